@@ -1,0 +1,111 @@
+"""Every error Redraft raises on purpose, in one short tree.
+
+A message says what is wrong, with which value, and what to do. The command line prints the
+message of a `RedraftError` as it stands and exits with the class's `exit_code`.
+"""
+
+from __future__ import annotations
+
+
+class RedraftError(Exception):
+    """Something went wrong that Redraft can explain."""
+
+    exit_code = 1
+
+
+# ── what a user handed in ─────────────────────────────────────────────────────────────────────
+
+
+class InvalidInput(RedraftError):
+    """A field of the input is not allowed.
+
+    Parameters: `field` (dotted path), `value` (what was given), `allowed` (what would do).
+    """
+
+    exit_code = 2
+
+    def __init__(self, field: str, value: object, allowed: str) -> None:
+        self.field, self.value, self.allowed = field, value, allowed
+        shown = repr(value)
+        if len(shown) > 80:
+            shown = shown[:77] + "..."
+        super().__init__(f"{field}: {shown} is not allowed; {allowed}")
+
+
+class NoSuchJob(RedraftError):
+    """There is no such job, or it belongs to somebody else."""
+
+    exit_code = 2
+
+    def __init__(self, job: int) -> None:
+        super().__init__(f"job {job}: there is no such job of yours; `redraft ls` lists them")
+
+
+# ── faults of the infrastructure: retried apart, never a candidate's failure ───────────────────
+
+
+class ServiceFault(RedraftError):
+    """A service did not do its part. `service` names it; the turn is retried with backoff."""
+
+    service = "service"
+
+
+class DatabaseUnavailable(ServiceFault):
+    """Postgres cannot be reached."""
+
+    service = "postgres"
+
+
+class EngineFault(ServiceFault):
+    """The engine refused, hung up, or answered something that is no answer."""
+
+    service = "engine"
+
+
+class SandboxUnavailable(ServiceFault):
+    """The sandbox cannot start here, so nothing a model wrote is run. `redraft doctor` says why."""
+
+    service = "sandbox"
+
+
+class PartFailed(ServiceFault):
+    """A part of the local stack did not start."""
+
+    service = "stack"
+
+
+# ── what ends a turn without being wrong ──────────────────────────────────────────────────────
+
+
+class TurnEnded(RedraftError):
+    """The turn must stop now and throw away what is in flight; the journal keeps the rest."""
+
+
+class LeaseLost(TurnEnded):
+    """Somebody else holds this job now: a stale epoch may not write."""
+
+
+class Cancelled(TurnEnded):
+    """The user cancelled (or paused) the job while it ran."""
+
+
+class ShuttingDown(TurnEnded):
+    """The worker was told to stop."""
+
+
+# ── limits ────────────────────────────────────────────────────────────────────────────────────
+
+
+class LimitReached(RedraftError):
+    """A budget is spent. Machine-readable: `type` (usd, hours, iterations, tokens), `value`, `limit`."""
+
+    exit_code = 3
+
+    def __init__(self, type: str, value: float, limit: float) -> None:
+        self.type, self.value, self.limit = type, value, limit
+        super().__init__(f"the budget of {limit:g} {type} is spent ({value:g} used)")
+
+
+class JournalMismatch(RedraftError):
+    """A journalled call was made from another prompt than the one built now: the prompt must be a
+    function of what is stored, so this is a defect of Redraft and the job is stopped, not guessed on."""

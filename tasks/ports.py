@@ -1,0 +1,155 @@
+"""The seams of the domain. Each protocol has a real implementation and a scripted or in-memory twin,
+and one contract test runs against both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from tasks.types import (
+    CallKey,
+    Candidate,
+    ChatRequest,
+    CheckSpec,
+    Claim,
+    Completion,
+    Decision,
+    Job,
+    Lane,
+    Limits,
+    Iteration,
+    Message,
+    Move,
+    Verdict,
+)
+
+
+class Pulse(Protocol):
+    """How a step shows that it lives, and learns that it must stop.
+
+    A lease is renewed only while its step makes progress or is within a silence it announced.
+    """
+
+    def beat(self, tokens: int = 0) -> None:
+        """Progress was made; `tokens` more were received."""
+
+    def expect_silence(self, seconds: float) -> None:
+        """The step may be silent for up to `seconds` from now (a prefill, a sandboxed test)."""
+
+    def check(self) -> None:
+        """Raises `LeaseLost`, `Cancelled` or `ShuttingDown` where the step must stop; else returns."""
+
+
+class ChatModel(Protocol):
+    """A chat model behind one endpoint."""
+
+    name: str
+    context_tokens: int
+
+    def complete(self, request: ChatRequest, pulse: Pulse) -> Completion:
+        """One streamed answer, guarded while it streams.
+
+        Raises `EngineFault` where the engine fails, and whatever `pulse.check()` raises: then the
+        request has been cancelled at the engine.
+        """
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Tokens of the rendered prompt, by the model's own tokenizer where the endpoint has one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxJob:
+    """A program to run in the sandbox. `argv` runs in the job's folder, which holds `files`;
+    `report_fd` asks for a pipe of that number, whose content comes back as `report`."""
+
+    argv: tuple[str, ...]
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
+    stdin: bytes = b""
+    timeout_seconds: float = 10.0
+    memory_mb: int = 512
+    processes: int = 64
+    output_bytes: int = 64 * 1024
+    report_fd: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxResult:
+    """What came of it. `killed` is None or the limit that ended it: wall, cpu, memory, processes, output."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    seconds: float
+    killed: str | None = None
+    report: bytes = b""
+
+
+class Sandbox(Protocol):
+    """Runs what a model wrote, where it can touch nothing."""
+
+    def run(self, job: SandboxJob, pulse: Pulse) -> SandboxResult:
+        """Raises `SandboxUnavailable` where the sandbox itself cannot start; never runs anything outside it."""
+
+
+class Validator(Protocol):
+    """One kind of check. Found by the entry-point group `redraft.validators` under its `kind`."""
+
+    kind: ClassVar[str]
+    cost: ClassVar[int]  # cheap ones run first
+
+    def parse(self, value: Any, folder: Path | None) -> tuple[Any, Mapping[str, str]]:
+        """Validates the value a user wrote; `folder` is the job file's (None where there is no file).
+
+        Returns the value to store and the files to store with it. Raises `InvalidInput`, whose field
+        is relative to the check.
+        """
+
+    def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> Verdict:
+        """Raises only `ServiceFault`s and what `pulse` raises: all that a candidate does wrong is a verdict."""
+
+
+class Strategy(Protocol):
+    """Decides a job's next move: a pure function. Found by the entry-point group `redraft.strategies`."""
+
+    name: ClassVar[str]
+
+    def decide(self, history: Sequence[Iteration], limits: Limits) -> Decision:
+        """No clock, no I/O, no randomness: what it needs to know of time and spend is in `limits`."""
+
+
+class Ledger(Protocol):
+    """What the loop keeps. Every write is one transaction that begins by locking the lease row of the
+    claim, and raises `LeaseLost` where its epoch is stale."""
+
+    def load(self, claim: Claim) -> Job:
+        """The job with all that is committed of it."""
+
+    def begin(self, claim: Claim, number: int, move: Move) -> None:
+        """Opens iteration `number` with `move`; again is harmless."""
+
+    def find_call(self, claim: Claim, key: CallKey, prompt_hash: str) -> Completion | None:
+        """The journalled call, or None. Raises `JournalMismatch` where its prompt was another."""
+
+    def reserve(self, claim: Claim, key: CallKey, tokens: int) -> None:
+        """Reserves `tokens` of the budget before a call. Raises `LimitReached`."""
+
+    def commit_call(self, claim: Claim, key: CallKey, request: ChatRequest, prompt_hash: str, made: Completion) -> None:
+        """Journals a call and settles its reservation."""
+
+    def commit_candidates(self, claim: Claim, number: int, candidates: Sequence[Candidate]) -> None:
+        """All slots of the open iteration have their text."""
+
+    def commit_verdicts(self, claim: Claim, candidate: Candidate) -> None:
+        """One candidate has its verdicts and its score."""
+
+    def record(self, claim: Claim, iteration: Iteration, decision: Decision) -> None:
+        """Closes the open iteration, keeps the incumbent unless strictly beaten, and either stops the
+        job or opens the next iteration."""
+
+    def hand_over(self, claim: Claim, lane: Lane, delay_seconds: float = 0.0, fault: str = "") -> None:
+        """Gives the lease back; the job's next step runs on `lane`. `fault` names what failed, if anything did."""
+
+    def stop(self, claim: Claim, decision: Decision) -> None:
+        """Ends the job outside a record (cancelled, budget spent before a call)."""

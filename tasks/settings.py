@@ -1,0 +1,96 @@
+"""Every setting, with its reason. Flags beat `REDRAFT_*` variables, which beat `$REDRAFT_HOME/redraft.toml`,
+which beats these defaults. The environment is read nowhere else."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from tasks.errors import InvalidInput
+from tasks.types import Egress
+
+
+def default_home() -> Path:
+    """The user's data folder, unless REDRAFT_HOME names another: two homes are two separate stacks."""
+    named = os.environ.get("REDRAFT_HOME")
+    return Path(named).expanduser().resolve() if named else platformdirs.user_data_path("redraft", appauthor=False)
+
+
+class Settings(BaseSettings):
+    """Units are in the names. Empty URLs mean: what the local stack in `home` has written down."""
+
+    model_config = SettingsConfigDict(env_prefix="REDRAFT_", extra="forbid", frozen=True)
+
+    home: Path = Field(default_factory=default_home)
+    # Downloads and the engine's environment: shared by all homes, rebuilt when missing.
+    cache: Path = Field(default_factory=lambda: platformdirs.user_cache_path("redraft", appauthor=False))
+
+    database_url: SecretStr = SecretStr("")
+    broker_url: SecretStr = SecretStr("")
+
+    # The model of the local stack: `auto` takes the best profile that the hardware can hold.
+    model: str = "auto"
+    # An OpenAI-compatible server that already runs, instead of an engine of ours.
+    endpoint: str = ""
+    endpoint_model: str = ""
+    endpoint_key: SecretStr = SecretStr("")
+
+    # The lease is long enough for a stalled disk and short enough that a dead worker's job is taken up
+    # again before anyone looks: design §1.
+    lease_seconds: float = Field(default=15.0, gt=0)
+    # A worker that ran a job's last iteration holds its KV prefix; others wait this long for it.
+    affinity_seconds: float = Field(default=2.0, ge=0)
+    # Fairness between owners in buckets: small enough to be fair within a night, large enough not to thrash.
+    fairness_bucket_seconds: float = Field(default=600.0, gt=0)
+    # A job that kills its worker this often, with no iteration recorded between, is quarantined.
+    crash_cap: int = Field(default=3, ge=1)
+    # Faults of services in a row before a job is `failed` instead of retried with backoff.
+    fault_cap: int = Field(default=8, ge=1)
+    # Turns in flight in one worker. 0: from the engine's profile.
+    slots: int = Field(default=0, ge=0)
+    # Candidates drafted in parallel. 0: from the engine's profile (8 on a GPU, 2 on a CPU).
+    width: int = Field(default=0, ge=0)
+    # Silence allowed between two tokens, and before the first (a cold prefill of 64K tokens on slow cards).
+    token_silence_seconds: float = Field(default=60.0, gt=0)
+    first_token_seconds: float = Field(default=600.0, gt=0)
+    # A turn's grace between TERM and the hand-back of its lease.
+    drain_seconds: float = Field(default=20.0, ge=0)
+
+    egress: Egress = Egress.FULL
+    openai_api_key: SecretStr = Field(
+        default=SecretStr(""), validation_alias=AliasChoices("openai_api_key", "OPENAI_API_KEY")
+    )
+    openai_base_url: str = Field(default="", validation_alias=AliasChoices("openai_base_url", "OPENAI_BASE_URL"))
+
+    flower_password: SecretStr = SecretStr("")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then the environment, then `$REDRAFT_HOME/redraft.toml`."""
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=default_home() / "redraft.toml")
+        return init_settings, env_settings, toml
+
+
+@functools.cache
+def load_settings() -> Settings:
+    """The settings of this process. Raises `InvalidInput`, naming the field, where one is not allowed."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise InvalidInput(f"setting {name}", first.get("input"), first["msg"]) from None

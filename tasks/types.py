@@ -1,0 +1,335 @@
+"""The values of the domain: frozen, slotted, keyword-only. No behaviour that needs I/O, a clock or a library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+
+class JobState(StrEnum):
+    """States of a job; the last five are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    ACCEPTED = "accepted"
+    UNSOLVED = "unsolved"
+    CANCELLED = "cancelled"
+    QUARANTINED = "quarantined"
+    FAILED = "failed"
+
+    @property
+    def final(self) -> bool:
+        """Whether the job will never run again by itself."""
+        return self not in (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED)
+
+
+class Lane(StrEnum):
+    """Where a step runs: the 31B model, the small model, deterministic checks, the cloud."""
+
+    GPU = "gpu"
+    FAST = "fast"
+    CHECK = "check"
+    CLOUD = "cloud"
+
+
+class Operator(StrEnum):
+    """What made a candidate, or what a model call was for."""
+
+    DRAFT = "draft"
+    REVIEW = "review"
+    REVISE = "revise"
+    RESTART = "restart"
+
+
+class Egress(StrEnum):
+    """How much of a job may leave for the cloud."""
+
+    NEVER = "never"
+    HINT = "hint"
+    FULL = "full"
+
+
+class Acceptance(StrEnum):
+    """What an acceptance rests on: deterministic checks, or judges only."""
+
+    VERIFIED = "verified"
+    JUDGED = "judged"
+
+
+class GuardKind(StrEnum):
+    """Which net caught a degenerate text."""
+
+    CYCLE = "cycle"
+    ENGINE = "engine"  # the engine's own repetition detection ended it
+
+
+# ── what a user asks for ──────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSpec:
+    """One check of a job, self-contained: the contents of its files travel with it.
+
+    `name` is unique in the job (for example `python:hidden.py`); `value` is the validator's own
+    JSON value; `files` maps file names to their text.
+    """
+
+    name: str
+    kind: str
+    value: Any
+    held_out: bool = False
+    timeout_seconds: float = 10.0
+    memory_mb: int = 512
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What a job may spend at most: US dollars, wall hours since its start, iterations, tokens in + out."""
+
+    usd: Decimal = Decimal("2.00")
+    hours: float = 4.0
+    iterations: int = 30
+    tokens: int = 2_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """A validated job, ready to be stored."""
+
+    title: str
+    problem: str
+    checks: tuple[CheckSpec, ...]
+    budget: Budget = field(default_factory=Budget)
+    strategy: str = "correct"
+    lane: Lane = Lane.GPU
+    egress: Egress = Egress.FULL
+    priority: int = 0
+    tags: tuple[str, ...] = ()
+    seed: int = 0
+    key: str | None = None
+
+
+# ── what models and checks give back ──────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One chat message; `role` is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest:
+    """One request to a chat model. `choices`, where given, restricts the answer to one of them."""
+
+    messages: tuple[Message, ...]
+    temperature: float = 1.0
+    top_p: float = 0.95
+    top_k: int = 64
+    max_tokens: int = 1024
+    seed: int = 0
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardHit:
+    """A degenerate stretch: `at_char` is where its first copy begins, `period_chars` the length of one copy."""
+
+    kind: GuardKind
+    at_char: int
+    copies: int
+    period_chars: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """What a chat model gave back. Where `guard` is set, `text` is already cut back to before the first copy.
+
+    `finish_reason` is the engine's own word (stop, length, repetition), or `guard` where we cancelled it.
+    """
+
+    text: str
+    finish_reason: str
+    model: str
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    seconds: float
+    reasoning: str = ""
+    guard: GuardHit | None = None
+    usd: Decimal = Decimal(0)
+    engine: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one check said of one candidate. `score` is in [0, 1]; `feedback` is for the model unless held out."""
+
+    check: str
+    kind: str
+    passed: bool
+    score: float
+    held_out: bool = False
+    feedback: str = ""
+    seconds: float = 0.0
+
+
+# ── a job's past, as the policy and the window see it ─────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class CandidateRef:
+    """Names a candidate of a job."""
+
+    iteration: int
+    slot: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One candidate and what the checks said of it.
+
+    `root` is the draft its lineage began with, `revision` how many revisions away it is (0: the draft).
+    `score` is the mean over all checks, a held-out check counting 0 or 1 and a check not run 0.
+    A candidate with `guard` set is degenerate: it is never shown to a prompt and never checked.
+    """
+
+    ref: CandidateRef
+    operator: Operator
+    text: str
+    root: CandidateRef
+    revision: int = 0
+    parent: CandidateRef | None = None
+    guard: GuardKind | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    score: float = 0.0
+    accepted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Iteration:
+    """A recorded iteration: one move and the candidates it gave."""
+
+    number: int
+    operator: Operator
+    candidates: tuple[Candidate, ...]
+
+
+# ── what the policy may decide ────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """Write `slots` fresh candidates in parallel. `restart` marks a fresh start after failures."""
+
+    slots: int
+    restart: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revise:
+    """Review and patch each of `parents`, in parallel."""
+
+    parents: tuple[CandidateRef, ...]
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """The job ends: `state` is accepted or unsolved, `why` is for people."""
+
+    state: JobState
+    why: str
+    acceptance: Acceptance | None = None
+
+
+Move = Draft | Revise
+Decision = Move | Stop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spend:
+    """What a job has used: US dollars, tokens in + out by where they were made, seconds on the engine."""
+
+    usd: Decimal = Decimal(0)
+    local_tokens: int = 0
+    cloud_tokens: int = 0
+    engine_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the policy must keep to, with what is used so far. `width` is the number of parallel slots."""
+
+    budget: Budget
+    spend: Spend
+    hours: float
+    width: int
+
+
+# ── who holds a job ───────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The right to write for a job until somebody with a higher `epoch` (fencing token) has claimed it."""
+
+    job: int
+    epoch: int
+    worker: str
+    turn: str  # the Celery task id, as Flower shows it
+    ghost: str | None = None  # the turn whose holder died, to be ended in Flower
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenIteration:
+    """The iteration under way: its move is committed, and so is all that was finished of it."""
+
+    number: int
+    move: Move
+    candidates: tuple[Candidate, ...] = ()  # empty until every slot of the move has its text
+    checked: frozenset[int] = frozenset()  # slots whose verdicts are committed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A claimed job with its whole past: all that the next step is built from."""
+
+    id: int
+    owner: str
+    spec: JobSpec
+    lane: Lane
+    history: tuple[Iteration, ...]
+    open: OpenIteration | None
+    incumbent: Candidate | None
+    spend: Spend
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class CallKey:
+    """The journal's key of one model call, beside its job."""
+
+    iteration: int
+    operator: Operator
+    slot: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnReport:
+    """What a turn at a job did, for Flower and the log."""
+
+    job: int
+    iteration: int
+    score: float
+    next: str
