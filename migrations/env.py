@@ -1,0 +1,33 @@
+"""Runs the migrations over a connection that the caller hands in, under one advisory lock, so that two
+upgrades at once are safe: the second waits and finds nothing left to do."""
+
+from __future__ import annotations
+
+from alembic import context
+from sqlalchemy import Connection, create_engine, text
+
+LOCK = 0x7265_6472_6166_74  # "redraft": one key for every release
+
+
+def _run(connection: Connection) -> None:
+    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK})
+    connection.commit()
+    try:
+        context.configure(connection=connection, transaction_per_migration=True)
+        with context.begin_transaction():
+            context.run_migrations()
+    finally:
+        connection.rollback()
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK})
+        connection.commit()
+
+
+given: Connection | None = context.config.attributes.get("connection")
+if given is not None:
+    _run(given)
+else:  # `alembic` itself, from a checkout: `alembic -x url=postgresql+psycopg://… upgrade head`
+    url = context.get_x_argument(as_dictionary=True).get("url")
+    if not url:
+        raise SystemExit("give the database: alembic -x url=postgresql+psycopg://… upgrade head")
+    with create_engine(url).connect() as own:
+        _run(own)

@@ -1,0 +1,1 @@
+"""Postgres, the truth: tables, leases, journal, queries. The only room that knows SQLAlchemy."""

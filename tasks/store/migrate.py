@@ -1,0 +1,50 @@
+"""Runs the migrations that the package carries, so that an installed `redraft db upgrade` works anywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from tasks.store.session import Database
+
+
+def _config() -> Config:
+    """The migrations beside this file in an installed package, in the checkout's top level otherwise."""
+    packed = Path(__file__).with_name("migrations")
+    config = Config()
+    config.set_main_option("script_location", str(packed if packed.is_dir() else Path(__file__).parents[2] / "migrations"))
+    return config
+
+
+def head() -> str:
+    """The revision this code was written for."""
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
+def current(admin_url: str) -> str | None:
+    """The database's revision, None where it has no schema. Raises `DatabaseUnavailable`."""
+    with Database(admin_url).connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def upgrade(admin_url: str, revision: str = "head") -> None:
+    """Brings the database to `revision`; two at once are safe. Raises `DatabaseUnavailable`."""
+    with Database(admin_url).connect() as connection:
+        command.upgrade(_with(connection), revision)
+
+
+def downgrade(admin_url: str, revision: str) -> None:
+    """Takes the database back to `revision` (`base` for none). Its data go with the tables."""
+    with Database(admin_url).connect() as connection:
+        command.downgrade(_with(connection), revision)
+
+
+def _with(connection: Connection) -> Config:
+    config = _config()
+    config.attributes["connection"] = connection
+    return config

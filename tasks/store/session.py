@@ -1,0 +1,73 @@
+"""Connections and transactions. Turns the driver's faults into ours, at this one place."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from tasks.errors import DatabaseUnavailable
+
+# A connection that hangs is worse than one that fails: the lease of the job it writes for runs out meanwhile.
+CONNECT_SECONDS = 5
+# Half-open connections (a pulled cable, a paused server) are given up by the kernel after about this long.
+TCP_TIMEOUT_MS = 10_000
+
+
+class Database:
+    """A pool of connections to one database. Safe to share between threads, not between processes.
+
+    Parameters: `url` (postgresql+psycopg://…), `name` shown by pg_stat_activity, `pool` connections kept.
+    """
+
+    def __init__(self, url: str, *, name: str = "redraft", pool: int = 5) -> None:
+        self.engine: Engine = create_engine(
+            url,
+            pool_size=pool,
+            max_overflow=32,
+            pool_pre_ping=True,
+            connect_args={
+                "connect_timeout": CONNECT_SECONDS,
+                "tcp_user_timeout": TCP_TIMEOUT_MS,
+                "keepalives_idle": 5,
+                "keepalives_interval": 2,
+                "keepalives_count": 3,
+                "application_name": name,
+            },
+        )
+
+    @contextlib.contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """A connection, closed at the end. Raises `DatabaseUnavailable` where Postgres cannot be reached."""
+        with _faults(), self.engine.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction, committed at the end and rolled back on any error. Raises `DatabaseUnavailable`."""
+        with _faults(), self.engine.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Closes every pooled connection."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@contextlib.contextmanager
+def _faults() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise DatabaseUnavailable(f"Postgres did not answer: {_first_line(error)}") from error
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).strip().splitlines()[0] if error.orig and str(error.orig).strip() else type(error).__name__

@@ -1,0 +1,296 @@
+"""The tables, for building statements. The migrations make them; a test holds the two together.
+
+Row-level security, roles, triggers and views live in the migrations only.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData()
+_USD = Numeric(14, 6)
+_NOW = text("now()")
+_ZERO = text("0")
+
+
+def _moment(name: str, *, required: bool = False) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=not required, server_default=_NOW if required else None)
+
+
+def _job(**keywords: object) -> Column[int]:
+    return Column("job_id", BigInteger, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, **keywords)  # type: ignore[arg-type]
+
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", BigInteger, Identity(always=False), primary_key=True),
+    Column("owner", Text, nullable=False, server_default=text("SESSION_USER")),
+    Column("key", Text),
+    Column("spec_hash", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("checks", JSONB, nullable=False),
+    Column("strategy", Text, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("egress", Text, nullable=False),
+    Column("priority", Integer, nullable=False, server_default=_ZERO),
+    Column("tags", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("seed", BigInteger, nullable=False, server_default=_ZERO),
+    Column("budget_usd", _USD, nullable=False),
+    Column("budget_hours", Double, nullable=False),
+    Column("budget_iterations", Integer, nullable=False),
+    Column("budget_tokens", BigInteger, nullable=False),
+    Column("state", Text, nullable=False, server_default=text("'queued'")),
+    Column("reason", Text, nullable=False, server_default=text("''")),
+    Column("acceptance", Text),
+    Column("iterations", Integer, nullable=False, server_default=_ZERO),
+    Column("score", Double),
+    Column("answer", Text),
+    Column("answer_iteration", Integer),
+    Column("answer_slot", Integer),
+    Column("spent_usd", _USD, nullable=False, server_default=_ZERO),
+    Column("local_tokens", BigInteger, nullable=False, server_default=_ZERO),
+    Column("cloud_tokens", BigInteger, nullable=False, server_default=_ZERO),
+    Column("engine_seconds", Double, nullable=False, server_default=_ZERO),
+    Column("crashes", Integer, nullable=False, server_default=_ZERO),
+    Column("faults", Integer, nullable=False, server_default=_ZERO),
+    Column("cancel_requested_at", DateTime(timezone=True)),
+    _moment("submitted_at", required=True),
+    _moment("started_at"),
+    _moment("finished_at"),
+    UniqueConstraint("owner", "key", name="jobs_owner_key"),
+    Index("jobs_owner_state", "owner", "state", "id"),
+)
+
+# Narrow, for it is written at every claim, renewal and release.
+leases = Table(
+    "leases",
+    metadata,
+    _job(primary_key=True, autoincrement=False),
+    Column("owner", Text, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("runnable", Boolean, nullable=False, server_default=text("true")),
+    _moment("run_at", required=True),
+    Column("epoch", BigInteger, nullable=False, server_default=_ZERO),
+    Column("worker", Text),
+    Column("turn", Text),
+    Column("ghost", Text),
+    _moment("lease_until"),
+    Column("last_worker", Text),
+    _moment("waiting_since", required=True),
+    Column("live_tokens", BigInteger, nullable=False, server_default=_ZERO),
+    Column("phase", Text, nullable=False, server_default=text("''")),
+    Index("leases_runnable", "lane", "run_at", postgresql_where=text("runnable AND worker IS NULL")),
+    Index("leases_held", "lease_until", postgresql_where=text("worker IS NOT NULL")),
+)
+
+reservations = Table(
+    "reservations",
+    metadata,
+    _job(primary_key=True),
+    Column("epoch", BigInteger, primary_key=True),
+    Column("iteration", Integer, primary_key=True),
+    Column("operator", Text, primary_key=True),
+    Column("slot", Integer, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("tokens", BigInteger, nullable=False),
+)
+
+iterations = Table(
+    "iterations",
+    metadata,
+    _job(primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("operator", Text, nullable=False),
+    Column("move", JSONB, nullable=False),
+    Column("decision", Text, nullable=False, server_default=text("''")),
+    Column("best_slot", Integer),
+    Column("score", Double),
+    Column("worker", Text),
+    Column("epoch", BigInteger),
+    _moment("started_at", required=True),
+    _moment("finished_at"),
+)
+
+candidates = Table(
+    "candidates",
+    metadata,
+    Column("job_id", BigInteger, primary_key=True),
+    Column("iteration", Integer, primary_key=True),
+    Column("slot", Integer, primary_key=True),
+    Column("operator", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("root_iteration", Integer, nullable=False),
+    Column("root_slot", Integer, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("parent_iteration", Integer),
+    Column("parent_slot", Integer),
+    Column("guard", Text),
+    Column("score", Double, nullable=False, server_default=_ZERO),
+    Column("accepted", Boolean, nullable=False, server_default=text("false")),
+    Column("checked", Boolean, nullable=False, server_default=text("false")),
+    _moment("created_at", required=True),
+    ForeignKeyConstraint(["job_id", "iteration"], ["iterations.job_id", "iterations.number"], ondelete="CASCADE"),
+)
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("job_id", BigInteger, primary_key=True),
+    Column("iteration", Integer, primary_key=True),
+    Column("slot", Integer, primary_key=True),
+    Column("check_name", Text, primary_key=True),
+    Column("ordinal", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("held_out", Boolean, nullable=False),
+    Column("passed", Boolean, nullable=False),
+    Column("score", Double, nullable=False),
+    Column("feedback", Text, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    _moment("created_at", required=True),
+    ForeignKeyConstraint(
+        ["job_id", "iteration", "slot"],
+        ["candidates.job_id", "candidates.iteration", "candidates.slot"],
+        ondelete="CASCADE",
+    ),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("id", BigInteger, Identity(always=False), primary_key=True),
+    _job(),
+    Column("iteration", Integer, nullable=False),
+    Column("operator", Text, nullable=False),
+    Column("slot", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("engine", Text, nullable=False, server_default=text("''")),
+    Column("request", JSONB, nullable=False),
+    Column("prompt_hash", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("reasoning", Text, nullable=False, server_default=text("''")),
+    Column("finish_reason", Text, nullable=False),
+    Column("guard", JSONB),
+    Column("prompt_tokens", Integer, nullable=False),
+    Column("cached_tokens", Integer, nullable=False),
+    Column("completion_tokens", Integer, nullable=False),
+    Column("usd", _USD, nullable=False, server_default=_ZERO),
+    Column("seconds", Double, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    _moment("created_at", required=True),
+    UniqueConstraint("job_id", "iteration", "operator", "slot", "attempt", name="calls_once"),
+    Index("calls_created", "created_at"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", BigInteger, Identity(always=False), primary_key=True),
+    _job(),
+    _moment("at", required=True),
+    Column("kind", Text, nullable=False),
+    Column("detail", Text, nullable=False, server_default=text("''")),
+    Index("events_job", "job_id", "id"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", BigInteger, Identity(always=False), primary_key=True),
+    _job(),
+    Column("topic", Text, nullable=False),
+    Column("payload", JSONB, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=_ZERO),
+    Column("last_error", Text, nullable=False, server_default=text("''")),
+    _moment("deliver_at", required=True),
+    _moment("delivered_at"),
+    _moment("created_at", required=True),
+    Index("outbox_due", "deliver_at", postgresql_where=text("delivered_at IS NULL")),
+)
+
+lessons = Table(
+    "lessons",
+    metadata,
+    Column("id", BigInteger, Identity(always=False), primary_key=True),
+    _job(),
+    Column("owner", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("situation", Text, nullable=False),
+    Column("advice", Text, nullable=False),
+    Column("avoid", Text, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("helped", Integer, nullable=False, server_default=_ZERO),
+    Column("hurt", Integer, nullable=False, server_default=_ZERO),
+    Column("seen", Integer, nullable=False, server_default=text("1")),
+    _moment("quarantined_at"),
+    _moment("created_at", required=True),
+    Index("lessons_job", "job_id"),
+)
+
+escalations = Table(
+    "escalations",
+    metadata,
+    Column("id", BigInteger, Identity(always=False), primary_key=True),
+    _job(),
+    Column("iteration", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("response_id", Text),
+    Column("request", JSONB, nullable=False),
+    Column("text", Text, nullable=False, server_default=text("''")),
+    Column("reserved_usd", _USD, nullable=False, server_default=_ZERO),
+    Column("usd", _USD, nullable=False, server_default=_ZERO),
+    Column("prompt_tokens", Integer, nullable=False, server_default=_ZERO),
+    Column("cached_tokens", Integer, nullable=False, server_default=_ZERO),
+    Column("completion_tokens", Integer, nullable=False, server_default=_ZERO),
+    _moment("created_at", required=True),
+    _moment("finished_at"),
+    UniqueConstraint("job_id", "iteration", "kind", name="escalations_once"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("lanes", ARRAY(Text), nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("model", Text, nullable=False, server_default=text("''")),
+    Column("version", Text, nullable=False),
+    _moment("started_at", required=True),
+    _moment("seen_at", required=True),
+)
+
+owner_usage = Table(
+    "owner_usage",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("hour", DateTime(timezone=True), primary_key=True),
+    Column("engine_seconds", Double, nullable=False),
+)
