@@ -16,12 +16,13 @@ from tasks.types import (
     Claim,
     Completion,
     Decision,
+    Iteration,
     Job,
     Lane,
     Limits,
-    Iteration,
     Message,
     Move,
+    Stop,
     Verdict,
 )
 
@@ -148,8 +149,9 @@ class Ledger(Protocol):
         """Closes the open iteration, keeps the incumbent unless strictly beaten, and either stops the
         job or opens the next iteration."""
 
-    def hand_over(self, claim: Claim, lane: Lane, delay_seconds: float = 0.0, fault: str = "") -> None:
-        """Gives the lease back; the job's next step runs on `lane`. `fault` names what failed, if anything did."""
+    def hand_over(self, claim: Claim, lane: Lane, fault: str = "") -> None:
+        """Gives the lease back; the job's next step runs on `lane`. `fault` names what failed, if anything did:
+        then the next try waits, longer with each in a row."""
 
-    def stop(self, claim: Claim, decision: Decision) -> None:
+    def stop(self, claim: Claim, decision: Stop) -> None:
         """Ends the job outside a record (cancelled, budget spent before a call)."""

@@ -146,7 +146,7 @@ CREATE TABLE iterations (
     score DOUBLE PRECISION,
     worker TEXT,
     epoch BIGINT,
-    started_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    started_at TIMESTAMP WITH TIME ZONE,
     finished_at TIMESTAMP WITH TIME ZONE,
     PRIMARY KEY (job_id, number),
     FOREIGN KEY(job_id) REFERENCES jobs (id) ON DELETE CASCADE
@@ -308,7 +308,15 @@ END $$;
 """
 
 OWNED_BY_JOB = (
-    "iterations", "candidates", "verdicts", "calls", "events", "outbox", "lessons", "escalations", "reservations",
+    "iterations",
+    "candidates",
+    "verdicts",
+    "calls",
+    "events",
+    "outbox",
+    "lessons",
+    "escalations",
+    "reservations",
 )
 
 VIEWS = {

@@ -17,7 +17,9 @@ def _config() -> Config:
     """The migrations beside this file in an installed package, in the checkout's top level otherwise."""
     packed = Path(__file__).with_name("migrations")
     config = Config()
-    config.set_main_option("script_location", str(packed if packed.is_dir() else Path(__file__).parents[2] / "migrations"))
+    config.set_main_option(
+        "script_location", str(packed if packed.is_dir() else Path(__file__).parents[2] / "migrations")
+    )
     return config
 
 

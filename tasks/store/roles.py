@@ -25,7 +25,5 @@ def ensure_login(admin_url: str, login: str, password: str, role: Role) -> None:
         with raw.cursor() as cursor:
             cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (login,))
             verb = sql.SQL("ALTER" if cursor.fetchone() else "CREATE")
-            cursor.execute(
-                sql.SQL("{} ROLE {} LOGIN {} PASSWORD {}").format(verb, name, bypass, sql.Literal(password))
-            )
+            cursor.execute(sql.SQL("{} ROLE {} LOGIN {} PASSWORD {}").format(verb, name, bypass, sql.Literal(password)))
             cursor.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), name))

@@ -128,7 +128,7 @@ iterations = Table(
     Column("score", Double),
     Column("worker", Text),
     Column("epoch", BigInteger),
-    _moment("started_at", required=True),
+    _moment("started_at"),
     _moment("finished_at"),
 )
 

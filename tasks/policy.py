@@ -1,0 +1,147 @@
+"""What to do next: pure functions of a job's past and its limits. No clock, no I/O, no randomness.
+
+Strategies are plug-ins over the same moves, so that each can be compared with the others at equal tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from tasks.types import (
+    Acceptance,
+    Candidate,
+    CandidateRef,
+    Decision,
+    Draft,
+    Iteration,
+    JobState,
+    Limits,
+    Revise,
+    Stop,
+)
+
+# Debugging decays by 60-80 % within two or three tries and a fresh start recovers it (arXiv 2506.18403).
+REVISIONS_PER_LINEAGE = 3
+# The same complaint this often means that the lineage cannot hear it.
+SAME_CRITIQUE = 3
+
+# A validator whose word is an opinion; acceptance by these alone is labelled `judged`.
+JUDGES = frozenset({"judge"})
+
+
+class Single:
+    """One draft, checked once."""
+
+    name: ClassVar[str] = "single"
+
+    def decide(self, history: Sequence[Iteration], limits: Limits) -> Decision:
+        """Drafts once and stops."""
+        if not history:
+            return Draft(slots=1)
+        return accept(history) or Stop(state=JobState.UNSOLVED, why="its one draft was not accepted")
+
+
+class BestOfN:
+    """Independent drafts, round after round, none of which learns from another."""
+
+    name: ClassVar[str] = "best_of_n"
+
+    def decide(self, history: Sequence[Iteration], limits: Limits) -> Decision:
+        """Drafts `width` candidates a round until one is accepted or the budget is spent."""
+        return accept(history) or spent(history, limits) or Draft(slots=limits.width)
+
+
+class Correct:
+    """Draft, then review and revise the best lineages; a fresh start when they stop getting better."""
+
+    name: ClassVar[str] = "correct"
+
+    def decide(self, history: Sequence[Iteration], limits: Limits) -> Decision:
+        """Draft → Revise (at most `REVISIONS_PER_LINEAGE` times a lineage) → Draft(restart) → …"""
+        if not history:
+            return spent(history, limits) or Draft(slots=limits.width)
+        return accept(history) or spent(history, limits) or self._next(history, limits)
+
+    def _next(self, history: Sequence[Iteration], limits: Limits) -> Decision:
+        live = lineages(history)
+        going = [lineage for lineage in live if stuck(lineage) is None]
+        if going:
+            heads = sorted((best(lineage) for lineage in going), key=rank, reverse=True)
+            return Revise(parents=tuple(sorted(head.ref for head in heads[: limits.width])))
+        reasons = sorted({stuck(lineage) or "" for lineage in live}) or ["every draft was degenerate"]
+        return Draft(slots=limits.width, restart=True, why="; ".join(reasons))
+
+
+def rank(candidate: Candidate) -> tuple[bool, float, int, int]:
+    """Orders candidates: accepted, then score, then the earlier one."""
+    return candidate.accepted, candidate.score, -candidate.ref.iteration, -candidate.ref.slot
+
+
+def best(candidates: Sequence[Candidate]) -> Candidate:
+    """The best of a lineage; ties keep the earlier one, so a revision that gains nothing replaces nothing."""
+    return max(candidates, key=rank)
+
+
+def accept(history: Sequence[Iteration]) -> Stop | None:
+    """The end of a job that has an accepted candidate: all checks passed, the held-out ones included."""
+    for iteration in history:
+        for candidate in iteration.candidates:
+            if candidate.accepted:
+                opinion = all(verdict.kind in JUDGES for verdict in candidate.verdicts)
+                return Stop(
+                    state=JobState.ACCEPTED,
+                    why=f"candidate {candidate.ref.iteration}.{candidate.ref.slot} passed every check",
+                    acceptance=Acceptance.JUDGED if opinion else Acceptance.VERIFIED,
+                )
+    return None
+
+
+def spent(history: Sequence[Iteration], limits: Limits) -> Stop | None:
+    """The honest end of a job whose budget is spent."""
+    budget, spend = limits.budget, limits.spend
+    used: tuple[tuple[str, float, float], ...] = (
+        ("iterations", len(history), budget.iterations),
+        ("hours", limits.hours, budget.hours),
+        ("tokens", spend.local_tokens + spend.cloud_tokens, budget.tokens),
+    )
+    for unit, value, limit in used:
+        if value >= limit:
+            return Stop(state=JobState.UNSOLVED, why=f"the budget of {limit:g} {unit} is spent")
+    return None
+
+
+def lineages(history: Sequence[Iteration]) -> tuple[tuple[Candidate, ...], ...]:
+    """The lineages since the last fresh start, each from its draft to its newest revision, oldest first.
+
+    A draft that came out degenerate begins none; a revision that did is part of its lineage, since it was a try.
+    """
+    grouped: dict[CandidateRef, list[Candidate]] = {}
+    for iteration in history:
+        if any(candidate.revision == 0 for candidate in iteration.candidates):
+            grouped = {}
+        for candidate in iteration.candidates:
+            if candidate.revision > 0 and candidate.root in grouped:
+                grouped[candidate.root].append(candidate)
+            elif candidate.revision == 0 and candidate.guard is None:
+                grouped[candidate.root] = [candidate]
+    return tuple(tuple(lineage) for lineage in grouped.values())
+
+
+def stuck(lineage: Sequence[Candidate]) -> str | None:
+    """Why a lineage is worth no further revision, or None."""
+    tries = len(lineage) - 1
+    if tries >= REVISIONS_PER_LINEAGE:
+        return f"{tries} revisions failed"
+    texts = [candidate.text.split() for candidate in lineage if candidate.guard is None]
+    if len(texts) > 1 and texts[-1] in texts[:-1]:
+        return "a revision changed nothing"
+    complaints = [complaint(candidate) for candidate in lineage if candidate.guard is None]
+    if complaints and complaints.count(complaints[-1]) >= SAME_CRITIQUE:
+        return f"the same critique {SAME_CRITIQUE} times"
+    return None
+
+
+def complaint(candidate: Candidate) -> tuple[tuple[str, str], ...]:
+    """What the visible checks held against a candidate."""
+    return tuple((v.check, v.feedback) for v in candidate.verdicts if not v.passed and not v.held_out)

@@ -1,0 +1,147 @@
+"""Moves, checks and requests as JSON for the database, and back. Plain dictionaries stay inside this room."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, assert_never
+
+from sqlalchemy import Row
+
+from tasks.types import (
+    Budget,
+    Candidate,
+    CandidateRef,
+    ChatRequest,
+    CheckSpec,
+    Completion,
+    Decision,
+    Draft,
+    Egress,
+    GuardHit,
+    GuardKind,
+    JobSpec,
+    Lane,
+    Move,
+    Operator,
+    Revise,
+    Stop,
+    Verdict,
+)
+
+
+def move_to_json(move: Move) -> dict[str, Any]:
+    """A move, tagged with its kind."""
+    match move:
+        case Draft():
+            return {"kind": "draft", "slots": move.slots, "restart": move.restart, "why": move.why}
+        case Revise():
+            parents = [[ref.iteration, ref.slot] for ref in move.parents]
+            return {"kind": "revise", "parents": parents, "why": move.why}
+        case _:
+            assert_never(move)
+
+
+def move_from_json(stored: Mapping[str, Any]) -> Move:
+    """The inverse of `move_to_json`."""
+    if stored["kind"] == "draft":
+        return Draft(slots=stored["slots"], restart=stored["restart"], why=stored["why"])
+    parents = tuple(CandidateRef(iteration=iteration, slot=slot) for iteration, slot in stored["parents"])
+    return Revise(parents=parents, why=stored["why"])
+
+
+def operator_of(move: Move) -> Operator:
+    """The operator that makes a move's candidates."""
+    match move:
+        case Draft(restart=True):
+            return Operator.RESTART
+        case Draft():
+            return Operator.DRAFT
+        case Revise():
+            return Operator.REVISE
+        case _:
+            assert_never(move)
+
+
+def describe(decision: Decision) -> str:
+    """A decision in a few words, as `history` and Flower show it."""
+    match decision:
+        case Draft():
+            verb, detail = ("restart" if decision.restart else "draft"), f"{decision.slots} slots"
+        case Revise():
+            verb, detail = "revise", ", ".join(f"{ref.iteration}.{ref.slot}" for ref in decision.parents)
+        case Stop():
+            verb, detail = "stop", str(decision.state)
+        case _:
+            assert_never(decision)
+    return f"{verb} ({detail})" + (f": {decision.why}" if decision.why else "")
+
+
+def checks_to_json(checks: tuple[CheckSpec, ...]) -> list[dict[str, Any]]:
+    """The checks with the contents of their files."""
+    return [dataclasses.asdict(check) for check in checks]
+
+
+def spec_from_row(row: Row[Any]) -> JobSpec:
+    """A stored job's specification."""
+    return JobSpec(
+        title=row.title,
+        problem=row.problem,
+        checks=tuple(CheckSpec(**check) for check in row.checks),
+        budget=Budget(
+            usd=Decimal(row.budget_usd),
+            hours=row.budget_hours,
+            iterations=row.budget_iterations,
+            tokens=row.budget_tokens,
+        ),
+        strategy=row.strategy,
+        lane=Lane(row.lane),
+        egress=Egress(row.egress),
+        priority=row.priority,
+        tags=tuple(row.tags),
+        seed=row.seed,
+        key=row.key,
+    )
+
+
+def request_to_json(request: ChatRequest) -> dict[str, Any]:
+    """A chat request as it was sent."""
+    return dataclasses.asdict(request)
+
+
+def completion_from_row(row: Row[Any]) -> Completion:
+    """A journalled call's completion."""
+    guard = GuardHit(**{**row.guard, "kind": GuardKind(row.guard["kind"])}) if row.guard else None
+    return Completion(
+        text=row.text,
+        finish_reason=row.finish_reason,
+        model=row.model,
+        prompt_tokens=row.prompt_tokens,
+        cached_tokens=row.cached_tokens,
+        completion_tokens=row.completion_tokens,
+        seconds=row.seconds,
+        reasoning=row.reasoning,
+        guard=guard,
+        usd=Decimal(row.usd),
+        engine=row.engine,
+    )
+
+
+def candidate_from_row(row: Row[Any], verdicts: tuple[Verdict, ...]) -> Candidate:
+    """A stored candidate with its verdicts."""
+    parent = None
+    if row.parent_iteration is not None:
+        parent = CandidateRef(iteration=row.parent_iteration, slot=row.parent_slot)
+    return Candidate(
+        ref=CandidateRef(iteration=row.iteration, slot=row.slot),
+        operator=Operator(row.operator),
+        text=row.text,
+        root=CandidateRef(iteration=row.root_iteration, slot=row.root_slot),
+        revision=row.revision,
+        parent=parent,
+        guard=GuardKind(row.guard) if row.guard else None,
+        verdicts=verdicts,
+        score=row.score,
+        accepted=row.accepted,
+    )

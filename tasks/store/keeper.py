@@ -1,0 +1,202 @@
+"""One connection a process that keeps its leases: renews those that make progress, hears cancels, and
+says that the worker lives. Knows nothing of what the turns do."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import psycopg
+import structlog
+from psycopg.rows import namedtuple_row
+
+from tasks.errors import Cancelled, LeaseLost, ShuttingDown
+from tasks.types import Claim
+
+log = structlog.get_logger()
+
+# How long a step may be silent unless it announced more: between two tokens, around a commit.
+DEFAULT_SILENCE_SECONDS = 60.0
+# How often the keeper looks up from its renewals: a cancel is heard by NOTIFY, so this bounds only the rest.
+TICK_SECONDS = 0.5
+HEARTBEAT_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerCard:
+    """How a worker presents itself in the `workers` table."""
+
+    name: str
+    host: str
+    pid: int
+    lanes: tuple[str, ...]
+    slots: int
+    model: str
+    version: str
+
+
+@dataclass(slots=True)
+class LeasePulse:
+    """The `Pulse` of one held lease, shared by the turn's threads and the keeper."""
+
+    claim: Claim
+    renewed_at: float  # monotonic, of the last renewal the database confirmed
+    lease_seconds: float
+    tokens: int = 0
+    phase: str = ""
+    alive_until: float = 0.0
+    lost: bool = False
+    cancelled: bool = False
+    stop_at: float | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def beat(self, tokens: int = 0) -> None:
+        """Progress was made."""
+        with self._lock:
+            self.tokens += tokens
+            self.alive_until = time.monotonic() + DEFAULT_SILENCE_SECONDS
+
+    def expect_silence(self, seconds: float) -> None:
+        """The step may be silent for `seconds` from now."""
+        with self._lock:
+            self.alive_until = max(self.alive_until, time.monotonic() + seconds)
+
+    def check(self) -> None:
+        """Raises `LeaseLost`, `Cancelled` or `ShuttingDown`."""
+        now = time.monotonic()
+        # Even where the database is silent: past the lease somebody else may hold the job.
+        if self.lost or now > self.renewed_at + self.lease_seconds:
+            raise LeaseLost(f"job {self.claim.job}: the lease was not renewed in time")
+        if self.cancelled:
+            raise Cancelled(f"job {self.claim.job}: cancelled by its owner")
+        if self.stop_at is not None and now > self.stop_at:
+            raise ShuttingDown(f"job {self.claim.job}: the worker is shutting down")
+
+
+class Keeper:
+    """Renews the leases of one worker process from a thread and a connection of its own."""
+
+    def __init__(self, url: str, card: Callable[[], WorkerCard], *, lease_seconds: float) -> None:
+        self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
+        self._card, self._lease = card, lease_seconds
+        self._held: dict[int, LeasePulse] = {}
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread and takes the worker's row away."""
+        self._stopping.set()
+        self._thread.join(timeout=10)
+
+    def hold(self, held: Claim) -> LeasePulse:
+        """Begins to renew a lease that was claimed just now."""
+        now = time.monotonic()
+        pulse = LeasePulse(held, renewed_at=now, lease_seconds=self._lease)
+        pulse.beat()
+        with self._lock:
+            self._held[held.job] = pulse
+        return pulse
+
+    def drop(self, pulse: LeasePulse) -> None:
+        """Ends the renewals of a lease that was given back."""
+        with self._lock:
+            if self._held.get(pulse.claim.job) is pulse:
+                del self._held[pulse.claim.job]
+
+    def drain(self, grace_seconds: float) -> None:
+        """Tells every turn to stop at its next checkpoint, at the latest after `grace_seconds`."""
+        with self._lock:
+            for pulse in self._held.values():
+                pulse.stop_at = time.monotonic() + grace_seconds
+
+    @property
+    def holds(self) -> int:
+        """How many leases are held now."""
+        with self._lock:
+            return len(self._held)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with psycopg.connect(
+                    self._url,
+                    autocommit=True,
+                    application_name="redraft keeper",
+                    connect_timeout=3,
+                    tcp_user_timeout=5000,
+                    options="-c statement_timeout=4000",
+                    row_factory=namedtuple_row,
+                ) as connection:
+                    connection.execute("LISTEN redraft_cancel")
+                    self._keep(connection)
+                    connection.execute("DELETE FROM workers WHERE name = %s", (self._card().name,))
+            except psycopg.Error as error:
+                log.warning("the keeper lost Postgres and tries again", error=str(error).strip().split("\n")[0])
+                self._stopping.wait(0.5)
+
+    def _keep(self, connection: psycopg.Connection[object]) -> None:
+        next_renewal = next_heartbeat = 0.0
+        while not self._stopping.is_set():
+            now = time.monotonic()
+            if now >= next_heartbeat:
+                self._heartbeat(connection)
+                next_heartbeat = now + HEARTBEAT_SECONDS
+            if now >= next_renewal:
+                self._renew(connection)
+                next_renewal = now + self._lease / 3
+            for notice in connection.notifies(timeout=min(TICK_SECONDS, self._lease / 6), stop_after=1):
+                self._cancel(int(notice.payload))
+
+    def _cancel(self, job: int) -> None:
+        with self._lock:
+            pulse = self._held.get(job)
+        if pulse is not None:
+            pulse.cancelled = True
+
+    def _heartbeat(self, connection: psycopg.Connection[object]) -> None:
+        card = self._card()
+        connection.execute(
+            """INSERT INTO workers (name, host, pid, lanes, slots, model, version)
+               VALUES (%s, %s, %s, %s, %s, %s, %s)
+               ON CONFLICT (name) DO UPDATE SET lanes = EXCLUDED.lanes, slots = EXCLUDED.slots, pid = EXCLUDED.pid,
+                   model = EXCLUDED.model, version = EXCLUDED.version, seen_at = now()""",
+            (card.name, card.host, card.pid, list(card.lanes), card.slots, card.model, card.version),
+        )
+
+    def _renew(self, connection: psycopg.Connection[object]) -> None:
+        """One UPDATE for all leases whose slot makes progress; what it doesn't give back is lost."""
+        with self._lock:
+            asked = time.monotonic()
+            pulses: Sequence[LeasePulse] = [p for p in self._held.values() if p.alive_until >= asked]
+        if not pulses:
+            return
+        rows = connection.execute(
+            """UPDATE leases l SET lease_until = now() + make_interval(secs => %s), live_tokens = v.tokens,
+                      phase = v.phase
+               FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[]) AS v(job, epoch, tokens, phase)
+               WHERE l.job_id = v.job AND l.epoch = v.epoch AND l.worker = %s
+               RETURNING l.job_id, (SELECT j.cancel_requested_at IS NOT NULL FROM jobs j WHERE j.id = l.job_id)
+                         AS cancelled""",
+            (
+                self._lease,
+                [p.claim.job for p in pulses],
+                [p.claim.epoch for p in pulses],
+                [p.tokens for p in pulses],
+                [p.phase for p in pulses],
+                pulses[0].claim.worker,
+            ),
+        ).fetchall()
+        kept = {row.job_id: row.cancelled for row in rows}  # type: ignore[attr-defined]
+        for pulse in pulses:
+            if pulse.claim.job in kept:
+                pulse.renewed_at = asked  # the lease runs from before the UPDATE, never from after it
+                pulse.cancelled = pulse.cancelled or kept[pulse.claim.job]
+            else:
+                pulse.lost = True

@@ -1,0 +1,201 @@
+"""Who holds which job: claim, fence, hand-over, reaping. All times are the database's.
+
+A lease row is the lock of its job: every transaction that writes for a job begins with `fence`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from tasks.errors import LeaseLost
+from tasks.store.session import Database
+from tasks.types import Claim, Lane
+
+# A worker says that it lives every few seconds; one not seen for this long is taken for dead.
+WORKER_SILENCE_SECONDS = 10.0
+# Priority gains one point for each this many seconds a job has waited since it was last served.
+AGEING_SECONDS = 1800.0
+# Fairness looks back this far: long enough for a night, short enough that last week is forgiven.
+FAIRNESS_HOURS = 24
+# First pause after a fault of a service; it doubles with each in a row, up to the longest.
+FAULT_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 120.0
+
+_CLAIM = text("""
+WITH usage AS (
+    SELECT owner, floor(sum(engine_seconds) / :bucket) AS bucket FROM owner_usage
+    WHERE hour > now() - make_interval(hours => :hours) GROUP BY owner
+), pick AS (
+    SELECT l.job_id FROM leases l LEFT JOIN usage u ON u.owner = l.owner
+    WHERE l.runnable AND l.worker IS NULL AND l.lane = ANY(:lanes) AND l.run_at <= now()
+      AND (l.last_worker IS NULL OR l.last_worker = :worker
+           OR l.waiting_since < now() - make_interval(secs => :affinity)
+           OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.name = l.last_worker
+                          AND w.seen_at > now() - make_interval(secs => :silence)))
+    ORDER BY floor(l.priority + extract(epoch FROM now() - l.waiting_since) / :ageing) DESC,
+             coalesce(u.bucket, 0), l.last_worker IS NOT DISTINCT FROM :worker DESC, l.job_id
+    LIMIT 1 FOR UPDATE OF l SKIP LOCKED
+)
+UPDATE leases l SET epoch = l.epoch + 1, worker = :worker, turn = :turn, ghost = NULL, live_tokens = 0,
+       phase = 'claimed', lease_until = now() + make_interval(secs => :lease)
+FROM pick, leases old WHERE l.job_id = pick.job_id AND old.job_id = l.job_id
+RETURNING l.job_id, l.epoch, old.ghost
+""")
+
+_REAP = text("""
+UPDATE leases l SET worker = NULL, ghost = l.turn, turn = NULL, lease_until = NULL, epoch = l.epoch + 1,
+       waiting_since = now(), phase = ''
+FROM leases old
+WHERE l.worker IS NOT NULL AND l.lease_until < now() AND old.job_id = l.job_id
+  AND l.job_id IN (SELECT job_id FROM leases WHERE worker IS NOT NULL AND lease_until < now()
+                   FOR UPDATE SKIP LOCKED)
+RETURNING l.job_id, old.worker, l.lane
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimRules:
+    """How a claim chooses; seconds on the database's clock."""
+
+    lease_seconds: float = 15.0
+    affinity_seconds: float = 2.0
+    bucket_seconds: float = 600.0
+
+
+def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rules: ClaimRules) -> Claim | None:
+    """Takes the job that should run next on one of `lanes`, or None where there is none.
+
+    Order: priority that ages, owners with less engine time first, the worker's own jobs, age.
+    Raises `DatabaseUnavailable`.
+    """
+    with database.begin() as connection:
+        row = connection.execute(
+            _CLAIM,
+            {
+                "bucket": rules.bucket_seconds,
+                "hours": FAIRNESS_HOURS,
+                "lanes": [str(lane) for lane in lanes],
+                "worker": worker,
+                "turn": turn,
+                "affinity": rules.affinity_seconds,
+                "silence": WORKER_SILENCE_SECONDS,
+                "ageing": AGEING_SECONDS,
+                "lease": rules.lease_seconds,
+            },
+        ).one_or_none()
+        if row is None:
+            return None
+        connection.execute(
+            text("UPDATE jobs SET state = 'running', started_at = coalesce(started_at, now()) WHERE id = :job"),
+            {"job": row.job_id},
+        )
+        # What the last holder had reserved for calls in flight died with it.
+        connection.execute(
+            text("DELETE FROM reservations WHERE job_id = :job AND epoch < :epoch"),
+            {"job": row.job_id, "epoch": row.epoch},
+        )
+        return Claim(job=row.job_id, epoch=row.epoch, worker=worker, turn=turn, ghost=row.ghost)
+
+
+def fence(connection: Connection, held: Claim) -> None:
+    """Locks the job's lease row for this transaction. Raises `LeaseLost` where the epoch is stale.
+
+    Inserts can't be fenced by a WHERE of their own, so every writing transaction begins here.
+    """
+    row = connection.execute(
+        text("SELECT 1 FROM leases WHERE job_id = :job AND epoch = :epoch AND worker = :worker FOR UPDATE"),
+        {"job": held.job, "epoch": held.epoch, "worker": held.worker},
+    ).one_or_none()
+    if row is None:
+        raise LeaseLost(f"job {held.job}: epoch {held.epoch} is stale; another worker goes on from the journal")
+
+
+def release(connection: Connection, held: Claim, lane: Lane, *, delay_seconds: float = 0.0, done: bool = False) -> None:
+    """Gives a fenced lease back: to `lane`, after `delay_seconds`, or for good where the job is `done`."""
+    connection.execute(
+        text("""UPDATE leases SET worker = NULL, turn = NULL, lease_until = NULL, last_worker = :worker,
+                waiting_since = now(), run_at = now() + make_interval(secs => :delay), lane = :lane,
+                runnable = NOT :done, phase = '' WHERE job_id = :job"""),
+        {"job": held.job, "worker": held.worker, "delay": delay_seconds, "lane": str(lane), "done": done},
+    )
+    if not done:
+        connection.execute(text("SELECT pg_notify('redraft_wake', :lane)"), {"lane": str(lane)})
+
+
+def note(connection: Connection, job: int, kind: str, detail: str = "") -> None:
+    """Adds to the job's log of events."""
+    connection.execute(
+        text("INSERT INTO events (job_id, kind, detail) VALUES (:job, :kind, :detail)"),
+        {"job": job, "kind": kind, "detail": detail},
+    )
+
+
+def fault_pause(faults: int) -> float:
+    """Seconds to wait before the next try after `faults` faults of services in a row."""
+    return float(min(LONGEST_PAUSE_SECONDS, FAULT_PAUSE_SECONDS * 2 ** max(0, faults - 1)))
+
+
+def reap(database: Database, *, crash_cap: int) -> tuple[int, ...]:
+    """Frees every lease that ran out; returns the jobs. Raises `DatabaseUnavailable`.
+
+    A job whose holder died `crash_cap` times with no iteration recorded between is quarantined, with the
+    evidence in its events, so that it stops nobody else; one whose owner has cancelled it ends there.
+    """
+    with database.begin() as connection:
+        freed = connection.execute(_REAP).all()
+        for row in freed:
+            note(connection, row.job_id, "lease expired", f"worker {row.worker} went silent on lane {row.lane}")
+            job = connection.execute(
+                text("""UPDATE jobs SET crashes = crashes + 1 WHERE id = :job
+                        RETURNING crashes, cancel_requested_at IS NOT NULL AS cancelled"""),
+                {"job": row.job_id},
+            ).one()
+            if job.cancelled:
+                end(connection, row.job_id, "cancelled", "cancelled by its owner")
+            elif job.crashes >= crash_cap:
+                why = f"its worker died {job.crashes} times in a row with no iteration recorded; last on {row.worker}"
+                end(connection, row.job_id, "quarantined", why)
+        for lane in {row.lane for row in freed}:
+            connection.execute(text("SELECT pg_notify('redraft_wake', :lane)"), {"lane": lane})
+        return tuple(row.job_id for row in freed)
+
+
+def end(connection: Connection, job: int, state: str, reason: str, acceptance: str | None = None) -> None:
+    """Writes a job's final state; its lease row must be locked by this transaction."""
+    connection.execute(
+        text("""UPDATE jobs SET state = :state, reason = :reason, acceptance = :acceptance, finished_at = now()
+                WHERE id = :job"""),
+        {"job": job, "state": state, "reason": reason, "acceptance": acceptance},
+    )
+    connection.execute(text("UPDATE leases SET runnable = false WHERE job_id = :job"), {"job": job})
+    note(connection, job, state, reason)
+    connection.execute(text("SELECT pg_notify('redraft_done', :job)"), {"job": str(job)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneDemand:
+    """A lane's runnable jobs, and the slots that live workers have free for it."""
+
+    lane: str
+    runnable: int
+    free_slots: int
+
+
+def demand(database: Database, lanes: Sequence[str]) -> tuple[LaneDemand, ...]:
+    """What each lane has to do and who could do it now. Raises `DatabaseUnavailable`."""
+    with database.connect() as connection:
+        rows = connection.execute(
+            text("""
+            SELECT lane, (SELECT count(*) FROM leases l WHERE l.lane = want.lane AND l.runnable
+                          AND l.worker IS NULL AND l.run_at <= now()) AS runnable,
+                   (SELECT coalesce(sum(greatest(0, w.slots - (
+                        SELECT count(*) FROM leases h WHERE h.worker = w.name))), 0)
+                    FROM workers w WHERE want.lane = ANY(w.lanes)
+                      AND w.seen_at > now() - make_interval(secs => :silence)) AS free_slots
+            FROM unnest(CAST(:lanes AS text[])) AS want(lane)"""),
+            {"lanes": list(lanes), "silence": WORKER_SILENCE_SECONDS},
+        ).all()
+    return tuple(LaneDemand(lane=row.lane, runnable=row.runnable, free_slots=int(row.free_slots)) for row in rows)

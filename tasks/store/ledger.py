@@ -1,0 +1,376 @@
+"""The loop's ledger in Postgres. Each write is one transaction that begins with the fence; what is
+committed here is all that a resumed turn knows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from tasks.errors import JournalMismatch, LimitReached
+from tasks.store import codec, leases
+from tasks.store.session import Database
+from tasks.store.tables import calls, candidates, iterations, jobs, reservations, verdicts
+from tasks.types import (
+    CallKey,
+    Candidate,
+    CandidateRef,
+    ChatRequest,
+    Claim,
+    Completion,
+    Decision,
+    Iteration,
+    Job,
+    JobState,
+    Lane,
+    Move,
+    OpenIteration,
+    Operator,
+    Spend,
+    Stop,
+    Verdict,
+)
+
+
+class PostgresLedger:
+    """Implements `tasks.ports.Ledger`. Safe to share between the threads of a turn.
+
+    Parameters: `fault_cap` faults of services in a row before a job is `failed`.
+    """
+
+    def __init__(self, database: Database, *, fault_cap: int) -> None:
+        self._database, self._fault_cap = database, fault_cap
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────
+
+    def load(self, claim: Claim) -> Job:
+        """The job with all that is committed of it. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        with self._database.begin() as connection:
+            leases.fence(connection, claim)
+            connection.execute(  # an iteration's time begins with its first turn, not in the queue
+                update(iterations)
+                .where(iterations.c.job_id == claim.job, iterations.c.started_at.is_(None))
+                .values(started_at=text("now()"))
+            )
+            row = connection.execute(
+                select(jobs, text("extract(epoch FROM now() - started_at) / 3600 AS hours")).where(
+                    jobs.c.id == claim.job
+                )
+            ).one()
+            lane = connection.execute(
+                text("SELECT lane FROM leases WHERE job_id = :job"), {"job": claim.job}
+            ).scalar_one()
+            rounds = connection.execute(
+                select(iterations).where(iterations.c.job_id == claim.job).order_by(iterations.c.number)
+            ).all()
+            checked, by_iteration = self._candidates(connection, claim.job)
+        history = tuple(
+            Iteration(number=r.number, operator=Operator(r.operator), candidates=tuple(by_iteration[r.number]))
+            for r in rounds
+            if r.finished_at is not None
+        )
+        return Job(
+            id=claim.job,
+            owner=row.owner,
+            spec=codec.spec_from_row(row),
+            lane=Lane(lane),
+            history=history,
+            open=self._open(rounds, by_iteration, checked),
+            incumbent=self._incumbent(row, by_iteration),
+            spend=Spend(
+                usd=Decimal(row.spent_usd),
+                local_tokens=row.local_tokens,
+                cloud_tokens=row.cloud_tokens,
+                engine_seconds=row.engine_seconds,
+            ),
+            started_at=row.started_at or datetime.now().astimezone(),
+        )
+
+    @staticmethod
+    def _candidates(connection: Connection, job: int) -> tuple[set[CandidateRef], dict[int, list[Candidate]]]:
+        said: dict[tuple[int, int], list[Verdict]] = defaultdict(list)
+        ordered = select(verdicts).where(verdicts.c.job_id == job).order_by(verdicts.c.iteration, verdicts.c.ordinal)
+        for v in connection.execute(ordered):
+            said[v.iteration, v.slot].append(
+                Verdict(
+                    check=v.check_name,
+                    kind=v.kind,
+                    passed=v.passed,
+                    score=v.score,
+                    held_out=v.held_out,
+                    feedback=v.feedback,
+                    seconds=v.seconds,
+                )
+            )
+        checked: set[CandidateRef] = set()
+        found: dict[int, list[Candidate]] = defaultdict(list)
+        for row in connection.execute(
+            select(candidates).where(candidates.c.job_id == job).order_by(candidates.c.iteration, candidates.c.slot)
+        ):
+            found[row.iteration].append(codec.candidate_from_row(row, tuple(said[row.iteration, row.slot])))
+            if row.checked:
+                checked.add(CandidateRef(iteration=row.iteration, slot=row.slot))
+        return checked, found
+
+    @staticmethod
+    def _open(
+        rounds: Sequence[Row[Any]], by_iteration: dict[int, list[Candidate]], checked: set[CandidateRef]
+    ) -> OpenIteration | None:
+        if not rounds or rounds[-1].finished_at is not None:
+            return None
+        number = rounds[-1].number
+        return OpenIteration(
+            number=number,
+            move=codec.move_from_json(rounds[-1].move),
+            candidates=tuple(by_iteration[number]),
+            checked=frozenset(ref.slot for ref in checked if ref.iteration == number),
+        )
+
+    @staticmethod
+    def _incumbent(row: Row[Any], by_iteration: dict[int, list[Candidate]]) -> Candidate | None:
+        return next((c for c in by_iteration.get(row.answer_iteration, ()) if c.ref.slot == row.answer_slot), None)
+
+    # ── the journal ──────────────────────────────────────────────────────────────────────────
+
+    def find_call(self, claim: Claim, key: CallKey, prompt_hash: str) -> Completion | None:
+        """The journalled call, or None. Raises `JournalMismatch`, `DatabaseUnavailable`."""
+        with self._database.connect() as connection:
+            row = connection.execute(select(calls).where(*_is(calls, claim, key))).one_or_none()
+        if row is None:
+            return None
+        if row.prompt_hash != prompt_hash:
+            raise JournalMismatch(
+                f"job {claim.job}, iteration {key.iteration}, {key.operator} {key.slot}.{key.attempt}: the journal "
+                f"holds an answer to prompt {row.prompt_hash[:12]}, the prompt built now is {prompt_hash[:12]}"
+            )
+        return codec.completion_from_row(row)
+
+    def reserve(self, claim: Claim, key: CallKey, tokens: int) -> None:
+        """Reserves `tokens` of the budget, so that calls in flight together can't pass it. Raises
+        `LimitReached`, `LeaseLost`, `DatabaseUnavailable`."""
+        with self._database.begin() as connection:
+            leases.fence(connection, claim)
+            row = connection.execute(
+                text("""SELECT budget_tokens AS budget, local_tokens + cloud_tokens + coalesce((
+                            SELECT sum(r.tokens) FROM reservations r WHERE r.job_id = j.id), 0)::bigint AS used
+                        FROM jobs j WHERE id = :job"""),
+                {"job": claim.job},
+            ).one()
+            if row.used + tokens > row.budget:
+                raise LimitReached("tokens", row.used, row.budget)
+            connection.execute(
+                upsert(reservations)
+                .values(job_id=claim.job, epoch=claim.epoch, tokens=tokens, **_columns(key))
+                .on_conflict_do_nothing()
+            )
+
+    def commit_call(self, claim: Claim, key: CallKey, request: ChatRequest, prompt_hash: str, made: Completion) -> None:
+        """Journals a call, settles its reservation and adds it to the job's spend. Raises `LeaseLost`."""
+        hit = made.guard
+        with self._database.begin() as connection:
+            leases.fence(connection, claim)
+            connection.execute(
+                insert(calls).values(
+                    job_id=claim.job,
+                    **_columns(key),
+                    model=made.model,
+                    engine=made.engine,
+                    request=codec.request_to_json(request),
+                    prompt_hash=prompt_hash,
+                    text=made.text,
+                    reasoning=made.reasoning,
+                    finish_reason=made.finish_reason,
+                    guard=None
+                    if hit is None
+                    else {
+                        "kind": hit.kind,
+                        "at_char": hit.at_char,
+                        "copies": hit.copies,
+                        "period_chars": hit.period_chars,
+                    },
+                    prompt_tokens=made.prompt_tokens,
+                    cached_tokens=made.cached_tokens,
+                    completion_tokens=made.completion_tokens,
+                    usd=made.usd,
+                    seconds=made.seconds,
+                    worker=claim.worker,
+                    epoch=claim.epoch,
+                )
+            )
+            connection.execute(reservations.delete().where(*_is(reservations, claim, key)))
+            owner = connection.execute(
+                update(jobs)
+                .where(jobs.c.id == claim.job)
+                .values(
+                    local_tokens=jobs.c.local_tokens + made.prompt_tokens + made.completion_tokens,
+                    spent_usd=jobs.c.spent_usd + made.usd,
+                    engine_seconds=jobs.c.engine_seconds + made.seconds,
+                )
+                .returning(jobs.c.owner)
+            ).scalar_one()
+            connection.execute(
+                text("""INSERT INTO owner_usage (owner, hour, engine_seconds)
+                        VALUES (:owner, date_trunc('hour', now()), :seconds)
+                        ON CONFLICT (owner, hour)
+                        DO UPDATE SET engine_seconds = owner_usage.engine_seconds + EXCLUDED.engine_seconds"""),
+                {"owner": owner, "seconds": made.seconds},
+            )
+
+    # ── the iteration ────────────────────────────────────────────────────────────────────────
+
+    def begin(self, claim: Claim, number: int, move: Move) -> None:
+        """Opens iteration `number`; again is harmless. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        with self._database.begin() as connection:
+            leases.fence(connection, claim)
+            _open_iteration(connection, claim.job, number, move, started_at=text("now()"))
+
+    def commit_candidates(self, claim: Claim, number: int, made: Sequence[Candidate]) -> None:
+        """All slots of the open iteration have their text. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        with self._database.begin() as connection:
+            leases.fence(connection, claim)
+            connection.execute(
+                upsert(candidates).on_conflict_do_nothing(),
+                [
+                    {
+                        "job_id": claim.job,
+                        "iteration": number,
+                        "slot": c.ref.slot,
+                        "operator": c.operator,
+                        "text": c.text,
+                        "root_iteration": c.root.iteration,
+                        "root_slot": c.root.slot,
+                        "revision": c.revision,
+                        "parent_iteration": c.parent.iteration if c.parent else None,
+                        "parent_slot": c.parent.slot if c.parent else None,
+                        "guard": c.guard,
+                    }
+                    for c in made
+                ],
+            )
+
+    def commit_verdicts(self, claim: Claim, candidate: Candidate) -> None:
+        """One candidate has its verdicts and its score. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        ref = candidate.ref
+        with self._database.begin() as connection:
+            leases.fence(connection, claim)
+            if candidate.verdicts:
+                connection.execute(
+                    upsert(verdicts).on_conflict_do_nothing(),
+                    [
+                        {
+                            "job_id": claim.job,
+                            "iteration": ref.iteration,
+                            "slot": ref.slot,
+                            "check_name": v.check,
+                            "ordinal": ordinal,
+                            "kind": v.kind,
+                            "held_out": v.held_out,
+                            "passed": v.passed,
+                            "score": v.score,
+                            "feedback": v.feedback,
+                            "seconds": v.seconds,
+                            "worker": claim.worker,
+                            "epoch": claim.epoch,
+                        }
+                        for ordinal, v in enumerate(candidate.verdicts)
+                    ],
+                )
+            connection.execute(
+                update(candidates)
+                .where(
+                    candidates.c.job_id == claim.job,
+                    candidates.c.iteration == ref.iteration,
+                    candidates.c.slot == ref.slot,
+                )
+                .values(score=candidate.score, accepted=candidate.accepted, checked=True)
+            )
+
+    def record(self, claim: Claim, iteration: Iteration, decision: Decision) -> None:
+        """Closes the open iteration, keeps the incumbent unless it is strictly beaten, and stops the job or
+        opens the next iteration; then gives the lease back. One transaction."""
+        best = max(iteration.candidates, key=lambda c: (c.accepted, c.guard is None, c.score, -c.ref.slot))
+        with self._database.begin() as connection:
+            leases.fence(connection, claim)
+            connection.execute(
+                update(iterations)
+                .where(iterations.c.job_id == claim.job, iterations.c.number == iteration.number)
+                .values(
+                    decision=codec.describe(decision),
+                    best_slot=best.ref.slot,
+                    score=best.score,
+                    worker=claim.worker,
+                    epoch=claim.epoch,
+                    finished_at=text("now()"),
+                )
+            )
+            row = connection.execute(
+                update(jobs)
+                .where(jobs.c.id == claim.job)
+                .values(iterations=iteration.number, crashes=0, faults=0)
+                .returning(jobs.c.score, jobs.c.lane, jobs.c.answer_iteration)
+            ).one()
+            if best.guard is None and (row.answer_iteration is None or best.accepted or best.score > row.score):
+                connection.execute(
+                    update(jobs)
+                    .where(jobs.c.id == claim.job)
+                    .values(
+                        answer=best.text, answer_iteration=iteration.number, answer_slot=best.ref.slot, score=best.score
+                    )
+                )
+            self._go_on(connection, claim, iteration.number + 1, Lane(row.lane), decision)
+
+    @staticmethod
+    def _go_on(connection: Connection, claim: Claim, number: int, lane: Lane, decision: Decision) -> None:
+        if isinstance(decision, Stop):
+            leases.end(connection, claim.job, decision.state, decision.why, decision.acceptance)
+            leases.release(connection, claim, lane, done=True)
+        else:
+            _open_iteration(connection, claim.job, number, decision)
+            leases.release(connection, claim, lane)
+
+    def stop(self, claim: Claim, decision: Stop) -> None:
+        """Ends the job between records; the incumbent stays its answer. Raises `LeaseLost`."""
+        with self._database.begin() as connection:
+            leases.fence(connection, claim)
+            leases.end(connection, claim.job, decision.state, decision.why, decision.acceptance)
+            lane = connection.execute(select(jobs.c.lane).where(jobs.c.id == claim.job)).scalar_one()
+            leases.release(connection, claim, Lane(lane), done=True)
+
+    def hand_over(self, claim: Claim, lane: Lane, fault: str = "") -> None:
+        """Gives the lease back with the next step on `lane`; a `fault` of a service delays it, longer with
+        each in a row, and fails the job at the cap. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        with self._database.begin() as connection:
+            leases.fence(connection, claim)
+            if not fault:
+                leases.release(connection, claim, lane)
+                return
+            faults = connection.execute(
+                update(jobs).where(jobs.c.id == claim.job).values(faults=jobs.c.faults + 1).returning(jobs.c.faults)
+            ).scalar_one()
+            leases.note(connection, claim.job, "fault", fault)
+            if faults >= self._fault_cap:
+                leases.end(connection, claim.job, JobState.FAILED, f"{faults} faults in a row, the last: {fault}")
+            leases.release(
+                connection, claim, lane, delay_seconds=leases.fault_pause(faults), done=faults >= self._fault_cap
+            )
+
+
+def _open_iteration(connection: Connection, job: int, number: int, move: Move, **more: Any) -> None:
+    connection.execute(
+        upsert(iterations)
+        .values(job_id=job, number=number, operator=codec.operator_of(move), move=codec.move_to_json(move), **more)
+        .on_conflict_do_nothing()
+    )
+
+
+def _columns(key: CallKey) -> dict[str, Any]:
+    return {"iteration": key.iteration, "operator": key.operator, "slot": key.slot, "attempt": key.attempt}
+
+
+def _is(table: Any, claim: Claim, key: CallKey) -> list[Any]:
+    return [table.c.job_id == claim.job, *(table.c[name] == value for name, value in _columns(key).items())]
