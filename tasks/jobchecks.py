@@ -1,0 +1,111 @@
+"""The checks of a job as they are written (`- KIND: VALUE`, or `KIND:VALUE` in a flag) → `CheckSpec`.
+
+Must not know which kinds there are: a `ValidatorSource` says so, and each validator reads its own value.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from tasks.errors import InvalidInput
+from tasks.jobfile import parse_yaml
+from tasks.ports import Validator
+from tasks.types import CheckSpec
+
+CHECKS = 50
+# What the files of a job's checks may weigh together: they travel with each turn.
+FILES_BYTES = 4_000_000
+OPTIONS = {
+    "held_out": "true or false",
+    "timeout_seconds": "a number more than 0 and at most 3600",
+    "memory_mb": "a whole number from 16 to 65536",
+}
+
+
+class ValidatorSource(Protocol):
+    """Where the kinds of checks are found (`tasks.validators.registry` is one)."""
+
+    def find(self, kind: str) -> Validator:
+        """The validator of a kind that `kinds` lists."""
+
+    def kinds(self) -> Sequence[str]:
+        """Every kind there is."""
+
+
+def parse_check_flag(text: str, *, held_out: bool, flag: str) -> Mapping[str, Any]:
+    """`KIND:VALUE` as a check; a value in braces or brackets is YAML. Raises `InvalidInput`."""
+    kind, colon, value = text.partition(":")
+    if not colon or not value.strip() or not re.fullmatch(r"[a-z][a-z0-9_-]*", kind):
+        raise InvalidInput(flag, text, "KIND:VALUE, for example python:tests/hidden.py or answer:42")
+    parsed = parse_yaml(value, flag) if value.lstrip()[0] in "[{" else value
+    return {kind: parsed, "held_out": held_out}
+
+
+def build_checks(written: Sequence[Any], folder: Path, validators: ValidatorSource) -> tuple[CheckSpec, ...]:
+    """The checks of a job with their files; relative paths start at `folder`. Raises `InvalidInput`."""
+    if not written:
+        raise InvalidInput(
+            "checks", [], f"at least one check decides acceptance; kinds are {', '.join(validators.kinds())}"
+        )
+    if len(written) > CHECKS:
+        raise InvalidInput("checks", f"{len(written)} checks", f"at most {CHECKS}")
+    checks: list[CheckSpec] = []
+    for number, entry in enumerate(written):
+        taken = {check.name for check in checks}
+        checks.append(_check(f"checks[{number}]", entry, folder, validators, taken))
+    size = sum(len(text.encode()) for check in checks for text in check.files.values())
+    if size > FILES_BYTES:
+        raise InvalidInput("checks", f"{size:,} bytes of files", f"at most {FILES_BYTES:,} bytes in all")
+    return tuple(checks)
+
+
+def _check(where: str, entry: Any, folder: Path, validators: ValidatorSource, taken: set[str]) -> CheckSpec:
+    if not isinstance(entry, Mapping):
+        raise InvalidInput(where, entry, f"`KIND: VALUE` with a kind among {', '.join(validators.kinds())}")
+    kind = _kind(where, entry, validators.kinds())
+    try:
+        value, files = validators.find(kind).parse(entry[kind], folder)
+    except InvalidInput as error:
+        inner = f"{where}.{kind}" + (f".{error.field}" if error.field not in ("", kind) else "")
+        raise InvalidInput(inner, error.value, error.allowed) from None
+    base = f"{kind}:{Path(next(iter(files))).name}" if files else kind
+    names = (base if n == 1 else f"{base}#{n}" for n in range(1, CHECKS + 2))
+    name = next(name for name in names if name not in taken)
+    return CheckSpec(name=name, kind=kind, value=value, files=files, **_options(where, entry))
+
+
+def _options(where: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    given = {name: entry[name] for name in OPTIONS if name in entry}
+    for name, value in given.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        match name:
+            case "held_out":
+                good = isinstance(value, bool)
+            case "timeout_seconds":
+                good = number and 0 < value <= 3600
+            case _:
+                good = number and isinstance(value, int) and 16 <= value <= 65_536
+        if not good:
+            raise InvalidInput(f"{where}.{name}", value, OPTIONS[name])
+    return given
+
+
+def _kind(where: str, entry: Mapping[str, Any], kinds: Sequence[str]) -> str:
+    named = [str(name) for name in entry if name not in OPTIONS]
+    unknown = [name for name in named if name not in kinds]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], [*kinds, *OPTIONS], n=1)
+        meant = f"did you mean {near[0]!r}? " if near else ""
+        raise InvalidInput(
+            where,
+            unknown[0],
+            f"there is no such check; {meant}kinds are {', '.join(kinds)}; options are {', '.join(OPTIONS)}",
+        )
+    if len(named) != 1:
+        raise InvalidInput(where, dict(entry), f"each entry names exactly one kind among {', '.join(kinds)}")
+    return named[0]

@@ -1,0 +1,224 @@
+"""What a user handed in → `JobSpec`, or one clear line. Every field is validated before anything is stored.
+
+Must not know the database, the queue or which validators there are: those come as `Rules`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tasks.errors import InvalidInput
+from tasks.jobchecks import ValidatorSource, build_checks
+from tasks.jobfile import PROBLEM_BYTES, RawJob, read_source
+from tasks.types import Budget, Egress, JobSpec, Lane
+
+TITLE_CHARS = 120
+# The two lanes a user may ask for; `check` and `cloud` are steps of a job, not places to begin one.
+LANES = (Lane.GPU, Lane.FAST)
+
+_ALLOWED = {
+    "title": "one line of text, 1 to 200 characters",
+    "checks": "a list of checks, each `KIND: VALUE`",
+    "budget": "fields among usd, hours, iterations, tokens",
+    "budget.usd": "a number more than 0 and at most 100,000 (`egress: never` spends nothing in the cloud)",
+    "budget.hours": "a number more than 0 and at most 8,760",
+    "budget.iterations": "a whole number from 1 to 10,000",
+    "budget.tokens": "a whole number from 1 to 1,000,000,000,000",
+    "strategy": "the name of a strategy",
+    "lane": f"one of {', '.join(LANES)}",
+    "egress": f"one of {', '.join(Egress)}",
+    "priority": "a whole number from -100 to 100",
+    "tags": "a list of at most 20 tags",
+    "tags[]": "letters, digits and . _ : / -, beginning with a letter or digit, at most 50 characters; quote numbers",
+    "seed": "a whole number from 0 to 2,147,483,647",
+    "key": "text of 1 to 200 characters",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What this deployment allows: kinds of checks, names of strategies, and the egress of a job that names none."""
+
+    validators: ValidatorSource
+    strategies: tuple[str, ...]
+    egress: Egress = Egress.FULL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags:
+    """What was said on the command line. Single values beat the job file's; checks and tags are added to its."""
+
+    title: str | None = None
+    checks: tuple[Mapping[str, Any], ...] = ()
+    budget: Mapping[str, Any] = field(default_factory=dict)
+    strategy: str | None = None
+    lane: str | None = None
+    egress: str | None = None
+    priority: int | None = None
+    tags: tuple[str, ...] = ()
+    seed: int | None = None
+    key: str | None = None
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _BudgetFields(_Strict):
+    usd: Annotated[float | Decimal, Field(gt=0, le=100_000, allow_inf_nan=False)] | None = None
+    hours: Annotated[float, Field(gt=0, le=8_760, allow_inf_nan=False)] | None = None
+    iterations: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    tokens: Annotated[int, Field(ge=1, le=10**12)] | None = None
+
+
+class _JobFields(_Strict):
+    title: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] | None = None
+    checks: list[Any] = []
+    budget: _BudgetFields = _BudgetFields()
+    strategy: str = "correct"
+    lane: str = Lane.GPU
+    egress: str | None = None
+    priority: Annotated[int, Field(ge=-100, le=100)] = 0
+    tags: Annotated[
+        list[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,49}$")]], Field(max_length=20)
+    ] = []
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    key: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] | None = None
+
+
+def read_jobs(files: Sequence[str], flags: Flags, rules: Rules, stdin: Callable[[], bytes]) -> tuple[JobSpec, ...]:
+    """Every job of the FILE arguments, or none. `stdin` reads standard input whole. Raises `InvalidInput`."""
+    if files.count("-") > 1:
+        raise InvalidInput("FILE", "-", "standard input can be read once")
+    raw = [job for name in files for job in read_source(name, stdin)]
+    if flags.key is not None and len(raw) > 1:
+        raise InvalidInput("--key", flags.key, f"a key names one job, and {len(raw)} were given; write it into each")
+    return tuple(build_spec(job, flags, rules) for job in raw)
+
+
+def build_spec(raw: RawJob, flags: Flags, rules: Rules) -> JobSpec:
+    """One job from its fields and the flags. Raises `InvalidInput` whose field begins with `raw.where`."""
+    try:
+        return _build(raw, flags, rules)
+    except InvalidInput as error:
+        raise InvalidInput(f"{raw.where}: {error.field}", error.value, error.allowed) from None
+
+
+def parse_budget_flag(texts: Sequence[str]) -> Mapping[str, Any]:
+    """`usd=2,hours=4`, given once or more, as budget fields. Raises `InvalidInput`."""
+    found: dict[str, Any] = {}
+    for part in (part.strip() for text in texts for part in text.split(",")):
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise InvalidInput("--budget", part, "NAME=NUMBER among usd, hours, iterations, tokens: usd=2,hours=4")
+        if name in found:
+            raise InvalidInput("--budget", part, f"{name} is given once")
+        try:
+            found[name] = int(value) if name in ("iterations", "tokens") else Decimal(value)
+        except (ValueError, InvalidOperation):
+            found[name] = value  # refused with the field's own words
+    if isinstance(found.get("hours"), Decimal):
+        found["hours"] = float(found["hours"])
+    return found
+
+
+def _build(raw: RawJob, flags: Flags, rules: Rules) -> JobSpec:
+    fields = _validate(_merge(raw.fields, flags))
+    problem = _problem(raw)
+    egress = fields.egress if fields.egress is not None else rules.egress
+    budget = {name: value for name, value in fields.budget.model_dump().items() if value is not None}
+    if "usd" in budget:
+        budget["usd"] = Decimal(str(budget["usd"]))
+    return JobSpec(
+        title=fields.title or _title(problem),
+        problem=problem,
+        checks=build_checks(fields.checks, raw.folder, rules.validators),
+        budget=Budget(**budget),
+        strategy=_one_of("strategy", fields.strategy, rules.strategies),
+        lane=Lane(_one_of("lane", fields.lane, LANES)),
+        egress=Egress(_one_of("egress", egress, tuple(Egress))),
+        priority=fields.priority,
+        tags=tuple(dict.fromkeys(fields.tags)),
+        seed=fields.seed,
+        key=fields.key,
+    )
+
+
+def _merge(fields: Mapping[str, Any], flags: Flags) -> dict[str, Any]:
+    merged = dict(fields)
+    for name in ("title", "strategy", "lane", "egress", "priority", "seed", "key"):
+        if getattr(flags, name) is not None:
+            merged[name] = getattr(flags, name)
+    for name, added in (("checks", flags.checks), ("tags", flags.tags)):
+        if added and isinstance(merged.get(name, []), list):  # another type is refused by its own rule
+            merged[name] = [*merged.get(name, []), *added]
+    if flags.budget and isinstance(merged.get("budget", {}), Mapping):
+        merged["budget"] = {**merged.get("budget", {}), **flags.budget}
+    return merged
+
+
+def _validate(fields: Mapping[str, Any]) -> _JobFields:
+    try:
+        return _JobFields.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = [part for part in first["loc"] if not (isinstance(part, str) and part in ("float", "decimal"))]
+        if first["type"] == "extra_forbidden":
+            known = _BudgetFields.model_fields if path[0] == "budget" else _JobFields.model_fields
+            raise _unknown(".".join(str(part) for part in path), str(path[-1]), first["input"], tuple(known)) from None
+        shown = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+        rule = "".join("[]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+        raise InvalidInput(shown, first["input"], _ALLOWED.get(rule, first["msg"])) from None
+
+
+def _unknown(where: str, name: str, value: Any, known: Sequence[str]) -> InvalidInput:
+    """An unknown field, with the nearest known one where there is any."""
+    near = difflib.get_close_matches(name, known, n=1)
+    meant = f"did you mean {near[0]!r}? " if near else ""
+    shown = where if re.fullmatch(r"[\w.\[\] -]{1,80}", where) else repr(where)[:80]
+    return InvalidInput(shown, value, f"there is no such field; {meant}known are {', '.join(known)}")
+
+
+def _one_of(name: str, value: str, known: Sequence[str]) -> str:
+    if value not in known:
+        near = difflib.get_close_matches(value, known, n=1)
+        meant = f", did you mean {str(near[0])!r}?" if near else ""
+        raise InvalidInput(name, value, f"one of {', '.join(known)}{meant}")
+    return value
+
+
+def _problem(raw: RawJob) -> str:
+    problem = raw.problem.strip()
+    if not problem:
+        raise InvalidInput("problem", "", "the problem in words is missing")
+    size = len(problem.encode())
+    if size > PROBLEM_BYTES:
+        raise InvalidInput("problem", f"{size:,} bytes", f"at most {PROBLEM_BYTES:,} bytes")
+    _refuse_attachments(problem, raw.folder)
+    return problem
+
+
+def _refuse_attachments(problem: str, folder: Path) -> None:
+    """No model is served that takes files yet, and a picture must not be dropped in silence."""
+    prose = re.sub(r"^(```|~~~).*?^\1", "", problem, flags=re.DOTALL | re.MULTILINE)
+    for mark, target in re.findall(r"(!?)\[[^\]\n]*\]\(([^)\s]+)[^)\n]*\)", prose):
+        if "://" in target or target.startswith(("#", "mailto:")):
+            continue
+        if mark or (len(target) < 200 and (folder / target).is_file()):
+            raise InvalidInput("problem", target, "linked files are not passed to models yet: put it into words")
+
+
+def _title(problem: str) -> str:
+    """The first heading, or the first line."""
+    lines = [line.strip() for line in problem.split("\n") if line.strip()]
+    heading = next((line for line in lines if re.match(r"#{1,6}\s+\S", line)), lines[0])
+    clean = re.sub(r"[\x00-\x1f\x7f]", " ", re.sub(r"^#{1,6}\s+|\s+#+$", "", heading)).strip() or "untitled"
+    return clean if len(clean) <= TITLE_CHARS else clean[: TITLE_CHARS - 1] + "…"

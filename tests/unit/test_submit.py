@@ -1,0 +1,302 @@
+"""The job file: what it may say, and the one line that refuses the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from tasks.errors import InvalidInput
+from tasks.jobchecks import parse_check_flag
+from tasks.ports import Pulse, Sandbox
+from tasks.submit import Flags, Rules, parse_budget_flag, read_jobs
+from tasks.types import CheckSpec, Egress, JobSpec, Lane, Verdict
+
+
+class FileCheck:
+    """Takes the name of a file, as the `python` check does."""
+
+    kind: ClassVar[str] = "python"
+    cost: ClassVar[int] = 10
+
+    def parse(self, value: Any, folder: Path | None) -> tuple[Any, Mapping[str, str]]:
+        if not isinstance(value, str) or folder is None:
+            raise InvalidInput("", value, "the path of a file")
+        path = folder / value
+        if not path.is_file():
+            raise InvalidInput("", value, "a file that can be read")
+        return path.name, {path.name: path.read_text()}
+
+    def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> Verdict:
+        raise NotImplementedError
+
+
+class WordCheck(FileCheck):
+    """Takes any value, as the `answer` check does."""
+
+    kind: ClassVar[str] = "answer"
+
+    def parse(self, value: Any, folder: Path | None) -> tuple[Any, Mapping[str, str]]:
+        return value, {}
+
+
+class TwoKinds:
+    def find(self, kind: str) -> FileCheck:
+        return {"python": FileCheck(), "answer": WordCheck()}[kind]
+
+    def kinds(self) -> tuple[str, ...]:
+        return ("answer", "python")
+
+
+RULES = Rules(validators=TwoKinds(), strategies=("best_of_n", "correct", "single"))
+Reader = Callable[..., tuple[JobSpec, ...]]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Reader:
+    """Writes `content` to a file beside tests/visible.py and reads it as a job file."""
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "visible.py").write_text("def test(): pass\n")
+
+    def _read(content: str | bytes, name: str = "p.md", flags: Flags | None = None, rules: Rules = RULES) -> Any:
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return read_jobs([str(path)], flags or Flags(), rules, lambda: b"")
+
+    return _read
+
+
+def job(front: str, body: str = "Add two numbers.\n") -> str:
+    return f"---\n{front}\n---\n{body}"
+
+
+CHECK = "checks: [{answer: 42}]\n"
+
+
+def test_a_full_job_file_becomes_a_spec(read: Reader) -> None:
+    (spec,) = read(
+        job(
+            "title: Shortest addition chain\n"
+            "checks:\n"
+            "  - python: tests/visible.py\n"
+            "    timeout_seconds: 20\n"
+            "  - python: tests/visible.py\n"
+            "    held_out: true\n"
+            "    memory_mb: 256\n"
+            "budget: {usd: 1.10, hours: 4, iterations: 30, tokens: 2_000_000}\n"
+            "egress: hint\nlane: fast\npriority: 5\nstrategy: single\nseed: 3\nkey: k1\n"
+            "tags: [combinatorics, combinatorics, a/b]",
+            "\n# Ignored title\n\nThe problem.\n",
+        )
+    )
+    assert spec.title == "Shortest addition chain"
+    assert spec.problem == "# Ignored title\n\nThe problem."
+    assert [check.name for check in spec.checks] == ["python:visible.py", "python:visible.py#2"]
+    assert [check.held_out for check in spec.checks] == [False, True]
+    assert (spec.checks[0].timeout_seconds, spec.checks[1].memory_mb) == (20, 256)
+    assert dict(spec.checks[0].files) == {"visible.py": "def test(): pass\n"}
+    assert spec.budget.usd == Decimal("1.1")
+    assert (spec.budget.hours, spec.budget.iterations, spec.budget.tokens) == (4.0, 30, 2_000_000)
+    assert (spec.egress, spec.lane, spec.priority, spec.strategy) == (Egress.HINT, Lane.FAST, 5, "single")
+    assert (spec.seed, spec.key, spec.tags) == (3, "k1", ("combinatorics", "a/b"))
+
+
+def test_what_is_left_out_takes_the_defaults_and_the_deployments_egress(read: Reader) -> None:
+    rules = Rules(validators=TwoKinds(), strategies=("correct",), egress=Egress.NEVER)
+    (spec,) = read(job(CHECK), rules=rules)
+    expected = JobSpec(title="Add two numbers.", problem="Add two numbers.", checks=spec.checks, egress=Egress.NEVER)
+    assert spec == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "title"),
+    [
+        ("intro\n\n## The heading ##\n\nmore", "The heading"),
+        ("one line\nanother", "one line"),
+        ("x" * 200, "x" * 119 + "…"),
+    ],
+)
+def test_the_title_is_the_first_heading_or_the_first_line(read: Reader, body: str, title: str) -> None:
+    assert read(job(CHECK, body))[0].title == title
+
+
+def test_text_that_yaml_1_1_would_change_stays_text(read: Reader) -> None:
+    values = [
+        read(job(f"checks: [{{answer: {text}}}]"))[0].checks[0].value for text in ("12:30", "no", "010", "2024-01-01")
+    ]
+    assert values == ["12:30", "no", "010", "2024-01-01"]
+
+
+def test_flags_beat_single_values_and_add_checks_and_tags(read: Reader) -> None:
+    flags = Flags(
+        checks=(parse_check_flag("answer:{number: 1, tolerance: 0.5}", held_out=True, flag="--hidden-check"),),
+        budget=parse_budget_flag(["usd=0.5,hours=1", "tokens=1_000"]),
+        priority=9,
+        tags=("b",),
+    )
+    (spec,) = read(job(CHECK + "budget: {usd: 2, iterations: 7}\npriority: 1\ntags: [a]"), flags=flags)
+    assert [(check.value, check.held_out) for check in spec.checks] == [
+        (42, False),
+        ({"number": 1, "tolerance": 0.5}, True),
+    ]
+    assert (spec.budget.usd, spec.budget.iterations, spec.budget.tokens) == (Decimal("0.5"), 7, 1000)
+    assert (spec.priority, spec.tags) == (9, ("a", "b"))
+
+
+def test_a_problem_without_front_matter_needs_only_a_check_flag(read: Reader) -> None:
+    flags = Flags(checks=(parse_check_flag("python:tests/visible.py", held_out=False, flag="--check"),))
+    assert read("\ufeffJust words.\r\nMore.", flags=flags)[0].problem == "Just words.\nMore."
+
+
+def test_json_lines_give_a_job_a_line(read: Reader) -> None:
+    line = '{"problem": "P%d", "checks": [{"answer": %d}], "budget": {"usd": 1}}'
+    specs = read((line % (1, 1)) + "\n\n" + (line % (2, 2)) + "\n", name="jobs.jsonl")
+    assert [(spec.problem, spec.checks[0].value) for spec in specs] == [("P1", 1), ("P2", 2)]
+
+
+@pytest.mark.parametrize("content", [job(CHECK), '{"problem": "Add two numbers.", "checks": [{"answer": 42}]}\n'])
+def test_standard_input_may_hold_either(content: str) -> None:
+    (spec,) = read_jobs(["-"], Flags(), RULES, content.encode)
+    assert spec.problem == "Add two numbers."
+
+
+BAD: dict[str, tuple[str | bytes, str]] = {
+    "unknown field": (
+        job(CHECK + "priorty: 5"),
+        "priorty: 5 is not allowed; there is no such field; did you mean 'prio",
+    ),
+    "unknown budget field": (job(CHECK + "budget: {usdd: 5}"), "budget.usdd: 5 is not allowed; there is no such field"),
+    "wrong type": (job(CHECK + "priority: high"), "priority: 'high' is not allowed; a whole number from -100 to 100"),
+    "boolean for a number": (job(CHECK + "priority: true"), "priority: True is not allowed"),
+    "priority out of range": (job(CHECK + "priority: 101"), "priority: 101 is not allowed"),
+    "empty problem": (job(CHECK, " \n\n"), "problem: '' is not allowed; the problem in words is missing"),
+    "no checks": (job("priority: 1"), "checks: [] is not allowed; at least one check decides acceptance"),
+    "checks not a list": (job("checks: {answer: 1}"), "checks: {'answer': 1} is not allowed; a list of checks"),
+    "check not a mapping": (job("checks: [python]"), "checks[0]: 'python' is not allowed; `KIND: VALUE` with a kind"),
+    "unknown check kind": (job("checks: [{pyton: x}]"), "did you mean 'python'? kinds are answer, python"),
+    "two kinds in one check": (job("checks: [{python: x, answer: 1}]"), "exactly one kind among answer, python"),
+    "no kind in a check": (job("checks: [{held_out: true}]"), "exactly one kind among answer, python"),
+    "missing check file": (
+        job("checks: [{python: tests/none.py}]"),
+        "checks[0].python: 'tests/none.py' is not allowed",
+    ),
+    "held_out not boolean": (job("checks: [{answer: 1, held_out: 'yes'}]"), "checks[0].held_out: 'yes' is not allowed"),
+    "timeout zero": (job("checks: [{answer: 1, timeout_seconds: 0}]"), "checks[0].timeout_seconds: 0 is not allowed"),
+    "timeout too long": (job("checks: [{answer: 1, timeout_seconds: 3601}]"), "timeout_seconds: 3601 is not allowed"),
+    "timeout no number": (job("checks: [{answer: 1, timeout_seconds: .nan}]"), "timeout_seconds: nan is not allowed"),
+    "memory too small": (job("checks: [{answer: 1, memory_mb: 8}]"), "memory_mb: 8 is not allowed"),
+    "memory not whole": (job("checks: [{answer: 1, memory_mb: 64.5}]"), "memory_mb: 64.5 is not allowed"),
+    "negative budget": (job(CHECK + "budget: {usd: -1}"), "budget.usd: -1 is not allowed; a number more than 0"),
+    "zero budget": (job(CHECK + "budget: {hours: 0}"), "budget.hours: 0 is not allowed; a number more than 0"),
+    "NaN budget": (job(CHECK + "budget: {usd: .nan}"), "budget.usd: nan is not allowed"),
+    "infinite budget": (job(CHECK + "budget: {hours: .inf}"), "budget.hours: inf is not allowed"),
+    "fraction of an iteration": (job(CHECK + "budget: {iterations: 1.5}"), "budget.iterations: 1.5 is not allowed"),
+    "budget not fields": (job(CHECK + "budget: 5"), "budget: 5 is not allowed; fields among usd, hours"),
+    "unknown lane": (job(CHECK + "lane: cloud"), "lane: 'cloud' is not allowed; one of gpu, fast"),
+    "unknown egress": (job(CHECK + "egress: some"), "egress: 'some' is not allowed; one of never, hint, full"),
+    "unknown strategy": (job(CHECK + "strategy: corect"), "one of best_of_n, correct, single, did you mean 'correct'?"),
+    "tag with a space": (job(CHECK + "tags: [a b]"), "tags[0]: 'a b' is not allowed; letters, digits"),
+    "tag that is a number": (job(CHECK + "tags: [7]"), "tags[0]: 7 is not allowed"),
+    "too many tags": (job(CHECK + f"tags: {[f't{n}' for n in range(21)]}"), "a list of at most 20 tags"),
+    "seed out of range": (job(CHECK + "seed: -1"), "seed: -1 is not allowed"),
+    "empty key": (job(CHECK + "key: ''"), "key: '' is not allowed"),
+    "long key": (job(CHECK + f"key: {'k' * 201}"), "text of 1 to 200 characters"),
+    "title of two lines": (job(CHECK + 'title: "a\\nb"'), "title: 'a\\nb' is not allowed; one line of text"),
+    "field given twice": (job(CHECK + "lane: gpu\nlane: fast"), "front matter line 4 column 1: 'lane: fast'"),
+    "invalid YAML": (job("checks: [1"), "front matter line 2 column 11: 'checks: [1' is not allowed; not valid YAML"),
+    "YAML alias": (job(CHECK + "tags: &t [a]\ntitle: *t"), "aliases are not allowed here"),
+    "YAML bytes": (job("checks: [{answer: !!binary aGk=}]"), "checks[0].answer: b'hi' is not allowed; text, a number"),
+    "front matter not closed": ("---\n" + CHECK + "Words", "it begins at line 1 and must be closed"),
+    "front matter a list": (job("- a"), "front matter: ['a'] is not allowed; lines of `field: value`"),
+    "deeply nested YAML": (job("checks: " + "[" * 3000), "not valid YAML"),
+    "not UTF-8": (b"---\nchecks: []\n---\ncaf\xe9", "the byte at offset 22 is not UTF-8"),
+    "NUL byte": (job(CHECK, "a\0b"), "line 5: '\\x00' is not allowed; a job file holds no NUL bytes"),
+    "NUL by escape": (job('checks: [{answer: "a\\0"}]'), "checks[0].answer: 'a\\x00' is not allowed"),
+    "problem too large": (job(CHECK, "x" * 1_000_001), "problem: '1,000,001 bytes' is not allowed; at most"),
+    "file too large": ("x" * 1_100_000, "it is larger than 1,064,000 bytes"),
+    "picture by relative link": (job(CHECK, "See ![it](fig.png)."), "problem: 'fig.png' is not allowed; linked files"),
+    "text file by relative link": (job(CHECK, "See [it](tests/visible.py)."), "'tests/visible.py' is not allowed"),
+}
+
+BAD_LINES: dict[str, tuple[str, str]] = {
+    "broken JSON": ('{"problem": "a", }', "jobs.jsonl line 2 column 18"),
+    "not an object": ("[1]", "line 2: [1] is not allowed; each line must be one JSON object"),
+    "no problem": ('{"checks": [{"answer": 1}]}', "line 2: problem: None is not allowed; each line needs"),
+    "problem not text": ('{"problem": 3}', "line 2: problem: 3 is not allowed"),
+    "NaN": ('{"problem": "a", "budget": {"usd": NaN}}', "line 2: "),
+    "field twice": ('{"problem": "a", "problem": "b"}', "the field 'problem' is given twice"),
+    "lone surrogate": ('{"problem": "a", "title": "\\ud800"}', "line 2: title: '\\ud800' is not allowed"),
+    "unknown lane": ('{"problem": "a", "checks": [{"answer": 1}], "lane": "x"}', "line 2: lane: 'x' is not allowed"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_job_file_gets_one_line_that_names_file_field_and_value(read: Reader, case: str) -> None:
+    content, expected = BAD[case]
+    with pytest.raises(InvalidInput) as caught:
+        read(content)
+    assert expected in str(caught.value)
+    assert "p.md" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("case", BAD_LINES)
+def test_a_bad_json_line_is_named_by_its_number(read: Reader, case: str) -> None:
+    line, expected = BAD_LINES[case]
+    with pytest.raises(InvalidInput) as caught:
+        read('{"problem": "fine", "checks": [{"answer": 1}]}\n' + line, name="jobs.jsonl")
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_file_of_json_lines_is_refused(read: Reader) -> None:
+    with pytest.raises(InvalidInput, match="at least one job"):
+        read("\n", name="jobs.jsonl")
+
+
+@pytest.mark.parametrize("name", ["none.md", ".", "https://example.org/p.md"])
+def test_what_is_no_readable_file_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInput, match="it cannot be read"):
+        read_jobs([name], Flags(), RULES, lambda: b"")
+
+
+def test_standard_input_is_read_once() -> None:
+    with pytest.raises(InvalidInput, match="can be read once"):
+        read_jobs(["-", "-"], Flags(), RULES, lambda: b"")
+
+
+def test_a_key_flag_names_one_job(read: Reader) -> None:
+    line = '{"problem": "P", "checks": [{"answer": 1}]}\n'
+    with pytest.raises(InvalidInput, match="a key names one job, and 2 were given"):
+        read(line * 2, name="jobs.jsonl", flags=Flags(key="k"))
+
+
+@pytest.mark.parametrize("text", ["python", "python:", ":x", "py thon:x", "answer:  "])
+def test_a_check_flag_is_kind_colon_value(text: str) -> None:
+    with pytest.raises(InvalidInput, match="KIND:VALUE"):
+        parse_check_flag(text, held_out=False, flag="--check")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("usd", "NAME=NUMBER"), ("usd=1,usd=2", "given once"), ("", "NAME=NUMBER")],
+)
+def test_a_budget_flag_is_name_equals_number(text: str, expected: str) -> None:
+    with pytest.raises(InvalidInput, match=expected):
+        parse_budget_flag([text])
+
+
+@pytest.mark.parametrize("text", ["usd=two", "hours=NaN", "hours=inf", "usd=-1", "usd=nan", "tokens=1.5", "days=3"])
+def test_a_budget_flag_obeys_the_rules_of_its_field(read: Reader, text: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read(job(CHECK), flags=Flags(budget=parse_budget_flag([text])))
+    assert f"budget.{text.partition('=')[0]}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_text_of_a_links_code_example_is_not_taken_for_an_attachment(read: Reader) -> None:
+    body = "Write Markdown.\n```\n![x](y.png)\n```\nand [a site](https://example.org) and [a part](#part)"
+    assert read(job(CHECK, body))[0].problem == body
