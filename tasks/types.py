@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, assert_never
 
 
 class JobState(StrEnum):
@@ -254,6 +254,33 @@ class Stop:
 
 Move = Draft | Revise
 Decision = Move | Stop
+
+
+def operator_of(move: Move) -> Operator:
+    """The operator that makes a move's candidates."""
+    match move:
+        case Draft(restart=True):
+            return Operator.RESTART
+        case Draft():
+            return Operator.DRAFT
+        case Revise():
+            return Operator.REVISE
+        case _:
+            assert_never(move)
+
+
+def describe(decision: Decision) -> str:
+    """A decision in a few words, as `history` and Flower show it."""
+    match decision:
+        case Draft():
+            verb, detail = ("restart" if decision.restart else "draft"), f"{decision.slots} slots"
+        case Revise():
+            verb, detail = "revise", ", ".join(f"{ref.iteration}.{ref.slot}" for ref in decision.parents)
+        case Stop():
+            verb, detail = "stop", str(decision.state)
+        case _:
+            assert_never(decision)
+    return f"{verb} ({detail})" + (f": {decision.why}" if decision.why else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

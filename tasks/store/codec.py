@@ -16,7 +16,6 @@ from tasks.types import (
     ChatRequest,
     CheckSpec,
     Completion,
-    Decision,
     Draft,
     Egress,
     GuardHit,
@@ -26,7 +25,6 @@ from tasks.types import (
     Move,
     Operator,
     Revise,
-    Stop,
     Verdict,
 )
 
@@ -49,33 +47,6 @@ def move_from_json(stored: Mapping[str, Any]) -> Move:
         return Draft(slots=stored["slots"], restart=stored["restart"], why=stored["why"])
     parents = tuple(CandidateRef(iteration=iteration, slot=slot) for iteration, slot in stored["parents"])
     return Revise(parents=parents, why=stored["why"])
-
-
-def operator_of(move: Move) -> Operator:
-    """The operator that makes a move's candidates."""
-    match move:
-        case Draft(restart=True):
-            return Operator.RESTART
-        case Draft():
-            return Operator.DRAFT
-        case Revise():
-            return Operator.REVISE
-        case _:
-            assert_never(move)
-
-
-def describe(decision: Decision) -> str:
-    """A decision in a few words, as `history` and Flower show it."""
-    match decision:
-        case Draft():
-            verb, detail = ("restart" if decision.restart else "draft"), f"{decision.slots} slots"
-        case Revise():
-            verb, detail = "revise", ", ".join(f"{ref.iteration}.{ref.slot}" for ref in decision.parents)
-        case Stop():
-            verb, detail = "stop", str(decision.state)
-        case _:
-            assert_never(decision)
-    return f"{verb} ({detail})" + (f": {decision.why}" if decision.why else "")
 
 
 def checks_to_json(checks: tuple[CheckSpec, ...]) -> list[dict[str, Any]]:

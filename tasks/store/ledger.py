@@ -34,6 +34,8 @@ from tasks.types import (
     Spend,
     Stop,
     Verdict,
+    describe,
+    operator_of,
 )
 
 
@@ -300,7 +302,7 @@ class PostgresLedger:
                 update(iterations)
                 .where(iterations.c.job_id == claim.job, iterations.c.number == iteration.number)
                 .values(
-                    decision=codec.describe(decision),
+                    decision=describe(decision),
                     best_slot=best.ref.slot,
                     score=best.score,
                     worker=claim.worker,
@@ -363,7 +365,7 @@ class PostgresLedger:
 def _open_iteration(connection: Connection, job: int, number: int, move: Move, **more: Any) -> None:
     connection.execute(
         upsert(iterations)
-        .values(job_id=job, number=number, operator=codec.operator_of(move), move=codec.move_to_json(move), **more)
+        .values(job_id=job, number=number, operator=operator_of(move), move=codec.move_to_json(move), **more)
         .on_conflict_do_nothing()
     )
 

@@ -1,0 +1,94 @@
+"""Model calls that survive a crash: found in the journal, or made, guarded and committed. Over ports only."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tasks.ports import ChatModel, Ledger, Pulse
+from tasks.types import CallKey, ChatRequest, Claim, Completion, Message, Operator
+from tasks.window import prompt_hash
+
+# The recovery ladder of a degenerate answer: as asked; another seed, warmer; and with a shorter window too.
+ATTEMPTS = 3
+WARMER = 0.2
+# Room that is kept free for the chat template's own tokens.
+TEMPLATE_TOKENS = 32
+# Fewer tokens than this are no answer: the window is too full to ask.
+LEAST_ANSWER_TOKENS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How a model is asked. Gemma 4's own card: temperature 1.0, top-p 0.95, top-k 64."""
+
+    temperature: float = 1.0
+    top_p: float = 0.95
+    top_k: int = 64
+    answer_tokens: int = 4096
+    review_tokens: int = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalledModel:
+    """A chat model whose answers are committed before anything is built on them."""
+
+    ledger: Ledger
+    model: ChatModel
+    sampling: Sampling
+
+    def ask(
+        self,
+        claim: Claim,
+        key: CallKey,
+        seed: int,
+        build: Callable[[int], Sequence[Message]],
+        pulse: Pulse,
+    ) -> Completion:
+        """One answer for `key`, whose attempt is where the ladder begins; at most `ATTEMPTS` calls.
+
+        `build(shorten)` gives the prompt; `shorten` is 1 where the window must be shorter. The answer of
+        the last attempt may still carry its guard: then it is degenerate and nothing may be built on it.
+        Raises `LimitReached` before a call that the budget can't pay, `EngineFault`, and what `pulse` raises.
+        """
+        made: Completion | None = None
+        for attempt in range(key.attempt, key.attempt + ATTEMPTS):
+            tried = dataclasses.replace(key, attempt=attempt)
+            again = attempt - key.attempt
+            made = self._once(claim, tried, seed, build(1 if again == ATTEMPTS - 1 else 0), again > 0, pulse)
+            if made.guard is None:
+                break
+        assert made is not None
+        return made
+
+    def _once(
+        self, claim: Claim, key: CallKey, seed: int, messages: Sequence[Message], warmer: bool, pulse: Pulse
+    ) -> Completion:
+        wanted = self.sampling.review_tokens if key.operator is Operator.REVIEW else self.sampling.answer_tokens
+        request = ChatRequest(
+            messages=tuple(messages),
+            temperature=self.sampling.temperature + (WARMER if warmer else 0.0),
+            top_p=self.sampling.top_p,
+            top_k=self.sampling.top_k,
+            max_tokens=wanted,
+            seed=call_seed(seed, key),
+        )
+        hashed = prompt_hash(request)
+        found = self.ledger.find_call(claim, key, hashed)
+        if found is not None:
+            return found
+        pulse.check()
+        prompt_tokens = self.model.count_tokens(messages)
+        room = max(LEAST_ANSWER_TOKENS, min(wanted, self.model.context_tokens - prompt_tokens - TEMPLATE_TOKENS))
+        self.ledger.reserve(claim, key, prompt_tokens + room)
+        made = self.model.complete(dataclasses.replace(request, max_tokens=room), pulse)
+        self.ledger.commit_call(claim, key, request, hashed, made)
+        return made
+
+
+def call_seed(seed: int, key: CallKey) -> int:
+    """A seed in [0, 2^31) that is a function of the job's seed and the call's key, so that a run can be repeated."""
+    named = f"{seed}:{key.iteration}:{key.operator}:{key.slot}:{key.attempt}"
+    return int.from_bytes(hashlib.sha256(named.encode()).digest()[:4], "big") >> 1
