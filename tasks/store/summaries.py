@@ -1,0 +1,110 @@
+"""What people read of jobs: frozen rows. Knows no SQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSummary:
+    """One job as `show` and `watch` see it. `now` is the database's clock when it was read; `phase`, `worker`
+    and `live_tokens` (received in the turn under way) are of the holder; `answer` is left out of lists."""
+
+    job: int
+    title: str
+    state: JobState
+    reason: str
+    acceptance: Acceptance | None
+    strategy: str
+    iterations: int
+    score: float | None
+    answer: str | None
+    answer_iteration: int | None
+    owner: str
+    tags: tuple[str, ...]
+    spend: Spend
+    budget: Budget
+    lane: Lane
+    egress: Egress
+    priority: int
+    key: str | None
+    submitted_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    cancel_requested: bool
+    worker: str | None
+    phase: str
+    live_tokens: int
+    operator: str
+    now: datetime
+
+    @property
+    def age_seconds(self) -> float:
+        """Seconds from its submission to its end, or to now."""
+        return ((self.finished_at or self.now) - self.submitted_at).total_seconds()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictRow:
+    """What one check said of an iteration's best candidate."""
+
+    check: str
+    passed: bool
+    held_out: bool
+    score: float
+    feedback: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IterationRow:
+    """A recorded iteration with its best candidate; tokens are summed over all its calls."""
+
+    iteration: int
+    operator: str
+    model: str | None
+    candidate: str | None
+    score: float | None
+    guard: str | None
+    verdicts: tuple[VerdictRow, ...]
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    usd: Decimal
+    seconds: float
+    worker: str | None
+    epoch: int | None
+    decision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerRow:
+    """A worker as it presented itself; `silent_seconds` since it last said that it lives."""
+
+    name: str
+    host: str
+    pid: int
+    lanes: tuple[str, ...]
+    slots: int
+    model: str
+    silent_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """A job's number, and whether this submission made it (False: its key had made it before)."""
+
+    job: int
+    new: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """The answer to a query: names of columns, and rows of Python values; `cut` where there were more."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[object, ...], ...]
+    cut: bool = False

@@ -1,0 +1,1 @@
+"""The command line: one file a noun, loaded when its command is called."""

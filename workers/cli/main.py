@@ -1,0 +1,187 @@
+"""`redraft`: finds the command's module when it is called, and turns every error into a line and an exit code.
+
+Must stay cheap to import: `redraft --help` loads none of the commands.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from typer.core import CompletionItem, TyperGroup  # type: ignore[attr-defined]
+from typer.exceptions import TyperException
+from typer.main import get_command, get_group
+
+from tasks.errors import RedraftError
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Where a command lives: `module`'s `app`, as a whole (`group`) or its command of the same name."""
+
+    module: str
+    help: str
+    group: bool = False
+
+
+COMMANDS: dict[str, Entry] = {
+    "up": Entry(module="workers.cli.stack", help="Start the local stack and wait until it can take work."),
+    "down": Entry(module="workers.cli.stack", help="Stop the local stack and leave nothing running."),
+    "status": Entry(module="workers.cli.stack", help="Show each part of the local stack: pid, port, health."),
+    "demo": Entry(module="workers.cli.demo", help="Start the stack and solve a real problem on it, watched."),
+    "submit": Entry(module="workers.cli.submit", help="Hand in problems: Markdown, JSON lines or standard input."),
+    "ls": Entry(module="workers.cli.jobs", help="List jobs, the newest first."),
+    "show": Entry(module="workers.cli.jobs", help="Show one job."),
+    "watch": Entry(module="workers.cli.watch", help="Follow jobs live until they are finished."),
+    "wait": Entry(module="workers.cli.watch", help="Wait in silence until jobs are finished."),
+    "result": Entry(module="workers.cli.jobs", help="Print a job's answer, the best so far while it runs."),
+    "history": Entry(module="workers.cli.history", help="Show a job's iterations and what the checks said."),
+    "cancel": Entry(module="workers.cli.jobs", help="Cancel jobs; what they have found stays readable."),
+    "sql": Entry(module="workers.cli.sql", help="Query the documented views, read-only."),
+    "guard": Entry(module="workers.cli.guard", help="Look for endless repetition in texts.", group=True),
+    "worker": Entry(module="workers.cli.worker", help="Run a worker that takes turns at jobs."),
+    "relay": Entry(module="workers.cli.worker", help="Run the relay that wakes workers."),
+    "engine": Entry(module="workers.cli.engine", help="Fetch, serve and probe the local model.", group=True),
+    "db": Entry(module="workers.cli.db", help="Upgrade, downgrade or show the database's schema.", group=True),
+    "doctor": Entry(module="workers.cli.doctor", help="Check everything that Redraft needs, and say what to do."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are imported when they are called, and listed from `COMMANDS`."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Every command, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name, imported now; None where there is none."""
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        app: typer.Typer = importlib.import_module(entry.module).app
+        app.rich_markup_mode = None  # one look for all, and no import of rich for a page of help
+        loaded = get_group(app)
+        command = loaded if entry.group else loaded.commands[cmd_name]
+        command.name = cmd_name
+        command.help = command.help or entry.help
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The list of commands, without importing one."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """The names of commands and options, without importing a command."""
+        options = super(TyperGroup, self).shell_complete(ctx, incomplete)
+        names = [CompletionItem(name, help=e.help) for name, e in COMMANDS.items() if name.startswith(incomplete)]
+        return [*names, *options]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As typer does, with the table for its suggestions."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            meant = f"did you mean {near[0]!r}? " if near else ""
+            ctx.fail(f"there is no command {args[0]!r}; {meant}known are {', '.join(COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="A job queue for hard problems: a local model drafts, checks and corrects until an honest check accepts.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    ctx: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"redraft {installed('redraft')}")
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one command line and returns its exit code; whatever goes wrong becomes one line on stderr."""
+    try:
+        code = get_command(app).main(args=arguments, prog_name="redraft", standalone_mode=False)
+        sys.stdout.flush()
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _leave_quietly()
+    except Exception as error:  # noqa: BLE001  (the last net: nobody is shown a traceback)
+        return _explain(error)
+    return code if isinstance(code, int) else 0
+
+
+def _explain(error: Exception) -> int:
+    match error:
+        case RedraftError():
+            return _say(str(error), error.exit_code)
+        case TyperException():
+            context = getattr(error, "ctx", None)
+            path = context.command_path if context is not None else "redraft"
+            return _say(f"{path}: {error.format_message().rstrip('.')}; see `{path} --help`", 2)
+        case _:
+            name = type(error).__name__
+            return _say(f"an error of Redraft itself, {name}; the traceback is in {_log(error)}", 1)
+
+
+def _say(message: str, code: int) -> int:
+    print(" ".join(message.split("\n")), file=sys.stderr)
+    return code
+
+
+def _leave_quietly() -> int:
+    """Whoever read our output has gone: nothing more may be written, not even by the exit."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
+
+
+def _log(error: BaseException) -> str:
+    """Appends the traceback to `log/cli.log` in the home, or to the temporary folder where that can't be written."""
+    import tempfile
+    import time
+    import traceback
+    from pathlib import Path
+
+    from tasks.settings import default_home
+
+    text = time.strftime("%Y-%m-%dT%H:%M:%S%z\n") + "".join(traceback.format_exception(error)) + "\n"
+    for folder in (default_home() / "log", Path(tempfile.gettempdir())):
+        path = folder / "redraft-cli.log"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError:
+            continue
+        return str(path)
+    return "no file, for none could be written"
+
+
+if __name__ == "__main__":
+    main()

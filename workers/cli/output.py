@@ -1,0 +1,114 @@
+"""How the command line writes: JSON and tables on stdout, words for people on stderr. Knows no command."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+import typer
+
+# What every command offers.
+Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
+
+# Text that a model or a stranger wrote could otherwise move the cursor, recolour or retitle a terminal.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def emit(document: Any, *, indent: int | None = 2) -> None:
+    """One JSON document on stdout; moments as ISO 8601 with zone, money as a number."""
+    print(json.dumps(document, indent=indent, default=_plain, ensure_ascii=False, allow_nan=False))
+
+
+def emit_line(document: Any) -> None:
+    """One JSON object on a line of its own, sent at once: for streams."""
+    emit(document, indent=None)
+    sys.stdout.flush()
+
+
+def note(message: str) -> None:
+    """A line for people, on stderr."""
+    print(message, file=sys.stderr)
+
+
+def text(content: str) -> None:
+    """Text on stdout as it is; on a terminal without control characters."""
+    print(printable(content) if sys.stdout.isatty() else content)
+
+
+def printable(content: str) -> str:
+    """The text without what could steer a terminal."""
+    return _CONTROL.sub("", content)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+    """A table for a terminal as wide as it is, or tab-separated lines into a pipe."""
+    if not sys.stdout.isatty():
+        for row in [columns, *rows]:
+            print("\t".join(printable(cell).replace("\t", " ").replace("\n", " ") for cell in row))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        shown.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*(Text(printable(cell)) for cell in row))
+    Console().print(shown)
+
+
+def pairs(rows: Sequence[tuple[str, str]]) -> None:
+    """Names and values, one pair a line."""
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:<{width}}  {printable(value)}")
+
+
+def usd(amount: Decimal) -> str:
+    """Money; fractions of a cent are shown where there are only such."""
+    return f"${amount:.2f}" if amount == 0 or amount >= Decimal("0.01") else f"${amount:.4f}"
+
+
+def score(value: float | None) -> str:
+    """A score in [0, 1], a dash where there is none."""
+    return "-" if value is None else f"{value:.2f}"
+
+
+def count(number: int) -> str:
+    """A number of tokens: 950, 81.2k, 2.0M."""
+    if number < 1000:
+        return str(number)
+    return f"{number / 1000:.1f}k" if number < 999_950 else f"{number / 1_000_000:.1f}M"
+
+
+def duration(seconds: float) -> str:
+    """A stretch of time: 42s, 3m10s, 2h05m, 3d04h."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    if whole < 86_400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // 86_400}d{whole % 86_400 // 3600:02}h"
+
+
+def _plain(value: object) -> object:
+    match value:
+        case datetime():
+            return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
+        case Decimal():
+            return float(value)
+        case bytes() | memoryview():
+            return bytes(value).hex()
+        case tuple() | set() | frozenset():
+            return list(value)
+        case _:
+            return str(value)

@@ -1,0 +1,115 @@
+"""`redraft submit`: files and flags → stored jobs, all of them or none."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from workers.cli import output
+
+if TYPE_CHECKING:
+    from tasks.settings import Settings
+    from tasks.submit import Rules
+    from tasks.types import JobSpec
+
+app = typer.Typer()
+
+
+@app.command()
+def submit(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Markdown problems, .jsonl files, or - for standard input.")
+    ],
+    check: Annotated[
+        list[str], typer.Option("--check", metavar="KIND:VALUE", help="Add a check; paths start at the job file.")
+    ] = [],  # noqa: B006  (typer reads it and hands out a new list)
+    hidden_check: Annotated[
+        list[str], typer.Option("--hidden-check", metavar="KIND:VALUE", help="Add a check the model never sees.")
+    ] = [],  # noqa: B006
+    budget: Annotated[
+        list[str], typer.Option("--budget", metavar="usd=2,hours=4,iterations=30,tokens=N", help="Spend no more.")
+    ] = [],  # noqa: B006
+    strategy: Annotated[str | None, typer.Option(metavar="NAME", help="correct, best_of_n or single.")] = None,
+    lane: Annotated[str | None, typer.Option(metavar="gpu|fast", help="Which model drafts.")] = None,
+    egress: Annotated[str | None, typer.Option(metavar="never|hint|full", help="What may leave for the cloud.")] = None,
+    priority: Annotated[int | None, typer.Option(help="From -100 to 100; higher runs first.")] = None,
+    tag: Annotated[list[str], typer.Option("--tag", metavar="T", help="Add a tag.")] = [],  # noqa: B006
+    title: Annotated[str | None, typer.Option(help="Instead of the first heading or line.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of all sampling.")] = None,
+    key: Annotated[str | None, typer.Option(metavar="K", help="The same key gives the same job back.")] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until the jobs are finished; exits as `wait` does.")
+    ] = False,
+    timeout: Annotated[float | None, typer.Option(min=0, help="Seconds to wait at most, with --wait.")] = None,
+    as_json: output.Json = False,
+) -> None:
+    """Hand in problems: Markdown with front matter, JSON lines, or standard input.
+
+    Single values beat those of the job file; checks and tags are added to its own. Everything is validated
+    before anything is stored. Prints the number of each job; --json: one object a line.
+    """
+    from tasks.jobchecks import parse_check_flag
+    from tasks.settings import load_settings
+    from tasks.store.queries import submit_jobs
+    from tasks.submit import Flags, parse_budget_flag, read_jobs
+    from workers.cli.database import open_database
+
+    visible = [parse_check_flag(text, held_out=False, flag="--check") for text in check]
+    hidden = [parse_check_flag(text, held_out=True, flag="--hidden-check") for text in hidden_check]
+    flags = Flags(
+        title=title,
+        checks=(*visible, *hidden),
+        budget=parse_budget_flag(budget),
+        strategy=strategy,
+        lane=lane,
+        egress=egress,
+        priority=priority,
+        tags=tuple(tag),
+        seed=seed,
+        key=key,
+    )
+    settings = load_settings()
+    specs = read_jobs(files, flags, rules(settings), sys.stdin.buffer.read)
+    with open_database() as database:
+        made = submit_jobs(database, specs)
+    _announce(specs, settings)
+    found = sum(1 for one in made if not one.new)
+    if found:
+        output.note(f"{found} of {len(made)} keys had been used before: the same jobs are given back")
+    if as_json and not wait:
+        for one, spec in zip(made, specs, strict=True):
+            output.emit_line({"job": one.job, "new": one.new, "title": spec.title})
+    elif not as_json:
+        for one in made:
+            print(one.job)
+    if wait:
+        from workers.cli.watch import wait_for
+
+        sys.stdout.flush()
+        raise typer.Exit(wait_for([one.job for one in made], timeout, as_json=as_json))
+
+
+def rules(settings: Settings) -> Rules:
+    """What this installation allows: the checks and strategies that are installed, and the egress that is set."""
+    from importlib.metadata import entry_points
+
+    from tasks.submit import Rules
+    from tasks.validators import registry
+
+    strategies = sorted({entry.name for entry in entry_points(group="redraft.strategies")})
+    return Rules(validators=registry, strategies=tuple(strategies), egress=settings.egress)
+
+
+def _announce(specs: Sequence[JobSpec], settings: Settings) -> None:
+    """Whether these jobs may ask the cloud, where a key makes that possible at all."""
+    if not settings.openai_api_key.get_secret_value():
+        return
+    home = sum(1 for spec in specs if spec.egress == "never")
+    if home == len(specs):
+        output.note("escalation is off for these jobs (egress: never): every word stays at home")
+    else:
+        kept = f", {home} of {len(specs)} stay at home" if home else ""
+        output.note(f"escalation is on, for an OpenAI key is configured; `--egress never` keeps a job at home{kept}")
