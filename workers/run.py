@@ -1,0 +1,109 @@
+"""One worker process: the engine first, then Celery's worker in threads over it. It consumes a lane only
+while it can serve it: an ill engine stops the engine's lanes, and what is held goes on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import structlog
+from celery import Celery
+from celery.signals import worker_ready, worker_shutting_down
+
+from tasks.errors import EngineFault
+from tasks.loop import ENGINE_LANES
+from tasks.settings import Settings
+from tasks.types import Lane
+from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
+from workers.engine.host import ModelHost
+from workers.wiring import build_station, worker_name
+
+log = structlog.get_logger()
+
+GATE_SECONDS = 1.0
+
+
+class Gate:
+    """Holds Celery's consumer to the lanes that can be served now. Level-triggered: it looks every second."""
+
+    def __init__(self, lanes: frozenset[Lane], host: ModelHost) -> None:
+        self._lanes, self._host = lanes, host
+        self._stopping = threading.Event()
+
+    def open_lanes(self) -> frozenset[Lane]:
+        """The lanes of this worker that it can serve now."""
+        return self._lanes if self._host.ready else self._lanes - ENGINE_LANES
+
+    def watch(self, consumer: Callable[[], object]) -> None:
+        """Runs until `stop` in a thread; `consumer` gives Celery's consumer of the moment."""
+        while not self._stopping.wait(GATE_SECONDS):
+            now = consumer()
+            task_consumer = getattr(now, "task_consumer", None)
+            if task_consumer is None:
+                continue
+            wanted = self.open_lanes()
+            for lane in self._lanes:
+                if lane in wanted and not task_consumer.consuming_from(str(lane)):
+                    now.call_soon(now.add_task_queue, str(lane))  # type: ignore[attr-defined]
+                elif lane not in wanted and task_consumer.consuming_from(str(lane)):
+                    log.warning("the engine is not ready; its lane is closed", lane=str(lane))
+                    now.call_soon(now.cancel_task_queue, str(lane))  # type: ignore[attr-defined]
+
+    def stop(self) -> None:
+        """Ends `watch`."""
+        self._stopping.set()
+
+
+def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, lanes: frozenset[Lane]) -> None:
+    """Until TERM or INT: then every turn is handed back at its next checkpoint and the engine is stopped.
+
+    Raises `EngineFault` where the engine does not come up.
+    """
+    name = worker_name()
+    if lanes & ENGINE_LANES:
+        host.start()
+        if not host.ready:
+            raise EngineFault("the engine started but did not answer its canary prompt")
+    gate = Gate(lanes, host)
+    slots = settings.slots or host.profile.slots
+    station, keeper, events = build_station(
+        settings,
+        app=app,
+        url=url,
+        name=name,
+        host=host,
+        sandbox=BubblewrapSandbox(default_runtime_folder(settings.cache)),
+        lanes=gate.open_lanes,
+        slots=slots,
+    )
+    app.station = station
+    worker = app.Worker(
+        hostname=f"{name}@redraft",
+        pool="threads",
+        concurrency=slots,
+        queues=[str(lane) for lane in lanes],
+        loglevel=settings.log_level.upper(),
+        without_gossip=True,
+        without_mingle=True,
+        quiet=True,
+    )
+
+    @worker_shutting_down.connect(weak=False)
+    def _drain(**_: object) -> None:
+        station.drain(settings.drain_seconds)
+
+    @worker_ready.connect(weak=False)
+    def _ready(**_: object) -> None:
+        log.info("the worker takes work", worker=name, lanes=sorted(lanes), slots=slots, model=host.model)
+
+    watcher = threading.Thread(target=gate.watch, args=(lambda: worker.consumer,), name="gate", daemon=True)
+    keeper.start()
+    events.start()
+    watcher.start()
+    try:
+        worker.start()
+    finally:
+        gate.stop()
+        events.stop()
+        keeper.stop()
+        host.stop()

@@ -1,0 +1,120 @@
+"""The composition root of a worker: settings → parts. Nothing else decides which implementation is used."""
+
+from __future__ import annotations
+
+import functools
+import os
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import entry_points, version
+
+from celery import Celery
+
+from tasks.errors import InvalidInput
+from tasks.journal import JournalledModel, Sampling
+from tasks.llm.chat import OpenAIChatModel
+from tasks.loop import Loop
+from tasks.ports import Sandbox, Strategy
+from tasks.settings import Settings
+from tasks.store.keeper import Keeper, WorkerCard
+from tasks.store.leases import ClaimRules
+from tasks.store.ledger import PostgresLedger
+from tasks.store.session import Database
+from tasks.types import Job, Lane, TurnReport
+from tasks.validators.registry import accepted, score, validate
+from workers.engine.host import ModelHost
+from workers.events import TurnEvents
+from workers.station import Station
+
+
+def strategies() -> dict[str, Strategy]:
+    """Every strategy by name, from the entry points `redraft.strategies`."""
+    found: dict[str, Strategy] = {}
+    for point in entry_points(group="redraft.strategies"):
+        try:
+            found[point.name] = point.load()()
+        except ImportError as error:
+            raise InvalidInput("strategy plug-in", point.value, f"it must import: {error}") from error
+    return found
+
+
+def hours_since_start(job: Job) -> float:
+    """Wall hours since a worker first took the job."""
+    return (datetime.now(UTC) - job.started_at).total_seconds() / 3600
+
+
+def worker_name() -> str:
+    """Unique to the process: a restarted worker is another holder of leases."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def build_station(
+    settings: Settings,
+    *,
+    app: Celery,
+    url: str,
+    name: str,
+    host: ModelHost,
+    sandbox: Sandbox,
+    lanes: Callable[[], frozenset[Lane]],
+    slots: int,
+) -> tuple[Station, Keeper, TurnEvents]:
+    """The parts of one worker process, not yet started."""
+    database = Database(url, name="redraft worker", pool=max(4, slots))
+    ledger = PostgresLedger(database, fault_cap=settings.fault_cap)
+    profile = host.profile
+    model = OpenAIChatModel(
+        base_url=host.url,
+        model=host.model,
+        api_key=settings.endpoint_key.get_secret_value() or "none",
+        context_tokens=profile.max_model_len,
+        first_token_seconds=settings.first_token_seconds,
+        token_silence_seconds=settings.token_silence_seconds,
+        extra=profile.request_extra,
+        engine=host.describe(),
+    )
+    sampling = Sampling(
+        temperature=profile.temperature,
+        top_p=profile.top_p,
+        top_k=profile.top_k,
+        answer_tokens=profile.max_answer_tokens,
+        review_tokens=profile.max_review_tokens,
+    )
+    make_loop = functools.partial(
+        Loop,
+        ledger=ledger,
+        model=JournalledModel(ledger=ledger, model=model, sampling=sampling),
+        strategies=strategies(),
+        validate=validate,
+        judge=lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
+        sandbox=sandbox,
+        width=settings.width or profile.width,
+        hours=hours_since_start,
+    )
+
+    def loop(say: Callable[[TurnReport], None]) -> Loop:
+        return make_loop(say=say)
+
+    def card() -> WorkerCard:
+        return WorkerCard(
+            name=name,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            lanes=tuple(sorted(lanes())),
+            slots=slots,
+            model=host.model,
+            version=version("redraft"),
+        )
+
+    keeper = Keeper(url, card, lease_seconds=settings.lease_seconds)
+    events = TurnEvents(app, name)
+    rules = ClaimRules(
+        lease_seconds=settings.lease_seconds,
+        affinity_seconds=settings.affinity_seconds,
+        bucket_seconds=settings.fairness_bucket_seconds,
+    )
+    station = Station(
+        database=database, keeper=keeper, worker=name, lanes=lanes, loop=loop, rules=rules, events=events
+    )
+    return station, keeper, events
