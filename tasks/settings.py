@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     token_silence_seconds: float = Field(default=60.0, gt=0)
     first_token_seconds: float = Field(default=600.0, gt=0)
     # A turn's grace between TERM and the hand-back of its lease.
-    drain_seconds: float = Field(default=20.0, ge=0)
+    drain_seconds: float = Field(default=10.0, ge=0)
 
     egress: Egress = Egress.FULL
     openai_api_key: SecretStr = Field(
@@ -94,3 +94,8 @@ def load_settings() -> Settings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise InvalidInput(f"setting {name}", first.get("input"), first["msg"]) from None
+
+
+def child_environment(home: Path) -> dict[str, str]:
+    """The environment of a part of the local stack: ours, with the home it belongs to."""
+    return {**os.environ, "REDRAFT_HOME": str(home)}

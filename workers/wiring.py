@@ -114,7 +114,5 @@ def build_station(
         affinity_seconds=settings.affinity_seconds,
         bucket_seconds=settings.fairness_bucket_seconds,
     )
-    station = Station(
-        database=database, keeper=keeper, worker=name, lanes=lanes, loop=loop, rules=rules, events=events
-    )
+    station = Station(database=database, keeper=keeper, worker=name, lanes=lanes, loop=loop, rules=rules, events=events)
     return station, keeper, events

@@ -1,0 +1,91 @@
+"""`redraft up | down | status`."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Annotated
+
+import typer
+
+from tasks.errors import InvalidInput
+from tasks.settings import load_settings
+from workers.cli.output import Json, emit, note, table
+from workers.local import stack as local
+from workers.local.home import Home
+from workers.local.stackfile import StackFile
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def up(
+    detach: Annotated[bool, typer.Option("--detach", help="Return when the stack can take work.")] = False,
+    model: Annotated[str, typer.Option("--model", help="A profile's name; see `redraft engine probe`.")] = "",
+    endpoint: Annotated[str, typer.Option("--endpoint", help="An OpenAI-compatible server to use.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Start the local stack and wait until it can take work."""
+    home = Home(root=load_settings().home)
+    found = local.start(home, start_options(model, endpoint), note, attached=not detach)
+    _show(found, as_json)
+    if detach:
+        return
+    note("Ctrl-C stops the stack")
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    while not stopped.wait(0.5) and local.status(home):
+        pass
+    local.stop(home)
+
+
+def start_options(model: str, endpoint: str) -> dict[str, str]:
+    """Flags as settings of the stack's parts. Raises `InvalidInput`."""
+    if model and endpoint:
+        raise InvalidInput("--model", model, "with --endpoint the model is the endpoint's")
+    if endpoint and not endpoint.startswith(("http://", "https://")):
+        raise InvalidInput("--endpoint", endpoint, "it must be a URL, such as http://127.0.0.1:8000/v1")
+    given = {"REDRAFT_MODEL": model, "REDRAFT_ENDPOINT": endpoint}
+    return {name: value for name, value in given.items() if value}
+
+
+@app.command()
+def down(as_json: Json = False) -> None:
+    """Stop the local stack and leave nothing running."""
+    local.stop(Home(root=load_settings().home))
+    if as_json:
+        emit({"parts": []})
+    else:
+        note("nothing of the stack is running")
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Show each part of the local stack: pid, port, health."""
+    parts = local.status(Home(root=load_settings().home))
+    if as_json:
+        names = ("name", "pid", "port", "address", "health")
+        emit({"parts": [{name: getattr(part, name) for name in names} for part in parts]})
+    elif not parts:
+        note("no stack is running; start one with `redraft up`")
+    else:
+        rows = [(p.name, str(p.pid or "-"), str(p.port or "-"), p.health, p.address or "") for p in parts]
+        table(("part", "pid", "port", "health", "address"), rows)
+
+
+def _show(stack: StackFile, as_json: bool) -> None:
+    """The addresses; passwords stay in run/stack.json, but for Flower's, which a person must type."""
+    postgres = stack.user_url.rsplit("@", 1)[1]
+    if as_json:
+        emit(
+            {
+                "postgres": postgres,
+                "flower": stack.flower_url,
+                "flower_user": stack.flower_user,
+                "flower_password": stack.flower_password,
+            }
+        )
+        return
+    note(f"postgres {postgres} (`redraft sql` asks it)")
+    note(f"flower   {stack.flower_url} (user {stack.flower_user}, password {stack.flower_password})")

@@ -1,0 +1,70 @@
+"""`redraft worker | relay`: thin; the processes live in `workers.run` and `workers.relay`."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from typing import Annotated
+
+import structlog
+import typer
+
+from tasks.errors import InvalidInput
+from tasks.settings import load_settings
+from tasks.types import Lane
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+def _log_plainly(level: str) -> None:
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+    )
+
+
+def parse_lanes(text: str) -> frozenset[Lane]:
+    """Lanes out of a comma-separated list. Raises `InvalidInput`."""
+    known = ", ".join(Lane)
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    unknown = [name for name in names if name not in list(Lane)]
+    if unknown or not names:
+        raise InvalidInput("--lane", text, f"allowed are {known}, separated by commas")
+    return frozenset(Lane(name) for name in names)
+
+
+@app.command()
+def worker(
+    lane: Annotated[str, typer.Option("--lane", help="Lanes to serve, separated by commas.")] = "gpu,fast,check",
+) -> None:
+    """Run a worker that takes turns at jobs."""
+    settings, lanes = load_settings(), parse_lanes(lane)
+    _log_plainly(settings.log_level)
+    from workers.addresses import broker_url, worker_database_url
+    from workers.celery_app import make_app
+    from workers.engine.select import build_host
+    from workers.run import run_worker
+
+    log = structlog.get_logger()
+    app_ = make_app(broker_url())
+    run_worker(settings, app=app_, url=worker_database_url(), host=build_host(settings, log.info), lanes=lanes)
+
+
+@app.command()
+def relay() -> None:
+    """Run the relay that wakes workers."""
+    settings = load_settings()
+    _log_plainly(settings.log_level)
+    from workers.addresses import broker_url, worker_database_url
+    from workers.celery_app import make_app
+    from workers.relay import Relay
+
+    broker = broker_url()
+    running = Relay(worker_database_url(), make_app(broker), broker, crash_cap=settings.crash_cap)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: running.stop())
+    running.run()

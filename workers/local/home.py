@@ -1,0 +1,60 @@
+"""The folders of one local stack. Two homes are two separate stacks."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pwd
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+# Postgres refuses to run as root; initdb wants a user that has a name.
+UNPRIVILEGED_USER = "nobody"
+# Where root keeps what an unprivileged user must reach, when the home itself is out of its reach.
+SYSTEM_FOLDER = Path("/var/lib/redraft")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """`root` holds all that the stack writes, but for what an unprivileged user could not reach there."""
+
+    root: Path
+
+    @property
+    def run(self) -> Path:
+        """Addresses, credentials and process records: readable by the owner only."""
+        return self.root / "run"
+
+    @property
+    def log(self) -> Path:
+        """One log a part."""
+        return self.root / "log"
+
+    def make(self) -> None:
+        """Makes the folders, private to their owner."""
+        for folder in (self.root, self.run, self.log):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
+
+    def postgres_folder(self) -> Path:
+        """Postgres's data and binaries: in the home, or for root where `nobody` can reach them."""
+        if os.geteuid() != 0:
+            return self.root / "postgres"
+        name = hashlib.sha256(str(self.root.resolve()).encode()).hexdigest()[:16]
+        return SYSTEM_FOLDER / name / "postgres"
+
+
+def unprivileged_ids() -> tuple[int, int] | None:
+    """The uid and gid that services take when we are root; None for an ordinary user."""
+    if os.geteuid() != 0:
+        return None
+    entry = pwd.getpwnam(UNPRIVILEGED_USER)
+    return entry.pw_uid, entry.pw_gid
+
+
+def free_port() -> int:
+    """A free loopback port. Between this and its use another process may take it: callers start again then."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,178 @@
+"""The process that owns a local stack: starts its parts in order, starts again what dies, and stops
+everything when it is told to. `python -m workers.local.owner` runs one for $REDRAFT_HOME."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import getpass
+import json
+import os
+import re
+import secrets
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from tasks.errors import RedraftError
+from tasks.settings import default_home
+from tasks.store.migrate import upgrade
+from tasks.store.roles import ensure_login
+from workers.local.home import Home
+from workers.local.parts import (
+    PartStatus,
+    ProcessPart,
+    engine_file,
+    engine_status,
+    flower_part,
+    fresh_flower_address,
+    relay_part,
+    worker_part,
+)
+from workers.local.postgres import EmbeddedPostgres
+from workers.local.process import Recorded, end_tree
+from workers.local.stackfile import StackFile, write, write_private
+from workers.local.valkey import EmbeddedValkey
+
+TEND_SECONDS = 0.5
+WORKER_LOGIN = "redraft_local_worker"
+ALREADY_RUNNING = 75  # EX_TEMPFAIL: another owner holds this home
+
+
+class Owner:
+    """One stack. Must live in the main thread: its children end with the thread that made them."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._stopping = threading.Event()
+        self._postgres, self._valkey = EmbeddedPostgres(home), EmbeddedValkey(home)
+        self._parts: list[ProcessPart] = []
+
+    def run(self) -> None:
+        """Until `stop`. Raises `PartFailed` where the services don't start."""
+        clean(self._home)
+        try:
+            stack = self._start_services()
+            write(self._home.root, stack)
+            self._parts = [relay_part(self._home), worker_part(self._home, stack), flower_part(self._home, stack)]
+            for part in self._parts:
+                part.start()
+            while not self._stopping.wait(TEND_SECONDS):
+                self._tend()
+        finally:
+            self._stop()
+
+    def stop(self) -> None:
+        """Ends `run` within a moment."""
+        self._stopping.set()
+
+    def _start_services(self) -> StackFile:
+        self._postgres.start()
+        upgrade(self._postgres.url)
+        worker_password, user_password = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+        login = local_login()
+        ensure_login(self._postgres.url, WORKER_LOGIN, worker_password, "redraft_worker")
+        ensure_login(self._postgres.url, login, user_password, "redraft_submitter")
+        self._valkey.start()
+        me = Recorded.of(os.getpid())
+        return StackFile(
+            admin_url=self._postgres.url,
+            worker_url=self._postgres.url_of("redraft", WORKER_LOGIN, worker_password),
+            user_url=self._postgres.url_of("redraft", login, user_password),
+            broker_url=self._valkey.url,
+            flower_url=fresh_flower_address(),
+            flower_user="redraft",
+            flower_password=secrets.token_urlsafe(12),
+            owner_pid=me.pid,
+            owner_started=me.started,
+        )
+
+    def _tend(self) -> None:
+        if self._postgres.pid is None:
+            self._postgres.start()
+        if self._valkey.pid is None:
+            self._valkey.start()
+        for part in self._parts:
+            part.tend()
+        self._write_status()
+
+    def _write_status(self) -> None:
+        own = [part.status() for part in self._parts]
+        worker = next(status for status in own if status.name == "worker")
+        services = [
+            PartStatus(
+                name=name,
+                pid=service.pid,
+                port=service.port,
+                address=f"127.0.0.1:{service.port}",
+                health="ok" if service.healthy else "starting",
+                started=Recorded.of(service.pid).started if service.pid else None,
+            )
+            for name, service in (("postgres", self._postgres), ("valkey", self._valkey))
+        ]
+        everything = [*services, engine_status(self._home, worker), *own]
+        write_private(self._home.run / "parts.json", json.dumps([dataclasses.asdict(status) for status in everything]))
+
+    def _stop(self) -> None:
+        for part in reversed(self._parts):
+            part.stop()
+        self._valkey.stop()
+        self._postgres.stop()
+        clean(self._home)
+
+
+def clean(home: Home) -> None:
+    """Ends whatever an owner that was killed has left behind, the engine included, and its records.
+
+    The engine of a killed worker stays for the next worker to adopt while its owner lives.
+    """
+    found = engine_file(home.root)
+    if found is not None:
+        end_tree(Recorded(pid=int(str(found["pid"])), started=float(str(found["start_time"]))))
+    for status in read_parts(home.root):
+        if status.pid and status.started:
+            end_tree(Recorded(pid=status.pid, started=status.started))
+    for name in ("engine.json", "parts.json", "stack.json", "engine-progress"):
+        (home.run / name).unlink(missing_ok=True)
+
+
+def read_parts(home: Path) -> list[PartStatus]:
+    """The parts as the owner last wrote them."""
+    path = home / "run" / "parts.json"
+    try:
+        return [PartStatus(**entry) for entry in json.loads(path.read_text())]
+    except (OSError, ValueError):
+        return []
+
+
+def local_login() -> str:
+    """The owner's name in the database: the OS user's, made fit for a role."""
+    name = re.sub(r"[^a-z0-9_]", "_", getpass.getuser().lower())
+    return f"user_{name}" if name.startswith(("pg_", "redraft")) or name == "postgres" else name
+
+
+def main() -> int:
+    """Owns the stack of $REDRAFT_HOME until TERM or INT; what went wrong is left in run/failure."""
+    home = Home(root=default_home())
+    home.make()
+    failure = home.run / "failure"
+    with (home.run / "owner.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return ALREADY_RUNNING
+        failure.unlink(missing_ok=True)
+        owner = Owner(home)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: owner.stop())
+        try:
+            owner.run()
+        except RedraftError as error:
+            write_private(failure, str(error))
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""The parts that are processes of ours (relay, worker, Flower), and how each part's health is told."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import psycopg
+
+from tasks.settings import child_environment
+from workers.local.home import Home, free_port
+from workers.local.process import Recorded, end_tree, spawn
+from workers.local.stackfile import StackFile, write_private
+
+Health = Literal["ok", "starting", "down"]
+
+# A part that dies is started again after 1, 2, 4 … seconds, at most this many.
+LONGEST_PAUSE_SECONDS = 30.0
+# Deaths in a row after which a part counts as down rather than starting.
+DEATHS_BEFORE_DOWN = 3
+# A part that has lived this long is well again.
+WELL_AFTER_SECONDS = 60.0
+STOP_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartStatus:
+    """One line of `redraft status`."""
+
+    name: str
+    pid: int | None
+    port: int | None
+    address: str | None
+    health: Health
+    started: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ProcessPart:
+    """A part run as a child: started again when it dies. `probe` tells whether a living one is well."""
+
+    name: str
+    argv: list[str]
+    home: Home
+    probe: Callable[[int], bool]
+    port: int | None = None
+    address: str | None = None
+    deaths: int = 0
+    child: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    next_try: float = 0.0
+    seen_ok: bool = field(default=False)
+
+    def start(self) -> None:
+        """Starts the process."""
+        self.child = spawn(
+            self.argv,
+            log=self.home.log / f"{self.name}.log",
+            folder=self.home.root,
+            environment=child_environment(self.home.root),
+        )
+        self.started_at = time.monotonic()
+        self.seen_ok = False
+
+    def tend(self) -> None:
+        """Starts it again where it has died, not sooner than its pause."""
+        now = time.monotonic()
+        if self.child is not None and self.child.poll() is None:
+            if self.deaths and now - self.started_at > WELL_AFTER_SECONDS:
+                self.deaths = 0
+            return
+        if self.child is not None:
+            self.child = None
+            self.deaths += 1
+            self.next_try = now + min(LONGEST_PAUSE_SECONDS, 2.0 ** (self.deaths - 1))
+        if now >= self.next_try:
+            self.start()
+
+    def status(self) -> PartStatus:
+        """Where it stands."""
+        alive = self.child is not None and self.child.poll() is None
+        pid = self.child.pid if alive and self.child else None
+        ok = pid is not None and self.probe(pid)
+        health: Health = "ok" if ok else "down" if self.deaths >= DEATHS_BEFORE_DOWN else "starting"
+        return PartStatus(
+            name=self.name, pid=pid, port=self.port, address=self.address, health=health, started=_started(pid)
+        )
+
+    def stop(self) -> None:
+        """TERM, and KILL for what is left of its tree."""
+        if self.child is not None and self.child.poll() is None:
+            end_tree(Recorded.of(self.child.pid), seconds=STOP_SECONDS)
+        if self.child is not None:
+            self.child.wait()
+
+
+def _started(pid: int | None) -> float | None:
+    return Recorded.of(pid).started if pid else None
+
+
+def relay_part(home: Home) -> ProcessPart:
+    """The relay; it has no port, so being alive is being well."""
+    argv = [sys.executable, "-m", "workers.cli.main", "relay"]
+    return ProcessPart(name="relay", argv=argv, home=home, probe=lambda pid: True)
+
+
+def worker_part(home: Home, stack: StackFile) -> ProcessPart:
+    """One worker for all the lanes that need no cloud; well when it says in the database that it lives."""
+    plain = stack.worker_url.replace("+psycopg", "", 1)
+
+    def probe(pid: int) -> bool:
+        try:
+            with psycopg.connect(plain, connect_timeout=2) as connection:
+                row = connection.execute(
+                    "SELECT 1 FROM workers WHERE pid = %s AND 'gpu' = ANY(lanes) "
+                    "AND seen_at > now() - interval '15 seconds'",
+                    (pid,),
+                ).fetchone()
+        except psycopg.Error:
+            return False
+        return row is not None
+
+    argv = [sys.executable, "-m", "workers.cli.main", "worker", "--lane", "gpu,fast,check"]
+    return ProcessPart(name="worker", argv=argv, home=home, probe=probe)
+
+
+def flower_part(home: Home, stack: StackFile) -> ProcessPart:
+    """Flower behind a password, which is in a private file and never in argv."""
+    port = int(stack.flower_url.rsplit(":", 1)[1])
+    config = home.run / "flowerconfig.py"
+    write_private(
+        config,
+        f"address = '127.0.0.1'\nport = {port}\nbasic_auth = ['{stack.flower_user}:{stack.flower_password}']\n"
+        "tasks_columns = 'name,state,kwargs,result,received,runtime,worker'\n",
+    )
+    argv = [sys.executable, "-m", "celery", "-A", "workers.celery_app:app", "flower", f"--conf={config}"]
+    return ProcessPart(
+        name="flower",
+        argv=argv,
+        home=home,
+        port=port,
+        address=stack.flower_url,
+        probe=lambda pid: answers(f"{stack.flower_url}/healthcheck"),
+    )
+
+
+def answers(url: str) -> bool:
+    """Whether a loopback address answers 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - a loopback address of ours
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def engine_file(home: Path) -> dict[str, object] | None:
+    """What the worker wrote down of its engine: pid, start_time, port, url, profile."""
+    path = home / "run" / "engine.json"
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def engine_status(home: Home, worker: PartStatus) -> PartStatus:
+    """The engine, which is the worker's child and outlives a killed worker to be adopted by the next."""
+    found = engine_file(home.root)
+    if found is None:  # an endpoint of somebody else's has no process here: as well as its worker
+        return PartStatus(name="engine", pid=None, port=None, address=None, health=worker.health)
+    process = Recorded(pid=int(str(found["pid"])), started=float(str(found["start_time"])))
+    port = int(str(found["port"]))
+    if not process.alive:
+        return PartStatus(name="engine", pid=None, port=port, address=None, health="down")
+    health: Health = "ok" if answers(f"http://127.0.0.1:{port}/health") else "starting"
+    return PartStatus(
+        name="engine", pid=process.pid, port=port, address=str(found["url"]), health=health, started=process.started
+    )
+
+
+def fresh_flower_address() -> str:
+    """Where Flower will listen."""
+    return f"http://127.0.0.1:{free_port()}"

@@ -1,0 +1,107 @@
+"""Starting, stopping and looking at a local stack from another process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+from tasks.errors import PartFailed
+from tasks.settings import child_environment
+from workers.local import owner
+from workers.local.home import Home
+from workers.local.parts import DEATHS_BEFORE_DOWN, PartStatus
+from workers.local.process import Recorded, end_tree, spawn, tail
+from workers.local.stackfile import StackFile, read
+
+POLL_SECONDS = 0.2
+STOP_SECONDS = 60.0
+
+
+def start(home: Home, options: Mapping[str, str], say: Callable[[str], None], *, attached: bool) -> StackFile:
+    """Starts the stack where it does not run, waits until it can take work, returns its addresses.
+
+    `options` are settings for its parts (REDRAFT_MODEL, REDRAFT_ENDPOINT). `attached`: it ends with us.
+    Raises `PartFailed` with the reason; then nothing is left running.
+    """
+    home.make()
+    (home.run / "failure").unlink(missing_ok=True)
+    running = read(home.root)
+    child = None if running else _spawn_owner(home, options, attached=attached)
+    told = ""
+    while True:
+        stack, parts = read(home.root), status(home)
+        if stack and parts and all(part.health == "ok" for part in parts):
+            return stack
+        failed = _failure(home, child, parts)
+        if failed:
+            stop(home)
+            raise PartFailed(failed)
+        told = _progress(home, parts, told, say)
+        time.sleep(POLL_SECONDS)
+
+
+def stop(home: Home) -> None:
+    """Stops the stack and cleans up after one whose owner was killed; harmless where nothing runs."""
+    stack = read(home.root)
+    if stack is not None:
+        end_tree(Recorded(pid=stack.owner_pid, started=stack.owner_started), seconds=STOP_SECONDS)
+    owner.clean(home)
+
+
+def status(home: Home) -> list[PartStatus]:
+    """Each part; one whose process has ended since its owner wrote it down is `down`."""
+    parts = owner.read_parts(home.root)
+    if not parts or read(home.root) is None:
+        return []
+    return [
+        part
+        if not part.pid or not part.started or Recorded(pid=part.pid, started=part.started).alive
+        else PartStatus(name=part.name, pid=None, port=part.port, address=None, health="down")
+        for part in parts
+    ]
+
+
+def _spawn_owner(home: Home, options: Mapping[str, str], *, attached: bool) -> subprocess.Popen[bytes]:
+    argv = [sys.executable, "-m", "workers.local.owner"]
+    environment = {**child_environment(home.root), **options}
+    log = home.log / "owner.log"
+    if attached:
+        return spawn(argv, log=log, folder=home.root, environment=environment)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=home.root,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def _failure(home: Home, child: subprocess.Popen[bytes] | None, parts: list[PartStatus]) -> str:
+    """Why the stack will not come up, or nothing."""
+    failure = home.run / "failure"
+    if failure.exists():
+        return failure.read_text()
+    if child is not None and child.poll() not in (None, owner.ALREADY_RUNNING):
+        return f"the stack's owner ended ({child.returncode}):\n{tail(home.log / 'owner.log')}"
+    for part in parts:
+        if part.health == "down" and part.name != "engine":
+            log = home.log / f"{part.name}.log"
+            return f"part {part.name} died {DEATHS_BEFORE_DOWN} times while starting:\n{tail(log)}\n(log: {log})"
+    return ""
+
+
+def _progress(home: Home, parts: list[PartStatus], told: str, say: Callable[[str], None]) -> str:
+    """Tells what is waited for, when it changes."""
+    waiting = [part.name for part in parts if part.health != "ok"] or ["postgres", "valkey"]
+    line = f"waiting for {', '.join(waiting)}"
+    progress = home.run / "engine-progress"
+    if "engine" in waiting and progress.exists():
+        line += f" · {progress.read_text().strip()}"
+    if line != told:
+        say(line)
+    return line

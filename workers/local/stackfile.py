@@ -1,0 +1,49 @@
+"""`run/stack.json`: addresses and credentials of the running stack, readable by its owner only."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from workers.local.process import Recorded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackFile:
+    """Three database logins (a superuser for migrations, workers, the person), the broker, Flower, the owner."""
+
+    admin_url: str
+    worker_url: str
+    user_url: str
+    broker_url: str
+    flower_url: str
+    flower_user: str
+    flower_password: str
+    owner_pid: int
+    owner_started: float
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replaces a file in one step, readable by its owner only."""
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    temporary.replace(path)
+
+
+def write(home: Path, stack: StackFile) -> None:
+    """Writes it down for the command line and the parts."""
+    write_private(home / "run" / "stack.json", json.dumps(dataclasses.asdict(stack), indent=1))
+
+
+def read(home: Path) -> StackFile | None:
+    """The running stack of `home`, None where its owner has ended."""
+    path = home / "run" / "stack.json"
+    if not path.exists():
+        return None
+    stack = StackFile(**json.loads(path.read_text()))
+    return stack if Recorded(pid=stack.owner_pid, started=stack.owner_started).alive else None

