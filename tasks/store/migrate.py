@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection
+from sqlalchemy.exc import ProgrammingError
 
+from tasks.errors import DatabaseUnavailable, InvalidInput
 from tasks.store.session import Database
 
 
@@ -30,20 +35,36 @@ def head() -> str:
 
 def current(admin_url: str) -> str | None:
     """The database's revision, None where it has no schema. Raises `DatabaseUnavailable`."""
-    with Database(admin_url).connect() as connection:
+    with Database(admin_url) as database, database.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 
 def upgrade(admin_url: str, revision: str = "head") -> None:
-    """Brings the database to `revision`; two at once are safe. Raises `DatabaseUnavailable`."""
-    with Database(admin_url).connect() as connection:
+    """Brings the database to `revision`; two at once are safe. Raises `InvalidInput`, `DatabaseUnavailable`."""
+    with Database(admin_url) as database, database.connect() as connection, _explained(revision):
         command.upgrade(_with(connection), revision)
 
 
 def downgrade(admin_url: str, revision: str) -> None:
-    """Takes the database back to `revision` (`base` for none). Its data go with the tables."""
-    with Database(admin_url).connect() as connection:
+    """Takes the database back to `revision` (`base` for none). Its data go with the tables.
+
+    Raises `InvalidInput`, `DatabaseUnavailable`.
+    """
+    with Database(admin_url) as database, database.connect() as connection, _explained(revision):
         command.downgrade(_with(connection), revision)
+
+
+@contextlib.contextmanager
+def _explained(revision: str) -> Iterator[None]:
+    try:
+        yield
+    except CommandError as error:
+        raise InvalidInput("revision", revision, str(error).split("\n")[0]) from None
+    except ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) != "42501":
+            raise
+        why = str(error.orig).split("\n", 1)[0]
+        raise DatabaseUnavailable(f"{why}: migrations need a login that may change the schema") from error
 
 
 def _with(connection: Connection) -> Config:

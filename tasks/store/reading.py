@@ -20,6 +20,8 @@ VERBS = ("select", "with", "values", "table", "explain", "show")
 
 def run_sql(database: Database, query: str) -> Rows:
     """The answer to one reading statement. Raises `InvalidInput` with Postgres's own words, `DatabaseUnavailable`."""
+    if "\0" in query or any("\ud800" <= letter <= "\udfff" for letter in query):
+        raise InvalidInput("sql", query.strip(), "text of Unicode without NUL")
     first = re.match(r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*([a-z]+)", query, re.IGNORECASE | re.DOTALL)
     if first is None or first.group(1).lower() not in VERBS:
         raise InvalidInput("sql", query.strip(), f"one statement that begins with {', '.join(VERBS)}")

@@ -20,12 +20,13 @@ def database_url(*, admin: bool = False) -> str:
     Raises `DatabaseUnavailable` where neither a setting nor a stack names a database.
     """
     from tasks.settings import load_settings
-    from workers.local import stackfile
 
     settings = load_settings()
     configured = settings.database_url.get_secret_value()
     if configured:
         return configured
+    from workers.local import stackfile
+
     stack = stackfile.read(settings.home)
     if stack is None:
         raise DatabaseUnavailable(NO_STACK)
