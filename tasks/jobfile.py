@@ -193,16 +193,19 @@ def _decode(content: bytes, where: str) -> str:
 
 
 def _named(fields: Mapping[Any, Any], where: str) -> Mapping[str, Any]:
-    """The fields, after a look at what JSON and YAML can hold and Postgres cannot."""
     for name in fields:
         if not isinstance(name, str):
             raise InvalidInput(f"{where}: field", name, "a field's name must be text")
+    return dict(fields)
+
+
+def refuse_unstorable(fields: Mapping[str, Any]) -> None:
+    """Raises `InvalidInput` for what YAML, JSON or a command line can hold and Postgres cannot."""
     for path, value in _leaves(fields, "fields"):
         if not isinstance(value, str | int | float | bool | None):
-            raise InvalidInput(f"{where}: {path}", value, "text, a number, true, false, a list or fields")
+            raise InvalidInput(path, value, "text, a number, true, false, a list or fields")
         if isinstance(value, str) and ("\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value)):
-            raise InvalidInput(f"{where}: {path}", value, "text without NUL and lone surrogates")
-    return dict(fields)
+            raise InvalidInput(path, value, "text without NUL and lone surrogates")
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -9,7 +9,7 @@ import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.errors import InvalidInput
 from tasks.jobchecks import ValidatorSource, build_checks
-from tasks.jobfile import PROBLEM_BYTES, RawJob, read_source
+from tasks.jobfile import PROBLEM_BYTES, RawJob, read_source, refuse_unstorable
 from tasks.types import Budget, Egress, JobSpec, Lane
 
 TITLE_CHARS = 120
@@ -73,7 +73,7 @@ class _Strict(BaseModel):
 
 
 class _BudgetFields(_Strict):
-    usd: Annotated[float | Decimal, Field(gt=0, le=100_000, allow_inf_nan=False)] | None = None
+    usd: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] | None = None
     hours: Annotated[float, Field(gt=0, le=8_760, allow_inf_nan=False)] | None = None
     iterations: Annotated[int, Field(ge=1, le=10_000)] | None = None
     tokens: Annotated[int, Field(ge=1, le=10**12)] | None = None
@@ -122,21 +122,21 @@ def parse_budget_flag(texts: Sequence[str]) -> Mapping[str, Any]:
         if name in found:
             raise InvalidInput("--budget", part, f"{name} is given once")
         try:
-            found[name] = int(value) if name in ("iterations", "tokens") else Decimal(value)
-        except (ValueError, InvalidOperation):
+            found[name] = int(value) if name in ("iterations", "tokens") else float(value)
+        except ValueError:
             found[name] = value  # refused with the field's own words
-    if isinstance(found.get("hours"), Decimal):
-        found["hours"] = float(found["hours"])
     return found
 
 
 def _build(raw: RawJob, flags: Flags, rules: Rules) -> JobSpec:
-    fields = _validate(_merge(raw.fields, flags))
+    merged = _merge(raw.fields, flags)
+    refuse_unstorable({**merged, "problem": raw.problem})
+    fields = _validate(merged)
     problem = _problem(raw)
     egress = fields.egress if fields.egress is not None else rules.egress
     budget = {name: value for name, value in fields.budget.model_dump().items() if value is not None}
     if "usd" in budget:
-        budget["usd"] = Decimal(str(budget["usd"]))
+        budget["usd"] = Decimal(str(budget["usd"]))  # the digits that were written, not the binary fraction
     return JobSpec(
         title=fields.title or _title(problem),
         problem=problem,
@@ -170,7 +170,7 @@ def _validate(fields: Mapping[str, Any]) -> _JobFields:
         return _JobFields.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
-        path = [part for part in first["loc"] if not (isinstance(part, str) and part in ("float", "decimal"))]
+        path = first["loc"]
         if first["type"] == "extra_forbidden":
             known = _BudgetFields.model_fields if path[0] == "budget" else _JobFields.model_fields
             raise _unknown(".".join(str(part) for part in path), str(path[-1]), first["input"], tuple(known)) from None

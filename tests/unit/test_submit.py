@@ -228,6 +228,10 @@ BAD_LINES: dict[str, tuple[str, str]] = {
     "problem not text": ('{"problem": 3}', "line 2: problem: 3 is not allowed"),
     "NaN": ('{"problem": "a", "budget": {"usd": NaN}}', "line 2: "),
     "field twice": ('{"problem": "a", "problem": "b"}', "the field 'problem' is given twice"),
+    "surrogate in the problem": (
+        '{"problem": "\\ud800"}',
+        "line 2: problem: '\\ud800' is not allowed; text without NUL",
+    ),
     "lone surrogate": ('{"problem": "a", "title": "\\ud800"}', "line 2: title: '\\ud800' is not allowed"),
     "unknown lane": ('{"problem": "a", "checks": [{"answer": 1}], "lane": "x"}', "line 2: lane: 'x' is not allowed"),
 }

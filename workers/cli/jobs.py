@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from tasks.store.summaries import JobSummary
 
 app = typer.Typer()
-JobArgument = Annotated[int, typer.Argument(metavar="JOB", help="The job's number.")]
+# Postgres's bigint.
+LARGEST = 2**63 - 1
+JobArgument = Annotated[int, typer.Argument(metavar="JOB", min=1, max=LARGEST, help="The job's number.")]
+JobsArgument = Annotated[list[int], typer.Argument(metavar="JOB...", min=1, max=LARGEST, help="The jobs' numbers.")]
 
 
 @app.command()
@@ -20,7 +23,7 @@ def ls(
     state: Annotated[list[str], typer.Option("--state", metavar="S", help="Only jobs in this state.")] = [],  # noqa: B006
     tag: Annotated[list[str], typer.Option("--tag", metavar="T", help="Only jobs with this tag.")] = [],  # noqa: B006
     owner: Annotated[str | None, typer.Option(metavar="O", help="Only jobs of this owner.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many on a terminal; --json lists all.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many on a terminal; --json lists all.")] = 50,
     as_json: output.Json = False,
 ) -> None:
     """List jobs, the newest first. --json: one object a line."""
@@ -96,7 +99,7 @@ def result(job: JobArgument, as_json: output.Json = False) -> None:
 
 @app.command()
 def cancel(
-    jobs: Annotated[list[int], typer.Argument(metavar="JOB...", help="The jobs' numbers.")],
+    jobs: JobsArgument,
     as_json: output.Json = False,
 ) -> None:
     """Cancel jobs: a waiting one ends at once, a running one within seconds. Its best answer stays readable."""

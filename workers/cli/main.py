@@ -6,6 +6,7 @@ Must stay cheap to import: `redraft --help` loads none of the commands.
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -118,6 +119,9 @@ def root(
 
 def main() -> None:
     """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows less than UTF-8 is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -143,6 +147,8 @@ def _explain(error: Exception) -> int:
             context = getattr(error, "ctx", None)
             path = context.command_path if context is not None else "redraft"
             return _say(f"{path}: {error.format_message().rstrip('.')}; see `{path} --help`", 2)
+        case UnicodeEncodeError():
+            return _say("the command line holds bytes that are not UTF-8; write the text in UTF-8", 2)
         case _:
             name = type(error).__name__
             return _say(f"an error of Redraft itself, {name}; the traceback is in {_log(error)}", 1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workers.cli import output
-from workers.cli.jobs import exit_code, without_answer
+from workers.cli.jobs import LARGEST, JobsArgument, exit_code, without_answer
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -28,11 +28,13 @@ RATE_SECONDS = 5.0
 MOST_WATCHED = 200
 NOT_FINISHED = 5
 
-JobsArgument = Annotated[list[int] | None, typer.Argument(metavar="[JOB...]", help="Default: all unfinished jobs.")]
+SomeJobs = Annotated[
+    list[int] | None, typer.Argument(metavar="[JOB...]", min=1, max=LARGEST, help="Default: all unfinished jobs.")
+]
 
 
 @app.command()
-def watch(jobs: JobsArgument = None, as_json: output.Json = False) -> None:
+def watch(jobs: SomeJobs = None, as_json: output.Json = False) -> None:
     """Follow jobs live until they are finished: progress, iteration, score, tokens/s, spend.
 
     Where stdout is no terminal, a line for each change; with --json, an object for each.
@@ -54,7 +56,7 @@ def watch(jobs: JobsArgument = None, as_json: output.Json = False) -> None:
 
 @app.command()
 def wait(
-    jobs: Annotated[list[int], typer.Argument(metavar="JOB...", help="The jobs' numbers.")],
+    jobs: JobsArgument,
     timeout: Annotated[float | None, typer.Option(min=0, help="Seconds to wait at most.")] = None,
     as_json: output.Json = False,
 ) -> None:

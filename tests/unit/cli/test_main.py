@@ -1,0 +1,157 @@
+"""The entry point: help, errors and exit codes, without any service."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks.settings import load_settings
+from workers.cli.main import COMMANDS, run
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("REDRAFT_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("REDRAFT_DATABASE_URL", raising=False)
+    load_settings.cache_clear()
+    yield tmp_path / "home"
+    load_settings.cache_clear()
+
+
+def _redraft(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "workers.cli.main", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+def test_help_lists_every_command_and_imports_none_of_them() -> None:
+    code = (
+        "import sys; from workers.cli.main import run; run(['--help'])\n"
+        "heavy = {'rich', 'pydantic', 'sqlalchemy', 'psycopg', 'celery', 'yaml', 'tasks.settings'}\n"
+        "ours = {m for m in sys.modules if m.startswith('workers.cli.')} - {'workers.cli.main'}\n"
+        "print(sorted(ours | heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stderr.strip() == "[]"
+    for name in COMMANDS:
+        assert f"\n  {name} " in said.stdout
+
+
+@pytest.mark.parametrize("name", [name for name, entry in COMMANDS.items() if importlib.util.find_spec(entry.module)])
+def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([name, "--help"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith(f"Usage: redraft {name}")
+    assert said.err == ""
+
+
+def test_without_a_command_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 0
+    assert "Commands:" in capsys.readouterr().out
+
+
+def test_the_version_is_the_installed_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("redraft 0.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["sumbit"], "there is no command 'sumbit'; did you mean 'submit'?"),
+        (["--none"], "No such option: --none"),
+        (["submit"], "Missing argument 'FILE...'"),
+        (["show", "seven"], "Invalid value for 'JOB'"),
+        (["show", "0"], "greater than or equal to 1"),
+        (["wait", str(2**63)], "less than or equal to"),
+        (["wait", "1", "--timeout", "nan"], "Invalid value for '--timeout'"),
+        (["ls", "--limit", "0"], "greater than or equal to 1"),
+        (["ls", "--state", "done"], "--state: 'done' is not allowed; one of queued, running"),
+        (["db"], "Missing command"),
+        (["submit", "none.md"], "FILE: 'none.md' is not allowed; it cannot be read: No such file"),
+        (["submit", "-", "--budget", "usd"], "--budget: 'usd' is not allowed; NAME=NUMBER"),
+        (["submit", "-", "--check", "python"], "--check: 'python' is not allowed; KIND:VALUE"),
+    ],
+)
+def test_a_wrong_command_line_gets_one_line_and_exit_2(
+    arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    said = capsys.readouterr()
+    assert expected in said.err
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+
+
+@pytest.mark.parametrize("arguments", [["ls"], ["show", "1"], ["watch"], ["cancel", "1"], ["sql", "SELECT 1"]])
+def test_without_a_stack_one_line_says_how_to_start_it(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 1
+    said = capsys.readouterr()
+    assert said.err == "no stack is running; start one with `redraft up`, or set REDRAFT_DATABASE_URL\n"
+    assert said.out == ""
+
+
+def test_a_database_that_is_away_is_told_in_one_line_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REDRAFT_DATABASE_URL", "postgresql+psycopg://me:hush@127.0.0.1:1/redraft")
+    assert run(["ls"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("Postgres did not answer")
+    assert said.count("\n") == 1
+    assert "hush" not in said
+
+
+def test_a_setting_that_is_not_allowed_is_bad_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REDRAFT_LEASE_SECONDS", "-1")
+    assert run(["ls"]) == 2
+    assert capsys.readouterr().err.startswith("setting lease_seconds: '-1' is not allowed")
+
+
+def test_an_error_of_ours_leaves_its_traceback_in_a_file(own_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own_home.mkdir()
+    (own_home / "redraft.toml").write_text("home = [")  # tomllib's own error is nothing that we explain
+    assert run(["ls"]) == 1
+    said = capsys.readouterr().err
+    log = own_home / "log" / "redraft-cli.log"
+    assert said.count("\n") == 1
+    assert str(log) in said
+    assert "Traceback" in log.read_text()
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "workers.cli.main", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    process.wait(timeout=60)
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
+def test_the_shell_completes_commands_and_options() -> None:
+    environment = {"_REDRAFT_COMPLETE": "complete_bash", "COMP_CWORD": "1"}
+    said = subprocess.run(
+        [sys.executable, "-c", "from workers.cli.main import main; main()"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment, "COMP_WORDS": "redraft s"},
+        check=False,
+    )
+    assert said.stdout.split() == ["status", "submit", "show", "sql"]

@@ -1,0 +1,49 @@
+"""How the command line writes."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from workers.cli import output
+
+
+def test_json_keeps_money_as_numbers_and_moments_with_their_zone(capsys: pytest.CaptureFixture[str]) -> None:
+    output.emit({"usd": Decimal("0.04"), "at": datetime(2026, 1, 2, tzinfo=UTC), "tags": ("a",), "raw": b"\x01"})
+    assert json.loads(capsys.readouterr().out) == {
+        "usd": 0.04,
+        "at": "2026-01-02T00:00:00+00:00",
+        "tags": ["a"],
+        "raw": "01",
+    }
+
+
+def test_a_stream_has_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    output.emit_line({"text": "a\nb"})
+    output.emit_line({})
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [{"text": "a\nb"}, {}]
+
+
+def test_a_table_in_a_pipe_is_one_line_a_row(capsys: pytest.CaptureFixture[str]) -> None:
+    output.table(("a", "b"), [("1", "x\ty\nz"), ("2", "\x1b[31mred")])
+    assert capsys.readouterr().out == "a\tb\n1\tx y z\n2\t[31mred\n"
+
+
+@pytest.mark.parametrize(("number", "shown"), [(950, "950"), (81_234, "81.2k"), (999_960, "1.0M"), (2_000_000, "2.0M")])
+def test_tokens_are_shown_short(number: int, shown: str) -> None:
+    assert output.count(number) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(-1, "0s"), (42.9, "42s"), (190, "3m10s"), (7500, "2h05m"), (273_600, "3d04h")]
+)
+def test_time_is_shown_in_its_two_largest_units(seconds: float, shown: str) -> None:
+    assert output.duration(seconds) == shown
+
+
+@pytest.mark.parametrize(("amount", "shown"), [("0", "$0.00"), ("0.0004", "$0.0004"), ("1.5", "$1.50")])
+def test_fractions_of_a_cent_are_shown(amount: str, shown: str) -> None:
+    assert output.usd(Decimal(amount)) == shown

@@ -1,0 +1,160 @@
+"""Following jobs: what is shown of frozen rows."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tasks.store.summaries import JobSummary
+from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend
+from workers.cli.jobs import document, exit_code, without_answer
+from workers.cli.watch import Rates, bar, change_line, follow, used, view, worst
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+JOB = JobSummary(
+    job=17,
+    title="Shortest addition chain",
+    state=JobState.RUNNING,
+    reason="",
+    acceptance=None,
+    strategy="correct",
+    iterations=3,
+    score=0.5,
+    answer="42",
+    answer_iteration=2,
+    owner="ada",
+    tags=("t",),
+    spend=Spend(usd=Decimal("0.04"), local_tokens=81_000, cloud_tokens=234),
+    budget=Budget(),
+    lane=Lane.GPU,
+    egress=Egress.FULL,
+    priority=0,
+    key=None,
+    submitted_at=NOON,
+    started_at=NOON,
+    finished_at=None,
+    cancel_requested=False,
+    worker="w",
+    phase="drafting",
+    live_tokens=100,
+    operator="revise",
+    now=NOON + timedelta(seconds=190),
+)
+
+
+def changed(**fields: Any) -> JobSummary:
+    return dataclasses.replace(JOB, **fields)
+
+
+ACCEPTED = changed(
+    state=JobState.ACCEPTED,
+    acceptance=Acceptance.VERIFIED,
+    reason="every check passed",
+    finished_at=NOON + timedelta(hours=1),
+    worker=None,
+    operator="",
+)
+
+
+def test_a_change_is_one_line() -> None:
+    assert change_line(JOB) == (
+        "job 17 · running · iteration 4 of 30 · score 0.50 · revise · drafting · 81.2k tokens · $0.04 · 3m10s"
+    )
+    assert change_line(ACCEPTED) == (
+        "job 17 · accepted (verified) · iteration 3 of 30 · score 0.50 · every check passed · 81.2k tokens"
+        " · $0.04 · 1h00m"
+    )
+
+
+def test_what_a_job_waits_for_is_said() -> None:
+    assert "waiting for a worker" in change_line(changed(worker=None))
+    assert "cancelling" in change_line(changed(cancel_requested=True))
+
+
+def test_a_title_cannot_steer_the_terminal() -> None:
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(view([changed(title="\x1b]0;owned\x07 [bold]x[/bold]")], {}))
+    shown = console.export_text()
+    assert "\x1b" not in shown
+    assert "[bold]x[/bold]" in shown
+
+
+def test_the_live_view_shows_every_job_with_its_rate() -> None:
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(view([JOB, dataclasses.replace(ACCEPTED, job=18)], {17: 58.3}))
+    lines = [line.split() for line in console.export_text().splitlines() if line.strip()]
+    assert lines[0] == ["job", "state", "budget", "used", "iter", "score", "tok/s", "spent", "age", "now"]
+    assert lines[2][:2] == ["17", "running"]
+    assert "58" in lines[2]
+    assert lines[3][:2] == ["18", "accepted"]
+
+
+def test_progress_is_the_scarcest_part_of_the_budget() -> None:
+    assert used(JOB) == pytest.approx(3 / 30)
+    assert used(changed(budget=Budget(tokens=162_468))) == pytest.approx(0.5)
+    assert used(changed(budget=Budget(usd=Decimal("0.05")))) == pytest.approx(0.8)
+    assert bar(changed(iterations=15), width=4) == "██░░"
+    assert bar(ACCEPTED, width=4) == "████"
+
+
+def test_tokens_per_second_survive_a_new_turn_and_fall_to_zero_without_a_worker() -> None:
+    rates = Rates()
+    rates.feed([JOB])
+    later = NOON + timedelta(seconds=195)
+    assert rates.feed([changed(now=later, live_tokens=400)])[17] == pytest.approx(60.0)
+    assert rates.feed([changed(now=later + timedelta(seconds=5), live_tokens=50)])[17] == pytest.approx(10.0)
+    assert rates.feed([changed(now=later + timedelta(seconds=6), worker=None)])[17] == 0.0
+
+
+def test_following_reports_changes_once_and_ends_with_the_last_job() -> None:
+    script: list[JobSummary] = [JOB, changed(live_tokens=999), changed(score=0.75), ACCEPTED]
+    reads = iter(script)
+    told: list[JobSummary] = []
+
+    def read() -> Mapping[int, JobSummary]:
+        return {17: next(reads)}
+
+    seen = follow(read, told.append, pause=lambda _: None)
+    assert told == [script[0], script[2], script[3]]
+    assert seen == {17: ACCEPTED}
+
+
+def test_following_ends_at_its_timeout_with_what_it_saw() -> None:
+    assert follow(lambda: {17: JOB}, lambda _: None, timeout=0)[17].state == "running"
+
+
+@pytest.mark.parametrize(
+    ("states", "code"),
+    [
+        (["accepted"], 0),
+        (["accepted", "unsolved"], 3),
+        (["quarantined"], 3),
+        (["cancelled", "accepted"], 4),
+        (["cancelled", "unsolved"], 3),
+        (["failed", "cancelled"], 1),
+        (["running", "failed"], 5),
+        (["paused"], 5),
+        (["queued"], 5),
+    ],
+)
+def test_exit_codes_say_how_jobs_ended(states: list[str], code: int) -> None:
+    assert worst([changed(state=JobState(state)) for state in states]) == code
+
+
+def test_every_state_has_an_exit_code_of_the_contract() -> None:
+    assert {exit_code(changed(state=state)) for state in JobState} == {0, 1, 3, 4, 5}
+
+
+def test_the_document_has_the_promised_fields() -> None:
+    promised = ["job", "title", "state", "reason", "acceptance", "strategy", "iterations", "score", "answer"]
+    promised += ["answer_iteration", "owner", "tags", "spend", "submitted_at", "started_at", "finished_at"]
+    assert list(document(JOB))[: len(promised)] == promised
+    assert set(document(JOB)["spend"]) == {"usd", "local_tokens", "cloud_tokens"}
+    assert set(document(JOB)) - set(without_answer(JOB)) == {"answer"}
