@@ -74,7 +74,7 @@ class IterationRow:
     cached_tokens: int
     completion_tokens: int
     usd: Decimal
-    seconds: float
+    seconds: float | None
     worker: str | None
     epoch: int | None
     decision: str

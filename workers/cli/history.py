@@ -79,7 +79,7 @@ def _line(row: IterationRow) -> tuple[str, ...]:
         output.score(row.score),
         f"degenerate ({row.guard})" if row.guard else said or "-",
         output.count(row.prompt_tokens + row.completion_tokens),
-        f"{row.seconds:.1f}",
+        "-" if row.seconds is None else f"{row.seconds:.1f}",
         row.decision,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,6 @@ from tasks.settings import load_settings
 from tasks.store import migrate, roles
 from tasks.store.session import Database
 from workers.cli.main import run
-from workers.local.home import Home
 from workers.local.postgres import EmbeddedPostgres
 
 
@@ -40,22 +38,16 @@ Redraft = Callable[..., Said]
 
 
 @pytest.fixture(scope="session")
-def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Urls]:
-    home = Home(root=tmp_path_factory.mktemp("home"))
-    postgres = EmbeddedPostgres(home)
-    postgres.start()
-    try:
-        migrate.upgrade(postgres.url)
-        for name in ("ada", "bob"):
-            roles.ensure_login(postgres.url, name, "secret", "redraft_submitter")
-        yield Urls(
-            admin=postgres.url,
-            ada=postgres.url_of("redraft", "ada", "secret"),
-            bob=postgres.url_of("redraft", "bob", "secret"),
-        )
-    finally:
-        postgres.stop()
-        shutil.rmtree(home.postgres_folder().parent, ignore_errors=True)
+def urls(postgres: EmbeddedPostgres) -> Urls:
+    """One database for all tests of the command line; each empties it."""
+    with psycopg.connect(postgres.url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE cli")
+    admin = postgres.url_of("cli")
+    migrate.upgrade(admin)
+    for name in ("ada", "bob"):
+        roles.ensure_login(admin, name, "secret", "redraft_submitter")
+    ada, bob = (postgres.url_of("cli", name, "secret") for name in ("ada", "bob"))
+    return Urls(admin=admin, ada=ada, bob=bob)
 
 
 @pytest.fixture
