@@ -64,7 +64,7 @@ class Relay:
             wanted = min(lane.runnable, lane.free_slots)
             if wanted:
                 queued = self._redis.llen(lane.lane)
-                for _ in range(wanted - int(queued)):  # type: ignore[arg-type]
+                for _ in range(wanted - int(queued)):
                     self._app.send_task("redraft.turn", args=(lane.lane,), queue=lane.lane, retry=False)
                     sent[lane.lane] = sent.get(lane.lane, 0) + 1
         return sent

@@ -88,14 +88,14 @@ def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, la
         quiet=True,
     )
 
-    @worker_shutting_down.connect(weak=False)
-    def _drain(**_: object) -> None:
+    def drain(**_: object) -> None:
         station.drain(settings.drain_seconds)
 
-    @worker_ready.connect(weak=False)
-    def _ready(**_: object) -> None:
+    def ready(**_: object) -> None:
         log.info("the worker takes work", worker=name, lanes=sorted(lanes), slots=slots, model=host.model)
 
+    worker_shutting_down.connect(drain, weak=False)
+    worker_ready.connect(ready, weak=False)
     watcher = threading.Thread(target=gate.watch, args=(lambda: worker.consumer,), name="gate", daemon=True)
     keeper.start()
     events.start()
