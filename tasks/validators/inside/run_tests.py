@@ -1,0 +1,198 @@
+"""Runs one test file against `solution.py` with pytest and reports each outcome on a pipe of its own.
+
+What the candidate prints, and the exit code, count for nothing: only lines that carry the nonce do, which
+came on standard input and was read, and the input closed, before any of the candidate's code was loaded.
+Code under test shares this process, so this keeps out what ends, skips, prints, patches or replaces; it
+cannot keep out a program that searches the interpreter's memory for this reporter.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import json
+import os
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any
+
+PACKAGES = "/opt/redraft/pytest"
+REPORT = 9
+SOLUTION = "solution.py"
+MESSAGE_CHARS = 600
+PRINTED_CHARS = 300
+FAMILY = ("_pytest", "pluggy", "pytest", "unittest")
+
+
+class Reporter:
+    """Sends events; a pytest plugin. Only the process that made it can report."""
+
+    def __init__(self, nonce: str, watched: list[str]) -> None:
+        self._nonce, self._watched = nonce, watched
+        self._handle = os.dup(REPORT)  # not inherited by programs that the candidate starts
+        os.close(REPORT)
+        self._owner = os.getpid()
+        self._write, self._dumps, self._getpid = os.write, json.dumps, os.getpid
+        self._before: dict[tuple[str, str], tuple[Any, Any]] = {}
+        self._plugins: set[int] = set()
+
+    def send(self, event: str, **fields: Any) -> None:
+        """One line: the nonce, the event, its fields."""
+        if self._getpid() == self._owner:
+            line = self._dumps([self._nonce, event, fields]).encode() + b"\n"
+            while line:
+                line = line[self._write(self._handle, line) :]
+
+    def pytest_collection(self, session: Any) -> None:
+        """Nothing of the candidate's is loaded yet: remember what everything is."""
+        self._before = dict(_functions(self._watched))
+        self._plugins = {id(plugin) for plugin in session.config.pluginmanager.get_plugins()}
+
+    def pytest_collection_finish(self, session: Any) -> None:
+        """All tests are known."""
+        for module in {item.module for item in session.items if hasattr(item, "module")}:
+            self._before.update(_functions_of(module.__name__, vars(module)))
+        self._watched = [*self._watched, *{item.module.__name__ for item in session.items if hasattr(item, "module")}]
+        tests = [[item.nodeid, _excused(item)] for item in session.items]
+        self.send("collected", tests=tests)
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """A test begins."""
+        self.send("started", test=nodeid)
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """A phase of a test ended."""
+        fields: dict[str, Any] = {"test": report.nodeid, "phase": report.when, "outcome": report.outcome}
+        fields["expected"] = hasattr(report, "wasxfail")
+        if report.outcome == "failed":
+            fields["printed"] = str(report.capstdout)[-PRINTED_CHARS:]
+        self.send("phase", **fields)
+
+    def pytest_runtest_logfinish(self) -> None:
+        """A test ended."""
+        self.look_for_changes()
+
+    def pytest_exception_interact(self, node: Any, call: Any) -> None:
+        """Something was raised in a test, or while the test file was loaded."""
+        self.send("raised", test=node.nodeid, **_told(call.excinfo))
+
+    def look_for_changes(self, session: Any = None) -> None:
+        """Reports what of pytest, unittest, the builtins or the tests is not what it was."""
+        now = dict(_functions(self._watched))
+        for key, (value, code) in self._before.items():
+            found = now.get(key)
+            if found is None or found[0] is not value or found[1] is not code:
+                self.send("tampered", what=".".join(key))
+                return
+        if session is not None:
+            plugins = {id(plugin) for plugin in session.config.pluginmanager.get_plugins()}
+            if plugins - self._plugins:
+                self.send("tampered", what="the plug-ins of pytest")
+
+    def pytest_sessionfinish(self, session: Any) -> None:
+        """All tests ended."""
+        self.look_for_changes(session)
+
+
+def _functions(watched: list[str]) -> Iterator[tuple[tuple[str, str], tuple[Any, Any]]]:
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in FAMILY or name in watched:
+            yield from _functions_of(name, vars(module))
+    for name, value in vars(builtins).items():
+        if callable(value) and name != "_":
+            yield ("builtins", name), (value, None)
+
+
+def _functions_of(where: str, names: dict[str, Any]) -> Iterator[tuple[tuple[str, str], tuple[Any, Any]]]:
+    for name, value in list(names.items()):
+        if isinstance(value, types.FunctionType | types.BuiltinFunctionType):
+            yield (where, name), (value, getattr(value, "__code__", None))
+        elif isinstance(value, type) and value.__module__ == where:
+            yield (where, name), (value, None)
+            for inner, method in list(vars(value).items()):
+                if isinstance(method, types.FunctionType):
+                    yield (f"{where}.{name}", inner), (method, method.__code__)
+
+
+def _excused(item: Any) -> bool:
+    """Whether the test file itself says that this test may be skipped or is expected to fail."""
+    marked = any(item.get_closest_marker(name) for name in ("skip", "skipif", "xfail"))
+    return marked or bool(getattr(getattr(item, "obj", None), "__unittest_skip__", False))
+
+
+def _told(raised: Any) -> dict[str, Any]:
+    """What was raised, and the last lines that led to it: of the tests, and of the solution."""
+    error = raised.value
+    if isinstance(error, SyntaxError):
+        return _syntax(error)
+    if type(error).__name__ == "CollectError":
+        return _import_error(str(error))
+    fields: dict[str, Any] = {"type": type(error).__name__, "message": raised.exconly()[:MESSAGE_CHARS]}
+    for entry in raised.traceback:
+        name = os.path.basename(str(entry.path))
+        if name == SOLUTION:
+            fields["solution"] = [entry.lineno + 1, str(entry.statement).strip()[:120]]
+        elif "_pytest" not in str(entry.path):
+            fields["at"] = [name, entry.lineno + 1, str(entry.statement).strip()[:200]]
+    return fields
+
+
+def _import_error(text: str) -> dict[str, Any]:
+    """pytest turns an ImportError into a text: its lines `E  …` say what, `solution.py:3: …` where."""
+    lines = text.splitlines()
+    message = "\n".join(line[1:].strip() for line in lines if line.startswith("E "))
+    fields: dict[str, Any] = {"type": message.partition(":")[0] or "ImportError", "message": message or text}
+    for number, line in enumerate(lines[:-1]):
+        name, _, rest = line.partition(":")
+        if name == SOLUTION:
+            fields["solution"] = [int(rest.partition(":")[0]), lines[number + 1].strip()[:120]]
+    fields["message"] = fields["message"][:MESSAGE_CHARS]
+    return fields
+
+
+def _syntax(error: SyntaxError) -> dict[str, Any]:
+    name = os.path.basename(error.filename or SOLUTION)
+    text = (error.text or "").strip()[:120]
+    return {"type": type(error).__name__, "message": str(error.msg), "at": [name, error.lineno or 0, text]}
+
+
+def _compiles(reporter: Reporter) -> bool:
+    with open(SOLUTION, "rb") as file:
+        source = file.read()
+    try:
+        compile(source, SOLUTION, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        reporter.send("syntax", **_syntax(error))
+    except (ValueError, MemoryError, RecursionError) as error:
+        reporter.send("syntax", type=type(error).__name__, message=str(error), at=[SOLUTION, 0, ""])
+    else:
+        return True
+    return False
+
+
+def main() -> None:
+    """Reads the order {nonce, test, imports} from standard input, and obeys it."""
+    order = json.loads(sys.stdin.buffer.read())
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    sys.path.insert(0, PACKAGES)
+    leave = os._exit
+    reporter = Reporter(order["nonce"], order["imports"])
+    if _compiles(reporter):
+        import pytest
+
+        for name in ("unittest.case", *order["imports"]):
+            importlib.import_module(name)
+        sys.path.insert(0, os.getcwd())
+        options = ["-q", "--tb=no", "--no-header", "--no-summary", "-p", "no:cacheprovider", "--noconftest"]
+        options += ["-c", os.devnull, "--rootdir", os.getcwd(), "--import-mode=importlib", order["test"]]
+        run, send = pytest.main, reporter.send
+        status = int(run(options, plugins=[reporter]))
+        send("finished", status=status)
+    leave(0)  # at-exit functions and threads of the candidate have no say any more
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Finds the validators by their entry points, runs a job's checks in order, and reads the verdicts.
+
+Must not know any validator by name: a plug-in is found as Redraft's own are.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points
+
+from tasks.errors import InvalidInput, RedraftError
+from tasks.ports import Pulse, Sandbox, Validator
+from tasks.types import CheckSpec, Verdict
+
+GROUP = "redraft.validators"
+
+
+class BrokenPlugin(RedraftError):
+    """A validator is installed but cannot be used."""
+
+    def __init__(self, entry: EntryPoint, why: str) -> None:
+        origin = entry.dist.name if entry.dist else "an unknown distribution"
+        super().__init__(f"the validator {entry.name!r} ({entry.value}, of {origin}) cannot be loaded: {why}")
+
+
+def kinds() -> tuple[str, ...]:
+    """The kinds of checks there are, sorted."""
+    return tuple(sorted(entry_points(group=GROUP).names))
+
+
+@functools.cache
+def find(kind: str) -> Validator:
+    """The validator of `kind`. Raises `InvalidInput` where there is none, `BrokenPlugin` where it fails to load."""
+    entries = tuple(entry_points(group=GROUP, name=kind))
+    if not entries:
+        raise InvalidInput("kind", kind, f"kinds of checks are {', '.join(kinds())}")
+    return load(entries[0])
+
+
+def load(entry: EntryPoint) -> Validator:
+    """The validator behind one entry point. Raises `BrokenPlugin`."""
+    try:
+        validator = entry.load()()
+    except Exception as error:  # noqa: BLE001 - whatever a plug-in raises at import becomes one clear line
+        raise BrokenPlugin(entry, f"{type(error).__name__}: {error}") from error
+    if getattr(validator, "kind", None) != entry.name:
+        raise BrokenPlugin(entry, f"its kind is {getattr(validator, 'kind', None)!r}, not its entry point's name")
+    made: Validator = validator
+    return made
+
+
+def validate(candidate: str, checks: Sequence[CheckSpec], sandbox: Sandbox, pulse: Pulse) -> tuple[Verdict, ...]:
+    """Runs the visible checks, cheap ones first, and the held-out ones only where every visible one passed.
+
+    Raises `ServiceFault`s and what `pulse` raises; a check not run has no verdict.
+    """
+    ordered = sorted(checks, key=lambda check: find(check.kind).cost)
+    visible = _run(candidate, [check for check in ordered if not check.held_out], sandbox, pulse)
+    if not all(verdict.passed for verdict in visible):
+        return visible
+    return visible + _run(candidate, [check for check in ordered if check.held_out], sandbox, pulse)
+
+
+def score(verdicts: Sequence[Verdict], checks: Sequence[CheckSpec]) -> float:
+    """The mean over all the job's checks, in [0, 1]: a visible check's score, 0 or 1 for a held-out one
+    (a finer score would tell the search about it), 0 for a check not run."""
+    if not checks:
+        return 0.0
+    found = {verdict.check: verdict for verdict in verdicts}
+    return sum(_worth(found.get(check.name), check) for check in checks) / len(checks)
+
+
+def accepted(verdicts: Sequence[Verdict], checks: Sequence[CheckSpec]) -> bool:
+    """Whether every check of the job ran and passed. A job without checks accepts nothing."""
+    passed = {verdict.check for verdict in verdicts if verdict.passed}
+    failed = {verdict.check for verdict in verdicts if not verdict.passed}
+    return bool(checks) and not failed and all(check.name in passed for check in checks)
+
+
+def _run(candidate: str, checks: Sequence[CheckSpec], sandbox: Sandbox, pulse: Pulse) -> tuple[Verdict, ...]:
+    verdicts = []
+    for check in checks:
+        pulse.check()
+        verdicts.append(find(check.kind).validate(candidate, check, sandbox, pulse))
+        pulse.beat()
+    return tuple(verdicts)
+
+
+def _worth(verdict: Verdict | None, check: CheckSpec) -> float:
+    if verdict is None:
+        return 0.0
+    if check.held_out:
+        return 1.0 if verdict.passed else 0.0
+    return min(1.0, max(0.0, verdict.score))

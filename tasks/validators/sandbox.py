@@ -1,0 +1,252 @@
+"""The sandbox: what a model wrote runs here under bubblewrap, or not at all.
+
+No network, none of our environment, a read-only system without home folders or this project, temporary
+file systems of bounded size, no capability, no further namespace; limits on wall time, CPU, memory,
+processes, output and files over the whole tree. Must not know what a check means.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from tasks.errors import SandboxUnavailable
+from tasks.ports import Pulse, SandboxJob, SandboxResult
+from tasks.validators.confinement import FILES, HOME, TEMPORARY, Placed, confined, system_files
+from tasks.validators.obstacles import Silent, explained
+from tasks.validators.process import Conversation, Process, Stream, first_pid, program_exit_code
+from tasks.validators.runtime import Runtime, default_runtime_folder, ensure
+from tasks.validators.slots import unprivileged_uid
+from tasks.validators.syscalls import filter_program
+from tasks.validators.watcher import Ceiling, Watcher
+
+__all__ = ["BubblewrapSandbox", "default_runtime_folder", "diagnose"]
+
+LOOK_SECONDS = 0.02  # between two looks at memory: a process can touch some 50 MB in that time
+PULSE_SECONDS = 0.25
+STARTING_SECONDS = 10.0  # what a loaded machine may need to set namespaces up, and to end a tree
+BUILDING_SECONDS = 120.0
+OUTPUT_KILL_FACTOR = 64  # output beyond what is kept is thrown away; so far beyond, nobody means it
+REPORT_BYTES = 4 * 2**20
+CPU_CORES = 1.0  # a check may use the CPU time of so many cores over its time limit; engines need the others
+_PLACED_FROM = 20  # descriptors 0-9 are the program's, 10 and 11 bwrap's own
+_STATUS, _FILTER = 10, 11
+
+
+class BubblewrapSandbox:
+    """`tasks.ports.Sandbox` on bubblewrap. `folder` keeps the runtime (see `default_runtime_folder`), which
+    is built at the first run. Threads and processes may share a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._runtime: Runtime | None = None
+
+    def run(self, job: SandboxJob, pulse: Pulse) -> SandboxResult:
+        """Runs `job` and gives back what came of it, whatever it did.
+
+        Raises `SandboxUnavailable` where the sandbox cannot start, `ValueError` for a file name that
+        leaves the job's folder, and what `pulse.check()` raises: then the whole tree has been killed.
+        """
+        runtime = self.runtime(pulse)
+        pulse.expect_silence(job.timeout_seconds + STARTING_SECONDS)
+        if os.geteuid() != 0:
+            return _Run(runtime, job, None).result(pulse)
+        with unprivileged_uid(self._folder / "uids", pulse) as uid:
+            return _Run(runtime, job, uid).result(pulse)
+
+    def runtime(self, pulse: Pulse) -> Runtime:
+        """The interpreter of the sandbox, built where it is missing. Raises `SandboxUnavailable`."""
+        if self._runtime is None or not self._runtime.root.is_dir():
+            pulse.expect_silence(BUILDING_SECONDS)
+            self._runtime = ensure(self._folder, self._verify)
+        return self._runtime
+
+    def _verify(self, runtime: Runtime) -> None:
+        """That the copied interpreter runs inside, with its packages."""
+        program = f"import sys; sys.path.insert(0, '{{}}'); import {{}}; sys.stdout.write({_FINE!r})"
+        for folder, module in (("pytest", "ssl, sqlite3, ctypes, pytest"), ("math", "math_verify")):
+            source = program.format(f"/opt/redraft/{folder}", module)
+            job = SandboxJob(argv=("python", "-P", "-s", "-c", source), timeout_seconds=60, memory_mb=1024)
+            uid = None if os.geteuid() != 0 else _BUILDER_UID
+            result = _Run(runtime, job, uid).result(Silent())
+            if result.stdout != _FINE:
+                last = (result.stderr.strip() or f"exit code {result.exit_code}").splitlines()[-1]
+                raise SandboxUnavailable(f"this Python does not run in the sandbox ({module}): {last}")
+
+
+_FINE = "fine"
+_BUILDER_UID = 60999  # beside the slots: the lock on the build is held
+
+
+def diagnose(folder: Path) -> str | None:
+    """None where the sandbox works here; else why not and what to allow, for `redraft doctor`."""
+    sandbox = BubblewrapSandbox(folder)
+    try:
+        result = sandbox.run(SandboxJob(argv=("python", "-c", f"print({_FINE!r})")), Silent())
+    except SandboxUnavailable as error:
+        return str(error)
+    return None if result.stdout.strip() == _FINE else f"the sandbox started, but a program failed: {result.stderr}"
+
+
+@dataclass(slots=True)
+class _Limit:
+    """Which limit ended the run; written once."""
+
+    name: str | None = None
+
+
+class _Run:
+    """One run: its descriptors, its process, its limits."""
+
+    def __init__(self, runtime: Runtime, job: SandboxJob, uid: int | None) -> None:
+        self._runtime, self._job, self._uid = runtime, job, uid
+        self._stack = ExitStack()
+        self._limit = _Limit()
+        self._watcher: Watcher | None = None
+        self._began = self._next_pulse = 0.0
+
+    def result(self, pulse: Pulse) -> SandboxResult:
+        with self._stack:
+            streams, stdin, process = self._start()
+            conversation = Conversation(process, streams, stdin, self._job.stdin)
+            self._stack.callback(conversation.close)
+            try:
+                conversation.hold(LOOK_SECONDS, lambda: self._must_end(streams, pulse))
+            finally:
+                process.kill(first_pid(streams["status"].content()))
+            conversation.drain()
+            return self._told(streams, process)
+
+    def _start(self) -> tuple[dict[str, Stream], int, Process]:
+        job = self._job
+        theirs: dict[int, int] = {}
+        streams: dict[str, Stream] = {}
+        numbers = {"stdout": 1, "stderr": 2, "status": _STATUS}
+        if job.report_fd is not None:
+            if not 3 <= job.report_fd < _STATUS:
+                raise ValueError(f"report_fd must be 3 to {_STATUS - 1}, not {job.report_fd}")
+            numbers["report"] = job.report_fd
+        for name, number in numbers.items():
+            ours, theirs[number] = self._pipe()
+            self._stack.callback(os.close, ours)
+            streams[name] = Stream(handle=ours, keep=REPORT_BYTES if name == "report" else job.output_bytes)
+        theirs[0], stdin = self._pipe()
+        placed = self._place(theirs)
+        program = filter_program()
+        if program is not None:
+            theirs[_FILTER] = _file_of(program)
+        command = confined(
+            self._runtime,
+            job.argv,
+            placed=placed,
+            memory_bytes=job.memory_mb * 2**20,
+            timeout_seconds=job.timeout_seconds,
+            processes=job.processes,
+            status_handle=_STATUS,
+            filter_handle=None if program is None else _FILTER,
+            uid=self._uid,
+        )
+        try:
+            self._began = time.monotonic()
+            process = Process(command, theirs)
+        except BaseException as error:
+            os.close(stdin)
+            if isinstance(error, OSError):
+                raise SandboxUnavailable(f"the sandbox cannot start: {error}") from error
+            raise
+        finally:
+            for handle in theirs.values():
+                os.close(handle)
+        self._stack.callback(process.close)
+        return streams, stdin, process
+
+    def _pipe(self) -> tuple[int, int]:
+        return os.pipe()
+
+    def _place(self, theirs: dict[int, int]) -> list[Placed]:
+        files: dict[str, bytes] = dict(system_files())
+        files.update(_files_in_home(self._job.files))
+        placed = []
+        for number, (path, content) in enumerate(files.items(), _PLACED_FROM):
+            theirs[number] = _file_of(content)
+            placed.append(Placed(path=path, handle=number))
+        return placed
+
+    def _must_end(self, streams: Mapping[str, Stream], pulse: Pulse) -> bool:
+        """One look: raises what the pulse raises, True where a limit is broken."""
+        now = time.monotonic()
+        if now >= self._next_pulse:
+            pulse.check()
+            self._next_pulse = now + PULSE_SECONDS
+        if now - self._began > self._job.timeout_seconds:
+            self._limit.name = "wall"
+        elif any(stream.total > stream.keep * OUTPUT_KILL_FACTOR for stream in streams.values()):
+            self._limit.name = "output"
+        else:
+            self._limit.name = self._usage_limit(streams["status"])
+        return self._limit.name is not None
+
+    def _usage_limit(self, status: Stream) -> str | None:
+        if self._watcher is None:
+            first = first_pid(status.content())
+            if first is None:
+                return None
+            ceiling = Ceiling(
+                memory_bytes=self._job.memory_mb * 2**20,
+                cpu_seconds=self._job.timeout_seconds * CPU_CORES + 1,
+                tasks=self._job.processes,
+                files=FILES,
+            )
+            self._watcher = Watcher(first, ceiling, TEMPORARY)
+        return self._watcher.broken_limit()
+
+    def _told(self, streams: Mapping[str, Stream], process: Process) -> SandboxResult:
+        code = program_exit_code(streams["status"].content())
+        stderr = streams["stderr"].content().decode(errors="replace")
+        if code is None and self._limit.name is None:
+            if process.exit_code is not None and process.exit_code >= 0:
+                raise SandboxUnavailable(explained(stderr, rooted=self._uid is not None))
+            code = process.exit_code
+        if code == _CPU_EXCEEDED and self._limit.name is None:
+            self._limit.name = "cpu"
+        report = streams["report"].content() if "report" in streams else b""
+        return SandboxResult(
+            exit_code=_KILLED if code is None else code,
+            stdout=streams["stdout"].content().decode(errors="replace"),
+            stderr=stderr,
+            seconds=time.monotonic() - self._began,
+            killed=self._limit.name,
+            report=report,
+        )
+
+
+_KILLED = 137  # 128 + SIGKILL, as a shell and bwrap would say
+_CPU_EXCEEDED = 152  # 128 + SIGXCPU
+
+
+def _files_in_home(files: Mapping[str, str | bytes]) -> dict[str, bytes]:
+    placed = {}
+    for name, content in files.items():
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or not path.parts:
+            raise ValueError(f"a file of a sandbox job must lie in its folder, not at {name!r}")
+        placed[f"{HOME}/{path}"] = content.encode() if isinstance(content, str) else content
+    return placed
+
+
+def _file_of(content: bytes) -> int:
+    """A descriptor from which `content` can be read once."""
+    handle = os.memfd_create("placed", os.MFD_CLOEXEC)
+    os.write(handle, content) if len(content) < 2**20 else _write_all(handle, content)
+    os.lseek(handle, 0, os.SEEK_SET)
+    return handle
+
+
+def _write_all(handle: int, content: bytes) -> None:
+    left = memoryview(content)
+    while left:
+        left = left[os.write(handle, left) :]
