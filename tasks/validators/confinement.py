@@ -70,7 +70,7 @@ def confined(
     command += [str(runtime.bwrap), "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent"]
     command += ["--new-session", "--cap-drop", "ALL", "--uid", str(SANDBOX_UID), "--gid", str(SANDBOX_UID)]
     command += ["--hostname", "sandbox", "--json-status-fd", str(status_handle)]
-    command += _system_mounts() + ["--ro-bind", str(runtime.root), MOUNTED_AT] + _private_mounts()
+    command += [*_system_mounts(), "--ro-bind", str(runtime.root), MOUNTED_AT, *_private_mounts()]
     for file in placed:
         command += ["--perms", "0555", "--ro-bind-data", str(file.handle), file.path]
     # /dev and the root are temporary file systems of their own: left writable, nothing would bound them.

@@ -9,6 +9,18 @@ _MAXIMUM = Path("/proc/sys/user/max_user_namespaces")
 _CLONE = Path("/proc/sys/kernel/unprivileged_userns_clone")
 _CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
 
+# A kernel switch, the value that forbids, and what to do.
+_SWITCHES = (
+    (_MAXIMUM, "0", "allow user namespaces: sysctl user.max_user_namespaces=15000"),
+    (_CLONE, "0", "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1"),
+    (
+        _APPARMOR,
+        "1",
+        "AppArmor keeps user namespaces from unconfined programs: sysctl "
+        "kernel.apparmor_restrict_unprivileged_userns=0, or a profile with `userns,` for the sandbox's bwrap",
+    ),
+)
+
 
 class Silent:
     """A pulse for whoever holds no lease."""
@@ -30,15 +42,9 @@ def explained(stderr: str, *, rooted: bool) -> str:
 
 
 def _advice(said: str, *, rooted: bool) -> str:
-    if _value(_MAXIMUM) == "0":
-        return "allow user namespaces: sysctl user.max_user_namespaces=15000"
-    if _value(_CLONE) == "0":
-        return "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1"
-    if _value(_APPARMOR) == "1":
-        return (
-            "AppArmor keeps user namespaces from unconfined programs: sysctl "
-            "kernel.apparmor_restrict_unprivileged_userns=0, or a profile with `userns,` for the sandbox's bwrap"
-        )
+    for path, forbidding, advice in _SWITCHES:
+        if _value(path) == forbidding:
+            return advice
     if any(mark.exists() for mark in _CONTAINER_MARKS):
         return (
             "in a container give it security_opt: [seccomp=unconfined, apparmor=unconfined, systempaths=unconfined], "

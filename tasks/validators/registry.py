@@ -42,7 +42,7 @@ def load(entry: EntryPoint) -> Validator:
     """The validator behind one entry point. Raises `BrokenPlugin`."""
     try:
         validator = entry.load()()
-    except Exception as error:  # noqa: BLE001 - whatever a plug-in raises at import becomes one clear line
+    except Exception as error:  # whatever a plug-in raises at import becomes one clear line
         raise BrokenPlugin(entry, f"{type(error).__name__}: {error}") from error
     if getattr(validator, "kind", None) != entry.name:
         raise BrokenPlugin(entry, f"its kind is {getattr(validator, 'kind', None)!r}, not its entry point's name")

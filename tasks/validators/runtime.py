@@ -26,9 +26,17 @@ from tasks.errors import SandboxUnavailable
 _LAYOUT = 1  # raise when what is put into the folder changes
 # Distributions (their requirements come along) by the folder of the runtime that holds them.
 PACKAGES = {"pytest": ("pytest",), "math": ("math-verify", "antlr4-python3-runtime")}
-_LEFT_OUT = frozenset(
-    "site-packages dist-packages test tests idlelib tkinter turtledemo ensurepip lib2to3 pydoc_data config-*".split()
+_LEFT_OUT: tuple[str, ...] = (
+    "site-packages",
+    "dist-packages",
+    "test",
+    "tests",
+    "idlelib",
+    "tkinter",
+    "turtledemo",
+    "ensurepip",
 )
+_LEFT_OUT += ("lib2to3", "pydoc_data", "config-*")
 _ROOT_FOLDERS = (Path("/var/lib/redraft"), Path("/opt/redraft"))
 
 

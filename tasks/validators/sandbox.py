@@ -11,12 +11,11 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tasks.errors import SandboxUnavailable
 from tasks.ports import Pulse, SandboxJob, SandboxResult
-from tasks.validators.confinement import FILES, HOME, TEMPORARY, Placed, confined, system_files
+from tasks.validators.confinement import FILES, HOME, MOUNTED_AT, TEMPORARY, Placed, confined, system_files
 from tasks.validators.obstacles import Silent, explained
 from tasks.validators.process import Conversation, Process, Stream, first_pid, program_exit_code
 from tasks.validators.runtime import Runtime, default_runtime_folder, ensure
@@ -31,7 +30,7 @@ PULSE_SECONDS = 0.25
 STARTING_SECONDS = 10.0  # what a loaded machine may need to set namespaces up, and to end a tree
 BUILDING_SECONDS = 120.0
 OUTPUT_KILL_FACTOR = 64  # output beyond what is kept is thrown away; so far beyond, nobody means it
-REPORT_BYTES = 4 * 2**20
+_KEPT_BYTES = {"report": 4 * 2**20, "status": 2**16}
 CPU_CORES = 1.0  # a check may use the CPU time of so many cores over its time limit; engines need the others
 _PLACED_FROM = 20  # descriptors 0-9 are the program's, 10 and 11 bwrap's own
 _STATUS, _FILTER = 10, 11
@@ -69,7 +68,7 @@ class BubblewrapSandbox:
         """That the copied interpreter runs inside, with its packages."""
         program = f"import sys; sys.path.insert(0, '{{}}'); import {{}}; sys.stdout.write({_FINE!r})"
         for folder, module in (("pytest", "ssl, sqlite3, ctypes, pytest"), ("math", "math_verify")):
-            source = program.format(f"/opt/redraft/{folder}", module)
+            source = program.format(f"{MOUNTED_AT}/{folder}", module)
             job = SandboxJob(argv=("python", "-P", "-s", "-c", source), timeout_seconds=60, memory_mb=1024)
             uid = None if os.geteuid() != 0 else _BUILDER_UID
             result = _Run(runtime, job, uid).result(Silent())
@@ -92,20 +91,13 @@ def diagnose(folder: Path) -> str | None:
     return None if result.stdout.strip() == _FINE else f"the sandbox started, but a program failed: {result.stderr}"
 
 
-@dataclass(slots=True)
-class _Limit:
-    """Which limit ended the run; written once."""
-
-    name: str | None = None
-
-
 class _Run:
     """One run: its descriptors, its process, its limits."""
 
     def __init__(self, runtime: Runtime, job: SandboxJob, uid: int | None) -> None:
         self._runtime, self._job, self._uid = runtime, job, uid
         self._stack = ExitStack()
-        self._limit = _Limit()
+        self._limit: str | None = None
         self._watcher: Watcher | None = None
         self._began = self._next_pulse = 0.0
 
@@ -131,10 +123,10 @@ class _Run:
                 raise ValueError(f"report_fd must be 3 to {_STATUS - 1}, not {job.report_fd}")
             numbers["report"] = job.report_fd
         for name, number in numbers.items():
-            ours, theirs[number] = self._pipe()
+            ours, theirs[number] = os.pipe()
             self._stack.callback(os.close, ours)
-            streams[name] = Stream(handle=ours, keep=REPORT_BYTES if name == "report" else job.output_bytes)
-        theirs[0], stdin = self._pipe()
+            streams[name] = Stream(handle=ours, keep=_KEPT_BYTES.get(name, job.output_bytes))
+        theirs[0], stdin = os.pipe()
         placed = self._place(theirs)
         program = filter_program()
         if program is not None:
@@ -164,9 +156,6 @@ class _Run:
         self._stack.callback(process.close)
         return streams, stdin, process
 
-    def _pipe(self) -> tuple[int, int]:
-        return os.pipe()
-
     def _place(self, theirs: dict[int, int]) -> list[Placed]:
         files: dict[str, bytes] = dict(system_files())
         files.update(_files_in_home(self._job.files))
@@ -183,12 +172,12 @@ class _Run:
             pulse.check()
             self._next_pulse = now + PULSE_SECONDS
         if now - self._began > self._job.timeout_seconds:
-            self._limit.name = "wall"
+            self._limit = "wall"
         elif any(stream.total > stream.keep * OUTPUT_KILL_FACTOR for stream in streams.values()):
-            self._limit.name = "output"
+            self._limit = "output"
         else:
-            self._limit.name = self._usage_limit(streams["status"])
-        return self._limit.name is not None
+            self._limit = self._usage_limit(streams["status"])
+        return self._limit is not None
 
     def _usage_limit(self, status: Stream) -> str | None:
         if self._watcher is None:
@@ -207,19 +196,19 @@ class _Run:
     def _told(self, streams: Mapping[str, Stream], process: Process) -> SandboxResult:
         code = program_exit_code(streams["status"].content())
         stderr = streams["stderr"].content().decode(errors="replace")
-        if code is None and self._limit.name is None:
+        if code is None and self._limit is None:
             if process.exit_code is not None and process.exit_code >= 0:
                 raise SandboxUnavailable(explained(stderr, rooted=self._uid is not None))
             code = process.exit_code
-        if code == _CPU_EXCEEDED and self._limit.name is None:
-            self._limit.name = "cpu"
+        if code == _CPU_EXCEEDED and self._limit is None:
+            self._limit = "cpu"
         report = streams["report"].content() if "report" in streams else b""
         return SandboxResult(
             exit_code=_KILLED if code is None else code,
             stdout=streams["stdout"].content().decode(errors="replace"),
             stderr=stderr,
             seconds=time.monotonic() - self._began,
-            killed=self._limit.name,
+            killed=self._limit,
             report=report,
         )
 
@@ -241,12 +230,8 @@ def _files_in_home(files: Mapping[str, str | bytes]) -> dict[str, bytes]:
 def _file_of(content: bytes) -> int:
     """A descriptor from which `content` can be read once."""
     handle = os.memfd_create("placed", os.MFD_CLOEXEC)
-    os.write(handle, content) if len(content) < 2**20 else _write_all(handle, content)
-    os.lseek(handle, 0, os.SEEK_SET)
-    return handle
-
-
-def _write_all(handle: int, content: bytes) -> None:
     left = memoryview(content)
     while left:
         left = left[os.write(handle, left) :]
+    os.lseek(handle, 0, os.SEEK_SET)
+    return handle

@@ -15,6 +15,7 @@ import os
 import sys
 import types
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 PACKAGES = "/opt/redraft/pytest"
@@ -130,7 +131,7 @@ def _told(raised: Any) -> dict[str, Any]:
         return _import_error(str(error))
     fields: dict[str, Any] = {"type": type(error).__name__, "message": raised.exconly()[:MESSAGE_CHARS]}
     for entry in raised.traceback:
-        name = os.path.basename(str(entry.path))
+        name = Path(entry.path).name
         if name == SOLUTION:
             fields["solution"] = [entry.lineno + 1, str(entry.statement).strip()[:120]]
         elif "_pytest" not in str(entry.path):
@@ -152,14 +153,13 @@ def _import_error(text: str) -> dict[str, Any]:
 
 
 def _syntax(error: SyntaxError) -> dict[str, Any]:
-    name = os.path.basename(error.filename or SOLUTION)
+    name = Path(error.filename or SOLUTION).name
     text = (error.text or "").strip()[:120]
     return {"type": type(error).__name__, "message": str(error.msg), "at": [name, error.lineno or 0, text]}
 
 
 def _compiles(reporter: Reporter) -> bool:
-    with open(SOLUTION, "rb") as file:
-        source = file.read()
+    source = Path(SOLUTION).read_bytes()
     try:
         compile(source, SOLUTION, "exec", dont_inherit=True)
     except SyntaxError as error:
@@ -185,9 +185,9 @@ def main() -> None:
 
         for name in ("unittest.case", *order["imports"]):
             importlib.import_module(name)
-        sys.path.insert(0, os.getcwd())
+        sys.path.insert(0, here := str(Path.cwd()))
         options = ["-q", "--tb=no", "--no-header", "--no-summary", "-p", "no:cacheprovider", "--noconftest"]
-        options += ["-c", os.devnull, "--rootdir", os.getcwd(), "--import-mode=importlib", order["test"]]
+        options += ["-c", os.devnull, "--rootdir", here, "--import-mode=importlib", order["test"]]
         run, send = pytest.main, reporter.send
         status = int(run(options, plugins=[reporter]))
         send("finished", status=status)
