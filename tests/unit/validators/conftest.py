@@ -1,0 +1,65 @@
+"""Twins for the validators' unit tests: a pulse that counts, a sandbox that answers from a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from tasks.ports import Pulse, SandboxJob, SandboxResult
+
+
+@dataclass
+class CountingPulse:
+    """Counts; raises `stop` from the check on when it is set."""
+
+    checks: int = 0
+    silences: list[float] = field(default_factory=list)
+    stop: Exception | None = None
+
+    def beat(self, tokens: int = 0) -> None:
+        """Nothing to keep."""
+
+    def expect_silence(self, seconds: float) -> None:
+        self.silences.append(seconds)
+
+    def check(self) -> None:
+        self.checks += 1
+        if self.stop is not None:
+            raise self.stop
+
+
+@dataclass
+class ScriptedSandbox:
+    """Answers with `answer(job)`; keeps the jobs it was given."""
+
+    answer: Callable[[SandboxJob], SandboxResult]
+    jobs: list[SandboxJob] = field(default_factory=list)
+
+    def run(self, job: SandboxJob, pulse: Pulse) -> SandboxResult:
+        pulse.check()
+        self.jobs.append(job)
+        return self.answer(job)
+
+
+@pytest.fixture
+def pulse() -> CountingPulse:
+    """A pulse that never stops anything, until its `stop` is set."""
+    return CountingPulse()
+
+
+@pytest.fixture
+def scripted() -> Callable[[Callable[[SandboxJob], SandboxResult]], ScriptedSandbox]:
+    """Makes a sandbox that answers from a function."""
+    return ScriptedSandbox
+
+
+@pytest.fixture
+def no_sandbox() -> ScriptedSandbox:
+    """For checks that must not need one."""
+
+    def refuse(job: SandboxJob) -> SandboxResult:
+        raise AssertionError(f"no sandbox should be needed for {job.argv}")
+
+    return ScriptedSandbox(refuse)
