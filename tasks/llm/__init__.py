@@ -1,1 +1,1 @@
-"""Models: the chat client, the guard over its stream, the scripted twin. The only room that knows openai."""
+"""Chat models behind endpoints, scripted twins, and the guard against endless repetition."""

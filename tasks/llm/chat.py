@@ -1,48 +1,72 @@
-"""The client of an OpenAI-compatible server: streams, guards while it streams, cancels at the engine."""
+"""The client of an OpenAI-compatible server: streams, guards while it streams, and cancels at the engine.
+
+A thread of its own reads the stream, so that a stalled one is left within `POLL_SECONDS`; whoever leaves shuts
+the request's socket down, and the engine aborts what nobody waits for. It must not know jobs, prompts or budgets.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import queue
+import socket
 import threading
 import time
-import urllib.request
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-from openai import APIError, APIStatusError, OpenAI
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from tasks.errors import EngineFault
-from tasks.llm.guard import Guard
+from tasks.llm.guard import Guard, engine_hit
 from tasks.ports import Pulse
-from tasks.types import ChatRequest, Completion, GuardHit, GuardKind, Message
+from tasks.types import ChatRequest, Completion, GuardHit, Message
 
-# A stop must be noticed even while no token comes.
+if TYPE_CHECKING:
+    import ssl
+
+    import httpx2
+
 POLL_SECONDS = 0.25
 CONNECT_SECONDS = 10.0
-# Without a tokenizer at the endpoint: fewer characters a token than any model's text has, so rather too many.
+TOKENIZE_SECONDS = 10.0
+# How long the leaving side waits for the reader to let go; the socket is shut down by then.
+LEAVE_SECONDS = 2.0
+# Without a tokenizer at the endpoint: fewer characters a token than most text has, so rather too many tokens.
 CHARS_PER_TOKEN = 3
+# What servers answer that have no /tokenize; everything else may be better the next time.
+NO_TOKENIZER = frozenset({401, 403, 404, 405, 501})
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+MESSAGE_CHARS = 300
+
+# What the reader hands over: one event of the stream, the error that ended it, or None at its end.
+Item = dict[str, Any] | Exception | None
 
 
 @dataclass(slots=True, kw_only=True)
-class _Said:
-    """What has been received so far."""
+class _Answer:
+    """What has arrived so far."""
 
     text: str = ""
     reasoning: str = ""
     finish_reason: str = ""
     deltas: int = 0
-    prompt_tokens: int | None = None
-    cached_tokens: int = 0
-    completion_tokens: int | None = None
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    text_guard: Guard = field(default_factory=Guard)
+    thought_guard: Guard = field(default_factory=Guard)
+
+    @property
+    def hit(self) -> GuardHit | None:
+        """A loop in the text, or else in the thoughts."""
+        return self.text_guard.hit or self.thought_guard.hit
 
 
 class OpenAIChatModel:
-    """Implements `tasks.ports.ChatModel`. Safe to share between threads.
+    """Implements `ChatModel`. Safe to share between threads.
 
     Parameters: `base_url` ends in /v1; `extra` goes into each request's body; `engine` describes the server
-    for the journal; the silences are in seconds.
+    for the journal; `first_token_seconds` and `token_silence_seconds` bound its silence.
     """
 
     def __init__(
@@ -58,132 +82,260 @@ class OpenAIChatModel:
         engine: str,
     ) -> None:
         self.name, self.context_tokens = model, context_tokens
-        self._first, self._silence = first_token_seconds, token_silence_seconds
-        self._extra, self._engine = dict(extra), engine
-        self._tokenize = base_url.rstrip("/").removesuffix("/v1") + "/tokenize"
-        self._can_tokenize = True
-        self._client = OpenAI(base_url=base_url, api_key=api_key, max_retries=0, timeout=first_token_seconds)
+        self._base_url, self._api_key, self._engine = base_url.rstrip("/"), api_key, engine
+        self._first_seconds, self._silence_seconds = first_token_seconds, token_silence_seconds
+        self._extra = dict(extra)
+        self._tokenizes = True
+        self._tls: ssl.SSLContext | None = None
 
     def complete(self, request: ChatRequest, pulse: Pulse) -> Completion:
-        """One streamed answer. Raises `EngineFault`, and what `pulse.check()` raises; then the engine stops."""
+        """One streamed answer. Raises `EngineFault` and what `pulse.check()` raises; then the engine stops too."""
         pulse.check()
-        pulse.expect_silence(self._first)
-        started = time.monotonic()
-        chunks: queue.Queue[Any] = queue.Queue()
-        left = threading.Event()
-        reader = threading.Thread(target=self._read, args=(request, chunks, left), name="stream", daemon=True)
-        reader.start()
-        said, guard = _Said(), Guard()
+        begun = time.monotonic()
+        stream = _Stream(self._client(), self._base_url, self._api_key, self._body(request))
         try:
-            self._listen(chunks, said, guard, pulse)
+            answer = self._listen(stream, pulse)
         finally:
-            left.set()  # the reader closes the stream at the next chunk: the engine aborts the request
-        return self._completion(request, said, guard, time.monotonic() - started)
+            stream.leave()
+        return self._completion(request, answer, time.monotonic() - begun)
 
-    def _read(self, request: ChatRequest, chunks: queue.Queue[Any], left: threading.Event) -> None:
-        """Puts each chunk into the queue, then None, or the error that ended the stream."""
-        body: dict[str, Any] = {"top_k": request.top_k, **self._extra}
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """By the endpoint's own tokenizer where it has one (vLLM's `/tokenize`), else a third of the characters."""
+        counted = self._tokenize(messages) if self._tokenizes else None
+        return sum(len(m.content) for m in messages) // CHARS_PER_TOKEN if counted is None else counted
+
+    # ── the request ──────────────────────────────────────────────────────────────────────────
+
+    def _body(self, request: ChatRequest) -> dict[str, Any]:
+        extra = {"top_k": request.top_k, **self._extra}
         if request.choices:
-            body["structured_outputs"] = {"choice": list(request.choices)}
-        try:
-            messages: Any = [{"role": m.role, "content": m.content} for m in request.messages]
-            stream = self._client.chat.completions.create(
-                model=self.name,
-                messages=messages,
-                temperature=request.temperature,
-                top_p=request.top_p,
-                max_tokens=request.max_tokens,
-                seed=request.seed,
-                stream=True,
-                stream_options={"include_usage": True},
-                extra_body=body,
-            )
-            with stream:
-                for chunk in stream:
-                    if left.is_set():
-                        return
-                    chunks.put(chunk)
-            chunks.put(None)
-        except Exception as error:  # noqa: BLE001 - it goes to the thread that waits, which explains it
-            chunks.put(error)
+            extra["structured_outputs"] = {"choice": list(request.choices)}
+        return {
+            "model": self.name,
+            "messages": _plain(request.messages),
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "max_tokens": request.max_tokens,
+            "seed": request.seed,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "extra_body": extra,
+        }
 
-    def _listen(self, chunks: queue.Queue[Any], said: _Said, guard: Guard, pulse: Pulse) -> None:
-        deadline = time.monotonic() + self._first
-        while guard.hit is None:
+    def _client(self) -> httpx2.Client:
+        """A client of one connection: its socket is the request's, and can be shut down from any thread."""
+        import httpx2
+
+        address = urlsplit(self._base_url)
+        if self._tls is None:
+            self._tls = httpx2.create_ssl_context()
+        return httpx2.Client(
+            verify=self._tls,
+            trust_env=address.hostname not in LOOPBACK,  # a proxy has no business between us and our own engine
+            limits=httpx2.Limits(max_keepalive_connections=0),
+            timeout=httpx2.Timeout(
+                connect=CONNECT_SECONDS,
+                read=max(self._first_seconds, self._silence_seconds) + 2 * POLL_SECONDS,  # we look first
+                write=CONNECT_SECONDS,
+                pool=CONNECT_SECONDS,
+            ),
+        )
+
+    def _tokenize(self, messages: Sequence[Message]) -> int | None:
+        import httpx2
+
+        body: dict[str, Any] = {"model": self.name, "messages": _plain(messages), "add_generation_prompt": True}
+        if "chat_template_kwargs" in self._extra:
+            body["chat_template_kwargs"] = self._extra["chat_template_kwargs"]
+        headers = {"Authorization": f"Bearer {self._api_key}"}
+        try:
+            with self._client() as client:
+                url = self._base_url.removesuffix("/v1") + "/tokenize"
+                response = client.post(url, json=body, headers=headers, timeout=TOKENIZE_SECONDS)
+            if response.status_code in NO_TOKENIZER:
+                self._tokenizes = False
+            return int(response.json()["count"]) if response.is_success else None
+        except httpx2.HTTPError:
+            return None  # an engine that is down says so when it is asked for the answer
+        except (ValueError, KeyError, TypeError):
+            self._tokenizes = False  # something answers there, but no tokenizer
+            return None
+
+    # ── the answer ───────────────────────────────────────────────────────────────────────────
+
+    def _listen(self, stream: _Stream, pulse: Pulse) -> _Answer:
+        """Until the stream ends, the guard hits, or the engine is silent for too long."""
+        answer = _Answer()
+        pulse.expect_silence(self._first_seconds)
+        allowed, heard = self._first_seconds, time.monotonic()
+        while True:
             pulse.check()
             try:
-                chunk = chunks.get(timeout=POLL_SECONDS)
+                item = stream.items.get(timeout=POLL_SECONDS)
             except queue.Empty:
-                if time.monotonic() > deadline:
-                    raise EngineFault(f"{self.name} was silent for too long") from None
+                if time.monotonic() - heard > allowed:
+                    when = "after its last token" if answer.deltas else "before its first token"
+                    raise EngineFault(f"{self.name} was silent for {allowed:g} s {when}") from None
                 continue
-            if isinstance(chunk, Exception):
-                raise _fault(self.name, chunk)
-            if chunk is None:
-                if not said.finish_reason:
-                    raise EngineFault(f"{self.name} ended its answer half-way")
-                return
-            self._take(chunk, said, guard)
-            pulse.beat(1)
-            pulse.expect_silence(self._silence)
-            deadline = time.monotonic() + self._silence
+            match item:
+                case None:
+                    return self._end(answer)
+                case Exception():
+                    raise self._fault(item) from None
+            tokens = self._take(item, answer)
+            heard = time.monotonic()
+            if tokens and answer.deltas == tokens:  # the first: the prefill is over
+                allowed = self._silence_seconds
+                pulse.expect_silence(allowed)
+            pulse.beat(tokens)
+            if answer.hit is not None:
+                answer.finish_reason = "guard"
+                return answer
 
-    @staticmethod
-    def _take(chunk: Any, said: _Said, guard: Guard) -> None:
-        usage = getattr(chunk, "usage", None)
-        if usage is not None:
-            said.prompt_tokens, said.completion_tokens = usage.prompt_tokens, usage.completion_tokens
-            details = usage.prompt_tokens_details
-            said.cached_tokens = (details.cached_tokens or 0) if details else 0
-        for choice in chunk.choices or ():
-            delta = choice.delta
-            thought = getattr(delta, "reasoning_content", None) or getattr(delta, "reasoning", None) or ""
-            said.reasoning += thought
-            if delta.content:
-                said.text += delta.content
-                guard.feed(delta.content)
-            said.deltas += bool(delta.content or thought)
-            said.finish_reason = choice.finish_reason or said.finish_reason
+    def _take(self, event: Mapping[str, Any], answer: _Answer) -> int:
+        """Adds one event of the stream to the answer; returns how many tokens (deltas) it brought."""
+        if event.get("error"):
+            raise self._fault(RuntimeError(_said(event)))
+        try:
+            answer.usage = event.get("usage") or answer.usage
+            tokens = 0
+            for choice in event.get("choices") or ():
+                delta = choice.get("delta") or {}
+                text = delta.get("content") or ""
+                thought = delta.get("reasoning") or delta.get("reasoning_content") or ""
+                answer.text += text
+                answer.reasoning += thought
+                answer.text_guard.feed(text)
+                answer.thought_guard.feed(thought)
+                tokens += bool(text or thought)
+                answer.finish_reason = choice.get("finish_reason") or answer.finish_reason
+        except (AttributeError, TypeError) as error:
+            raise EngineFault(f"{self.name} sent an event that is no part of an answer") from error
+        answer.deltas += tokens
+        return tokens
 
-    def _completion(self, request: ChatRequest, said: _Said, guard: Guard, seconds: float) -> Completion:
-        hit = guard.hit
-        if hit is None and said.finish_reason == "repetition":
-            hit = GuardHit(kind=GuardKind.ENGINE, at_char=len(said.text), copies=0, period_chars=0)
-        prompt = said.prompt_tokens if said.prompt_tokens is not None else self.count_tokens(request.messages)
+    def _end(self, answer: _Answer) -> _Answer:
+        if not answer.finish_reason:
+            raise EngineFault(f"{self.name} hung up in the middle of an answer")
+        answer.text_guard.finish()
+        answer.thought_guard.finish()
+        return answer
+
+    def _completion(self, request: ChatRequest, answer: _Answer, seconds: float) -> Completion:
+        usage = answer.usage
+        details = usage.get("prompt_tokens_details") or {}
+        hit, looped = answer.hit, answer.text_guard.hit
+        if answer.finish_reason == "repetition":
+            hit = looped = engine_hit(answer.text or answer.reasoning)
+        prompt_tokens = usage.get("prompt_tokens")
         return Completion(
-            text=said.text[: hit.at_char] if hit else said.text,
-            finish_reason="guard" if guard.hit else said.finish_reason,
+            text=answer.text[: looped.at_char] if looped else answer.text,
+            finish_reason=answer.finish_reason,
             model=self.name,
-            prompt_tokens=prompt,
-            cached_tokens=said.cached_tokens,
-            completion_tokens=said.completion_tokens if said.completion_tokens is not None else said.deltas,
+            prompt_tokens=self.count_tokens(request.messages) if prompt_tokens is None else prompt_tokens,
+            cached_tokens=details.get("cached_tokens") or 0,
+            completion_tokens=usage.get("completion_tokens") or answer.deltas,
             seconds=seconds,
-            reasoning=said.reasoning,
+            reasoning=answer.reasoning,
             guard=hit,
             engine=self._engine,
         )
 
-    def count_tokens(self, messages: Sequence[Message]) -> int:
-        """By the endpoint's own tokenizer where it has one (vLLM), else an estimate that is rather too high."""
-        if self._can_tokenize:
-            body = {"model": self.name, "messages": [{"role": m.role, "content": m.content} for m in messages]}
-            request = urllib.request.Request(  # noqa: S310 - the operator's own endpoint
-                self._tokenize, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
-            )
-            try:
-                with urllib.request.urlopen(request, timeout=CONNECT_SECONDS) as response:  # noqa: S310
-                    return int(json.load(response)["count"])
-            except (OSError, ValueError, KeyError):
-                self._can_tokenize = False
-        return sum(len(message.content) // CHARS_PER_TOKEN + 4 for message in messages)
+    def _fault(self, error: Exception) -> EngineFault:
+        """One line, and never the key."""
+        import openai
+
+        match error:
+            case openai.APIStatusError():
+                said = f"answered {error.status_code}: {_said(error.body) or error.message}"
+            case openai.APIError():
+                said = f"cannot be reached ({error.message})"
+            case RuntimeError():
+                said = f"failed: {error}"
+            case _:
+                said = f"broke off ({type(error).__name__}: {error})"
+        line = " ".join(f"{self.name} {said}".split())
+        return EngineFault((line.replace(self._api_key, "***") if self._api_key else line)[:MESSAGE_CHARS])
 
 
-def _fault(model: str, error: Exception) -> EngineFault:
-    """One line, without headers or keys."""
-    if isinstance(error, APIStatusError):
-        body = error.body if isinstance(error.body, dict) else {}
-        said = str(body.get("message") or error.message).split("\n")[0][:300]
-        return EngineFault(f"{model} answered {error.status_code}: {said}")
-    if isinstance(error, APIError):
-        return EngineFault(f"{model}: {type(error).__name__}: {error.message.splitlines()[0][:200]}")
-    return EngineFault(f"{model}: the stream broke ({type(error).__name__})")
+class _Stream:
+    """One request under way: a thread reads its events into `items`."""
+
+    def __init__(self, client: httpx2.Client, base_url: str, api_key: str, body: Mapping[str, Any]) -> None:
+        self.items: queue.Queue[Item] = queue.Queue()
+        self._client, self._base_url, self._api_key, self._body = client, base_url, api_key, body
+        self._left = threading.Event()
+        self._socket: socket.socket | None = None
+        client.event_hooks = {"request": [self._watch_connection]}
+        self._reader = threading.Thread(target=self._read, name="stream", daemon=True)
+        self._reader.start()
+
+    def leave(self) -> None:
+        """Ends the request, finished or not. A reader that blocks in `recv` only wakes by a shutdown."""
+        self._left.set()
+        self._shut_down()
+        self._reader.join(LEAVE_SECONDS)
+
+    def _watch_connection(self, request: httpx2.Request) -> None:
+        request.extensions = {**request.extensions, "trace": self._connected}
+
+    def _connected(self, event: str, info: Mapping[str, Any]) -> None:
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._socket = info["return_value"].get_extra_info("socket")
+            if self._left.is_set():
+                self._shut_down()
+
+    def _shut_down(self) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError):  # it is closed already
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _read(self) -> None:
+        import openai
+
+        try:
+            with (
+                self._client as http,
+                openai.OpenAI(
+                    base_url=self._base_url,
+                    api_key=self._api_key,
+                    max_retries=0,
+                    timeout=http.timeout,
+                    http_client=http,  # type: ignore[arg-type,unused-ignore]
+                ) as client,
+                client.chat.completions.with_streaming_response.create(**self._body) as response,
+            ):
+                for event in _events(response.iter_bytes()):
+                    self.items.put(event)
+            self.items.put(None)
+        except Exception as error:  # noqa: BLE001  (it goes to the thread that waits, which explains it)
+            self.items.put(error)
+
+
+def _events(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
+    """The JSON of each `data:` line until `[DONE]`. Only \\n ends a line: JSON may hold Unicode's other ends."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if not line.startswith(b"data:"):
+                continue
+            data = line[5:].strip()
+            if data == b"[DONE]":
+                return
+            event = json.loads(data)
+            if not isinstance(event, dict):
+                raise TypeError("an event is no JSON object")
+            yield event
+
+
+def _plain(messages: Sequence[Message]) -> list[dict[str, str]]:
+    return [dataclasses.asdict(message) for message in messages]
+
+
+def _said(body: object) -> str:
+    """What an error's body says, in vLLM's, OpenAI's or Ollama's form."""
+    if not isinstance(body, dict):
+        return ""
+    inner = body.get("error", body)
+    return str(inner.get("message") or "") if isinstance(inner, dict) else str(inner)

@@ -1,100 +1,116 @@
-"""The guard against endless repetition: exact tail cycles, found while the text streams.
+"""Finds endless repetition in a text while it streams. Knows nothing of models or requests.
 
-Gemma 4 falls into them (google-deepmind/gemma#622, vllm#40080). We see characters, not tokens: 48 tokens
-are about 200 characters. Constant work per character: every `STRIDE` new characters the last `PROBE` are
-looked for earlier in a bounded tail, at C speed, and each distance is a candidate period that is then
-compared exactly.
+Gemma 4 falls into it (google-deepmind/gemma#622, vllm#40080). What counts: the text's tail is a cycle of at
+least `COPIES` exact copies over at least `COVERED_CHARS`; a run of one character must be longer, since rulers
+and indents are ordinary.
 """
 
 from __future__ import annotations
+
+import dataclasses
 
 from tasks.types import GuardHit, GuardKind
 
 COPIES = 3
 COVERED_CHARS = 200
-# A run of one character is a ruler or an indent long before it is a loop.
-RULER_CHARS = 400
-LONGEST_PERIOD = 2_000
-PROBE = 32
-STRIDE = 16
-TAIL = (COPIES + 1) * LONGEST_PERIOD
-# Distances looked at per probe: past these the text is nearly one character, which the smallest find.
-CANDIDATES = 48
+RUN_CHARS = 400
+PERIOD_CHARS = 2_000
+STEP_CHARS = 16
+PROBE_CHARS = 32
+WINDOW_CHARS = 8_000
+# Bounds the work per step where a probe occurs very often (rows of zeros); a rarer probe comes with the next steps.
+CANDIDATES = 256
 
 
 class Guard:
-    """Feed it the text as it streams; once it has a hit it keeps it."""
+    """Watches one stream. Looks every `STEP_CHARS` characters of the text, however it is cut into chunks."""
 
     def __init__(self) -> None:
-        self._tail = ""
-        self._dropped = 0  # characters before the tail
-        self._unseen = 0
+        self._window, self._start, self._pending = "", 0, ""
         self.hit: GuardHit | None = None
 
     def feed(self, text: str) -> GuardHit | None:
-        """The hit, once the text so far ends in a cycle; how it is cut into chunks makes no difference."""
-        start = 0
-        while self.hit is None and start < len(text):
-            piece = text[start : start + STRIDE - self._unseen]
-            start += len(piece)
-            self._tail += piece
-            self._unseen += len(piece)
-            if self._unseen == STRIDE:
-                self._unseen = 0
-                self.hit = self._look()
+        """Takes the next piece; the hit once there is one, and from then on always."""
+        if self.hit is not None:
+            return self.hit
+        self._pending += text
+        taken = 0
+        while len(self._pending) - taken >= STEP_CHARS:
+            self._window += self._pending[taken : taken + STEP_CHARS]
+            taken += STEP_CHARS
+            if self._look() is not None:
+                break
+        self._pending = self._pending[taken:]
+        return self.hit
+
+    def finish(self) -> GuardHit | None:
+        """The text is over: looks once more, at its very end."""
+        if self.hit is None and self._pending:
+            self._window += self._pending
+            self._pending = ""
+            self._look()
         return self.hit
 
     def _look(self) -> GuardHit | None:
-        if len(self._tail) > 2 * TAIL:
-            self._dropped += len(self._tail) - TAIL
-            self._tail = self._tail[-TAIL:]
-        period = find_period(self._tail)
-        if period is None:
-            return None
-        begin = cycle_start(self._tail, period)
-        return GuardHit(
-            kind=GuardKind.CYCLE,
-            at_char=self._dropped + begin,
-            copies=(len(self._tail) - begin) // period,
-            period_chars=period,
-        )
+        found = _tail_cycle(self._window)
+        if found is not None:
+            self.hit = dataclasses.replace(found, at_char=found.at_char + self._start)
+        elif len(self._window) >= 2 * WINDOW_CHARS:
+            self._start += len(self._window) - WINDOW_CHARS
+            self._window = self._window[-WINDOW_CHARS:]
+        return self.hit
 
 
 def scan(text: str) -> GuardHit | None:
-    """The first cycle that a guard over this text would have found."""
-    return Guard().feed(text)
+    """The first degenerate stretch of a whole text."""
+    guard = Guard()
+    return guard.feed(text) or guard.finish()
 
 
-def find_period(tail: str) -> int | None:
-    """The period of the cycle that `tail` ends in, or None."""
-    if len(tail) < max(COVERED_CHARS, PROBE):
+def engine_hit(text: str) -> GuardHit:
+    """Where the loop begins that the engine itself ended `text` for, with whatever copies the tail shows."""
+    found = scan(text)
+    if found is not None:
+        return dataclasses.replace(found, kind=GuardKind.ENGINE)
+    end = len(text)
+    for period in range(1, min(PERIOD_CHARS, end // 2) + 1):
+        if text[-period:] == text[-2 * period : -period]:
+            covered = _covered(text, period)
+            return GuardHit(kind=GuardKind.ENGINE, at_char=end - covered, copies=covered // period, period_chars=period)
+    return GuardHit(kind=GuardKind.ENGINE, at_char=end, copies=1, period_chars=0)
+
+
+def _tail_cycle(text: str) -> GuardHit | None:
+    """The cycle that ends with `text`. Every earlier place of the last characters is a possible period."""
+    end = len(text)
+    if end < COVERED_CHARS:
         return None
-    probe = tail[-PROBE:]
-    lowest = max(0, len(tail) - PROBE - LONGEST_PERIOD)
-    end = len(tail) - 1  # an occurrence must begin before the probe itself does
+    probe = text[-PROBE_CHARS:]
+    lowest = max(0, end - PROBE_CHARS - PERIOD_CHARS)
+    place = end - PROBE_CHARS
+    inner, inner_covered = 0, 0
     for _ in range(CANDIDATES):
-        found = tail.rfind(probe, lowest, end)
-        if found < 0:
+        place = text.rfind(probe, lowest, place + PROBE_CHARS - 1)
+        if place < 0:
             return None
-        period = len(tail) - PROBE - found
-        if _repeats(tail, period):
-            return period
-        end = found + PROBE - 1
+        period = end - PROBE_CHARS - place
+        if COPIES * period > end:
+            return None
+        if inner and period % inner == 0 and COPIES * period <= inner_covered:
+            continue  # the same stretch again, with a multiple of its period
+        if text[-2 * period :] != text[-3 * period : -period]:
+            continue
+        covered = _covered(text, period)
+        least = RUN_CHARS + 1 if text.count(text[-1], -period) == period else COVERED_CHARS
+        if covered >= least:
+            return GuardHit(kind=GuardKind.CYCLE, at_char=end - covered, copies=covered // period, period_chars=period)
+        inner, inner_covered = period, covered
     return None
 
 
-def _repeats(tail: str, period: int) -> bool:
-    unit = tail[-period:]
-    needed = RULER_CHARS if len(set(unit)) == 1 or not unit.strip() else COVERED_CHARS
-    covered = max(COPIES * period, needed)
-    if covered > len(tail):
-        return False
-    return tail[-covered + period :] == tail[-covered:-period]
-
-
-def cycle_start(tail: str, period: int) -> int:
-    """Where the first copy begins: as far back as each character equals the one a period later."""
-    begin = len(tail) - period
-    while begin > 0 and tail[begin - 1] == tail[begin - 1 + period]:
-        begin -= 1
-    return begin
+def _covered(text: str, period: int) -> int:
+    """How many characters at the end of `text` equal the one a period later, with the last period itself."""
+    at = len(text) - period
+    while at > 0 and text[at - 1] == text[at - 1 + period]:
+        at -= 1
+    return len(text) - at

@@ -1,21 +1,22 @@
-"""A chat model that answers by a function: the twin of the real client, for tests and simulations."""
+"""A chat model whose answers are a function of the request: the twin of a real one, for tests and dry runs."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from tasks.llm.guard import Guard
 from tasks.ports import Pulse
 from tasks.types import ChatRequest, Completion, Message
 
+CHUNK_CHARS = 16
 CHARS_PER_TOKEN = 4
 
 
 class ScriptedModel:
-    """Streams `answer(request)` in chunks through the guard and the pulse, as the real client does.
+    """Implements `ChatModel`. Streams `answer(request)` in chunks through a guard, `delay_seconds` before each.
 
-    `answer` may raise an `EngineFault`. `delay_seconds` is waited before each chunk.
+    Before each call one item is taken from `faults`: an exception is raised, None lets the call pass.
     """
 
     def __init__(
@@ -25,36 +26,49 @@ class ScriptedModel:
         name: str = "scripted",
         context_tokens: int = 8192,
         delay_seconds: float = 0.0,
+        faults: Iterator[Exception | None] | None = None,
     ) -> None:
         self.name, self.context_tokens = name, context_tokens
-        self._answer, self._delay = answer, delay_seconds
+        self._answer, self._delay_seconds = answer, delay_seconds
+        self._faults: Iterator[Exception | None] = iter(()) if faults is None else faults
 
     def complete(self, request: ChatRequest, pulse: Pulse) -> Completion:
-        """The scripted answer. Raises what `answer` and `pulse` raise."""
-        pulse.check()
-        text, said, guard = self._answer(request), "", Guard()
-        limit = request.max_tokens * CHARS_PER_TOKEN
-        for start in range(0, min(len(text), limit), CHARS_PER_TOKEN):
-            if self._delay:
-                time.sleep(self._delay)
+        """The scripted answer, cut where its tokens are used up or the guard hits. Raises the next fault."""
+        fault = next(self._faults, None)
+        if fault is not None:
+            raise fault
+        begun = time.monotonic()
+        whole = self._answer(request)
+        allowed = whole[: request.max_tokens * CHARS_PER_TOKEN]
+        guard, streamed = Guard(), ""
+        for start in range(0, len(allowed), CHUNK_CHARS):
             pulse.check()
-            pulse.beat(1)
-            said += text[start : start + CHARS_PER_TOKEN]
-            if guard.feed(text[start : start + CHARS_PER_TOKEN]):
+            if self._delay_seconds:
+                time.sleep(self._delay_seconds)
+            chunk = allowed[start : start + CHUNK_CHARS]
+            streamed += chunk
+            pulse.beat(_tokens(chunk))
+            if guard.feed(chunk):
                 break
-        hit = guard.hit
+        pulse.check()
+        hit = guard.finish()
+        finish = "guard" if hit else "stop" if allowed == whole else "length"
         return Completion(
-            text=said[: hit.at_char] if hit else said,
-            finish_reason="guard" if hit else "stop" if len(text) <= limit else "length",
+            text=streamed[: hit.at_char] if hit else streamed,
+            finish_reason=finish,
             model=self.name,
             prompt_tokens=self.count_tokens(request.messages),
             cached_tokens=0,
-            completion_tokens=-(-len(said) // CHARS_PER_TOKEN),
-            seconds=0.0,
+            completion_tokens=_tokens(streamed),
+            seconds=time.monotonic() - begun,
             guard=hit,
             engine="scripted",
         )
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """A quarter of the characters, rounded up."""
-        return sum(-(-len(message.content) // CHARS_PER_TOKEN) for message in messages)
+        """Four characters are one token."""
+        return sum(_tokens(message.content) for message in messages)
+
+
+def _tokens(text: str) -> int:
+    return len(text) // CHARS_PER_TOKEN

@@ -1,4 +1,4 @@
-"""`redraft guard scan`."""
+"""`redraft guard`: looks for endless repetition in texts that are already written."""
 
 from __future__ import annotations
 
@@ -9,44 +9,47 @@ from typing import Annotated
 import typer
 
 from tasks.errors import InvalidInput
-from tasks.llm.guard import scan as find
-from workers.cli.output import Json, emit_line, printable
+from workers.cli import output
 
-app = typer.Typer(help="Look for endless repetition in texts.", rich_markup_mode=None)
+app = typer.Typer(help="Look for endless repetition in texts.")
 
 
 @app.callback()
-def root() -> None:
+def guard() -> None:
     """Look for endless repetition in texts."""
 
 
 @app.command()
 def scan(
-    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Texts to look at; - is standard input.")],
-    as_json: Json = False,
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Texts in UTF-8; - is standard input.")],
+    as_json: output.Json = False,
 ) -> None:
-    """Say of each text whether it falls into a loop, and where."""
-    for name, text in [(name, _read(name)) for name in files]:
-        hit = find(text)
+    """Say of each file whether it loops, and where the first copy begins. --json: one object a file and line."""
+    from tasks.llm import guard as net
+
+    texts = [(name, _read(name)) for name in files]
+    rows: list[list[str]] = []
+    for name, text in texts:
+        hit = net.scan(text)
+        found = {
+            "file": name,
+            "degenerate": hit is not None,
+            "kind": str(hit.kind) if hit else None,
+            "at_char": hit.at_char if hit else None,
+            "copies": hit.copies if hit else None,
+        }
         if as_json:
-            found = {"kind": str(hit.kind), "at_char": hit.at_char, "copies": hit.copies} if hit else {}
-            emit_line(
-                {
-                    "file": name,
-                    "degenerate": hit is not None,
-                    **{"kind": None, "at_char": None, "copies": None, **found},
-                }
-            )
-        else:
-            say = f"{hit.kind} at character {hit.at_char}, {hit.copies} copies" if hit else "ok"
-            print(f"{printable(name)}: {say}")
+            output.emit_line(found)
+        rows.append([name, f"{hit.kind} at character {hit.at_char}, {hit.copies} copies" if hit else "fine"])
+    if not as_json:
+        output.table(["file", "found"], rows)
 
 
 def _read(name: str) -> str:
+    if name == "-":
+        return sys.stdin.buffer.read().decode("utf-8", errors="replace")
     try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        return data.decode()
-    except OSError as error:
-        raise InvalidInput("FILE", name, f"it must be a readable file ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise InvalidInput("FILE", name, "it must be UTF-8 text") from None
+        return Path(name).read_bytes().decode("utf-8", errors="replace")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InvalidInput("FILE", name, f"a text file that can be read, or - ({reason})") from error

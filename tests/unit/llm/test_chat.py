@@ -1,0 +1,229 @@
+"""The chat client against a real HTTP server on loopback that behaves well, badly, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tasks.errors import Cancelled, EngineFault
+from tasks.llm.chat import OpenAIChatModel
+from tasks.types import ChatRequest, GuardKind, Message
+from tests.unit.llm.conftest import KEY, CountingPulse, SseServer, begin, delta, reply, send
+
+REQUEST = ChatRequest(messages=(Message(role="user", content="Say it in thirty characters!"),), max_tokens=50, seed=7)
+Make = Callable[..., OpenAIChatModel]
+
+
+def _says(*pieces: str, finish: str = "stop", usage: dict[str, Any] | None = None) -> Callable[[Any], None]:
+    def script(handler: Any) -> None:
+        begin(handler)
+        send(handler, delta(role="assistant"))
+        for piece in pieces:
+            send(handler, delta(piece))
+        send(handler, delta(finish=finish))
+        if usage:
+            send(handler, {"choices": [], "usage": usage})
+        send(handler, "[DONE]")
+
+    return script
+
+
+def test_an_answer_is_joined_with_its_usage(server: SseServer, chat: Make) -> None:
+    usage = {"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 8}}
+    server.script = _says("one ", "two\u2028", "three", usage=usage)
+    pulse = CountingPulse()
+    made = chat().complete(REQUEST, pulse)
+    assert made.text == "one two\u2028three"
+    assert (made.prompt_tokens, made.cached_tokens, made.completion_tokens) == (12, 8, 3)
+    assert (made.finish_reason, made.model, made.engine, made.guard) == ("stop", "tiny", "test server", None)
+    assert pulse.tokens == 3
+    assert pulse.silences[0] == 20.0
+
+
+def test_the_request_carries_sampling_extra_and_choices(server: SseServer, chat: Make) -> None:
+    server.script = _says("yes")
+    request = ChatRequest(messages=REQUEST.messages, top_k=9, seed=5, choices=("yes", "no"))
+    chat(extra={"repetition_detection": {"n": 1}}).complete(request, CountingPulse())
+    body = server.bodies[0]
+    assert (body["top_k"], body["seed"], body["stream"], body["max_tokens"]) == (9, 5, True, 1024)
+    assert body["structured_outputs"] == {"choice": ["yes", "no"]}
+    assert body["repetition_detection"] == {"n": 1}
+    assert body["stream_options"] == {"include_usage": True}
+    assert server.headers[0]["authorization"] == f"Bearer {KEY}"
+
+
+def test_without_usage_the_tokens_are_counted(server: SseServer, chat: Make) -> None:
+    server.script = _says("a", "b")
+    made = chat().complete(REQUEST, CountingPulse())
+    assert (made.prompt_tokens, made.completion_tokens) == (len(REQUEST.messages[0].content) // 3, 2)
+
+
+def test_thoughts_are_kept_apart(server: SseServer, chat: Make) -> None:
+    def script(handler: Any) -> None:
+        begin(handler)
+        send(handler, delta(reasoning="hm"))
+        send(handler, delta(reasoning_content="m"))
+        send(handler, delta("42", "stop"))
+
+    server.script = script
+    made = chat().complete(REQUEST, CountingPulse())
+    assert (made.text, made.reasoning) == ("42", "hmm")
+
+
+@pytest.mark.parametrize("field", ["content", "reasoning"])
+def test_a_loop_is_cut_and_the_engine_sees_the_client_leave(server: SseServer, chat: Make, field: str) -> None:
+    def script(handler: Any) -> None:
+        begin(handler)
+        send(handler, delta(**{field: "A good start"}))
+        for _ in range(100_000):
+            send(handler, delta(**{field: " and so on,"}))
+
+    server.script = script
+    made = chat().complete(REQUEST, CountingPulse())
+    assert made.guard is not None
+    assert (made.guard.kind, made.guard.at_char, made.guard.period_chars) == (GuardKind.CYCLE, 12, 11)
+    assert made.finish_reason == "guard"
+    assert made.text == ("A good start" if field == "content" else "")
+    assert made.completion_tokens < 100
+    assert made.prompt_tokens == len(REQUEST.messages[0].content) // 3
+    assert server.hung_up.wait(10)
+
+
+@pytest.mark.parametrize(("text", "kept"), [("Fine. " + "no no " * 9, "Fine."), ("no copies", "no copies")])
+def test_the_engines_own_repetition_is_a_hit(server: SseServer, chat: Make, text: str, kept: str) -> None:
+    server.script = _says(text, finish="repetition")
+    made = chat().complete(REQUEST, CountingPulse())
+    assert made.guard is not None
+    assert made.guard.kind is GuardKind.ENGINE
+    assert made.finish_reason == "repetition"
+    assert made.text.strip() == kept
+
+
+@pytest.mark.parametrize("sent", ["nothing", "headers", "a token"])
+def test_a_stop_ends_a_stalled_stream_at_the_engine(server: SseServer, chat: Make, sent: str) -> None:
+    def script(handler: Any) -> None:
+        if sent != "nothing":
+            begin(handler)
+        if sent == "a token":
+            send(handler, delta("Well"))
+        server.wait_for_hang_up(handler)
+
+    server.script = script
+    with pytest.raises(Cancelled):
+        chat().complete(REQUEST, CountingPulse(Cancelled("stop"), server.begun.is_set))
+    assert server.hung_up.wait(10)
+
+
+@pytest.mark.parametrize("silent", ["first_token_seconds", "token_silence_seconds"])
+def test_too_long_a_silence_is_the_engines_fault(server: SseServer, chat: Make, silent: str) -> None:
+    def script(handler: Any) -> None:
+        begin(handler)
+        if silent == "token_silence_seconds":
+            send(handler, delta("Well"))
+        server.wait_for_hang_up(handler)
+
+    server.script = script
+    with pytest.raises(EngineFault, match="silent for 0.1 s"):
+        chat(**{silent: 0.1}).complete(REQUEST, CountingPulse())
+    assert server.hung_up.wait(10)
+
+
+def test_a_paced_answer_may_take_longer_than_one_silence(server: SseServer, chat: Make) -> None:
+    def script(handler: Any) -> None:
+        begin(handler)
+        for piece in "abcdef":
+            server.over.wait(0.15)
+            send(handler, delta(piece))
+        send(handler, delta(finish="length"))
+
+    server.script = script
+    made = chat(token_silence_seconds=0.6).complete(REQUEST, CountingPulse())
+    assert (made.text, made.finish_reason) == ("abcdef", "length")
+
+
+def test_an_error_status_is_one_line_without_the_key(server: SseServer, chat: Make) -> None:
+    server.script = lambda handler: reply(
+        handler, 500, b'{"error": {"message": "out of\\nmemory, key sk-very-secret"}}'
+    )
+    with pytest.raises(EngineFault) as caught:
+        chat().complete(REQUEST, CountingPulse())
+    assert str(caught.value) == "tiny answered 500: out of memory, key ***"
+    assert len(server.bodies) == 1
+
+
+def _half(handler: Any) -> None:
+    begin(handler)
+    send(handler, delta("half an ans"))
+
+
+def _garbage(handler: Any) -> None:
+    begin(handler)
+    send(handler, "{not json")
+
+
+def _no_object(handler: Any) -> None:
+    begin(handler)
+    send(handler, "[1]")
+
+
+def _odd_choices(handler: Any) -> None:
+    begin(handler)
+    send(handler, {"choices": [3]})
+
+
+def _error_event(handler: Any) -> None:
+    begin(handler)
+    send(handler, {"error": {"message": "engine dead"}})
+
+
+def _broken_body(handler: Any) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "5000")
+    handler.end_headers()
+    send(handler, delta("half"))
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (_half, "hung up"),
+        (_garbage, "broke off"),
+        (_no_object, "broke off"),
+        (_odd_choices, "no part of an answer"),
+        (_error_event, "engine dead"),
+        (_broken_body, "broke off|cannot be reached"),
+        (lambda handler: None, "cannot be reached"),
+    ],
+)
+def test_whatever_is_no_answer_is_the_engines_fault(
+    server: SseServer, chat: Make, script: Callable[[Any], None], said: str
+) -> None:
+    server.script = script
+    with pytest.raises(EngineFault, match=said) as caught:
+        chat().complete(REQUEST, CountingPulse())
+    assert "\n" not in str(caught.value)
+
+
+def test_an_engine_that_is_gone_is_a_fault(chat: Make) -> None:
+    with pytest.raises(EngineFault, match="cannot be reached"):
+        chat(base_url="http://127.0.0.1:9/v1").complete(REQUEST, CountingPulse())
+
+
+def test_tokens_are_counted_by_the_endpoints_tokenizer(server: SseServer, chat: Make) -> None:
+    server.tokenize = lambda: (200, b'{"count": 17}')
+    model = chat(extra={"chat_template_kwargs": {"enable_thinking": True}})
+    assert model.count_tokens(REQUEST.messages) == 17
+    assert server.tokenized[0]["messages"] == [{"role": "user", "content": REQUEST.messages[0].content}]
+    assert server.tokenized[0]["chat_template_kwargs"] == {"enable_thinking": True}
+
+
+@pytest.mark.parametrize(("status", "asked"), [(404, 1), (503, 2)])
+def test_an_endpoint_without_a_tokenizer_is_asked_once_and_a_busy_one_again(
+    server: SseServer, chat: Make, status: int, asked: int
+) -> None:
+    server.tokenize = lambda: (status, b"{}")
+    model = chat()
+    assert [model.count_tokens(REQUEST.messages) for _ in range(2)] == [9, 9]
+    assert len(server.tokenized) == asked
