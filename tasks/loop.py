@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import assert_never
 
 from tasks import window
@@ -124,14 +125,12 @@ class Loop:
 
         Where the budget pays for some slots only, those are the iteration's candidates.
         """
+        jobs: list[Callable[[], Candidate]]
         match begun.move:
             case Draft(slots=slots):
-                jobs = [lambda slot=slot: self._draft(claim, job, begun, slot, pulse) for slot in range(slots)]
+                jobs = [partial(self._draft, claim, job, begun, slot, pulse) for slot in range(slots)]
             case Revise(parents=parents):
-                jobs = [
-                    lambda slot=slot, ref=ref: self._revise(claim, job, begun, slot, ref, pulse)
-                    for slot, ref in enumerate(parents)
-                ]
+                jobs = [partial(self._revise, claim, job, begun, slot, ref, pulse) for slot, ref in enumerate(parents)]
             case _:
                 assert_never(begun.move)
         made, failed = in_parallel(jobs)
