@@ -125,7 +125,7 @@ def test_too_long_a_silence_is_the_engines_fault(server: SseServer, chat: Make, 
         server.wait_for_hang_up(handler)
 
     server.script = script
-    with pytest.raises(EngineFault, match="silent for 0.1 s"):
+    with pytest.raises(EngineFault, match="was silent for"):
         chat(**{silent: 0.1}).complete(REQUEST, CountingPulse())
     assert server.hung_up.wait(10)
 
@@ -133,14 +133,14 @@ def test_too_long_a_silence_is_the_engines_fault(server: SseServer, chat: Make, 
 def test_a_paced_answer_may_take_longer_than_one_silence(server: SseServer, chat: Make) -> None:
     def script(handler: Any) -> None:
         begin(handler)
-        for piece in "abcdef":
+        for piece in "abcdefgh":
             server.over.wait(0.15)
             send(handler, delta(piece))
         send(handler, delta(finish="length"))
 
     server.script = script
-    made = chat(token_silence_seconds=0.6).complete(REQUEST, CountingPulse())
-    assert (made.text, made.finish_reason) == ("abcdef", "length")
+    made = chat(token_silence_seconds=1.0).complete(REQUEST, CountingPulse())
+    assert (made.text, made.finish_reason) == ("abcdefgh", "length")
 
 
 def test_an_error_status_is_one_line_without_the_key(server: SseServer, chat: Make) -> None:

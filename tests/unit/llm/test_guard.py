@@ -1,0 +1,110 @@
+"""The guard: what is a loop, where it begins, and that chunks make no difference."""
+
+from __future__ import annotations
+
+import inspect
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tasks.types
+from tasks.llm.guard import COPIES, COVERED_CHARS, Guard, engine_hit, scan
+from tasks.types import GuardHit, GuardKind
+
+
+def _noise(seed: int, length: int) -> str:
+    """Text without a repetition worth the name."""
+    return "".join(random.Random(seed).choices("abcdefghijklmnopqrstuvwxyz ,.\n", k=length))
+
+
+def _fed(text: str, sizes: list[int]) -> GuardHit | None:
+    guard, at, turn = Guard(), 0, 0
+    while at < len(text):
+        size = sizes[turn % len(sizes)]
+        guard.feed(text[at : at + size])
+        at, turn = at + size, turn + 1
+    return guard.finish()
+
+
+@given(seed=st.integers(0, 10_000), period=st.integers(2, 2_000), prefix=st.integers(0, 9_000))
+@settings(max_examples=60, deadline=None)
+def test_a_cycle_of_any_period_is_found_where_it_begins(seed: int, period: int, prefix: int) -> None:
+    copies = max(COPIES, -(-COVERED_CHARS // period)) + 1
+    before = _noise(seed, prefix).rstrip("#") + "#"
+    cycle = "¶" + _noise(seed + 1, period - 1)
+    hit = scan(before + cycle * copies)
+    assert hit is not None
+    assert (hit.kind, hit.at_char, hit.period_chars) == (GuardKind.CYCLE, len(before), period)
+    assert hit.copies >= COPIES
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    period=st.integers(1, 400),
+    copies=st.integers(1, 300),
+    sizes=st.lists(st.integers(1, 700), min_size=1, max_size=6),
+)
+@settings(max_examples=80, deadline=None)
+def test_how_a_text_is_cut_into_chunks_makes_no_difference(
+    seed: int, period: int, copies: int, sizes: list[int]
+) -> None:
+    text = _noise(seed, 300) + _noise(seed + 1, period) * min(copies, 6_000 // period + 1) + _noise(seed + 2, 100)
+    assert _fed(text, sizes) == scan(text)
+
+
+@given(seed=st.integers(0, 10_000), length=st.integers(0, 12_000))
+@settings(max_examples=40, deadline=None)
+def test_text_that_does_not_repeat_is_never_caught(seed: int, length: int) -> None:
+    assert scan(_noise(seed, length)) is None
+
+
+@given(text=st.text(max_size=3_000))
+@settings(deadline=None)
+def test_a_hit_is_a_true_cycle_that_covers_enough(text: str) -> None:
+    hit = scan(text)
+    if hit is not None:
+        stretch = text[hit.at_char : hit.at_char + hit.copies * hit.period_chars]
+        assert stretch == stretch[: hit.period_chars] * hit.copies
+        assert hit.copies >= COPIES
+
+
+@pytest.mark.parametrize(("length", "found"), [(400, False), (401, True)])
+@pytest.mark.parametrize("character", ["-", " ", "\n"])
+def test_a_run_of_one_character_must_be_longer_than_a_ruler(character: str, length: int, found: bool) -> None:
+    assert (scan("Table:" + character * length) is not None) is found
+
+
+def test_a_cycle_that_holds_smaller_cycles_is_found() -> None:
+    block = "ab" * 40 + "cd" + "-" * 120 + "\n"
+    hit = scan("start " + block * 4)
+    assert hit is not None
+    assert hit.period_chars == len(block)
+
+
+def test_two_copies_are_no_loop() -> None:
+    assert scan(_noise(1, 900) * 2 + _noise(2, 50)) is None
+
+
+def test_ordinary_source_code_is_no_loop() -> None:
+    assert scan(inspect.getsource(tasks.types)) is None
+
+
+def test_the_hit_stays_once_it_is_found() -> None:
+    guard = Guard()
+    hit = guard.feed("spam " * 100)
+    assert hit is not None
+    assert guard.feed(_noise(3, 500)) == hit
+    assert guard.finish() == hit
+
+
+@pytest.mark.parametrize(
+    ("text", "at_char", "copies"),
+    [("Well. " + "yes! " * 60, 5, 60), ("Well, yes! yes! yes! ", 5, 3), ("nothing repeats", 15, 1), ("", 0, 1)],
+)
+def test_what_the_engine_ended_is_a_hit_even_where_we_see_little(text: str, at_char: int, copies: int) -> None:
+    hit = engine_hit(text)
+    assert (hit.kind, hit.at_char) == (GuardKind.ENGINE, at_char)
+    assert hit.copies <= copies
+    assert hit.copies >= min(copies, COPIES)

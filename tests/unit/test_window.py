@@ -1,0 +1,196 @@
+"""Prompts: bounded, still, the same at their beginning, and without a word of what is held out."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks import window
+from tasks.types import (
+    Candidate,
+    CandidateRef,
+    ChatRequest,
+    CheckSpec,
+    Job,
+    JobSpec,
+    Lane,
+    Message,
+    Operator,
+    Spend,
+    Verdict,
+)
+
+GOLDEN = Path(__file__).with_name("golden")
+VISIBLE = CheckSpec(
+    name="python:visible.py",
+    kind="python",
+    value={"file": "visible.py"},
+    files={"visible.py": "from solution import add\n\n\ndef test_add():\n    assert add(2, 3) == 5\n"},
+)
+HIDDEN = CheckSpec(
+    name="python:hidden.py",
+    kind="python",
+    value={"file": "hidden.py"},
+    files={"hidden.py": "from solution import add\n\n\ndef test_more():\n    assert add(-7, 4) == -3\n"},
+    held_out=True,
+)
+ANSWER = CheckSpec(name="answer", kind="answer", value={"number": "1729", "tolerance": None})
+
+
+def _job(*checks: CheckSpec, problem: str = "Add two numbers.", title: str = "Addition") -> Job:
+    return Job(
+        id=1,
+        owner="alice",
+        spec=JobSpec(title=title, problem=problem, checks=checks),
+        lane=Lane.GPU,
+        history=(),
+        open=None,
+        incumbent=None,
+        spend=Spend(),
+        started_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+def _candidate(text: str, *verdicts: Verdict) -> Candidate:
+    ref = CandidateRef(iteration=1, slot=0)
+    return Candidate(ref=ref, operator=Operator.DRAFT, text=text, root=ref, verdicts=verdicts)
+
+
+def _failed(check: CheckSpec, feedback: str, *, held_out: bool | None = None) -> Verdict:
+    hidden = check.held_out if held_out is None else held_out
+    return Verdict(check=check.name, kind=check.kind, passed=False, score=0.0, held_out=hidden, feedback=feedback)
+
+
+def _prompts(job: Job, parent: Candidate, bugs: tuple[str, ...] = (), shorten: int = 0) -> dict[str, str]:
+    made = {
+        "draft": window.draft(job, shorten=shorten),
+        "review": window.review(job, parent, shorten=shorten),
+        "revise": window.revise(job, parent, bugs, shorten=shorten),
+    }
+    return {name: "".join(f"[{m.role}]\n{m.content}\n" for m in messages) for name, messages in made.items()}
+
+
+CODE = _candidate(
+    "```python\ndef add(a, b):\n    return a - b\n```",
+    _failed(VISIBLE, "test_add: assert -1 == 5"),
+    _failed(HIDDEN, "test_more: assert -11 == -3"),
+)
+NUMBER = _candidate("It is\nANSWER: 12", _failed(ANSWER, "expected 1729, got 12"))
+
+
+@pytest.mark.parametrize("operator", ["draft", "review", "revise"])
+@pytest.mark.parametrize("kind", ["python", "answer"])
+def test_prompts_stand_still(operator: str, kind: str) -> None:
+    job, parent, bugs = (
+        (_job(VISIBLE, HIDDEN), CODE, ("`a - b` subtracts.",)) if kind == "python" else (_job(ANSWER), NUMBER, ())
+    )
+    assert _prompts(job, parent, bugs)[operator] == (GOLDEN / f"{operator}_{kind}.txt").read_text()
+
+
+def test_the_beginning_is_the_same_for_every_operator() -> None:
+    job = _job(VISIBLE, HIDDEN, problem="Add two numbers. " * 50)
+    prompts = _prompts(job, CODE)
+    shared, _, _ = prompts["draft"].partition("# Task")
+    assert all(prompt.startswith(shared) for prompt in prompts.values())
+    assert job.spec.problem.strip() in shared
+    assert VISIBLE.files["visible.py"].strip() in shared
+
+
+secret = st.text("ghijkqxz", min_size=8, max_size=40).map(lambda text: f"§{text}§")
+
+
+@given(
+    name=secret,
+    file=secret,
+    text=secret,
+    value=secret,
+    feedback=secret,
+    marked=st.booleans(),
+    shorten=st.integers(0, 1),
+)
+@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize("kind", ["python", "answer", "schema", "command", "judge"])
+def test_nothing_of_a_held_out_check_is_ever_in_a_prompt(
+    kind: str, name: str, file: str, text: str, value: str, feedback: str, marked: bool, shorten: int
+) -> None:
+    hidden = CheckSpec(name=name, kind=kind, value={"exact": value}, files={file: text}, held_out=True)
+    parent = _candidate("def add(): ...", _failed(VISIBLE, "no"), _failed(hidden, feedback, held_out=marked))
+    for operator, prompt in _prompts(_job(VISIBLE, hidden), parent, (), shorten).items():
+        for kept in (name, file, text, value, feedback):
+            assert kept not in prompt
+        assert (window.HIDDEN_FAILED in prompt) is (operator != "draft")
+
+
+def test_a_verdict_of_an_unknown_check_is_not_shown() -> None:
+    other = CheckSpec(name="python:old.py", kind="python", value={})
+    assert "leak" not in _prompts(_job(VISIBLE), _candidate("x", _failed(other, "leak")))["revise"]
+
+
+def test_an_expected_answer_is_never_shown() -> None:
+    for prompt in _prompts(_job(ANSWER), NUMBER).values():
+        assert "1729" not in prompt
+        assert "ANSWER: …" in prompt or "List the problems" in prompt
+
+
+@pytest.mark.parametrize("shorten", [0, 1])
+def test_a_prompt_is_bounded_however_long_its_parts_are(shorten: int) -> None:
+    long = dataclasses.replace(VISIBLE, files={"visible.py": "assert 1  # tests\n" * 5_000})
+    parent = _candidate("line of code\n" * 5_000, _failed(long, "it failed here\n" * 5_000))
+    prompts = _prompts(_job(long, problem="words " * 20_000), parent, ("`line of code` is bad " * 500,), shorten)
+    limit = window.PROBLEM_CHARS + window.CANDIDATE_CHARS + 2 * window.FEEDBACK_CHARS + window.TESTS_CHARS
+    assert max(map(len, prompts.values())) < (limit >> shorten) + 1_500
+
+
+def test_a_fence_in_a_candidate_does_not_end_its_block() -> None:
+    prompt = _prompts(_job(VISIBLE), CODE)["review"]
+    assert "````\n```python\ndef add(a, b):\n    return a - b\n```\n````" in prompt
+
+
+def test_the_last_line_of_a_draft_is_a_short_order() -> None:
+    for checks in ((VISIBLE,), (ANSWER,), (HIDDEN,)):
+        last = window.draft(_job(*checks))[-1].content.splitlines()[-1]
+        assert len(last) < 80
+        assert last.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("review", "found"),
+    [
+        ("- `return a - b` subtracts", ("`return a - b` subtracts",)),
+        ('1. The line "return a - b" subtracts\n   instead of adding.', 2),
+        ("- `return a * b` multiplies", ()),
+        ("- It is wrong somewhere", ()),
+        ("NO PROBLEMS", ()),
+        ("", ()),
+        ("`return a - b` subtracts", ("`return a - b` subtracts",)),
+        ("- wrong:\n```python\n    return a - b\n```", 1),
+        ("- `a`", ()),
+    ],
+)
+def test_only_problems_that_quote_the_candidate_count(review: str, found: tuple[str, ...] | int) -> None:
+    bugs = window.bugs(review, CODE.text)
+    assert bugs == found if isinstance(found, tuple) else len(bugs) == 1
+
+
+def test_at_most_five_different_problems_are_kept() -> None:
+    review = "\n".join(f"- `return a - b` is wrong for reason {n // 2}" for n in range(20))
+    assert len(window.bugs(review, CODE.text)) == window.BUGS
+    assert len(set(window.bugs(review, CODE.text))) == window.BUGS
+
+
+@given(review=st.text(max_size=300), candidate=st.text(max_size=300))
+def test_any_review_can_be_read(review: str, candidate: str) -> None:
+    assert len(window.bugs(review, candidate)) <= window.BUGS
+
+
+def test_the_hash_tells_prompts_and_samplings_apart() -> None:
+    request = ChatRequest(messages=(Message(role="user", content="a"),))
+    others = [dataclasses.replace(request, seed=1), dataclasses.replace(request, messages=())]
+    assert window.prompt_hash(request) == window.prompt_hash(dataclasses.replace(request))
+    assert len({window.prompt_hash(r) for r in [request, *others]}) == 3
+    assert len(window.prompt_hash(request)) == 64
