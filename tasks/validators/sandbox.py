@@ -31,17 +31,17 @@ STARTING_SECONDS = 10.0  # what a loaded machine may need to set namespaces up, 
 BUILDING_SECONDS = 120.0
 OUTPUT_KILL_FACTOR = 64  # output beyond what is kept is thrown away; so far beyond, nobody means it
 _KEPT_BYTES = {"report": 4 * 2**20, "status": 2**16}
-CPU_CORES = 1.0  # a check may use the CPU time of so many cores over its time limit; engines need the others
 _PLACED_FROM = 20  # descriptors 0-9 are the program's, 10 and 11 bwrap's own
 _STATUS, _FILTER = 10, 11
 
 
 class BubblewrapSandbox:
     """`tasks.ports.Sandbox` on bubblewrap. `folder` keeps the runtime (see `default_runtime_folder`), which
-    is built at the first run. Threads and processes may share a folder."""
+    is built at the first run. Threads and processes may share a folder. Over its time limit a job may use
+    the CPU time of `cpu_cores` cores: engines need the others."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, cpu_cores: float = 1.0) -> None:
+        self._folder, self._cpu_cores = folder, cpu_cores
         self._runtime: Runtime | None = None
 
     def run(self, job: SandboxJob, pulse: Pulse) -> SandboxResult:
@@ -53,9 +53,9 @@ class BubblewrapSandbox:
         runtime = self.runtime(pulse)
         pulse.expect_silence(job.timeout_seconds + STARTING_SECONDS)
         if os.geteuid() != 0:
-            return _Run(runtime, job, None).result(pulse)
+            return _Run(runtime, job, None, self._cpu_cores).result(pulse)
         with unprivileged_uid(self._folder / "uids", pulse) as uid:
-            return _Run(runtime, job, uid).result(pulse)
+            return _Run(runtime, job, uid, self._cpu_cores).result(pulse)
 
     def runtime(self, pulse: Pulse) -> Runtime:
         """The interpreter of the sandbox, built where it is missing. Raises `SandboxUnavailable`."""
@@ -71,7 +71,7 @@ class BubblewrapSandbox:
             source = program.format(f"{MOUNTED_AT}/{folder}", module)
             job = SandboxJob(argv=("python", "-P", "-s", "-c", source), timeout_seconds=60, memory_mb=1024)
             uid = None if os.geteuid() != 0 else _BUILDER_UID
-            result = _Run(runtime, job, uid).result(Silent())
+            result = _Run(runtime, job, uid, self._cpu_cores).result(Silent())
             if result.stdout != _FINE:
                 last = (result.stderr.strip() or f"exit code {result.exit_code}").splitlines()[-1]
                 raise SandboxUnavailable(f"this Python does not run in the sandbox ({module}): {last}")
@@ -94,8 +94,9 @@ def diagnose(folder: Path) -> str | None:
 class _Run:
     """One run: its descriptors, its process, its limits."""
 
-    def __init__(self, runtime: Runtime, job: SandboxJob, uid: int | None) -> None:
+    def __init__(self, runtime: Runtime, job: SandboxJob, uid: int | None, cpu_cores: float) -> None:
         self._runtime, self._job, self._uid = runtime, job, uid
+        self._cpu_seconds = job.timeout_seconds * cpu_cores + 1
         self._stack = ExitStack()
         self._limit: str | None = None
         self._watcher: Watcher | None = None
@@ -186,7 +187,7 @@ class _Run:
                 return None
             ceiling = Ceiling(
                 memory_bytes=self._job.memory_mb * 2**20,
-                cpu_seconds=self._job.timeout_seconds * CPU_CORES + 1,
+                cpu_seconds=self._cpu_seconds,
                 tasks=self._job.processes,
                 files=FILES,
             )

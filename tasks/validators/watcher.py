@@ -44,6 +44,7 @@ class Watcher:
 
     def __init__(self, root: int, ceiling: Ceiling, temporary: tuple[str, ...]) -> None:
         self._root, self._ceiling, self._temporary = root, ceiling, temporary
+        self._outside = {place: Path(place).stat().st_dev for place in temporary if Path(place).exists()}
 
     def broken_limit(self) -> str | None:
         """The limit that the tree is over now (memory, cpu, processes, files), or None."""
@@ -78,7 +79,10 @@ class Watcher:
         held = files = 0
         for place in self._temporary:
             with suppress(OSError):
-                status = os.statvfs(f"/proc/{self._root}/root{place}")
+                inside = f"/proc/{self._root}/root{place}"
+                if os.stat(inside).st_dev == self._outside.get(place):  # noqa: PTH116 - often
+                    continue  # bwrap has not changed its root yet: that is the host's own folder
+                status = os.statvfs(inside)
                 held += (status.f_blocks - status.f_bfree) * status.f_frsize
                 files += status.f_files - status.f_ffree
         return held, files
@@ -88,9 +92,10 @@ class Watcher:
         for pid in pids:
             try:
                 total += _proportional(pid)
+            except PermissionError:
+                return usage.memory_bytes  # not ours to read: the upper bound has to do
             except _GONE:
-                if Path(f"/proc/{pid}").exists():
-                    return usage.memory_bytes  # not ours to read: the upper bound has to do
+                continue  # ended, or waiting to be reaped: it holds nothing
         return total + self._held_in_files()[0]
 
 

@@ -12,7 +12,10 @@ from tasks.validators.python import TEST_BYTES, PythonValidator, required_names
 def test_a_test_file_is_stored_with_its_text(tmp_path):
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "visible.py").write_text("def test_a(): pass\n")
-    assert PythonValidator().parse("tests/visible.py", tmp_path) == ("visible.py", {"visible.py": "def test_a(): pass\n"})
+    assert PythonValidator().parse("tests/visible.py", tmp_path) == (
+        "visible.py",
+        {"visible.py": "def test_a(): pass\n"},
+    )
 
 
 @pytest.mark.parametrize(
