@@ -184,10 +184,10 @@ class OpenAIChatModel:
                     raise self._fault(item) from None
             tokens = self._take(item, answer)
             heard = time.monotonic()
-            if tokens and answer.deltas == tokens:  # the first: the prefill is over
+            if answer.deltas:  # the prefill is over
                 allowed = self._silence_seconds
-                pulse.expect_silence(allowed)
             pulse.beat(tokens)
+            pulse.expect_silence(allowed)  # after the beat, which announces a shorter one
             if answer.hit is not None:
                 answer.finish_reason = "guard"
                 return answer

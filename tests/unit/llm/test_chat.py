@@ -39,7 +39,13 @@ def test_an_answer_is_joined_with_its_usage(server: SseServer, chat: Make) -> No
     assert (made.prompt_tokens, made.cached_tokens, made.completion_tokens) == (12, 8, 3)
     assert (made.finish_reason, made.model, made.engine, made.guard) == ("stop", "tiny", "test server", None)
     assert pulse.tokens == 3
-    assert pulse.silences[0] == 20.0
+
+
+def test_the_silence_of_the_prefill_is_announced_until_the_first_token(server: SseServer, chat: Make) -> None:
+    server.script = _says("one")
+    pulse = CountingPulse()
+    chat(first_token_seconds=30.0, token_silence_seconds=10.0).complete(REQUEST, pulse)
+    assert pulse.silences == [30.0, 30.0, 10.0, 10.0]  # the request, the role, the token, the end
 
 
 def test_the_request_carries_sampling_extra_and_choices(server: SseServer, chat: Make) -> None:
