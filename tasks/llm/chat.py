@@ -1,25 +1,21 @@
 """The client of an OpenAI-compatible server: streams, guards while it streams, and cancels at the engine.
 
-A thread of its own reads the stream, so that a stalled one is left within `POLL_SECONDS`; whoever leaves shuts
-the request's socket down, and the engine aborts what nobody waits for. It must not know jobs, prompts or budgets.
+A stalled stream is left within `POLL_SECONDS`. It must not know jobs, prompts or budgets.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import json
 import queue
-import socket
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tasks.errors import EngineFault
 from tasks.llm.guard import Guard, engine_hit
+from tasks.llm.stream import Stream
 from tasks.ports import Pulse
 from tasks.types import ChatRequest, Completion, GuardHit, Message
 
@@ -31,17 +27,12 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.25
 CONNECT_SECONDS = 10.0
 TOKENIZE_SECONDS = 10.0
-# How long the leaving side waits for the reader to let go; the socket is shut down by then.
-LEAVE_SECONDS = 2.0
 # Without a tokenizer at the endpoint: fewer characters a token than most text has, so rather too many tokens.
 CHARS_PER_TOKEN = 3
 # What servers answer that have no /tokenize; everything else may be better the next time.
 NO_TOKENIZER = frozenset({401, 403, 404, 405, 501})
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 MESSAGE_CHARS = 300
-
-# What the reader hands over: one event of the stream, the error that ended it, or None at its end.
-Item = dict[str, Any] | Exception | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,7 +83,7 @@ class OpenAIChatModel:
         """One streamed answer. Raises `EngineFault` and what `pulse.check()` raises; then the engine stops too."""
         pulse.check()
         begun = time.monotonic()
-        stream = _Stream(self._client(), self._base_url, self._api_key, self._body(request))
+        stream = Stream(self._client(), self._base_url, self._api_key, self._body(request))
         try:
             answer = self._listen(stream, pulse)
         finally:
@@ -163,7 +154,7 @@ class OpenAIChatModel:
 
     # ── the answer ───────────────────────────────────────────────────────────────────────────
 
-    def _listen(self, stream: _Stream, pulse: Pulse) -> _Answer:
+    def _listen(self, stream: Stream, pulse: Pulse) -> _Answer:
         """Until the stream ends, the guard hits, or the engine is silent for too long."""
         answer = _Answer()
         pulse.expect_silence(self._first_seconds)
@@ -256,77 +247,6 @@ class OpenAIChatModel:
                 said = f"broke off ({type(error).__name__}: {error})"
         line = " ".join(f"{self.name} {said}".split())
         return EngineFault((line.replace(self._api_key, "***") if self._api_key else line)[:MESSAGE_CHARS])
-
-
-class _Stream:
-    """One request under way: a thread reads its events into `items`."""
-
-    def __init__(self, client: httpx2.Client, base_url: str, api_key: str, body: Mapping[str, Any]) -> None:
-        self.items: queue.Queue[Item] = queue.Queue()
-        self._client, self._base_url, self._api_key, self._body = client, base_url, api_key, body
-        self._left = threading.Event()
-        self._socket: socket.socket | None = None
-        client.event_hooks = {"request": [self._watch_connection]}
-        self._reader = threading.Thread(target=self._read, name="stream", daemon=True)
-        self._reader.start()
-
-    def leave(self) -> None:
-        """Ends the request, finished or not. A reader that blocks in `recv` only wakes by a shutdown."""
-        self._left.set()
-        self._shut_down()
-        self._reader.join(LEAVE_SECONDS)
-
-    def _watch_connection(self, request: httpx2.Request) -> None:
-        request.extensions = {**request.extensions, "trace": self._connected}
-
-    def _connected(self, event: str, info: Mapping[str, Any]) -> None:
-        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            self._socket = info["return_value"].get_extra_info("socket")
-            if self._left.is_set():
-                self._shut_down()
-
-    def _shut_down(self) -> None:
-        if self._socket is not None:
-            with contextlib.suppress(OSError):  # it is closed already
-                self._socket.shutdown(socket.SHUT_RDWR)
-
-    def _read(self) -> None:
-        import openai
-
-        try:
-            with (
-                self._client as http,
-                openai.OpenAI(
-                    base_url=self._base_url,
-                    api_key=self._api_key,
-                    max_retries=0,
-                    timeout=http.timeout,
-                    http_client=http,  # type: ignore[arg-type,unused-ignore]
-                ) as client,
-                client.chat.completions.with_streaming_response.create(**self._body) as response,
-            ):
-                for event in _events(response.iter_bytes()):
-                    self.items.put(event)
-            self.items.put(None)
-        except Exception as error:  # noqa: BLE001  (it goes to the thread that waits, which explains it)
-            self.items.put(error)
-
-
-def _events(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-    """The JSON of each `data:` line until `[DONE]`. Only \\n ends a line: JSON may hold Unicode's other ends."""
-    rest = b""
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if not line.startswith(b"data:"):
-                continue
-            data = line[5:].strip()
-            if data == b"[DONE]":
-                return
-            event = json.loads(data)
-            if not isinstance(event, dict):
-                raise TypeError("an event is no JSON object")
-            yield event
 
 
 def _plain(messages: Sequence[Message]) -> list[dict[str, str]]:
