@@ -71,7 +71,8 @@ def _check(where: str, entry: Any, folder: Path, validators: ValidatorSource, ta
     try:
         value, files = validators.find(kind).parse(entry[kind], folder)
     except InvalidInput as error:
-        inner = f"{where}.{kind}" + (f".{error.field}" if error.field not in ("", kind) else "")
+        field = error.field.removeprefix(kind).lstrip(".")
+        inner = f"{where}.{kind}" + (f".{field}" if field else "")
         raise InvalidInput(inner, error.value, error.allowed) from None
     base = f"{kind}:{Path(next(iter(files))).name}" if files else kind
     names = (base if n == 1 else f"{base}#{n}" for n in range(1, CHECKS + 2))

@@ -180,12 +180,15 @@ def postgres(settings: Settings) -> Finding | None:
 
 
 def broker(settings: Settings) -> Finding | None:
-    """Whether the Redis-protocol server answers."""
+    """Whether the Redis-protocol server answers; people need none, workers and the relay do."""
     import redis
 
     url = settings.broker_url.get_secret_value() or _of_stack(settings, "broker_url")
     if url is None:
-        return None
+        if not settings.database_url.get_secret_value():
+            return None
+        advice = "set REDRAFT_BROKER_URL where a worker or the relay shall run"
+        return Finding(name="broker", outcome="warn", detail="none is configured", advice=advice)
     client = redis.Redis.from_url(url, socket_timeout=PROBE_SECONDS, socket_connect_timeout=PROBE_SECONDS)
     try:
         client.ping()

@@ -1,0 +1,95 @@
+"""What doctor finds, and that it says what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from tasks.settings import Settings
+from workers.cli import doctor
+
+pytestmark = pytest.mark.integration
+
+Redraft = Callable[..., Any]
+Admin = psycopg.Connection[tuple[object, ...]]
+# Nothing listens on the port of the discard service here.
+AWAY = "127.0.0.1:9"
+
+
+def given(tmp_path: Path, **fields: Any) -> Settings:
+    return Settings(**{"home": tmp_path / "home", "cache": tmp_path / "cache", **fields})
+
+
+def test_every_look_is_one_line_and_one_object(redraft: Redraft) -> None:
+    said, document = redraft("doctor"), json.loads(redraft("doctor", "--json").out)
+    names = [check["name"] for check in document["checks"]]
+    assert names == [line.split()[1] for line in said.out.splitlines()]
+    assert {"python", "home", "disk", "sandbox", "gpu", "postgres", "broker", "worker", "relay", "cloud"} == set(names)
+    assert all(check["outcome"] in ("ok", "warn", "fail") for check in document["checks"])
+    assert said.code == int(any(check["outcome"] == "fail" for check in document["checks"]))
+    assert "secret" not in said.out
+
+
+def test_postgres_is_told_from_one_without_schema_and_one_that_is_away(
+    tmp_path: Path, urls: Any, empty_database: str
+) -> None:
+    good, bare, away = (
+        next(
+            found for found in doctor.examine(given(tmp_path, database_url=SecretStr(url))) if found.name == "postgres"
+        )
+        for url in (urls.ada, empty_database, f"postgresql+psycopg://a:b@{AWAY}/c")
+    )
+    assert (good.outcome, bare.outcome, away.outcome) == ("ok", "fail", "fail")
+    assert bare.advice == "run `redraft db upgrade`"
+    assert "did not answer" in away.detail
+
+
+def test_a_broker_that_is_away_fails(tmp_path: Path, valkey_url: str) -> None:
+    good = doctor.broker(given(tmp_path, broker_url=SecretStr(valkey_url)))
+    away = doctor.broker(given(tmp_path, broker_url=SecretStr(f"redis://{AWAY}/0")))
+    assert good is not None
+    assert away is not None
+    assert (good.outcome, away.outcome) == ("ok", "fail")
+
+
+def test_a_silent_worker_is_not_alive(tmp_path: Path, urls: Any, admin: Admin) -> None:
+    settings = given(tmp_path, database_url=SecretStr(urls.ada))
+    admin.execute(
+        "INSERT INTO workers (name, host, pid, lanes, slots, version, seen_at)"
+        " VALUES ('w', 'h', 1, '{gpu}', 2, '0', now() - interval '1 h')"
+    )
+    silent = doctor.worker(settings)
+    admin.execute("UPDATE workers SET seen_at = now()")
+    alive = doctor.worker(settings)
+    assert silent is not None
+    assert alive is not None
+    assert (silent.outcome, silent.detail) == ("warn", "no worker is alive; 1 went silent")
+    assert (alive.outcome, alive.detail) == ("ok", "w serves gpu with 2 slots")
+
+
+def test_a_connected_relay_is_seen_by_a_person(tmp_path: Path, urls: Any) -> None:
+    settings = given(tmp_path, database_url=SecretStr(urls.ada))
+    with psycopg.connect(urls.admin.replace("+psycopg", ""), application_name="redraft relay"):
+        connected = doctor.relay(settings)
+    assert connected is not None
+    assert connected.outcome == "ok"
+
+
+def test_a_home_that_cannot_be_written_fails(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    found = doctor.home(given(tmp_path, home=tmp_path / "file" / "home"))
+    assert found.outcome == "fail"
+    assert "REDRAFT_HOME" in found.advice
+
+
+def test_an_endpoint_that_does_not_answer_fails(tmp_path: Path) -> None:
+    found = doctor.engine(given(tmp_path, endpoint=f"http://{AWAY}/v1"))
+    assert found is not None
+    assert found.outcome == "fail"
+    assert "OpenAI" in found.advice

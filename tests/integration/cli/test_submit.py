@@ -1,0 +1,213 @@
+"""`redraft submit` from the file to the row: what is good is stored whole, what is bad leaves nothing behind."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tasks.settings import load_settings
+
+pytestmark = pytest.mark.integration
+
+Admin = psycopg.Connection[tuple[object, ...]]
+Redraft = Callable[..., Any]
+
+GOOD = """---
+title: Add
+checks:
+  - python: tests/visible.py
+  - python: tests/hidden.py
+    held_out: true
+budget: {usd: 0.5, tokens: 2_000}
+tags: [sums]
+---
+Write `add(a, b)`.
+"""
+CHECK = "checks: [{answer: 42}]\n"
+
+
+@pytest.fixture(autouse=True)
+def files(tmp_path: Path) -> Path:
+    (tmp_path / "tests").mkdir()
+    for name in ("visible", "hidden"):
+        (tmp_path / "tests" / f"{name}.py").write_text("def test_add():\n    assert True\n")
+    (tmp_path / "latin.py").write_bytes(b"# caf\xe9\n")
+    (tmp_path / "nul.py").write_bytes(b"a\0b")
+    (tmp_path / "folder.py").mkdir()
+    (tmp_path / "large.py").write_text("#" * 5_000_000)
+    return tmp_path
+
+
+def stored(admin: Admin) -> int:
+    row = admin.execute("SELECT count(*) FROM jobs").fetchone()
+    assert row is not None
+    return int(str(row[0]))
+
+
+def test_a_job_file_becomes_a_row_and_its_number_is_printed(redraft: Redraft, files: Path, admin: Admin) -> None:
+    (files / "p.md").write_text(GOOD)
+    said = redraft("submit", "p.md")
+    assert (said.code, said.out, said.err) == (0, "1\n", "")
+    row = admin.execute("SELECT title, checks, budget_tokens, tags, owner, state FROM jobs").fetchone()
+    assert row is not None
+    title, checks, tokens, tags, owner, state = row
+    assert (title, tokens, tags, owner, state) == ("Add", 2000, ["sums"], "ada", "queued")
+    assert isinstance(checks, list)
+    assert [check["name"] for check in checks] == ["python:visible.py", "python:hidden.py"]
+    assert checks[1]["held_out"] is True
+    assert "assert True" in "".join(checks[0]["files"].values())
+
+
+def test_flags_alone_are_enough_for_standard_input(
+    redraft: Redraft, admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"What is 6 times 7?\n")))
+    said = redraft(
+        *("submit", "-", "--check", "python:tests/visible.py", "--hidden-check", "answer:42", "--tag", "x"),
+        *("--budget", "usd=0.1,iterations=3", "--priority", "-5", "--egress", "never", "--json"),
+    )
+    assert json.loads(said.out) == {"job": 1, "new": True, "title": "What is 6 times 7?"}
+    row = admin.execute("SELECT priority, egress, budget_iterations, tags FROM jobs").fetchone()
+    assert row == (-5, "never", 3, ["x"])
+
+
+def test_json_lines_are_stored_in_one_transaction(redraft: Redraft, files: Path, admin: Admin) -> None:
+    line = json.dumps({"problem": "P", "checks": [{"answer": 1}]})
+    (files / "jobs.jsonl").write_text(f"{line}\n{line}\n")
+    assert redraft("submit", "jobs.jsonl").out == "1\n2\n"
+    (files / "jobs.jsonl").write_text(f'{line}\n{{"problem": "P"}}\n')
+    said = redraft("submit", "jobs.jsonl")
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("jobs.jsonl line 2: checks: ")
+    assert stored(admin) == 2
+
+
+def test_one_bad_file_among_many_stores_none(redraft: Redraft, files: Path, admin: Admin) -> None:
+    (files / "good.md").write_text(GOOD)
+    (files / "bad.md").write_text("no checks")
+    assert redraft("submit", "good.md", "bad.md").code == 2
+    assert stored(admin) == 0
+
+
+def test_the_same_key_gives_the_same_job_back(redraft: Redraft, files: Path, admin: Admin) -> None:
+    (files / "p.md").write_text(GOOD)
+    first, again = redraft("submit", "p.md", "--key", "k"), redraft("submit", "p.md", "--key", "k")
+    assert first.out == again.out == "1\n"
+    assert "the same jobs are given back" in again.err
+    other = redraft("submit", "p.md", "--key", "k", "--priority", "1")
+    assert (other.code, other.out) == (2, "")
+    assert other.err == "key: 'k' is not allowed; it names job 1, whose content is another; take a new key\n"
+    assert stored(admin) == 1
+
+
+def test_submit_wait_exits_as_wait_does(redraft: Redraft, files: Path) -> None:
+    (files / "p.md").write_text(GOOD)
+    said = redraft("submit", "p.md", "--wait", "--timeout", "0.1")
+    assert (said.code, said.out, said.err) == (5, "1\n", "job 1 is queued\n")
+
+
+@pytest.mark.parametrize(
+    ("egress", "expected"), [("full", "escalation is on"), ("never", "escalation is off"), (None, "escalation is on")]
+)
+def test_whether_the_cloud_may_be_asked_is_said_where_a_key_is_configured(
+    redraft: Redraft, files: Path, monkeypatch: pytest.MonkeyPatch, egress: str | None, expected: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    load_settings.cache_clear()
+    (files / "p.md").write_text(GOOD)
+    said = redraft("submit", "p.md", *(("--egress", egress) if egress else ()))
+    assert said.out == "1\n"
+    assert said.err.startswith(expected)
+    assert said.err.count("\n") == 1
+    assert "sk-test" not in said.err
+
+
+BAD: dict[str, tuple[str | bytes, str]] = {
+    "unknown field": (f"---\n{CHECK}priorty: 5\n---\nP", "priorty: 5 "),
+    "wrong type": (f"---\n{CHECK}priority: high\n---\nP", "priority: 'high' "),
+    "priority out of range": (f"---\n{CHECK}priority: 1000\n---\nP", "priority: 1000 "),
+    "empty problem": (f"---\n{CHECK}---\n\n", "problem: '' "),
+    "no checks": ("Just words", "checks: [] "),
+    "unknown check kind": ("---\nchecks: [{pyhton: t.py}]\n---\nP", "did you mean 'python'?"),
+    "missing check file": ("---\nchecks: [{python: none.py}]\n---\nP", "checks[0].python"),
+    "check file is a folder": ("---\nchecks: [{python: folder.py}]\n---\nP", "checks[0].python"),
+    "check file not UTF-8": ("---\nchecks: [{python: latin.py}]\n---\nP", "checks[0].python"),
+    "check file with NUL": ("---\nchecks: [{python: nul.py}]\n---\nP", "checks[0].python"),
+    "check file too large": ("---\nchecks: [{python: large.py}]\n---\nP", "checks"),
+    "check file by URL": ("---\nchecks: [{python: 'https://example.org/t.py'}]\n---\nP", "checks[0].python"),
+    "python without a file": ("---\nchecks: [{python: 3}]\n---\nP", "checks[0].python"),
+    "answer without a value": ("---\nchecks: [{answer: }]\n---\nP", "checks[0].answer"),
+    "answer of an unknown way": ("---\nchecks: [{answer: {exactly: 1}}]\n---\nP", "checks[0].answer"),
+    "answer by a broken pattern": ("---\nchecks: [{answer: {regex: '('}}]\n---\nP", "checks[0].answer"),
+    "answer with a bad tolerance": (
+        "---\nchecks: [{answer: {number: 1, tolerance: -1}}]\n---\nP",
+        "checks[0].answer.tolerance: -1 ",
+    ),
+    "held_out not boolean": ("---\nchecks: [{answer: 1, held_out: maybe}]\n---\nP", "checks[0].held_out: 'maybe' "),
+    "timeout out of range": ("---\nchecks: [{answer: 1, timeout_seconds: 9999}]\n---\nP", "checks[0].timeout_seconds"),
+    "memory out of range": ("---\nchecks: [{answer: 1, memory_mb: 1}]\n---\nP", "checks[0].memory_mb: 1 "),
+    "negative budget": (f"---\n{CHECK}budget: {{usd: -2}}\n---\nP", "budget.usd: -2 "),
+    "zero budget": (f"---\n{CHECK}budget: {{hours: 0}}\n---\nP", "budget.hours: 0 "),
+    "NaN budget": (f"---\n{CHECK}budget: {{usd: .nan}}\n---\nP", "budget.usd: nan "),
+    "infinite budget": (f"---\n{CHECK}budget: {{hours: .inf}}\n---\nP", "budget.hours: inf "),
+    "unknown lane": (f"---\n{CHECK}lane: tpu\n---\nP", "lane: 'tpu' "),
+    "unknown egress": (f"---\n{CHECK}egress: half\n---\nP", "egress: 'half' "),
+    "unknown strategy": (f"---\n{CHECK}strategy: magic\n---\nP", "strategy: 'magic' "),
+    "bad tag": (f"---\n{CHECK}tags: ['a b']\n---\nP", "tags[0]: 'a b' "),
+    "field given twice": (f"---\n{CHECK}lane: gpu\nlane: gpu\n---\nP", "line 4 column 1"),
+    "invalid YAML": ("---\nchecks: [1\n---\nP", "line 2 column 11"),
+    "front matter not closed": (f"---\n{CHECK}P", "front matter"),
+    "not UTF-8": (b"caf\xe9", "not UTF-8"),
+    "NUL byte": (b"a\0b", "NUL"),
+    "problem too large": ("x" * 1_000_001, "problem: '1,000,001 bytes' "),
+    "picture": (f"---\n{CHECK}---\n![x](y.png)", "problem: 'y.png' "),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_job_file_is_one_line_exit_2_and_nothing_stored(
+    redraft: Redraft, files: Path, admin: Admin, case: str
+) -> None:
+    content, expected = BAD[case]
+    (files / "bad.md").write_bytes(content.encode() if isinstance(content, str) else content)
+    said = redraft("submit", "bad.md")
+    assert said.code == 2, said.err
+    assert said.out == ""
+    assert said.err.startswith("bad.md")
+    assert expected in said.err
+    assert said.err.count("\n") == 1
+    assert len(said.err) < 500
+    assert stored(admin) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["p.md", "none.md"], "FILE: 'none.md' "),
+        (["p.md", "--check", "python"], "--check: 'python' "),
+        (["p.md", "--check", "nothing:1"], "nothing"),
+        (["p.md", "--hidden-check", "python:none.py"], "none.py"),
+        (["p.md", "--budget", "usd=1,usd=2"], "--budget: 'usd=2' "),
+        (["p.md", "--budget", "days=2"], "budget.days"),
+        (["p.md", "--lane", "cloud"], "lane: 'cloud' "),
+        (["p.md", "--priority", "101"], "priority: 101 "),
+        (["p.md", "--key", ""], "key: '' "),
+        (["p.md", "--tag", "\udcff"], "tags[1]"),
+        (["p.md", "p.md", "--key", "k"], "--key: 'k' "),
+    ],
+)
+def test_a_bad_flag_is_one_line_exit_2_and_nothing_stored(
+    redraft: Redraft, files: Path, admin: Admin, arguments: list[str], expected: str
+) -> None:
+    (files / "p.md").write_text(GOOD)
+    said = redraft("submit", *arguments)
+    assert (said.code, said.out, said.err.count("\n")) == (2, "", 1), said.err
+    assert expected in said.err
+    assert stored(admin) == 0
