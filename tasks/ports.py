@@ -77,7 +77,7 @@ class SandboxJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxResult:
-    """What came of it. `killed` is None or the limit that ended it: wall, cpu, memory, processes, output."""
+    """What came of it. `killed` is None or the limit that ended it: wall, cpu, memory, processes, files, output."""
 
     exit_code: int
     stdout: str
