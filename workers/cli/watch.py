@@ -243,7 +243,7 @@ def _follow_live(read: Read) -> None:
     from rich.live import Live
 
     rates = Rates()
-    with Live(console=Console(), auto_refresh=False, vertical_overflow="visible") as live:
+    with Live(console=Console(), auto_refresh=False, vertical_overflow="ellipsis") as live:
 
         def draw() -> Mapping[int, JobSummary]:
             seen = read()
