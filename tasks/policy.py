@@ -67,20 +67,15 @@ class Correct:
         live = lineages(history)
         going = [lineage for lineage in live if stuck(lineage) is None]
         if going:
-            heads = sorted((best(lineage) for lineage in going), key=rank, reverse=True)
+            heads = sorted((head(lineage) for lineage in going), key=lambda head: (head.score, head.ref), reverse=True)
             return Revise(parents=tuple(sorted(head.ref for head in heads[: limits.width])))
         reasons = sorted({stuck(lineage) or "" for lineage in live}) or ["every draft was degenerate"]
         return Draft(slots=limits.width, restart=True, why="; ".join(reasons))
 
 
-def rank(candidate: Candidate) -> tuple[bool, float, int, int]:
-    """Orders candidates: accepted, then score, then the earlier one."""
-    return candidate.accepted, candidate.score, -candidate.ref.iteration, -candidate.ref.slot
-
-
-def best(candidates: Sequence[Candidate]) -> Candidate:
-    """The best of a lineage; ties keep the earlier one, so a revision that gains nothing replaces nothing."""
-    return max(candidates, key=rank)
+def head(lineage: Sequence[Candidate]) -> Candidate:
+    """Where a lineage is revised on: its best candidate, the newest of equals; never a degenerate one."""
+    return max((c for c in lineage if c.guard is None), key=lambda candidate: (candidate.score, candidate.ref))
 
 
 def accept(history: Sequence[Iteration]) -> Stop | None:

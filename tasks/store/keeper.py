@@ -56,7 +56,8 @@ class LeasePulse:
         """Progress was made."""
         with self._lock:
             self.tokens += tokens
-            self.alive_until = time.monotonic() + DEFAULT_SILENCE_SECONDS
+            # Never shorter than another slot of the same turn has announced.
+            self.alive_until = max(self.alive_until, time.monotonic() + DEFAULT_SILENCE_SECONDS)
 
     def expect_silence(self, seconds: float) -> None:
         """The step may be silent for `seconds` from now."""

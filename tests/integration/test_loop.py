@@ -1,0 +1,247 @@
+"""The loop on a real Postgres with a scripted model: crashes at every step end as the run without them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+from sqlalchemy import text
+
+from tasks.errors import EngineFault
+from tasks.journal import JournalledModel, Sampling
+from tasks.llm.scripted import ScriptedModel
+from tasks.loop import Loop
+from tasks.policy import BestOfN, Correct, Single
+from tasks.ports import Ledger, SandboxJob, SandboxResult
+from tasks.store import leases
+from tasks.store.ledger import PostgresLedger
+from tasks.store.queries import job_history, job_summary, submit_jobs
+from tasks.store.session import Database
+from tasks.types import Budget, ChatRequest, CheckSpec, Claim, Egress, JobSpec, JobState, Lane
+from tasks.validators.registry import accepted, score, validate
+
+pytestmark = pytest.mark.integration
+ALL = frozenset({Lane.GPU, Lane.CHECK})
+ANSWER = CheckSpec(name="answer:answer", kind="answer", value={"exact": "42"})
+HIDDEN = CheckSpec(name="answer:hidden", kind="answer", value={"regex": "[0-9]+"}, held_out=True)
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing of ours catches it."""
+
+
+class Still:
+    """A pulse that never stops the step."""
+
+    def beat(self, tokens: int = 0) -> None: ...
+
+    def expect_silence(self, seconds: float) -> None: ...
+
+    def check(self) -> None: ...
+
+
+class NoSandbox:
+    """The checks of these tests need none."""
+
+    def run(self, job: SandboxJob, pulse: object) -> SandboxResult:
+        raise AssertionError("the sandbox was asked for")
+
+
+class Mortal:
+    """A ledger that dies before or after its n-th write."""
+
+    def __init__(self, ledger: PostgresLedger, fatal: int, *, after: bool) -> None:
+        self._ledger, self._fatal, self._after, self._writes = ledger, fatal, after, itertools.count()
+
+    def __getattr__(self, name: str) -> object:
+        method = getattr(self._ledger, name)
+        if name in ("load", "find_call"):
+            return method
+
+        def write(*args: object, **keywords: object) -> object:
+            fatal = next(self._writes) == self._fatal
+            if fatal and not self._after:
+                raise Killed
+            done = method(*args, **keywords)
+            if fatal:
+                raise Killed
+            return done
+
+        return write
+
+
+@pytest.fixture
+def user(login: Callable[..., str]) -> Iterator[Database]:
+    with Database(login("alice")) as database:
+        yield database
+
+
+@pytest.fixture
+def fleet(login: Callable[..., str]) -> Iterator[Database]:
+    with Database(login("fleet", "redraft_worker")) as database:
+        yield database
+
+
+def answer(request: ChatRequest) -> str:
+    """Right at the second revision only; each answer is a function of its prompt and seed."""
+    prompt = request.messages[-1].content
+    if "ANSWER: 3" in prompt:
+        return "then it is\nANSWER: 42"
+    return "then it is\nANSWER: 3" if "ANSWER: 7" in prompt else "first\nANSWER: 7"
+
+
+def loop(ledger: Ledger, model: ScriptedModel, width: int = 1) -> Loop:
+    return Loop(
+        ledger=ledger,
+        model=JournalledModel(ledger=ledger, model=model, sampling=Sampling(answer_tokens=64, review_tokens=32)),
+        strategies={"correct": Correct(), "single": Single(), "best_of_n": BestOfN()},
+        validate=validate,
+        judge=lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
+        sandbox=NoSandbox(),
+        width=width,
+        hours=lambda job: 0.0,
+        say=lambda report: None,
+    )
+
+
+def put(user: Database, **fields: object) -> int:
+    made = JobSpec(
+        title="t", problem="What is six times seven?", checks=(ANSWER, HIDDEN), egress=Egress.NEVER, **fields
+    )  # type: ignore[arg-type]
+    return submit_jobs(user, [made])[0].job
+
+
+def take(fleet: Database) -> Claim | None:
+    with fleet.begin() as connection:  # nobody waits in a test
+        connection.execute(text("UPDATE leases SET run_at = now()"))
+    return leases.claim(fleet, [Lane.GPU, Lane.CHECK], "w", "turn", leases.ClaimRules(affinity_seconds=0))
+
+
+def run(
+    fleet: Database, ledger: PostgresLedger, model: ScriptedModel, lanes: frozenset[Lane] = ALL, width: int = 1
+) -> int:
+    """Turns until there is nothing to do; returns how many."""
+    for turns in itertools.count():
+        claim = take(fleet)
+        if claim is None:
+            return turns
+        loop(ledger, model, width).turn(claim, lanes, Still())
+    raise AssertionError
+
+
+def final(user: Database, job: int) -> tuple[object, ...]:
+    """What a run came to, without moments and workers."""
+    summary = job_summary(user, job)
+    rounds = [
+        (i.iteration, i.operator, i.candidate, i.score, i.decision, i.completion_tokens) for i in job_history(user, job)
+    ]
+    return (
+        summary.state,
+        summary.answer,
+        summary.answer_iteration,
+        summary.acceptance,
+        summary.spend.local_tokens,
+        rounds,
+    )
+
+
+def test_a_job_is_corrected_until_the_held_out_check_accepts(user: Database, fleet: Database) -> None:
+    job = put(user)
+    run(fleet, PostgresLedger(fleet, fault_cap=3), ScriptedModel(answer))
+    summary = job_summary(user, job)
+    assert (summary.state, summary.acceptance, summary.answer_iteration) == (JobState.ACCEPTED, "verified", 3)
+    assert "ANSWER: 42" in (summary.answer or "")
+    assert [i.operator for i in job_history(user, job)] == ["draft", "revise", "revise"]
+
+
+def test_a_crash_before_or_after_any_write_changes_nothing(user: Database, fleet: Database) -> None:
+    ledger = PostgresLedger(fleet, fault_cap=3)
+    expected_job = put(user)
+    run(fleet, ledger, ScriptedModel(answer))
+    expected = final(user, expected_job)
+    crashes = 0
+    for after in (False, True):
+        for fatal in itertools.count():
+            job, died = put(user), False
+            while (claim := take(fleet)) is not None:
+                try:
+                    mortal: Ledger = ledger if died else Mortal(ledger, fatal, after=after)  # type: ignore[assignment]
+                    loop(mortal, ScriptedModel(answer)).turn(claim, ALL, Still())
+                except Killed:
+                    died = True
+                    crashes += 1
+                    with fleet.begin() as connection:
+                        connection.execute(text("UPDATE leases SET lease_until = now() - interval '1 s'"))
+                    leases.reap(fleet, crash_cap=3)
+            assert final(user, job) == expected
+            if not died:
+                break
+    assert crashes >= 8  # every kind of write, before and after
+
+
+def test_each_step_runs_on_its_lane_and_the_lease_is_handed_over(user: Database, fleet: Database) -> None:
+    job, ledger, model = put(user), PostgresLedger(fleet, fault_cap=3), ScriptedModel(answer)
+    claim = take(fleet)
+    assert claim is not None
+    loop(ledger, model).turn(claim, frozenset({Lane.GPU}), Still())
+    assert leases.claim(fleet, [Lane.GPU], "w", "t", leases.ClaimRules()) is None
+    checker = leases.claim(fleet, [Lane.CHECK], "w", "t", leases.ClaimRules())
+    assert checker is not None
+    loop(ledger, model).turn(checker, frozenset({Lane.CHECK}), Still())
+    assert job_summary(user, job).iterations == 1
+    assert leases.claim(fleet, [Lane.GPU], "w", "t", leases.ClaimRules()) is not None
+
+
+def test_a_spent_budget_ends_unsolved_with_the_incumbent(user: Database, fleet: Database) -> None:
+    job = put(user, budget=Budget(iterations=2))
+    run(fleet, PostgresLedger(fleet, fault_cap=3), ScriptedModel(lambda request: f"ANSWER: {request.seed % 7}"))
+    summary = job_summary(user, job)
+    assert summary.state is JobState.UNSOLVED
+    assert "2 iterations" in summary.reason
+    assert summary.answer
+
+
+def test_tokens_never_pass_the_budget(user: Database, fleet: Database) -> None:
+    job = put(user, budget=Budget(tokens=400))
+    run(fleet, PostgresLedger(fleet, fault_cap=3), ScriptedModel(lambda request: "no " * 500), width=2)
+    summary = job_summary(user, job)
+    assert summary.state is JobState.UNSOLVED
+    assert summary.spend.local_tokens <= 400
+
+
+def test_a_degenerate_draft_is_tried_three_times_and_never_shown_again(user: Database, fleet: Database) -> None:
+    prompts: list[str] = []
+
+    def endless(request: ChatRequest) -> str:
+        prompts.append(request.messages[-1].content)
+        return "round and round it goes, " * 200
+
+    job = put(user, budget=Budget(iterations=2))
+    ledger = PostgresLedger(fleet, fault_cap=3)
+    run(fleet, ledger, ScriptedModel(endless, context_tokens=8192))
+    rounds = job_history(user, job)
+    assert [(i.operator, i.guard) for i in rounds] == [("draft", "cycle"), ("restart", "cycle")]
+    assert len(prompts) == 6
+    assert not any("round and round" in prompt for prompt in prompts)
+    assert job_summary(user, job).answer is None
+
+
+def test_an_engine_that_fails_delays_the_job_and_its_work_goes_on_when_it_is_back(
+    user: Database, fleet: Database
+) -> None:
+    ill = itertools.chain([True], itertools.repeat(False))
+
+    def answers(request: ChatRequest) -> str:
+        if next(ill):
+            raise EngineFault("it hung")
+        return answer(request)
+
+    job = put(user)
+    run(fleet, PostgresLedger(fleet, fault_cap=3), ScriptedModel(answers))
+    assert job_summary(user, job).state is JobState.ACCEPTED
+    with fleet.connect() as connection:
+        noted = connection.execute(
+            text("SELECT detail FROM events WHERE job_id = :j AND kind = 'fault'"), {"j": job}
+        ).scalar_one()
+    assert noted == "engine: it hung"

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import assert_never
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.policy import REVISIONS_PER_LINEAGE, BestOfN, Correct, Single, lineages
+from tasks.types import (
+    Acceptance,
+    Budget,
+    Candidate,
+    CandidateRef,
+    Decision,
+    Draft,
+    GuardKind,
+    Iteration,
+    JobState,
+    Limits,
+    Operator,
+    Revise,
+    Spend,
+    Stop,
+    Verdict,
+    operator_of,
+)
+
+ITERATIONS = 12
+
+
+def limits(width: int = 2, **spend: float) -> Limits:
+    return Limits(
+        budget=Budget(usd=Decimal(1), hours=4, iterations=ITERATIONS, tokens=1_000_000),
+        spend=Spend(local_tokens=int(spend.get("tokens", 0))),
+        hours=spend.get("hours", 0.0),
+        width=width,
+    )
+
+
+@st.composite
+def outcomes(draw: st.DrawFn) -> list[tuple[float, bool, bool, int]]:
+    """What each candidate of a run will come to: score, accepted, degenerate, which text."""
+    one = st.tuples(
+        st.sampled_from([0.0, 0.25, 0.5, 0.75]), st.just(False), st.booleans(), st.integers(min_value=0, max_value=9)
+    )
+    made = draw(st.lists(one, min_size=1, max_size=40))
+    if draw(st.booleans()):
+        made[draw(st.integers(0, len(made) - 1))] = (1.0, True, False, 0)
+    return made
+
+
+def play(
+    strategy: Correct | BestOfN | Single, made: list[tuple[float, bool, bool, int]], width: int
+) -> tuple[list[Iteration], list[Decision]]:
+    """Runs a strategy against scripted outcomes until it stops."""
+    history: list[Iteration] = []
+    decisions: list[Decision] = []
+    known: dict[CandidateRef, Candidate] = {}
+    taken = 0
+    while True:
+        decision = strategy.decide(history, limits(width))
+        decisions.append(decision)
+        parents: list[Candidate | None]
+        match decision:
+            case Stop():
+                return history, decisions
+            case Draft(slots=slots):
+                parents = [None] * slots
+            case Revise(parents=refs):
+                parents = [known[ref] for ref in refs]
+            case _:
+                assert_never(decision)
+        candidates = []
+        for slot, parent in enumerate(parents):
+            score, accepted, degenerate, words = made[taken % len(made)]
+            taken += 1
+            ref = CandidateRef(iteration=len(history) + 1, slot=slot)
+            candidate = Candidate(
+                ref=ref,
+                operator=operator_of(decision),
+                text=f"text {words}",
+                root=parent.root if parent else ref,
+                revision=parent.revision + 1 if parent else 0,
+                parent=parent.ref if parent else None,
+                guard=GuardKind.CYCLE if degenerate else None,
+                verdicts=()
+                if degenerate
+                else (Verdict(check="c", kind="python", passed=accepted, score=score, feedback=f"said {words}"),),
+                score=score,
+                accepted=accepted and not degenerate,
+            )
+            known[ref] = candidate
+            candidates.append(candidate)
+        history.append(Iteration(number=len(history) + 1, operator=operator_of(decision), candidates=tuple(candidates)))
+
+
+@settings(max_examples=200)
+@given(outcomes(), st.integers(1, 4))
+def test_correct_always_ends_within_its_iterations(made: list[tuple[float, bool, bool, int]], width: int) -> None:
+    history, decisions = play(Correct(), made, width)
+    assert len(history) <= ITERATIONS
+    assert isinstance(decisions[-1], Stop)
+
+
+@settings(max_examples=200)
+@given(outcomes(), st.integers(1, 4))
+def test_accepted_is_said_only_of_an_accepted_candidate_and_at_once(
+    made: list[tuple[float, bool, bool, int]], width: int
+) -> None:
+    for strategy in (Correct(), BestOfN(), Single()):
+        history, decisions = play(strategy, made, width)
+        last = decisions[-1]
+        assert isinstance(last, Stop)
+        accepted = [any(c.accepted for c in iteration.candidates) for iteration in history]
+        assert (last.state is JobState.ACCEPTED) == any(accepted)
+        assert not any(accepted[:-1])
+
+
+@settings(max_examples=200)
+@given(outcomes(), st.integers(1, 4))
+def test_a_lineage_is_revised_at_most_three_times_and_no_degenerate_candidate_is_a_parent(
+    made: list[tuple[float, bool, bool, int]], width: int
+) -> None:
+    history, decisions = play(Correct(), made, width)
+    known = {c.ref: c for iteration in history for c in iteration.candidates}
+    for decision in decisions:
+        if isinstance(decision, Revise):
+            assert len(decision.parents) <= width
+            assert all(known[ref].guard is None for ref in decision.parents)
+    for end in range(1, len(history) + 1):
+        assert all(len(lineage) <= REVISIONS_PER_LINEAGE + 1 for lineage in lineages(history[:end]))
+
+
+@settings(max_examples=100)
+@given(outcomes(), st.integers(1, 4))
+def test_the_same_past_gives_the_same_decision(made: list[tuple[float, bool, bool, int]], width: int) -> None:
+    assert play(Correct(), made, width)[1] == play(Correct(), made, width)[1]
+
+
+def test_three_failed_revisions_are_followed_by_a_fresh_start() -> None:
+    _, decisions = play(Correct(), [(0.0, False, False, n) for n in range(9)], 1)
+    kinds = [type(d).__name__ + (" restart" if isinstance(d, Draft) and d.restart else "") for d in decisions[:6]]
+    assert kinds == ["Draft", "Revise", "Revise", "Revise", "Draft restart", "Revise"]
+
+
+def test_a_revision_that_changes_nothing_is_followed_by_a_fresh_start() -> None:
+    _, decisions = play(Correct(), [(0.5, False, False, 1)], 1)
+    assert [type(d) for d in decisions[:3]] == [Draft, Revise, Draft]
+
+
+@pytest.mark.parametrize(("spend", "unit"), [({"hours": 4.0}, "hours"), ({"tokens": 1_000_000}, "tokens")])
+def test_a_spent_budget_ends_the_job_and_says_which(spend: dict[str, float], unit: str) -> None:
+    decision = Correct().decide([], limits(**spend))
+    assert isinstance(decision, Stop)
+    assert decision.state is JobState.UNSOLVED
+    assert unit in decision.why
+
+
+@pytest.mark.parametrize(("kind", "label"), [("python", Acceptance.VERIFIED), ("judge", Acceptance.JUDGED)])
+def test_an_acceptance_by_judges_alone_is_labelled_judged(kind: str, label: Acceptance) -> None:
+    ref = CandidateRef(iteration=1, slot=0)
+    verdict = Verdict(check="c", kind=kind, passed=True, score=1)
+    candidate = Candidate(
+        ref=ref, operator=Operator.DRAFT, text="", root=ref, verdicts=(verdict,), score=1, accepted=True
+    )
+    decision = Correct().decide([Iteration(number=1, operator=Operator.DRAFT, candidates=(candidate,))], limits())
+    assert isinstance(decision, Stop)
+    assert decision.acceptance is label
