@@ -70,7 +70,7 @@ class Process:
 
     def reap(self, timeout_seconds: float = 0.0) -> bool:
         """Whether it has ended, waited for at most so long; its `exit_code` is then negative for a signal."""
-        if self.exit_code is None and select.select([self._pidfd], [], [], timeout_seconds)[0]:
+        if self.exit_code is None and _readable(self._pidfd, timeout_seconds):
             _, status = os.waitpid(self.pid, 0)
             self.exit_code = os.waitstatus_to_exitcode(status)
         return self.exit_code is not None
@@ -122,7 +122,7 @@ class Conversation:
         poller = select.poll()  # select() refuses descriptors above 1023, which a busy worker may have
         for handle in (self._process.handle, *reading):
             poller.register(handle, select.POLLIN)
-        if self._data is not None and self._stdin >= 0:
+        if self._stdin >= 0:
             poller.register(self._stdin, select.POLLOUT)
         for handle, _ in poller.poll(seconds * 1000):
             if handle in reading:
@@ -166,6 +166,12 @@ def _status_value(status: bytes, name: str) -> int | None:
             if name in document:
                 return int(document[name])
     return None
+
+
+def _readable(handle: int, timeout_seconds: float) -> bool:
+    poller = select.poll()
+    poller.register(handle, select.POLLIN)
+    return bool(poller.poll(timeout_seconds * 1000))
 
 
 def _spawn(command: list[str], give: Mapping[int, int]) -> int:

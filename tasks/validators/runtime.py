@@ -78,9 +78,11 @@ def ensure(folder: Path, verify: Callable[[Runtime], None]) -> Runtime:
     if root.is_dir():
         return Runtime(root=root)
     try:
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         if os.geteuid() == 0:
-            _check_for_root(folder)
+            _check_reachable(folder)
+        _make(folder)
+        if os.geteuid() == 0:
+            _check_owned(folder)
         with _locked(folder / "build.lock"):
             if not root.is_dir():
                 _build(folder, root, verify)
@@ -216,13 +218,26 @@ def _open_to_readers(building: Path) -> None:
             place.chmod(0o755 if executable else 0o644)
 
 
-def _check_for_root(folder: Path) -> None:
+def _make(folder: Path) -> None:
+    """Creates `folder` and what is missing above it, readable whatever the umask says."""
+    for place in reversed([folder, *folder.parents]):
+        if not place.exists():
+            place.mkdir(exist_ok=True)
+            place.chmod(0o755)
+
+
+def _check_reachable(folder: Path) -> None:
     blocked = unreachable(folder)
     if blocked:
         raise SandboxUnavailable(
             f"the sandbox runs under an unprivileged uid, which may not pass {blocked}; "
             "give a runtime folder whose parents have mode 0755"
         )
+
+
+def _check_owned(folder: Path) -> None:
+    """Root starts what lies here: nobody else may put anything into it."""
+    _check_reachable(folder)
     if folder.stat().st_uid != 0 or folder.stat().st_mode & 0o022:
         raise SandboxUnavailable(f"{folder} must belong to root and be writable by root alone")
 

@@ -110,6 +110,7 @@ class _Run:
             try:
                 conversation.hold(LOOK_SECONDS, lambda: self._must_end(streams, pulse))
             finally:
+                streams["status"].pull()
                 process.kill(first_pid(streams["status"].content()))
             conversation.drain()
             return self._told(streams, process)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import shutil
+import signal
 import socket
+import tempfile
 import threading
 import time
 import traceback
@@ -344,6 +348,42 @@ def test_each_of_several_at_once_has_a_uid_of_its_own(real_sandbox):
     assert 0 not in seen
 
 
+def test_a_worker_that_is_killed_takes_its_sandboxes_with_it(real_sandbox):
+    mark = f"orphan-{time.monotonic_ns()}"
+    worker = os.fork()
+    if worker == 0:
+        run(real_sandbox, f"import os, time\nos.fork()\ntime.sleep(100)  # {mark}", timeout_seconds=100)
+        os._exit(0)
+    assert _within(30, lambda: len(left_over(mark)) >= 3)
+    os.kill(worker, signal.SIGKILL)
+    os.waitpid(worker, 0)
+    assert _within(30, lambda: not left_over(mark))
+
+
+def test_many_descriptors_of_the_worker_do_no_harm(real_sandbox):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 4096:
+        pytest.skip("the limit on open files is too low here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, hard))
+    taken = [os.open("/dev/null", os.O_RDONLY) for _ in range(1500)]
+    try:
+        assert run(real_sandbox, "print('fine')").stdout == "fine\n"
+    finally:
+        for handle in taken:
+            os.close(handle)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def _within(seconds, condition):
+    """Whether `condition` came true; the limit is for a machine that hangs, not a measurement."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
 def test_a_run_leaves_no_descriptor_open(real_sandbox):
     run(real_sandbox, "")
     before = set(Path("/proc/self/fd").iterdir())
@@ -359,6 +399,29 @@ def test_a_file_outside_the_jobs_folder_is_refused(real_sandbox, name):
 
 def test_a_sandbox_that_works_has_nothing_to_diagnose():
     assert diagnose(default_runtime_folder(load_settings().cache)) is None
+
+
+def test_two_that_need_a_runtime_at_once_build_one_that_works(tmp_path):
+    root = Path(tempfile.mkdtemp(dir="/tmp")) if os.geteuid() == 0 else tmp_path
+    root.chmod(0o755)
+    before = os.umask(0o077)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            jobs = [pool.submit(run, BubblewrapSandbox(root / "a" / "b"), "print('fine')") for _ in range(2)]
+            assert [job.result().stdout for job in jobs] == ["fine\n", "fine\n"]
+        assert len(list((root / "a" / "b").glob("runtime-*"))) == 1
+        assert list((root / "a" / "b").glob(".building-*")) == []
+    finally:
+        os.umask(before)
+        shutil.rmtree(root)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user reads its own folders")
+def test_a_folder_that_the_unprivileged_uid_cannot_reach_is_a_clear_fault(tmp_path):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    assert "may not pass" in (diagnose(closed / "sandbox") or "")
+    assert list(closed.iterdir()) == []
 
 
 def test_a_folder_that_cannot_hold_the_runtime_is_a_clear_fault(tmp_path):
