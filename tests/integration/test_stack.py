@@ -1,0 +1,184 @@
+"""The whole local stack as a person uses it, over a tiny endpoint instead of an engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import psutil
+import pytest
+
+from workers.local.home import Home
+from workers.local.stackfile import read
+
+pytestmark = pytest.mark.integration
+_spec = spec_from_file_location("endpoint", Path(__file__).with_name("endpoint.py"))
+assert _spec is not None
+assert _spec.loader is not None
+endpoint = module_from_spec(_spec)
+_spec.loader.exec_module(endpoint)
+
+PROBLEM = """---
+title: The sum
+checks:
+  - python: visible.py
+  - python: hidden.py
+    held_out: true
+budget: {iterations: 6}
+---
+Write a function add(a, b).
+"""
+VISIBLE = "from solution import add\n\ndef test_small():\n    assert add(1, 2) == 3\n"
+HIDDEN = "from solution import add\n\ndef test_large():\n    assert add(10**9, 7) == 10**9 + 7\n"
+WRONG = "```python\ndef add(a, b):\n    return a - b\n```"
+RIGHT = "```python\ndef add(a, b):\n    return a + b\n```"
+
+Redraft = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def answer(prompt: str) -> str:
+    """Wrong at first, right once it is shown why."""
+    if "List" in prompt and "wrong" in prompt:
+        return "- `a - b` subtracts"
+    return RIGHT if "return a - b" in prompt else WRONG
+
+
+def of_home(home: Path) -> list[psutil.Process]:
+    """Every process whose environment names this home, or that works below it."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            named = process.environ().get("REDRAFT_HOME") == str(home) and process.pid != os.getpid()
+            if named or any(str(home) in part for part in process.cmdline()):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 40) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.2)
+    return condition()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "home"
+    yield folder
+    shutil.rmtree(Home(root=folder).postgres_folder().parent, ignore_errors=True)
+
+
+@pytest.fixture
+def redraft(home: Path) -> Iterator[Redraft]:
+    environment = {**os.environ, "REDRAFT_HOME": str(home)}
+
+    def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "workers.cli.main", *arguments],
+            capture_output=True,
+            text=True,
+            env=environment,
+            cwd=cwd,
+            timeout=120,
+            check=False,
+        )
+
+    yield run
+    run("down")
+
+
+@pytest.fixture
+def tiny() -> Iterator[str]:
+    with endpoint.serving(answer) as url:
+        yield url
+
+
+def parts(redraft: Redraft) -> dict[str, dict[str, object]]:
+    return {part["name"]: part for part in json.loads(redraft("status", "--json").stdout)["parts"]}
+
+
+def test_a_job_is_solved_a_killed_worker_replaced_and_down_leaves_nothing(
+    redraft: Redraft, home: Path, tiny: str, tmp_path: Path
+) -> None:
+    for name, text in (("problem.md", PROBLEM), ("visible.py", VISIBLE), ("hidden.py", HIDDEN)):
+        (tmp_path / name).write_text(text)
+    up = redraft("up", "--detach", "--endpoint", tiny)
+    assert up.returncode == 0, up.stderr
+    assert set(parts(redraft)) == {"postgres", "valkey", "engine", "relay", "worker", "flower"}
+    assert all(part["health"] == "ok" for part in parts(redraft).values())
+
+    again = redraft("up", "--detach", "--endpoint", tiny)
+    assert again.returncode == 0
+
+    waited = redraft("submit", "problem.md", "--wait", "--timeout", "60", "--key", "k", cwd=tmp_path)
+    assert waited.returncode == 0, waited.stderr
+    job = redraft("submit", "problem.md", "--key", "k", cwd=tmp_path).stdout.strip()
+    shown = json.loads(redraft("show", job, "--json").stdout)
+    assert (shown["state"], shown["acceptance"], shown["iterations"]) == ("accepted", "verified", 2)
+    assert "return a + b" in redraft("result", job).stdout
+    history = [json.loads(line) for line in redraft("history", job, "--json").stdout.splitlines()]
+    assert [row["operator"] for row in history] == ["draft", "revise"]
+    assert [v["held_out"] for v in history[1]["verdicts"]] == [False, True]
+    counted = json.loads(redraft("sql", "--json", "select count(*) as n from iteration_history").stdout)
+    assert counted["n"] == 2
+
+    worker = parts(redraft)["worker"]["pid"]
+    os.kill(int(str(worker)), signal.SIGKILL)
+    assert eventually(lambda: parts(redraft)["worker"]["pid"] not in (None, worker))
+    assert redraft("submit", "problem.md", "--wait", "--timeout", "60", cwd=tmp_path).returncode == 0
+
+    assert redraft("down").returncode == 0
+    assert of_home(home) == []
+    assert redraft("status", "--json").stdout.strip().replace(" ", "").replace("\n", "") == '{"parts":[]}'
+
+
+def test_nothing_outlives_a_killed_owner_and_the_next_up_goes_on(redraft: Redraft, home: Path, tiny: str) -> None:
+    assert redraft("up", "--detach", "--endpoint", tiny).returncode == 0
+    stack = read(home)
+    assert stack is not None
+    os.kill(stack.owner_pid, signal.SIGKILL)
+    assert eventually(lambda: of_home(home) == []), of_home(home)
+    assert redraft("up", "--detach", "--endpoint", tiny).returncode == 0
+    assert all(part["health"] == "ok" for part in parts(redraft).values())
+
+
+def test_every_port_is_loopback_and_no_secret_is_in_a_command_line(redraft: Redraft, home: Path, tiny: str) -> None:
+    assert redraft("up", "--detach", "--endpoint", tiny).returncode == 0
+    stack = read(home)
+    assert stack is not None
+    family = of_home(home)
+    assert len(family) >= 4
+    for process in family:
+        for connection in process.net_connections():
+            if connection.status == psutil.CONN_LISTEN:
+                assert connection.laddr.ip == "127.0.0.1"
+    secrets = [stack.flower_password, *(url.split(":")[2].split("@")[0] for url in (stack.admin_url, stack.worker_url))]
+    commands = " ".join(" ".join(process.cmdline()) for process in family)
+    assert not any(secret in commands for secret in secrets)
+    assert (home / "run" / "stack.json").stat().st_mode & 0o077 == 0
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(stack.flower_url, timeout=5)
+
+
+def test_an_endpoint_that_does_not_answer_ends_up_with_one_reason_and_leaves_nothing(
+    redraft: Redraft, home: Path
+) -> None:
+    up = redraft("up", "--detach", "--endpoint", "http://127.0.0.1:9/v1")
+    assert up.returncode == 1
+    assert "worker" in up.stderr
+    assert "refused" in up.stderr
+    assert of_home(home) == []
