@@ -5,7 +5,7 @@ Trusts only lines that carry the run's nonce; must not know how the tests were r
 
 from __future__ import annotations
 
-import json
+import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,8 +67,8 @@ def read(report: bytes, nonce: str) -> TestReport:
     found = TestReport()
     for line in report.splitlines():
         try:
-            document = json.loads(line)
-        except ValueError:
+            document = ast.literal_eval(line.decode())
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
             continue
         if isinstance(document, list) and len(document) == 3 and document[0] == nonce:
             _note(found, document[1], document[2])

@@ -3,7 +3,8 @@
 What the candidate prints, and the exit code, count for nothing: only lines that carry the nonce do, which
 came on standard input and was read, and the input closed, before any of the candidate's code was loaded.
 Code under test shares this process, so this keeps out what ends, skips, prints, patches or replaces; it
-cannot keep out a program that searches the interpreter's memory for this reporter.
+cannot keep out a program that finds this reporter through pytest's own objects, that changes the data of
+the tests, or that gives back values which call themselves equal to everything.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ REPORT = 9
 SOLUTION = "solution.py"
 MESSAGE_CHARS = 600
 PRINTED_CHARS = 300
-FAMILY = ("_pytest", "pluggy", "pytest", "unittest")
+FAMILY = ("_pytest", "pluggy", "pytest", "unittest", "__main__")
+SEARCHES = frozenset({"gc.get_objects", "gc.get_referrers", "gc.get_referents"})
 
 
 class Reporter:
@@ -34,33 +36,40 @@ class Reporter:
         self._handle = os.dup(REPORT)  # not inherited by programs that the candidate starts
         os.close(REPORT)
         self._owner = os.getpid()
-        self._write, self._dumps, self._getpid = os.write, json.dumps, os.getpid
+        self._write, self._getpid = os.write, os.getpid
+        # Bound before the candidate is loaded: what is put in its place on the class later is never called.
+        self._send = self.send
         self._before: dict[tuple[str, str], tuple[Any, Any]] = {}
         self._plugins: set[int] = set()
+        self._hooks: list[tuple[Any, Any]] = []
+        self._items: list[Any] = []
 
     def send(self, event: str, **fields: Any) -> None:
         """One line: the nonce, the event, its fields."""
         if self._getpid() == self._owner:
-            line = self._dumps([self._nonce, event, fields]).encode() + b"\n"
+            # `repr` of plain values is the interpreter's own; json's encoder is Python that can be patched.
+            line = ascii([self._nonce, event, fields]).encode() + b"\n"
             while line:
                 line = line[self._write(self._handle, line) :]
 
     def pytest_collection(self, session: Any) -> None:
         """Nothing of the candidate's is loaded yet: remember what everything is."""
         self._before = dict(_functions(self._watched))
+        self._hooks = _hooks(session.config.pluginmanager)
         self._plugins = {id(plugin) for plugin in session.config.pluginmanager.get_plugins()}
 
     def pytest_collection_finish(self, session: Any) -> None:
         """All tests are known."""
+        self._items = list(session.items)
         for module in {item.module for item in session.items if hasattr(item, "module")}:
             self._before.update(_functions_of(module.__name__, vars(module)))
         self._watched = [*self._watched, *{item.module.__name__ for item in session.items if hasattr(item, "module")}]
         tests = [[item.nodeid, _excused(item)] for item in session.items]
-        self.send("collected", tests=tests)
+        self._send("collected", tests=tests)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """A test begins."""
-        self.send("started", test=nodeid)
+        self._send("started", test=nodeid)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """A phase of a test ended."""
@@ -68,7 +77,7 @@ class Reporter:
         fields["expected"] = hasattr(report, "wasxfail")
         if report.outcome == "failed":
             fields["printed"] = str(report.capstdout)[-PRINTED_CHARS:]
-        self.send("phase", **fields)
+        self._send("phase", **fields)
 
     def pytest_runtest_logfinish(self) -> None:
         """A test ended."""
@@ -76,7 +85,7 @@ class Reporter:
 
     def pytest_exception_interact(self, node: Any, call: Any) -> None:
         """Something was raised in a test, or while the test file was loaded."""
-        self.send("raised", test=node.nodeid, **_told(call.excinfo))
+        self._send("raised", test=node.nodeid, **_told(call.excinfo))
 
     def look_for_changes(self, session: Any = None) -> None:
         """Reports what of pytest, unittest, the builtins or the tests is not what it was."""
@@ -84,16 +93,59 @@ class Reporter:
         for key, (value, code) in self._before.items():
             found = now.get(key)
             if found is None or found[0] is not value or found[1] is not code:
-                self.send("tampered", what=".".join(key))
+                self._send("tampered", what=".".join(key))
                 return
+        if any(implementation.function is not function for implementation, function in self._hooks):
+            self._send("tampered", what="the hooks of pytest")
+        if any(callable(getattr(type(item), name, None)) for item in self._items for name in vars(item)):
+            self._send("tampered", what="a collected test")
         if session is not None:
             plugins = {id(plugin) for plugin in session.config.pluginmanager.get_plugins()}
             if plugins - self._plugins:
-                self.send("tampered", what="the plug-ins of pytest")
+                self._send("tampered", what="the plug-ins of pytest")
 
     def pytest_sessionfinish(self, session: Any) -> None:
         """All tests ended."""
         self.look_for_changes(session)
+
+
+def _hooks(manager: Any) -> list[tuple[Any, Any]]:
+    """Each implementation of a hook with the function it calls."""
+    callers = [caller for caller in vars(manager.hook).values() if hasattr(caller, "get_hookimpls")]
+    return [(found, found.function) for caller in callers for found in caller.get_hookimpls()]
+
+
+def _watch_searches(reporter: Reporter, test: str) -> None:
+    """Reports a candidate that lists the interpreter's objects, looks at frames or swaps a function's code.
+
+    Python's own library does the latter two for ordinary programs (namedtuple, logging, asyncio), and so may
+    the tests. An audit hook cannot be taken off again. It makes a search for this reporter dear, not impossible.
+    """
+    send, frame, busy = reporter.send, sys._getframe, [False]
+    library, here = str(Path(os.__file__).parent), str(Path(PACKAGES).parent)
+    inspecting = f"{library}/inspect.py"
+
+    def trusted() -> bool:
+        busy[0] = True
+        try:
+            asking = frame(2)
+            while asking.f_code.co_filename == inspecting and asking.f_back is not None:
+                asking = asking.f_back
+        finally:
+            busy[0] = False
+        name = asking.f_code.co_filename
+        return name.startswith((library, here, "<frozen ")) or name.endswith(f"/{test}")
+
+    def heard(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in SEARCHES:
+            send("tampered", what="the interpreter's list of objects")
+        elif event == "sys._getframe" and not busy[0]:
+            if not trusted():
+                send("tampered", what="the frames of the interpreter")
+        elif event == "object.__setattr__" and arguments[1] == "__code__" and not trusted():
+            send("tampered", what="the code of a function")
+
+    sys.addaudithook(heard)
 
 
 def _functions(watched: list[str]) -> Iterator[tuple[tuple[str, str], tuple[Any, Any]]]:
@@ -114,6 +166,8 @@ def _functions_of(where: str, names: dict[str, Any]) -> Iterator[tuple[tuple[str
             for inner, method in list(vars(value).items()):
                 if isinstance(method, types.FunctionType):
                     yield (f"{where}.{name}", inner), (method, method.__code__)
+                elif isinstance(method, classmethod | staticmethod | property):
+                    yield (f"{where}.{name}", inner), (method, None)
 
 
 def _excused(item: Any) -> bool:
@@ -189,6 +243,7 @@ def main() -> None:
         options = ["-q", "--tb=no", "--no-header", "--no-summary", "-p", "no:cacheprovider", "--noconftest"]
         options += ["-c", os.devnull, "--rootdir", here, "--import-mode=importlib", order["test"]]
         run, send = pytest.main, reporter.send
+        _watch_searches(reporter, order["test"])
         status = int(run(options, plugins=[reporter]))
         send("finished", status=status)
     leave(0)  # at-exit functions and threads of the candidate have no say any more

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from tasks.validators.testreport import FEEDBACK_CHARS, feedback_of, honest_pass, read, score_of
@@ -13,7 +11,7 @@ A, B = "t.py::test_a", "t.py::test_b[1-2]"
 
 
 def report(*events, nonce=NONCE):
-    return b"".join(json.dumps([nonce, name, fields]).encode() + b"\n" for name, fields in events)
+    return b"".join(ascii([nonce, name, fields]).encode() + b"\n" for name, fields in events)
 
 
 def collected(*tests, excused=()):
