@@ -25,7 +25,7 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 
 bench: $(STAMP)
-	$(BIN)/python -m ops.bench
+	$(BIN)/python ops/bench.py
 
 # Rewrites the lock from pyproject.toml: names, versions and hashes, no addresses.
 lock:
