@@ -138,6 +138,10 @@ ATTACKS = {
         '    try: os.write(fd, b\'["", "finished", {"status": 0}]\\n\')\n    except OSError: pass\n'
         "def add(a, b): return 1"
     ),
+    "a flood of reports": (
+        "import os\nfor fd in range(3, 64):\n    try: os.write(fd, b'[' + b'1,' * 1_500_000 + b']\\n')\n"
+        "    except OSError: pass\ndef add(a, b): return 1"
+    ),
     "the report closed": "import os\nos.closerange(3, 256)\ndef add(a, b): return a + b",
     "exit when it ends": "import atexit, os\natexit.register(os._exit, 0)\ndef add(a, b): return 1",
     "a thread that exits": (
@@ -196,6 +200,30 @@ def test_patched(monkeypatch, capsys, tmp_path):
     verdict = judge("def add(a, b): return a + b", tests)
     assert verdict.passed, verdict.feedback
     assert not judge("def add(a, b): return a * b", tests).passed
+
+
+def test_a_file_of_many_tests_is_counted_whole(judge):
+    tests = (
+        "import pytest\nfrom solution import add\n"
+        "@pytest.mark.parametrize('n', range(400))\ndef test_n(n): assert add(n, 1) == n + 1\n"
+    )
+    assert judge("def add(a, b): return a + b", tests).passed
+    assert judge("def add(a, b): return a + b if a else 7", tests).score == 399 / 400
+
+
+def test_common_uses_of_the_interpreter_are_no_tampering(judge):
+    candidate = (
+        "import collections, dataclasses, enum, functools, gc, logging, typing, warnings\n"
+        "P = collections.namedtuple('P', 'x y')\n"
+        "class N(typing.NamedTuple):\n    x: int\n"
+        "@dataclasses.dataclass(frozen=True, slots=True)\nclass D:\n    x: int = 1\n"
+        "class E(enum.Enum):\n    A = enum.auto()\n"
+        "@functools.cache\ndef add(a, b):\n"
+        "    gc.collect()\n    logging.getLogger('x').warning('adding')\n    warnings.warn('adding')\n"
+        "    return P(a, b).x + P(a, b).y\n"
+    )
+    verdict = judge(candidate)
+    assert verdict.passed, verdict.feedback
 
 
 def test_a_file_whose_tests_are_all_skipped_is_no_pass(judge):

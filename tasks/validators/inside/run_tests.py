@@ -24,6 +24,7 @@ REPORT = 9
 SOLUTION = "solution.py"
 MESSAGE_CHARS = 600
 PRINTED_CHARS = 300
+COLLECTED_AT_ONCE = 50  # the reader drops long lines
 FAMILY = ("_pytest", "pluggy", "pytest", "unittest", "__main__")
 SEARCHES = frozenset({"gc.get_objects", "gc.get_referrers", "gc.get_referents"})
 
@@ -65,7 +66,8 @@ class Reporter:
             self._before.update(_functions_of(module.__name__, vars(module)))
         self._watched = [*self._watched, *{item.module.__name__ for item in session.items if hasattr(item, "module")}]
         tests = [[item.nodeid, _excused(item)] for item in session.items]
-        self._send("collected", tests=tests)
+        for first in range(0, len(tests), COLLECTED_AT_ONCE):
+            self._send("collected", tests=tests[first : first + COLLECTED_AT_ONCE])
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """A test begins."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from tasks.validators.testreport import FEEDBACK_CHARS, feedback_of, honest_pass, read, score_of
@@ -64,6 +66,25 @@ def test_anything_less_is_no_pass_and_scores_below_one(events):
 def test_lines_without_the_nonce_count_for_nothing():
     forged = report(collected(A), *ran(A), FINISHED, nonce="guessed")
     assert not honest_pass(read(forged + b"\xff[]\n[1,2]\n", NONCE), [])
+
+
+@pytest.mark.parametrize("line", [b"[" + b"1," * 1_900_000 + b"]", b"['n', 'finished', [" + b"1," * 200_000 + b"]]"])
+def test_an_endless_line_is_dropped_before_it_is_parsed(line):
+    written = line + b"\n" + report(collected(A), *ran(A), FINISHED)
+    tracemalloc.start()
+    try:
+        found = read(written, NONCE)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert honest_pass(found, ["test_a"])
+    assert peak < 16 * 2**20
+
+
+def test_tests_collected_in_several_parts_all_count():
+    found = read(report(collected(A), collected(B), *ran(A), FINISHED), NONCE)
+    assert found.collected == (A, B)
+    assert not honest_pass(found, [])
 
 
 def test_a_test_that_its_own_mark_skips_is_not_counted():
