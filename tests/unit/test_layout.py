@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+from workers.cli.main import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("name", ["tasks", "workers"])
+def test_the_global_names_are_those_of_this_repository(name: str) -> None:
+    module = importlib.import_module(name)
+    assert Path(module.__file__ or "").parent == ROOT / name
+
+
+def test_every_command_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    named = " ".join(re.findall(r"^\|(.*)\|.*\|$", readme, re.MULTILINE))
+    assert [command for command in COMMANDS if not re.search(rf"\b{command}\b", named)] == []
