@@ -121,6 +121,11 @@ ATTACKS = {
     "a module of the tests replaced": (
         "import math\nmath.isclose = lambda *a: True\ndef add(a, b): return a + b if isinstance(a, int) else 7"
     ),
+    "a module of the tests swapped": (
+        "import sys, types\nfake = types.ModuleType('math')\nfake.isclose = lambda *a: True\n"
+        "sys.modules['math'] = fake\n"
+        "def add(a, b): return a + b"
+    ),
     "AssertionError replaced": "import builtins\nbuiltins.AssertionError = Warning\ndef add(a, b): return 1",
     "the tests replaced while they run": (
         "import sys\ndef add(a, b):\n"

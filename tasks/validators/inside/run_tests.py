@@ -15,7 +15,7 @@ import json
 import os
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ PRINTED_CHARS = 300
 COLLECTED_AT_ONCE = 50  # the reader drops long lines
 FAMILY = ("_pytest", "pluggy", "pytest", "unittest", "__main__")
 SEARCHES = frozenset({"gc.get_objects", "gc.get_referrers", "gc.get_referents"})
+# Where something was found, the live names of that place, its name there, itself, and its code if it has one.
+Seen = tuple[str, Mapping[str, Any], str, Any, Any]
 
 
 class Reporter:
@@ -40,10 +42,10 @@ class Reporter:
         self._write, self._getpid = os.write, os.getpid
         # Bound before the candidate is loaded: what is put in its place on the class later is never called.
         self._send = self.send
-        self._before: dict[tuple[str, str], tuple[Any, Any]] = {}
+        self._before: list[Seen] = []
         self._plugins: set[int] = set()
         self._hooks: list[tuple[Any, Any]] = []
-        self._items: list[Any] = []
+        self._items: dict[str, Any] = {}
 
     def send(self, event: str, **fields: Any) -> None:
         """One line: the nonce, the event, its fields."""
@@ -55,16 +57,15 @@ class Reporter:
 
     def pytest_collection(self, session: Any) -> None:
         """Nothing of the candidate's is loaded yet: remember what everything is."""
-        self._before = dict(_functions(self._watched))
+        self._before = list(_functions(self._watched))
         self._hooks = _hooks(session.config.pluginmanager)
         self._plugins = {id(plugin) for plugin in session.config.pluginmanager.get_plugins()}
 
     def pytest_collection_finish(self, session: Any) -> None:
         """All tests are known."""
-        self._items = list(session.items)
+        self._items = {item.nodeid: item for item in session.items}
         for module in {item.module for item in session.items if hasattr(item, "module")}:
-            self._before.update(_functions_of(module.__name__, vars(module)))
-        self._watched = [*self._watched, *{item.module.__name__ for item in session.items if hasattr(item, "module")}]
+            self._before += _functions_of(module.__name__, vars(module))
         tests = [[item.nodeid, _excused(item)] for item in session.items]
         for first in range(0, len(tests), COLLECTED_AT_ONCE):
             self._send("collected", tests=tests[first : first + COLLECTED_AT_ONCE])
@@ -81,34 +82,34 @@ class Reporter:
             fields["printed"] = str(report.capstdout)[-PRINTED_CHARS:]
         self._send("phase", **fields)
 
-    def pytest_runtest_logfinish(self) -> None:
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """A test ended."""
-        self.look_for_changes()
+        self.look_for_changes([self._items[nodeid]] if nodeid in self._items else [])
 
     def pytest_exception_interact(self, node: Any, call: Any) -> None:
         """Something was raised in a test, or while the test file was loaded."""
         self._send("raised", test=node.nodeid, **_told(call.excinfo))
 
-    def look_for_changes(self, session: Any = None) -> None:
-        """Reports what of pytest, unittest, the builtins or the tests is not what it was."""
-        now = dict(_functions(self._watched))
-        for key, (value, code) in self._before.items():
-            found = now.get(key)
-            if found is None or found[0] is not value or found[1] is not code:
-                self._send("tampered", what=".".join(key))
+    def look_for_changes(self, items: list[Any]) -> None:
+        """Reports what of pytest, unittest, the builtins, the tests' functions or `items` is not what it was.
+
+        Some thousand comparisons after each test, half a millisecond: no name is looked up twice.
+        """
+        for where, names, name, value, code in self._before:
+            if names.get(name) is not value or (code is not None and getattr(value, "__code__", None) is not code):
+                self._send("tampered", what=f"{where}.{name}")
                 return
         if any(implementation.function is not function for implementation, function in self._hooks):
             self._send("tampered", what="the hooks of pytest")
-        if any(callable(getattr(type(item), name, None)) for item in self._items for name in vars(item)):
+        if any(callable(getattr(type(item), name, None)) for item in items for name in vars(item)):
             self._send("tampered", what="a collected test")
-        if session is not None:
-            plugins = {id(plugin) for plugin in session.config.pluginmanager.get_plugins()}
-            if plugins - self._plugins:
-                self._send("tampered", what="the plug-ins of pytest")
 
     def pytest_sessionfinish(self, session: Any) -> None:
         """All tests ended."""
-        self.look_for_changes(session)
+        self.look_for_changes(list(self._items.values()))
+        plugins = {id(plugin) for plugin in session.config.pluginmanager.get_plugins()}
+        if plugins - self._plugins:
+            self._send("tampered", what="the plug-ins of pytest")
 
 
 def _hooks(manager: Any) -> list[tuple[Any, Any]]:
@@ -150,26 +151,25 @@ def _watch_searches(reporter: Reporter, test: str) -> None:
     sys.addaudithook(heard)
 
 
-def _functions(watched: list[str]) -> Iterator[tuple[tuple[str, str], tuple[Any, Any]]]:
+def _functions(watched: list[str]) -> Iterator[Seen]:
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in FAMILY or name in watched:
+            yield "sys.modules", sys.modules, name, module, None
             yield from _functions_of(name, vars(module))
     for name, value in vars(builtins).items():
         if callable(value) and name != "_":
-            yield ("builtins", name), (value, None)
+            yield "builtins", vars(builtins), name, value, None
 
 
-def _functions_of(where: str, names: dict[str, Any]) -> Iterator[tuple[tuple[str, str], tuple[Any, Any]]]:
+def _functions_of(where: str, names: Mapping[str, Any]) -> Iterator[Seen]:
     for name, value in list(names.items()):
         if isinstance(value, types.FunctionType | types.BuiltinFunctionType):
-            yield (where, name), (value, getattr(value, "__code__", None))
+            yield where, names, name, value, getattr(value, "__code__", None)
         elif isinstance(value, type) and value.__module__ == where:
-            yield (where, name), (value, None)
+            yield where, names, name, value, None
             for inner, method in list(vars(value).items()):
-                if isinstance(method, types.FunctionType):
-                    yield (f"{where}.{name}", inner), (method, method.__code__)
-                elif isinstance(method, classmethod | staticmethod | property):
-                    yield (f"{where}.{name}", inner), (method, None)
+                if isinstance(method, types.FunctionType | classmethod | staticmethod | property):
+                    yield f"{where}.{name}", vars(value), inner, method, getattr(method, "__code__", None)
 
 
 def _excused(item: Any) -> bool:
