@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 _CHUNK = 65536
 _HIGH = 400  # descriptors are moved above this before they are placed, so that none overwrites another
@@ -76,11 +77,14 @@ class Process:
         return self.exit_code is not None
 
     def kill(self, first: int | None) -> None:
-        """Ends the whole tree and waits for it. `first` is the namespace's first process, as we number it:
-        when it dies the kernel kills all the others, and its parent, our child, ends only after them."""
-        if first is not None and not self.reap():
+        """Ends the whole tree and waits for it; also after it ended by itself. `first` is the namespace's first
+        process, as we number it: the kernel lets it end only after all the others of the namespace."""
+        handle = None if first is None else _first_handle(first, self.pid)
+        if handle is not None:
             with suppress(ProcessLookupError, PermissionError):
-                os.kill(first, signal.SIGKILL)
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+            _readable(handle, KILL_SECONDS)  # bwrap itself may end before it: it is told the exit code early
+            os.close(handle)
             self.reap(KILL_SECONDS)
         if not self.reap():
             os.kill(self.pid, signal.SIGKILL)
@@ -89,6 +93,25 @@ class Process:
     def close(self) -> None:
         """Gives the descriptor back; the process must have ended."""
         os.close(self._pidfd)
+
+
+def _first_handle(first: int, parent: int) -> int | None:
+    """A descriptor of the namespace's first process; None where it is gone, or its number is another's by now:
+    one that is neither the child of bwrap nor, bwrap gone, the first of some namespace."""
+    try:
+        handle = os.pidfd_open(first)
+    except ProcessLookupError:
+        return None
+    try:
+        lines = Path(f"/proc/{first}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        lines = []
+    fields = {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
+    is_first = len(fields.get("NSpid", [])) > 1 and fields["NSpid"][-1] == "1"
+    if is_first or fields.get("PPid") == [str(parent)]:
+        return handle
+    os.close(handle)
+    return None
 
 
 class Conversation:

@@ -29,7 +29,8 @@ LOOK_SECONDS = 0.02  # between two looks at memory: a process can touch some 50 
 PULSE_SECONDS = 0.25
 STARTING_SECONDS = 10.0  # what a loaded machine may need to set namespaces up, and to end a tree
 BUILDING_SECONDS = 120.0
-OUTPUT_KILL_FACTOR = 64  # output beyond what is kept is thrown away; so far beyond, nobody means it
+# Output beyond what is kept is thrown away; so far beyond, nobody means it.
+OUTPUT_KILL_FACTOR, OUTPUT_KILL_BYTES = 64, 2**20
 _KEPT_BYTES = {"report": 4 * 2**20, "status": 2**16}
 _PLACED_FROM = 20  # descriptors 0-9 are the program's, 10 and 11 bwrap's own
 _STATUS, _FILTER = 10, 11
@@ -113,6 +114,8 @@ class _Run:
                 streams["status"].pull()
                 process.kill(first_pid(streams["status"].content()))
             conversation.drain()
+            if self._limit is None and _too_much(streams):  # however fast it was: the same output, the same verdict
+                self._limit = "output"
             return self._told(streams, process)
 
     def _start(self) -> tuple[dict[str, Stream], int, Process]:
@@ -175,7 +178,7 @@ class _Run:
             self._next_pulse = now + PULSE_SECONDS
         if now - self._began > self._job.timeout_seconds:
             self._limit = "wall"
-        elif any(stream.total > stream.keep * OUTPUT_KILL_FACTOR for stream in streams.values()):
+        elif _too_much(streams):
             self._limit = "output"
         else:
             self._limit = self._usage_limit(streams["status"])
@@ -217,6 +220,10 @@ class _Run:
 
 _KILLED = 137  # 128 + SIGKILL, as a shell and bwrap would say
 _CPU_EXCEEDED = 152  # 128 + SIGXCPU
+
+
+def _too_much(streams: Mapping[str, Stream]) -> bool:
+    return any(stream.total > max(stream.keep * OUTPUT_KILL_FACTOR, OUTPUT_KILL_BYTES) for stream in streams.values())
 
 
 def _files_in_home(files: Mapping[str, str | bytes]) -> dict[str, bytes]:
