@@ -34,15 +34,15 @@ PROBES = 20
 NEVER = CheckSpec(name="answer:never", kind="answer", value={"exact": "no model writes this"})
 
 
-def main() -> None:
-    """All three tables."""
+def main(pairs: int = PAIRS) -> None:
+    """All three tables; `pairs` runs of each side are compared."""
     home = Home(root=Path(tempfile.mkdtemp(prefix="redraft-bench-")))
     running = stack.start(
         home, {"REDRAFT_MODEL": "smollm2-135m"}, lambda line: print(line, file=sys.stderr), attached=True
     )
     try:
         with Database(running.user_url, pool=2) as database:
-            bench = Bench(home, database, running.worker_url)
+            bench = Bench(home, database, running.worker_url, pairs)
             bench.run_jobs(1, seed=0)  # warm
             print(table(("submit to first claim", "median ms", "p95 ms", "n"), [bench.claim_latency()]))
             print(
@@ -65,7 +65,8 @@ def main() -> None:
 class Bench:
     """Measures one running stack."""
 
-    def __init__(self, home: Home, database: Database, worker_url: str) -> None:
+    def __init__(self, home: Home, database: Database, worker_url: str, pairs: int) -> None:
+        self._pairs = pairs
         self._database, self._url = database, worker_url.replace("+psycopg", "", 1)
         self._engine = json.loads((home.run / "engine.json").read_text())
 
@@ -99,7 +100,7 @@ class Bench:
     def throughput(self, jobs: int) -> tuple[str, ...]:
         """Completion tokens a second of `jobs` jobs, beside their own journalled requests sent straight."""
         ours, direct = [], []
-        for pair in range(PAIRS):
+        for pair in range(self._pairs):
             started = time.monotonic()
             numbers = self.run_jobs(jobs, seed=1000 * jobs + pair, iterations=1, strategy="best_of_n")
             seconds = time.monotonic() - started
@@ -173,4 +174,4 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], pad: Callable[[str
 
 
 if __name__ == "__main__":
-    main()
+    main(*(int(argument) for argument in sys.argv[1:2]))

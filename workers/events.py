@@ -28,6 +28,7 @@ class TurnEvents:
         self._queue: queue.Queue[tuple[str, dict[str, Any]] | None] = queue.Queue(maxsize=QUEUE_LENGTH)
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
         self._started: dict[str, float] = {}
+        self._last: dict[str, str] = {}
 
     def start(self) -> None:
         """Starts the side thread."""
@@ -48,16 +49,19 @@ class TurnEvents:
     def progress(self, claim: Claim, report: TurnReport) -> None:
         """Where the turn stands."""
         where = f"job {report.job} · iteration {report.iteration} · score {report.score:.2f}"
-        self._send("task-progress", claim.turn, kwargs=where, result=f"next: {report.next}")
+        self._last[claim.turn] = f"next: {report.next}"
+        self._send("task-progress", claim.turn, kwargs=where, result=self._last[claim.turn])
 
     def succeeded(self, claim: Claim) -> None:
         """The turn gave its lease back."""
         runtime = time.monotonic() - self._started.pop(claim.turn, time.monotonic())
-        self._send("task-succeeded", claim.turn, result="turn done", runtime=runtime)
+        result = self._last.pop(claim.turn, "nothing to do")
+        self._send("task-succeeded", claim.turn, result=result, runtime=runtime)
 
     def failed(self, turn: str, why: str) -> None:
         """A turn ended without a result: ours, or the ghost of a worker that died."""
         self._started.pop(turn, None)
+        self._last.pop(turn, None)
         self._send("task-failed", turn, exception=why, traceback="")
 
     def _send(self, kind: str, turn: str, **fields: Any) -> None:
