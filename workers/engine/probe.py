@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import re
 import urllib.error
 import urllib.request
 from typing import Any
 
 from tasks.errors import EngineFault
 
-CANARY = "Say hello."
 CANARY_TOKENS = 16
 # A cold engine compiles and warms up at its first prompt.
 CANARY_SECONDS = 120.0
+# More often than any word of ours comes in sixteen tokens.
+_ONE_WORD_ONLY = 6
 
 
 def fetch(url: str, *, key: str = "", body: dict[str, Any] | None = None, seconds: float = 5.0) -> Any:
@@ -26,29 +29,56 @@ def fetch(url: str, *, key: str = "", body: dict[str, Any] | None = None, second
         with urllib.request.urlopen(request, timeout=seconds) as response:  # noqa: S310
             text = response.read().decode()
         return json.loads(text) if text.strip() else None
-    except (urllib.error.URLError, OSError, ValueError) as error:
+    except urllib.error.HTTPError as error:
+        with error:
+            said = " ".join(error.read(400).decode(errors="replace").split())
+        raise EngineFault(f"{url}: {error.code} {error.reason} {said}".rstrip()) from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
         raise EngineFault(f"{url}: {error}") from error
 
 
-def canary(url: str, model: str, *, key: str = "") -> None:
-    """A short greedy prompt whose answer must be words. Raises `EngineFault`: broken kernels and wrong
-    quantizations answer garbage with status 200 (vllm#39407)."""
+def canary(
+    url: str, model: str, *, prompt: str, pattern: str = "", key: str = "", seconds: float = CANARY_SECONDS
+) -> None:
+    """A short greedy prompt whose answer must be words, and match `pattern` where there is one.
+
+    Raises `EngineFault`: broken kernels and wrong quantizations answer garbage with status 200 (vllm#39407).
+    """
     body = {
         "model": model,
-        "messages": [{"role": "user", "content": CANARY}],
+        "messages": [{"role": "user", "content": prompt}],
         "temperature": 0,
         "max_tokens": CANARY_TOKENS,
     }
-    answer = fetch(f"{url}/chat/completions", key=key, body=body, seconds=CANARY_SECONDS)
+    answer = fetch(f"{url}/chat/completions", key=key, body=body, seconds=seconds)
     try:
-        text = answer["choices"][0]["message"]["content"] or ""
-    except (KeyError, IndexError, TypeError) as error:
+        said = answer["choices"][0]["message"]
+        # A model that thinks first may not come to its answer within so few tokens.
+        text = said.get("content") or said.get("reasoning") or said.get("reasoning_content") or ""
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise EngineFault(f"the canary's answer has no text: {str(answer)[:200]}") from error
-    if not sane(text):
-        raise EngineFault(f"the canary's answer is no text: {text[:80]!r}")
+    if not sane(text) or not re.search(pattern, text):
+        raise EngineFault(f"the canary's answer is wrong: {prompt!r} was answered {text[:80]!r}")
 
 
 def sane(text: str) -> bool:
-    """Whether a short answer is made of words: some letters, nothing unprintable, not one character over and over."""
-    letters = [character for character in text if character.isalpha()]
-    return len(letters) >= 2 and len(set(letters)) >= 2 and "\ufffd" not in text and "!!!!" not in text
+    """Whether a short answer is text: something to read, nothing unprintable, not one word or character for ever."""
+    words = text.split()
+    if not any(character.isalnum() for character in text) or "\ufffd" in text:
+        return False
+    if not all(character.isprintable() or character.isspace() for character in text):
+        return False
+    if len(words) >= _ONE_WORD_ONLY and len(set(words)) == 1:
+        return False
+    return re.search(r"(\S)\1{7}", text) is None
+
+
+def counted(root: str) -> float | None:
+    """Tokens that a vLLM has read and written so far, by its own counters; None where it doesn't say."""
+    try:
+        with urllib.request.urlopen(f"{root}/metrics", timeout=5) as response:  # noqa: S310
+            text = response.read().decode(errors="replace")
+    except (OSError, http.client.HTTPException):
+        return None
+    found = re.findall(r"^vllm:(?:prompt|generation)_tokens_total(?:\{[^}]*\})? ([0-9.eE+]+)$", text, re.MULTILINE)
+    return sum(map(float, found)) if found else None

@@ -2,63 +2,59 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
-import os
-import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import TextIO
 
 import structlog
 
 from tasks.errors import EngineFault, PartFailed, RedraftError
-from tasks.settings import child_environment
-from workers.engine.environment import Say, ensure_environment
-from workers.engine.hardware import Choice
+from workers.engine.building import Say
+from workers.engine.causes import PORT_TAKEN
+from workers.engine.child import EngineChild, adopt_child, engine_environment, start_child
+from workers.engine.choice import Choice
+from workers.engine.environment import ensure_environment
 from workers.engine.probe import canary, fetch
+from workers.engine.pulse import EnginePulse, Health
+from workers.engine.record import EngineRecord, end_recorded, forget_record, read_record, write_record
 from workers.engine.weights import ensure_weights
 from workers.local.home import Home, free_port
-from workers.local.process import Recorded, end_tree, tail
 from workers.local.stackfile import write_private
 
 log = structlog.get_logger()
 
 # Loading 75 GB from a slow disk, compiling, capturing graphs.
 START_SECONDS = 1800.0
+# An adopted engine that was ready before must answer soon, or it is started anew.
+ADOPT_SECONDS = 20.0
 WATCH_SECONDS = 2.0
-ILL_AFTER = 3  # looks in a row without an answer
 LONGEST_PAUSE_SECONDS = 60.0
-QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-
-# What vLLM's log says, and what it means.
-CAUSES = (
-    ("out of memory", "the GPU has too little free memory; end what else uses it, or take a smaller profile"),
-    ("No available memory for the cache blocks", "no memory is left for the KV cache; lower max_model_len"),
-    ("address already in use", "the port was taken by another process; start again"),
-    ("does not appear to have a file named", "weights are missing; `redraft engine pull` fetches them"),
-    ("NVIDIA driver", "the NVIDIA driver is missing or too old"),
-    ("CUDA error", "the GPU or its driver reports an error"),
-    ("unrecognized arguments", "this vLLM does not know a flag of the profile"),
-    ("No space left on device", "the disk is full"),
-)
+# One that has run this long was started well: the next restart waits no longer than the first.
+WELL_AFTER_SECONDS = 120.0
+PORT_TRIES = 3
 
 
 class EngineServer:
     """Implements `ModelHost` over a child of ours.
 
     The child lives in a session of its own and survives a killed worker: the next worker adopts it when its
-    command is the same, so that recovery takes seconds and not the minutes of loading a model.
+    command is the same, so that recovery takes seconds and not the minutes of loading a model. One home has
+    one supervisor at a time.
     """
 
     def __init__(self, choice: Choice, *, home: Home, cache: Path, say: Say) -> None:
-        self.profile, self._gpus = choice.profile, choice.gpus
-        self._home, self._cache, self._say = home, cache, say
-        self._process: Recorded | None = None
-        self._child: subprocess.Popen[bytes] | None = None
-        self._argv_hash, self.model, self.url = "", choice.profile.name, ""
-        self._port = 0
+        self.profile, self.model = choice.profile, choice.profile.name
+        self._choice, self._home, self._cache, self._say = choice, home, cache, say
+        self._argv_hash, self._version, self._port = "", "", 0
+        self._child: EngineChild | None = None
+        self._lock: TextIO | None = None
+        self._changing = threading.Lock()  # a child is begun or ended, never both
         self._ready, self._stopping = threading.Event(), threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="engine-watch", daemon=True)
 
     @property
     def ready(self) -> bool:
@@ -66,158 +62,215 @@ class EngineServer:
         return self._ready.is_set()
 
     @property
+    def url(self) -> str:
+        """Ends in /v1; an engine that is started again listens on the same port."""
+        return f"{self._root}/v1"
+
+    @property
     def pid(self) -> int | None:
-        """The child's pid."""
-        return self._process.pid if self._process else None
+        """The pid of the API server, which is its session too."""
+        return self._child.process.pid if self._child else None
 
     def describe(self) -> str:
-        """Engine, profile and a hash of its command."""
-        return f"{self.profile.engine} {self.profile.name} argv {self._argv_hash}"
+        """Engine and version, profile, weights, and a hash of the command."""
+        source = self.profile.weights
+        weights = source.sha256[:12] or source.revision[:12] or source.hub or source.path
+        return f"{self.profile.engine} {self._version} {self.profile.name} weights {weights} argv {self._argv_hash}"
 
     def start(self) -> None:
         """Returns when the canary was answered right; then watches. Raises `PartFailed`, `EngineFault`."""
-        self._launch()
-        threading.Thread(target=self._watch, name="engine-watch", daemon=True).start()
+        self._home.make()
+        self._lock = _supervise(self._home)
+        try:
+            self._launch_first()
+        except BaseException:
+            self.stop()
+            raise
+        self._watcher.start()
 
     def stop(self) -> None:
         """Ends the child and all its descendants."""
         self._stopping.set()
         self._ready.clear()
         self._end()
+        if self._watcher.is_alive():
+            self._watcher.join(timeout=10)
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def health(self) -> Health:
+        """How it stands now: its process, /health, and since its last start one canary."""
+        if not self._lives():
+            return "down"
+        return "ok" if self.ready and self._answers() else "starting"
+
+    @property
+    def _root(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
 
     def _tell(self, line: str) -> None:
         self._say(line)
         write_private(self._home.run / "engine-progress", line)
 
+    def _launch_first(self) -> None:
+        """Nobody knows the address yet, so a port that somebody took meanwhile is given up for another."""
+        for left in reversed(range(PORT_TRIES)):
+            try:
+                self._launch()
+                return
+            except EngineFault as fault:
+                if not left or PORT_TAKEN.meaning not in str(fault):
+                    raise
+                self._port = 0
+
     def _launch(self) -> None:
         vllm, model = self._prepare()
-        # The port is chosen at each start, so it is no part of what the command is.
-        self._argv_hash = hashlib.sha256(
-            json.dumps(
-                [self.profile.command(vllm=vllm, model=model, port=0, gpus=self._gpus), dict(self.profile.env)]
-            ).encode()
-        ).hexdigest()[:12]
-        if not self._adopt():
+        told = self._command(vllm, model, port=0), sorted(self.profile.env.items()), self._choice.gpus
+        self._argv_hash = hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()[:12]
+        if not self._adopted():
             self._spawn(vllm, model)
-        self.url = f"http://127.0.0.1:{self._port}/v1"
-        self._wait()
-        canary(self.url, self.model)
+            try:
+                self._wait(START_SECONDS)
+            except EngineFault:
+                self._end()
+                raise
+        self._version = str((fetch(f"{self._root}/version") or {}).get("version", ""))
+        self._note(ready=True)
         self._tell(f"{self.profile.name} answers")
         self._ready.set()
 
     def _prepare(self) -> tuple[str, str]:
-        if self.profile.engine == "vllm-cpu":
-            python = ensure_environment(self._cache, self._tell)
-            return str(python.with_name("vllm")), ensure_weights(self.profile, self._cache, python, self._tell)
-        return "vllm", ensure_weights(self.profile, self._cache, Path("python"), self._tell)
+        python = ensure_environment(self.profile.engine, self._cache, self._tell)
+        return str(python.with_name("vllm")), ensure_weights(self.profile, self._cache, python, self._tell)
 
-    def _adopt(self) -> bool:
-        """Takes over a running engine with the same command; ends any other."""
-        path = self._home.run / "engine.json"
-        try:
-            found = json.loads(path.read_text())
-        except (OSError, ValueError):
-            return False
-        process = Recorded(pid=found["pid"], started=found["start_time"])
-        if process.alive and found["argv_hash"] == self._argv_hash:
-            self._process, self._port = process, found["port"]
+    def _command(self, vllm: str, model: str, *, port: int) -> list[str]:
+        gpus = len(self._choice.gpus) or 1
+        return self.profile.command(
+            vllm=vllm, model=model, port=port, gpus=gpus, max_num_seqs=self._choice.max_num_seqs
+        )
+
+    def _adopted(self) -> bool:
+        """Takes over a well engine with the same command; ends any other that this home still has."""
+        record = read_record(self._home)
+        if record is not None and record.argv_hash == self._argv_hash and record.process.alive:
             self._tell(f"adopting the running {self.profile.name}")
-            return True
-        end_tree(process)
-        path.unlink(missing_ok=True)
+            self._port, self._child = record.port, adopt_child(record.process, home=self._home)
+            try:
+                self._wait(ADOPT_SECONDS if record.ready else START_SECONDS)
+                return True
+            except EngineFault as fault:
+                if self._stopping.is_set():
+                    raise
+                log.warning("the engine that was left is not well", why=str(fault))
+                self._port = 0
+        end_recorded(self._home)
+        self._child = None
         return False
 
     def _spawn(self, vllm: str, model: str) -> None:
-        self._port = self._port or free_port()  # a restart keeps its port: the client in hand goes on
-        argv = self.profile.command(vllm=vllm, model=model, port=self._port, gpus=self._gpus)
-        offline = {"HF_HUB_OFFLINE": "1"} if self.profile.engine == "vllm-cpu" else {}
-        environment = {**child_environment(self._home.root), **QUIET, **offline, **self.profile.env}
-        environment["PATH"] = f"{Path(vllm).parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
-        log_file = self._home.log / "engine.log"
-        try:
-            with log_file.open("ab") as output:
-                self._child = subprocess.Popen(
-                    argv,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    cwd=self._home.root,
-                    env=environment,
-                    start_new_session=True,
-                )
-        except OSError as error:
-            raise PartFailed(f"the engine can't be started: {error}; is vllm installed? see README") from error
-        self._process = Recorded.of(self._child.pid)
+        with self._changing:
+            if self._stopping.is_set():
+                raise EngineFault("the engine was told to stop")
+            self._port = self._port or free_port()
+            argv = self._command(vllm, model, port=self._port)
+            environment = engine_environment(self._choice, vllm=vllm, home=self._home)
+            self._child = start_child(argv, environment, home=self._home)
+            self._note(ready=False)
         self._tell(f"starting {self.profile.name}")
-        write_private(
-            self._home.run / "engine.json",
-            json.dumps(
-                {
-                    "pid": self._process.pid,
-                    "start_time": self._process.started,
-                    "port": self._port,
-                    "url": f"http://127.0.0.1:{self._port}/v1",
-                    "profile": self.profile.name,
-                    "argv_hash": self._argv_hash,
-                }
-            ),
-        )
 
-    def _alive(self) -> bool:
+    def _note(self, *, ready: bool) -> None:
         if self._child is not None:
-            self._child.poll()
-        return self._process is not None and self._process.alive
+            record = EngineRecord(
+                pid=self._child.process.pid,
+                start_time=self._child.process.started,
+                port=self._port,
+                url=self.url,
+                profile=self.profile.name,
+                model=self.model,
+                argv_hash=self._argv_hash,
+                version=self._version,
+                ready=ready,
+            )
+            write_record(self._home, record)
 
-    def _wait(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
+    def _wait(self, seconds: float) -> None:
+        """Until it answers, canary included. Raises `EngineFault` with the likely cause."""
+        deadline = time.monotonic() + seconds
         while not self._answers():
-            if not self._alive():
-                raise EngineFault(explain(tail(self._home.log / "engine.log", 40)))
-            if time.monotonic() > deadline or self._stopping.is_set():
-                self._end()
-                raise EngineFault(f"{self.profile.name} did not answer within {START_SECONDS:g} s")
+            child = self._child
+            if self._stopping.is_set() or child is None:
+                raise EngineFault("the engine was told to stop")
+            if not child.alive:
+                raise EngineFault(child.explain())
+            if time.monotonic() > deadline:
+                raise EngineFault(f"{self.profile.name} did not answer within {seconds:g} s")
             time.sleep(0.25)
+        self._ask_canary()
+
+    def _ask_canary(self, seconds: float = 120.0) -> None:
+        prompt, pattern = self.profile.canary_prompt, self.profile.canary_pattern
+        canary(self.url, self.model, prompt=prompt, pattern=pattern, seconds=seconds)
 
     def _answers(self) -> bool:
         try:
-            fetch(f"http://127.0.0.1:{self._port}/health")
+            fetch(f"{self._root}/health")
         except EngineFault:
             return False
         return True
 
     def _watch(self) -> None:
         """Starts the engine again when it dies or hangs; longer pauses when that happens in a row."""
-        misses, pause = 0, 1.0
+        pause, started = 1.0, time.monotonic()
+        pulse = EnginePulse(self._root, self._ask_canary)
         while not self._stopping.wait(WATCH_SECONDS):
-            if self._alive() and self._answers():
-                misses, pause = 0, 1.0
+            ill = self._ill(pulse)
+            if ill is None:
                 self._ready.set()
                 continue
-            misses += 1
-            if self._alive() and misses < ILL_AFTER:
+            if self._lives() and not pulse.given_up:
                 continue
             self._ready.clear()
-            log.warning("the engine is started again", profile=self.profile.name, alive=self._alive())
+            log.warning("the engine is started again", profile=self.profile.name, why=ill)
+            if time.monotonic() - started > WELL_AFTER_SECONDS:
+                pause = 1.0
             self._end()
+            if self._stopping.wait(pause):
+                return
+            pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
             try:
                 self._launch()
             except RedraftError as error:
-                log.warning("the engine did not start", why=str(error), next_try_seconds=pause)
-                self._stopping.wait(pause)
-                pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
+                if not self._stopping.is_set():
+                    log.warning("the engine did not start", why=str(error), next_try_seconds=pause)
+            pulse, started = EnginePulse(self._root, self._ask_canary), time.monotonic()
+
+    def _lives(self) -> bool:
+        return self._child is not None and self._child.alive
+
+    def _ill(self, pulse: EnginePulse) -> str | None:
+        """What is wrong with it, None where it is well."""
+        child = self._child
+        if child is None:
+            return "it is not running"
+        return pulse.look() if child.alive else child.explain()
 
     def _end(self) -> None:
-        if self._process is not None:
-            end_tree(self._process)
-        if self._child is not None:
-            self._child.wait()
-            self._child = None
-        (self._home.run / "engine.json").unlink(missing_ok=True)
+        with self._changing:
+            if self._child is not None:
+                self._child.end()
+                self._child = None
+                forget_record(self._home)
 
 
-def explain(log_tail: str) -> str:
-    """The likely cause, out of an engine's last lines, and those lines."""
-    for sign, meaning in CAUSES:
-        if sign.lower() in log_tail.lower():
-            return f"the engine ended: {meaning}\n{log_tail}"
-    return f"the engine ended while starting:\n{log_tail}"
+def _supervise(home: Home) -> TextIO:
+    """The right to start and end this home's engine; it goes with the process. Raises `PartFailed`."""
+    lock = (home.run / "engine.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise PartFailed(
+            f"another process looks after the engine of {home.root}; stop it, or use another home"
+        ) from None
+    return lock

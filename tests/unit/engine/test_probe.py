@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import pytest
+
+from tasks.errors import EngineFault
+from tests.unit.engine.conftest import StubEngine
+from workers.engine.probe import canary, counted, fetch, sane
+from workers.engine.pulse import ILL_AFTER, EnginePulse
+
+
+@pytest.mark.parametrize(
+    ("text", "well"),
+    [
+        ("Hello! How can I help?", True),
+        ("4", True),
+        ("Hello hello", True),
+        ("", False),
+        ("!!!!!!!!", False),
+        ("aaaaaaaaaaaa", False),
+        ("the the the the the the the", False),
+        ("caf\ufffd", False),
+        ("ok\x00\x01", False),
+    ],
+)
+def test_the_canary_knows_text_from_garbage(text: str, well: bool) -> None:
+    assert sane(text) is well
+
+
+def test_a_canary_is_greedy_and_passes_on_text(stub: StubEngine) -> None:
+    canary(f"{stub.root}/v1", "tiny", prompt="Say hello.", pattern="(?i)hello")
+    assert stub.bodies[0]["temperature"] == 0
+    assert stub.bodies[0]["model"] == "tiny"
+
+
+@pytest.mark.parametrize(("status", "answer"), [(200, "!!!!!!!!!!"), (200, "Seven."), (500, "4")])
+def test_a_canary_fails_on_garbage_on_a_wrong_answer_and_on_an_error(
+    status: int, answer: str, stub: StubEngine
+) -> None:
+    stub.status, stub.answer = status, answer
+    with pytest.raises(EngineFault):
+        canary(f"{stub.root}/v1", "tiny", prompt="What is 2 + 2?", pattern=r"\b4\b")
+
+
+def test_a_refusal_tells_what_the_server_said(stub: StubEngine) -> None:
+    with pytest.raises(EngineFault, match=r"404 Not Found .*no such page"):
+        fetch(f"{stub.root}/other")
+
+
+def test_the_engines_own_counters_are_added_up(stub: StubEngine) -> None:
+    stub.tokens = 12.0
+    assert counted(stub.root) == 17.0
+
+
+def ask(stub: StubEngine) -> EnginePulse:
+    def asking(seconds: float) -> None:
+        canary(f"{stub.root}/v1", "tiny", prompt="Say hello.", seconds=seconds)
+
+    return EnginePulse(stub.root, asking, canary_every_seconds=0.0, canary_seconds=2.0)
+
+
+def test_a_well_engine_is_well(stub: StubEngine) -> None:
+    pulse = ask(stub)
+    assert pulse.look() is None
+    assert len(stub.bodies) == 1
+
+
+def test_an_engine_is_given_up_after_misses_in_a_row_only(stub: StubEngine) -> None:
+    pulse = ask(stub)
+    stub.healthy = False
+    for _ in range(ILL_AFTER - 1):
+        assert pulse.look() is not None
+    assert not pulse.given_up
+    stub.healthy = True
+    assert pulse.look() is None
+    stub.healthy = False
+    for _ in range(ILL_AFTER):
+        pulse.look()
+    assert pulse.given_up
+
+
+def test_an_engine_that_is_healthy_but_answers_nothing_right_is_ill(stub: StubEngine) -> None:
+    stub.status = 500
+    assert "500" in str(ask(stub).look())
+
+
+def test_an_engine_whose_counters_go_up_is_busy_not_ill(stub: StubEngine) -> None:
+    stub.status, stub.tokens_per_look = 500, 10.0
+    assert ask(stub).look() is None

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import InvalidInput
+from workers.engine.child import engine_environment
+from workers.engine.choice import Choice
+from workers.engine.hardware import Gpu
+from workers.engine.profiles import Profile, load_profiles, read_profile
+from workers.local.home import Home
+
+OWN = """
+engine = "vllm-cpu"
+argv = ["--dtype", "bfloat16", "--max-model-len", "{max_model_len}"]
+max_model_len = 2048
+width = 1
+slots = 2
+max_answer_tokens = 256
+max_review_tokens = 64
+
+[weights]
+path = "/models/mine"
+"""
+
+
+def own(folder: Path, text: str = OWN) -> Path:
+    path = folder / "profiles" / "mine.toml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_every_packaged_profile_makes_a_command_on_loopback(profiles: Mapping[str, Profile]) -> None:
+    assert len(profiles) == 8
+    for profile in profiles.values():
+        argv = profile.command(vllm="vllm", model="m", port=8000, gpus=2, max_num_seqs=7)
+        assert argv[:7] == ["vllm", "serve", "m", "--host", "127.0.0.1", "--port", "8000"]
+        assert argv[argv.index("--max-model-len") + 1] == str(profile.max_model_len)
+        assert argv[argv.index("--max-num-seqs") + 1] == "7"
+        if profile.engine == "vllm":
+            assert argv[argv.index("--tensor-parallel-size") + 1] == "2"
+            assert '{"image": 4, "audio": 1}' in argv
+
+
+def test_every_packaged_profile_asks_the_engine_to_detect_repetition(profiles: Mapping[str, Profile]) -> None:
+    for profile in profiles.values():
+        asked = profile.request_extra["repetition_detection"]
+        assert set(asked) == {"min_pattern_size", "max_pattern_size", "min_count"}
+        # Every shorter cycle has a multiple within the sizes that are looked for.
+        assert asked["max_pattern_size"] >= 2 * asked["min_pattern_size"]
+
+
+def test_a_profile_of_the_users_own_is_found_beside_ours_and_may_replace_them(tmp_path: Path) -> None:
+    own(tmp_path)
+    own(tmp_path).with_name("smollm2-135m.toml").write_text(OWN)
+    found = load_profiles(tmp_path)
+    assert found["mine"].width == 1
+    assert found["smollm2-135m"].max_model_len == 2048
+    assert "gemma-4-31b-fp8" in found
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "message"),
+    [
+        ("width = 1", "width = 0", r"mine\.toml, width: 0"),
+        ("width = 1", "widht = 1", r"mine\.toml, widht"),
+        ("width = 1", "width = ", "must be TOML"),
+        ('"--dtype"', '"--host"', "--host is Redraft's to set"),
+        ('"--dtype"', '"--api-key=secret"', "--api-key is Redraft's to set"),
+        ("{max_model_len}", "{context}", "placeholders are {gpus}"),
+        ("{max_model_len}", '{"image": 4}', "a brace of your own is doubled|must be TOML"),
+        ('path = "/models/mine"', 'path = "/models/mine"\nhub = "a/b"', "exactly one of wheels, hub, path"),
+        ('path = "/models/mine"', 'path = "/models/mine.gguf"', "needs its sha256"),
+        ('"vllm-cpu"', '"vllm"', r"needs \[memory\]"),
+        ("max_answer_tokens = 256", "max_answer_tokens = 4096", "leave room for a prompt"),
+        ("slots = 2", "slots = 2\ncanary_pattern = '('", "must be a regular expression"),
+    ],
+)
+def test_a_bad_profile_is_refused_by_file_and_field(was: str, becomes: str, message: str, tmp_path: Path) -> None:
+    path = own(tmp_path, OWN.replace(was, becomes, 1))
+    with pytest.raises(InvalidInput, match=message):
+        read_profile(path)
+
+
+def test_a_pinned_revision_is_asked_for(profiles: Mapping[str, Profile]) -> None:
+    profile = profiles["gemma-4-31b-fp8"]
+    weights = profile.weights.model_copy(update={"revision": "abc123"})
+    argv = profile.model_copy(update={"weights": weights}).command(vllm="vllm", model="m", port=1)
+    assert argv[argv.index("--revision") + 1] == "abc123"
+
+
+def test_the_engine_sees_only_its_own_cards_and_no_hub_for_local_weights(
+    profiles: Mapping[str, Profile], tmp_path: Path
+) -> None:
+    card = Gpu(index=3, name="x", memory_gib=80, compute_capability=9.0)
+    home = Home(root=tmp_path)
+    on_gpu = engine_environment(Choice(profile=profiles["gemma-4-31b-fp8"], gpus=(card,)), vllm="/e/vllm", home=home)
+    on_cpu = engine_environment(Choice(profile=profiles["smollm2-135m"]), vllm="/e/vllm", home=home)
+    assert (on_gpu["CUDA_DEVICE_ORDER"], on_gpu["CUDA_VISIBLE_DEVICES"]) == ("PCI_BUS_ID", "3")
+    assert (on_cpu["HF_HUB_OFFLINE"], on_cpu["VLLM_CPU_KVCACHE_SPACE"]) == ("1", "2")
+    assert {on_gpu["VLLM_NO_USAGE_STATS"], on_cpu["DO_NOT_TRACK"]} == {"1"}
+    assert on_cpu["PATH"].startswith("/e:")

@@ -1,0 +1,98 @@
+"""Why an engine ended, out of its log: the likely cause for people, and the lines that show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+READ_BYTES = 256 * 1024
+SHOWN_LINES = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """What vLLM's log says (`sign`, any case), and what it means."""
+
+    sign: str
+    meaning: str
+
+
+PORT_TAKEN = Cause(sign="address already in use", meaning="the port was taken by another process")
+
+# The more exact sign first: a log of one failure holds several.
+CAUSES = (
+    PORT_TAKEN,
+    Cause(sign="No space left on device", meaning="the disk is full"),
+    Cause(
+        sign="No available memory for the cache blocks",
+        meaning="no memory is left for the KV cache; lower max_model_len or take a smaller profile",
+    ),
+    Cause(
+        sign="larger than the available KV cache memory",
+        meaning="one sequence of max_model_len tokens does not fit into the KV cache; lower max_model_len",
+    ),
+    Cause(
+        sign="less than desired GPU memory utilization",
+        meaning="another process holds memory of the GPU; end it, or lower gpu_memory_utilization",
+    ),
+    Cause(
+        sign="out of memory",
+        meaning="there is too little free memory; end what else uses it, or take a smaller profile",
+    ),
+    Cause(sign="MemoryError", meaning="the machine's memory is used up"),
+    Cause(sign="driver version is insufficient", meaning="the NVIDIA driver is too old for this vLLM's CUDA"),
+    Cause(sign="driver on your system is too old", meaning="the NVIDIA driver is too old for this vLLM's CUDA"),
+    Cause(sign="Found no NVIDIA driver", meaning="the NVIDIA driver is missing"),
+    Cause(sign="no kernel image is available", meaning="this vLLM has no kernels for the GPU's architecture"),
+    Cause(
+        sign="CUDA error", meaning="the GPU or its driver reports an error; `nvidia-smi` and the kernel's log say more"
+    ),
+    Cause(sign="NCCL error", meaning="the GPUs could not talk to each other"),
+    Cause(sign="Failed to infer device type", meaning="this vLLM finds no device; `redraft engine pull` repairs it"),
+    Cause(sign="401 Client Error", meaning="the hub wants a login; accept the model's licence and run `hf auth login`"),
+    Cause(sign="gated repo", meaning="the hub wants a login; accept the model's licence and run `hf auth login`"),
+    Cause(sign="is not a valid model identifier", meaning="the hub knows no such model; look at the profile's weights"),
+    Cause(sign="Cannot find any model weights", meaning="weights are missing; `redraft engine pull` fetches them"),
+    Cause(
+        sign="does not appear to have a file named", meaning="weights are missing; `redraft engine pull` fetches them"
+    ),
+    Cause(sign="LocalEntryNotFoundError", meaning="weights are missing; `redraft engine pull` fetches them"),
+    Cause(
+        sign="Invalid repository ID or local directory",
+        meaning="weights are missing; `redraft engine pull` fetches them",
+    ),
+    Cause(sign="unrecognized arguments", meaning="this vLLM does not know a flag of the profile"),
+    Cause(sign="invalid choice", meaning="this vLLM does not know a value of a flag of the profile"),
+)
+
+
+def find_cause(said: str) -> Cause | None:
+    """The first known cause that shows in a log."""
+    low = said.lower()
+    return next((cause for cause in CAUSES if cause.sign.lower() in low), None)
+
+
+def explain(said: str, *, exit_code: int | None = None) -> str:
+    """What to tell people of an engine that ended: the likely cause, the line that shows it, the last lines."""
+    lines = [line for line in said.splitlines() if line.strip()]
+    cause = find_cause(said)
+    if cause is None and exit_code is not None and exit_code < 0:
+        ended = f"the engine was ended by signal {-exit_code}"
+        hint = "; the kernel kills the largest process where memory runs out" if exit_code == -9 else ""
+        return "\n".join([ended + hint, *lines[-SHOWN_LINES:]])
+    if cause is None:
+        return "\n".join(["the engine ended, and its log names no known cause:", *lines[-SHOWN_LINES:]])
+    shown = next(line for line in lines if cause.sign.lower() in line.lower())
+    last = lines[-SHOWN_LINES:]
+    return "\n".join([f"the engine ended: {cause.meaning}", *([] if shown in last else [shown]), *last])
+
+
+def read_since(log: Path, start: int) -> str:
+    """What a log holds from byte `start` on, at most its last 256 KiB."""
+    try:
+        with log.open("rb") as file:
+            end = file.seek(0, 2)
+            file.seek(max(0, min(start, end), end - READ_BYTES))
+            return file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""

@@ -1,0 +1,92 @@
+"""One run of `vllm serve`: started in a session of its own, with its log. Knows nothing of health or restarts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tasks.errors import PartFailed
+from tasks.settings import child_environment
+from workers.engine.causes import explain, read_since
+from workers.engine.choice import Choice
+from workers.engine.record import MARK, end_session
+from workers.local.home import Home
+from workers.local.process import Recorded
+
+# Two of these are kept: some days of an engine that logs its throughput every ten seconds.
+LOG_BYTES = 32 * 1024 * 1024
+QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+
+
+class EngineChild:
+    """A running engine, ours or adopted. `popen` is None for an adopted one: it is another's child."""
+
+    def __init__(self, process: Recorded, *, log: Path, log_start: int, popen: subprocess.Popen[bytes] | None) -> None:
+        self.process = process
+        self._log, self._log_start, self._popen = log, log_start, popen
+
+    @property
+    def alive(self) -> bool:
+        """Whether its API server runs."""
+        if self._popen is not None:
+            self._popen.poll()
+        return self.process.alive
+
+    def said(self) -> str:
+        """What it has logged since its start, or the end of the log where it was adopted."""
+        return read_since(self._log, self._log_start)
+
+    def explain(self) -> str:
+        """Why it ended."""
+        return explain(self.said(), exit_code=self._popen.returncode if self._popen else None)
+
+    def end(self) -> None:
+        """Leaves nothing of it running."""
+        end_session(self.process)
+        if self._popen is not None:
+            self._popen.wait()
+
+
+def engine_environment(choice: Choice, *, vllm: str, home: Home) -> dict[str, str]:
+    """The child's environment: the user's, quiet, offline where the weights are local, on the chosen cards."""
+    profile = choice.profile
+    made = {**child_environment(home.root), **QUIET, MARK: str(home.root)}
+    if not profile.weights.hub:
+        made["HF_HUB_OFFLINE"] = "1"
+    if choice.gpus:
+        # NVML counts in the order of the bus, CUDA by speed unless it is told to.
+        made["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+        made["CUDA_VISIBLE_DEVICES"] = ",".join(str(gpu.index) for gpu in choice.gpus)
+    made.update(profile.env)
+    made["PATH"] = f"{Path(vllm).parent}{os.pathsep}{made.get('PATH', os.defpath)}"
+    return made
+
+
+def start_child(argv: Sequence[str], environment: Mapping[str, str], *, home: Home) -> EngineChild:
+    """Starts it; the session outlives a killed worker, to be adopted by the next. Raises `PartFailed`."""
+    log = home.log / "engine.log"
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        log.replace(log.with_suffix(".log.1"))
+    try:
+        with log.open("ab") as output:
+            start = output.tell()
+            popen = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=home.root,
+                env=dict(environment),
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise PartFailed(f"the engine can't be started: {error}") from error
+    return EngineChild(Recorded.of(popen.pid), log=log, log_start=start, popen=popen)
+
+
+def adopt_child(process: Recorded, *, home: Home) -> EngineChild:
+    """One that a killed worker has left."""
+    log = home.log / "engine.log"
+    return EngineChild(process, log=log, log_start=0, popen=None)
