@@ -47,7 +47,7 @@ def ensure_weights(profile: Profile, cache: Path, python: Path, say: Say) -> str
 
 def weights_folder(profile: Profile, cache: Path) -> Path:
     """Where the converted weights are, or will be."""
-    return cache / f"weights-{profile.name}-{profile.weights.sha256[:12]}"
+    return cache / f"model-{profile.name}-{profile.weights.sha256[:12]}"
 
 
 def is_complete(folder: Path) -> bool:
