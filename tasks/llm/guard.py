@@ -2,24 +2,31 @@
 
 Gemma 4 falls into it (google-deepmind/gemma#622, vllm#40080). What counts: the text's tail is a cycle of at
 least `COPIES` exact copies over at least `COVERED_CHARS`; a run of one character must be longer, since rulers
-and indents are ordinary.
+and indents are ordinary, and so must copies without a word, since grids of zeros, lists of numbers, byte tables
+and the rules of Markdown tables are.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from tasks.types import GuardHit, GuardKind
 
 COPIES = 3
 COVERED_CHARS = 200
 RUN_CHARS = 400
+# A 15 by 15 grid of zeros is 765 characters of ordinary Python.
+WORDLESS_CHARS = 1_000
 PERIOD_CHARS = 2_000
 STEP_CHARS = 16
 PROBE_CHARS = 32
 WINDOW_CHARS = 8_000
 # Bounds the work per step where a probe occurs very often (rows of zeros); a rarer probe comes with the next steps.
 CANDIDATES = 256
+
+_NUMERAL = re.compile(r"(?:0[xXbBoO]|\\[xuU])[0-9A-Fa-f]+|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?[a-zA-Z]?\b")
+_EDGES = re.compile(r"^\w+|\w+$")
 
 
 class Guard:
@@ -62,9 +69,15 @@ class Guard:
 
 
 def scan(text: str) -> GuardHit | None:
-    """The first degenerate stretch of a whole text."""
+    """The first degenerate stretch of a whole text, with all its copies counted."""
     guard = Guard()
-    return guard.feed(text) or guard.finish()
+    hit = guard.feed(text) or guard.finish()
+    if hit is None:
+        return None
+    end = hit.at_char + hit.copies * hit.period_chars
+    while end < len(text) and text[end] == text[end - hit.period_chars]:
+        end += 1
+    return dataclasses.replace(hit, copies=(end - hit.at_char) // hit.period_chars)
 
 
 def engine_hit(text: str) -> GuardHit:
@@ -101,11 +114,23 @@ def _tail_cycle(text: str) -> GuardHit | None:
         if text[-2 * period :] != text[-3 * period : -period]:
             continue
         covered = _covered(text, period)
-        least = RUN_CHARS + 1 if text.count(text[-1], -period) == period else COVERED_CHARS
-        if covered >= least:
+        if covered >= _least(text[-period:]):
             return GuardHit(kind=GuardKind.CYCLE, at_char=end - covered, copies=covered // period, period_chars=period)
         inner, inner_covered = period, covered
     return None
+
+
+def _least(unit: str) -> int:
+    """How many characters the copies of `unit` must cover."""
+    if unit.count(unit[0]) == len(unit):
+        return RUN_CHARS + 1
+    return COVERED_CHARS if _has_word(unit) else WORDLESS_CHARS
+
+
+def _has_word(unit: str) -> bool:
+    """Whether a letter stands outside numerals. A unit may begin inside one: two are read, without their ends."""
+    inner = _EDGES.sub("", unit + unit)
+    return any(map(str.isalpha, _NUMERAL.sub("", inner or unit)))
 
 
 def _covered(text: str, period: int) -> int:

@@ -33,7 +33,7 @@ def _fed(text: str, sizes: list[int]) -> GuardHit | None:
 def test_a_cycle_of_any_period_is_found_where_it_begins(seed: int, period: int, prefix: int) -> None:
     copies = max(COPIES, -(-COVERED_CHARS // period)) + 1
     before = _noise(seed, prefix).rstrip("#") + "#"
-    cycle = "¶" + _noise(seed + 1, period - 1)
+    cycle = "Q" + _noise(seed + 1, period - 1)
     hit = scan(before + cycle * copies)
     assert hit is not None
     assert (hit.kind, hit.at_char, hit.period_chars) == (GuardKind.CYCLE, len(before), period)
@@ -51,7 +51,7 @@ def test_how_a_text_is_cut_into_chunks_makes_no_difference(
     seed: int, period: int, copies: int, sizes: list[int]
 ) -> None:
     text = _noise(seed, 300) + _noise(seed + 1, period) * min(copies, 6_000 // period + 1) + _noise(seed + 2, 100)
-    assert _fed(text, sizes) == scan(text)
+    assert _fed(text, sizes) == _fed(text, [len(text)])
 
 
 @given(seed=st.integers(0, 10_000), length=st.integers(0, 12_000))
@@ -74,6 +74,36 @@ def test_a_hit_is_a_true_cycle_that_covers_enough(text: str) -> None:
 @pytest.mark.parametrize("character", ["-", " ", "\n"])
 def test_a_run_of_one_character_must_be_longer_than_a_ruler(character: str, length: int, found: bool) -> None:
     assert (scan("Table:" + character * length) is not None) is found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "board = [\n" + "    [0, 0, 0, 0, 0, 0, 0, 0, 0],\n" * 9 + "]\n",
+        "    [" + "0, " * 14 + "0],\n" + ("    [" + "0, " * 14 + "0],\n") * 14,
+        "| a | b |\n|" + "---|" * 60,
+        "{" + "0x00, " * 60 + "}",
+        "1.5, " * 60,
+    ],
+)
+def test_grids_number_lists_and_table_rules_are_no_loop(text: str) -> None:
+    assert scan(text) is None
+
+
+@pytest.mark.parametrize("unit", ["0, ", "0x00, ", "|---"])
+def test_copies_without_a_word_are_a_loop_when_there_is_no_end_of_them(unit: str) -> None:
+    assert scan("list: " + unit * 600) is not None
+
+
+@pytest.mark.parametrize("unit", ["ha", "the ", "no, no, ", "说。"])
+def test_short_words_over_and_over_are_a_loop(unit: str) -> None:
+    assert scan("Well: " + unit * (-(-COVERED_CHARS // len(unit)))) is not None
+
+
+def test_a_whole_text_has_all_its_copies_counted() -> None:
+    hit = scan("Intro. " + "The same line again.\n" * 40 + "And out.")
+    assert hit is not None
+    assert (hit.at_char, hit.copies) == (7, 40)
 
 
 def test_a_cycle_that_holds_smaller_cycles_is_found() -> None:
