@@ -228,9 +228,9 @@ class EngineServer:
             if ill is None:
                 self._ready.set()
                 continue
+            self._ready.clear()  # no new work from the first doubt on; what is under way goes on
             if self._lives() and not pulse.given_up:
                 continue
-            self._ready.clear()
             log.warning("the engine is started again", profile=self.profile.name, why=ill)
             if time.monotonic() - started > WELL_AFTER_SECONDS:
                 pause = 1.0
