@@ -3,6 +3,7 @@ everything when it is told to. `python -m workers.local.owner` runs one for $RED
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fcntl
 import getpass
@@ -13,7 +14,9 @@ import secrets
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 from tasks.errors import RedraftError
 from tasks.settings import default_home
@@ -23,6 +26,7 @@ from workers.local.home import Home
 from workers.local.parts import (
     PartStatus,
     ProcessPart,
+    ServicePart,
     engine_file,
     engine_status,
     flower_part,
@@ -40,13 +44,25 @@ WORKER_LOGIN = "redraft_local_worker"
 ALREADY_RUNNING = 75  # EX_TEMPFAIL: another owner holds this home
 
 
+MakeParts = Callable[[Home, StackFile], list[ProcessPart]]
+
+
+def standard_parts(home: Home, stack: StackFile) -> list[ProcessPart]:
+    """What stands on Postgres and Valkey in a whole stack, in the order of its start."""
+    return [relay_part(home), worker_part(home, stack), flower_part(home, stack)]
+
+
 class Owner:
     """One stack. Must live in the main thread: its children end with the thread that made them."""
 
-    def __init__(self, home: Home) -> None:
-        self._home = home
+    def __init__(self, home: Home, make_parts: MakeParts) -> None:
+        self._home, self._make_parts = home, make_parts
         self._stopping = threading.Event()
         self._postgres, self._valkey = EmbeddedPostgres(home), EmbeddedValkey(home)
+        self._services = [
+            ServicePart(name="postgres", server=self._postgres),
+            ServicePart(name="valkey", server=self._valkey),
+        ]
         self._parts: list[ProcessPart] = []
 
     def run(self) -> None:
@@ -54,8 +70,10 @@ class Owner:
         clean(self._home)
         try:
             stack = self._start_services()
+            if self._stopping.is_set():
+                return
             write(self._home.root, stack)
-            self._parts = [relay_part(self._home), worker_part(self._home, stack), flower_part(self._home, stack)]
+            self._parts = self._make_parts(self._home, stack)
             for part in self._parts:
                 part.start()
             while not self._stopping.wait(TEND_SECONDS):
@@ -89,29 +107,16 @@ class Owner:
         )
 
     def _tend(self) -> None:
-        if self._postgres.pid is None:
-            self._postgres.start()
-        if self._valkey.pid is None:
-            self._valkey.start()
+        for service in self._services:
+            service.tend(lambda why: sys.stderr.writelines((why, "\n")))  # which is owner.log
         for part in self._parts:
             part.tend()
         self._write_status()
 
     def _write_status(self) -> None:
         own = [part.status() for part in self._parts]
-        worker = next(status for status in own if status.name == "worker")
-        services = [
-            PartStatus(
-                name=name,
-                pid=service.pid,
-                port=service.port,
-                address=f"127.0.0.1:{service.port}",
-                health="ok" if service.healthy else "starting",
-                started=Recorded.of(service.pid).started if service.pid else None,
-            )
-            for name, service in (("postgres", self._postgres), ("valkey", self._valkey))
-        ]
-        everything = [*services, engine_status(self._home, worker), *own]
+        engine = [engine_status(self._home, status) for status in own if status.name == "worker"]
+        everything = [*(service.status() for service in self._services), *engine, *own]
         write_private(self._home.run / "parts.json", json.dumps([dataclasses.asdict(status) for status in everything]))
 
     def _stop(self) -> None:
@@ -152,20 +157,41 @@ def local_login() -> str:
     return f"user_{name}" if name.startswith(("pg_", "redraft")) or name == "postgres" else name
 
 
-def main() -> int:
-    """Owns the stack of $REDRAFT_HOME until TERM or INT; what went wrong is left in run/failure."""
-    home = Home(root=default_home())
+@contextlib.contextmanager
+def holding(home: Home) -> Iterator[TextIO]:
+    """The home's lock, in a file that names its holder. Raises `BlockingIOError` where somebody holds it."""
+    with (home.run / "owner.lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield lock
+
+
+def holder(home: Home) -> Recorded | None:
+    """The living owner of the home: there before it has written a stack file. None where there is none."""
+    try:
+        pid, started = (home.run / "owner.lock").read_text().split()
+    except (OSError, ValueError):
+        return None
+    found = Recorded(pid=int(pid), started=float(started))
+    return found if found.alive else None
+
+
+def own(home: Home, make_parts: MakeParts = standard_parts) -> int:
+    """Owns the stack of a home until TERM or INT; what went wrong is left in run/failure. The exit code."""
     home.make()
     failure = home.run / "failure"
-    with (home.run / "owner.lock").open("w") as lock:
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = held.enter_context(holding(home))
         except BlockingIOError:
             return ALREADY_RUNNING
         failure.unlink(missing_ok=True)
-        owner = Owner(home)
+        owner = Owner(home, make_parts)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: owner.stop())
+        me = Recorded.of(os.getpid())
+        lock.truncate(0)
+        lock.write(f"{me.pid} {me.started!r}")
+        lock.flush()
         try:
             owner.run()
         except RedraftError as error:
@@ -175,4 +201,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(own(Home(root=default_home())))

@@ -11,10 +11,11 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import psycopg
 
+from tasks.errors import PartFailed
 from tasks.settings import child_environment
 from workers.local.home import Home, free_port
 from workers.local.process import Recorded, end_tree, spawn
@@ -100,6 +101,62 @@ class ProcessPart:
             end_tree(Recorded.of(self.child.pid), seconds=STOP_SECONDS)
         if self.child is not None:
             self.child.wait()
+
+
+class Server(Protocol):
+    """An embedded service, started by a call that returns when it answers. Raises `PartFailed`."""
+
+    port: int
+
+    @property
+    def pid(self) -> int | None:
+        """Its process, None where it does not run."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it answers."""
+
+    def start(self) -> None:
+        """Starts it, again on the port it had."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ServicePart:
+    """An embedded service, started again when it dies. Where that fails, the stack stays and tries later."""
+
+    name: str
+    server: Server
+    failures: int = 0
+    next_try: float = 0.0
+
+    def tend(self, say: Callable[[str], None]) -> None:
+        """Starts it again where it has died, not sooner than its pause; `say` hears why that failed."""
+        now = time.monotonic()
+        if self.server.pid is not None or now < self.next_try:
+            return
+        try:
+            self.server.start()
+        except PartFailed as error:
+            say(str(error))
+            self.next_try = time.monotonic() + min(LONGEST_PAUSE_SECONDS, 2.0**self.failures)
+            self.failures += 1
+        else:
+            self.failures = 0
+
+    def status(self) -> PartStatus:
+        """Where it stands."""
+        pid = self.server.pid
+        health: Health = "down" if self.failures >= DEATHS_BEFORE_DOWN else "starting"
+        if pid is not None and self.server.healthy:
+            health = "ok"
+        return PartStatus(
+            name=self.name,
+            pid=pid,
+            port=self.server.port,
+            address=f"127.0.0.1:{self.server.port}",
+            health=health,
+            started=_started(pid),
+        )
 
 
 def _started(pid: int | None) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from tasks.errors import PartFailed
 from tasks.settings import child_environment
@@ -17,9 +17,17 @@ from workers.local.stackfile import StackFile, read
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 60.0
+OWNER = (sys.executable, "-m", "workers.local.owner")
 
 
-def start(home: Home, options: Mapping[str, str], say: Callable[[str], None], *, attached: bool) -> StackFile:
+def start(
+    home: Home,
+    options: Mapping[str, str],
+    say: Callable[[str], None],
+    *,
+    attached: bool,
+    owner_argv: Sequence[str] = OWNER,
+) -> StackFile:
     """Starts the stack where it does not run, waits until it can take work, returns its addresses.
 
     `options` are settings for its parts (REDRAFT_MODEL, REDRAFT_ENDPOINT). `attached`: it ends with us.
@@ -28,13 +36,20 @@ def start(home: Home, options: Mapping[str, str], say: Callable[[str], None], *,
     home.make()
     (home.run / "failure").unlink(missing_ok=True)
     running = read(home.root)
-    child = None if running else _spawn_owner(home, options, attached=attached)
-    told = ""
+    child = None if running else _spawn_owner(home, options, owner_argv, attached=attached)
+    told, owned = "", bool(running)
     while True:
         stack, parts = read(home.root), status(home)
         if stack and parts and all(part.health == "ok" for part in parts):
             return stack
         failed = _failure(home, child, parts)
+        if not failed and (child is None or child.poll() == owner.ALREADY_RUNNING):  # it is another's stack
+            alive = owner.holder(home) is not None
+            if owned and not alive:
+                failed = "the stack was stopped while it started"
+            elif not alive:  # a `down` held the home for a moment
+                child = _spawn_owner(home, options, owner_argv, attached=attached)
+            owned = owned or alive
         if failed:
             stop(home)
             raise PartFailed(failed)
@@ -43,11 +58,20 @@ def start(home: Home, options: Mapping[str, str], say: Callable[[str], None], *,
 
 
 def stop(home: Home) -> None:
-    """Stops the stack and cleans up after one whose owner was killed; harmless where nothing runs."""
-    stack = read(home.root)
-    if stack is not None:
-        end_tree(Recorded(pid=stack.owner_pid, started=stack.owner_started), seconds=STOP_SECONDS)
-    owner.clean(home)
+    """Stops the stack, one that is only just starting too, and cleans up after one whose owner was killed;
+    harmless where nothing runs."""
+    if not home.run.exists():
+        return
+    while True:
+        holder = owner.holder(home)
+        if holder is not None:
+            end_tree(holder, seconds=STOP_SECONDS)
+        try:
+            with owner.holding(home):  # nobody may start a stack in what is being cleaned
+                owner.clean(home)
+                return
+        except BlockingIOError:  # another owner, or another `down`
+            time.sleep(POLL_SECONDS)
 
 
 def status(home: Home) -> list[PartStatus]:
@@ -63,8 +87,9 @@ def status(home: Home) -> list[PartStatus]:
     ]
 
 
-def _spawn_owner(home: Home, options: Mapping[str, str], *, attached: bool) -> subprocess.Popen[bytes]:
-    argv = [sys.executable, "-m", "workers.local.owner"]
+def _spawn_owner(
+    home: Home, options: Mapping[str, str], argv: Sequence[str], *, attached: bool
+) -> subprocess.Popen[bytes]:
     environment = {**child_environment(home.root), **options}
     log = home.log / "owner.log"
     if attached:
@@ -86,6 +111,8 @@ def _failure(home: Home, child: subprocess.Popen[bytes] | None, parts: list[Part
     failure = home.run / "failure"
     if failure.exists():
         return failure.read_text()
+    if child is not None and child.poll() == 0:
+        return "the stack was stopped while it started"
     if child is not None and child.poll() not in (None, owner.ALREADY_RUNNING):
         return f"the stack's owner ended ({child.returncode}):\n{tail(home.log / 'owner.log')}"
     for part in parts:
