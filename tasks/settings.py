@@ -96,6 +96,12 @@ def load_settings() -> Settings:
         raise InvalidInput(f"setting {name}", first.get("input"), first["msg"]) from None
 
 
-def child_environment(home: Path) -> dict[str, str]:
-    """The environment of a part of the local stack: ours, with the home it belongs to."""
-    return {**os.environ, "REDRAFT_HOME": str(home)}
+# Never handed to a part that has no use for them: whoever may look into Flower's process sees its environment.
+SECRETS = ("OPENAI_API_KEY", "REDRAFT_OPENAI_API_KEY", "REDRAFT_ENDPOINT_KEY")
+
+
+def child_environment(home: Path, *, secrets: bool = False) -> dict[str, str]:
+    """The environment of a part of the local stack: ours with the home it belongs to, and without the keys of
+    models unless it needs `secrets`."""
+    kept = {name: value for name, value in os.environ.items() if secrets or name not in SECRETS}
+    return {**kept, "REDRAFT_HOME": str(home)}

@@ -43,6 +43,8 @@ HIDDEN = "from solution import add\n\ndef test_large():\n    assert add(10**9, 7
 WRONG = "```python\ndef add(a, b):\n    return a - b\n```"
 RIGHT = "```python\ndef add(a, b):\n    return a + b\n```"
 
+KEY = "sk-only-for-the-worker"
+
 Redraft = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -84,7 +86,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def redraft(home: Path) -> Iterator[Redraft]:
-    environment = {**os.environ, "REDRAFT_HOME": str(home)}
+    environment = {**os.environ, "REDRAFT_HOME": str(home), "OPENAI_API_KEY": KEY}
 
     def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -121,8 +123,9 @@ def test_a_job_is_solved_a_killed_worker_replaced_and_down_leaves_nothing(
     assert set(parts(redraft)) == {"postgres", "valkey", "engine", "relay", "worker", "flower"}
     assert all(part["health"] == "ok" for part in parts(redraft).values())
 
-    again = redraft("up", "--detach", "--endpoint", tiny)
-    assert again.returncode == 0
+    again = redraft("up", "--endpoint", tiny)  # not detached, and still not the one that stops it
+    assert (again.returncode, "runs already" in again.stderr) == (0, True)
+    assert all(part["health"] == "ok" for part in parts(redraft).values())
 
     waited = redraft("submit", "problem.md", "--wait", "--timeout", "60", "--key", "k", cwd=tmp_path)
     assert waited.returncode == 0, waited.stderr
@@ -169,6 +172,11 @@ def test_every_port_is_loopback_and_no_secret_is_in_a_command_line(redraft: Redr
     secrets = [stack.flower_password, *(url.split(":")[2].split("@")[0] for url in (stack.admin_url, stack.worker_url))]
     commands = " ".join(" ".join(process.cmdline()) for process in family)
     assert not any(secret in commands for secret in secrets)
+    named = parts(redraft)
+    knows = {
+        name: KEY in psutil.Process(int(str(named[name]["pid"]))).environ().values() for name in ("flower", "relay")
+    }
+    assert knows == {"flower": False, "relay": False}
     assert (home / "run" / "stack.json").stat().st_mode & 0o077 == 0
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(stack.flower_url, timeout=5)

@@ -31,6 +31,9 @@ def up(
     _show(found, as_json)
     if detach:
         return
+    if not local.is_ours(found):
+        note("the stack runs already and goes on; `redraft down` stops it")
+        return
     note("Ctrl-C stops the stack")
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

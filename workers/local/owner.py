@@ -22,12 +22,12 @@ from tasks.errors import RedraftError
 from tasks.settings import default_home
 from tasks.store.migrate import upgrade
 from tasks.store.roles import ensure_login
+from workers.engine.record import end_recorded
 from workers.local.home import Home
 from workers.local.parts import (
     PartStatus,
     ProcessPart,
     ServicePart,
-    engine_file,
     engine_status,
     flower_part,
     fresh_flower_address,
@@ -132,13 +132,11 @@ def clean(home: Home) -> None:
 
     The engine of a killed worker stays for the next worker to adopt while its owner lives.
     """
-    found = engine_file(home.root)
-    if found is not None:
-        end_tree(Recorded(pid=int(str(found["pid"])), started=float(str(found["start_time"]))))
+    end_recorded(home)
     for status in read_parts(home.root):
         if status.pid and status.started:
             end_tree(Recorded(pid=status.pid, started=status.started))
-    for name in ("engine.json", "parts.json", "stack.json", "engine-progress"):
+    for name in ("parts.json", "stack.json", "engine-progress"):
         (home.run / name).unlink(missing_ok=True)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
@@ -10,13 +9,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal, Protocol
 
 import psycopg
 
 from tasks.errors import PartFailed
 from tasks.settings import child_environment
+from workers.engine.record import read_record
 from workers.local.home import Home, free_port
 from workers.local.process import Recorded, end_tree, spawn
 from workers.local.stackfile import StackFile, write_private
@@ -52,6 +51,7 @@ class ProcessPart:
     argv: list[str]
     home: Home
     probe: Callable[[int], bool]
+    needs_secrets: bool = False  # only who talks to models is given their keys
     port: int | None = None
     address: str | None = None
     deaths: int = 0
@@ -66,7 +66,7 @@ class ProcessPart:
             self.argv,
             log=self.home.log / f"{self.name}.log",
             folder=self.home.root,
-            environment=child_environment(self.home.root),
+            environment=child_environment(self.home.root, secrets=self.needs_secrets),
         )
         self.started_at = time.monotonic()
         self.seen_ok = False
@@ -186,7 +186,7 @@ def worker_part(home: Home, stack: StackFile) -> ProcessPart:
         return row is not None
 
     argv = [sys.executable, "-m", "workers.cli.main", "worker", "--lane", "gpu,fast,check"]
-    return ProcessPart(name="worker", argv=argv, home=home, probe=probe)
+    return ProcessPart(name="worker", argv=argv, home=home, probe=probe, needs_secrets=True)
 
 
 def flower_part(home: Home, stack: StackFile) -> ProcessPart:
@@ -218,28 +218,17 @@ def answers(url: str) -> bool:
         return False
 
 
-def engine_file(home: Path) -> dict[str, object] | None:
-    """What the worker wrote down of its engine: pid, start_time, port, url, profile."""
-    path = home / "run" / "engine.json"
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
 def engine_status(home: Home, worker: PartStatus) -> PartStatus:
     """The engine, which is the worker's child and outlives a killed worker to be adopted by the next."""
-    found = engine_file(home.root)
-    if found is None:  # an endpoint of somebody else's has no process here: as well as its worker
+    record = read_record(home)
+    if record is None:  # an endpoint of somebody else's has no process here: as well as its worker
         return PartStatus(name="engine", pid=None, port=None, address=None, health=worker.health)
-    process = Recorded(pid=int(str(found["pid"])), started=float(str(found["start_time"])))
-    port = int(str(found["port"]))
+    process = record.process
     if not process.alive:
-        return PartStatus(name="engine", pid=None, port=port, address=None, health="down")
-    health: Health = "ok" if answers(f"http://127.0.0.1:{port}/health") else "starting"
+        return PartStatus(name="engine", pid=None, port=record.port, address=None, health="down")
+    health: Health = "ok" if answers(f"http://127.0.0.1:{record.port}/health") else "starting"
     return PartStatus(
-        name="engine", pid=process.pid, port=port, address=str(found["url"]), health=health, started=process.started
+        name="engine", pid=process.pid, port=record.port, address=record.url, health=health, started=process.started
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -57,6 +58,12 @@ def start(
         time.sleep(POLL_SECONDS)
 
 
+def is_ours(stack: StackFile) -> bool:
+    """Whether this process started the stack's owner, attached."""
+    process = Recorded(pid=stack.owner_pid, started=stack.owner_started).find()
+    return process is not None and process.ppid() == os.getpid()
+
+
 def stop(home: Home) -> None:
     """Stops the stack, one that is only just starting too, and cleans up after one whose owner was killed;
     harmless where nothing runs."""
@@ -90,7 +97,7 @@ def status(home: Home) -> list[PartStatus]:
 def _spawn_owner(
     home: Home, options: Mapping[str, str], argv: Sequence[str], *, attached: bool
 ) -> subprocess.Popen[bytes]:
-    environment = {**child_environment(home.root), **options}
+    environment = {**child_environment(home.root, secrets=True), **options}
     log = home.log / "owner.log"
     if attached:
         return spawn(argv, log=log, folder=home.root, environment=environment)

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.integration
 UP = """
 import sys
 from pathlib import Path
+from tasks.errors import PartFailed
 from workers.local import stack
 from workers.local.home import Home
 OWNER = (
