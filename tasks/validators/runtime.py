@@ -80,7 +80,7 @@ def ensure(folder: Path, verify: Callable[[Runtime], None]) -> Runtime:
     try:
         if os.geteuid() == 0:
             _check_reachable(folder)
-        _make(folder)
+        make_open(folder)
         if os.geteuid() == 0:
             _check_owned(folder)
         with _locked(folder / "build.lock"):
@@ -218,12 +218,22 @@ def _open_to_readers(building: Path) -> None:
             place.chmod(0o755 if executable else 0o644)
 
 
-def _make(folder: Path) -> None:
-    """Creates `folder` and what is missing above it, readable whatever the umask says."""
+def make_open(folder: Path) -> None:
+    """Creates `folder` and what is missing above it, passable by all whatever the umask says.
+
+    Each is made beside its place and renamed when it is open: a slot that looks meanwhile must not find it closed.
+    """
     for place in reversed([folder, *folder.parents]):
-        if not place.exists():
-            place.mkdir(exist_ok=True)
-            place.chmod(0o755)
+        if place.exists():
+            continue
+        beside = Path(tempfile.mkdtemp(prefix=".opening-", dir=place.parent))
+        beside.chmod(0o755)
+        try:
+            beside.rename(place)
+        except OSError:
+            beside.rmdir()
+            if not place.is_dir():  # otherwise another made it first, and has put something in
+                raise
 
 
 def _check_reachable(folder: Path) -> None:

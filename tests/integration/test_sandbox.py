@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -23,10 +24,12 @@ from tasks.errors import Cancelled, SandboxUnavailable
 from tasks.ports import SandboxJob, SandboxResult
 from tasks.settings import load_settings
 from tasks.validators.obstacles import Silent
+from tasks.validators.runtime import make_open
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder, diagnose
 
 pytestmark = pytest.mark.integration
 NOBODY = 65534
+ROUNDS = 200
 
 
 class _AsOrdinaryUser:
@@ -414,6 +417,28 @@ def test_two_that_need_a_runtime_at_once_build_one_that_works(tmp_path):
     finally:
         os.umask(before)
         shutil.rmtree(root)
+
+
+def test_no_moment_shows_a_new_folder_that_others_may_not_pass(tmp_path):
+    before, seen, over = os.umask(0o077), set(), threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            for number in range(ROUNDS):
+                with contextlib.suppress(FileNotFoundError):
+                    seen.add((tmp_path / str(number)).stat().st_mode & 0o777)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        for number in range(ROUNDS):
+            make_open(tmp_path / str(number))
+    finally:
+        over.set()
+        watcher.join()
+        os.umask(before)
+    assert seen <= {0o755}
+    assert {path.name for path in tmp_path.iterdir()} == {str(number) for number in range(ROUNDS)}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user reads its own folders")
