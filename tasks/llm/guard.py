@@ -26,7 +26,7 @@ WINDOW_CHARS = 8_000
 CANDIDATES = 256
 
 _NUMERAL = re.compile(r"(?:0[xXbBoO]|\\[xuU])[0-9A-Fa-f]+|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?[a-zA-Z]?\b")
-_EDGES = re.compile(r"^\w+|\w+$")
+_EDGES = re.compile(r"\A\w+|\w+\Z")  # not $, which also matches before a last newline
 
 
 class Guard:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tasks.types
-from tasks.llm.guard import COPIES, COVERED_CHARS, Guard, engine_hit, scan
+from tasks.llm.guard import COPIES, COVERED_CHARS, STEP_CHARS, Guard, engine_hit, scan
 from tasks.types import GuardHit, GuardKind
 
 
@@ -26,6 +26,14 @@ def _fed(text: str, sizes: list[int]) -> GuardHit | None:
         guard.feed(text[at : at + size])
         at, turn = at + size, turn + 1
     return guard.finish()
+
+
+@pytest.mark.parametrize("unit", ["again\n", "Q\n", "the ", "no, "])
+def test_a_loop_of_one_word_is_found_whatever_ends_it(unit: str) -> None:
+    for before in range(STEP_CHARS):  # each rotation of the unit comes to be the text's end at a look
+        hit = scan("#" * before + unit * (COVERED_CHARS // len(unit) + 1))
+        assert hit is not None
+        assert hit.period_chars == len(unit)
 
 
 @given(seed=st.integers(0, 10_000), period=st.integers(2, 2_000), prefix=st.integers(0, 9_000))
