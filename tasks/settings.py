@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     # Silence allowed between two tokens, and before the first (a cold prefill of 64K tokens on slow cards).
     token_silence_seconds: float = Field(default=60.0, gt=0)
     first_token_seconds: float = Field(default=600.0, gt=0)
+    # Redis's, the same for every app on a broker, for the shortest wins. A wake-up is acknowledged on receipt, so
+    # it bounds only how long a lost one lingers, and jobs may run for hours past it.
+    visibility_timeout_seconds: int = Field(default=60, ge=1)
     # A turn's grace between TERM and the hand-back of its lease.
     drain_seconds: float = Field(default=10.0, ge=0)
 

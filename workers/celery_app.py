@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from celery import Celery
 
+from tasks.settings import load_settings
 from tasks.types import Lane
 from workers.addresses import broker_url
 
-# One visibility timeout, the same wherever it can be set: the shortest among the apps on a broker wins.
-# A wake-up is acknowledged on receipt, so it only bounds how long a lost one lingers.
-VISIBILITY_TIMEOUT_SECONDS = 60
 SOCKET_TIMEOUT_SECONDS = 10
 
 
 def make_app(broker: str) -> Celery:
     """An app on `broker` (redis://…) with the queue rules of the design: JSON only, early acknowledgement,
-    no prefetch, no results."""
+    no prefetch, no results. The visibility timeout is the same wherever it can be set."""
+    visibility_timeout = load_settings().visibility_timeout_seconds
     transport = {
-        "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
+        "visibility_timeout": visibility_timeout,
         "socket_timeout": SOCKET_TIMEOUT_SECONDS,
         "socket_connect_timeout": SOCKET_TIMEOUT_SECONDS,
         "socket_keepalive": True,
@@ -41,7 +40,7 @@ def make_app(broker: str) -> Celery:
         broker_connection_max_retries=None,
         broker_pool_acquire_timeout=SOCKET_TIMEOUT_SECONDS,
         broker_transport_options=transport,
-        visibility_timeout=VISIBILITY_TIMEOUT_SECONDS,
+        visibility_timeout=visibility_timeout,
         task_default_queue=str(Lane.CHECK),
         task_create_missing_queues=True,
         event_queue_ttl=60.0,

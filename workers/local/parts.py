@@ -26,6 +26,9 @@ Health = Literal["ok", "starting", "down"]
 LONGEST_PAUSE_SECONDS = 30.0
 # Deaths in a row after which a part counts as down rather than starting.
 DEATHS_BEFORE_DOWN = 3
+# A service that answered once and then not for this long is started again though its process lives: it hangs, or
+# was told to end and waits for sessions that never do (Postgres's answer to TERM).
+SILENT_SECONDS = 20.0
 # A part that has lived this long is well again.
 WELL_AFTER_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -119,21 +122,33 @@ class Server(Protocol):
     def start(self) -> None:
         """Starts it, again on the port it had."""
 
+    def stop(self) -> None:
+        """Ends it, though it may hang."""
+
 
 @dataclass(slots=True, kw_only=True)
 class ServicePart:
-    """An embedded service, started again when it dies. Where that fails, the stack stays and tries later."""
+    """An embedded service, started again when it dies or falls silent. Where that fails, the stack stays and tries
+    later."""
 
     name: str
     server: Server
+    silent_seconds: float = SILENT_SECONDS
     failures: int = 0
     next_try: float = 0.0
+    answered_at: float | None = None
 
     def tend(self, say: Callable[[str], None]) -> None:
         """Starts it again where it has died, not sooner than its pause; `say` hears why that failed."""
         now = time.monotonic()
-        if self.server.pid is not None or now < self.next_try:
+        if self.server.pid is not None:
+            if self.answered_at is None or now - self.answered_at < self.silent_seconds:
+                return
+            say(f"{self.name} has not answered for {now - self.answered_at:.0f} s and is started again")
+            self.server.stop()
+        if now < self.next_try:
             return
+        self.answered_at = None
         try:
             self.server.start()
         except PartFailed as error:
@@ -148,7 +163,7 @@ class ServicePart:
         pid = self.server.pid
         health: Health = "down" if self.failures >= DEATHS_BEFORE_DOWN else "starting"
         if pid is not None and self.server.healthy:
-            health = "ok"
+            health, self.answered_at = "ok", time.monotonic()
         return PartStatus(
             name=self.name,
             pid=pid,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
 from workers.local import stack as local
@@ -114,6 +115,31 @@ def test_a_killed_service_is_started_again_on_its_port(home: Home, name: str) ->
     after = part(home, name)
     assert after is not None
     assert after.port == before.port
+
+
+def test_postgres_that_was_told_to_end_and_waits_for_its_sessions_is_started_again(home: Home) -> None:
+    stack = up(home)
+    before = part(home, "postgres")
+    assert before is not None
+    assert before.pid is not None
+    with psycopg.connect(stack.worker_url.replace("+psycopg", "", 1)):  # TERM waits for it, and takes no other
+        os.kill(before.pid, signal.SIGTERM)
+        assert eventually(lambda: (now := part(home, "postgres")) is not None and now.pid not in (None, before.pid))
+    assert eventually(lambda: (now := part(home, "postgres")) is not None and now.health == "ok")
+
+
+def test_a_service_that_hangs_is_started_again(home: Home) -> None:
+    up(home)
+    before = part(home, "valkey")
+    assert before is not None
+    assert before.pid is not None
+    os.kill(before.pid, signal.SIGSTOP)
+
+    def back() -> bool:
+        now = part(home, "valkey")
+        return now is not None and now.health == "ok" and now.pid != before.pid
+
+    assert eventually(back)
 
 
 def test_a_service_that_cannot_come_back_yet_does_not_take_the_stack_along(home: Home) -> None:

@@ -1,0 +1,197 @@
+"""What must be true of the database at every moment, whatever has been killed: each invariant is one query that
+finds its breaches. Read-only; knows nothing of who asks (the soak, the doctor, a test).
+
+The numbers are the design's: I1 nothing is lost, I2 nothing is committed twice, I3 no stale epoch commits, I5 no
+budget is passed. The others are the loop's own promises: what an answer and an acceptance rest on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import text
+
+from tasks.store.session import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invariant:
+    """A promise. `query` gives a row (job, what) for each breach."""
+
+    name: str
+    promise: str
+    query: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breach:
+    """One broken promise: of which invariant, on which job, and what was found."""
+
+    invariant: str
+    job: int
+    what: str
+
+
+# The calls that make candidates. Others (judges, lessons) may come after their iteration was recorded.
+_MAKERS = "('draft', 'review', 'revise', 'restart')"
+_FINAL = "('accepted', 'unsolved', 'cancelled', 'quarantined', 'failed')"
+
+INVARIANTS = (
+    Invariant(
+        name="I1 no job is stranded",
+        promise="a job that is not final is held or can be claimed, and a final one cannot",
+        query=f"""
+            SELECT j.id AS job, 'state ' || j.state || ', but nobody holds it and nobody may claim it' AS what
+            FROM jobs j LEFT JOIN leases l ON l.job_id = j.id
+            WHERE j.state IN ('queued', 'running') AND (l.job_id IS NULL OR (l.worker IS NULL AND NOT l.runnable))
+            UNION ALL
+            SELECT j.id, 'state ' || j.state || ', but it can still be claimed'
+            FROM jobs j JOIN leases l ON l.job_id = j.id WHERE j.state IN {_FINAL} AND l.runnable""",
+    ),
+    Invariant(
+        name="I2 nothing is committed twice",
+        promise="one call for each (job, iteration, operator, slot, attempt)",
+        query="""
+            SELECT job_id AS job,
+                   format('call %s/%s/%s/%s is there %s times', iteration, operator, slot, attempt, count(*)) AS what
+            FROM calls GROUP BY job_id, iteration, operator, slot, attempt HAVING count(*) > 1""",
+    ),
+    Invariant(
+        name="I2 iterations have no gap",
+        promise="a job's recorded iterations are 1 to `jobs.iterations`, and only the next may be open",
+        query="""
+            SELECT j.id AS job, format('%s iterations are counted, %s are recorded, the highest is %s',
+                                       j.iterations, i.recorded, i.highest) AS what
+            FROM jobs j JOIN (
+                SELECT job_id, count(*) FILTER (WHERE finished_at IS NOT NULL) AS recorded, max(number) AS highest,
+                       coalesce(max(number) FILTER (WHERE finished_at IS NOT NULL), 0) AS last, count(*) AS known
+                FROM iterations GROUP BY job_id) i ON i.job_id = j.id
+            WHERE i.recorded <> j.iterations OR i.last <> j.iterations OR i.highest <> i.known
+               OR i.highest > j.iterations + 1""",
+    ),
+    Invariant(
+        name="I2 candidates come from the journal",
+        promise="each candidate is the text of the last journalled call of its slot",
+        query=f"""
+            SELECT k.job_id AS job,
+                   format('candidate %s.%s is not what the journal holds', k.iteration, k.slot) AS what
+            FROM candidates k LEFT JOIN LATERAL (
+                SELECT c.text FROM calls c WHERE c.job_id = k.job_id AND c.iteration = k.iteration AND c.slot = k.slot
+                  AND c.operator = k.operator ORDER BY c.attempt DESC LIMIT 1) made ON true
+            WHERE k.operator IN {_MAKERS} AND made.text IS DISTINCT FROM k.text""",
+    ),
+    Invariant(
+        name="I3 epochs never go back",
+        promise="what is written for a job bears epochs that only rise, and none that was never given out",
+        query=f"""
+            SELECT job_id AS job, format('call %s has epoch %s after epoch %s', id, epoch, before) AS what FROM (
+                SELECT id, job_id, epoch, max(epoch) OVER (PARTITION BY job_id ORDER BY id
+                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before FROM calls) c WHERE epoch < before
+            UNION ALL
+            SELECT job_id, format('iteration %s has epoch %s after epoch %s', number, epoch, before) FROM (
+                SELECT job_id, number, epoch, max(epoch) OVER (PARTITION BY job_id ORDER BY number
+                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+                FROM iterations WHERE epoch IS NOT NULL) i WHERE epoch < before
+            UNION ALL
+            SELECT i.job_id, format('iteration %s was recorded with epoch %s, and holds work of epoch %s',
+                                    i.number, i.epoch, greatest(c.epoch, v.epoch))
+            FROM iterations i
+            LEFT JOIN LATERAL (SELECT max(epoch) AS epoch FROM calls c WHERE c.job_id = i.job_id
+                AND c.iteration = i.number AND c.operator IN {_MAKERS}) c ON true
+            LEFT JOIN LATERAL (SELECT max(epoch) AS epoch FROM verdicts v WHERE v.job_id = i.job_id
+                AND v.iteration = i.number) v ON true
+            WHERE greatest(c.epoch, v.epoch) > i.epoch
+            UNION ALL
+            SELECT i.job_id, format('iteration %s holds work of epoch %s, but %s was recorded with epoch %s',
+                                    i.number, least(c.epoch, v.epoch), b.number, b.epoch)
+            FROM iterations i JOIN iterations b ON b.job_id = i.job_id AND b.number = i.number - 1
+            LEFT JOIN LATERAL (SELECT min(epoch) AS epoch FROM calls c WHERE c.job_id = i.job_id
+                AND c.iteration = i.number AND c.operator IN {_MAKERS}) c ON true
+            LEFT JOIN LATERAL (SELECT min(epoch) AS epoch FROM verdicts v WHERE v.job_id = i.job_id
+                AND v.iteration = i.number) v ON true
+            WHERE least(c.epoch, v.epoch) < b.epoch
+            UNION ALL
+            SELECT l.job_id, format('work of epoch %s, but the last one given out is %s', w.epoch, l.epoch)
+            FROM leases l JOIN (
+                SELECT job_id, max(epoch) AS epoch FROM (
+                    SELECT job_id, epoch FROM calls UNION ALL SELECT job_id, epoch FROM verdicts
+                    UNION ALL SELECT job_id, epoch FROM iterations) every GROUP BY job_id) w ON w.job_id = l.job_id
+            WHERE w.epoch > l.epoch""",
+    ),
+    Invariant(
+        name="I5 no budget is passed",
+        promise="a job's tokens, US dollars and iterations stay within its budget",
+        query="""
+            SELECT id AS job, format('%s of %s tokens, %s of %s USD, %s of %s iterations', local_tokens + cloud_tokens,
+                   budget_tokens, spent_usd, budget_usd, iterations, budget_iterations) AS what
+            FROM jobs WHERE local_tokens + cloud_tokens > budget_tokens OR spent_usd > budget_usd
+                         OR iterations > budget_iterations""",
+    ),
+    Invariant(
+        name="I5 spend is the sum of the calls",
+        promise="what a job is charged is what its journalled calls used",
+        query="""
+            SELECT j.id AS job,
+                   format('%s local tokens are charged, its calls used %s', j.local_tokens, c.tokens) AS what
+            FROM jobs j LEFT JOIN LATERAL (
+                SELECT coalesce(sum(prompt_tokens + completion_tokens), 0) AS tokens FROM calls
+                WHERE job_id = j.id) c ON true
+            WHERE c.tokens <> j.local_tokens""",
+    ),
+    Invariant(
+        name="the incumbent is never lost",
+        promise="no recorded candidate scores higher than a job's answer, and the answer is that candidate's text",
+        query="""
+            SELECT j.id AS job, format('the answer scores %s, a recorded candidate %s', j.score, k.score) AS what
+            FROM jobs j JOIN LATERAL (
+                SELECT max(k.score) AS score FROM candidates k JOIN iterations i ON i.job_id = k.job_id
+                  AND i.number = k.iteration AND i.finished_at IS NOT NULL
+                WHERE k.job_id = j.id AND k.guard IS NULL) k ON true
+            WHERE k.score > coalesce(j.score, -1)
+            UNION ALL
+            SELECT j.id, format('the answer is not candidate %s.%s', j.answer_iteration, j.answer_slot)
+            FROM jobs j LEFT JOIN candidates k ON k.job_id = j.id AND k.iteration = j.answer_iteration
+              AND k.slot = j.answer_slot
+            WHERE j.answer_iteration IS NOT NULL
+              AND (k.text IS DISTINCT FROM j.answer OR k.score IS DISTINCT FROM j.score)""",
+    ),
+    Invariant(
+        name="accepted means every check passed",
+        promise="an accepted job's answer has a passed verdict of each of its checks, the held-out ones included",
+        query="""
+            SELECT j.id AS job,
+                   format('check %s has no passed verdict on the accepted answer', c.value ->> 'name') AS what
+            FROM jobs j CROSS JOIN LATERAL jsonb_array_elements(j.checks) AS c(value)
+            WHERE j.state = 'accepted' AND NOT EXISTS (
+                SELECT 1 FROM verdicts v WHERE v.job_id = j.id AND v.iteration = j.answer_iteration
+                  AND v.slot = j.answer_slot AND v.check_name = c.value ->> 'name' AND v.passed
+                  AND v.held_out = (c.value ->> 'held_out')::boolean)
+            UNION ALL
+            SELECT id, 'accepted without saying on what it rests'
+            FROM jobs WHERE state = 'accepted' AND acceptance IS NULL""",
+    ),
+)
+
+
+def breaches(database: Database, *, submitted: Collection[int] = (), drained: bool = False) -> tuple[Breach, ...]:
+    """Every breach in one snapshot of the database; none is the good answer.
+
+    `submitted` are jobs that must be there; `drained` says that every job should be final by now. The login must
+    see the rows of every owner (a worker's or a superuser's). Raises `DatabaseUnavailable`.
+    """
+    found: list[Breach] = []
+    with database.begin() as connection:
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        for invariant in INVARIANTS:
+            rows = connection.execute(text(invariant.query))
+            found += [Breach(invariant=invariant.name, job=row.job, what=row.what) for row in rows]
+        there = {row.id: row.state for row in connection.execute(text("SELECT id, state FROM jobs"))}
+    for job in sorted(submitted):
+        if job not in there:
+            found.append(Breach(invariant="I1 no job is lost", job=job, what="it was submitted and is not there"))
+    if drained:
+        for job, state in sorted(there.items()):
+            if state in {"queued", "running"}:
+                found.append(Breach(invariant="I1 every job comes to an end", job=job, what=f"it is still {state}"))
+    return tuple(found)
