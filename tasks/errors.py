@@ -6,6 +6,11 @@ message of a `RedraftError` as it stands and exits with the class's `exit_code`.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tasks.types import Lane
+
 
 class RedraftError(Exception):
     """Something went wrong that Redraft can explain."""
@@ -68,6 +73,18 @@ class SandboxUnavailable(ServiceFault):
     service = "sandbox"
 
 
+class MemoryUnavailable(ServiceFault):
+    """The memory bank cannot be reached: jobs go on without lessons."""
+
+    service = "memory"
+
+
+class CloudFault(ServiceFault):
+    """The cloud model did not answer this time; what was sent is fetched again, never sent again."""
+
+    service = "cloud"
+
+
 class PartFailed(ServiceFault):
     """A part of the local stack did not start."""
 
@@ -91,6 +108,14 @@ class Cancelled(TurnEnded):
 
 class ShuttingDown(TurnEnded):
     """The worker was told to stop."""
+
+
+class NeedsLane(TurnEnded):
+    """The next step runs on another lane. Parameters: `lane`, its name."""
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        super().__init__(f"the next step runs on lane {lane}")
 
 
 # ── limits ────────────────────────────────────────────────────────────────────────────────────

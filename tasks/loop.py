@@ -13,9 +13,19 @@ from functools import partial
 from typing import assert_never
 
 from tasks import window
-from tasks.errors import Cancelled, JournalMismatch, LimitReached, ServiceFault, ShuttingDown
+from tasks.errors import (
+    Cancelled,
+    EngineFault,
+    JournalMismatch,
+    LimitReached,
+    MemoryUnavailable,
+    NeedsLane,
+    ServiceFault,
+    ShuttingDown,
+)
 from tasks.journal import JournalledModel
-from tasks.ports import Ledger, Pulse, Sandbox, Strategy
+from tasks.policy import JUDGES, engine_lane
+from tasks.ports import Cloud, Jury, Ledger, Pulse, Sandbox, Strategy, Tutor
 from tasks.types import (
     CallKey,
     Candidate,
@@ -25,10 +35,13 @@ from tasks.types import (
     Completion,
     Decision,
     Draft,
+    Egress,
+    Escalate,
     Iteration,
     Job,
     JobState,
     Lane,
+    Lesson,
     Limits,
     OpenIteration,
     Operator,
@@ -47,7 +60,8 @@ ENGINE_LANES = frozenset({Lane.GPU, Lane.FAST})
 class Loop:
     """Takes turns at jobs. A turn is at most one iteration.
 
-    `validate` runs a candidate's checks; `hours` tells how long a job has run; `say` is told what happens.
+    `validate` runs a candidate's deterministic checks, `judge` reads verdicts; `hours` tells how long a job has run;
+    `say` is told what happens.
     """
 
     ledger: Ledger
@@ -56,7 +70,12 @@ class Loop:
     validate: Callable[[str, Sequence[CheckSpec], Sandbox, Pulse], tuple[Verdict, ...]]
     judge: Callable[[Sequence[Verdict], Sequence[CheckSpec]], tuple[float, bool]]
     sandbox: Sandbox
+    jury: Jury
+    tutor: Tutor
+    cloud: Cloud
     width: int
+    move_up_after: int
+    escalate_after: int
     hours: Callable[[Job], float]
     say: Callable[[TurnReport], None]
 
@@ -77,6 +96,8 @@ class Loop:
             self.ledger.stop(claim, Stop(state=JobState.CANCELLED, why="cancelled by its owner"))
         except ShuttingDown:
             self.ledger.hand_over(claim, lane)
+        except NeedsLane as elsewhere:
+            self.ledger.hand_over(claim, elsewhere.lane)
         except JournalMismatch as defect:
             self.ledger.stop(claim, Stop(state=JobState.FAILED, why=str(defect)))
         except ServiceFault as fault:
@@ -85,38 +106,82 @@ class Loop:
             self.ledger.hand_over(claim, lane, fault=f"{fault.service}: {fault}")
 
     def _iterate(self, claim: Claim, job: Job, lanes: frozenset[Lane], pulse: Pulse) -> None:
-        begun = job.open or self._begin(claim, job)
+        """One iteration: attempt, checks, judges, decision. Raises `NeedsLane` before a step of another lane."""
+        limits = self._limits(job)
+        engine = engine_lane(job.spec.lane, job.history, limits)
+        begun = job.open
         if begun is None:
-            return
+            job, begun = self._begin(claim, job, limits)
+            if begun is None:
+                return
         candidates = begun.candidates
         if not candidates:
-            if not lanes & ENGINE_LANES:
-                return self.ledger.hand_over(claim, job.spec.lane)
+            _need(Lane.CLOUD if isinstance(begun.move, Escalate) else engine, lanes)
             self._tell(job, begun, job.incumbent, str(operator_of(begun.move)))
             candidates = self._attempt(claim, job, begun, pulse)
             self.ledger.commit_candidates(claim, begun.number, candidates)
-        if Lane.CHECK not in lanes:
-            return self.ledger.hand_over(claim, Lane.CHECK)
-        self._tell(job, begun, job.incumbent, "validate")
-        checked = self._check(claim, job, begun, candidates, pulse)
-        iteration = Iteration(number=begun.number, operator=operator_of(begun.move), candidates=checked)
-        decision = self._decide(job, (*job.history, iteration))
-        self.ledger.record(claim, iteration, decision)
-        best = max(checked, key=lambda candidate: candidate.score)
+        if any(_unchecked(job, begun, candidate) for candidate in candidates):
+            _need(Lane.CHECK, lanes)
+            self._tell(job, begun, job.incumbent, "validate")
+            candidates = self._check(claim, job, begun, candidates, pulse)
+        if any(_unjudged(job, begun, candidate) for candidate in candidates):
+            _need(engine, lanes)
+            self._tell(job, begun, job.incumbent, "judge")
+            candidates = self._judge(claim, job, begun, candidates, pulse)
+        iteration = Iteration(number=begun.number, operator=operator_of(begun.move), candidates=tuple(candidates))
+        past = (*job.history, iteration)
+        decision, lesson = self._decide(job, past, limits), None
+        if isinstance(decision, Stop) and job.spec.memory:
+            _need(engine, lanes)
+            self._tell(job, begun, job.incumbent, "distil")
+            lesson = self._distil(claim, job, past, decision, pulse)
+        lane = Lane.CLOUD if isinstance(decision, Escalate) else engine_lane(job.spec.lane, past, limits)
+        self.ledger.record(claim, iteration, decision, lane=lane, lesson=lesson)
+        best = max(candidates, key=lambda candidate: candidate.score, default=job.incumbent)
         self._tell(job, begun, best, describe(decision))
 
-    def _begin(self, claim: Claim, job: Job) -> OpenIteration | None:
-        decision = self._decide(job, job.history)
+    def _begin(self, claim: Claim, job: Job, limits: Limits) -> tuple[Job, OpenIteration | None]:
+        """Opens the next iteration; the first one with the lessons that all its successors will see."""
+        decision = self._decide(job, job.history, limits)
         if isinstance(decision, Stop):
             self.ledger.stop(claim, decision)
-            return None
+            return job, None
+        lessons = job.lessons if job.lessons is not None else self._recall(claim, job)
         number = len(job.history) + 1
-        self.ledger.begin(claim, number, decision)
-        return OpenIteration(number=number, move=decision)
+        self.ledger.begin(claim, number, decision, lessons)
+        return dataclasses.replace(job, lessons=lessons), OpenIteration(number=number, move=decision)
 
-    def _decide(self, job: Job, history: Sequence[Iteration]) -> Decision:
-        limits = Limits(budget=job.spec.budget, spend=job.spend, hours=self.hours(job), width=self.width)
+    def _limits(self, job: Job) -> Limits:
+        return Limits(
+            budget=job.spec.budget,
+            spend=job.spend,
+            hours=self.hours(job),
+            width=self.width,
+            cloud=job.cloud and job.spec.egress is Egress.FULL,
+            escalate_after=self.escalate_after,
+            move_up_after=self.move_up_after,
+        )
+
+    def _decide(self, job: Job, history: Sequence[Iteration], limits: Limits) -> Decision:
         return self.strategies[job.spec.strategy].decide(history, limits)
+
+    def _recall(self, claim: Claim, job: Job) -> tuple[Lesson, ...]:
+        """The lessons of earlier jobs. A memory that is away costs a job its lessons, not its run."""
+        if not job.spec.memory:
+            return ()
+        try:
+            return self.tutor.recall(job)
+        except MemoryUnavailable as fault:
+            self.ledger.note(claim, "no lessons", str(fault))
+            return ()
+
+    def _distil(self, claim: Claim, job: Job, history: Sequence[Iteration], end: Stop, pulse: Pulse) -> Lesson | None:
+        """What the job teaches. A job that is decided never fails for want of it."""
+        try:
+            return self.tutor.distil(claim, job, history, end, pulse)
+        except (LimitReached, EngineFault) as reason:
+            self.ledger.note(claim, "no lesson", str(reason))
+            return None
 
     # ── attempt ──────────────────────────────────────────────────────────────────────────────
 
@@ -131,13 +196,17 @@ class Loop:
                 jobs = [partial(self._draft, claim, job, begun, slot, pulse) for slot in range(slots)]
             case Revise(parents=parents):
                 jobs = [partial(self._revise, claim, job, begun, slot, ref, pulse) for slot, ref in enumerate(parents)]
+            case Escalate():
+                made = self.cloud.answer(claim, job, begun.number, pulse)
+                ref = CandidateRef(iteration=begun.number, slot=0)
+                return (_candidate(made, ref=ref, operator=Operator.ESCALATE, root=ref),) if made else ()
             case _:
                 assert_never(begun.move)
-        made, failed = in_parallel(jobs)
+        drafted, failed = in_parallel(jobs)
         fatal = [error for error in failed if not isinstance(error, LimitReached)]
-        if fatal or not made:
+        if fatal or not drafted:
             raise (fatal or failed)[0]
-        return tuple(made)
+        return tuple(drafted)
 
     def _draft(self, claim: Claim, job: Job, begun: OpenIteration, slot: int, pulse: Pulse) -> Candidate:
         operator, ref = operator_of(begun.move), CandidateRef(iteration=begun.number, slot=slot)
@@ -169,23 +238,65 @@ class Loop:
     def _check(
         self, claim: Claim, job: Job, begun: OpenIteration, candidates: Sequence[Candidate], pulse: Pulse
     ) -> tuple[Candidate, ...]:
-        """The verdicts of each candidate, committed one candidate at a time; a degenerate one is not checked."""
+        """The deterministic verdicts of each candidate, committed one candidate at a time."""
+        checks = [check for check in job.spec.checks if check.kind not in JUDGES]
         checked: list[Candidate] = []
         for candidate in candidates:
-            if candidate.ref.slot in begun.checked or candidate.guard is not None:
+            if not _unchecked(job, begun, candidate):
                 checked.append(candidate)
                 continue
             pulse.check()
-            verdicts = self.validate(candidate.text, job.spec.checks, self.sandbox, pulse)
-            score, accepted = self.judge(verdicts, job.spec.checks)
-            judged = dataclasses.replace(candidate, verdicts=verdicts, score=score, accepted=accepted)
-            self.ledger.commit_verdicts(claim, judged)
-            checked.append(judged)
+            verdicts = self.validate(candidate.text, checks, self.sandbox, pulse)
+            checked.append(self._commit(claim, job, candidate, verdicts))
         return tuple(checked)
+
+    def _judge(
+        self, claim: Claim, job: Job, begun: OpenIteration, candidates: Sequence[Candidate], pulse: Pulse
+    ) -> tuple[Candidate, ...]:
+        """The second agent's verdicts on each candidate that passed all else; any fail fails."""
+        checks = [check for check in job.spec.checks if check.kind in JUDGES]
+        judged: list[Candidate] = []
+        for candidate in candidates:
+            if _unjudged(job, begun, candidate):
+                verdicts = self.jury.deliberate(claim, job, candidate, checks, pulse)
+                judged.append(self._commit(claim, job, candidate, (*candidate.verdicts, *verdicts)))
+            else:
+                judged.append(candidate)
+        return tuple(judged)
+
+    def _commit(self, claim: Claim, job: Job, candidate: Candidate, verdicts: tuple[Verdict, ...]) -> Candidate:
+        score, accepted = self.judge(verdicts, job.spec.checks)
+        made = dataclasses.replace(candidate, verdicts=verdicts, score=score, accepted=accepted)
+        self.ledger.commit_verdicts(claim, made, done=not _awaits_judges(job, made))
+        return made
 
     def _tell(self, job: Job, begun: OpenIteration, best: Candidate | None, what: str) -> None:
         score = best.score if best else 0.0
         self.say(TurnReport(job=job.id, iteration=begun.number, score=score, next=what))
+
+
+def _need(lane: Lane, lanes: frozenset[Lane]) -> None:
+    if lane not in lanes:
+        raise NeedsLane(lane)
+
+
+def _unchecked(job: Job, begun: OpenIteration, candidate: Candidate) -> bool:
+    """Whether its deterministic checks are still to run; a degenerate candidate is not checked."""
+    new = candidate.guard is None and candidate.ref.slot not in begun.checked and not candidate.verdicts
+    return new and any(check.kind not in JUDGES for check in job.spec.checks)
+
+
+def _unjudged(job: Job, begun: OpenIteration, candidate: Candidate) -> bool:
+    """Whether its judges are still to speak, which they do only where all else passed."""
+    return candidate.guard is None and candidate.ref.slot not in begun.checked and _awaits_judges(job, candidate)
+
+
+def _awaits_judges(job: Job, candidate: Candidate) -> bool:
+    """Whether all deterministic checks passed, and there are judges that have not spoken."""
+    spoken = {verdict.check for verdict in candidate.verdicts}
+    return all(verdict.passed for verdict in candidate.verdicts) and any(
+        check.kind in JUDGES and check.name not in spoken for check in job.spec.checks
+    )
 
 
 def _candidate(

@@ -14,9 +14,12 @@ from tasks.types import (
     CandidateRef,
     Decision,
     Draft,
+    Escalate,
     Iteration,
     JobState,
+    Lane,
     Limits,
+    Operator,
     Revise,
     Stop,
 )
@@ -53,15 +56,17 @@ class BestOfN:
 
 
 class Correct:
-    """Draft, then review and revise the best lineages; a fresh start when they stop getting better."""
+    """Draft, then review and revise the best lineages; a fresh start when they stop getting better, and the cloud,
+    where it is allowed, when that does not help."""
 
     name: ClassVar[str] = "correct"
 
     def decide(self, history: Sequence[Iteration], limits: Limits) -> Decision:
-        """Draft → Revise (at most `REVISIONS_PER_LINEAGE` times a lineage) → Draft(restart) → …"""
+        """Draft → Revise (at most `REVISIONS_PER_LINEAGE` times a lineage) → Draft(restart) → … → Escalate → Stop"""
         if not history:
             return spent(history, limits) or Draft(slots=limits.width)
-        return accept(history) or spent(history, limits) or self._next(history, limits)
+        over = accept(history) or given_up(history) or spent(history, limits)
+        return over or escalate(history, limits) or self._next(history, limits)
 
     def _next(self, history: Sequence[Iteration], limits: Limits) -> Decision:
         live = lineages(history)
@@ -104,6 +109,33 @@ def spent(history: Sequence[Iteration], limits: Limits) -> Stop | None:
         if value >= limit:
             return Stop(state=JobState.UNSOLVED, why=f"the budget of {limit:g} {unit} is spent")
     return None
+
+
+def rejected(history: Sequence[Iteration]) -> int:
+    """How many iterations brought candidates of which none was accepted."""
+    return sum(1 for i in history if i.candidates and not any(c.accepted for c in i.candidates))
+
+
+def escalate(history: Sequence[Iteration], limits: Limits) -> Escalate | None:
+    """The cloud's turn: after `escalate_after` rejected iterations, once in a job."""
+    asked = any(iteration.operator is Operator.ESCALATE for iteration in history)
+    failed = rejected(history)
+    if not limits.cloud or asked or failed < limits.escalate_after:
+        return None
+    return Escalate(why=f"{failed} iterations were rejected")
+
+
+def given_up(history: Sequence[Iteration]) -> Stop | None:
+    """The honest end of a job whose escalated answer was rejected like the local ones."""
+    if any(iteration.operator is Operator.ESCALATE and iteration.candidates for iteration in history):
+        return Stop(state=JobState.UNSOLVED, why="the cloud model's answer was rejected like the local ones")
+    return None
+
+
+def engine_lane(asked: Lane, history: Sequence[Iteration], limits: Limits) -> Lane:
+    """Where the job's model calls run: a job of lane fast moves up to the large model after `move_up_after`
+    rejected iterations."""
+    return Lane.GPU if asked is Lane.FAST and rejected(history) >= limits.move_up_after else asked
 
 
 def lineages(history: Sequence[Iteration]) -> tuple[tuple[Candidate, ...], ...]:

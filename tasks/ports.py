@@ -19,6 +19,7 @@ from tasks.types import (
     Iteration,
     Job,
     Lane,
+    Lesson,
     Limits,
     Message,
     Move,
@@ -111,6 +112,35 @@ class Validator(Protocol):
         """Raises only `ServiceFault`s and what `pulse` raises: all that a candidate does wrong is a verdict."""
 
 
+class Jury(Protocol):
+    """The second agent: judges candidates by the job's `judge` checks, with model calls that are journalled."""
+
+    def deliberate(
+        self, claim: Claim, job: Job, candidate: Candidate, checks: Sequence[CheckSpec], pulse: Pulse
+    ) -> tuple[Verdict, ...]:
+        """One verdict a check. Raises `LimitReached`, `EngineFault`, and what `pulse` raises."""
+
+
+class Tutor(Protocol):
+    """What earlier jobs taught, and what this one teaches."""
+
+    def recall(self, job: Job) -> tuple[Lesson, ...]:
+        """At most one success and one failure that fit the job. Raises `ServiceFault` where the memory is away."""
+
+    def distil(self, claim: Claim, job: Job, history: Sequence[Iteration], end: Stop, pulse: Pulse) -> Lesson | None:
+        """What the ended job teaches, by one journalled call; None where nothing honest can be said. Raises
+        `LimitReached`, `EngineFault`, and what `pulse` raises."""
+
+
+class Cloud(Protocol):
+    """The stronger model, asked at most once for each decision."""
+
+    def answer(self, claim: Claim, job: Job, number: int, pulse: Pulse) -> Completion | None:
+        """The answer to the escalation of iteration `number`: asked for, re-attached to after a crash, or found in
+        the ledger. None where none came: refused, failed, unaffordable or unknown. Raises what `pulse` raises, and
+        `CloudFault` where a later turn may still fetch it."""
+
+
 class Strategy(Protocol):
     """Decides a job's next move: a pure function. Found by the entry-point group `redraft.strategies`."""
 
@@ -127,8 +157,9 @@ class Ledger(Protocol):
     def load(self, claim: Claim) -> Job:
         """The job with all that is committed of it."""
 
-    def begin(self, claim: Claim, number: int, move: Move) -> None:
-        """Opens iteration `number` with `move`; again is harmless."""
+    def begin(self, claim: Claim, number: int, move: Move, lessons: Sequence[Lesson]) -> None:
+        """Opens iteration `number` with `move`; again is harmless. The `lessons` of a job's first iteration are
+        kept with it, and never changed again."""
 
     def find_call(self, claim: Claim, key: CallKey, prompt_hash: str) -> Completion | None:
         """The journalled call, or None. Raises `JournalMismatch` where its prompt was another."""
@@ -142,12 +173,18 @@ class Ledger(Protocol):
     def commit_candidates(self, claim: Claim, number: int, candidates: Sequence[Candidate]) -> None:
         """All slots of the open iteration have their text."""
 
-    def commit_verdicts(self, claim: Claim, candidate: Candidate) -> None:
-        """One candidate has its verdicts and its score."""
+    def commit_verdicts(self, claim: Claim, candidate: Candidate, *, done: bool) -> None:
+        """One candidate has its verdicts and its score; all of them where `done`, else its judges are to come."""
 
-    def record(self, claim: Claim, iteration: Iteration, decision: Decision) -> None:
+    def record(
+        self, claim: Claim, iteration: Iteration, decision: Decision, *, lane: Lane, lesson: Lesson | None
+    ) -> None:
         """Closes the open iteration, keeps the incumbent unless strictly beaten, and either stops the
-        job or opens the next iteration."""
+        job or opens the next iteration, whose first step runs on `lane`. A job that stops may leave a `lesson`,
+        which the outbox carries to the memory."""
+
+    def note(self, claim: Claim, kind: str, detail: str) -> None:
+        """Adds to the job's log of events."""
 
     def hand_over(self, claim: Claim, lane: Lane, fault: str = "") -> None:
         """Gives the lease back; the job's next step runs on `lane`. `fault` names what failed, if anything did:

@@ -65,6 +65,11 @@ class Settings(BaseSettings):
     # A turn's grace between TERM and the hand-back of its lease.
     drain_seconds: float = Field(default=10.0, ge=0)
 
+    # Rejected iterations before a job of lane fast goes on with the large model, and before the cloud is asked: two
+    # fresh starts with three revisions each are twelve (design §4), of which most of the gain is early.
+    move_up_after: int = Field(default=3, ge=1)
+    escalate_after: int = Field(default=10, ge=1)
+
     egress: Egress = Egress.FULL
     openai_api_key: SecretStr = Field(
         default=SecretStr(""), validation_alias=AliasChoices("openai_api_key", "OPENAI_API_KEY")

@@ -44,6 +44,9 @@ class Operator(StrEnum):
     REVIEW = "review"
     REVISE = "revise"
     RESTART = "restart"
+    ESCALATE = "escalate"
+    JUDGE = "judge"
+    DISTIL = "distil"
 
 
 class Egress(StrEnum):
@@ -66,6 +69,19 @@ class GuardKind(StrEnum):
 
     CYCLE = "cycle"
     ENGINE = "engine"  # the engine's own repetition detection ended it
+
+
+class LessonKind(StrEnum):
+    """What a lesson rests on: an answer that deterministic checks accepted, or failures that they explained."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+
+
+class EscalationKind(StrEnum):
+    """What the cloud model is asked for."""
+
+    ANSWER = "answer"
 
 
 # ── what a user asks for ──────────────────────────────────────────────────────────────────────
@@ -99,8 +115,18 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A file of a job, named by its content: `sha256` in hex, `media_type` such as image/png, its size in bytes."""
+
+    name: str
+    media_type: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
-    """A validated job, ready to be stored."""
+    """A validated job, ready to be stored. `memory` False: it recalls no lessons and leaves none."""
 
     title: str
     problem: str
@@ -113,6 +139,8 @@ class JobSpec:
     tags: tuple[str, ...] = ()
     seed: int = 0
     key: str | None = None
+    memory: bool = True
+    attachments: tuple[Attachment, ...] = ()
 
 
 # ── what models and checks give back ──────────────────────────────────────────────────────────
@@ -120,10 +148,11 @@ class JobSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One chat message; `role` is system, user or assistant."""
+    """One chat message; `role` is system, user or assistant. `attachments` come before its text."""
 
     role: str
     content: str
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +245,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Iteration:
-    """A recorded iteration: one move and the candidates it gave."""
+    """A recorded iteration: one move and the candidates it gave (an escalation that brought no answer gave none)."""
 
     number: int
     operator: Operator
@@ -244,6 +273,14 @@ class Revise:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Escalate:
+    """Ask the cloud model, at most once: the answer is validated like any other."""
+
+    kind: EscalationKind = EscalationKind.ANSWER
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
     """The job ends: `state` is accepted or unsolved, `why` is for people."""
 
@@ -252,7 +289,7 @@ class Stop:
     acceptance: Acceptance | None = None
 
 
-Move = Draft | Revise
+Move = Draft | Revise | Escalate
 Decision = Move | Stop
 
 
@@ -265,6 +302,8 @@ def operator_of(move: Move) -> Operator:
             return Operator.DRAFT
         case Revise():
             return Operator.REVISE
+        case Escalate():
+            return Operator.ESCALATE
         case _:
             assert_never(move)
 
@@ -276,6 +315,8 @@ def describe(decision: Decision) -> str:
             verb, detail = ("restart" if decision.restart else "draft"), f"{decision.slots} slots"
         case Revise():
             verb, detail = "revise", ", ".join(f"{ref.iteration}.{ref.slot}" for ref in decision.parents)
+        case Escalate():
+            verb, detail = "escalate", str(decision.kind)
         case Stop():
             verb, detail = "stop", str(decision.state)
         case _:
@@ -295,12 +336,35 @@ class Spend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the policy must keep to, with what is used so far. `width` is the number of parallel slots."""
+    """What the policy must keep to, with what is used so far. `width` is the number of parallel slots; `cloud`
+    whether an escalation is allowed and served; the rest counts rejected iterations."""
 
     budget: Budget
     spend: Spend
     hours: float
     width: int
+    cloud: bool = False
+    escalate_after: int = 10
+    move_up_after: int = 3
+
+
+# ── what earlier jobs taught ──────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """What one job taught, never changed once written. `id` is 0 until it is stored. `family` names the kind of
+    task (its kinds of checks); `evidence` says which checks of which job it rests on."""
+
+    job: int
+    owner: str
+    family: str
+    kind: LessonKind
+    situation: str
+    advice: str
+    avoid: str
+    evidence: str
+    id: int = 0
 
 
 # ── who holds a job ───────────────────────────────────────────────────────────────────────────
@@ -329,7 +393,8 @@ class OpenIteration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A claimed job with its whole past: all that the next step is built from."""
+    """A claimed job with its whole past: all that the next step is built from. `lessons` is None until they were
+    recalled, which is once; `cloud` says whether a worker serves the cloud's lane now."""
 
     id: int
     owner: str
@@ -340,6 +405,8 @@ class Job:
     incumbent: Candidate | None
     spend: Spend
     started_at: datetime
+    lessons: tuple[Lesson, ...] | None = None
+    cloud: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from tasks.store.migrate import upgrade
 from tasks.store.roles import ensure_login
@@ -16,6 +17,9 @@ from workers.local.postgres import EmbeddedPostgres
 from workers.local.valkey import EmbeddedValkey
 
 _number = itertools.count(1)
+# A time is never asserted: the machines are noisy.
+settings.register_profile("redraft", deadline=None)
+settings.load_profile("redraft")
 
 
 @pytest.fixture(scope="session")

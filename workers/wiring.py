@@ -12,7 +12,9 @@ from importlib.metadata import entry_points, version
 from celery import Celery
 
 from tasks.errors import InvalidInput
+from tasks.escalation import NoCloud
 from tasks.journal import JournalledModel, Sampling
+from tasks.jury import NoJury
 from tasks.llm.chat import OpenAIChatModel
 from tasks.loop import Loop
 from tasks.ports import Sandbox, Strategy
@@ -21,6 +23,7 @@ from tasks.store.keeper import Keeper, WorkerCard
 from tasks.store.leases import ClaimRules
 from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
+from tasks.tutor import NoTutor
 from tasks.types import Job, Lane, TurnReport
 from tasks.validators.registry import accepted, score, validate
 from workers.engine.host import ModelHost
@@ -89,6 +92,11 @@ def build_station(
         validate=validate,
         judge=lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
         sandbox=sandbox,
+        jury=NoJury(),
+        tutor=NoTutor(),
+        cloud=NoCloud(),
+        move_up_after=settings.move_up_after,
+        escalate_after=settings.escalate_after,
         width=settings.width or profile.width,
         hours=hours_since_start,
     )

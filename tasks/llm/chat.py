@@ -5,7 +5,6 @@ A stalled stream is left within `POLL_SECONDS`. It must not know jobs, prompts o
 
 from __future__ import annotations
 
-import dataclasses
 import queue
 import time
 from collections.abc import Mapping, Sequence
@@ -250,7 +249,7 @@ class OpenAIChatModel:
 
 
 def _plain(messages: Sequence[Message]) -> list[dict[str, str]]:
-    return [dataclasses.asdict(message) for message in messages]
+    return [{"role": message.role, "content": message.content} for message in messages]
 
 
 def _said(body: object) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, assert_never
 
 from sqlalchemy import Row
 
 from tasks.types import (
+    Attachment,
     Budget,
     Candidate,
     CandidateRef,
@@ -18,10 +19,14 @@ from tasks.types import (
     Completion,
     Draft,
     Egress,
+    Escalate,
+    EscalationKind,
     GuardHit,
     GuardKind,
     JobSpec,
     Lane,
+    Lesson,
+    LessonKind,
     Move,
     Operator,
     Revise,
@@ -37,6 +42,8 @@ def move_to_json(move: Move) -> dict[str, Any]:
         case Revise():
             parents = [[ref.iteration, ref.slot] for ref in move.parents]
             return {"kind": "revise", "parents": parents, "why": move.why}
+        case Escalate():
+            return {"kind": "escalate", "asks": move.kind, "why": move.why}
         case _:
             assert_never(move)
 
@@ -45,6 +52,8 @@ def move_from_json(stored: Mapping[str, Any]) -> Move:
     """The inverse of `move_to_json`."""
     if stored["kind"] == "draft":
         return Draft(slots=stored["slots"], restart=stored["restart"], why=stored["why"])
+    if stored["kind"] == "escalate":
+        return Escalate(kind=EscalationKind(stored["asks"]), why=stored["why"])
     parents = tuple(CandidateRef(iteration=iteration, slot=slot) for iteration, slot in stored["parents"])
     return Revise(parents=parents, why=stored["why"])
 
@@ -73,7 +82,21 @@ def spec_from_row(row: Row[Any]) -> JobSpec:
         tags=tuple(row.tags),
         seed=row.seed,
         key=row.key,
+        memory=row.memory,
+        attachments=tuple(Attachment(**attachment) for attachment in row.attachments),
     )
+
+
+def lessons_to_json(lessons: Sequence[Lesson]) -> list[dict[str, Any]]:
+    """The lessons as a job recalled them."""
+    return [dataclasses.asdict(lesson) for lesson in lessons]
+
+
+def lessons_from_json(stored: Sequence[Mapping[str, Any]] | None) -> tuple[Lesson, ...] | None:
+    """The inverse of `lessons_to_json`; None where nothing was recalled yet."""
+    if stored is None:
+        return None
+    return tuple(Lesson(**{**lesson, "kind": LessonKind(lesson["kind"])}) for lesson in stored)
 
 
 def request_to_json(request: ChatRequest) -> dict[str, Any]:

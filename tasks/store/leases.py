@@ -175,6 +175,16 @@ def end(connection: Connection, job: int, state: str, reason: str, acceptance: s
     connection.execute(text("SELECT pg_notify('redraft_done', :job)"), {"job": str(job)})
 
 
+def served(connection: Connection, lane: Lane) -> bool:
+    """Whether a live worker serves `lane` now."""
+    found = connection.execute(
+        text("""SELECT EXISTS (SELECT 1 FROM workers WHERE :lane = ANY(lanes)
+                               AND seen_at > now() - make_interval(secs => :silence))"""),
+        {"lane": str(lane), "silence": WORKER_SILENCE_SECONDS},
+    ).scalar_one()
+    return bool(found)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneDemand:
     """A lane's runnable jobs, and the slots that live workers have free for it."""

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tasks.errors import JournalMismatch, LimitReached
-from tasks.store import codec, leases
+from tasks.store import codec, leases, lessons
 from tasks.store.session import Database
 from tasks.store.tables import calls, candidates, iterations, jobs, reservations, verdicts
 from tasks.types import (
@@ -28,6 +28,7 @@ from tasks.types import (
     Job,
     JobState,
     Lane,
+    Lesson,
     Move,
     OpenIteration,
     Operator,
@@ -67,6 +68,7 @@ class PostgresLedger:
             lane = connection.execute(
                 text("SELECT lane FROM leases WHERE job_id = :job"), {"job": claim.job}
             ).scalar_one()
+            cloud = leases.served(connection, Lane.CLOUD)
             rounds = connection.execute(
                 select(iterations).where(iterations.c.job_id == claim.job).order_by(iterations.c.number)
             ).all()
@@ -91,6 +93,8 @@ class PostgresLedger:
                 engine_seconds=row.engine_seconds,
             ),
             started_at=row.started_at or datetime.now().astimezone(),
+            lessons=codec.lessons_from_json(row.recalled),
+            cloud=cloud,
         )
 
     @staticmethod
@@ -225,14 +229,21 @@ class PostgresLedger:
 
     # ── the iteration ────────────────────────────────────────────────────────────────────────
 
-    def begin(self, claim: Claim, number: int, move: Move) -> None:
+    def begin(self, claim: Claim, number: int, move: Move, lessons: Sequence[Lesson]) -> None:
         """Opens iteration `number`; again is harmless. Raises `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
+            connection.execute(
+                update(jobs)
+                .where(jobs.c.id == claim.job, jobs.c.recalled.is_(None))
+                .values(recalled=codec.lessons_to_json(lessons))
+            )
             _open_iteration(connection, claim.job, number, move, started_at=text("now()"))
 
     def commit_candidates(self, claim: Claim, number: int, made: Sequence[Candidate]) -> None:
         """All slots of the open iteration have their text. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        if not made:
+            return
         with self._database.begin() as connection:
             leases.fence(connection, claim)
             connection.execute(
@@ -255,8 +266,8 @@ class PostgresLedger:
                 ],
             )
 
-    def commit_verdicts(self, claim: Claim, candidate: Candidate) -> None:
-        """One candidate has its verdicts and its score. Raises `LeaseLost`, `DatabaseUnavailable`."""
+    def commit_verdicts(self, claim: Claim, candidate: Candidate, *, done: bool) -> None:
+        """One candidate has its verdicts and its score; all of them where `done`. Raises `LeaseLost`."""
         ref = candidate.ref
         with self._database.begin() as connection:
             leases.fence(connection, claim)
@@ -289,13 +300,17 @@ class PostgresLedger:
                     candidates.c.iteration == ref.iteration,
                     candidates.c.slot == ref.slot,
                 )
-                .values(score=candidate.score, accepted=candidate.accepted, checked=True)
+                .values(score=candidate.score, accepted=candidate.accepted, checked=done)
             )
 
-    def record(self, claim: Claim, iteration: Iteration, decision: Decision) -> None:
+    def record(
+        self, claim: Claim, iteration: Iteration, decision: Decision, *, lane: Lane, lesson: Lesson | None
+    ) -> None:
         """Closes the open iteration, keeps the incumbent unless it is strictly beaten, and stops the job or
         opens the next iteration; then gives the lease back. One transaction."""
-        best = max(iteration.candidates, key=lambda c: (c.accepted, c.guard is None, c.score, -c.ref.slot))
+        best = max(
+            iteration.candidates, key=lambda c: (c.accepted, c.guard is None, c.score, -c.ref.slot), default=None
+        )
         with self._database.begin() as connection:
             leases.fence(connection, claim)
             connection.execute(
@@ -303,8 +318,8 @@ class PostgresLedger:
                 .where(iterations.c.job_id == claim.job, iterations.c.number == iteration.number)
                 .values(
                     decision=describe(decision),
-                    best_slot=best.ref.slot,
-                    score=best.score,
+                    best_slot=best.ref.slot if best else None,
+                    score=best.score if best else None,
                     worker=claim.worker,
                     epoch=claim.epoch,
                     finished_at=text("now()"),
@@ -314,9 +329,10 @@ class PostgresLedger:
                 update(jobs)
                 .where(jobs.c.id == claim.job)
                 .values(iterations=iteration.number, crashes=0, faults=0)
-                .returning(jobs.c.score, jobs.c.lane, jobs.c.answer_iteration)
+                .returning(jobs.c.score, jobs.c.answer_iteration)
             ).one()
-            if best.guard is None and (row.answer_iteration is None or best.accepted or best.score > row.score):
+            better = best is not None and best.guard is None
+            if best and better and (row.answer_iteration is None or best.accepted or best.score > row.score):
                 connection.execute(
                     update(jobs)
                     .where(jobs.c.id == claim.job)
@@ -324,16 +340,18 @@ class PostgresLedger:
                         answer=best.text, answer_iteration=iteration.number, answer_slot=best.ref.slot, score=best.score
                     )
                 )
-            self._go_on(connection, claim, iteration.number + 1, Lane(row.lane), decision)
+            if isinstance(decision, Stop):
+                lessons.keep(connection, claim, decision, lesson)
+                leases.end(connection, claim.job, decision.state, decision.why, decision.acceptance)
+            else:
+                _open_iteration(connection, claim.job, iteration.number + 1, decision)
+            leases.release(connection, claim, lane, done=isinstance(decision, Stop))
 
-    @staticmethod
-    def _go_on(connection: Connection, claim: Claim, number: int, lane: Lane, decision: Decision) -> None:
-        if isinstance(decision, Stop):
-            leases.end(connection, claim.job, decision.state, decision.why, decision.acceptance)
-            leases.release(connection, claim, lane, done=True)
-        else:
-            _open_iteration(connection, claim.job, number, decision)
-            leases.release(connection, claim, lane)
+    def note(self, claim: Claim, kind: str, detail: str) -> None:
+        """Adds to the job's log of events. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        with self._database.begin() as connection:
+            leases.fence(connection, claim)
+            leases.note(connection, claim.job, kind, detail)
 
     def stop(self, claim: Claim, decision: Stop) -> None:
         """Ends the job between records; the incumbent stays its answer. Raises `LeaseLost`."""

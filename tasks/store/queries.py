@@ -6,6 +6,7 @@ Everything that a worker writes is elsewhere (ledger, leases).
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -24,7 +25,7 @@ from tasks.store.summaries import IterationRow, JobSummary, Submitted, VerdictRo
 from tasks.store.tables import jobs
 from tasks.types import Acceptance, Budget, Egress, JobSpec, JobState, Lane, Spend
 
-# Rows a statement: 19 parameters each stay far below the protocol's 65,535.
+# Rows a statement: 21 parameters each stay far below the protocol's 65,535.
 CHUNK = 1000
 
 _SUMMARY = """
@@ -173,6 +174,8 @@ def _columns(spec: JobSpec) -> dict[str, Any]:
         "budget_hours": spec.budget.hours,
         "budget_iterations": spec.budget.iterations,
         "budget_tokens": spec.budget.tokens,
+        "memory": spec.memory,
+        "attachments": [dataclasses.asdict(attachment) for attachment in spec.attachments],
     }
 
 

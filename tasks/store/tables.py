@@ -16,6 +16,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Numeric,
     Table,
@@ -74,6 +75,12 @@ jobs = Table(
     Column("crashes", Integer, nullable=False, server_default=_ZERO),
     Column("faults", Integer, nullable=False, server_default=_ZERO),
     Column("cancel_requested_at", DateTime(timezone=True)),
+    Column("pause_requested_at", DateTime(timezone=True)),
+    Column("memory", Boolean, nullable=False, server_default=text("true")),
+    Column("recalled", JSONB),
+    Column("attachments", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("forked_from", BigInteger),
+    Column("forked_iteration", Integer),
     _moment("submitted_at", required=True),
     _moment("started_at"),
     _moment("finished_at"),
@@ -248,6 +255,8 @@ lessons = Table(
     Column("seen", Integer, nullable=False, server_default=text("1")),
     _moment("quarantined_at"),
     _moment("created_at", required=True),
+    Column("family", Text, nullable=False, server_default=text("''")),
+    Column("duplicate_of", BigInteger),
     Index("lessons_job", "job_id"),
 )
 
@@ -270,7 +279,20 @@ escalations = Table(
     Column("completion_tokens", Integer, nullable=False, server_default=_ZERO),
     _moment("created_at", required=True),
     _moment("finished_at"),
+    Column("epoch", BigInteger, nullable=False, server_default=_ZERO),
+    Column("error", Text, nullable=False, server_default=text("''")),
     UniqueConstraint("job_id", "iteration", "kind", name="escalations_once"),
+)
+
+# By content, so that a file handed in with a hundred jobs is kept once an owner.
+attachments = Table(
+    "attachments",
+    metadata,
+    Column("owner", Text, primary_key=True, server_default=text("SESSION_USER")),
+    Column("sha256", Text, primary_key=True),
+    Column("media_type", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    _moment("created_at", required=True),
 )
 
 workers = Table(
@@ -285,6 +307,7 @@ workers = Table(
     Column("version", Text, nullable=False),
     _moment("started_at", required=True),
     _moment("seen_at", required=True),
+    Column("modalities", ARRAY(Text), nullable=False, server_default=text("'{text}'")),
 )
 
 owner_usage = Table(

@@ -9,7 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from tasks.errors import EngineFault
+from tasks.escalation import NoCloud
 from tasks.journal import JournalledModel, Sampling
+from tasks.jury import NoJury
 from tasks.llm.scripted import ScriptedModel
 from tasks.loop import Loop
 from tasks.policy import BestOfN, Correct, Single
@@ -18,6 +20,7 @@ from tasks.store import leases
 from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_history, job_summary, submit_jobs
 from tasks.store.session import Database
+from tasks.tutor import NoTutor
 from tasks.types import Budget, ChatRequest, CheckSpec, Claim, Egress, JobSpec, JobState, Lane
 from tasks.validators.registry import accepted, score, validate
 
@@ -99,6 +102,11 @@ def loop(ledger: Ledger, model: ScriptedModel, width: int = 1) -> Loop:
         validate=validate,
         judge=lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
         sandbox=NoSandbox(),
+        jury=NoJury(),
+        tutor=NoTutor(),
+        cloud=NoCloud(),
+        move_up_after=3,
+        escalate_after=10,
         width=width,
         hours=lambda job: 0.0,
         say=lambda report: None,

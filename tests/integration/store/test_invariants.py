@@ -56,11 +56,13 @@ def job(login: Callable[..., str], admin: Database) -> int:
         ledger = PostgresLedger(fleet, fault_cap=8)
         first, second = Draft(slots=1), Draft(slots=1, restart=True)
         claim = take(fleet)
-        ledger.begin(claim, 1, first)
-        ledger.record(claim, attempt(ledger, claim, 1, Operator.DRAFT, passed=False), second)
+        ledger.begin(claim, 1, first, ())
+        ledger.record(
+            claim, attempt(ledger, claim, 1, Operator.DRAFT, passed=False), second, lane=Lane.GPU, lesson=None
+        )
         claim = take(fleet)
         stop = Stop(state=JobState.ACCEPTED, why="every check passed", acceptance=Acceptance.VERIFIED)
-        ledger.record(claim, attempt(ledger, claim, 2, Operator.RESTART, passed=True), stop)
+        ledger.record(claim, attempt(ledger, claim, 2, Operator.RESTART, passed=True), stop, lane=Lane.GPU, lesson=None)
     return number
 
 
@@ -100,7 +102,7 @@ def attempt(ledger: PostgresLedger, claim: Claim, number: int, operator: Operato
         score=float(passed),
         accepted=passed,
     )
-    ledger.commit_verdicts(claim, judged)
+    ledger.commit_verdicts(claim, judged, done=True)
     return Iteration(number=number, operator=operator, candidates=(judged,))
 
 

@@ -98,8 +98,14 @@ def candidate(number: int, *, score: float, accepted: bool = False, text: str = 
 
 def iterate(ledger: PostgresLedger, claim: Claim, made: Candidate, decision: Draft | Stop) -> None:
     ledger.commit_candidates(claim, made.ref.iteration, [made])
-    ledger.commit_verdicts(claim, made)
-    ledger.record(claim, Iteration(number=made.ref.iteration, operator=Operator.DRAFT, candidates=(made,)), decision)
+    ledger.commit_verdicts(claim, made, done=True)
+    ledger.record(
+        claim,
+        Iteration(number=made.ref.iteration, operator=Operator.DRAFT, candidates=(made,)),
+        decision,
+        lane=Lane.GPU,
+        lesson=None,
+    )
 
 
 def test_a_job_is_claimed_once_and_each_claim_has_a_higher_epoch(user: Database, fleet: Database) -> None:
@@ -118,20 +124,24 @@ def test_a_stale_epoch_never_commits(user: Database, fleet: Database) -> None:
     job, ledger = put(user), PostgresLedger(fleet, fault_cap=3)
     stale = take(fleet)
     assert stale is not None
-    ledger.begin(stale, 1, Draft(slots=1))
+    ledger.begin(stale, 1, Draft(slots=1), ())
     expire(fleet, job)
     assert leases.reap(fleet, crash_cap=3) == (job,)
     fresh = take(fleet, "w2")
     assert fresh is not None
     assert fresh.ghost == "turn-w1"
     for write in (
-        lambda: ledger.begin(stale, 2, Draft(slots=1)),
+        lambda: ledger.begin(stale, 2, Draft(slots=1), ()),
         lambda: ledger.reserve(stale, KEY, 1),
         lambda: ledger.commit_call(stale, KEY, REQUEST, "h", MADE),
         lambda: ledger.commit_candidates(stale, 1, [candidate(1, score=1)]),
-        lambda: ledger.commit_verdicts(stale, candidate(1, score=1)),
+        lambda: ledger.commit_verdicts(stale, candidate(1, score=1), done=True),
         lambda: ledger.record(
-            stale, Iteration(number=1, operator=Operator.DRAFT, candidates=(candidate(1, score=1),)), Draft(slots=1)
+            stale,
+            Iteration(number=1, operator=Operator.DRAFT, candidates=(candidate(1, score=1),)),
+            Draft(slots=1),
+            lane=Lane.GPU,
+            lesson=None,
         ),
         lambda: ledger.hand_over(stale, Lane.GPU),
         lambda: ledger.stop(stale, Stop(state=JobState.UNSOLVED, why="")),
@@ -172,7 +182,7 @@ def test_the_incumbent_is_replaced_only_by_a_strictly_better_candidate(user: Dat
         claim = take(fleet)
         assert claim is not None
         if number == 1:
-            ledger.begin(claim, 1, Draft(slots=1))
+            ledger.begin(claim, 1, Draft(slots=1), ())
         iterate(ledger, claim, candidate(number, score=score, text=text_), Draft(slots=1))
         again = take(fleet)
         assert again is not None
@@ -186,10 +196,10 @@ def test_a_resumed_turn_finds_all_that_was_committed(user: Database, fleet: Data
     put(user)
     ledger, claim = PostgresLedger(fleet, fault_cap=3), take(fleet)
     assert claim is not None
-    ledger.begin(claim, 1, Draft(slots=1))
+    ledger.begin(claim, 1, Draft(slots=1), ())
     made = candidate(1, score=0.25)
     ledger.commit_candidates(claim, 1, [made])
-    ledger.commit_verdicts(claim, made)
+    ledger.commit_verdicts(claim, made, done=True)
     begun = ledger.load(claim).open
     assert begun is not None
     assert begun.candidates == (made,)

@@ -1,0 +1,38 @@
+"""The lessons that jobs leave: rows in Postgres, which is the truth, and the outbox that carries them to the index."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, insert, text
+
+from tasks.store.tables import lessons, outbox
+from tasks.types import Claim, JobState, Lesson, Stop
+
+UPSERT = "memory.upsert"
+
+
+def keep(connection: Connection, claim: Claim, end: Stop, lesson: Lesson | None) -> None:
+    """In the transaction that ends a job: counts what it recalled as helpful or not, and keeps its own lesson."""
+    column = "helped" if end.state is JobState.ACCEPTED else "hurt"
+    connection.execute(
+        text(f"""UPDATE lessons SET {column} = {column} + 1 WHERE id IN (
+                    SELECT (recalled ->> 'id')::bigint FROM jobs j, jsonb_array_elements(j.recalled) AS recalled
+                    WHERE j.id = :job)"""),  # noqa: S608 - one of two constants
+        {"job": claim.job},
+    )
+    if lesson is None:
+        return
+    made = connection.execute(
+        insert(lessons)
+        .values(
+            job_id=claim.job,
+            owner=lesson.owner,
+            family=lesson.family,
+            kind=lesson.kind,
+            situation=lesson.situation,
+            advice=lesson.advice,
+            avoid=lesson.avoid,
+            evidence=lesson.evidence,
+        )
+        .returning(lessons.c.id)
+    ).scalar_one()
+    connection.execute(insert(outbox).values(job_id=claim.job, topic=UPSERT, payload={"lesson": made}))
