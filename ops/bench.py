@@ -8,6 +8,7 @@ the same engine, interleaved.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import statistics
 import sys
@@ -31,6 +32,8 @@ from workers.local.home import Home
 
 PAIRS = 5
 PROBES = 20
+# Student's t, two-sided 95 %, for 1, 2, 3 … degrees of freedom.
+T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 # No answer passes, so that every job runs its iterations to the end.
 NEVER = CheckSpec(name="answer:never", kind="answer", value={"exact": "no model writes this"})
 
@@ -53,7 +56,7 @@ def main(pairs: int = PAIRS) -> None:
             )
             print(
                 table(
-                    ("jobs", "redraft tok/s", "direct tok/s", "ratio, median", "min", "max"),
+                    ("jobs", "redraft tok/s", "direct tok/s", "ratio", f"95 % of {pairs} pairs"),
                     [bench.throughput(jobs) for jobs in (1, 4, 16)],
                 )
             )
@@ -112,14 +115,13 @@ class Bench:
             ours.append(self._redraft(jobs)[0])
             if not pair % 2:
                 direct.append(self._send(requests))
-        ratios = [mine / plain for mine, plain in zip(ours, direct, strict=True)]
+        low, middle, high = interval([mine / plain for mine, plain in zip(ours, direct, strict=True)])
         return (
             str(jobs),
             f"{statistics.median(ours):.0f}",
             f"{statistics.median(direct):.0f}",
-            f"{statistics.median(ratios):.2f}",
-            f"{min(ratios):.2f}",
-            f"{max(ratios):.2f}",
+            f"{middle:.2f}",
+            f"{low:.2f} to {high:.2f}",
         )
 
     def _redraft(self, jobs: int) -> tuple[float, list[dict[str, Any]]]:
@@ -141,6 +143,7 @@ class Bench:
                 budget=Budget(iterations=iterations),
                 egress=Egress.NEVER,
                 seed=seed * 100 + number,
+                memory=False,
             )
             for number in range(jobs)
         ]
@@ -172,6 +175,16 @@ class Bench:
     def _ask(self, query: str, parameter: object) -> list[dict[str, Any]]:
         with psycopg.connect(self._url, row_factory=dict_row) as connection:
             return connection.execute(query, (parameter,)).fetchall()  # type: ignore[arg-type]
+
+
+def interval(ratios: Sequence[float]) -> tuple[float, float, float]:
+    """The geometric mean of `ratios` between the ends of its 95 % confidence interval (Student's t on logarithms)."""
+    logs = [math.log(ratio) for ratio in ratios]
+    middle, freedom = statistics.fmean(logs), len(logs) - 1
+    if not freedom:
+        return ratios[0], ratios[0], ratios[0]
+    half = T_95[min(freedom, len(T_95)) - 1] * statistics.stdev(logs) / math.sqrt(len(logs))
+    return math.exp(middle - half), math.exp(middle), math.exp(middle + half)
 
 
 def quantile(values: Sequence[float], share: float) -> float:
