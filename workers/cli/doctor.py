@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -35,12 +35,15 @@ class Finding:
 
 
 @app.command()
-def doctor(as_json: output.Json = False) -> None:
+def doctor(
+    deep: Annotated[bool, typer.Option("--deep", help="Also search the database for broken promises.")] = False,
+    as_json: output.Json = False,
+) -> None:
     """Check everything that Redraft needs; exits 1 if something that it cannot do without is missing."""
     from tasks.settings import load_settings
 
     findings = []
-    for finding in examine(load_settings()):
+    for finding in examine(load_settings(), deep=deep):
         findings.append(finding)
         if not as_json:
             advice = f" → {finding.advice}" if finding.advice else ""
@@ -51,8 +54,8 @@ def doctor(as_json: output.Json = False) -> None:
         raise typer.Exit(1)
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
-    """Every look, one after the other."""
+def examine(settings: Settings, *, deep: bool = False) -> Iterator[Finding]:
+    """Every look, one after the other; `deep` ones read every row."""
     looks: tuple[tuple[str, Callable[[Settings], Finding | None]], ...] = (
         ("python", python),
         ("home", home),
@@ -71,6 +74,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
         finding = _guarded(name, look, settings)
         if finding is not None:
             yield finding
+    if deep:
+        yield from promises(settings)
 
 
 def _guarded(name: str, look: Callable[[Settings], Finding | None], settings: Settings) -> Finding | None:
@@ -257,6 +262,28 @@ def cloud(settings: Settings) -> Finding:
     if not settings.openai_api_key.get_secret_value():
         return Finding(name="cloud", outcome="ok", detail="no OpenAI key: nothing can leave this deployment")
     return Finding(name="cloud", outcome="ok", detail=f"an OpenAI key is configured; egress is {settings.egress}")
+
+
+def promises(settings: Settings) -> Iterator[Finding]:
+    """One finding for each invariant of the design, over all the rows that the login may see."""
+    from tasks.errors import RedraftError
+    from tasks.store.invariants import INVARIANTS, breaches
+    from tasks.store.session import Database
+
+    url = _of_stack(settings, "worker_url") or settings.database_url.get_secret_value()
+    if not url:
+        return
+    try:
+        with Database(url, name="redraft doctor", pool=1) as database:
+            found = breaches(database)
+    except RedraftError as error:
+        yield Finding(name="promises", outcome="fail", detail=" ".join(str(error).split("\n")))
+        return
+    for invariant in INVARIANTS:
+        broken = [breach for breach in found if breach.invariant == invariant.name]
+        first = f"; job {broken[0].job}: {broken[0].what}" if broken else ""
+        detail = f"{invariant.name}: {len(broken)} breaches{first}"
+        yield Finding(name="promises", outcome="fail" if broken else "ok", detail=detail)
 
 
 class _Quiet:

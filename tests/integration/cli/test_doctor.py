@@ -12,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from tasks.settings import Settings
+from tasks.store.invariants import INVARIANTS
 from workers.cli import doctor
 
 pytestmark = pytest.mark.integration
@@ -93,3 +94,17 @@ def test_an_endpoint_that_does_not_answer_fails(tmp_path: Path) -> None:
     assert found is not None
     assert found.outcome == "fail"
     assert "OpenAI" in found.advice
+
+
+def test_a_deep_look_names_every_promise_and_the_job_that_breaks_one(tmp_path: Path, urls: Any, admin: Admin) -> None:
+    settings = given(tmp_path, database_url=SecretStr(urls.admin))
+    kept = [found for found in doctor.examine(settings, deep=True) if found.name == "promises"]
+    admin.execute(
+        "INSERT INTO jobs (spec_hash, title, problem, checks, strategy, lane, egress, budget_usd, budget_hours,"
+        " budget_iterations, budget_tokens, local_tokens) VALUES ('h', 't', 'p', '[]', 'single', 'gpu', 'never',"
+        " 1, 1, 1, 10, 11)"
+    )
+    broken = [found for found in doctor.promises(settings) if found.outcome == "fail"]
+    assert len(kept) == len(INVARIANTS)
+    assert all(found.outcome == "ok" for found in kept)
+    assert any("11 of 10 tokens" in found.detail for found in broken)
