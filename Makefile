@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench soak lock clean
+.PHONY: demo test check bench bench-streams soak lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -26,6 +26,9 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python ops/bench.py
+
+bench-streams: $(STAMP)
+	$(BIN)/python ops/bench_streams.py
 
 # SOAK_MINUTES and SEED choose how long and which faults; the rows are in soak-SEED.jsonl as they come.
 SOAK_MINUTES ?= 60

@@ -5,7 +5,6 @@ A stalled stream is left within `POLL_SECONDS`. It must not know jobs, prompts o
 
 from __future__ import annotations
 
-import queue
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,8 +35,10 @@ MESSAGE_CHARS = 300
 
 @dataclass(slots=True, kw_only=True)
 class _Answer:
-    """What has arrived so far."""
+    """What has arrived so far, when something last did, and how long the engine may be silent from then."""
 
+    heard: float
+    allowed: float
     text: str = ""
     reasoning: str = ""
     finish_reason: str = ""
@@ -82,12 +83,17 @@ class OpenAIChatModel:
         """One streamed answer. Raises `EngineFault` and what `pulse.check()` raises; then the engine stops too."""
         pulse.check()
         begun = time.monotonic()
-        stream = Stream(self._client(), self._base_url, self._api_key, self._body(request))
+        answer = _Answer(heard=begun, allowed=self._first_seconds)
+        pulse.expect_silence(answer.allowed)
+        body = self._body(request)
+        stream = Stream(
+            self._client(), self._base_url, self._api_key, body, lambda event: self._hear(event, answer, pulse)
+        )
         try:
-            answer = self._listen(stream, pulse)
+            self._wait(stream, answer, pulse)
         finally:
             stream.leave()
-        return self._completion(request, answer, time.monotonic() - begun)
+        return self._completion(request, self._end(answer), time.monotonic() - begun)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """By the endpoint's own tokenizer where it has one (vLLM's `/tokenize`), else a third of the characters."""
@@ -153,34 +159,28 @@ class OpenAIChatModel:
 
     # ── the answer ───────────────────────────────────────────────────────────────────────────
 
-    def _listen(self, stream: Stream, pulse: Pulse) -> _Answer:
+    def _wait(self, stream: Stream, answer: _Answer, pulse: Pulse) -> None:
         """Until the stream ends, the guard hits, or the engine is silent for too long."""
-        answer = _Answer()
-        pulse.expect_silence(self._first_seconds)
-        allowed, heard = self._first_seconds, time.monotonic()
-        while True:
+        while not stream.ended(POLL_SECONDS):
             pulse.check()
-            try:
-                item = stream.items.get(timeout=POLL_SECONDS)
-            except queue.Empty:
-                if time.monotonic() - heard > allowed:
-                    when = "after its last token" if answer.deltas else "before its first token"
-                    raise EngineFault(f"{self.name} was silent for {allowed:g} s {when}") from None
-                continue
-            match item:
-                case None:
-                    return self._end(answer)
-                case Exception():
-                    raise self._fault(item) from None
-            tokens = self._take(item, answer)
-            heard = time.monotonic()
-            if answer.deltas:  # the prefill is over
-                allowed = self._silence_seconds
-            pulse.beat(tokens)
-            pulse.expect_silence(allowed)  # after the beat, which announces a shorter one
-            if answer.hit is not None:
-                answer.finish_reason = "guard"
-                return answer
+            if time.monotonic() - answer.heard > answer.allowed:
+                when = "after its last token" if answer.deltas else "before its first token"
+                raise EngineFault(f"{self.name} was silent for {answer.allowed:g} s {when}")
+        pulse.check()
+        if isinstance(stream.error, EngineFault):
+            raise stream.error
+        if stream.error is not None:
+            raise self._fault(stream.error) from None
+
+    def _hear(self, event: Mapping[str, Any], answer: _Answer, pulse: Pulse) -> bool:
+        """One event, in the reader's thread; whether to go on."""
+        tokens = self._take(event, answer)
+        answer.heard = time.monotonic()
+        if answer.deltas:  # the prefill is over
+            answer.allowed = self._silence_seconds
+        pulse.beat(tokens)
+        pulse.expect_silence(answer.allowed)  # after the beat, which announces a shorter one
+        return answer.hit is None
 
     def _take(self, event: Mapping[str, Any], answer: _Answer) -> int:
         """Adds one event of the stream to the answer; returns how many tokens (deltas) it brought."""
@@ -205,6 +205,9 @@ class OpenAIChatModel:
         return tokens
 
     def _end(self, answer: _Answer) -> _Answer:
+        if answer.hit is not None:
+            answer.finish_reason = "guard"
+            return answer
         if not answer.finish_reason:
             raise EngineFault(f"{self.name} hung up in the middle of an answer")
         answer.text_guard.finish()

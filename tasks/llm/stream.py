@@ -1,15 +1,14 @@
-"""One streamed request: a thread of its own reads it, and whoever leaves shuts its socket down, so that the engine
-aborts what nobody waits for. It must not know what the events mean.
+"""One streamed request: a thread of its own reads it and hands each event on, and whoever leaves shuts its socket
+down, so that the engine aborts what nobody waits for. It must not know what the events mean.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import queue
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,21 +16,28 @@ if TYPE_CHECKING:
 
 # How long the leaving side waits for the reader to let go; the socket is shut down by then.
 LEAVE_SECONDS = 2.0
-# What the reader hands over: one event of the stream, the error that ended it, or None at its end.
-Item = dict[str, Any] | Exception | None
+# Takes one event, in the reader's thread: a second thread woken for each token costs as much as all the rest. False
+# ends the request.
+Take = Callable[[dict[str, Any]], bool]
 
 
 class Stream:
-    """One request under way: a thread reads its events into `items`."""
+    """One request under way: a thread gives its events to `take`. `error` is what ended it, if anything did."""
 
-    def __init__(self, client: httpx2.Client, base_url: str, api_key: str, body: Mapping[str, Any]) -> None:
-        self.items: queue.Queue[Item] = queue.Queue()
+    def __init__(self, client: httpx2.Client, base_url: str, api_key: str, body: Mapping[str, Any], take: Take) -> None:
+        self.error: Exception | None = None
+        self._ended = threading.Event()
         self._client, self._base_url, self._api_key, self._body = client, base_url, api_key, body
+        self._take = take
         self._left = threading.Event()
         self._socket: socket.socket | None = None
         client.event_hooks = {"request": [self._watch_connection]}
         self._reader = threading.Thread(target=self._read, name="stream", daemon=True)
         self._reader.start()
+
+    def ended(self, timeout_seconds: float) -> bool:
+        """Whether it is over, waited for at most so long."""
+        return self._ended.wait(timeout_seconds)
 
     def leave(self) -> None:
         """Ends the request, finished or not. A reader that blocks in `recv` only wakes by a shutdown."""
@@ -69,10 +75,12 @@ class Stream:
                 client.chat.completions.with_streaming_response.create(**self._body) as response,
             ):
                 for event in _events(response.iter_bytes()):
-                    self.items.put(event)
-            self.items.put(None)
+                    if not self._take(event):
+                        break
         except Exception as error:  # noqa: BLE001  (it goes to the thread that waits, which explains it)
-            self.items.put(error)
+            self.error = error
+        finally:
+            self._ended.set()
 
 
 def _events(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
