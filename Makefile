@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench bench-streams soak lock clean
+.PHONY: demo test check bench bench-streams chaos soak lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -26,6 +26,11 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python ops/bench.py
+
+# Every crash point alone, and CHAOS_PAIRS seeded pairs of them.
+CHAOS_PAIRS ?= 500
+chaos: $(STAMP)
+	CHAOS_PAIRS=$(CHAOS_PAIRS) $(BIN)/pytest --timeout=3600 tests/chaos tests/model
 
 bench-streams: $(STAMP)
 	$(BIN)/python ops/bench_streams.py

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tasks.crashpoints import CrashPoint, passing
 from tasks.ports import ChatModel, Ledger, Pulse
 from tasks.types import CallKey, ChatRequest, Claim, Completion, Message, Operator
 from tasks.window import prompt_hash
@@ -83,8 +84,11 @@ class JournalledModel:
         prompt_tokens = self.model.count_tokens(messages)
         room = max(LEAST_ANSWER_TOKENS, min(wanted, self.model.context_tokens - prompt_tokens - TEMPLATE_TOKENS))
         self.ledger.reserve(claim, key, prompt_tokens + room)
+        passing(CrashPoint.RESERVED)
         made = self.model.complete(dataclasses.replace(request, max_tokens=room), pulse)
+        passing(CrashPoint.CALL_MADE)
         self.ledger.commit_call(claim, key, request, hashed, made)
+        passing(CrashPoint.CALL_COMMITTED)
         return made
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import assert_never
 
 from tasks import window
+from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import (
     Cancelled,
     EngineFault,
@@ -98,6 +99,7 @@ class Loop:
             self.ledger.hand_over(claim, lane)
         except NeedsLane as elsewhere:
             self.ledger.hand_over(claim, elsewhere.lane)
+            passing(CrashPoint.HANDED_OVER)
         except JournalMismatch as defect:
             self.ledger.stop(claim, Stop(state=JobState.FAILED, why=str(defect)))
         except ServiceFault as fault:
@@ -120,6 +122,7 @@ class Loop:
             self._tell(job, begun, job.incumbent, str(operator_of(begun.move)))
             candidates = self._attempt(claim, job, begun, pulse)
             self.ledger.commit_candidates(claim, begun.number, candidates)
+            passing(CrashPoint.CANDIDATES_COMMITTED)
         if any(_unchecked(job, begun, candidate) for candidate in candidates):
             _need(Lane.CHECK, lanes)
             self._tell(job, begun, job.incumbent, "validate")
@@ -136,7 +139,9 @@ class Loop:
             self._tell(job, begun, job.incumbent, "distil")
             lesson = self._distil(claim, job, past, decision, pulse)
         lane = Lane.CLOUD if isinstance(decision, Escalate) else engine_lane(job.spec.lane, past, limits)
+        passing(CrashPoint.DECIDED)
         self.ledger.record(claim, iteration, decision, lane=lane, lesson=lesson)
+        passing(CrashPoint.RECORDED)
         best = max(candidates, key=lambda candidate: candidate.score, default=job.incumbent)
         self._tell(job, begun, best, describe(decision))
 
@@ -149,6 +154,7 @@ class Loop:
         lessons = job.lessons if job.lessons is not None else self._recall(claim, job)
         number = len(job.history) + 1
         self.ledger.begin(claim, number, decision, lessons)
+        passing(CrashPoint.BEGUN)
         return dataclasses.replace(job, lessons=lessons), OpenIteration(number=number, move=decision)
 
     def _limits(self, job: Job) -> Limits:
@@ -268,6 +274,7 @@ class Loop:
         score, accepted = self.judge(verdicts, job.spec.checks)
         made = dataclasses.replace(candidate, verdicts=verdicts, score=score, accepted=accepted)
         self.ledger.commit_verdicts(claim, made, done=not _awaits_judges(job, made))
+        passing(CrashPoint.CHECKED)
         return made
 
     def _tell(self, job: Job, begun: OpenIteration, best: Candidate | None, what: str) -> None:

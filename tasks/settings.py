@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     )
     openai_base_url: str = Field(default="", validation_alias=AliasChoices("openai_base_url", "OPENAI_BASE_URL"))
 
+    # For tests of durability: the worker dies (-9) there, `NAME` or `NAME:n` of tasks/crashpoints.py.
+    crash_at: str = ""
+
     flower_password: SecretStr = SecretStr("")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

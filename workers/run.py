@@ -10,6 +10,7 @@ import structlog
 from celery import Celery
 from celery.signals import worker_ready, worker_shutting_down
 
+from tasks.crashpoints import arm_process
 from tasks.errors import EngineFault
 from tasks.loop import ENGINE_LANES
 from tasks.settings import Settings
@@ -60,6 +61,7 @@ def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, la
     Raises `EngineFault` where the engine does not come up.
     """
     name = worker_name()
+    arm_process(settings.crash_at)
     if lanes & ENGINE_LANES:
         host.start()
         if not host.ready:

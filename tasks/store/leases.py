@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import LeaseLost
 from tasks.store.session import Database
 from tasks.types import Claim, Lane
@@ -97,7 +98,8 @@ def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rul
             text("DELETE FROM reservations WHERE job_id = :job AND epoch < :epoch"),
             {"job": row.job_id, "epoch": row.epoch},
         )
-        return Claim(job=row.job_id, epoch=row.epoch, worker=worker, turn=turn, ghost=row.ghost)
+    passing(CrashPoint.CLAIMED)
+    return Claim(job=row.job_id, epoch=row.epoch, worker=worker, turn=turn, ghost=row.ghost)
 
 
 def fence(connection: Connection, held: Claim) -> None:

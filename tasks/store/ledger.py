@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import JournalMismatch, LimitReached
 from tasks.store import codec, leases, lessons
 from tasks.store.session import Database
@@ -331,6 +332,7 @@ class PostgresLedger:
                 .values(iterations=iteration.number, crashes=0, faults=0)
                 .returning(jobs.c.score, jobs.c.answer_iteration)
             ).one()
+            passing(CrashPoint.RECORDING)
             better = best is not None and best.guard is None
             if best and better and (row.answer_iteration is None or best.accepted or best.score > row.score):
                 connection.execute(
