@@ -84,6 +84,20 @@ class IterationRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CostRow:
+    """What one group (`of`: a job's number, an owner, a model or a day) has spent; `seconds` on the engine."""
+
+    of: str
+    jobs: int
+    calls: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    usd: Decimal
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRow:
     """A worker as it presented itself; `silent_seconds` since it last said that it lives."""
 
