@@ -43,6 +43,7 @@ COMMANDS: dict[str, Entry] = {
     "result": Entry(module="workers.cli.jobs", help="Print a job's answer, the best so far while it runs."),
     "history": Entry(module="workers.cli.history", help="Show a job's iterations and what the checks said."),
     "diff": Entry(module="workers.cli.history", help="Compare the best candidates of two iterations."),
+    "report": Entry(module="workers.cli.report", help="Write one page of HTML about a job, with its plots."),
     "export": Entry(module="workers.cli.export", help="Write a job's state, its iterations or a table of jobs."),
     "cancel": Entry(module="workers.cli.jobs", help="Cancel jobs; what they have found stays readable."),
     "pause": Entry(module="workers.cli.lifecycle", help="Pause jobs; they keep what they have found."),

@@ -1,4 +1,4 @@
-"""export, diff and cost on a real Postgres with a job that two iterations have been recorded for."""
+"""export, report, diff and cost on a real Postgres with a job that two iterations have been recorded for."""
 
 from __future__ import annotations
 
@@ -176,3 +176,15 @@ def test_cost_by_what_there_is_not(redraft: Redraft) -> None:
     said = redraft("cost", "--by", "week")
     assert (said.code, said.err) == (2, "--by: 'week' is not allowed; one of job, owner, model, day\n")
     assert redraft("cost", "--json").out == ""
+
+
+def test_report_is_one_file_of_html(redraft: Redraft, job: int, tmp_path: Path) -> None:
+    assert redraft("report", str(job)).out == f"job-{job}.html\n"
+    made = (tmp_path / f"job-{job}.html").read_text()
+    assert "Add, with commas" in made
+    assert "b = 3" in made
+    assert redraft("report", str(job), "-o", "-").out.startswith("<!doctype html>")
+    said = redraft("report", str(job), "-o", "other.html", "--json")
+    assert json.loads(said.out) == {"job": job, "file": "other.html"}
+    wrong = redraft("report", str(job), "-o", "no/such/folder.html")
+    assert (wrong.code, wrong.out, wrong.err.count("\n")) == (2, "", 1)

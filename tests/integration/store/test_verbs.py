@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
 from sqlalchemy import text
 
-from tasks.errors import Cancelled, InvalidInput, NoSuchJob, Paused
+from tasks.errors import Cancelled, InvalidInput, LeaseLost, NoSuchJob, Paused
 from tasks.store import leases, verbs
 from tasks.store.invariants import breaches
 from tasks.store.keeper import Keeper, WorkerCard
@@ -483,3 +487,47 @@ def test_what_the_loop_loads_is_what_its_owner_reads(user: Database, fleet: Data
     loaded = ledger.load(held(fleet))
     assert loaded == load_job(user, job)
     assert len(loaded.history) == 2
+
+
+def test_pauses_claims_and_reaps_at_once_lose_nothing(user: Database, fleet: Database, ledger: PostgresLedger) -> None:
+    mine = [put(user) for _ in range(3)]
+    stop = threading.Event()
+
+    def steer() -> None:
+        for turn in range(60):
+            (verbs.request_pause if turn % 2 else verbs.resume)(user, mine[turn % 3])
+
+    def work() -> None:
+        for turn in itertools.count():
+            if stop.is_set():
+                return
+            claim = take(fleet)
+            if claim is None:
+                continue
+            if turn % 3 == 0:
+                change(fleet, f"UPDATE leases SET lease_until = now() - interval '1 s' WHERE job_id = {claim.job}")
+            else:
+                with contextlib.suppress(LeaseLost):
+                    ledger.hand_over(claim, Lane.GPU)
+
+    def reap() -> None:
+        while not stop.is_set():
+            leases.reap(fleet, crash_cap=1_000)
+
+    with ThreadPoolExecutor(5) as pool:
+        steering = [pool.submit(steer) for _ in range(2)]
+        others = [pool.submit(work), pool.submit(work), pool.submit(reap)]
+        for done in steering:
+            done.result()
+        stop.set()
+        for done in others:
+            done.result()
+    change(fleet, "UPDATE leases SET lease_until = now() - interval '1 s' WHERE worker IS NOT NULL")
+    leases.reap(fleet, crash_cap=1_000)
+    assert breaches(fleet, submitted=mine) == ()
+    for job in mine:
+        verbs.request_pause(user, job)
+    assert take(fleet) is None
+    for job in mine:
+        assert verbs.resume(user, job) is JobState.QUEUED
+    assert {held(fleet).job for _ in mine} == set(mine)
