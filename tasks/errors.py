@@ -103,7 +103,11 @@ class LeaseLost(TurnEnded):
 
 
 class Cancelled(TurnEnded):
-    """The user cancelled (or paused) the job while it ran."""
+    """The user cancelled the job while it ran."""
+
+
+class Paused(TurnEnded):
+    """The user paused the job while it ran: it goes on from the journal when it is resumed."""
 
 
 class ShuttingDown(TurnEnded):

@@ -21,11 +21,12 @@ from tasks.errors import (
     LimitReached,
     MemoryUnavailable,
     NeedsLane,
+    Paused,
     ServiceFault,
     ShuttingDown,
 )
 from tasks.journal import JournalledModel
-from tasks.policy import JUDGES, engine_lane
+from tasks.policy import JUDGES, engine_lane, limits_of
 from tasks.ports import Cloud, Jury, Ledger, Pulse, Sandbox, Strategy, Tutor
 from tasks.types import (
     CallKey,
@@ -36,7 +37,6 @@ from tasks.types import (
     Completion,
     Decision,
     Draft,
-    Egress,
     Escalate,
     Iteration,
     Job,
@@ -95,7 +95,7 @@ class Loop:
             self.ledger.stop(claim, Stop(state=JobState.UNSOLVED, why=str(limit)))
         except Cancelled:
             self.ledger.stop(claim, Stop(state=JobState.CANCELLED, why="cancelled by its owner"))
-        except ShuttingDown:
+        except (Paused, ShuttingDown):
             self.ledger.hand_over(claim, lane)
         except NeedsLane as elsewhere:
             self.ledger.hand_over(claim, elsewhere.lane)
@@ -158,12 +158,10 @@ class Loop:
         return dataclasses.replace(job, lessons=lessons), OpenIteration(number=number, move=decision)
 
     def _limits(self, job: Job) -> Limits:
-        return Limits(
-            budget=job.spec.budget,
-            spend=job.spend,
+        return limits_of(
+            job,
             hours=self.hours(job),
             width=self.width,
-            cloud=job.cloud and job.spec.egress is Egress.FULL,
             escalate_after=self.escalate_after,
             move_up_after=self.move_up_after,
         )

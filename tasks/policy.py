@@ -6,6 +6,7 @@ Strategies are plug-ins over the same moves, so that each can be compared with t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import ClassVar
 
 from tasks.types import (
@@ -14,8 +15,10 @@ from tasks.types import (
     CandidateRef,
     Decision,
     Draft,
+    Egress,
     Escalate,
     Iteration,
+    Job,
     JobState,
     Lane,
     Limits,
@@ -109,6 +112,24 @@ def spent(history: Sequence[Iteration], limits: Limits) -> Stop | None:
         if value >= limit:
             return Stop(state=JobState.UNSOLVED, why=f"the budget of {limit:g} {unit} is spent")
     return None
+
+
+def hours_used(job: Job, now: datetime) -> float:
+    """Wall hours of the job up to `now`: since a worker first took it, less those in which it stood still."""
+    return ((now - job.started_at).total_seconds() - job.idle_seconds) / 3600
+
+
+def limits_of(job: Job, *, hours: float, width: int, escalate_after: int, move_up_after: int) -> Limits:
+    """What a decision on the job must keep to, `hours` after its start."""
+    return Limits(
+        budget=job.spec.budget,
+        spend=job.spend,
+        hours=hours,
+        width=width,
+        cloud=job.cloud and job.spec.egress is Egress.FULL,
+        escalate_after=escalate_after,
+        move_up_after=move_up_after,
+    )
 
 
 def rejected(history: Sequence[Iteration]) -> int:

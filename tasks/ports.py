@@ -41,7 +41,7 @@ class Pulse(Protocol):
         """The step may be silent for up to `seconds` from now (a prefill, a sandboxed test)."""
 
     def check(self) -> None:
-        """Raises `LeaseLost`, `Cancelled` or `ShuttingDown` where the step must stop; else returns."""
+        """Raises `LeaseLost`, `Cancelled`, `Paused` or `ShuttingDown` where the step must stop; else returns."""
 
 
 class ChatModel(Protocol):
@@ -192,8 +192,8 @@ class Ledger(Protocol):
         """Adds to the job's log of events."""
 
     def hand_over(self, claim: Claim, lane: Lane, fault: str = "") -> None:
-        """Gives the lease back; the job's next step runs on `lane`. `fault` names what failed, if anything did:
-        then the next try waits, longer with each in a row."""
+        """Gives the lease back; the job's next step runs on `lane`, once it is resumed where a pause was asked for.
+        `fault` names what failed, if anything did: then the next try waits, longer with each in a row."""
 
     def stop(self, claim: Claim, decision: Stop) -> None:
         """Ends the job outside a record (cancelled, budget spent before a call)."""

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tasks.errors import InvalidInput
 from tasks.jobchecks import ValidatorSource, build_checks
 from tasks.jobfile import PROBLEM_BYTES, RawJob, read_source, refuse_unstorable
-from tasks.types import Budget, Egress, JobSpec, Lane
+from tasks.types import Budget, Changes, Egress, JobSpec, Lane
 
 TITLE_CHARS = 120
 # The two lanes a user may ask for; `check` and `cloud` are steps of a job, not places to begin one.
@@ -126,6 +126,22 @@ def parse_budget_flag(texts: Sequence[str]) -> Mapping[str, Any]:
         except ValueError:
             found[name] = value  # refused with the field's own words
     return found
+
+
+def read_changes(
+    budget: Sequence[str], *, strategy: str | None = None, seed: int | None = None, strategies: Sequence[str] = ()
+) -> Changes:
+    """What was said of a retry or a fork, by the rules of a submission. Raises `InvalidInput`."""
+    fields = _validate({"budget": parse_budget_flag(budget), **({} if seed is None else {"seed": seed})})
+    given = fields.budget
+    return Changes(
+        usd=None if given.usd is None else Decimal(str(given.usd)),
+        hours=given.hours,
+        iterations=given.iterations,
+        tokens=given.tokens,
+        strategy=None if strategy is None else _one_of("strategy", strategy, strategies),
+        seed=seed,
+    )
 
 
 def _build(raw: RawJob, flags: Flags, rules: Rules) -> JobSpec:

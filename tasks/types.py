@@ -143,6 +143,18 @@ class JobSpec:
     attachments: tuple[Attachment, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a retry or a fork changes of a job's specification; None leaves it as it is. Units as in `Budget`."""
+
+    usd: Decimal | None = None
+    hours: float | None = None
+    iterations: int | None = None
+    tokens: int | None = None
+    strategy: str | None = None
+    seed: int | None = None
+
+
 # ── what models and checks give back ──────────────────────────────────────────────────────────
 
 
@@ -393,8 +405,9 @@ class OpenIteration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A claimed job with its whole past: all that the next step is built from. `lessons` is None until they were
-    recalled, which is once; `cloud` says whether a worker serves the cloud's lane now."""
+    """A job with its whole past: all that the next step is built from. `lessons` is None until they were recalled,
+    which is once; `cloud` says whether a worker serves the cloud's lane now. `idle_seconds` since `started_at` do not
+    count as hours: the job was paused, or had ended before a retry."""
 
     id: int
     owner: str
@@ -407,6 +420,7 @@ class Job:
     started_at: datetime
     lessons: tuple[Lesson, ...] | None = None
     cloud: bool = False
+    idle_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -7,17 +7,17 @@ import os
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib.metadata import entry_points, version
+from importlib.metadata import version
 
 from celery import Celery
 
-from tasks.errors import InvalidInput
 from tasks.escalation import NoCloud
 from tasks.journal import JournalledModel, Sampling
 from tasks.jury import Jury
 from tasks.llm.chat import OpenAIChatModel
 from tasks.loop import Loop
-from tasks.ports import Sandbox, Strategy
+from tasks.policy import hours_used
+from tasks.ports import Sandbox
 from tasks.settings import Settings
 from tasks.store.keeper import Keeper, WorkerCard
 from tasks.store.leases import ClaimRules
@@ -29,22 +29,12 @@ from tasks.validators.registry import accepted, score, validate
 from workers.engine.host import ModelHost
 from workers.events import TurnEvents
 from workers.station import Station
-
-
-def strategies() -> dict[str, Strategy]:
-    """Every strategy by name, from the entry points `redraft.strategies`."""
-    found: dict[str, Strategy] = {}
-    for point in entry_points(group="redraft.strategies"):
-        try:
-            found[point.name] = point.load()()
-        except ImportError as error:
-            raise InvalidInput("strategy plug-in", point.value, f"it must import: {error}") from error
-    return found
+from workers.strategies import strategies
 
 
 def hours_since_start(job: Job) -> float:
-    """Wall hours since a worker first took the job."""
-    return (datetime.now(UTC) - job.started_at).total_seconds() / 3600
+    """Wall hours since a worker first took the job, less those in which it was paused or had ended."""
+    return hours_used(job, datetime.now(UTC))
 
 
 def worker_name() -> str:

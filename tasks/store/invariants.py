@@ -40,14 +40,18 @@ _FINAL = "('accepted', 'unsolved', 'cancelled', 'quarantined', 'failed')"
 INVARIANTS = (
     Invariant(
         name="I1 no job is stranded",
-        promise="a job that is not final is held or can be claimed, and a final one cannot",
+        promise="a job that is neither final nor paused is held or can be claimed, and these cannot",
         query=f"""
             SELECT j.id AS job, 'state ' || j.state || ', but nobody holds it and nobody may claim it' AS what
             FROM jobs j LEFT JOIN leases l ON l.job_id = j.id
             WHERE j.state IN ('queued', 'running') AND (l.job_id IS NULL OR (l.worker IS NULL AND NOT l.runnable))
             UNION ALL
             SELECT j.id, 'state ' || j.state || ', but it can still be claimed'
-            FROM jobs j JOIN leases l ON l.job_id = j.id WHERE j.state IN {_FINAL} AND l.runnable""",
+            FROM jobs j JOIN leases l ON l.job_id = j.id
+            WHERE (j.state IN {_FINAL} OR j.state = 'paused') AND l.runnable
+            UNION ALL
+            SELECT j.id, 'state paused, but ' || l.worker || ' holds it'
+            FROM jobs j JOIN leases l ON l.job_id = j.id WHERE j.state = 'paused' AND l.worker IS NOT NULL""",
     ),
     Invariant(
         name="I2 nothing is committed twice",
@@ -72,14 +76,22 @@ INVARIANTS = (
     ),
     Invariant(
         name="I2 candidates come from the journal",
-        promise="each candidate is the text of the last journalled call of its slot",
+        promise="each candidate is the text of the last journalled call of its slot; one that a fork began with is "
+        "that of the job it was forked from",
         query=f"""
             SELECT k.job_id AS job,
                    format('candidate %s.%s is not what the journal holds', k.iteration, k.slot) AS what
-            FROM candidates k LEFT JOIN LATERAL (
+            FROM candidates k JOIN jobs j ON j.id = k.job_id LEFT JOIN LATERAL (
                 SELECT c.text FROM calls c WHERE c.job_id = k.job_id AND c.iteration = k.iteration AND c.slot = k.slot
                   AND c.operator = k.operator ORDER BY c.attempt DESC LIMIT 1) made ON true
-            WHERE k.operator IN {_MAKERS} AND made.text IS DISTINCT FROM k.text""",
+            WHERE k.operator IN {_MAKERS} AND made.text IS DISTINCT FROM k.text
+              AND k.iteration > coalesce(j.forked_iteration, 0)
+            UNION ALL
+            SELECT k.job_id, format('candidate %s.%s is not that of job %s', k.iteration, k.slot, j.forked_from)
+            FROM candidates k JOIN jobs j ON j.id = k.job_id LEFT JOIN candidates o
+              ON o.job_id = j.forked_from AND o.iteration = k.iteration AND o.slot = k.slot
+            WHERE k.iteration <= j.forked_iteration
+              AND (o.text, o.operator, o.score) IS DISTINCT FROM (k.text, k.operator, k.score)""",
     ),
     Invariant(
         name="I3 epochs never go back",

@@ -1,5 +1,5 @@
-"""One connection a process that keeps its leases: renews those that make progress, hears cancels, and
-says that the worker lives. Knows nothing of what the turns do."""
+"""One connection a process that keeps its leases: renews those that make progress, hears cancels and
+pauses, and says that the worker lives. Knows nothing of what the turns do."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import psycopg
 import structlog
 from psycopg.rows import namedtuple_row
 
-from tasks.errors import Cancelled, LeaseLost, ShuttingDown
+from tasks.errors import Cancelled, LeaseLost, Paused, ShuttingDown
 from tasks.types import Claim
 
 log = structlog.get_logger()
 
 # How long a step may be silent unless it announced more: between two tokens, around a commit.
 DEFAULT_SILENCE_SECONDS = 60.0
-# How often the keeper looks up from its renewals: a cancel is heard by NOTIFY, so this bounds only the rest.
+# How often the keeper looks up from its renewals: a cancel or a pause is heard by NOTIFY, so this bounds only the rest.
 TICK_SECONDS = 0.5
 HEARTBEAT_SECONDS = 3.0
 
@@ -49,6 +49,7 @@ class LeasePulse:
     alive_until: float = 0.0
     lost: bool = False
     cancelled: bool = False
+    paused: bool = False
     stop_at: float | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -65,13 +66,15 @@ class LeasePulse:
             self.alive_until = max(self.alive_until, time.monotonic() + seconds)
 
     def check(self) -> None:
-        """Raises `LeaseLost`, `Cancelled` or `ShuttingDown`."""
+        """Raises `LeaseLost`, `Cancelled`, `Paused` or `ShuttingDown`."""
         now = time.monotonic()
         # Even where the database is silent: past the lease somebody else may hold the job.
         if self.lost or now > self.renewed_at + self.lease_seconds:
             raise LeaseLost(f"job {self.claim.job}: the lease was not renewed in time")
         if self.cancelled:
             raise Cancelled(f"job {self.claim.job}: cancelled by its owner")
+        if self.paused:
+            raise Paused(f"job {self.claim.job}: paused by its owner")
         if self.stop_at is not None and now > self.stop_at:
             raise ShuttingDown(f"job {self.claim.job}: the worker is shutting down")
 
@@ -136,6 +139,7 @@ class Keeper:
                     row_factory=namedtuple_row,
                 ) as connection:
                     connection.execute("LISTEN redraft_cancel")
+                    connection.execute("LISTEN redraft_pause")
                     self._keep(connection)
                     connection.execute("DELETE FROM workers WHERE name = %s", (self._card().name,))
             except psycopg.Error as error:
@@ -153,13 +157,15 @@ class Keeper:
                 self._renew(connection)
                 next_renewal = now + self._lease / 3
             for notice in connection.notifies(timeout=min(TICK_SECONDS, self._lease / 6), stop_after=1):
-                self._cancel(int(notice.payload))
+                self._tell(int(notice.payload), notice.channel)
 
-    def _cancel(self, job: int) -> None:
+    def _tell(self, job: int, channel: str) -> None:
         with self._lock:
             pulse = self._held.get(job)
-        if pulse is not None:
+        if pulse is not None and channel == "redraft_cancel":
             pulse.cancelled = True
+        elif pulse is not None:
+            pulse.paused = True
 
     def _heartbeat(self, connection: psycopg.Connection[object]) -> None:
         card = self._card()
@@ -183,8 +189,9 @@ class Keeper:
                       phase = v.phase
                FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[]) AS v(job, epoch, tokens, phase)
                WHERE l.job_id = v.job AND l.epoch = v.epoch AND l.worker = %s
-               RETURNING l.job_id, (SELECT j.cancel_requested_at IS NOT NULL FROM jobs j WHERE j.id = l.job_id)
-                         AS cancelled""",
+               RETURNING l.job_id,
+                   (SELECT j.cancel_requested_at IS NOT NULL FROM jobs j WHERE j.id = l.job_id) AS cancelled,
+                   (SELECT j.pause_requested_at IS NOT NULL FROM jobs j WHERE j.id = l.job_id) AS paused""",
             (
                 self._lease,
                 [p.claim.job for p in pulses],
@@ -194,10 +201,11 @@ class Keeper:
                 pulses[0].claim.worker,
             ),
         ).fetchall()
-        kept = {row.job_id: row.cancelled for row in rows}  # type: ignore[attr-defined]
+        kept = {row.job_id: (row.cancelled, row.paused) for row in rows}  # type: ignore[attr-defined]
         for pulse in pulses:
             if pulse.claim.job in kept:
                 pulse.renewed_at = asked  # the lease runs from before the UPDATE, never from after it
-                pulse.cancelled = pulse.cancelled or kept[pulse.claim.job]
+                cancelled, pulse.paused = kept[pulse.claim.job]  # a pause may be withdrawn, a cancel may not
+                pulse.cancelled = pulse.cancelled or cancelled
             else:
                 pulse.lost = True

@@ -116,15 +116,37 @@ def fence(connection: Connection, held: Claim) -> None:
 
 
 def release(connection: Connection, held: Claim, lane: Lane, *, delay_seconds: float = 0.0, done: bool = False) -> None:
-    """Gives a fenced lease back: to `lane`, after `delay_seconds`, or for good where the job is `done`."""
+    """Gives a fenced lease back: to `lane`, after `delay_seconds`; for good where the job is `done`, and until it is
+    resumed where its owner asked for a pause."""
+    parked = not done and park(connection, held.job, f"its worker {held.worker} gave it back")
     connection.execute(
         text("""UPDATE leases SET worker = NULL, turn = NULL, lease_until = NULL, last_worker = :worker,
                 waiting_since = now(), run_at = now() + make_interval(secs => :delay), lane = :lane,
-                runnable = NOT :done, phase = '' WHERE job_id = :job"""),
-        {"job": held.job, "worker": held.worker, "delay": delay_seconds, "lane": str(lane), "done": done},
+                runnable = :runnable, phase = '' WHERE job_id = :job"""),
+        {
+            "job": held.job,
+            "worker": held.worker,
+            "delay": delay_seconds,
+            "lane": str(lane),
+            "runnable": not (done or parked),
+        },
     )
-    if not done:
+    if not (done or parked):
         connection.execute(text("SELECT pg_notify('redraft_wake', :lane)"), {"lane": str(lane)})
+
+
+def park(connection: Connection, job: int, detail: str) -> bool:
+    """Pauses a job whose owner asked for it, and says whether that was so; its lease row must be locked by this
+    transaction. A cancel goes first: the next holder hears of it."""
+    asked = connection.execute(
+        text("""UPDATE jobs SET state = 'paused', paused_at = now(), pause_requested_at = NULL
+                WHERE id = :job AND pause_requested_at IS NOT NULL AND cancel_requested_at IS NULL"""),
+        {"job": job},
+    ).rowcount
+    if asked:
+        connection.execute(text("UPDATE leases SET runnable = false WHERE job_id = :job"), {"job": job})
+        note(connection, job, "paused", detail)
+    return bool(asked)
 
 
 def note(connection: Connection, job: int, kind: str, detail: str = "") -> None:
@@ -144,7 +166,8 @@ def reap(database: Database, *, crash_cap: int) -> tuple[int, ...]:
     """Frees every lease that ran out; returns the jobs. Raises `DatabaseUnavailable`.
 
     A job whose holder died `crash_cap` times with no iteration recorded between is quarantined, with the
-    evidence in its events, so that it stops nobody else; one whose owner has cancelled it ends there.
+    evidence in its events, so that it stops nobody else; one whose owner has cancelled it ends there, and one whose
+    owner has asked for a pause is paused.
     """
     with database.begin() as connection:
         freed = connection.execute(_REAP).all()
@@ -160,6 +183,8 @@ def reap(database: Database, *, crash_cap: int) -> tuple[int, ...]:
             elif job.crashes >= crash_cap:
                 why = f"its worker died {job.crashes} times in a row with no iteration recorded; last on {row.worker}"
                 end(connection, row.job_id, "quarantined", why)
+            else:
+                park(connection, row.job_id, f"after its worker {row.worker} went silent")
         for lane in {row.lane for row in freed}:
             connection.execute(text("SELECT pg_notify('redraft_wake', :lane)"), {"lane": lane})
         return tuple(row.job_id for row in freed)
@@ -168,8 +193,8 @@ def reap(database: Database, *, crash_cap: int) -> tuple[int, ...]:
 def end(connection: Connection, job: int, state: str, reason: str, acceptance: str | None = None) -> None:
     """Writes a job's final state; its lease row must be locked by this transaction."""
     connection.execute(
-        text("""UPDATE jobs SET state = :state, reason = :reason, acceptance = :acceptance, finished_at = now()
-                WHERE id = :job"""),
+        text("""UPDATE jobs SET state = :state, reason = :reason, acceptance = :acceptance, finished_at = now(),
+                pause_requested_at = NULL WHERE id = :job"""),
         {"job": job, "state": state, "reason": reason, "acceptance": acceptance},
     )
     connection.execute(text("UPDATE leases SET runnable = false WHERE job_id = :job"), {"job": job})

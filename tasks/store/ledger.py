@@ -3,24 +3,20 @@ committed here is all that a resumed turn knows."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, text, update
+from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import JournalMismatch, LimitReached
-from tasks.store import codec, leases, lessons
+from tasks.store import codec, leases, lessons, past
 from tasks.store.session import Database
 from tasks.store.tables import calls, candidates, iterations, jobs, reservations, verdicts
 from tasks.types import (
     CallKey,
     Candidate,
-    CandidateRef,
     ChatRequest,
     Claim,
     Completion,
@@ -31,11 +27,7 @@ from tasks.types import (
     Lane,
     Lesson,
     Move,
-    OpenIteration,
-    Operator,
-    Spend,
     Stop,
-    Verdict,
     describe,
     operator_of,
 )
@@ -61,86 +53,9 @@ class PostgresLedger:
                 .where(iterations.c.job_id == claim.job, iterations.c.started_at.is_(None))
                 .values(started_at=text("now()"))
             )
-            row = connection.execute(
-                select(jobs, text("extract(epoch FROM now() - started_at) / 3600 AS hours")).where(
-                    jobs.c.id == claim.job
-                )
-            ).one()
-            lane = connection.execute(
-                text("SELECT lane FROM leases WHERE job_id = :job"), {"job": claim.job}
-            ).scalar_one()
-            cloud = leases.served(connection, Lane.CLOUD)
-            rounds = connection.execute(
-                select(iterations).where(iterations.c.job_id == claim.job).order_by(iterations.c.number)
-            ).all()
-            checked, by_iteration = self._candidates(connection, claim.job)
-        history = tuple(
-            Iteration(number=r.number, operator=Operator(r.operator), candidates=tuple(by_iteration[r.number]))
-            for r in rounds
-            if r.finished_at is not None
-        )
-        return Job(
-            id=claim.job,
-            owner=row.owner,
-            spec=codec.spec_from_row(row),
-            lane=Lane(lane),
-            history=history,
-            open=self._open(rounds, by_iteration, checked),
-            incumbent=self._incumbent(row, by_iteration),
-            spend=Spend(
-                usd=Decimal(row.spent_usd),
-                local_tokens=row.local_tokens,
-                cloud_tokens=row.cloud_tokens,
-                engine_seconds=row.engine_seconds,
-            ),
-            started_at=row.started_at or datetime.now().astimezone(),
-            lessons=codec.lessons_from_json(row.recalled),
-            cloud=cloud,
-        )
-
-    @staticmethod
-    def _candidates(connection: Connection, job: int) -> tuple[set[CandidateRef], dict[int, list[Candidate]]]:
-        said: dict[tuple[int, int], list[Verdict]] = defaultdict(list)
-        ordered = select(verdicts).where(verdicts.c.job_id == job).order_by(verdicts.c.iteration, verdicts.c.ordinal)
-        for v in connection.execute(ordered):
-            said[v.iteration, v.slot].append(
-                Verdict(
-                    check=v.check_name,
-                    kind=v.kind,
-                    passed=v.passed,
-                    score=v.score,
-                    held_out=v.held_out,
-                    feedback=v.feedback,
-                    seconds=v.seconds,
-                )
-            )
-        checked: set[CandidateRef] = set()
-        found: dict[int, list[Candidate]] = defaultdict(list)
-        for row in connection.execute(
-            select(candidates).where(candidates.c.job_id == job).order_by(candidates.c.iteration, candidates.c.slot)
-        ):
-            found[row.iteration].append(codec.candidate_from_row(row, tuple(said[row.iteration, row.slot])))
-            if row.checked:
-                checked.add(CandidateRef(iteration=row.iteration, slot=row.slot))
-        return checked, found
-
-    @staticmethod
-    def _open(
-        rounds: Sequence[Row[Any]], by_iteration: dict[int, list[Candidate]], checked: set[CandidateRef]
-    ) -> OpenIteration | None:
-        if not rounds or rounds[-1].finished_at is not None:
-            return None
-        number = rounds[-1].number
-        return OpenIteration(
-            number=number,
-            move=codec.move_from_json(rounds[-1].move),
-            candidates=tuple(by_iteration[number]),
-            checked=frozenset(ref.slot for ref in checked if ref.iteration == number),
-        )
-
-    @staticmethod
-    def _incumbent(row: Row[Any], by_iteration: dict[int, list[Candidate]]) -> Candidate | None:
-        return next((c for c in by_iteration.get(row.answer_iteration, ()) if c.ref.slot == row.answer_slot), None)
+            found = past.read_job(connection, claim.job)
+        assert found is not None  # the fence has found its lease
+        return found
 
     # ── the journal ──────────────────────────────────────────────────────────────────────────
 

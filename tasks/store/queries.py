@@ -5,7 +5,6 @@ Everything that a worker writes is elsewhere (ledger, leases).
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import itertools
@@ -16,11 +15,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import ProgrammingError
 
-from tasks.errors import DatabaseUnavailable, InvalidInput, NoSuchJob
+from tasks.errors import InvalidInput, NoSuchJob
 from tasks.store import codec
 from tasks.store.session import Database
+from tasks.store.session import explained as _explained
 from tasks.store.summaries import IterationRow, JobSummary, Submitted, VerdictRow, WorkerRow
 from tasks.store.tables import jobs
 from tasks.types import Acceptance, Budget, Egress, JobSpec, JobState, Lane, Spend
@@ -32,7 +31,10 @@ _SUMMARY = """
 SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations, j.score, j.answer_iteration,
        j.owner, j.tags, j.spent_usd, j.local_tokens, j.cloud_tokens, j.engine_seconds, j.lane, j.egress, j.priority,
        j.key, j.budget_usd, j.budget_hours, j.budget_iterations, j.budget_tokens, j.submitted_at, j.started_at,
-       j.finished_at, j.cancel_requested_at IS NOT NULL AS cancel_requested, l.worker, l.phase, l.live_tokens,
+       j.finished_at, j.cancel_requested_at IS NOT NULL AS cancel_requested,
+       j.pause_requested_at IS NOT NULL AS pause_requested, l.worker, l.phase, l.live_tokens,
+       j.idle_seconds + CASE WHEN j.started_at IS NULL THEN 0 ELSE coalesce(extract(epoch FROM
+           coalesce(j.finished_at, clock_timestamp()) - j.paused_at), 0) END AS idle_seconds,
        coalesce((SELECT i.operator FROM iterations i WHERE i.job_id = j.id AND i.finished_at IS NULL
                  ORDER BY i.number DESC LIMIT 1), '') AS operator,
        clock_timestamp() AS now, {answer} AS answer
@@ -244,27 +246,11 @@ def _summary(row: Row[Any]) -> JobSummary:
         started_at=row.started_at,
         finished_at=row.finished_at,
         cancel_requested=row.cancel_requested,
+        pause_requested=row.pause_requested,
+        idle_seconds=float(row.idle_seconds),
         worker=row.worker,
         phase=row.phase,
         live_tokens=row.live_tokens,
         operator=row.operator,
         now=row.now,
     )
-
-
-@contextlib.contextmanager
-def _explained() -> Iterator[None]:
-    """Says what to do where the schema is missing or a login lacks its role. The rest goes on as it is."""
-    try:
-        yield
-    except ProgrammingError as error:
-        match getattr(error.orig, "sqlstate", None):
-            case "42P01" | "42883" | "42703" | "3F000":
-                raise DatabaseUnavailable(
-                    "the database has no schema of this release; run `redraft db upgrade`"
-                ) from error
-            case "42501":
-                why = str(error.orig).split("\n", 1)[0]
-                raise DatabaseUnavailable(f"{why}: the login needs the role redraft_submitter") from error
-            case _:
-                raise

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
 
 from tasks.errors import DatabaseUnavailable
 
@@ -59,6 +59,24 @@ class Database:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """Says what to do where the schema is missing or a login lacks its role. The rest goes on as it is."""
+    try:
+        yield
+    except ProgrammingError as error:
+        match getattr(error.orig, "sqlstate", None):
+            case "42P01" | "42883" | "42703" | "3F000":
+                raise DatabaseUnavailable(
+                    "the database has no schema of this release; run `redraft db upgrade`"
+                ) from error
+            case "42501":
+                why = str(error.orig).split("\n", 1)[0]
+                raise DatabaseUnavailable(f"{why}: the login needs the role redraft_submitter") from error
+            case _:
+                raise
 
 
 @contextlib.contextmanager

@@ -12,7 +12,8 @@ from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSummary:
     """One job as `show` and `watch` see it. `now` is the database's clock when it was read; `phase`, `worker`
-    and `live_tokens` (received in the turn under way) are of the holder; `answer` is left out of lists."""
+    and `live_tokens` (received in the turn under way) are of the holder; `answer` is left out of lists.
+    `idle_seconds` are those since its start that its budget of hours does not count: paused, or ended and retried."""
 
     job: int
     title: str
@@ -41,6 +42,8 @@ class JobSummary:
     live_tokens: int
     operator: str
     now: datetime
+    pause_requested: bool = False
+    idle_seconds: float = 0.0
 
     @property
     def age_seconds(self) -> float:
@@ -78,6 +81,20 @@ class IterationRow:
     worker: str | None
     epoch: int | None
     decision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostRow:
+    """What one group (`of`: a job's number, an owner, a model or a day) has spent; `seconds` on the engine."""
+
+    of: str
+    jobs: int
+    calls: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    usd: Decimal
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

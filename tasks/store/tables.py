@@ -84,6 +84,8 @@ jobs = Table(
     _moment("submitted_at", required=True),
     _moment("started_at"),
     _moment("finished_at"),
+    _moment("paused_at"),
+    Column("idle_seconds", Double, nullable=False, server_default=_ZERO),
     UniqueConstraint("owner", "key", name="jobs_owner_key"),
     Index("jobs_owner_state", "owner", "state", "id"),
 )

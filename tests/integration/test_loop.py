@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import text
 
-from tasks.errors import EngineFault
+from tasks.errors import EngineFault, InvalidInput, Paused
 from tasks.escalation import NoCloud
 from tasks.journal import JournalledModel, Sampling
 from tasks.jury import NoJury
@@ -16,12 +16,13 @@ from tasks.llm.scripted import ScriptedModel
 from tasks.loop import Loop
 from tasks.policy import BestOfN, Correct, Single
 from tasks.ports import Ledger, SandboxJob, SandboxResult
-from tasks.store import leases
+from tasks.store import leases, verbs
+from tasks.store.invariants import breaches
 from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_history, job_summary, submit_jobs
 from tasks.store.session import Database
 from tasks.tutor import NoTutor
-from tasks.types import Budget, ChatRequest, CheckSpec, Claim, Egress, JobSpec, JobState, Lane
+from tasks.types import Budget, Changes, ChatRequest, CheckSpec, Claim, Egress, JobSpec, JobState, Lane
 from tasks.validators.registry import accepted, score, validate
 
 pytestmark = pytest.mark.integration
@@ -253,3 +254,87 @@ def test_an_engine_that_fails_delays_the_job_and_its_work_goes_on_when_it_is_bac
             text("SELECT detail FROM events WHERE job_id = :j AND kind = 'fault'"), {"j": job}
         ).scalar_one()
     assert noted == "engine: it hung"
+
+
+class Stopping(Still):
+    """A pulse that stops the step at its n-th check."""
+
+    def __init__(self, error: Exception, after: int) -> None:
+        self._error, self._left = error, after
+
+    def check(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise self._error
+
+
+def test_a_job_paused_at_any_step_ends_as_the_run_without_a_pause(user: Database, fleet: Database) -> None:
+    ledger = PostgresLedger(fleet, fault_cap=3)
+    expected_job = put(user)
+    run(fleet, ledger, ScriptedModel(answer))
+    expected, pauses = final(user, expected_job), 0
+    for after in itertools.count():
+        job = put(user)
+        claim = take(fleet)
+        assert claim is not None
+        verbs.request_pause(user, job)
+        loop(ledger, ScriptedModel(answer)).turn(claim, ALL, Stopping(Paused("by its owner"), after))
+        assert job_summary(user, job).state is JobState.PAUSED
+        assert take(fleet) is None
+        recorded = job_summary(user, job).iterations
+        pauses += recorded == 0
+        verbs.resume(user, job)
+        run(fleet, ledger, ScriptedModel(answer))
+        assert final(user, job) == expected
+        if recorded:
+            break
+    assert pauses >= 2
+
+
+def test_a_retried_job_goes_on_with_its_history_and_its_larger_budget(user: Database, fleet: Database) -> None:
+    ledger = PostgresLedger(fleet, fault_cap=3)
+    whole = put(user)
+    run(fleet, ledger, ScriptedModel(answer))
+    rounds = [row.candidate for row in job_history(user, whole)]
+    job = put(user, budget=Budget(iterations=1))
+    run(fleet, ledger, ScriptedModel(answer))
+    assert job_summary(user, job).state is JobState.UNSOLVED
+    verbs.retry(user, job, Changes(iterations=5))
+    run(fleet, ledger, ScriptedModel(answer))
+    assert job_summary(user, job).state is JobState.ACCEPTED
+    assert [row.candidate for row in job_history(user, job)] == rounds
+    assert breaches(fleet, drained=True) == ()
+
+
+def test_a_job_that_ran_out_of_tokens_between_records_goes_on_with_more(user: Database, fleet: Database) -> None:
+    ledger = PostgresLedger(fleet, fault_cap=3)
+    job = put(user, budget=Budget(tokens=400))
+    run(fleet, ledger, ScriptedModel(answer))
+    assert "tokens is spent" in job_summary(user, job).reason
+    with pytest.raises(InvalidInput, match="'tokens=400' is not allowed; that is spent"):
+        verbs.retry(user, job, Changes())
+    verbs.retry(user, job, Changes(tokens=40_000))
+    run(fleet, ledger, ScriptedModel(answer))
+    assert job_summary(user, job).state is JobState.ACCEPTED
+
+
+def test_a_fork_goes_its_own_way_from_the_iteration_it_began_with(user: Database, fleet: Database) -> None:
+    ledger = PostgresLedger(fleet, fault_cap=3)
+    job = put(user)
+    run(fleet, ledger, ScriptedModel(answer))
+    forked = verbs.fork(user, job, 1, Changes())
+    seeds: set[int] = set()
+
+    def other(request: ChatRequest) -> str:
+        seeds.add(request.seed)
+        return answer(request)
+
+    run(fleet, ledger, ScriptedModel(other))
+    summary = job_summary(user, forked)
+    assert (summary.state, summary.iterations) == (JobState.ACCEPTED, 3)
+    with fleet.connect() as connection:
+        asked = text("SELECT (request ->> 'seed')::bigint FROM calls WHERE job_id = :j")
+        assert seeds.isdisjoint(connection.execute(asked, {"j": job}).scalars())
+        began = text("SELECT min(iteration) FROM calls WHERE job_id = :j")
+        assert connection.execute(began, {"j": forked}).scalar_one() == 2
+    assert breaches(fleet, submitted=[job, forked], drained=True) == ()

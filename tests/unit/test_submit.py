@@ -12,8 +12,8 @@ import pytest
 from tasks.errors import InvalidInput
 from tasks.jobchecks import parse_check_flag
 from tasks.ports import Pulse, Sandbox
-from tasks.submit import Flags, Rules, parse_budget_flag, read_jobs
-from tasks.types import CheckSpec, Egress, JobSpec, Lane, Verdict
+from tasks.submit import Flags, Rules, parse_budget_flag, read_changes, read_jobs
+from tasks.types import Changes, CheckSpec, Egress, JobSpec, Lane, Verdict
 
 
 class FileCheck:
@@ -304,3 +304,25 @@ def test_a_budget_flag_obeys_the_rules_of_its_field(read: Reader, text: str) -> 
 def test_the_text_of_a_links_code_example_is_not_taken_for_an_attachment(read: Reader) -> None:
     body = "Write Markdown.\n```\n![x](y.png)\n```\nand [a site](https://example.org) and [a part](#part)"
     assert read(job(CHECK, body))[0].problem == body
+
+
+def test_what_a_fork_changes_is_read_by_the_rules_of_a_submission() -> None:
+    assert read_changes([]) == Changes()
+    assert read_changes(
+        ["usd=0.1,hours=2", "tokens=5"], strategy="correct", seed=3, strategies=("correct",)
+    ) == Changes(usd=Decimal("0.1"), hours=2.0, tokens=5, strategy="correct", seed=3)
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"budget": ["iterations=10001"]}, "budget.iterations"),
+        ({"budget": ["usd=nan"]}, "budget.usd"),
+        ({"budget": [], "seed": 2**31}, "seed"),
+        ({"budget": [], "strategy": "none", "strategies": ("correct",)}, "strategy"),
+    ],
+)
+def test_a_change_that_a_submission_would_refuse_is_refused(given: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        read_changes(**given)
+    assert refused.value.field == field

@@ -1,7 +1,8 @@
-"""`redraft history`: a job's iterations and what the checks said of each."""
+"""`redraft history | diff`: a job's iterations, what the checks said of each, and what changed between two."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -39,6 +40,52 @@ def history(
     if full:
         for row in found:
             _print_whole(row)
+
+
+@app.command()
+def diff(
+    job: JobArgument,
+    old: Annotated[int, typer.Argument(metavar="N", min=1, help="The iteration to compare with.")],
+    new: Annotated[int, typer.Argument(metavar="M", min=1, help="The iteration that is compared.")],
+    as_json: output.Json = False,
+) -> None:
+    """Show how the best candidate of iteration M differs from that of N, as a unified diff. Nothing: they are equal."""
+    from tasks.store.queries import job_history
+    from workers.cli.database import open_database
+
+    with open_database() as database:
+        found = {row.iteration: row for row in job_history(database, job)}
+    changed = unified(_recorded(found, "N", old), _recorded(found, "M", new))
+    if as_json:
+        output.emit({"job": job, "from": old, "to": new, "equal": not changed, "diff": changed})
+    elif changed:
+        output.text(changed)
+    else:
+        output.note(f"the best candidates of iterations {old} and {new} are equal")
+
+
+def _recorded(found: Mapping[int, IterationRow], name: str, number: int) -> IterationRow:
+    from tasks.errors import InvalidInput
+
+    if number not in found:
+        known = f"a recorded iteration, from 1 to {max(found)}" if found else "the job has recorded no iteration yet"
+        raise InvalidInput(name, number, known)
+    return found[number]
+
+
+def unified(old: IterationRow, new: IterationRow) -> str:
+    """A unified diff of two iterations' best candidates; empty where they are equal."""
+    import difflib
+
+    return "\n".join(
+        difflib.unified_diff(
+            (old.candidate or "").splitlines(),
+            (new.candidate or "").splitlines(),
+            fromfile=f"iteration {old.iteration} ({old.operator}, score {output.score(old.score)})",
+            tofile=f"iteration {new.iteration} ({new.operator}, score {output.score(new.score)})",
+            lineterm="",
+        )
+    )
 
 
 def document(row: IterationRow) -> dict[str, Any]:

@@ -174,6 +174,7 @@ def document(job: JobSummary) -> dict[str, Any]:
         "worker": job.worker,
         "phase": job.phase,
         "cancel_requested": job.cancel_requested,
+        "pause_requested": job.pause_requested,
     }
 
 

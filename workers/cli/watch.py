@@ -138,7 +138,7 @@ def follow(
 
 def _mark(job: JobSummary) -> object:
     """What counts as a change: tokens and age alone do not."""
-    return job.state, job.iterations, job.operator, job.phase, job.score, job.worker
+    return job.state, job.iterations, job.operator, job.phase, job.score, job.worker, job.pause_requested
 
 
 class Rates:
@@ -170,6 +170,10 @@ def doing(job: JobSummary) -> str:
         return job.reason
     if job.cancel_requested:
         return "cancelling"
+    if job.pause_requested:
+        return "pausing"
+    if job.state == "paused":
+        return "until it is resumed"
     if not job.worker:
         return "waiting for a worker"
     return " · ".join(part for part in (job.operator, job.phase) if part)
@@ -200,7 +204,8 @@ def bar(job: JobSummary, width: int = 12) -> str:
 
 def used(job: JobSummary) -> float:
     """The largest share used of iterations, tokens, hours and dollars."""
-    hours = ((job.finished_at or job.now) - job.started_at).total_seconds() / 3600 if job.started_at else 0.0
+    seconds = ((job.finished_at or job.now) - job.started_at).total_seconds() if job.started_at else 0.0
+    hours = (seconds - job.idle_seconds) / 3600
     tokens = job.spend.local_tokens + job.spend.cloud_tokens
     return max(
         job.iterations / job.budget.iterations,

@@ -78,7 +78,7 @@ def test_show_is_for_people_without_json(redraft: Redraft, job: int) -> None:
     assert "answer      none yet" in said.out
 
 
-@pytest.mark.parametrize("command", ["show", "result", "history", "cancel", "wait", "watch"])
+@pytest.mark.parametrize("command", ["show", "result", "history", "cancel", "wait", "watch", "pause", "export"])
 def test_a_job_that_is_not_there_is_bad_input(redraft: Redraft, command: str) -> None:
     said = redraft(command, "999")
     assert (said.code, said.out) == (2, "")

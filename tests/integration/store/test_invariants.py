@@ -125,6 +125,8 @@ BROKEN = {
     "I1 no job is stranded": (
         "UPDATE jobs SET state = 'running'",
         "UPDATE leases SET runnable = true",
+        "UPDATE jobs SET state = 'paused'; UPDATE leases SET runnable = true",
+        "UPDATE jobs SET state = 'paused'; UPDATE leases SET worker = 'w'",
     ),
     "I2 nothing is committed twice": (
         "ALTER TABLE calls DROP CONSTRAINT calls_once; INSERT INTO calls (job_id, iteration, operator, slot, attempt, "
@@ -140,6 +142,7 @@ BROKEN = {
     "I2 candidates come from the journal": (
         "UPDATE calls SET text = 'another' WHERE iteration = 1",
         "UPDATE candidates SET text = 'another' WHERE iteration = 1",
+        "UPDATE jobs SET forked_from = 999, forked_iteration = 1",
     ),
     "I3 epochs never go back": (
         "UPDATE calls SET epoch = 1 WHERE iteration = 2; UPDATE calls SET epoch = 2 WHERE iteration = 1",

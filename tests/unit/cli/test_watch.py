@@ -158,3 +158,11 @@ def test_the_document_has_the_promised_fields() -> None:
     assert list(document(JOB))[: len(promised)] == promised
     assert set(document(JOB)["spend"]) == {"usd", "local_tokens", "cloud_tokens"}
     assert set(document(JOB)) - set(without_answer(JOB)) == {"answer"}
+
+
+def test_a_pause_is_told_and_idle_hours_are_not_used() -> None:
+    assert "pausing" in change_line(changed(pause_requested=True))
+    assert "until it is resumed" in change_line(changed(state=JobState.PAUSED, worker=None))
+    late = changed(now=NOON + timedelta(hours=3))
+    assert used(late) == pytest.approx(0.75)
+    assert used(dataclasses.replace(late, idle_seconds=2 * 3600.0)) == pytest.approx(0.25)

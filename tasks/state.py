@@ -1,0 +1,88 @@
+"""A job's state as one JSON document: what its next iteration would be built from. Pure; knows no database.
+
+Schema `redraft.state/1`; a field is only ever added to it:
+
+  job, owner, lane, started_at, idle_seconds, cloud
+             as the loop loads them; started_at is the moment of the export where no worker has taken the job yet
+  spec       all that was handed in, the held-out checks with their files included: it is the owner's own
+  lessons    those recalled at the first iteration; null before
+  history    each recorded iteration with its candidates, their lineage and all their verdicts
+  open       the iteration under way: its move, and what is committed of it; null between iterations
+  incumbent  {iteration, slot, score} of the best so far; null where there is none
+  spend      US dollars, tokens in + out, seconds on the engine
+  limits     what the next decision must keep to: hours used, parallel slots, when to escalate and to move up
+  next       the move under way, or what the strategy decides on this history: {move: draft | revise | escalate | stop,
+             …, words}
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, assert_never
+
+from tasks.ports import Strategy
+from tasks.types import Decision, Draft, Escalate, Job, Limits, Revise, Stop, describe
+
+SCHEMA = "redraft.state/1"
+
+
+def state_document(job: Job, limits: Limits, strategy: Strategy) -> dict[str, Any]:
+    """The document of `job`, whose next move `strategy` decides under `limits` unless one is under way."""
+    following = job.open.move if job.open is not None else strategy.decide(job.history, limits)
+    opened = None
+    if job.open is not None:
+        opened = {
+            "number": job.open.number,
+            "move": _decision(job.open.move),
+            "candidates": [dataclasses.asdict(candidate) for candidate in job.open.candidates],
+            "checked": sorted(job.open.checked),
+        }
+    incumbent = None
+    if job.incumbent is not None:
+        incumbent = {**dataclasses.asdict(job.incumbent.ref), "score": job.incumbent.score}
+    return {
+        "schema": SCHEMA,
+        "job": job.id,
+        "owner": job.owner,
+        "lane": str(job.lane),
+        "started_at": job.started_at,
+        "idle_seconds": job.idle_seconds,
+        "cloud": job.cloud,
+        "spec": dataclasses.asdict(job.spec),
+        "lessons": None if job.lessons is None else [dataclasses.asdict(lesson) for lesson in job.lessons],
+        "history": [dataclasses.asdict(iteration) for iteration in job.history],
+        "open": opened,
+        "incumbent": incumbent,
+        "spend": dataclasses.asdict(job.spend),
+        "limits": {
+            "hours": limits.hours,
+            "width": limits.width,
+            "cloud": limits.cloud,
+            "escalate_after": limits.escalate_after,
+            "move_up_after": limits.move_up_after,
+        },
+        "next": _decision(following),
+    }
+
+
+def width_of(job: Job, otherwise: int) -> int:
+    """How many slots the job's drafts had, `otherwise` where it has drafted none: only a worker knows its own."""
+    moves = [job.open.move] if job.open is not None else []
+    drafted = [move.slots for move in moves if isinstance(move, Draft)]
+    made = [len(i.candidates) for i in job.history if i.candidates and i.candidates[0].revision == 0]
+    return max([*drafted, *made], default=otherwise)
+
+
+def _decision(decision: Decision) -> dict[str, Any]:
+    match decision:
+        case Draft():
+            name = "draft"
+        case Revise():
+            name = "revise"
+        case Escalate():
+            name = "escalate"
+        case Stop():
+            name = "stop"
+        case _:
+            assert_never(decision)
+    return {"move": name, **dataclasses.asdict(decision), "words": describe(decision)}

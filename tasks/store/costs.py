@@ -1,0 +1,57 @@
+"""What was spent, added up over the documented views: local calls and escalations, of the login's own jobs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from sqlalchemy import text
+
+from tasks.store.session import Database, explained
+from tasks.store.summaries import CostRow
+
+
+class CostBy(StrEnum):
+    """What spend is added up by. Days are UTC's."""
+
+    JOB = "job"
+    OWNER = "owner"
+    MODEL = "model"
+    DAY = "day"
+
+
+_GROUPS = {
+    CostBy.JOB: "j.job",
+    CostBy.OWNER: "j.owner",
+    CostBy.MODEL: "s.model",
+    CostBy.DAY: "(s.created_at AT TIME ZONE 'UTC')::date",
+}
+# An escalation is kept apart from the journal of local calls, so nothing is counted twice.
+_COSTS = """
+WITH spent AS (
+    SELECT job, model, created_at, prompt_tokens, cached_tokens, completion_tokens, usd, seconds FROM call_history
+    UNION ALL
+    SELECT job, model, created_at, prompt_tokens, cached_tokens, completion_tokens, usd, 0 FROM escalation_history
+)
+SELECT {group}::text AS of, count(*) AS calls, count(DISTINCT j.job) AS jobs,
+       sum(s.prompt_tokens)::bigint AS prompt_tokens, sum(s.cached_tokens)::bigint AS cached_tokens,
+       sum(s.completion_tokens)::bigint AS completion_tokens, sum(s.usd) AS usd, sum(s.seconds)::float AS seconds
+FROM spent s JOIN job_summary j ON j.job = s.job GROUP BY {group} ORDER BY {group}
+"""
+
+
+def costs(database: Database, by: CostBy) -> tuple[CostRow, ...]:
+    """What was spent, in the order of the groups' names. Raises `DatabaseUnavailable`."""
+    with database.connect() as connection, explained():
+        return tuple(
+            CostRow(
+                of=row.of,
+                jobs=row.jobs,
+                calls=row.calls,
+                prompt_tokens=row.prompt_tokens,
+                cached_tokens=row.cached_tokens,
+                completion_tokens=row.completion_tokens,
+                usd=row.usd,
+                seconds=row.seconds,
+            )
+            for row in connection.execute(text(_COSTS.format(group=_GROUPS[by])))
+        )

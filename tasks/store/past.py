@@ -1,0 +1,107 @@
+"""A job's whole past, read in one transaction: what the loop's next step is built from, and what an export shows.
+Writes nothing, and asks for no lease: row-level security decides who may read it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, text
+
+from tasks.errors import NoSuchJob
+from tasks.store import codec, leases
+from tasks.store.session import Database, explained
+from tasks.store.tables import candidates, iterations, jobs, verdicts
+from tasks.types import Candidate, CandidateRef, Iteration, Job, Lane, OpenIteration, Operator, Spend, Verdict
+
+# Up to now where the job is paused or has ended, so that its hours stand still.
+_IDLE = """idle_seconds + CASE WHEN started_at IS NULL THEN 0
+               ELSE coalesce(extract(epoch FROM now() - coalesce(paused_at, finished_at)), 0) END AS idle"""
+
+
+def load_job(database: Database, job: int) -> Job:
+    """One of the login's own jobs with all that is committed of it. Raises `NoSuchJob`, `DatabaseUnavailable`."""
+    with database.begin() as connection, explained():
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        found = read_job(connection, job)
+    if found is None:
+        raise NoSuchJob(job)
+    return found
+
+
+def read_job(connection: Connection, job: int) -> Job | None:
+    """The job with all that is committed of it, or None where the login sees no such job."""
+    row = connection.execute(select(jobs, text(_IDLE)).where(jobs.c.id == job)).one_or_none()
+    if row is None:
+        return None
+    lane = connection.execute(text("SELECT lane FROM leases WHERE job_id = :job"), {"job": job}).scalar_one()
+    rounds = connection.execute(
+        select(iterations).where(iterations.c.job_id == job).order_by(iterations.c.number)
+    ).all()
+    checked, by_iteration = _candidates(connection, job)
+    return Job(
+        id=job,
+        owner=row.owner,
+        spec=codec.spec_from_row(row),
+        lane=Lane(lane),
+        history=tuple(
+            Iteration(number=r.number, operator=Operator(r.operator), candidates=tuple(by_iteration.get(r.number, ())))
+            for r in rounds
+            if r.finished_at is not None
+        ),
+        open=_open(rounds, by_iteration, checked),
+        incumbent=next((c for c in by_iteration.get(row.answer_iteration, ()) if c.ref.slot == row.answer_slot), None),
+        spend=Spend(
+            usd=Decimal(row.spent_usd),
+            local_tokens=row.local_tokens,
+            cloud_tokens=row.cloud_tokens,
+            engine_seconds=row.engine_seconds,
+        ),
+        started_at=row.started_at or datetime.now().astimezone(),
+        idle_seconds=float(row.idle),
+        lessons=codec.lessons_from_json(row.recalled),
+        cloud=leases.served(connection, Lane.CLOUD),
+    )
+
+
+def _candidates(connection: Connection, job: int) -> tuple[set[CandidateRef], Mapping[int, list[Candidate]]]:
+    said: dict[tuple[int, int], list[Verdict]] = defaultdict(list)
+    ordered = select(verdicts).where(verdicts.c.job_id == job).order_by(verdicts.c.iteration, verdicts.c.ordinal)
+    for v in connection.execute(ordered):
+        said[v.iteration, v.slot].append(
+            Verdict(
+                check=v.check_name,
+                kind=v.kind,
+                passed=v.passed,
+                score=v.score,
+                held_out=v.held_out,
+                feedback=v.feedback,
+                seconds=v.seconds,
+            )
+        )
+    checked: set[CandidateRef] = set()
+    found: dict[int, list[Candidate]] = defaultdict(list)
+    for row in connection.execute(
+        select(candidates).where(candidates.c.job_id == job).order_by(candidates.c.iteration, candidates.c.slot)
+    ):
+        found[row.iteration].append(codec.candidate_from_row(row, tuple(said[row.iteration, row.slot])))
+        if row.checked:
+            checked.add(CandidateRef(iteration=row.iteration, slot=row.slot))
+    return checked, found
+
+
+def _open(
+    rounds: Sequence[Row[Any]], by_iteration: Mapping[int, list[Candidate]], checked: set[CandidateRef]
+) -> OpenIteration | None:
+    if not rounds or rounds[-1].finished_at is not None:
+        return None
+    number = rounds[-1].number
+    return OpenIteration(
+        number=number,
+        move=codec.move_from_json(rounds[-1].move),
+        candidates=tuple(by_iteration.get(number, ())),
+        checked=frozenset(ref.slot for ref in checked if ref.iteration == number),
+    )

@@ -1,0 +1,86 @@
+"""Pause, resume, retry, fork: each is one call of a function in the database, which checks the owner and locks the
+job's lease row (migration 0004). Knows nothing of workers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from tasks.errors import InvalidInput, NoSuchJob
+from tasks.store.session import Database, explained
+from tasks.types import Changes, JobState
+
+# What the functions raise where a person asks for what is not allowed: field, value and rule.
+REFUSED = "RD001"
+
+
+def request_pause(database: Database, job: int) -> JobState:
+    """Pauses a job, at once where no worker holds it; its holder is told otherwise. A finished job stays as it is.
+
+    Returns the state it has now. Raises `NoSuchJob`, `DatabaseUnavailable`.
+    """
+    return _state(database, job, "SELECT redraft_pause(:job)")
+
+
+def resume(database: Database, job: int) -> JobState:
+    """Queues a paused job again, or withdraws a pause that its worker has not heard; any other stays as it is.
+
+    Returns the state it has now. Raises `NoSuchJob`, `DatabaseUnavailable`.
+    """
+    return _state(database, job, "SELECT redraft_resume(:job)")
+
+
+def retry(database: Database, job: int, changes: Changes) -> JobState:
+    """Queues a finished, not accepted job again from where it stood, with the budget that `changes` raises.
+
+    Raises `InvalidInput` where it is not finished, was accepted, or would have nothing left to spend; `NoSuchJob`,
+    `DatabaseUnavailable`.
+    """
+    return _state(database, job, "SELECT redraft_retry(:job, :usd, :hours, :iterations, :tokens)", _budget(changes))
+
+
+def fork(database: Database, job: int, upto: int, changes: Changes) -> int:
+    """A new job of the same owner that begins with iterations 1 to `upto` of this one, and nothing spent.
+
+    Returns its number. Its seed is another unless `changes` names one. Raises `InvalidInput` where `upto` is not
+    recorded, or an answer had been accepted by then; `NoSuchJob`, `DatabaseUnavailable`.
+    """
+    query = "SELECT redraft_fork(:job, :upto, :usd, :hours, :iterations, :tokens, :strategy, :seed)"
+    given = {**_budget(changes), "upto": upto, "strategy": changes.strategy, "seed": changes.seed}
+    return int(_ask(database, job, query, given))
+
+
+def _budget(changes: Changes) -> dict[str, Any]:
+    names = ("usd", "hours", "iterations", "tokens")
+    return {name: getattr(changes, name) for name in names}
+
+
+def _state(database: Database, job: int, query: str, given: dict[str, Any] | None = None) -> JobState:
+    return JobState(_ask(database, job, query, given or {}))
+
+
+def _ask(database: Database, job: int, query: str, given: dict[str, Any]) -> Any:
+    with database.begin() as connection, explained(), _refusals():
+        answer = connection.execute(text(query), {"job": job, **given}).scalar_one()
+    if answer is None:
+        raise NoSuchJob(job)
+    return answer
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        if not isinstance(error.orig, psycopg.Error) or error.orig.sqlstate != REFUSED:
+            raise
+        said = error.orig.diag
+        value = said.message_detail or ""
+        raise InvalidInput(
+            said.message_primary or "", int(value) if value.isdigit() else value, said.message_hint or ""
+        ) from None

@@ -1,0 +1,134 @@
+"""The page of a report: complete, well-formed, and deaf to what models write."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from html.parser import HTMLParser
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.store.summaries import IterationRow, JobSummary, VerdictRow
+from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend
+from workers.cli.page import page, score_plot
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+JOB = JobSummary(
+    job=17,
+    title="Add",
+    state=JobState.ACCEPTED,
+    reason="every check passed",
+    acceptance=Acceptance.VERIFIED,
+    strategy="correct",
+    iterations=2,
+    score=1.0,
+    answer="print(2)",
+    answer_iteration=2,
+    owner="ada",
+    tags=("t",),
+    spend=Spend(usd=Decimal("0.04"), local_tokens=300, cloud_tokens=0),
+    budget=Budget(),
+    lane=Lane.GPU,
+    egress=Egress.FULL,
+    priority=0,
+    key=None,
+    submitted_at=NOON,
+    started_at=NOON,
+    finished_at=NOON + timedelta(minutes=1),
+    cancel_requested=False,
+    worker=None,
+    phase="",
+    live_tokens=0,
+    operator="",
+    now=NOON + timedelta(minutes=2),
+)
+TRIED = IterationRow(
+    iteration=1,
+    operator="draft",
+    model="m",
+    candidate="print(1)",
+    score=0.5,
+    guard=None,
+    verdicts=(VerdictRow(check="python:a.py", passed=False, held_out=True, score=0.0, feedback="not 2"),),
+    prompt_tokens=100,
+    cached_tokens=40,
+    completion_tokens=20,
+    usd=Decimal(0),
+    seconds=2.0,
+    worker="w",
+    epoch=1,
+    decision="revise (1.0)",
+)
+ROUNDS = (TRIED, dataclasses.replace(TRIED, iteration=2, score=1.0, decision="stop (accepted)"))
+VOID = {"meta", "br"}
+
+
+class Tags(HTMLParser):
+    """Fails where a tag is not closed in order; keeps the names of tags and the text."""
+
+    def __init__(self, content: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.text: list[str] = []
+        self.feed(content)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def test_the_page_tells_what_was_tried_and_what_came_of_it() -> None:
+    tags = Tags(page(JOB, ROUNDS))
+    text = "\n".join(tags.text)
+    for said in (
+        "accepted (verified)",
+        "python:a.py",
+        "(held out)",
+        "not 2",
+        "print(1)",
+        "print(2)",
+        "stop (accepted)",
+    ):
+        assert said in text
+    assert tags.seen.count("svg") == 2
+    assert tags.seen.count("circle") == 2
+    assert tags.seen.count("rect") == 6
+    assert "http" not in page(JOB, ROUNDS).replace("http-equiv", "")  # nothing is fetched
+
+
+def test_the_best_so_far_never_falls() -> None:
+    fallen = (*ROUNDS, dataclasses.replace(TRIED, iteration=3, score=0.0))
+    points = score_plot(fallen).split('points="')[1].split('"')[0].split()
+    heights = [float(point.split(",")[1]) for point in points]
+    assert heights[0] > heights[1] == heights[2]  # downwards in SVG
+
+
+def test_a_job_without_iterations_has_a_page() -> None:
+    waiting = dataclasses.replace(JOB, state=JobState.QUEUED, acceptance=None, answer=None, score=None)
+    tags = Tags(page(waiting, ()))
+    assert "No iteration has been recorded yet." in tags.text
+    assert "svg" not in tags.seen
+
+
+@given(st.text() | st.sampled_from(["<script>x</script>", "</pre><img src=x onerror=y>", "</title>", '" onload="x']))
+def test_whatever_a_model_writes_adds_no_tag_and_no_attribute(written: str) -> None:
+    verdict = dataclasses.replace(TRIED.verdicts[0], check="c" + written, feedback="f" + written)
+    row = dataclasses.replace(TRIED, candidate="c" + written, decision=written, operator=written, verdicts=(verdict,))
+    job = dataclasses.replace(JOB, title=written, answer=written, reason=written, tags=(written,), owner=written)
+    plain = Tags(page(JOB, (TRIED,)))
+    assert Tags(page(job, (row,))).seen == plain.seen

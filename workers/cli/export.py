@@ -1,0 +1,154 @@
+"""`redraft export`: a job's state, its iterations, or a table of jobs, for other programs."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workers.cli import history, jobs, output
+
+if TYPE_CHECKING:
+    from tasks.store.session import Database
+    from tasks.store.summaries import JobSummary
+
+app = typer.Typer()
+FORMATS = ("state", "jsonl", "csv", "parquet")
+# For a job that has drafted nothing yet: only its worker knows how many slots it will have.
+UNKNOWN_WIDTH = 2
+
+SomeJob = Annotated[int | None, typer.Argument(metavar="JOB|--all", min=1, max=jobs.LARGEST, help="The job's number.")]
+
+
+@app.command()
+def export(
+    job: SomeJob = None,
+    every: Annotated[bool, typer.Option("--all", help="All jobs that you see.")] = False,
+    form: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="What is written.")] = "state",
+    target: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Instead of stdout.")] = None,
+    as_json: output.Json = False,
+) -> None:
+    """Write jobs for other programs.
+
+    state: the JSON that the job's next iteration would be built from; with --all one document a line.
+    jsonl: one object an iteration. csv: one row a job (--json: one object). parquet: one row an iteration.
+    """
+    from tasks.errors import InvalidInput
+    from tasks.store.queries import job_summary, list_jobs
+    from workers.cli.database import open_database
+
+    if form not in FORMATS:
+        raise InvalidInput("--format", form, f"one of {', '.join(FORMATS)}")
+    if (job is None) is not every:
+        raise InvalidInput("JOB", job, "a job's number, or --all for every job")
+    if form == "parquet":
+        _require_parquet(target)
+    with open_database() as database:
+        found = [job_summary(database, job)] if job is not None else list(reversed(list_jobs(database)))
+        if form == "parquet":
+            _write_parquet(target, list(_iterations(database, found)))
+            return
+        with written_to(target):
+            match form:
+                case "state":
+                    for one in found:
+                        output.emit(_state(database, one.job), indent=None if every else 2)
+                case "jsonl":
+                    for row in _iterations(database, found):
+                        output.emit_line(row)
+                case _:
+                    _write_jobs(found, as_json=as_json)
+
+
+@contextlib.contextmanager
+def written_to(target: Path | None) -> Iterator[None]:
+    """What is printed inside goes to that file, where one is named. Raises `InvalidInput`."""
+    from tasks.errors import InvalidInput
+
+    if target is None:
+        yield
+        return
+    try:
+        with target.open("w", encoding="utf-8") as file, contextlib.redirect_stdout(file):
+            yield
+    except OSError as error:
+        raise InvalidInput("-o", str(target), f"it cannot be written: {error.strerror}") from None
+
+
+def _state(database: Database, number: int) -> dict[str, Any]:
+    from tasks.errors import InvalidInput
+    from tasks.policy import hours_used, limits_of
+    from tasks.settings import load_settings
+    from tasks.state import state_document, width_of
+    from tasks.store.past import load_job
+    from workers.strategies import strategies
+
+    settings, job, known = load_settings(), load_job(database, number), strategies()
+    if job.spec.strategy not in known:
+        raise InvalidInput("strategy", job.spec.strategy, f"it is not installed here; known are {', '.join(known)}")
+    limits = limits_of(
+        job,
+        hours=hours_used(job, datetime.now(UTC)),
+        width=width_of(job, settings.width or UNKNOWN_WIDTH),
+        escalate_after=settings.escalate_after,
+        move_up_after=settings.move_up_after,
+    )
+    return state_document(job, limits, known[job.spec.strategy])
+
+
+def _iterations(database: Database, found: Sequence[JobSummary]) -> Iterator[dict[str, Any]]:
+    from tasks.store.queries import job_history
+
+    for one in found:
+        for row in job_history(database, one.job):
+            yield {"job": one.job, **history.document(row)}
+
+
+def _write_jobs(found: Sequence[JobSummary], *, as_json: bool) -> None:
+    rows = [_flat(jobs.without_answer(one)) for one in found]
+    if as_json:
+        for row in rows:
+            output.emit_line(row)
+    elif rows:
+        writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _flat(document: dict[str, Any]) -> dict[str, Any]:
+    """One level: spend and budget as columns of their own, tags in one."""
+    row: dict[str, Any] = {}
+    for name, value in document.items():
+        if isinstance(value, dict):
+            row.update({f"{name}_{part}": amount for part, amount in value.items()})
+        else:
+            row[name] = " ".join(value) if isinstance(value, tuple) else value
+    return row
+
+
+def _require_parquet(target: Path | None) -> None:
+    from tasks.errors import InvalidInput
+
+    if importlib.util.find_spec("pyarrow") is None:
+        raise InvalidInput("--format", "parquet", "it needs the library pyarrow: `pip install pyarrow`, or take jsonl")
+    if target is None:
+        raise InvalidInput("-o", "", "parquet is binary: name a file")
+
+
+def _write_parquet(target: Path | None, rows: list[dict[str, Any]]) -> None:
+    from tasks.errors import InvalidInput
+
+    arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    assert target is not None
+    try:
+        parquet.write_table(arrow.Table.from_pylist(rows), str(target))
+    except OSError as error:
+        raise InvalidInput("-o", str(target), f"it cannot be written: {error.strerror or error}") from None
