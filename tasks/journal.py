@@ -47,13 +47,9 @@ class JournalledModel:
         seed: int,
         build: Callable[[int], Sequence[Message]],
         pulse: Pulse,
-        *,
-        choices: tuple[str, ...] = (),
-        tokens: int | None = None,
     ) -> Completion:
         """One answer for `key`, whose attempt is where the ladder begins; at most `ATTEMPTS` calls.
 
-        With `choices` the answer is one of them, and as sure as the model is: at temperature 0.
         `build(shorten)` gives the prompt; `shorten` is 1 where the window must be shorter. The answer of
         the last attempt may still carry its guard: then it is degenerate and nothing may be built on it.
         Raises `LimitReached` before a call that the budget can't pay, `EngineFault`, and what `pulse` raises.
@@ -62,43 +58,31 @@ class JournalledModel:
         for attempt in range(key.attempt, key.attempt + ATTEMPTS):
             tried = dataclasses.replace(key, attempt=attempt)
             again = attempt - key.attempt
-            request = self._request(tried, seed, build(1 if again == ATTEMPTS - 1 else 0), again > 0, choices, tokens)
-            made = self._once(claim, tried, request, pulse)
+            made = self._once(claim, tried, seed, build(1 if again == ATTEMPTS - 1 else 0), again > 0, pulse)
             if made.guard is None:
                 break
         assert made is not None
         return made
 
-    def _request(
-        self,
-        key: CallKey,
-        seed: int,
-        messages: Sequence[Message],
-        warmer: bool,
-        choices: tuple[str, ...],
-        tokens: int | None,
-    ) -> ChatRequest:
-        short = key.operator in (Operator.REVIEW, Operator.JUDGE, Operator.DISTIL)
-        warmth = 0.0 if choices else self.sampling.temperature
-        return ChatRequest(
+    def _once(
+        self, claim: Claim, key: CallKey, seed: int, messages: Sequence[Message], warmer: bool, pulse: Pulse
+    ) -> Completion:
+        wanted = self.sampling.review_tokens if key.operator is Operator.REVIEW else self.sampling.answer_tokens
+        request = ChatRequest(
             messages=tuple(messages),
-            temperature=warmth + (WARMER if warmer else 0.0),
+            temperature=self.sampling.temperature + (WARMER if warmer else 0.0),
             top_p=self.sampling.top_p,
             top_k=self.sampling.top_k,
-            max_tokens=tokens or (self.sampling.review_tokens if short else self.sampling.answer_tokens),
+            max_tokens=wanted,
             seed=call_seed(seed, key),
-            choices=choices,
         )
-
-    def _once(self, claim: Claim, key: CallKey, request: ChatRequest, pulse: Pulse) -> Completion:
         hashed = prompt_hash(request)
         found = self.ledger.find_call(claim, key, hashed)
         if found is not None:
             return found
         pulse.check()
-        wanted, prompt_tokens = request.max_tokens, self.model.count_tokens(request.messages)
-        least = min(LEAST_ANSWER_TOKENS, wanted)
-        room = max(least, min(wanted, self.model.context_tokens - prompt_tokens - TEMPLATE_TOKENS))
+        prompt_tokens = self.model.count_tokens(messages)
+        room = max(LEAST_ANSWER_TOKENS, min(wanted, self.model.context_tokens - prompt_tokens - TEMPLATE_TOKENS))
         self.ledger.reserve(claim, key, prompt_tokens + room)
         passing(CrashPoint.RESERVED)
         made = self.model.complete(dataclasses.replace(request, max_tokens=room), pulse)

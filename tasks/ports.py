@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol
 
 from tasks.types import (
     CallKey,
@@ -95,8 +95,8 @@ class Sandbox(Protocol):
         """Raises `SandboxUnavailable` where the sandbox itself cannot start; never runs anything outside it."""
 
 
-class CheckKind(Protocol):
-    """One kind of check, as a user writes it. Found by the entry-point group `redraft.validators` under its `kind`."""
+class Validator(Protocol):
+    """One kind of check. Found by the entry-point group `redraft.validators` under its `kind`."""
 
     kind: ClassVar[str]
     cost: ClassVar[int]  # cheap ones run first
@@ -107,11 +107,6 @@ class CheckKind(Protocol):
         Returns the value to store and the files to store with it. Raises `InvalidInput`, whose field
         is relative to the check.
         """
-
-
-@runtime_checkable
-class Validator(CheckKind, Protocol):
-    """A kind of check that is a program's: the same candidate gets the same verdict."""
 
     def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> Verdict:
         """Raises only `ServiceFault`s and what `pulse` raises: all that a candidate does wrong is a verdict."""

@@ -21,7 +21,6 @@ PROBLEM_CHARS = 24_000
 CANDIDATE_CHARS = 6_000
 FEEDBACK_CHARS = 1_500
 TESTS_CHARS = 4_000
-RUBRIC_CHARS = 4_000
 BUGS = 5
 # A shorter quote stands in any text and proves nothing.
 QUOTE_CHARS = 3
@@ -29,17 +28,6 @@ QUOTE_CHARS = 3
 SYSTEM = "You solve problems carefully. A program checks your answer, so keep exactly to the form that is asked for."
 HIDDEN_FAILED = "A hidden check failed."
 WRONG_ANSWER = "The answer is wrong."
-
-# What the second agent looks for, a different thing in each vote: votes that differ only by seed agree too easily.
-LENSES = (
-    "Check whether it does what the goal asks, point by point, and whether every statement in it is right.",
-    "Check whether anything that the goal asks for is missing, too short, too long or in the wrong form.",
-    "Read it as somebody who wants to show that it fails: look for the one case, claim or sentence that breaks it.",
-    "Check whether its parts contradict each other, the problem, or facts that everybody can check.",
-    "Go through the goal one requirement after the other, and name the text that fails each one that is not met.",
-)
-
-Messages = tuple[Message, ...]
 
 _ITEM = re.compile(r"^\s{0,3}(?:[-*•+]|\(?\d{1,2}[.):])\s+")
 _QUOTES = re.compile(r"```[^\n`]*\n(.*?)```|``([^`]+)``|`([^`\n]+)`|\"([^\"\n]+)\"|“([^”\n]+)”", re.DOTALL)
@@ -73,36 +61,6 @@ def revise(job: Job, parent: Candidate, bugs: tuple[str, ...], *, shorten: int =
         found = "# What a reviewer found\n" + _cut(listed, FEEDBACK_CHARS >> shorten)
     shown = (_candidate(parent, shorten), _feedback(job, parent, shorten), found)
     return _messages(_ground(job, shorten), role, *shown, _goal(job))
-
-
-def judge(job: Job, candidate: Candidate, rubric: str, lens: str, *, shorten: int = 0) -> Messages:
-    """Asks the second agent for what is wrong with `candidate`, seen through one of `LENSES`; no ruling yet."""
-    role = (
-        f"# Task\nYou did not write the answer below and you do not trust it. {lens}\nList at most {BUGS} real "
-        "problems, the worst first. Write each on a line of its own that begins with `- `, and quote in backticks the "
-        "exact text of the answer that is wrong. Do not praise, do not write a new answer, do not invent. If nothing "
-        "is wrong, write only: NO PROBLEMS"
-    )
-    return _messages(
-        _ground(job, shorten), role, _rubric(rubric, shorten), _candidate(candidate, shorten), "Begin now."
-    )
-
-
-def ruling(job: Job, candidate: Candidate, rubric: str, problems: tuple[str, ...], *, shorten: int = 0) -> Messages:
-    """Asks whether any of `problems` is real and keeps the answer from its goal: PASS or FAIL, nothing else."""
-    listed = "\n".join(f"- {problem}" for problem in problems) or "(none that could be found in the answer)"
-    role = (
-        "# Task\nA reviewer has reported problems of the answer below. Decide. FAIL: at least one of the reported "
-        "problems is really there and breaks the goal. PASS: none is."
-    )
-    found = "# What the reviewer reports\n" + _cut(listed, FEEDBACK_CHARS >> shorten)
-    shown = (_rubric(rubric, shorten), _candidate(candidate, shorten), found)
-    return _messages(_ground(job, shorten), role, *shown, "Answer with one word, PASS or FAIL.")
-
-
-def rubric(check: CheckSpec) -> str:
-    """What a `judge` check asks for: its file's text, or its sentence."""
-    return next(iter(check.files.values()), str(check.value))
 
 
 def bugs(review_text: str, candidate_text: str) -> tuple[str, ...]:
@@ -149,11 +107,6 @@ def _ground(job: Job, shorten: int) -> str:
             if check.kind == "schema"
             for _, text in sorted(check.files.items())
         )
-    parts.extend(
-        f"A reviewer will hold the answer against this:\n{_rubric_text(check, shorten)}"
-        for check in visible
-        if check.kind == "judge"
-    )
     return "\n\n".join([*parts, *_form(job)])
 
 
@@ -183,14 +136,6 @@ def _wants(job: Job, kind: str) -> bool:
 
 def _candidate(candidate: Candidate, shorten: int) -> str:
     return "# The answer\n" + _fenced(_cut(candidate.text.strip(), CANDIDATE_CHARS >> shorten), "")
-
-
-def _rubric(text: str, shorten: int) -> str:
-    return "# The goal it must reach\n" + _cut(text.strip(), RUBRIC_CHARS >> shorten)
-
-
-def _rubric_text(check: CheckSpec, shorten: int) -> str:
-    return _cut(rubric(check).strip(), RUBRIC_CHARS >> shorten)
 
 
 def _feedback(job: Job, candidate: Candidate, shorten: int) -> str:

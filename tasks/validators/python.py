@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import json
 import secrets
+import signal
 import sys
 from collections.abc import Mapping
 from importlib import resources
@@ -16,9 +17,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tasks.errors import InvalidInput
-from tasks.ports import Pulse, Sandbox, SandboxJob
+from tasks.ports import Pulse, Sandbox, SandboxJob, SandboxResult
 from tasks.types import CheckSpec, Verdict
-from tasks.validators.ending import how_it_ended
 from tasks.validators.testreport import feedback_of, honest_pass, read, score_of
 from tasks.validators.text import code_of
 
@@ -72,7 +72,7 @@ class PythonValidator:
         result = sandbox.run(job, pulse)
         found = read(result.report, nonce)
         passed = result.killed is None and honest_pass(found, required_names(source))
-        feedback = "" if passed else feedback_of(found, how_it_ended(result, check), result.stderr or result.stdout)
+        feedback = "" if passed else feedback_of(found, _ended(result, check), result.stderr or result.stdout)
         return _verdict(
             check, passed=passed, score=score_of(found, passed=passed), feedback=feedback, seconds=result.seconds
         )
@@ -129,6 +129,29 @@ def _read(path: Path, value: str) -> str:
 
 def _driver() -> str:
     return resources.files("tasks.validators").joinpath("inside/run_tests.py").read_text(encoding="utf-8")
+
+
+def _ended(result: SandboxResult, check: CheckSpec) -> str | None:
+    match result.killed:
+        case None:
+            return f"it crashed ({_signal(result.exit_code)})" if result.exit_code > 128 else None
+        case "wall" | "cpu":
+            return f"it took more than the {check.timeout_seconds:g} s allowed"
+        case "memory":
+            return f"it used more than the {check.memory_mb} MB of memory allowed"
+        case "processes":
+            return "it started too many processes or threads"
+        case "output":
+            return "it wrote far too much"
+        case other:
+            return f"it passed the limit on {other}"
+
+
+def _signal(exit_code: int) -> str:
+    try:
+        return signal.Signals(exit_code - 128).name
+    except ValueError:
+        return f"exit code {exit_code}"
 
 
 def _verdict(check: CheckSpec, *, passed: bool, score: float, feedback: str, seconds: float) -> Verdict:

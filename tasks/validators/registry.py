@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 
 from tasks.errors import InvalidInput, RedraftError
-from tasks.ports import CheckKind, Pulse, Sandbox, Validator
+from tasks.ports import Pulse, Sandbox, Validator
 from tasks.types import CheckSpec, Verdict
 
 GROUP = "redraft.validators"
@@ -30,7 +30,7 @@ def kinds() -> tuple[str, ...]:
 
 
 @functools.cache
-def find(kind: str) -> CheckKind:
+def find(kind: str) -> Validator:
     """The validator of `kind`. Raises `InvalidInput` where there is none, `BrokenPlugin` where it fails to load."""
     entries = tuple(entry_points(group=GROUP, name=kind))
     if not entries:
@@ -38,7 +38,7 @@ def find(kind: str) -> CheckKind:
     return load(entries[0])
 
 
-def load(entry: EntryPoint) -> CheckKind:
+def load(entry: EntryPoint) -> Validator:
     """The validator behind one entry point. Raises `BrokenPlugin`."""
     try:
         validator = entry.load()()
@@ -46,7 +46,7 @@ def load(entry: EntryPoint) -> CheckKind:
         raise BrokenPlugin(entry, f"{type(error).__name__}: {error}") from error
     if getattr(validator, "kind", None) != entry.name:
         raise BrokenPlugin(entry, f"its kind is {getattr(validator, 'kind', None)!r}, not its entry point's name")
-    made: CheckKind = validator
+    made: Validator = validator
     return made
 
 
@@ -82,10 +82,7 @@ def _run(candidate: str, checks: Sequence[CheckSpec], sandbox: Sandbox, pulse: P
     verdicts = []
     for check in checks:
         pulse.check()
-        validator = find(check.kind)
-        if not isinstance(validator, Validator):
-            raise TypeError(f"a check of kind {check.kind} is not run by a program")
-        verdicts.append(validator.validate(candidate, check, sandbox, pulse))
+        verdicts.append(find(check.kind).validate(candidate, check, sandbox, pulse))
         pulse.beat()
     return tuple(verdicts)
 

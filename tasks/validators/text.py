@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
 import textwrap
 
 _FENCE = re.compile(r"^(?P<indent>[ \t]*)(?P<mark>`{3,}|~{3,})(?P<info>[^`]*)$")
 _ANSWER = re.compile(r"^[ \t]*(?P<dress>[*_`]{0,4})ANSWER:(?P<rest>.*)$")
-_JSON_START = re.compile(r"[{\[]")
-# Bounds the work on a text of brackets.
-JSON_LOOKS = 1_000
 _DRESSES = ("***", "**", "__", "*", "_", "`")
 
 
 def last_fenced_block(text: str) -> str | None:
-    """The content of the last fenced block that is not empty, dedented; None where there is none."""
-    blocks = fenced_blocks(text)
-    return blocks[-1] if blocks else None
-
-
-def fenced_blocks(text: str) -> list[str]:
-    """The contents of all fenced blocks that are not empty, dedented.
+    """The content of the last fenced block that is not empty, dedented; None where there is none.
 
     A fence that is never closed (a text cut off at its token limit) runs to the end.
     """
-    found: list[str | None] = []
+    found: str | None = None
     opened: re.Match[str] | None = None
     lines: list[str] = []
     for line in text.splitlines():
@@ -34,48 +24,19 @@ def fenced_blocks(text: str) -> list[str]:
             if fence:
                 opened, lines = fence, []
         elif fence and _closes(opened, fence):
-            found.append(_block(lines))
+            found = _block(lines) or found
             opened = None
         else:
             lines.append(line)
     if opened is not None:
-        found.append(_block(lines))
-    return [block for block in found if block]
+        found = _block(lines) or found
+    return found
 
 
 def code_of(text: str) -> str:
     """A candidate's code: its last fenced block, or all of it where there is none."""
     block = last_fenced_block(text)
     return text if block is None else block
-
-
-def json_of(text: str) -> str | None:
-    """The last JSON document: that of the last fenced block that holds one, else all of the text, else the last object
-    or list that stands in it. None where there is none."""
-    blocks = [block for block in fenced_blocks(text) if _is_json(block)]
-    if blocks:
-        return blocks[-1]
-    if _is_json(text):
-        return text
-    decoder = json.JSONDecoder()
-    found: str | None = None
-    place, looks = 0, 0
-    while looks < JSON_LOOKS and (start := _JSON_START.search(text, place)) is not None:
-        looks += 1
-        try:
-            _, place = decoder.raw_decode(text, start.start())
-            found = text[start.start() : place]
-        except (ValueError, RecursionError):
-            place = start.start() + 1
-    return found
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def answer_of(text: str) -> str | None:
