@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from tasks.errors import InvalidInput
 from tasks.jobfile import parse_yaml
-from tasks.ports import Validator
+from tasks.ports import CheckKind
 from tasks.types import CheckSpec
 
 CHECKS = 50
@@ -30,8 +30,8 @@ OPTIONS = {
 class ValidatorSource(Protocol):
     """Where the kinds of checks are found (`tasks.validators.registry` is one)."""
 
-    def find(self, kind: str) -> Validator:
-        """The validator of a kind that `kinds` lists."""
+    def find(self, kind: str) -> CheckKind:
+        """The kind of check of that name, which `kinds` lists."""
 
     def kinds(self) -> Sequence[str]:
         """Every kind there is."""

@@ -19,6 +19,10 @@ WARMER = 0.2
 TEMPLATE_TOKENS = 32
 # Fewer tokens than this are no answer: the window is too full to ask.
 LEAST_ANSWER_TOKENS = 64
+# One word of a given list, and the end of the text.
+CHOICE_TOKENS = 16
+# Operators whose free text is a short list, not an answer.
+REVIEWS = frozenset({Operator.REVIEW, Operator.JUDGE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,42 +51,51 @@ class JournalledModel:
         seed: int,
         build: Callable[[int], Sequence[Message]],
         pulse: Pulse,
+        *,
+        attempts: int = ATTEMPTS,
+        choices: tuple[str, ...] = (),
     ) -> Completion:
-        """One answer for `key`, whose attempt is where the ladder begins; at most `ATTEMPTS` calls.
+        """One answer for `key`, whose attempt is where the ladder begins; at most `attempts` calls.
 
         `build(shorten)` gives the prompt; `shorten` is 1 where the window must be shorter. The answer of
         the last attempt may still carry its guard: then it is degenerate and nothing may be built on it.
+        With `choices` the answer is one of them, chosen without chance, in at most `CHOICE_TOKENS`.
         Raises `LimitReached` before a call that the budget can't pay, `EngineFault`, and what `pulse` raises.
         """
         made: Completion | None = None
-        for attempt in range(key.attempt, key.attempt + ATTEMPTS):
+        for attempt in range(key.attempt, key.attempt + attempts):
             tried = dataclasses.replace(key, attempt=attempt)
             again = attempt - key.attempt
-            made = self._once(claim, tried, seed, build(1 if again == ATTEMPTS - 1 else 0), again > 0, pulse)
+            messages = build(1 if again == ATTEMPTS - 1 else 0)
+            made = self._once(claim, tried, self._request(tried, seed, messages, again > 0, choices), pulse)
             if made.guard is None:
                 break
         assert made is not None
         return made
 
-    def _once(
-        self, claim: Claim, key: CallKey, seed: int, messages: Sequence[Message], warmer: bool, pulse: Pulse
-    ) -> Completion:
-        wanted = self.sampling.review_tokens if key.operator is Operator.REVIEW else self.sampling.answer_tokens
-        request = ChatRequest(
+    def _request(
+        self, key: CallKey, seed: int, messages: Sequence[Message], warmer: bool, choices: tuple[str, ...]
+    ) -> ChatRequest:
+        wanted = self.sampling.review_tokens if key.operator in REVIEWS else self.sampling.answer_tokens
+        return ChatRequest(
             messages=tuple(messages),
-            temperature=self.sampling.temperature + (WARMER if warmer else 0.0),
+            temperature=0.0 if choices else self.sampling.temperature + (WARMER if warmer else 0.0),
             top_p=self.sampling.top_p,
             top_k=self.sampling.top_k,
-            max_tokens=wanted,
+            max_tokens=CHOICE_TOKENS if choices else wanted,
             seed=call_seed(seed, key),
+            choices=choices,
         )
+
+    def _once(self, claim: Claim, key: CallKey, request: ChatRequest, pulse: Pulse) -> Completion:
         hashed = prompt_hash(request)
         found = self.ledger.find_call(claim, key, hashed)
         if found is not None:
             return found
         pulse.check()
-        prompt_tokens = self.model.count_tokens(messages)
-        room = max(LEAST_ANSWER_TOKENS, min(wanted, self.model.context_tokens - prompt_tokens - TEMPLATE_TOKENS))
+        prompt_tokens = self.model.count_tokens(request.messages)
+        left = self.model.context_tokens - prompt_tokens - TEMPLATE_TOKENS
+        room = min(request.max_tokens, max(LEAST_ANSWER_TOKENS, left))
         self.ledger.reserve(claim, key, prompt_tokens + room)
         passing(CrashPoint.RESERVED)
         made = self.model.complete(dataclasses.replace(request, max_tokens=room), pulse)

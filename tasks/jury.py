@@ -1,11 +1,158 @@
-"""The second agent: judges a candidate by the job's `judge` checks. Over ports only."""
+"""The second agent: judges a candidate by the job's `judge` checks, with prompts of its own. Over ports only.
+
+A vote is a report in free text, then one word. It fails the candidate only on a problem that quotes it, where the
+quote was found; a vote that says FAIL without one, falls into a loop or says neither word is invalid: it is asked
+again once with another seed, and then another lens is asked in its place.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from tasks import lenses, window
+from tasks.journal import JournalledModel
+from tasks.lenses import LENSES, Lens
+from tasks.policy import JUDGES
 from tasks.ports import Pulse
-from tasks.types import Candidate, CheckSpec, Claim, Job, Verdict
+from tasks.types import CallKey, Candidate, CheckSpec, Claim, Job, Operator, Verdict
+
+# Votes that must pass, one after another and each through another lens. Five where there is nothing but opinion
+# (arXiv 2507.15855), three where a program has the first word.
+VOTES_ALONE = 5
+VOTES_BESIDE_PROGRAMS = 3
+# A vote is asked, and once again where it was invalid.
+TRIES = 2
+_STEPS = 2
+# Attempt numbers are apart by so much: what a ladder of attempts may use.
+_STRIDE = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Vote:
+    """What one vote said: `passed` None where it was invalid. `seconds` are the engine's."""
+
+    passed: bool | None = None
+    problems: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelJury:
+    """Implements `Jury` with the worker's own model, asked through the lenses of `tasks.lenses`."""
+
+    model: JournalledModel
+
+    def deliberate(
+        self, claim: Claim, job: Job, candidate: Candidate, checks: Sequence[CheckSpec], pulse: Pulse
+    ) -> tuple[Verdict, ...]:
+        """One verdict a check, visible ones first, up to the first that did not pass."""
+        verdicts: list[Verdict] = []
+        for number, check in sorted(enumerate(checks), key=lambda numbered: numbered[1].held_out):
+            hearing = _Hearing(
+                model=self.model, claim=claim, job=job, candidate=candidate, check=check, number=number, pulse=pulse
+            )
+            verdicts.append(hearing.verdict())
+            if not verdicts[-1].passed:
+                break
+        return tuple(verdicts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Hearing:
+    """One candidate before one check, the `number`th of the job's `judge` checks."""
+
+    model: JournalledModel
+    claim: Claim
+    job: Job
+    candidate: Candidate
+    check: CheckSpec
+    number: int
+    pulse: Pulse
+
+    def verdict(self) -> Verdict:
+        """Asks lens after lens until enough votes have passed; any fail fails (arXiv 2511.21522)."""
+        needed = votes_needed(self.job.spec.checks)
+        passes, seconds, feedback = 0, 0.0, ""
+        for ordinal, lens in enumerate(LENSES):
+            vote = self._vote(lens, self.number * len(LENSES) + ordinal)
+            seconds += vote.seconds
+            passes += vote.passed is True
+            if vote.passed is False:
+                feedback = "\n".join(f"- {problem}" for problem in vote.problems)
+            if vote.passed is False or passes == needed:
+                break
+        if not feedback and passes < needed:
+            feedback = f"The judges gave {passes} valid votes of the {needed} needed: no verdict on the answer itself."
+        return Verdict(
+            check=self.check.name,
+            kind=self.check.kind,
+            passed=not feedback,
+            score=passes / needed,
+            held_out=self.check.held_out,
+            feedback=feedback,
+            seconds=seconds,
+        )
+
+    def _vote(self, lens: Lens, number: int) -> _Vote:
+        """Vote `number` on the candidate: asked again once where it was invalid."""
+        seconds = 0.0
+        vote = _Vote()
+        for again in range(TRIES):
+            vote = self._ask(lens, number * TRIES + again)
+            seconds += vote.seconds
+            if vote.passed is not None:
+                break
+        return dataclasses.replace(vote, seconds=seconds)
+
+    def _ask(self, lens: Lens, number: int) -> _Vote:
+        """A report in free text, then one word about what is left of it once its quotes were looked up."""
+        job, candidate, check = self.job, self.candidate, self.check
+        said = self.model.ask(
+            self.claim,
+            _key(candidate, number * _STEPS),
+            job.spec.seed,
+            lambda shorten: lenses.report(job, candidate, check, lens, shorten=shorten),
+            self.pulse,
+            attempts=1,
+        )
+        if said.guard is not None:
+            return _Vote(seconds=said.seconds)
+        problems = window.bugs(said.text, candidate.text)
+        word = self.model.ask(
+            self.claim,
+            _key(candidate, number * _STEPS + 1),
+            job.spec.seed,
+            lambda shorten: lenses.verdict(job, candidate, check, problems, shorten=shorten),
+            self.pulse,
+            attempts=1,
+            choices=lenses.CHOICES,
+        )
+        passed = _read(word.text, proved=bool(problems))
+        return _Vote(passed=passed, problems=problems, seconds=said.seconds + word.seconds)
+
+
+def votes_needed(checks: Sequence[CheckSpec]) -> int:
+    """How many votes must pass for a `judge` check of a job with these checks."""
+    return VOTES_ALONE if all(check.kind in JUDGES for check in checks) else VOTES_BESIDE_PROGRAMS
+
+
+def _read(text: str, *, proved: bool) -> bool | None:
+    """The vote that one word is; None for another word, or a FAIL that no quote proves."""
+    match text.strip().strip("*`'\".").upper():
+        case lenses.PASS:
+            return True
+        case lenses.FAIL if proved:
+            return False
+        case _:
+            return None
+
+
+def _key(candidate: Candidate, number: int) -> CallKey:
+    """The journal's key of the candidate's judge call `number`: the same for a turn that resumes."""
+    ref = candidate.ref
+    return CallKey(iteration=ref.iteration, operator=Operator.JUDGE, slot=ref.slot, attempt=1 + _STRIDE * number)
 
 
 class NoJury:

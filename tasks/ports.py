@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from tasks.types import (
     CallKey,
@@ -95,7 +95,7 @@ class Sandbox(Protocol):
         """Raises `SandboxUnavailable` where the sandbox itself cannot start; never runs anything outside it."""
 
 
-class Validator(Protocol):
+class CheckKind(Protocol):
     """One kind of check. Found by the entry-point group `redraft.validators` under its `kind`."""
 
     kind: ClassVar[str]
@@ -108,6 +108,11 @@ class Validator(Protocol):
         is relative to the check.
         """
 
+
+@runtime_checkable
+class Validator(CheckKind, Protocol):
+    """A kind of check that a program decides. A `judge` check is the one kind that is none: a `Jury` decides it."""
+
     def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> Verdict:
         """Raises only `ServiceFault`s and what `pulse` raises: all that a candidate does wrong is a verdict."""
 
@@ -118,7 +123,8 @@ class Jury(Protocol):
     def deliberate(
         self, claim: Claim, job: Job, candidate: Candidate, checks: Sequence[CheckSpec], pulse: Pulse
     ) -> tuple[Verdict, ...]:
-        """One verdict a check. Raises `LimitReached`, `EngineFault`, and what `pulse` raises."""
+        """One verdict a check, visible ones first, up to the first that did not pass. Raises `LimitReached`,
+        `EngineFault`, and what `pulse` raises."""
 
 
 class Tutor(Protocol):

@@ -21,6 +21,9 @@ PROBLEM_CHARS = 24_000
 CANDIDATE_CHARS = 6_000
 FEEDBACK_CHARS = 1_500
 TESTS_CHARS = 4_000
+RUBRIC_CHARS = 4_000
+# A judge that has not read all of an answer can't vouch for it: room for all that a model writes at once.
+JUDGED_CHARS = 20_000
 BUGS = 5
 # A shorter quote stands in any text and proves nothing.
 QUOTE_CHARS = 3
@@ -61,6 +64,17 @@ def revise(job: Job, parent: Candidate, bugs: tuple[str, ...], *, shorten: int =
         found = "# What a reviewer found\n" + _cut(listed, FEEDBACK_CHARS >> shorten)
     shown = (_candidate(parent, shorten), _feedback(job, parent, shorten), found)
     return _messages(_ground(job, shorten), role, *shown, _goal(job))
+
+
+def judge(
+    job: Job, candidate: Candidate, rubric: str, task: str, order: str, *, shorten: int = 0
+) -> tuple[Message, ...]:
+    """Asks a judge about `candidate`, which it sees without what other checks said. `rubric`, where there is any, is
+    that of one check. All that differs between two judges, `task` and `order`, comes last."""
+    parts = [_ground(job, shorten), _candidate(candidate, shorten, JUDGED_CHARS)]
+    if rubric:
+        parts.append("# The rubric\n" + _fenced(_cut(rubric, RUBRIC_CHARS >> shorten), ""))
+    return _messages(*parts, task, order)
 
 
 def bugs(review_text: str, candidate_text: str) -> tuple[str, ...]:
@@ -107,7 +121,15 @@ def _ground(job: Job, shorten: int) -> str:
             if check.kind == "schema"
             for _, text in sorted(check.files.items())
         )
+    rubrics = [rubric for check in visible if check.kind == "judge" if (rubric := rubric_of(check))]
+    room = (RUBRIC_CHARS >> shorten) // max(1, len(rubrics))
+    parts.extend(f"The answer will be judged by this rubric:\n{_fenced(_cut(text, room), '')}" for text in rubrics)
     return "\n\n".join([*parts, *_form(job)])
+
+
+def rubric_of(check: CheckSpec) -> str:
+    """What a `judge` check judges by, beside the problem itself; empty where the problem is all."""
+    return next(iter(check.files.values()), str(check.value)).strip()
 
 
 def _form(job: Job) -> Iterator[str]:
@@ -134,8 +156,8 @@ def _wants(job: Job, kind: str) -> bool:
     return any(check.kind == kind for check in job.spec.checks)
 
 
-def _candidate(candidate: Candidate, shorten: int) -> str:
-    return "# The answer\n" + _fenced(_cut(candidate.text.strip(), CANDIDATE_CHARS >> shorten), "")
+def _candidate(candidate: Candidate, shorten: int, chars: int = CANDIDATE_CHARS) -> str:
+    return "# The answer\n" + _fenced(_cut(candidate.text.strip(), chars >> shorten), "")
 
 
 def _feedback(job: Job, candidate: Candidate, shorten: int) -> str:

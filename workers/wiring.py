@@ -13,7 +13,7 @@ from celery import Celery
 
 from tasks.escalation import NoCloud
 from tasks.journal import JournalledModel, Sampling
-from tasks.jury import NoJury
+from tasks.jury import ModelJury
 from tasks.llm.chat import OpenAIChatModel
 from tasks.loop import Loop
 from tasks.policy import hours_used
@@ -74,15 +74,16 @@ def build_station(
         answer_tokens=profile.max_answer_tokens,
         review_tokens=profile.max_review_tokens,
     )
+    journalled = JournalledModel(ledger=ledger, model=model, sampling=sampling)
     make_loop = functools.partial(
         Loop,
         ledger=ledger,
-        model=JournalledModel(ledger=ledger, model=model, sampling=sampling),
+        model=journalled,
         strategies=strategies(),
         validate=validate,
         judge=lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
         sandbox=sandbox,
-        jury=NoJury(),
+        jury=ModelJury(model=journalled),
         tutor=NoTutor(),
         cloud=NoCloud(),
         move_up_after=settings.move_up_after,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import json
 import secrets
-import signal
 import sys
 from collections.abc import Mapping
 from importlib import resources
@@ -17,8 +16,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tasks.errors import InvalidInput
-from tasks.ports import Pulse, Sandbox, SandboxJob, SandboxResult
+from tasks.ports import Pulse, Sandbox, SandboxJob
 from tasks.types import CheckSpec, Verdict
+from tasks.validators.ending import ended
+from tasks.validators.files import read_text
 from tasks.validators.testreport import feedback_of, honest_pass, read, score_of
 from tasks.validators.text import code_of
 
@@ -72,7 +73,7 @@ class PythonValidator:
         result = sandbox.run(job, pulse)
         found = read(result.report, nonce)
         passed = result.killed is None and honest_pass(found, required_names(source))
-        feedback = "" if passed else feedback_of(found, _ended(result, check), result.stderr or result.stdout)
+        feedback = "" if passed else feedback_of(found, ended(result, check), result.stderr or result.stdout)
         return _verdict(
             check, passed=passed, score=score_of(found, passed=passed), feedback=feedback, seconds=result.seconds
         )
@@ -109,17 +110,9 @@ def _standard_imports(source: str) -> list[str]:
 
 
 def _read(path: Path, value: str) -> str:
+    source = read_text("python", value, path, TEST_BYTES)
     try:
-        if not path.is_file():
-            raise InvalidInput("python", value, f"a file that exists, and {path} does not")
-        if path.stat().st_size >= TEST_BYTES:
-            raise InvalidInput("python", value, "a test file under 1 MB")
-        source = path.read_text(encoding="utf-8")
         compile(source, path.name, "exec", dont_inherit=True)
-    except UnicodeDecodeError as error:
-        raise InvalidInput("python", value, f"a text in UTF-8 (byte {error.start} is not)") from None
-    except OSError as error:
-        raise InvalidInput("python", value, f"a file that can be read ({error.strerror})") from None
     except SyntaxError as error:
         raise InvalidInput("python", value, f"valid Python (line {error.lineno}: {error.msg})") from None
     except ValueError as error:
@@ -129,29 +122,6 @@ def _read(path: Path, value: str) -> str:
 
 def _driver() -> str:
     return resources.files("tasks.validators").joinpath("inside/run_tests.py").read_text(encoding="utf-8")
-
-
-def _ended(result: SandboxResult, check: CheckSpec) -> str | None:
-    match result.killed:
-        case None:
-            return f"it crashed ({_signal(result.exit_code)})" if result.exit_code > 128 else None
-        case "wall" | "cpu":
-            return f"it took more than the {check.timeout_seconds:g} s allowed"
-        case "memory":
-            return f"it used more than the {check.memory_mb} MB of memory allowed"
-        case "processes":
-            return "it started too many processes or threads"
-        case "output":
-            return "it wrote far too much"
-        case other:
-            return f"it passed the limit on {other}"
-
-
-def _signal(exit_code: int) -> str:
-    try:
-        return signal.Signals(exit_code - 128).name
-    except ValueError:
-        return f"exit code {exit_code}"
 
 
 def _verdict(check: CheckSpec, *, passed: bool, score: float, feedback: str, seconds: float) -> Verdict:

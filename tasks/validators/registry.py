@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 
 from tasks.errors import InvalidInput, RedraftError
-from tasks.ports import Pulse, Sandbox, Validator
+from tasks.ports import CheckKind, Pulse, Sandbox, Validator
 from tasks.types import CheckSpec, Verdict
 
 GROUP = "redraft.validators"
@@ -30,30 +30,31 @@ def kinds() -> tuple[str, ...]:
 
 
 @functools.cache
-def find(kind: str) -> Validator:
-    """The validator of `kind`. Raises `InvalidInput` where there is none, `BrokenPlugin` where it fails to load."""
+def find(kind: str) -> CheckKind:
+    """The plug-in of `kind`. Raises `InvalidInput` where there is none, `BrokenPlugin` where it fails to load."""
     entries = tuple(entry_points(group=GROUP, name=kind))
     if not entries:
         raise InvalidInput("kind", kind, f"kinds of checks are {', '.join(kinds())}")
     return load(entries[0])
 
 
-def load(entry: EntryPoint) -> Validator:
-    """The validator behind one entry point. Raises `BrokenPlugin`."""
+def load(entry: EntryPoint) -> CheckKind:
+    """The kind of check behind one entry point. Raises `BrokenPlugin`."""
     try:
         validator = entry.load()()
     except Exception as error:  # whatever a plug-in raises at import becomes one clear line
         raise BrokenPlugin(entry, f"{type(error).__name__}: {error}") from error
     if getattr(validator, "kind", None) != entry.name:
         raise BrokenPlugin(entry, f"its kind is {getattr(validator, 'kind', None)!r}, not its entry point's name")
-    made: Validator = validator
+    made: CheckKind = validator
     return made
 
 
 def validate(candidate: str, checks: Sequence[CheckSpec], sandbox: Sandbox, pulse: Pulse) -> tuple[Verdict, ...]:
     """Runs the visible checks, cheap ones first, and the held-out ones only where every visible one passed.
 
-    Raises `ServiceFault`s and what `pulse` raises; a check not run has no verdict.
+    `checks` are such as a program decides. Raises `ServiceFault`s and what `pulse` raises; a check not run has
+    no verdict.
     """
     ordered = sorted(checks, key=lambda check: find(check.kind).cost)
     visible = _run(candidate, [check for check in ordered if not check.held_out], sandbox, pulse)
@@ -82,9 +83,16 @@ def _run(candidate: str, checks: Sequence[CheckSpec], sandbox: Sandbox, pulse: P
     verdicts = []
     for check in checks:
         pulse.check()
-        verdicts.append(find(check.kind).validate(candidate, check, sandbox, pulse))
+        verdicts.append(_program(check.kind).validate(candidate, check, sandbox, pulse))
         pulse.beat()
     return tuple(verdicts)
+
+
+def _program(kind: str) -> Validator:
+    found = find(kind)
+    if not isinstance(found, Validator):
+        raise BrokenPlugin(next(iter(entry_points(group=GROUP, name=kind))), "it has no `validate`")
+    return found
 
 
 def _worth(verdict: Verdict | None, check: CheckSpec) -> float:

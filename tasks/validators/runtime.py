@@ -1,4 +1,4 @@
-"""The sandbox's own interpreter: a folder with bwrap, Python's standard library, pytest and math-verify,
+"""The sandbox's own interpreter: a folder with bwrap, Python's standard library, pytest, math-verify and jsonschema,
 copied once from what Redraft itself runs on, so that an unprivileged uid can read it and no network is needed.
 
 Must not know how the sandbox is confined. Nothing is written to a built runtime.
@@ -25,7 +25,11 @@ from tasks.errors import SandboxUnavailable
 
 _LAYOUT = 1  # raise when what is put into the folder changes
 # Distributions (their requirements come along) by the folder of the runtime that holds them.
-PACKAGES = {"pytest": ("pytest",), "math": ("math-verify", "antlr4-python3-runtime")}
+PACKAGES = {
+    "pytest": ("pytest",),
+    "math": ("math-verify", "antlr4-python3-runtime"),
+    "schema": ("jsonschema",),
+}
 _LEFT_OUT: tuple[str, ...] = (
     "site-packages",
     "dist-packages",

@@ -68,7 +68,8 @@ class BubblewrapSandbox:
     def _verify(self, runtime: Runtime) -> None:
         """That the copied interpreter runs inside, with its packages."""
         program = f"import sys; sys.path.insert(0, '{{}}'); import {{}}; sys.stdout.write({_FINE!r})"
-        for folder, module in (("pytest", "ssl, sqlite3, ctypes, pytest"), ("math", "math_verify")):
+        modules = {"pytest": "ssl, sqlite3, ctypes, pytest", "math": "math_verify", "schema": "jsonschema"}
+        for folder, module in modules.items():
             source = program.format(f"{MOUNTED_AT}/{folder}", module)
             job = SandboxJob(argv=("python", "-P", "-s", "-c", source), timeout_seconds=60, memory_mb=1024)
             uid = None if os.geteuid() != 0 else _BUILDER_UID

@@ -25,7 +25,7 @@ def test_a_test_file_is_stored_with_its_text(tmp_path):
         ("folder.py", "folder", "does not"),
         ("latin.py", b"# \xe9\ndef test_a(): pass", "UTF-8"),
         ("broken.py", b"def test_a(:\n", "line 1"),
-        ("null.py", b"def test_a(): pass\0", "Python"),
+        ("null.py", b"def test_a(): pass\0", "NUL"),
         ("none.py", b"x = 1\n", "named test"),
         ("big.py", b"#" * TEST_BYTES, "1 MB"),
         ("solution.py", b"def test_a(): pass", "solution.py"),

@@ -1,0 +1,60 @@
+"""The check `judge: …`: what the user wrote, read and stored. It has no `validate`: the jury (`tasks.jury`) gives its
+verdict, with calls to a model, of which no validator knows anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tasks.errors import InvalidInput
+from tasks.validators.files import read_text
+
+# A judge reads it with every vote; more would be cut in its window.
+RUBRIC_CHARS = 4_000
+RUBRIC_BYTES = 4 * RUBRIC_CHARS
+# Alone, it means: judged by the problem itself.
+GOAL = "goal"
+_ALLOWED = "the path of a rubric file, a sentence that says what to judge by, or `goal` for the problem itself"
+
+
+class JudgeCheck:
+    """An opinion: the second agent's, against a rubric or the problem."""
+
+    kind: ClassVar[str] = "judge"
+    cost: ClassVar[int] = 100
+
+    def parse(self, value: Any, folder: Path | None) -> tuple[Any, Mapping[str, str]]:
+        """A rubric file's name and text, or the sentence alone, or an empty text for `goal`. Raises `InvalidInput`."""
+        if not isinstance(value, str) or not value.strip():
+            raise InvalidInput("judge", value, _ALLOWED)
+        text = value.strip()
+        if text == GOAL:
+            return "", {}
+        path = Path(text) if folder is None else folder / text
+        if _names_a_file(text, path):
+            rubric = read_text("judge", value, path, RUBRIC_BYTES)
+            return path.name, {path.name: _bounded(rubric, value)}
+        if len(text.split()) < 2:
+            raise InvalidInput("judge", value, _ALLOWED)
+        return _bounded(text, value), {}
+
+
+def _names_a_file(text: str, path: Path) -> bool:
+    """Whether `text` is a path: of a file that is there, or of one that its look promises."""
+    if "\n" in text or len(text) > 1000:
+        return False
+    try:
+        there = path.exists()
+    except (OSError, ValueError):
+        there = False
+    return there or re.fullmatch(r"\S+\.\w{1,8}|\S*/\S+", text) is not None
+
+
+def _bounded(rubric: str, value: str) -> str:
+    if not rubric.strip():
+        raise InvalidInput("judge", value, "a rubric that is not empty")
+    if len(rubric) > RUBRIC_CHARS:
+        raise InvalidInput("judge", value, f"a rubric of at most {RUBRIC_CHARS:,} characters, not {len(rubric):,}")
+    return rubric

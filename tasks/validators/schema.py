@@ -1,0 +1,159 @@
+"""The check `schema: FILE`: the candidate's last JSON block against a JSON Schema, draft 2020-12 unless its `$schema`
+names another.
+
+The comparison runs in the sandbox: a user's pattern on a model's text, or a recursive reference, can take any time.
+Must not know how the sandbox confines.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tasks.errors import InvalidInput
+from tasks.ports import Pulse, Sandbox, SandboxJob
+from tasks.types import CheckSpec, Verdict
+from tasks.validators.ending import ended
+from tasks.validators.files import read_text
+from tasks.validators.text import clipped, json_of, printable, strict_json
+
+SCHEMA_BYTES = 256_000
+# A model's own limit of tokens is far below; more would only be work for the comparison.
+JSON_CHARS = 200_000
+FEEDBACK_CHARS = 1500
+SHOWN_ERRORS = 5
+_REPORT_FD = 9  # as in inside/match_schema.py
+_PROGRAM = ".redraft/match_schema.py"
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+
+
+class SchemaValidator:
+    """The shape of a JSON value. Score: 1 or 0."""
+
+    kind: ClassVar[str] = "schema"
+    cost: ClassVar[int] = 2
+
+    def parse(self, value: Any, folder: Path | None) -> tuple[Any, Mapping[str, str]]:
+        """The schema file's name, and its text. Raises `InvalidInput` where it is no JSON Schema that stands alone."""
+        if not isinstance(value, str) or not value.strip():
+            raise InvalidInput("schema", value, "the path of a JSON Schema, relative to the job file")
+        path = Path(value) if folder is None else folder / value
+        text = read_text("schema", value, path, SCHEMA_BYTES)
+        try:
+            schema = strict_json(text)
+        except ValueError as error:
+            raise InvalidInput("schema", value, f"valid JSON: {error}") from None
+        fault = _fault(schema)
+        if fault is not None:
+            raise InvalidInput("schema", value, f"a JSON Schema: {printable(clipped(fault, 300))}")
+        return path.name, {path.name: text}
+
+    def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> Verdict:
+        """Raises only `ServiceFault`s and what `pulse` raises."""
+        if len(candidate) > JSON_CHARS:
+            return _verdict(check, f"The answer is over {JSON_CHARS:,} characters long.")
+        text = json_of(candidate)
+        if text is None:
+            return _verdict(check, "There is no JSON in the answer: write it in one block that begins with ```json.")
+        try:
+            strict_json(text)
+        except ValueError as error:
+            return _verdict(check, f"The JSON block is not valid JSON: {error}.")
+        job = SandboxJob(
+            argv=("python", "-P", "-s", _PROGRAM),
+            files={_PROGRAM: _program()},
+            stdin=json.dumps({"schema": check.files[str(check.value)], "instance": text}).encode(),
+            timeout_seconds=check.timeout_seconds,
+            memory_mb=check.memory_mb,
+            report_fd=_REPORT_FD,
+        )
+        result = sandbox.run(job, pulse)
+        report = _report(result.report)
+        if "found" not in report:
+            why = ended(result, check) or report.get("fault") or "the comparison ended early"
+            return _verdict(
+                check, clipped(f"The JSON was not checked to the end: {why}.", FEEDBACK_CHARS), result.seconds
+            )
+        return _verdict(check, _listed(report["found"], report["errors"]), result.seconds)
+
+
+def _fault(schema: Any) -> str | None:
+    """What is wrong with a schema, or None: by its own meta-schema, and whether its references stay inside it."""
+    from jsonschema.exceptions import SchemaError
+    from jsonschema.validators import Draft202012Validator, validator_for
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import UnknownDialect, specification_with
+
+    if not isinstance(schema, dict | bool):
+        return "an object, true or false"
+    dialect = schema.get("$schema") if isinstance(schema, dict) else None
+    try:
+        if dialect is not None:
+            specification_with(str(dialect))
+        validator_for(schema, default=Draft202012Validator).check_schema(schema)
+        _resolve(schema)
+    except UnknownDialect:
+        return f"its $schema is {dialect!r}, which is no draft of JSON Schema"
+    except SchemaError as error:
+        return f"at {error.json_path}: {error.message}"
+    except Unresolvable as error:
+        return f"each $ref must point into it, and {error.ref!r} does not"
+    except ValueError as error:
+        return f"a reference or an $id of it is no URI: {error}"
+    except RecursionError:
+        return "it is nested too deeply"
+    return None
+
+
+def _resolve(schema: Any) -> None:
+    """Looks up every reference, with nothing at hand but the schema and the drafts' own. Raises `Unresolvable`."""
+    from jsonschema_specifications import REGISTRY
+    from referencing import Resource
+    from referencing.jsonschema import DRAFT202012
+
+    root = Resource.from_contents(schema, default_specification=DRAFT202012)
+    waiting = [(root, REGISTRY.resolver_with_root(root))]
+    while waiting:
+        resource, resolver = waiting.pop()
+        if isinstance(resource.contents, Mapping):
+            for name in _REFERENCES:
+                if isinstance(reference := resource.contents.get(name), str):
+                    resolver.lookup(reference)
+        waiting.extend((inner, resolver.in_subresource(inner)) for inner in resource.subresources())
+
+
+def _report(written: bytes) -> dict[str, Any]:
+    """What the program reported; empty where it was ended first."""
+    try:
+        document = json.loads(written)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _listed(found: int, errors: list[list[str]]) -> str:
+    """Empty where there is no error; else the first ones, each with its path."""
+    if not found:
+        return ""
+    lines = [f"- {path}: {message}" for path, message in errors[:SHOWN_ERRORS]]
+    more = [f"- and {found - len(lines)} more"] if found > len(lines) else []
+    return clipped(printable("\n".join(["The JSON does not match the schema:", *lines, *more])), FEEDBACK_CHARS)
+
+
+def _program() -> str:
+    return resources.files("tasks.validators").joinpath("inside/match_schema.py").read_text(encoding="utf-8")
+
+
+def _verdict(check: CheckSpec, feedback: str, seconds: float = 0.0) -> Verdict:
+    return Verdict(
+        check=check.name,
+        kind=check.kind,
+        passed=not feedback,
+        score=0.0 if feedback else 1.0,
+        held_out=check.held_out,
+        feedback=feedback,
+        seconds=seconds,
+    )
