@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import os
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -75,6 +76,23 @@ class Settings(BaseSettings):
         default=SecretStr(""), validation_alias=AliasChoices("openai_api_key", "OPENAI_API_KEY")
     )
     openai_base_url: str = Field(default="", validation_alias=AliasChoices("openai_base_url", "OPENAI_BASE_URL"))
+
+    # What the cloud is asked with. Reasoning counts as output: a hard problem's thoughts alone may be 20K tokens, and
+    # 32K of them cost half a dollar of the default budget of two.
+    cloud_model: str = "gpt-5.4"
+    cloud_effort: Literal["none", "low", "medium", "high", "xhigh"] = "high"
+    cloud_output_tokens: int = Field(default=32_768, ge=1024, le=128_000)
+    # USD for a million tokens in, cached and out, of a model that the table of prices doesn't know.
+    cloud_prices: tuple[Decimal, Decimal, Decimal] | None = None
+    # Without it the cloud forgets a response about ten minutes after its end; a worker that is away for longer then
+    # pays for an answer it can't fetch.
+    cloud_store: bool = False
+    # Silence before the first event, which brings the id: without one nobody knows what became of the request.
+    cloud_first_event_seconds: float = Field(default=120.0, gt=0)
+    # A response that has not ended by then is cancelled.
+    cloud_answer_seconds: float = Field(default=3600.0, gt=0)
+    # Turns in a row that fail to reach the cloud, or to fetch its answer, before the job goes on without it.
+    cloud_fault_cap: int = Field(default=5, ge=1)
 
     flower_password: SecretStr = SecretStr("")
     log_level: Literal["debug", "info", "warning", "error"] = "info"

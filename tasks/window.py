@@ -22,6 +22,8 @@ CANDIDATE_CHARS = 6_000
 FEEDBACK_CHARS = 1_500
 TESTS_CHARS = 4_000
 BUGS = 5
+# Rejected answers that the cloud model is shown.
+TRIES = 3
 # A shorter quote stands in any text and proves nothing.
 QUOTE_CHARS = 3
 
@@ -61,6 +63,19 @@ def revise(job: Job, parent: Candidate, bugs: tuple[str, ...], *, shorten: int =
         found = "# What a reviewer found\n" + _cut(listed, FEEDBACK_CHARS >> shorten)
     shown = (_candidate(parent, shorten), _feedback(job, parent, shorten), found)
     return _messages(_ground(job, shorten), role, *shown, _goal(job))
+
+
+def escalate(job: Job) -> tuple[Message, ...]:
+    """Asks the cloud model for the whole answer: the problem, the best tries so far and what the checks said of them.
+
+    All that leaves the house with an escalation, of the same size after thirty iterations as after ten.
+    """
+    role = (
+        "# Task\nBelow are answers to the problem above that are not right, and what the checks say of each. "
+        "Find out why they fail, then write a right answer of your own, whole."
+    )
+    shown = [f"{_candidate(tried, 0)}\n\n{_feedback(job, tried, 0)}" for tried in _best(job)]
+    return _messages(_ground(job, 0), role if shown else "", *shown, _goal(job))
 
 
 def bugs(review_text: str, candidate_text: str) -> tuple[str, ...]:
@@ -136,6 +151,16 @@ def _wants(job: Job, kind: str) -> bool:
 
 def _candidate(candidate: Candidate, shorten: int) -> str:
     return "# The answer\n" + _fenced(_cut(candidate.text.strip(), CANDIDATE_CHARS >> shorten), "")
+
+
+def _best(job: Job) -> Sequence[Candidate]:
+    """The candidates that came nearest, of equal texts the first only, in their own order."""
+    tried: dict[str, Candidate] = {}
+    for candidate in (candidate for iteration in job.history for candidate in iteration.candidates):
+        if candidate.guard is None and candidate.text.strip():
+            tried.setdefault(" ".join(candidate.text.split()), candidate)
+    best = sorted(tried.values(), key=lambda candidate: (candidate.score, candidate.ref), reverse=True)[:TRIES]
+    return sorted(best, key=lambda candidate: candidate.ref)
 
 
 def _feedback(job: Job, candidate: Candidate, shorten: int) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from tasks.errors import EngineFault
 from tasks.llm.guard import Guard, engine_hit
-from tasks.llm.stream import Stream
+from tasks.llm.stream import Stream, chat
 from tasks.ports import Pulse
 from tasks.types import ChatRequest, Completion, GuardHit, Message
 
@@ -82,7 +82,7 @@ class OpenAIChatModel:
         """One streamed answer. Raises `EngineFault` and what `pulse.check()` raises; then the engine stops too."""
         pulse.check()
         begun = time.monotonic()
-        stream = Stream(self._client(), self._base_url, self._api_key, self._body(request))
+        stream = Stream(self._client(), self._base_url, self._api_key, chat(self._body(request)))
         try:
             answer = self._listen(stream, pulse)
         finally:

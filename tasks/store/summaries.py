@@ -12,7 +12,8 @@ from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSummary:
     """One job as `show` and `watch` see it. `now` is the database's clock when it was read; `phase`, `worker`
-    and `live_tokens` (received in the turn under way) are of the holder; `answer` is left out of lists."""
+    and `live_tokens` (received in the turn under way) are of the holder; `answer` is left out of lists; `moved_up` says
+    that a job of lane fast goes on with the large model."""
 
     job: int
     title: str
@@ -41,6 +42,7 @@ class JobSummary:
     live_tokens: int
     operator: str
     now: datetime
+    moved_up: bool = False
 
     @property
     def age_seconds(self) -> float:
@@ -78,6 +80,28 @@ class IterationRow:
     worker: str | None
     epoch: int | None
     decision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EgressRow:
+    """What left for the cloud: `request` is its JSON as it was sent. `reserved_usd` is what it could cost at most,
+    `usd` what it was charged, `error` why it brought no answer."""
+
+    escalation: int
+    iteration: int
+    kind: str
+    model: str
+    state: str
+    response_id: str | None
+    request: str
+    reserved_usd: Decimal
+    usd: Decimal
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    error: str
+    created_at: datetime
+    finished_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

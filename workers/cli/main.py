@@ -42,6 +42,7 @@ COMMANDS: dict[str, Entry] = {
     "wait": Entry(module="workers.cli.watch", help="Wait in silence until jobs are finished."),
     "result": Entry(module="workers.cli.jobs", help="Print a job's answer, the best so far while it runs."),
     "history": Entry(module="workers.cli.history", help="Show a job's iterations and what the checks said."),
+    "egress": Entry(module="workers.cli.egress", help="Show word for word what was sent to the cloud for a job."),
     "cancel": Entry(module="workers.cli.jobs", help="Cancel jobs; what they have found stays readable."),
     "sql": Entry(module="workers.cli.sql", help="Query the documented views, read-only."),
     "guard": Entry(module="workers.cli.guard", help="Look for endless repetition in texts.", group=True),
