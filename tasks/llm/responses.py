@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import queue
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -43,12 +43,21 @@ class OpenAIResponses:
     """Implements `CloudModel`. Safe to share between threads.
 
     Parameters: `base_url` ends in /v1, or is empty for OpenAI's own; `first_event_seconds` bounds the silence before
-    the id, `answer_seconds` the whole response, which is cancelled then.
+    the id, `answer_seconds` the whole response, which is cancelled then; `looks` are the pauses between two polls.
     """
 
-    def __init__(self, *, base_url: str, api_key: str, first_event_seconds: float, answer_seconds: float) -> None:
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        api_key: str,
+        first_event_seconds: float,
+        answer_seconds: float,
+        looks: Sequence[float] = LOOKS,
+    ) -> None:
         self._base_url, self._api_key = (base_url or OPENAI_URL).rstrip("/"), api_key
         self._first_seconds, self._answer_seconds = first_event_seconds, answer_seconds
+        self._looks = looks
         self._tls: ssl.SSLContext | None = None
 
     def start(self, request: str, egress: Egress, on_id: Callable[[str], None], pulse: Pulse) -> CloudAnswer:
@@ -163,7 +172,7 @@ class OpenAIResponses:
                     return answer
             if time.monotonic() - begun > self._answer_seconds:
                 return self._give_up(response_id)
-            self._pause(LOOKS[min(looks, len(LOOKS) - 1)], pulse)
+            self._pause(self._looks[min(looks, len(self._looks) - 1)], pulse)
             looks += 1
 
     def _give_up(self, response_id: str) -> CloudAnswer:
@@ -180,7 +189,7 @@ class OpenAIResponses:
         stream = self._stream(ask, silence=seconds)
         deadline = time.monotonic() + seconds
         if pulse is not None:
-            pulse.expect_silence(seconds + max(LOOKS))
+            pulse.expect_silence(seconds + max(self._looks))
         try:
             while time.monotonic() < deadline:
                 if pulse is not None:

@@ -38,8 +38,10 @@ class Stream:
         self._reader.start()
 
     def leave(self) -> None:
-        """Ends the request, finished or not. A reader that blocks in `recv` only wakes by a shutdown."""
+        """Ends the request, finished or not; again is harmless. A reader in `recv` only wakes by a shutdown."""
         with self._deciding:
+            if self._left.is_set():
+                return
             self._left.set()
         self._shut_down()
         self._reader.join(LEAVE_SECONDS)
