@@ -15,6 +15,7 @@ import json
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -68,9 +69,10 @@ class Rule:
 class Made:
     """One response: a thread writes its events, and any number of streams read them."""
 
-    def __init__(self, number: int, body: dict[str, Any], rule: Rule, cached_tokens: int) -> None:
-        self.id, self._body, self._rule, self._cached = f"resp_standin_{number:08d}", body, rule, cached_tokens
-        self._item = f"msg_standin_{number:08d}"
+    def __init__(self, body: dict[str, Any], rule: Rule, cached_tokens: int) -> None:
+        mark = uuid.uuid4().hex  # unlike any other stand-in's, as the API's are
+        self.id, self._item = f"resp_{mark}", f"msg_{mark}"
+        self._body, self._rule, self._cached = body, rule, cached_tokens
         self._created_at = int(time.time())
         self._changed = threading.Condition()
         self._events: list[dict[str, Any]] = []
@@ -228,7 +230,7 @@ class StandIn:
                 past for past in self.bodies[:-1] if past.get("prompt_cache_key") == body.get("prompt_cache_key")
             ]
             cached = max((_shared(_words(past), _words(body)) for past in earlier), default=0)
-            made = Made(len(self.made) + 1, body, rule, cached)
+            made = Made(body, rule, cached)
             self.made[made.id] = made
         threading.Thread(target=made.run, name=made.id, daemon=True).start()
         return made
