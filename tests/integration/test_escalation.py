@@ -535,7 +535,7 @@ def test_a_job_of_lane_fast_moves_up_after_its_rejections_and_says_so_once(
     assert (summary.lane, summary.moved_up) == (Lane.FAST, True)
 
 
-def test_a_job_that_is_solved_on_lane_fast_never_moves_up(user: Database, fleet: Database, standin: StandIn) -> None:
+def test_a_job_of_lane_fast_that_ends_before_never_moves_up(user: Database, fleet: Database, standin: StandIn) -> None:
     job = put(user, lane=Lane.FAST, budget=Budget(iterations=2), egress=Egress.NEVER)
     run(fleet, standin.url)
     assert "moved up" not in events(fleet, job)
