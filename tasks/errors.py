@@ -85,6 +85,10 @@ class CloudFault(ServiceFault):
     service = "cloud"
 
 
+class CloudUnreached(CloudFault):
+    """The cloud model could not be reached, and no byte of the request has left: it may be sent again."""
+
+
 class PartFailed(ServiceFault):
     """A part of the local stack did not start."""
 
@@ -133,6 +137,13 @@ class LimitReached(RedraftError):
     def __init__(self, type: str, value: float, limit: float) -> None:
         self.type, self.value, self.limit = type, value, limit
         super().__init__(f"the budget of {limit:g} {type} is spent ({value:g} used)")
+
+
+class EgressForbidden(RedraftError):
+    """A text was about to leave that must stay at home. Raised before a socket is opened; a defect of Redraft."""
+
+    def __init__(self, egress: str) -> None:
+        super().__init__(f"egress: {egress}: nothing of this job may be sent to the cloud")
 
 
 class JournalMismatch(RedraftError):

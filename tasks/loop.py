@@ -62,7 +62,7 @@ class Loop:
     """Takes turns at jobs. A turn is at most one iteration.
 
     `validate` runs a candidate's deterministic checks, `judge` reads verdicts; `hours` tells how long a job has run;
-    `say` is told what happens.
+    `say` is told what happens; `width` is 0 on a worker without an engine.
     """
 
     ledger: Ledger
@@ -134,7 +134,8 @@ class Loop:
         iteration = Iteration(number=begun.number, operator=operator_of(begun.move), candidates=tuple(candidates))
         past = (*job.history, iteration)
         decision, lesson = self._decide(job, past, limits), None
-        if isinstance(decision, Stop) and job.spec.memory:
+        # An escalation without an answer can't be handed over: it would be asked for on lane cloud again.
+        if isinstance(decision, Stop) and job.spec.memory and (candidates or engine in lanes):
             _need(engine, lanes)
             self._tell(job, begun, job.incumbent, "distil")
             lesson = self._distil(claim, job, past, decision, pulse)
@@ -161,7 +162,7 @@ class Loop:
         return limits_of(
             job,
             hours=self.hours(job),
-            width=self.width,
+            width=self.width or _drafted(job),
             escalate_after=self.escalate_after,
             move_up_after=self.move_up_after,
         )
@@ -278,6 +279,13 @@ class Loop:
     def _tell(self, job: Job, begun: OpenIteration, best: Candidate | None, what: str) -> None:
         score = best.score if best else 0.0
         self.say(TurnReport(job=job.id, iteration=begun.number, score=score, next=what))
+
+
+def _drafted(job: Job) -> int:
+    """How many candidates the job's drafting worker makes at once: the width of one without an engine."""
+    begun = [job.open.move.slots] if job.open is not None and isinstance(job.open.move, Draft) else []
+    fresh = (i for i in job.history if i.operator in (Operator.DRAFT, Operator.RESTART))
+    return max([*begun, *(len(i.candidates) for i in fresh)], default=1)
 
 
 def _need(lane: Lane, lanes: frozenset[Lane]) -> None:

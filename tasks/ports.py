@@ -3,19 +3,24 @@ and one contract test runs against both."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from tasks.types import (
+    Asked,
     CallKey,
     Candidate,
     ChatRequest,
     CheckSpec,
     Claim,
+    CloudAnswer,
+    CloudPlan,
     Completion,
     Decision,
+    Egress,
+    EscalationState,
     Iteration,
     Job,
     Lane,
@@ -145,6 +150,46 @@ class Cloud(Protocol):
         """The answer to the escalation of iteration `number`: asked for, re-attached to after a crash, or found in
         the ledger. None where none came: refused, failed, unaffordable or unknown. Raises what `pulse` raises, and
         `CloudFault` where a later turn may still fetch it."""
+
+
+class CloudModel(Protocol):
+    """The cloud's API: one request, fetched until it ends."""
+
+    def start(self, request: str, egress: Egress, on_id: Callable[[str], None], pulse: Pulse) -> CloudAnswer:
+        """Sends `request` (JSON) once and stays with it to its end. `on_id` is called with the cloud's id as soon as
+        it is known, before anything else is read.
+
+        Raises `EgressForbidden` before a socket is opened, `CloudUnreached` where no byte of the request left,
+        `CloudFault` where it has an id and can't be fetched now, and what `pulse` and `on_id` raise.
+        """
+
+    def attach(self, response_id: str, pulse: Pulse) -> CloudAnswer:
+        """Fetches a response that was asked for before. Raises `CloudFault` and what `pulse` raises."""
+
+    def cancel(self, response_id: str) -> CloudAnswer:
+        """Tells the cloud to stop; what is known of it then. Takes seconds at most, and raises nothing of ours."""
+
+
+class EscalationLedger(Protocol):
+    """What is kept of a job's escalations, one for each iteration that is one. Writes are fenced as `Ledger`'s."""
+
+    def find(self, claim: Claim, number: int) -> Asked | None:
+        """The escalation of iteration `number`, or None."""
+
+    def intend(self, claim: Claim, number: int, plan: CloudPlan) -> Asked:
+        """Reserves the plan's USD and tokens and stores it as `intent`; as `refused` where the budget can't pay."""
+
+    def intend_again(self, claim: Claim, number: int) -> None:
+        """An `unsent` one is about to be sent: `intent` again."""
+
+    def hold_back(self, claim: Claim, number: int, why: str, *, last: bool) -> None:
+        """Nothing has left: `unsent`. Where it was the `last` try, its reservation is given back."""
+
+    def identify(self, claim: Claim, number: int, response_id: str) -> None:
+        """The cloud's id is known: `running`."""
+
+    def settle(self, claim: Claim, number: int, state: EscalationState, made: Completion, error: str = "") -> None:
+        """It has ended: charges `made` instead of the reservation, and journals it as a call."""
 
 
 class Strategy(Protocol):

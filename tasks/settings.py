@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import os
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -78,6 +79,22 @@ class Settings(BaseSettings):
 
     # For tests of durability: the worker dies (-9) there, `NAME` or `NAME:n` of tasks/crashpoints.py.
     crash_at: str = ""
+    # What the cloud is asked with. Reasoning counts as output: a hard problem's thoughts alone may be 20K tokens, and
+    # 32K of them cost half a dollar of the default budget of two.
+    cloud_model: str = "gpt-5.4"
+    cloud_effort: Literal["none", "low", "medium", "high", "xhigh"] = "high"
+    cloud_output_tokens: int = Field(default=32_768, ge=1024, le=128_000)
+    # USD for a million tokens in, cached and out, of a model that the table of prices doesn't know.
+    cloud_prices: tuple[Decimal, Decimal, Decimal] | None = None
+    # Without it the cloud forgets a response about ten minutes after its end; a worker that is away for longer then
+    # pays for an answer it can't fetch.
+    cloud_store: bool = False
+    # Silence before the first event, which brings the id: without one nobody knows what became of the request.
+    cloud_first_event_seconds: float = Field(default=120.0, gt=0)
+    # A response that has not ended by then is cancelled.
+    cloud_answer_seconds: float = Field(default=3600.0, gt=0)
+    # Turns in a row that fail to reach the cloud, or to fetch its answer, before the job goes on without it.
+    cloud_fault_cap: int = Field(default=5, ge=1)
 
     flower_password: SecretStr = SecretStr("")
     log_level: Literal["debug", "info", "warning", "error"] = "info"

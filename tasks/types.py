@@ -84,6 +84,29 @@ class EscalationKind(StrEnum):
     ANSWER = "answer"
 
 
+class EscalationState(StrEnum):
+    """Where one request to the cloud stands. Nothing has left in `refused` and `unsent`."""
+
+    INTENT = "intent"  # committed before the request; found again without an id, it may have been received
+    UNSENT = "unsent"  # the cloud could not be reached, and no byte of the request left
+    RUNNING = "running"  # the cloud's id is committed, and a restart fetches by it
+    DONE = "done"
+    FAILED = "failed"  # rejected, failed, incomplete or cancelled: there is no answer
+    REFUSED = "refused"  # the budget can't pay for it
+    UNKNOWN = "unknown"  # nobody can say whether it was answered: charged in full, never sent again
+
+
+class CloudEnd(StrEnum):
+    """How a request to the cloud ended: the Responses API's own words, and two of ours."""
+
+    COMPLETED = "completed"
+    INCOMPLETE = "incomplete"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"  # an HTTP error that says the request was not taken
+    LOST = "lost"  # it may have been taken, and there is nothing to fetch it by
+
+
 # ── what a user asks for ──────────────────────────────────────────────────────────────────────
 
 
@@ -208,6 +231,52 @@ class Completion:
     guard: GuardHit | None = None
     usd: Decimal = Decimal(0)
     engine: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens of one response; `cached_tokens` are among the `prompt_tokens`, thoughts among the completion's."""
+
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudAnswer:
+    """What came of a request to the cloud. `usage` is None where the cloud told none; `error` is one line."""
+
+    end: CloudEnd
+    model: str = ""
+    text: str = ""
+    usage: Usage | None = None
+    error: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudPlan:
+    """A request that is about to be made: `request` is its JSON, exactly what is sent; the rest its most costly
+    outcome."""
+
+    model: str
+    request: str
+    usd: Decimal
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """An escalation as it is stored. `made` is the answer of one that is done; `open` says that it is still to be
+    settled; `faults` counts the turns in a row that ended in a fault of a service."""
+
+    plan: CloudPlan
+    state: EscalationState
+    open: bool
+    faults: int = 0
+    response_id: str | None = None
+    made: Completion | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,8 @@ RUBRIC_CHARS = 4_000
 # A judge that has not read all of an answer can't vouch for it: room for all that a model writes at once.
 JUDGED_CHARS = 20_000
 BUGS = 5
+# Rejected answers that the cloud model is shown.
+TRIES = 3
 # A shorter quote stands in any text and proves nothing.
 QUOTE_CHARS = 3
 
@@ -75,6 +77,19 @@ def judge(
     if rubric:
         parts.append("# The rubric\n" + _fenced(_cut(rubric, RUBRIC_CHARS >> shorten), ""))
     return _messages(*parts, task, order)
+
+
+def escalate(job: Job) -> tuple[Message, ...]:
+    """Asks the cloud model for the whole answer: the problem, the best tries so far and what the checks said of them.
+
+    All that leaves the house with an escalation, of the same size after thirty iterations as after ten.
+    """
+    role = (
+        "# Task\nBelow are answers to the problem above that are not right, and what the checks say of each. "
+        "Find out why they fail, then write a right answer of your own, whole."
+    )
+    shown = [f"{_candidate(tried, 0)}\n\n{_feedback(job, tried, 0)}" for tried in _best(job)]
+    return _messages(_ground(job, 0), role if shown else "", *shown, _goal(job))
 
 
 def bugs(review_text: str, candidate_text: str) -> tuple[str, ...]:
@@ -158,6 +173,16 @@ def _wants(job: Job, kind: str) -> bool:
 
 def _candidate(candidate: Candidate, shorten: int, chars: int = CANDIDATE_CHARS) -> str:
     return "# The answer\n" + _fenced(_cut(candidate.text.strip(), chars >> shorten), "")
+
+
+def _best(job: Job) -> Sequence[Candidate]:
+    """The candidates that came nearest, of equal texts the first only, in their own order."""
+    tried: dict[str, Candidate] = {}
+    for candidate in (candidate for iteration in job.history for candidate in iteration.candidates):
+        if candidate.guard is None and candidate.text.strip():
+            tried.setdefault(" ".join(candidate.text.split()), candidate)
+    best = sorted(tried.values(), key=lambda candidate: (candidate.score, candidate.ref), reverse=True)[:TRIES]
+    return sorted(best, key=lambda candidate: candidate.ref)
 
 
 def _feedback(job: Job, candidate: Candidate, shorten: int) -> str:

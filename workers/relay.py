@@ -1,5 +1,6 @@
-"""Keeps min(runnable jobs, free slots) wake-ups in each lane's queue, at once on NOTIFY and anyway every
-second, and frees leases that ran out. Level-triggered: there is no message to lose, and two relays do no harm."""
+"""Keeps min(runnable jobs, free slots) wake-ups in each lane's queue, at once on NOTIFY and anyway every second;
+frees leases that ran out, and settles the escalations that finished jobs left open. Level-triggered: there is no
+message to lose, and two relays do no harm."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from tasks.errors import DatabaseUnavailable
-from tasks.store import leases
+from tasks.store import escalations, leases
 from tasks.store.session import Database
 from tasks.types import Lane
 
@@ -59,6 +60,8 @@ class Relay:
         """One look: reaps, tops up; returns the wake-ups sent by lane."""
         for job in leases.reap(self._database, crash_cap=self._crash_cap):
             log.info("a lease ran out", job=job)
+        for job in escalations.abandon(self._database):
+            log.info("an escalation of a finished job is charged in full", job=job)
         sent: dict[str, int] = {}
         for lane in leases.demand(self._database, [str(lane) for lane in Lane]):
             wanted = min(lane.runnable, lane.free_slots)

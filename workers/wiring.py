@@ -11,14 +11,18 @@ from importlib.metadata import version
 
 from celery import Celery
 
-from tasks.escalation import NoCloud
+from tasks.escalation import Escalation, NoCloud
 from tasks.journal import JournalledModel, Sampling
 from tasks.jury import ModelJury
 from tasks.llm.chat import OpenAIChatModel
+from tasks.llm.prices import prices_of
+from tasks.llm.responsebody import CloudTerms
+from tasks.llm.responses import OpenAIResponses
 from tasks.loop import Loop
 from tasks.policy import hours_used
-from tasks.ports import Sandbox
+from tasks.ports import Cloud, Sandbox
 from tasks.settings import Settings
+from tasks.store.escalations import PostgresEscalations
 from tasks.store.keeper import Keeper, WorkerCard
 from tasks.store.leases import ClaimRules
 from tasks.store.ledger import PostgresLedger
@@ -26,7 +30,7 @@ from tasks.store.session import Database
 from tasks.tutor import NoTutor
 from tasks.types import Job, Lane, TurnReport
 from tasks.validators.registry import accepted, score, validate
-from workers.engine.host import ModelHost
+from workers.engine.host import ModelHost, NoEngine
 from workers.events import TurnEvents
 from workers.station import Station
 from workers.strategies import strategies
@@ -40,6 +44,30 @@ def hours_since_start(job: Job) -> float:
 def worker_name() -> str:
     """Unique to the process: a restarted worker is another holder of leases."""
     return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def build_cloud(settings: Settings, database: Database) -> Cloud:
+    """The cloud model where a key is configured. Raises `InvalidInput` for a model whose prices nobody knows."""
+    key = settings.openai_api_key.get_secret_value()
+    if not key:
+        return NoCloud()
+    return Escalation(
+        ledger=PostgresEscalations(database),
+        cloud=OpenAIResponses(
+            base_url=settings.openai_base_url,
+            api_key=key,
+            first_event_seconds=settings.cloud_first_event_seconds,
+            answer_seconds=settings.cloud_answer_seconds,
+        ),
+        terms=CloudTerms(
+            model=settings.cloud_model,
+            effort=settings.cloud_effort,
+            output_tokens=settings.cloud_output_tokens,
+            store=settings.cloud_store,
+        ),
+        prices=prices_of(settings.cloud_model, settings.cloud_prices),
+        fault_cap=min(settings.cloud_fault_cap, settings.fault_cap),
+    )
 
 
 def build_station(
@@ -85,10 +113,10 @@ def build_station(
         sandbox=sandbox,
         jury=ModelJury(model=journalled),
         tutor=NoTutor(),
-        cloud=NoCloud(),
+        cloud=build_cloud(settings, database) if Lane.CLOUD in lanes() else NoCloud(),
         move_up_after=settings.move_up_after,
         escalate_after=settings.escalate_after,
-        width=settings.width or profile.width,
+        width=settings.width or (0 if isinstance(host, NoEngine) else profile.width),
         hours=hours_since_start,
     )
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from tasks.errors import EngineFault
 from tasks.llm.guard import Guard, engine_hit
-from tasks.llm.stream import Stream
+from tasks.llm.stream import Stream, chat
 from tasks.ports import Pulse
 from tasks.types import ChatRequest, Completion, GuardHit, Message
 
@@ -85,9 +85,9 @@ class OpenAIChatModel:
         begun = time.monotonic()
         answer = _Answer(heard=begun, allowed=self._first_seconds)
         pulse.expect_silence(answer.allowed)
-        body = self._body(request)
+        ask = chat(self._body(request))
         stream = Stream(
-            self._client(), self._base_url, self._api_key, body, lambda event: self._hear(event, answer, pulse)
+            self._client(), self._base_url, self._api_key, ask, lambda event: self._hear(event, answer, pulse)
         )
         try:
             self._wait(stream, answer, pulse)

@@ -1,11 +1,12 @@
-"""One streamed request: a thread of its own reads it and hands each event on, and whoever leaves shuts its socket
-down, so that the engine aborts what nobody waits for. It must not know what the events mean.
+"""One request: a thread of its own reads it and hands each event on, and whoever leaves shuts its socket down, so that
+the engine aborts what nobody waits for. It must not know what the events mean.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import queue
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -13,23 +14,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import httpx2
+    import openai
 
 # How long the leaving side waits for the reader to let go; the socket is shut down by then.
 LEAVE_SECONDS = 2.0
-# Takes one event, in the reader's thread: a second thread woken for each token costs as much as all the rest. False
-# ends the request.
+# What lies in `items`: one event of the stream, the error that ended it, or None at its end.
+Item = dict[str, Any] | Exception | None
+# Takes one event in the reader's own thread: a second thread woken for each token costs as much as all the rest.
+# False ends the request.
 Take = Callable[[dict[str, Any]], bool]
+# Makes the request with the client it is given, and yields its events.
+Ask = Callable[["openai.OpenAI"], Iterator[dict[str, Any]]]
 
 
 class Stream:
-    """One request under way: a thread gives its events to `take`. `error` is what ended it, if anything did."""
+    """One request under way: a thread gives the events of `ask` to `take`, or puts them into `items`. `error` is what
+    ended it, if anything did."""
 
-    def __init__(self, client: httpx2.Client, base_url: str, api_key: str, body: Mapping[str, Any], take: Take) -> None:
+    def __init__(self, client: httpx2.Client, base_url: str, api_key: str, ask: Ask, take: Take | None = None) -> None:
+        self.items: queue.Queue[Item] = queue.Queue()
         self.error: Exception | None = None
         self._ended = threading.Event()
-        self._client, self._base_url, self._api_key, self._body = client, base_url, api_key, body
-        self._take = take
-        self._left = threading.Event()
+        self._take = take or self._keep
+        self._client, self._base_url, self._api_key, self._ask = client, base_url, api_key, ask
+        self._left, self._sent = threading.Event(), threading.Event()
+        self._deciding = threading.Lock()
         self._socket: socket.socket | None = None
         client.event_hooks = {"request": [self._watch_connection]}
         self._reader = threading.Thread(target=self._read, name="stream", daemon=True)
@@ -40,10 +49,18 @@ class Stream:
         return self._ended.wait(timeout_seconds)
 
     def leave(self) -> None:
-        """Ends the request, finished or not. A reader that blocks in `recv` only wakes by a shutdown."""
-        self._left.set()
+        """Ends the request, finished or not; again is harmless. A reader in `recv` only wakes by a shutdown."""
+        with self._deciding:
+            if self._left.is_set():
+                return
+            self._left.set()
         self._shut_down()
         self._reader.join(LEAVE_SECONDS)
+
+    @property
+    def sent(self) -> bool:
+        """Whether a byte of the request may have left: once `leave` was called this changes no more."""
+        return self._sent.is_set()
 
     def _watch_connection(self, request: httpx2.Request) -> None:
         request.extensions = {**request.extensions, "trace": self._connected}
@@ -53,6 +70,11 @@ class Stream:
             self._socket = info["return_value"].get_extra_info("socket")
             if self._left.is_set():
                 self._shut_down()
+        elif event.endswith("send_request_headers.started"):
+            with self._deciding:
+                if self._left.is_set():
+                    raise ConnectionAbortedError("nobody waits for this request any more")
+                self._sent.set()
 
     def _shut_down(self) -> None:
         if self._socket is not None:
@@ -72,18 +94,32 @@ class Stream:
                     timeout=http.timeout,
                     http_client=http,  # type: ignore[arg-type,unused-ignore]
                 ) as client,
-                client.chat.completions.with_streaming_response.create(**self._body) as response,
             ):
-                for event in _events(response.iter_bytes()):
+                for event in self._ask(client):
                     if not self._take(event):
                         break
         except Exception as error:  # noqa: BLE001  (it goes to the thread that waits, which explains it)
             self.error = error
         finally:
+            self.items.put(self.error)
             self._ended.set()
 
+    def _keep(self, event: dict[str, Any]) -> bool:
+        self.items.put(event)
+        return True
 
-def _events(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
+
+def chat(body: Mapping[str, Any]) -> Ask:
+    """A streamed chat completion."""
+
+    def ask(client: openai.OpenAI) -> Iterator[dict[str, Any]]:
+        with client.chat.completions.with_streaming_response.create(**body) as response:
+            yield from events(response.iter_bytes())
+
+    return ask
+
+
+def events(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
     """The JSON of each `data:` line until `[DONE]`. Only \\n ends a line: JSON may hold Unicode's other ends."""
     rest = b""
     for chunk in chunks:

@@ -12,10 +12,12 @@ from sqlalchemy import Row
 from tasks.types import (
     Attachment,
     Budget,
+    CallKey,
     Candidate,
     CandidateRef,
     ChatRequest,
     CheckSpec,
+    Claim,
     Completion,
     Draft,
     Egress,
@@ -102,6 +104,35 @@ def lessons_from_json(stored: Sequence[Mapping[str, Any]] | None) -> tuple[Lesso
 def request_to_json(request: ChatRequest) -> dict[str, Any]:
     """A chat request as it was sent."""
     return dataclasses.asdict(request)
+
+
+def call_to_row(
+    claim: Claim, key: CallKey, request: Mapping[str, Any], prompt_hash: str, made: Completion
+) -> dict[str, Any]:
+    """A call as the journal keeps it."""
+    hit = made.guard
+    return {
+        "job_id": claim.job,
+        "iteration": key.iteration,
+        "operator": key.operator,
+        "slot": key.slot,
+        "attempt": key.attempt,
+        "model": made.model,
+        "engine": made.engine,
+        "request": request,
+        "prompt_hash": prompt_hash,
+        "text": made.text,
+        "reasoning": made.reasoning,
+        "finish_reason": made.finish_reason,
+        "guard": None if hit is None else dataclasses.asdict(hit),
+        "prompt_tokens": made.prompt_tokens,
+        "cached_tokens": made.cached_tokens,
+        "completion_tokens": made.completion_tokens,
+        "usd": made.usd,
+        "seconds": made.seconds,
+        "worker": claim.worker,
+        "epoch": claim.epoch,
+    }
 
 
 def completion_from_row(row: Row[Any]) -> Completion:

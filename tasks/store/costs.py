@@ -1,4 +1,4 @@
-"""What was spent, added up over the documented views: local calls and escalations, of the login's own jobs."""
+"""What was spent, added up over the documented views, of the login's own jobs. An escalation is a call, too."""
 
 from __future__ import annotations
 
@@ -25,17 +25,11 @@ _GROUPS = {
     CostBy.MODEL: "s.model",
     CostBy.DAY: "(s.created_at AT TIME ZONE 'UTC')::date",
 }
-# An escalation is kept apart from the journal of local calls, so nothing is counted twice.
 _COSTS = """
-WITH spent AS (
-    SELECT job, model, created_at, prompt_tokens, cached_tokens, completion_tokens, usd, seconds FROM call_history
-    UNION ALL
-    SELECT job, model, created_at, prompt_tokens, cached_tokens, completion_tokens, usd, 0 FROM escalation_history
-)
 SELECT {group}::text AS of, count(*) AS calls, count(DISTINCT j.job) AS jobs,
        sum(s.prompt_tokens)::bigint AS prompt_tokens, sum(s.cached_tokens)::bigint AS cached_tokens,
        sum(s.completion_tokens)::bigint AS completion_tokens, sum(s.usd) AS usd, sum(s.seconds)::float AS seconds
-FROM spent s JOIN job_summary j ON j.job = s.job GROUP BY {group} ORDER BY {group}
+FROM call_history s JOIN job_summary j ON j.job = s.job GROUP BY {group} ORDER BY {group}
 """
 
 

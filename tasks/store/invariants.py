@@ -2,7 +2,8 @@
 finds its breaches. Read-only; knows nothing of who asks (the soak, the doctor, a test).
 
 The numbers are the design's: I1 nothing is lost, I2 nothing is committed twice, I3 no stale epoch commits, I5 no
-budget is passed. The others are the loop's own promises: what an answer and an acceptance rest on.
+budget is passed, I6 nothing is sent to the cloud twice. The others are the loop's own promises: what an answer and an
+acceptance rest on.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Breach:
 
 
 # The calls that make candidates. Others (judges, lessons) may come after their iteration was recorded.
-_MAKERS = "('draft', 'review', 'revise', 'restart')"
+_MAKERS = "('draft', 'review', 'revise', 'restart', 'escalate')"
 _FINAL = "('accepted', 'unsolved', 'cancelled', 'quarantined', 'failed')"
 
 INVARIANTS = (
@@ -145,11 +146,48 @@ INVARIANTS = (
         promise="what a job is charged is what its journalled calls used",
         query="""
             SELECT j.id AS job,
-                   format('%s local tokens are charged, its calls used %s', j.local_tokens, c.tokens) AS what
+                   format('charged are %s local tokens, %s cloud tokens, %s USD; its calls used %s, %s, %s',
+                          j.local_tokens, j.cloud_tokens, j.spent_usd, c.local, c.cloud, c.usd) AS what
             FROM jobs j LEFT JOIN LATERAL (
-                SELECT coalesce(sum(prompt_tokens + completion_tokens), 0) AS tokens FROM calls
-                WHERE job_id = j.id) c ON true
-            WHERE c.tokens <> j.local_tokens""",
+                SELECT coalesce(sum(prompt_tokens + completion_tokens) FILTER (WHERE operator <> 'escalate'), 0)
+                         AS local,
+                       coalesce(sum(prompt_tokens + completion_tokens) FILTER (WHERE operator = 'escalate'), 0)
+                         AS cloud,
+                       coalesce(sum(usd), 0) AS usd FROM calls WHERE job_id = j.id) c ON true
+            WHERE c.local <> j.local_tokens OR c.cloud <> j.cloud_tokens OR c.usd <> j.spent_usd""",
+    ),
+    Invariant(
+        name="I5 what is reserved fits too",
+        promise="a job's US dollars stay within its budget even if every open escalation costs all it may",
+        query="""
+            SELECT j.id AS job,
+                   format('%s USD are spent and %s reserved of %s', j.spent_usd, e.usd, j.budget_usd) AS what
+            FROM jobs j JOIN LATERAL (
+                SELECT sum(reserved_usd) AS usd FROM escalations
+                WHERE job_id = j.id AND finished_at IS NULL) e ON true
+            WHERE j.spent_usd + e.usd > j.budget_usd""",
+    ),
+    Invariant(
+        name="I6 one decision is at most one request",
+        promise="an escalation has one row, at most one id of its own, and an id wherever the cloud has answered",
+        query="""
+            SELECT job_id AS job,
+                   format('iteration %s has %s escalations for its %s', iteration, count(*), kind) AS what
+            FROM escalations GROUP BY job_id, iteration, kind HAVING count(*) > 1
+            UNION ALL
+            SELECT min(job_id), format('response %s is that of %s escalations', response_id, count(*))
+            FROM escalations WHERE response_id IS NOT NULL GROUP BY response_id HAVING count(*) > 1
+            UNION ALL
+            SELECT job_id, format('escalation %s is %s with the id %s', id, state, coalesce(response_id, '(none)'))
+            FROM escalations WHERE (state IN ('running', 'done') AND response_id IS NULL)
+                OR (state IN ('intent', 'unsent', 'refused') AND response_id IS NOT NULL)""",
+    ),
+    Invariant(
+        name="what must stay at home stays",
+        promise="nothing was asked of the cloud for a job whose egress is not full",
+        query="""
+            SELECT e.job_id AS job, format('escalation %s, but egress: %s', e.id, j.egress) AS what
+            FROM escalations e JOIN jobs j ON j.id = e.job_id WHERE j.egress <> 'full'""",
     ),
     Invariant(
         name="the incumbent is never lost",

@@ -93,37 +93,10 @@ class PostgresLedger:
 
     def commit_call(self, claim: Claim, key: CallKey, request: ChatRequest, prompt_hash: str, made: Completion) -> None:
         """Journals a call, settles its reservation and adds it to the job's spend. Raises `LeaseLost`."""
-        hit = made.guard
         with self._database.begin() as connection:
             leases.fence(connection, claim)
-            connection.execute(
-                insert(calls).values(
-                    job_id=claim.job,
-                    **_columns(key),
-                    model=made.model,
-                    engine=made.engine,
-                    request=codec.request_to_json(request),
-                    prompt_hash=prompt_hash,
-                    text=made.text,
-                    reasoning=made.reasoning,
-                    finish_reason=made.finish_reason,
-                    guard=None
-                    if hit is None
-                    else {
-                        "kind": hit.kind,
-                        "at_char": hit.at_char,
-                        "copies": hit.copies,
-                        "period_chars": hit.period_chars,
-                    },
-                    prompt_tokens=made.prompt_tokens,
-                    cached_tokens=made.cached_tokens,
-                    completion_tokens=made.completion_tokens,
-                    usd=made.usd,
-                    seconds=made.seconds,
-                    worker=claim.worker,
-                    epoch=claim.epoch,
-                )
-            )
+            row = codec.call_to_row(claim, key, codec.request_to_json(request), prompt_hash, made)
+            connection.execute(insert(calls).values(row))
             connection.execute(reservations.delete().where(*_is(reservations, claim, key)))
             owner = connection.execute(
                 update(jobs)
@@ -262,6 +235,7 @@ class PostgresLedger:
                 leases.end(connection, claim.job, decision.state, decision.why, decision.acceptance)
             else:
                 _open_iteration(connection, claim.job, iteration.number + 1, decision)
+                _note_move_up(connection, claim.job, iteration.number, lane)
             leases.release(connection, claim, lane, done=isinstance(decision, Stop))
 
     def note(self, claim: Claim, kind: str, detail: str) -> None:
@@ -303,6 +277,17 @@ def _open_iteration(connection: Connection, job: int, number: int, move: Move, *
         .values(job_id=job, number=number, operator=operator_of(move), move=codec.move_to_json(move), **more)
         .on_conflict_do_nothing()
     )
+
+
+def _note_move_up(connection: Connection, job: int, number: int, lane: Lane) -> None:
+    """A job of lane fast goes on with the large model: an event, once."""
+    if lane is Lane.GPU:
+        connection.execute(
+            text("""INSERT INTO events (job_id, kind, detail) SELECT id, 'moved up', :detail FROM jobs j
+                    WHERE id = :job AND lane = 'fast' AND NOT EXISTS (
+                        SELECT 1 FROM events e WHERE e.job_id = j.id AND e.kind = 'moved up')"""),
+            {"job": job, "detail": f"to lane gpu after iteration {number}"},
+        )
 
 
 def _columns(key: CallKey) -> dict[str, Any]:

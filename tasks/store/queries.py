@@ -20,7 +20,7 @@ from tasks.errors import InvalidInput, NoSuchJob
 from tasks.store import codec
 from tasks.store.session import Database
 from tasks.store.session import explained as _explained
-from tasks.store.summaries import IterationRow, JobSummary, Submitted, VerdictRow, WorkerRow
+from tasks.store.summaries import EgressRow, IterationRow, JobSummary, Submitted, VerdictRow, WorkerRow
 from tasks.store.tables import jobs
 from tasks.types import Acceptance, Budget, Egress, JobSpec, JobState, Lane, Spend
 
@@ -37,6 +37,7 @@ SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations,
            coalesce(j.finished_at, clock_timestamp()) - j.paused_at), 0) END AS idle_seconds,
        coalesce((SELECT i.operator FROM iterations i WHERE i.job_id = j.id AND i.finished_at IS NULL
                  ORDER BY i.number DESC LIMIT 1), '') AS operator,
+       EXISTS (SELECT 1 FROM events e WHERE e.job_id = j.id AND e.kind = 'moved up') AS moved_up,
        clock_timestamp() AS now, {answer} AS answer
 FROM jobs j JOIN leases l ON l.job_id = j.id
 """
@@ -121,6 +122,36 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
                 worker=row.worker,
                 epoch=row.epoch,
                 decision=row.decision,
+            )
+            for row in connection.execute(query, {"job": job})
+        )
+
+
+def job_egress(database: Database, job: int) -> tuple[EgressRow, ...]:
+    """What left for the cloud, the first first; nothing has left of what was refused or unsent. Raises `NoSuchJob`,
+    `DatabaseUnavailable`."""
+    query = text("""SELECT * FROM escalation_history WHERE job = :job AND state NOT IN ('refused', 'unsent')
+                    ORDER BY escalation""")
+    with database.connect() as connection, _explained():
+        if connection.execute(select(jobs.c.id).where(jobs.c.id == job)).one_or_none() is None:
+            raise NoSuchJob(job)
+        return tuple(
+            EgressRow(
+                escalation=row.escalation,
+                iteration=row.iteration,
+                kind=row.kind,
+                model=row.model,
+                state=row.state,
+                response_id=row.response_id,
+                request=json.dumps(row.request, sort_keys=True, ensure_ascii=False),
+                reserved_usd=row.reserved_usd,
+                usd=row.usd,
+                prompt_tokens=row.prompt_tokens,
+                cached_tokens=row.cached_tokens,
+                completion_tokens=row.completion_tokens,
+                error=row.error,
+                created_at=row.created_at,
+                finished_at=row.finished_at,
             )
             for row in connection.execute(query, {"job": job})
         )
@@ -253,4 +284,5 @@ def _summary(row: Row[Any]) -> JobSummary:
         live_tokens=row.live_tokens,
         operator=row.operator,
         now=row.now,
+        moved_up=row.moved_up,
     )

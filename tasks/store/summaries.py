@@ -12,8 +12,9 @@ from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSummary:
     """One job as `show` and `watch` see it. `now` is the database's clock when it was read; `phase`, `worker`
-    and `live_tokens` (received in the turn under way) are of the holder; `answer` is left out of lists.
-    `idle_seconds` are those since its start that its budget of hours does not count: paused, or ended and retried."""
+    and `live_tokens` (received in the turn under way) are of the holder; `answer` is left out of lists; `moved_up` says
+    that a job of lane fast goes on with the large model. `idle_seconds` are those since its start that its budget of
+    hours does not count: paused, or ended and retried."""
 
     job: int
     title: str
@@ -44,6 +45,7 @@ class JobSummary:
     now: datetime
     pause_requested: bool = False
     idle_seconds: float = 0.0
+    moved_up: bool = False
 
     @property
     def age_seconds(self) -> float:
@@ -95,6 +97,28 @@ class CostRow:
     completion_tokens: int
     usd: Decimal
     seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EgressRow:
+    """What left for the cloud: `request` is its JSON as it was sent. `reserved_usd` is what it could cost at most,
+    `usd` what it was charged, `error` why it brought no answer."""
+
+    escalation: int
+    iteration: int
+    kind: str
+    model: str
+    state: str
+    response_id: str | None
+    request: str
+    reserved_usd: Decimal
+    usd: Decimal
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    error: str
+    created_at: datetime
+    finished_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,8 @@ from tasks.types import (
     CandidateRef,
     ChatRequest,
     CheckSpec,
+    GuardKind,
+    Iteration,
     Job,
     JobSpec,
     Lane,
@@ -194,3 +196,43 @@ def test_the_hash_tells_prompts_and_samplings_apart() -> None:
     assert window.prompt_hash(request) == window.prompt_hash(dataclasses.replace(request))
     assert len({window.prompt_hash(r) for r in [request, *others]}) == 3
     assert len(window.prompt_hash(request)) == 64
+
+
+def _tried(number: int, text: str, score: float, *verdicts: Verdict) -> Iteration:
+    ref = CandidateRef(iteration=number, slot=0)
+    made = Candidate(ref=ref, operator=Operator.DRAFT, text=text, root=ref, score=score, verdicts=verdicts)
+    return Iteration(number=number, operator=Operator.DRAFT, candidates=(made,))
+
+
+def test_an_escalation_shows_the_nearest_tries_with_what_the_visible_checks_say() -> None:
+    verdict = _failed(VISIBLE, "assert -1 == 5"), _failed(HIDDEN, "assert 11 == -3")
+    past = [_tried(n, f"try number {n}", n % 5 / 10, *verdict) for n in range(1, 9)]
+    job = dataclasses.replace(_job(VISIBLE, HIDDEN), history=tuple(past))
+    system, user = window.escalate(job)
+    assert system.role == "system"
+    shown = [n for n in range(1, 9) if f"try number {n}" in user.content]
+    assert shown == [3, 4, 8]
+    assert user.content.index("try number 4") < user.content.index("try number 8")
+    assert "assert -1 == 5" in user.content
+    assert window.HIDDEN_FAILED in user.content
+    for word in ("hidden.py", "assert 11", "-7"):
+        assert word not in user.content
+    assert user.content.startswith("# Problem: Addition\nAdd two numbers.")
+
+
+def test_an_escalation_shows_equal_tries_once_and_degenerate_ones_never() -> None:
+    loop = _tried(3, "round and round", 1.0)
+    looped = dataclasses.replace(
+        loop, candidates=tuple(dataclasses.replace(c, guard=GuardKind.CYCLE) for c in loop.candidates)
+    )
+    past = (_tried(1, "the same", 0.5), _tried(2, "the  same\n", 0.5), looped)
+    (_, user) = window.escalate(dataclasses.replace(_job(VISIBLE), history=past))
+    assert user.content.count("the same") == 1
+    assert "round and round" not in user.content
+
+
+def test_an_escalation_has_the_same_bounds_after_many_long_tries() -> None:
+    past = tuple(_tried(n, f"{n} " + "word " * 20_000, 0.1, _failed(VISIBLE, "no " * 5_000)) for n in range(1, 30))
+    job = dataclasses.replace(_job(VISIBLE, problem="p " * 100_000), history=past)
+    most = window.PROBLEM_CHARS + window.TESTS_CHARS + window.TRIES * (window.CANDIDATE_CHARS + window.FEEDBACK_CHARS)
+    assert sum(len(message.content) for message in window.escalate(job)) < most + 2_000

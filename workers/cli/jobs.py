@@ -48,6 +48,7 @@ def ls(
 def show(job: JobArgument, as_json: output.Json = False) -> None:
     """Show one job: its state, its best answer so far, what it has spent."""
     from tasks.store.queries import job_summary
+    from tasks.types import Lane
     from workers.cli.database import open_database
 
     with open_database() as database:
@@ -62,6 +63,7 @@ def show(job: JobArgument, as_json: output.Json = False) -> None:
         ("state", f"{found.state} ({found.acceptance})" if found.acceptance else str(found.state)),
         ("reason", found.reason or "-"),
         ("strategy", found.strategy),
+        ("lane", f"{found.lane}, moved up to {Lane.GPU}" if found.moved_up else str(found.lane)),
         ("iterations", f"{found.iterations} of {budget.iterations}"),
         ("score", output.score(found.score)),
         ("answer", f"of iteration {found.answer_iteration}" if found.answer is not None else "none yet"),
@@ -162,6 +164,7 @@ def document(job: JobSummary) -> dict[str, Any]:
         "started_at": job.started_at,
         "finished_at": job.finished_at,
         "lane": str(job.lane),
+        "moved_up": job.moved_up,
         "egress": str(job.egress),
         "priority": job.priority,
         "key": job.key,

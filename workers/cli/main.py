@@ -45,6 +45,7 @@ COMMANDS: dict[str, Entry] = {
     "diff": Entry(module="workers.cli.history", help="Compare the best candidates of two iterations."),
     "report": Entry(module="workers.cli.report", help="Write one page of HTML about a job, with its plots."),
     "export": Entry(module="workers.cli.export", help="Write a job's state, its iterations or a table of jobs."),
+    "egress": Entry(module="workers.cli.egress", help="Show word for word what was sent to the cloud for a job."),
     "cancel": Entry(module="workers.cli.jobs", help="Cancel jobs; what they have found stays readable."),
     "pause": Entry(module="workers.cli.lifecycle", help="Pause jobs; they keep what they have found."),
     "resume": Entry(module="workers.cli.lifecycle", help="Let paused jobs go on."),

@@ -12,6 +12,7 @@ from workers.cli import output
 
 if TYPE_CHECKING:
     from tasks.settings import Settings
+    from tasks.store.summaries import WorkerRow
     from tasks.submit import Rules
     from tasks.types import JobSpec
 
@@ -53,7 +54,7 @@ def submit(
     """
     from tasks.jobchecks import parse_check_flag
     from tasks.settings import load_settings
-    from tasks.store.queries import submit_jobs
+    from tasks.store.queries import live_workers, submit_jobs
     from tasks.submit import Flags, parse_budget_flag, read_jobs
     from workers.cli.database import open_database
 
@@ -75,7 +76,8 @@ def submit(
     specs = read_jobs(files, flags, rules(settings), sys.stdin.buffer.read)
     with open_database() as database:
         made = submit_jobs(database, specs)
-    _announce(specs, settings)
+        workers = live_workers(database)
+    output.note(_cloud(specs, settings, workers))
     found = sum(1 for one in made if not one.new)
     if found:
         output.note(f"{found} of {len(made)} keys had been used before: the same jobs are given back")
@@ -103,13 +105,18 @@ def rules(settings: Settings) -> Rules:
     return Rules(validators=registry, strategies=tuple(strategies), egress=settings.egress)
 
 
-def _announce(specs: Sequence[JobSpec], settings: Settings) -> None:
-    """Whether these jobs may ask the cloud, where a key makes that possible at all."""
+def _cloud(specs: Sequence[JobSpec], settings: Settings, workers: Sequence[WorkerRow]) -> str:
+    """One line: whether these jobs may ask the cloud, and why."""
+    from tasks.store.leases import WORKER_SILENCE_SECONDS
+
+    free = sum(1 for spec in specs if spec.egress == "full")
+    if not free:
+        named = ", ".join(sorted({spec.egress for spec in specs}))
+        return f"escalation is off for these jobs (egress: {named}): every word stays at home"
+    live = [worker for worker in workers if worker.silent_seconds < WORKER_SILENCE_SECONDS]
+    kept = f", {len(specs) - free} of {len(specs)} stay at home" if free < len(specs) else ""
+    if any("cloud" in worker.lanes for worker in live):
+        return f"escalation is on, for a worker serves the cloud; `--egress never` keeps a job at home{kept}"
     if not settings.openai_api_key.get_secret_value():
-        return
-    home = sum(1 for spec in specs if spec.egress == "never")
-    if home == len(specs):
-        output.note("escalation is off for these jobs (egress: never): every word stays at home")
-    else:
-        kept = f", {home} of {len(specs)} stay at home" if home else ""
-        output.note(f"escalation is on, for an OpenAI key is configured; `--egress never` keeps a job at home{kept}")
+        return "escalation is off, for no OpenAI key is configured: every word stays at home"
+    return f"escalation is on, for an OpenAI key is configured, as soon as a worker serves lane cloud{kept}"

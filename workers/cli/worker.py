@@ -43,15 +43,17 @@ def worker(
 ) -> None:
     """Run a worker that takes turns at jobs."""
     settings, lanes = load_settings(), parse_lanes(lane)
+    if Lane.CLOUD in lanes and not settings.openai_api_key.get_secret_value():
+        raise InvalidInput("--lane", lane, "lane cloud needs an OpenAI key: set OPENAI_API_KEY")
     _log_plainly(settings.log_level)
     from workers.addresses import broker_url, worker_database_url
     from workers.celery_app import make_app
-    from workers.engine.select import build_host
+    from workers.engine.select import host_for
     from workers.run import run_worker
 
     log = structlog.get_logger()
     app_ = make_app(broker_url())
-    run_worker(settings, app=app_, url=worker_database_url(), host=build_host(settings, log.info), lanes=lanes)
+    run_worker(settings, app=app_, url=worker_database_url(), host=host_for(lanes, settings, log.info), lanes=lanes)
 
 
 @app.command()

@@ -54,7 +54,8 @@ def _best(hardware: Hardware, profiles: Mapping[str, Profile], lane: Lane) -> Ch
     able = [profile for profile in profiles.values() if profile.engine == "vllm" and lane in profile.lanes]
     fitting = [made for profile in able if isinstance(made := fit(profile, hardware), Choice)]
     if fitting:
-        return max(fitting, key=lambda made: (made.profile.rank, made.profile.name))
+        # A profile of this lane alone comes first: a small model for lane fast, though a larger one would fit.
+        return max(fitting, key=lambda made: (made.profile.lanes == (lane,), made.profile.rank, made.profile.name))
     made = fit(profiles[CPU_DEFAULT], hardware)
     if isinstance(made, Refusal):
         raise InvalidInput("model", "auto", made.why)

@@ -1,9 +1,11 @@
-"""What a worker needs of whatever hosts its model."""
+"""What a worker needs of whatever hosts its model, and the twin of a worker that needs none."""
 
 from __future__ import annotations
 
+import os
 from typing import Protocol
 
+from tasks.errors import EngineFault
 from workers.engine.profiles import Serving
 
 
@@ -34,3 +36,29 @@ class ModelHost(Protocol):
 
     def describe(self) -> str:
         """Version and settings, recorded with every call."""
+
+
+class NoEngine:
+    """Implements `ModelHost` for a worker of checks or of the cloud: no engine is chosen, started or asked."""
+
+    url = ""
+    model = ""
+    ready = False
+
+    def __init__(self) -> None:
+        # Checks take a core each; what waits for the cloud takes none, and goes with them.
+        slots = max(2, os.cpu_count() or 1)
+        self.profile = Serving(
+            name="none", max_model_len=2, width=1, slots=slots, max_answer_tokens=1, max_review_tokens=1
+        )
+
+    def start(self) -> None:
+        """Raises `EngineFault`: nobody may need an engine here."""
+        raise EngineFault("this worker serves no lane of an engine")
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+    def describe(self) -> str:
+        """For the journal, which it never reaches."""
+        return "no engine"

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from tasks.loop import ENGINE_LANES
 from tasks.settings import Settings
 from tasks.types import Lane
 from workers.engine.attached import AttachedEndpoint
 from workers.engine.building import Say
 from workers.engine.choice import choose
-from workers.engine.hardware import detect
-from workers.engine.host import ModelHost
+from workers.engine.hardware import Hardware, detect
+from workers.engine.host import ModelHost, NoEngine
 from workers.engine.profiles import load_profiles
 from workers.engine.server import EngineServer
 from workers.local.home import Home
 
+Look = Callable[[], Hardware]
 
-def build_host(settings: Settings, say: Say, lane: Lane = Lane.GPU) -> ModelHost:
+
+def host_for(lanes: frozenset[Lane], settings: Settings, say: Say, look: Look = detect) -> ModelHost:
+    """The host of a worker's `lanes`: the small model for one of lane fast alone, the large one where it serves both,
+    and none where no lane of its needs a model. Raises `InvalidInput`."""
+    if not lanes & ENGINE_LANES:
+        return NoEngine()
+    return build_host(settings, say, Lane.GPU if Lane.GPU in lanes else Lane.FAST, look)
+
+
+def build_host(settings: Settings, say: Say, lane: Lane = Lane.GPU, look: Look = detect) -> ModelHost:
     """An endpoint where one is named, else an engine of ours for `lane`. Raises `InvalidInput`."""
     if settings.endpoint:
         return AttachedEndpoint(
             settings.endpoint, model=settings.endpoint_model, key=settings.endpoint_key.get_secret_value()
         )
-    choice = choose(settings.model, detect(), load_profiles(settings.home), lane)
+    choice = choose(settings.model, look(), load_profiles(settings.home), lane)
     return EngineServer(choice, home=Home(root=settings.home), cache=settings.cache, say=say)

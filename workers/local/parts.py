@@ -14,7 +14,8 @@ from typing import Literal, Protocol
 import psycopg
 
 from tasks.errors import PartFailed
-from tasks.settings import child_environment
+from tasks.settings import child_environment, load_settings
+from tasks.types import Lane
 from workers.engine.record import read_record
 from workers.local.home import Home, free_port
 from workers.local.process import Recorded, end_tree, spawn
@@ -185,7 +186,8 @@ def relay_part(home: Home) -> ProcessPart:
 
 
 def worker_part(home: Home, stack: StackFile) -> ProcessPart:
-    """One worker for all the lanes that need no cloud; well when it says in the database that it lives."""
+    """One worker for all lanes, the cloud's where a key is configured; well when it says in the database that it
+    lives."""
     plain = stack.worker_url.replace("+psycopg", "", 1)
 
     def probe(pid: int) -> bool:
@@ -200,8 +202,14 @@ def worker_part(home: Home, stack: StackFile) -> ProcessPart:
             return False
         return row is not None
 
-    argv = [sys.executable, "-m", "workers.cli.main", "worker", "--lane", "gpu,fast,check"]
+    argv = [sys.executable, "-m", "workers.cli.main", "worker", "--lane", ",".join(local_lanes())]
     return ProcessPart(name="worker", argv=argv, home=home, probe=probe, needs_secrets=True)
+
+
+def local_lanes() -> tuple[Lane, ...]:
+    """The lanes of the local worker."""
+    keyed = bool(load_settings().openai_api_key.get_secret_value())
+    return (Lane.GPU, Lane.FAST, Lane.CHECK, *([Lane.CLOUD] if keyed else []))
 
 
 def flower_part(home: Home, stack: StackFile) -> ProcessPart:

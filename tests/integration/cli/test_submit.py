@@ -31,6 +31,7 @@ tags: [sums]
 Write `add(a, b)`.
 """
 CHECK = "checks: [{answer: 42}]\n"
+OFF = "escalation is off, for no OpenAI key is configured: every word stays at home\n"
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +55,7 @@ def stored(admin: Admin) -> int:
 def test_a_job_file_becomes_a_row_and_its_number_is_printed(redraft: Redraft, files: Path, admin: Admin) -> None:
     (files / "p.md").write_text(GOOD)
     said = redraft("submit", "p.md")
-    assert (said.code, said.out, said.err) == (0, "1\n", "")
+    assert (said.code, said.out, said.err) == (0, "1\n", OFF)
     row = admin.execute("SELECT title, checks, budget_tokens, tags, owner, state FROM jobs").fetchone()
     assert row is not None
     title, checks, tokens, tags, owner, state = row
@@ -110,7 +111,7 @@ def test_the_same_key_gives_the_same_job_back(redraft: Redraft, files: Path, adm
 def test_submit_wait_exits_as_wait_does(redraft: Redraft, files: Path) -> None:
     (files / "p.md").write_text(GOOD)
     said = redraft("submit", "p.md", "--wait", "--timeout", "0.1")
-    assert (said.code, said.out, said.err) == (5, "1\n", "job 1 is queued\n")
+    assert (said.code, said.out, said.err) == (5, "1\n", OFF + "job 1 is queued\n")
 
 
 @pytest.mark.parametrize(
@@ -127,6 +128,22 @@ def test_whether_the_cloud_may_be_asked_is_said_where_a_key_is_configured(
     assert said.err.startswith(expected)
     assert said.err.count("\n") == 1
     assert "sk-test" not in said.err
+
+
+def test_escalation_is_on_where_a_live_worker_serves_the_cloud_though_the_key_is_the_worker_s_alone(
+    redraft: Redraft, files: Path, admin: Admin
+) -> None:
+    admin.execute(
+        "INSERT INTO workers (name, host, pid, lanes, slots, version) VALUES ('w', 'h', 1, '{cloud}', 1, '0')"
+    )
+    (files / "p.md").write_text(GOOD)
+    (files / "home.md").write_text(GOOD.replace("title: Add", "title: Add\negress: never"))
+    said = redraft("submit", "p.md", "home.md", "--json")
+    assert [json.loads(line)["job"] for line in said.out.splitlines()] == [1, 2]
+    assert said.err.startswith("escalation is on, for a worker serves the cloud;")
+    assert said.err.endswith("1 of 2 stay at home\n")
+    admin.execute("UPDATE workers SET seen_at = now() - interval '1 hour'")
+    assert redraft("submit", "p.md").err == OFF
 
 
 BAD: dict[str, tuple[str | bytes, str]] = {

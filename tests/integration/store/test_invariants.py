@@ -121,6 +121,7 @@ def test_a_job_that_is_not_there_is_lost_and_one_that_has_not_ended_is_told_of_a
     assert (late.invariant, late.job, late.what) == ("I1 every job comes to an end", waiting, "it is still queued")
 
 
+ESCALATED = "INSERT INTO escalations (job_id, iteration, kind, model, state, request, reserved_usd)"
 BROKEN = {
     "I1 no job is stranded": (
         "UPDATE jobs SET state = 'running'",
@@ -159,6 +160,24 @@ BROKEN = {
     "I5 spend is the sum of the calls": (
         "UPDATE calls SET completion_tokens = 6 WHERE iteration = 1",
         "DELETE FROM calls WHERE iteration = 1",
+        "UPDATE jobs SET cloud_tokens = 1",
+        "UPDATE jobs SET spent_usd = 0.01",
+        "UPDATE calls SET operator = 'escalate' WHERE iteration = 1",
+    ),
+    "I5 what is reserved fits too": (
+        f"{ESCALATED} VALUES (1, 1, 'answer', 'm', 'intent', '{{}}', 2.5)",
+        f"UPDATE jobs SET spent_usd = 1.9; {ESCALATED} VALUES (1, 1, 'answer', 'm', 'unsent', '{{}}', 0.2)",
+    ),
+    "I6 one decision is at most one request": (
+        "ALTER TABLE escalations DROP CONSTRAINT escalations_once; "
+        f"{ESCALATED} VALUES (1, 1, 'answer', 'm', 'refused', '{{}}', 0), (1, 1, 'answer', 'm', 'failed', '{{}}', 0)",
+        f"{ESCALATED} VALUES (1, 1, 'answer', 'm', 'done', '{{}}', 0), (1, 2, 'answer', 'm', 'done', '{{}}', 0); "
+        "UPDATE escalations SET response_id = 'resp_1'",
+        f"{ESCALATED} VALUES (1, 1, 'answer', 'm', 'running', '{{}}', 0)",
+        f"{ESCALATED} VALUES (1, 1, 'answer', 'm', 'intent', '{{}}', 0); UPDATE escalations SET response_id = 'resp_1'",
+    ),
+    "what must stay at home stays": (
+        f"UPDATE jobs SET egress = 'never'; {ESCALATED} VALUES (1, 1, 'answer', 'm', 'refused', '{{}}', 0)",
     ),
     "the incumbent is never lost": (
         "UPDATE candidates SET score = 1.5 WHERE iteration = 1",

@@ -39,6 +39,7 @@ def test_auto_takes_the_best_model_that_fits(
 def test_auto_for_lane_fast_takes_a_model_of_that_lane(cards: Cards, profiles: Profiles) -> None:
     only_fast = {name: profile for name, profile in profiles.items() if Lane.GPU not in profile.lanes}
     known = {**only_fast, "smollm2-135m": profiles["smollm2-135m"]}
+    assert choose("auto", cards(79.2), profiles, Lane.FAST).profile.name == "gemma-4-26b-a4b-bf16"
     assert choose("auto", cards(79.2), known, Lane.FAST).profile.name == "gemma-4-26b-a4b-bf16"
     assert choose("auto", cards(79.2), known, Lane.GPU).profile.name == "smollm2-135m"
 

@@ -1,0 +1,72 @@
+"""What the cloud's models cost, and what a request can cost at most. Pure, and in exact decimals."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import ROUND_UP, Decimal
+
+from tasks.errors import InvalidInput
+from tasks.types import Usage
+
+MILLION = Decimal(1_000_000)
+# As the database keeps it. Rounded up, so that a settled charge never passes its reservation by a rounding.
+SMALLEST = Decimal("0.000001")
+# A prompt of more tokens than this is charged as long, whole.
+LONG_PROMPT_TOKENS = 272_000
+LONG_INPUT, LONG_OUTPUT = Decimal(2), Decimal("1.5")
+# What the API adds to a prompt: roles and separators.
+FRAME_TOKENS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """USD for a million tokens of prompt, of cached prompt, and of output (thoughts included)."""
+
+    prompt: Decimal
+    cached: Decimal
+    completion: Decimal
+
+    def cost(self, usage: Usage) -> Decimal:
+        """USD of one response."""
+        long = usage.prompt_tokens > LONG_PROMPT_TOKENS
+        fresh = max(0, usage.prompt_tokens - usage.cached_tokens)
+        taken = (fresh * self.prompt + usage.cached_tokens * self.cached) * (LONG_INPUT if long else 1)
+        given = usage.completion_tokens * self.completion * (LONG_OUTPUT if long else 1)
+        return ((taken + given) / MILLION).quantize(SMALLEST, rounding=ROUND_UP)
+
+
+def _prices(prompt: str, cached: str, completion: str) -> Prices:
+    return Prices(prompt=Decimal(prompt), cached=Decimal(cached), completion=Decimal(completion))
+
+
+PRICES = {
+    "gpt-5.4": _prices("2.50", "0.25", "15"),
+    "gpt-5.4-mini": _prices("0.75", "0.075", "4.50"),
+    "gpt-5.4-nano": _prices("0.20", "0.02", "1.25"),
+    "gpt-5.4-pro": _prices("30", "30", "180"),  # no discount for what is cached
+}
+
+
+def prices_of(model: str, given: tuple[Decimal, Decimal, Decimal] | None = None) -> Prices:
+    """The prices of `model`, of which a dated snapshot costs the same; `given` (in, cached, out) beats the table.
+
+    Raises `InvalidInput` for a model without prices: a budget in USD can't be kept on guesses.
+    """
+    if given is not None:
+        prompt, cached, completion = given
+        if min(given) < 0:
+            raise InvalidInput("setting cloud_prices", [str(price) for price in given], "no price is below 0")
+        return Prices(prompt=prompt, cached=cached, completion=completion)
+    known = PRICES.get(re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model))
+    if known is None:
+        names = ", ".join(PRICES)
+        raise InvalidInput(
+            "setting cloud_model", model, f"known prices are of {names}; give its own with REDRAFT_CLOUD_PRICES"
+        )
+    return known
+
+
+def most_tokens(prompt: str) -> int:
+    """More tokens than `prompt` can have in any tokenizer: none makes two of one byte."""
+    return len(prompt.encode()) + FRAME_TOKENS

@@ -1,0 +1,103 @@
+"""The bodies of the Responses API: the request as JSON, and what is read of a response or an error. No I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.types import CloudAnswer, CloudEnd, Usage
+
+MESSAGE_CHARS = 300
+ENDS = {"completed": CloudEnd.COMPLETED, "incomplete": CloudEnd.INCOMPLETE, "failed": CloudEnd.FAILED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudTerms:
+    """How the cloud is asked: its model, how hard it thinks, and the most tokens it may give, thoughts included."""
+
+    model: str
+    effort: str
+    output_tokens: int
+    store: bool = False
+
+
+def request_json(terms: CloudTerms, *, instructions: str, prompt: str, cache_key: str) -> str:
+    """A request's body as it is sent: no clock and no randomness. `cache_key` groups the requests of one job."""
+    body = {
+        "model": terms.model,
+        "instructions": instructions,
+        "input": prompt,
+        "reasoning": {"effort": terms.effort},
+        "max_output_tokens": terms.output_tokens,
+        "prompt_cache_key": cache_key,
+        "background": True,
+        "stream": True,
+        "store": terms.store,
+        "service_tier": "default",  # a project's own default may be a tier of other prices
+    }
+    return json.dumps(body, sort_keys=True, ensure_ascii=False)
+
+
+def ended(response: Mapping[str, Any], seconds: float) -> CloudAnswer | None:
+    """A response that is over; None while it is queued or in progress. Lenient: a newer API may add what it likes."""
+    try:
+        return _read(response, seconds)
+    except (AttributeError, TypeError, ValueError) as error:
+        return CloudAnswer(end=CloudEnd.FAILED, error=f"its answer can't be read ({error})"[:MESSAGE_CHARS])
+
+
+def _read(response: Mapping[str, Any], seconds: float) -> CloudAnswer | None:
+    status = response.get("status")
+    end = CloudEnd.CANCELLED if status == "cancelled" else ENDS.get(str(status))
+    if end is None:
+        return None
+    details = response.get("incomplete_details") or {}
+    error = said(response) or (f"incomplete: {details.get('reason')}" if end is CloudEnd.INCOMPLETE else "")
+    return CloudAnswer(
+        end=end,
+        model=str(response.get("model") or ""),
+        text=_text(response),
+        usage=_usage(response.get("usage")),
+        error=" ".join(error.split())[:MESSAGE_CHARS] or ("" if end is CloudEnd.COMPLETED else str(end)),
+        seconds=seconds,
+    )
+
+
+def _text(response: Mapping[str, Any]) -> str:
+    """What the model said, without its thoughts; a refusal is no answer."""
+    messages = (item for item in response.get("output") or () if item.get("type") == "message")
+    parts = (part for message in messages for part in message.get("content") or ())
+    return "".join(str(part.get("text") or "") for part in parts if part.get("type") == "output_text")
+
+
+def _usage(told: Mapping[str, Any] | None) -> Usage | None:
+    if not told:
+        return None
+    return Usage(
+        prompt_tokens=int(told.get("input_tokens") or 0),
+        cached_tokens=int((told.get("input_tokens_details") or {}).get("cached_tokens") or 0),
+        completion_tokens=int(told.get("output_tokens") or 0),
+    )
+
+
+def told(error: Exception) -> str:
+    """Why a request failed, in words; the caller takes keys out."""
+    import openai
+
+    match error:
+        case openai.APIStatusError():
+            return f"the cloud answered {error.status_code}: {said(error.body) or error.message}"
+        case openai.APIError():
+            return f"the cloud can't be reached ({error.message}: {error.__cause__ or 'no more is known'})"
+        case _:
+            return f"the request broke off ({type(error).__name__}: {error})"
+
+
+def said(body: object) -> str:
+    """The message of an error event, of a response, or of an HTTP error's body."""
+    if not isinstance(body, Mapping):
+        return ""
+    inner = body.get("error", body)
+    return str(inner.get("message") or "") if isinstance(inner, Mapping) else str(inner or "")

@@ -1,0 +1,168 @@
+"""Worker processes that need no engine: for checks alone, and for the cloud alone. Real Celery, Valkey, Postgres."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from sqlalchemy import text
+
+from tasks.store import leases
+from tasks.store.queries import job_summary, live_workers, submit_jobs
+from tasks.store.session import Database
+from tasks.types import Budget, CheckSpec, JobSpec, JobState, Lane
+from tests.integration.test_escalation import HIDDEN, RIGHT, VISIBLE, loop
+from tests.integration.test_loop import Still
+from tests.standin.responses import serving
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def user(login: Callable[..., str]) -> Iterator[Database]:
+    with Database(login("alice")) as database:
+        yield database
+
+
+@pytest.fixture
+def fleet_url(login: Callable[..., str]) -> str:
+    return login("fleet", "redraft_worker")
+
+
+@pytest.fixture
+def fleet(fleet_url: str) -> Iterator[Database]:
+    with Database(fleet_url) as database:
+        yield database
+
+
+def put(user: Database, *checks: CheckSpec) -> int:
+    made = JobSpec(
+        title="A secret",
+        problem="What is the secret?",
+        checks=checks or (VISIBLE, HIDDEN),
+        budget=Budget(iterations=3),
+        memory=False,
+    )
+    return submit_jobs(user, [made])[0].job
+
+
+def lane_of(fleet: Database, job: int) -> str:
+    with fleet.connect() as connection:
+        return str(connection.execute(text("SELECT lane FROM leases WHERE job_id = :job"), {"job": job}).scalar_one())
+
+
+def take_locally(fleet: Database, lane: Lane, url: str = "") -> None:
+    """One turn of an engine's worker, in this process."""
+    claim = leases.claim(fleet, [lane], "here", "turn", leases.ClaimRules(affinity_seconds=0))
+    assert claim is not None
+    loop(fleet, url, after=1).turn(claim, frozenset({lane}), Still())
+
+
+@contextlib.contextmanager
+def process(argv: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(
+        [sys.executable, "-m", "workers.cli.main", *argv],
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as running:
+        try:
+            yield running
+        finally:
+            running.send_signal(signal.SIGTERM)
+
+
+def eventually(condition: Callable[[], bool], running: subprocess.Popen[bytes], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert running.poll() is None, "the worker died"
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def of_engines(running: subprocess.Popen[bytes]) -> list[str]:
+    return [child.name() for child in psutil.Process(running.pid).children(recursive=True) if "vllm" in child.name()]
+
+
+@pytest.fixture
+def environment(fleet_url: str, valkey_url: str, tmp_path: Path) -> dict[str, str]:
+    """A worker's, whose model could not be had: whoever asks for an engine fails."""
+    given = {"HOME": str(tmp_path / "home"), "CACHE": str(tmp_path / "cache"), "MODEL": "no-such-model"}
+    return {
+        **{f"REDRAFT_{name}": value for name, value in given.items()},
+        "REDRAFT_DATABASE_URL": fleet_url,
+        "REDRAFT_BROKER_URL": valkey_url,
+        "REDRAFT_AFFINITY_SECONDS": "0",
+        "REDRAFT_ESCALATE_AFTER": "1",
+    }
+
+
+def test_a_worker_of_checks_alone_takes_a_turn_without_an_engine(
+    user: Database, fleet: Database, environment: dict[str, str]
+) -> None:
+    job = put(user)
+    take_locally(fleet, Lane.GPU)
+    assert lane_of(fleet, job) == "check"
+    with process(["relay"], environment), process(["worker", "--lane", "check"], environment) as checker:
+        eventually(lambda: job_summary(user, job).iterations == 1, checker)
+        (card,) = [worker for worker in live_workers(user) if worker.pid == checker.pid]
+        assert (card.lanes, card.model, of_engines(checker)) == (("check",), "", [])
+    assert lane_of(fleet, job) == "gpu"
+    with fleet.connect() as connection:
+        moves = connection.execute(text("SELECT move FROM iterations ORDER BY number")).scalars().all()
+    assert [move["kind"] for move in moves] == ["draft", "revise"]
+
+
+def test_workers_of_the_cloud_and_of_checks_solve_what_the_engine_s_worker_could_not(
+    user: Database, fleet: Database, environment: dict[str, str]
+) -> None:
+    job = put(user)
+    with serving([RIGHT], key="sk-test") as standin:
+        keyed = {**environment, "OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": standin.url}
+        with (
+            process(["relay"], environment),
+            process(["worker", "--lane", "cloud"], keyed) as cloud,
+            process(["worker", "--lane", "check"], environment) as checker,
+        ):
+            eventually(lambda: len(live_workers(user)) == 2, cloud)
+            take_locally(fleet, Lane.GPU, standin.url)
+            eventually(lambda: job_summary(user, job).state.final, checker)
+            assert of_engines(cloud) == []
+        assert standin.posts == 1
+    assert job_summary(user, job).state is JobState.ACCEPTED
+
+
+def test_a_worker_of_the_cloud_without_a_key_says_what_is_missing(environment: dict[str, str]) -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "workers.cli.main", "worker", "--lane", "cloud"],
+        env={**{name: value for name, value in os.environ.items() if name != "OPENAI_API_KEY"}, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert said.returncode == 2
+    assert said.stderr.strip() == "--lane: 'cloud' is not allowed; lane cloud needs an OpenAI key: set OPENAI_API_KEY"
+
+
+def test_a_model_without_prices_keeps_the_cloud_s_worker_from_starting(environment: dict[str, str]) -> None:
+    unknown = {"OPENAI_API_KEY": "sk-test", "REDRAFT_CLOUD_MODEL": "gpt-9"}
+    said = subprocess.run(
+        [sys.executable, "-m", "workers.cli.main", "worker", "--lane", "cloud"],
+        env={**os.environ, **environment, **unknown},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert said.returncode == 2
+    assert "setting cloud_model: 'gpt-9' is not allowed" in said.stderr
+    assert "sk-test" not in said.stderr

@@ -1,0 +1,431 @@
+"""A local stand-in of OpenAI's Responses API: background mode, its events, polling, cancel, errors, usage.
+
+`python tests/standin/responses.py --port P --answers FILE.json` serves it on loopback; FILE holds a list of rules
+such as `{"contains": "addition chain", "answer": "…"}`, of which the first whose text is in the input counts. A rule
+may have a `fault` (see FAULTS) and a `delay_seconds` before each event. `GET /count` says how many requests came in.
+A test holds every body and event to the types of OpenAI's own SDK. Knows nothing of Redraft, and needs no library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import json
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+FAULTS = (
+    "unauthorized",  # 401
+    "rate_limit",  # 429
+    "server_error",  # 500
+    "hang",  # the request is taken, and nothing ever comes back
+    "drop_before_created",  # it is taken, and the connection ends before an event
+    "drop_after_created",  # the connection ends after the first event; the response goes on in the background
+    "failed",  # ends with response.failed
+    "incomplete",  # ends with response.incomplete at max_output_tokens
+    "endless",  # goes on until it is cancelled
+    "forgotten",  # drop_after_created, and the response can't be found any more
+)
+KNOWN = {"background", "input", "instructions", "max_output_tokens", "metadata", "model", "prompt_cache_key"} | {
+    "reasoning",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "stream",
+    "temperature",
+    "text",
+    "top_p",
+    "truncation",
+}
+CHUNK_CHARS = 24
+REASONING_TOKENS = 64
+# The API's own: a prefix is cached in steps of 128 tokens from 1,024 on.
+CACHE_LEAST, CACHE_STEP = 1024, 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """What to answer where `contains` is in the input."""
+
+    contains: str = ""
+    answer: str = ""
+    fault: str = ""
+    delay_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.fault and self.fault not in FAULTS:
+            raise ValueError(f"fault {self.fault!r}: one of {', '.join(FAULTS)}")
+
+
+class Made:
+    """One response: a thread writes its events, and any number of streams read them."""
+
+    def __init__(self, body: dict[str, Any], rule: Rule, cached_tokens: int) -> None:
+        mark = uuid.uuid4().hex  # unlike any other stand-in's, as the API's are
+        self.id, self._item = f"resp_{mark}", f"msg_{mark}"
+        self._body, self._rule, self._cached = body, rule, cached_tokens
+        self._created_at = int(time.time())
+        self._changed = threading.Condition()
+        self._events: list[dict[str, Any]] = []
+        self._text, self._status, self._cancelled, self._over = "", "queued", False, False
+
+    def run(self) -> None:
+        """Writes the events to the end, or until it is cancelled."""
+        for kind, fields in self._script():
+            if self._rule.delay_seconds:
+                time.sleep(self._rule.delay_seconds)
+            with self._changed:
+                if self._cancelled:
+                    break
+                if kind == "response.in_progress":
+                    self._status = "in_progress"
+                if kind in ("response.completed", "response.failed", "response.incomplete"):
+                    self._status = kind.removeprefix("response.")
+                if kind.endswith("output_text.delta"):
+                    self._text += fields["delta"]
+                told = fields or {"response": self._snapshot()}
+                self._events.append({"type": kind, "sequence_number": len(self._events), **told})
+                self._changed.notify_all()
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
+
+    def cancel(self) -> dict[str, Any]:
+        """Stops it where it still runs; what it is then."""
+        with self._changed:
+            if self._status in ("queued", "in_progress"):
+                self._cancelled, self._status = True, "cancelled"
+                self._changed.notify_all()
+            return self._snapshot()
+
+    def snapshot(self) -> dict[str, Any]:
+        """The response as it stands."""
+        with self._changed:
+            return self._snapshot()
+
+    def follow(self, after: int = -1) -> Iterator[dict[str, Any]]:
+        """Its events with a higher number than `after`, as they come."""
+        for at in itertools.count(after + 1):
+            with self._changed:
+                while len(self._events) <= at and not self._over and not self._cancelled:
+                    self._changed.wait(0.1)
+                if len(self._events) <= at:
+                    return
+                event = self._events[at]
+            yield event
+
+    def _script(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        yield "response.created", {}
+        yield "response.in_progress", {}
+        thought = {"id": self._item.replace("msg", "rs"), "type": "reasoning", "summary": []}
+        yield "response.output_item.added", {"output_index": 0, "item": thought}
+        yield "response.output_item.done", {"output_index": 0, "item": thought}
+        if self._rule.fault == "failed":
+            yield "response.failed", {}
+            return
+        place = {"item_id": self._item, "output_index": 1, "content_index": 0}
+        yield "response.output_item.added", {"output_index": 1, "item": self._message("", "in_progress")}
+        yield "response.content_part.added", {**place, "part": _part("")}
+        while self._rule.fault == "endless":
+            yield "response.output_text.delta", {**place, "delta": "and so on ", "logprobs": []}
+            time.sleep(0.02)
+        answer = self._answer()
+        for start in range(0, len(answer), CHUNK_CHARS):
+            yield "response.output_text.delta", {**place, "delta": answer[start : start + CHUNK_CHARS], "logprobs": []}
+        yield "response.output_text.done", {**place, "text": answer, "logprobs": []}
+        yield "response.content_part.done", {**place, "part": _part(answer)}
+        ended = "incomplete" if self._rule.fault == "incomplete" else "completed"
+        yield "response.output_item.done", {"output_index": 1, "item": self._message(answer, ended)}
+        yield f"response.{ended}", {}
+
+    def _answer(self) -> str:
+        if self._rule.fault == "incomplete":
+            return self._rule.answer[: len(self._rule.answer) // 2]
+        return self._rule.answer
+
+    def _message(self, text: str, status: str) -> dict[str, Any]:
+        content = [_part(text)] if text else []
+        return {"id": self._item, "type": "message", "role": "assistant", "status": status, "content": content}
+
+    def _snapshot(self) -> dict[str, Any]:
+        ended = self._status in ("completed", "incomplete")
+        thought = {"id": self._item.replace("msg", "rs"), "type": "reasoning", "summary": []}
+        failed = {"code": "server_error", "message": "The model failed to answer."}
+        return {
+            "id": self.id,
+            "object": "response",
+            "created_at": self._created_at,
+            "status": self._status,
+            "background": True,
+            "error": failed if self._status == "failed" else None,
+            "incomplete_details": {"reason": "max_output_tokens"} if self._status == "incomplete" else None,
+            "instructions": self._body.get("instructions"),
+            "max_output_tokens": self._body.get("max_output_tokens"),
+            "metadata": {},
+            "model": self._body["model"],
+            "output": [thought, self._message(self._text, self._status)] if ended else [],
+            "parallel_tool_calls": True,
+            "previous_response_id": None,
+            "prompt_cache_key": self._body.get("prompt_cache_key"),
+            "reasoning": {"effort": (self._body.get("reasoning") or {}).get("effort"), "summary": None},
+            "service_tier": self._body.get("service_tier", "default"),
+            "temperature": 1.0,
+            "text": {"format": {"type": "text"}},
+            "tool_choice": "auto",
+            "tools": [],
+            "top_p": 1.0,
+            "truncation": "disabled",
+            "usage": self._usage() if ended else None,
+        }
+
+    def _usage(self) -> dict[str, Any]:
+        taken, given = tokens(_words(self._body)), tokens(self._text) + REASONING_TOKENS
+        return {
+            "input_tokens": taken,
+            "input_tokens_details": {"cached_tokens": self._cached, "cache_write_tokens": 0},
+            "output_tokens": given,
+            "output_tokens_details": {"reasoning_tokens": REASONING_TOKENS},
+            "total_tokens": taken + given,
+        }
+
+
+@dataclass(kw_only=True)
+class StandIn:
+    """The server's memory: its rules, what came in, and the responses it made. `key` is the one it takes, any where
+    it is empty."""
+
+    rules: Sequence[Rule]
+    key: str = ""
+    url: str = ""
+    posts: int = 0
+    gets: int = 0
+    cancels: int = 0
+    connections: int = 0
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    made: dict[str, Made] = field(default_factory=dict)
+    over: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, body: dict[str, Any]) -> Rule:
+        """Counts a request and finds its rule."""
+        with self._lock:
+            self.posts += 1
+            self.bodies.append(body)
+        asked = _words(body)
+        return next((rule for rule in self.rules if rule.contains in asked), Rule(answer="I do not know."))
+
+    def begin(self, body: dict[str, Any], rule: Rule) -> Made:
+        """A response in the background."""
+        with self._lock:
+            earlier = [
+                past for past in self.bodies[:-1] if past.get("prompt_cache_key") == body.get("prompt_cache_key")
+            ]
+            cached = max((_shared(_words(past), _words(body)) for past in earlier), default=0)
+            made = Made(body, rule, cached)
+            self.made[made.id] = made
+        threading.Thread(target=made.run, name=made.id, daemon=True).start()
+        return made
+
+
+def tokens(text: str) -> int:
+    """Four bytes are one token."""
+    return len(text.encode()) // 4
+
+
+def _words(body: dict[str, Any]) -> str:
+    asked = body.get("input", "")
+    return str(body.get("instructions") or "") + "\n" + (asked if isinstance(asked, str) else json.dumps(asked))
+
+
+def _shared(one: str, other: str) -> int:
+    same = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    cached = tokens(one[:same]) // CACHE_STEP * CACHE_STEP
+    return cached if cached >= CACHE_LEAST else 0
+
+
+def _part(text: str) -> dict[str, Any]:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def _handler(standin: StandIn) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            standin.connections += 1
+            super().setup()
+
+        def do_GET(self) -> None:
+            address = urlsplit(self.path)
+            asked = {name: values[-1] for name, values in parse_qs(address.query).items()}
+            if address.path == "/count":
+                self._send(200, {name: getattr(standin, name) for name in ("posts", "gets", "cancels")})
+                return
+            standin.gets += 1
+            if not self._allowed():
+                return
+            if address.path == "/v1/models":
+                self._send(200, {"object": "list", "data": [_model()]})
+                return
+            made = self._find(address.path.removeprefix("/v1/responses/"))
+            if made is None:
+                return
+            if asked.get("stream") == "true":
+                self._stream(made, int(asked.get("starting_after", -1)))
+            elif "starting_after" in asked:
+                self._refuse(400, "invalid_request_error", "starting_after is allowed with stream=true only")
+            else:
+                self._send(200, made.snapshot())
+
+        def do_POST(self) -> None:
+            address = urlsplit(self.path)
+            content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if address.path.endswith("/cancel"):
+                standin.cancels += 1
+                if self._allowed():
+                    made = self._find(address.path.removeprefix("/v1/responses/").removesuffix("/cancel"))
+                    if made is not None:
+                        self._send(200, made.cancel())
+                return
+            if address.path != "/v1/responses":
+                self._refuse(404, "invalid_request_error", f"there is no {address.path}")
+                return
+            body = json.loads(content)
+            rule = standin.take(body)
+            if self._allowed() and self._sound(body):
+                self._answer(body, rule)
+
+        def _answer(self, body: dict[str, Any], rule: Rule) -> None:
+            match rule.fault:
+                case "unauthorized":
+                    self._refuse(401, "invalid_request_error", "Incorrect API key provided.", "invalid_api_key")
+                case "rate_limit":
+                    self._refuse(429, "requests", "Rate limit reached.", "rate_limit_exceeded")
+                case "server_error":
+                    self._refuse(500, "server_error", "The server had an error while processing your request.")
+                case "hang":
+                    standin.over.wait(60)
+                    self._hang_up()
+                case "drop_before_created":
+                    self._hang_up()
+                case "drop_after_created" | "forgotten":
+                    made = standin.begin(body, rule)
+                    self._stream(made, most=1)
+                    if rule.fault == "forgotten":
+                        del standin.made[made.id]
+                case _ if body.get("stream"):
+                    self._stream(standin.begin(body, rule))
+                case _:
+                    self._send(200, standin.begin(body, rule).snapshot())
+
+        def _allowed(self) -> bool:
+            given = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+            if given and given == (standin.key or given):
+                return True
+            self._refuse(401, "invalid_request_error", f"Incorrect API key provided: {given}.", "invalid_api_key")
+            return False
+
+        def _sound(self, body: dict[str, Any]) -> bool:
+            unknown = sorted(set(body) - KNOWN)
+            missing = [name for name in ("model", "input") if not body.get(name)]
+            if unknown:
+                self._refuse(400, "invalid_request_error", f"Unknown parameter: '{unknown[0]}'.", "unknown_parameter")
+            elif missing:
+                self._refuse(400, "invalid_request_error", f"Missing required parameter: '{missing[0]}'.")
+            elif not body.get("background"):
+                self._refuse(400, "invalid_request_error", "this stand-in answers in background mode only")
+            return not unknown and not missing and bool(body.get("background"))
+
+        def _find(self, response_id: str) -> Made | None:
+            made = standin.made.get(response_id)
+            if made is None:
+                self._refuse(404, "invalid_request_error", f"Response with id '{response_id}' not found.")
+            return made
+
+        def _stream(self, made: Made, after: int = -1, most: int | None = None) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream; charset=utf-8")
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.close_connection = True
+            with contextlib.suppress(OSError):  # the client has left; the response goes on
+                for event in itertools.islice(made.follow(after), most):
+                    self.wfile.write(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
+                    self.wfile.flush()
+
+        def _send(self, status: int, document: dict[str, Any]) -> None:
+            content = json.dumps(document).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def _refuse(self, status: int, kind: str, message: str, code: str | None = None) -> None:
+            self._send(status, {"error": {"message": message, "type": kind, "param": None, "code": code}})
+
+        def _hang_up(self) -> None:
+            self.close_connection = True
+            with contextlib.suppress(OSError):
+                self.connection.shutdown(socket.SHUT_RDWR)
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    return Handler
+
+
+def _model() -> dict[str, Any]:
+    return {"id": "gpt-5.4", "object": "model", "created": 1_770_000_000, "owned_by": "stand-in"}
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is no error of ours."""
+
+
+@contextlib.contextmanager
+def serving(rules: Sequence[Rule], *, key: str = "", port: int = 0) -> Iterator[StandIn]:
+    """A stand-in on loopback, gone at the end."""
+    standin = StandIn(rules=rules, key=key)
+    server = _Server(("127.0.0.1", port), _handler(standin))
+    standin.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield standin
+    finally:
+        standin.over.set()
+        for made in standin.made.values():
+            made.cancel()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def main() -> None:
+    """Serves until it is interrupted."""
+    parser = argparse.ArgumentParser(description="A local stand-in of OpenAI's Responses API.")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--answers", type=Path, required=True, help="a JSON list of rules")
+    parser.add_argument("--key", default="", help="the API key it takes; any where none is given")
+    given = parser.parse_args()
+    rules = [Rule(**rule) for rule in json.loads(given.answers.read_text())]
+    with serving(rules, key=given.key, port=given.port) as standin, contextlib.suppress(KeyboardInterrupt):
+        print(f"serving {standin.url}", flush=True)
+        standin.over.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Which model a worker's lanes ask for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import EngineFault, InvalidInput
+from tasks.settings import Settings
+from tasks.types import Lane
+from workers.engine.attached import AttachedEndpoint
+from workers.engine.hardware import Gpu, Hardware
+from workers.engine.host import NoEngine
+from workers.engine.select import host_for
+from workers.engine.server import EngineServer
+
+H100 = Gpu(index=0, name="H100", memory_gib=79.2, compute_capability=9.0)
+
+
+def say(line: str) -> None:
+    raise AssertionError(line)
+
+
+def settings(home: Path, **given: str) -> Settings:
+    return Settings(home=home, cache=home / "cache", **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("lanes", [{Lane.CHECK}, {Lane.CLOUD}, {Lane.CHECK, Lane.CLOUD}])
+def test_lanes_without_a_model_choose_no_engine_even_where_none_could_be_had(tmp_path: Path, lanes: set[Lane]) -> None:
+    host = host_for(frozenset(lanes), settings(tmp_path, model="no-such-model"), say)
+    assert isinstance(host, NoEngine)
+    assert not host.ready
+    assert host.profile.slots >= 2
+    with pytest.raises(EngineFault):
+        host.start()
+
+
+def test_an_endpoint_serves_every_lane_of_a_model(tmp_path: Path) -> None:
+    for lanes in ({Lane.FAST}, {Lane.GPU, Lane.CHECK}):
+        host = host_for(frozenset(lanes), settings(tmp_path, endpoint="http://127.0.0.1:9/v1"), say)
+        assert isinstance(host, AttachedEndpoint)
+
+
+def test_a_model_that_is_not_there_is_bad_input_for_a_lane_that_needs_one(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="no-such-model"):
+        host_for(frozenset({Lane.FAST, Lane.CHECK}), settings(tmp_path, model="no-such-model"), say)
+
+
+@pytest.mark.parametrize(
+    ("lanes", "model"),
+    [
+        ({Lane.FAST}, "gemma-4-26b-a4b-bf16"),
+        ({Lane.FAST, Lane.CHECK, Lane.CLOUD}, "gemma-4-26b-a4b-bf16"),
+        ({Lane.GPU}, "gemma-4-31b-fp8"),
+        ({Lane.GPU, Lane.FAST, Lane.CHECK}, "gemma-4-31b-fp8"),
+    ],
+)
+def test_lane_fast_alone_takes_the_small_model_and_both_lanes_share_the_large_one(
+    tmp_path: Path, lanes: set[Lane], model: str
+) -> None:
+    host = host_for(frozenset(lanes), settings(tmp_path), say, lambda: Hardware(gpus=(H100,), ram_gib=128))
+    assert isinstance(host, EngineServer)
+    assert host.profile.name == model
+
+
+@pytest.mark.parametrize("lanes", [{Lane.FAST}, {Lane.GPU, Lane.FAST}])
+def test_without_a_gpu_the_small_model_on_the_cpu_serves_either_lane(tmp_path: Path, lanes: set[Lane]) -> None:
+    host = host_for(frozenset(lanes), settings(tmp_path), say, lambda: Hardware(ram_gib=24))
+    assert isinstance(host, EngineServer)
+    assert host.profile.name == "smollm2-135m"

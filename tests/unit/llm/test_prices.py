@@ -1,0 +1,67 @@
+"""What the cloud costs, to the last digit, and never less than it is."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.errors import InvalidInput
+from tasks.llm.prices import LONG_PROMPT_TOKENS, most_tokens, prices_of
+from tasks.types import Usage
+
+GPT = prices_of("gpt-5.4")
+
+
+def usage(prompt: int, cached: int, completion: int) -> Usage:
+    return Usage(prompt_tokens=prompt, cached_tokens=cached, completion_tokens=completion)
+
+
+@pytest.mark.parametrize(
+    ("model", "used", "usd"),
+    [
+        ("gpt-5.4", usage(1_000, 0, 0), "0.0025"),
+        ("gpt-5.4", usage(1_000, 800, 0), "0.0007"),
+        ("gpt-5.4", usage(0, 0, 1_000), "0.015"),
+        ("gpt-5.4-mini", usage(10_000, 0, 1_000), "0.012"),
+        ("gpt-5.4-nano", usage(10_000, 0, 1_000), "0.00325"),
+        ("gpt-5.4-pro", usage(1_000, 500, 1_000), "0.21"),
+        ("gpt-5.4-2026-03-05", usage(1_000, 0, 0), "0.0025"),
+    ],
+)
+def test_the_cost_of_a_response(model: str, used: Usage, usd: str) -> None:
+    assert prices_of(model).cost(used) == Decimal(usd)
+
+
+def test_a_long_prompt_costs_twice_the_input_and_half_again_the_output() -> None:
+    at, over = usage(LONG_PROMPT_TOKENS, 0, 1000), usage(LONG_PROMPT_TOKENS + 1, 0, 1000)
+    assert GPT.cost(at) == Decimal("0.695")
+    assert GPT.cost(over) == Decimal("1.360005") + Decimal("0.0225")
+
+
+def test_a_fraction_of_the_smallest_amount_is_rounded_up() -> None:
+    assert GPT.cost(usage(1, 0, 0)) == Decimal("0.000003")
+
+
+def test_a_model_without_prices_is_refused_unless_they_are_given() -> None:
+    with pytest.raises(InvalidInput, match="'gpt-9' is not allowed; known prices are of gpt"):
+        prices_of("gpt-9")
+    given = (Decimal(1), Decimal("0.5"), Decimal(2))
+    assert prices_of("gpt-9", given).cost(usage(100_000, 100_000, 200_000)) == Decimal("0.45")
+    with pytest.raises(InvalidInput, match="cloud_prices"):
+        prices_of("gpt-9", (Decimal(-1), Decimal(0), Decimal(0)))
+
+
+@given(st.text())
+def test_no_tokenizer_makes_more_tokens_than_are_reserved(text: str) -> None:
+    assert most_tokens(text) > len(text.encode("utf-8", "surrogatepass")) >= len(text)
+
+
+@given(st.integers(0, 400_000), st.integers(0, 40_000), st.integers(0, 40_000), st.data())
+def test_what_is_used_never_costs_more_than_the_most_of_it(
+    prompt: int, completion: int, more: int, data: st.DataObject
+) -> None:
+    cached = data.draw(st.integers(0, prompt))
+    assert GPT.cost(usage(prompt, cached, completion)) <= GPT.cost(usage(prompt + more, 0, completion + more))

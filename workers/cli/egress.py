@@ -1,0 +1,75 @@
+"""`redraft egress`: exactly what left the house for a job."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from workers.cli import output
+from workers.cli.jobs import JobArgument
+
+if TYPE_CHECKING:
+    from tasks.store.summaries import EgressRow
+
+app = typer.Typer()
+
+
+@app.command()
+def egress(job: JobArgument, as_json: output.Json = False) -> None:
+    """Show every request that was sent to the cloud for a job, word for word. --json: one object a line."""
+    from tasks.store.queries import job_egress
+    from workers.cli.database import open_database
+
+    with open_database() as database:
+        found = job_egress(database, job)
+    if as_json:
+        for row in found:
+            output.emit_line(document(row))
+        return
+    if not found:
+        print(f"nothing left: no word of job {job} was sent to the cloud")
+        return
+    for row in found:
+        _print_whole(row)
+
+
+def document(row: EgressRow) -> dict[str, Any]:
+    """A request as `egress --json` writes it; `request` is the body that was sent."""
+    return {
+        "escalation": row.escalation,
+        "iteration": row.iteration,
+        "kind": row.kind,
+        "model": row.model,
+        "state": row.state,
+        "response_id": row.response_id,
+        "created_at": row.created_at,
+        "finished_at": row.finished_at,
+        "usd": row.usd,
+        "reserved_usd": row.reserved_usd,
+        "prompt_tokens": row.prompt_tokens,
+        "cached_tokens": row.cached_tokens,
+        "completion_tokens": row.completion_tokens,
+        "error": row.error,
+        "request": json.loads(row.request),
+    }
+
+
+def _print_whole(row: EgressRow) -> None:
+    if row.finished_at is None:
+        spent = f"at most {output.usd(row.reserved_usd)} reserved"
+    else:
+        tokens = f"{output.count(row.prompt_tokens)} tokens in, {output.count(row.completion_tokens)} out"
+        spent = f"{output.usd(row.usd)}, {tokens}"
+    when = row.created_at.isoformat(timespec="seconds")
+    print(f"── {when} · iteration {row.iteration} · {row.kind} of {row.model} · {row.state} · {spent}")
+    if row.error:
+        print(f"   {output.printable(row.error)}")
+    request: dict[str, Any] = json.loads(row.request)
+    texts = {name: str(request.pop(name, "")) for name in ("instructions", "input")}
+    output.pairs([(name, json.dumps(value)) for name, value in request.items()])
+    for name, content in texts.items():
+        print(f"\n{name}:")
+        output.text(content)
+    print()
