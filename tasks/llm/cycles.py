@@ -30,7 +30,6 @@ def tail_cycle(text: str) -> GuardHit | None:
     probe = text[-PROBE_CHARS:]
     lowest = max(0, end - PROBE_CHARS - PERIOD_CHARS)
     place = end - PROBE_CHARS
-    inner, inner_covered = 0, 0
     for _ in range(CANDIDATES):
         place = text.rfind(probe, lowest, place + PROBE_CHARS - 1)
         if place < 0:
@@ -38,14 +37,13 @@ def tail_cycle(text: str) -> GuardHit | None:
         period = end - PROBE_CHARS - place
         if COPIES * period > end:
             return None
-        if inner and period % inner == 0 and COPIES * period <= inner_covered:
-            continue  # the same stretch again, with a multiple of its period
         if text[-2 * period :] != text[-3 * period : -period]:
             continue
         covered = covered_chars(text, period)
         if covered >= _least(text[-period:], covered):
             return GuardHit(kind=GuardKind.CYCLE, at_char=end - covered, copies=covered // period, period_chars=period)
-        inner, inner_covered = period, covered
+        # Shorter periods of the same stretch are multiples of this one: go on with what it can't hold three times.
+        place = min(place, end - PROBE_CHARS - covered // COPIES)
     return None
 
 
