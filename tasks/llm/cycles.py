@@ -42,8 +42,9 @@ def tail_cycle(text: str) -> GuardHit | None:
         covered = covered_chars(text, period)
         if covered >= _least(text[-period:], covered):
             return GuardHit(kind=GuardKind.CYCLE, at_char=end - covered, copies=covered // period, period_chars=period)
-        # Shorter periods of the same stretch are multiples of this one: go on with what it can't hold three times.
-        place = min(place, end - PROBE_CHARS - covered // COPIES)
+        # The stretch ends where this period breaks, and no longer period that fits into it can pass that place:
+        # go on with what does not fit. Else rows of zeros would be compared at every multiple of their period.
+        place = min(place, end - PROBE_CHARS - covered + period)
     return None
 
 

@@ -122,6 +122,25 @@ def test_a_whole_text_has_all_its_copies_counted() -> None:
     assert (hit.at_char, hit.copies) == (7, 40)
 
 
+@pytest.mark.parametrize(
+    ("loop", "kind"),
+    [
+        ("The same line again and again.\n" * 40, GuardKind.CYCLE),
+        ("".join(f"{n}. The reader should follow the method.\n" for n in range(40)), GuardKind.TEMPLATE),
+        (
+            "".join(f"Case {n * n}: the reader follows the method of the bridge. " for n in range(99)),
+            GuardKind.COMPRESSION,
+        ),
+    ],
+)
+def test_where_a_loop_begins_is_right_far_into_a_text(loop: str, kind: GuardKind) -> None:
+    before = _noise(4, 50_000) + "\n"
+    hit = scan(before + loop)
+    assert hit is not None
+    assert hit.kind is kind
+    assert abs(hit.at_char - len(before)) <= (64 if kind is GuardKind.COMPRESSION else 1)
+
+
 def test_a_cycle_that_holds_smaller_cycles_is_found() -> None:
     block = "ab" * 40 + "cd" + "-" * 120 + "\n"
     hit = scan("start " + block * 4)
