@@ -1,10 +1,10 @@
-# The only commands to remember: make demo | test | check | bench | soak. Each makes what it needs in .venv.
+# The only commands to remember: make demo | test | check | bench | bench-guard | soak. Each makes what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench bench-streams chaos soak lock clean
+.PHONY: demo test check bench bench-guard bench-streams chaos soak lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -34,6 +34,10 @@ chaos: $(STAMP)
 
 bench-streams: $(STAMP)
 	$(BIN)/python ops/bench_streams.py
+
+# Recall, false alarms, delay and CPU of the guard, in half a minute.
+bench-guard: $(STAMP)
+	$(BIN)/python ops/bench_guard.py
 
 # SOAK_MINUTES and SEED choose how long and which faults; the rows are in soak-SEED.jsonl as they come.
 SOAK_MINUTES ?= 60

@@ -68,6 +68,8 @@ class GuardKind(StrEnum):
     """Which net caught a degenerate text."""
 
     CYCLE = "cycle"
+    COMPRESSION = "compression"
+    TEMPLATE = "template"
     ENGINE = "engine"  # the engine's own repetition detection ended it
 
 

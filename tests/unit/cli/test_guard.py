@@ -23,6 +23,14 @@ def test_each_file_is_one_object_a_line(tmp_path: Path, capsys: pytest.CaptureFi
     assert found[1]["copies"] >= 3
 
 
+def test_the_net_that_caught_a_text_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "list.txt").write_text("".join(f"{n}. The reader should follow the method.\n" for n in range(1, 41)))
+    assert run(["guard", "scan", str(tmp_path / "list.txt"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["degenerate"], found["kind"], found["at_char"]) == (True, "template", 0)
+    assert found["copies"] > 30
+
+
 def test_a_missing_file_is_bad_input_and_nothing_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "fine.txt").write_text("fine")
     assert run(["guard", "scan", str(tmp_path / "fine.txt"), str(tmp_path / "none.txt")]) == 2

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tasks.types
-from tasks.llm.guard import COPIES, COVERED_CHARS, STEP_CHARS, Guard, engine_hit, scan
+from tasks.llm.cycles import COPIES, COVERED_CHARS, WORDLESS_CHARS
+from tasks.llm.guard import STEP_CHARS, Guard, engine_hit, scan
 from tasks.types import GuardHit, GuardKind
 
 
@@ -36,12 +37,12 @@ def test_a_loop_of_one_word_is_found_whatever_ends_it(unit: str) -> None:
         assert hit.period_chars == len(unit)
 
 
-@given(seed=st.integers(0, 10_000), period=st.integers(2, 2_000), prefix=st.integers(0, 9_000))
+@given(seed=st.integers(0, 10_000), period=st.integers(4, 2_000), prefix=st.integers(0, 9_000))
 @settings(max_examples=60, deadline=None)
 def test_a_cycle_of_any_period_is_found_where_it_begins(seed: int, period: int, prefix: int) -> None:
     copies = max(COPIES, -(-COVERED_CHARS // period)) + 1
     before = _noise(seed, prefix).rstrip("#") + "#"
-    cycle = "Q" + _noise(seed + 1, period - 1)
+    cycle = "Quay" + _noise(seed + 1, period - 4)
     hit = scan(before + cycle * copies)
     assert hit is not None
     assert (hit.kind, hit.at_char, hit.period_chars) == (GuardKind.CYCLE, len(before), period)
@@ -70,9 +71,9 @@ def test_text_that_does_not_repeat_is_never_caught(seed: int, length: int) -> No
 
 @given(text=st.text(max_size=3_000))
 @settings(deadline=None)
-def test_a_hit_is_a_true_cycle_that_covers_enough(text: str) -> None:
+def test_a_cycle_found_is_a_true_one(text: str) -> None:
     hit = scan(text)
-    if hit is not None:
+    if hit is not None and hit.kind is GuardKind.CYCLE:
         stretch = text[hit.at_char : hit.at_char + hit.copies * hit.period_chars]
         assert stretch == stretch[: hit.period_chars] * hit.copies
         assert hit.copies >= COPIES
@@ -92,15 +93,22 @@ def test_a_run_of_one_character_must_be_longer_than_a_ruler(character: str, leng
         "| a | b |\n|" + "---|" * 60,
         "{" + "0x00, " * 60 + "}",
         "1.5, " * 60,
+        "IS_ODD = [" + "False, " * 29 + "True]",
+        "TABLE = [\n" + ("    " + "null, " * 16 + "\n") * 16 + "]",
+        "board = [\n" + ("    [" + "None, " * 20 + "],\n") * 20 + "]",
+        "('nextgroup', 'nextgroup'),\n" * 20,
+        "<tr><td></td><td>&nbsp;</td></tr>\n" * 40,
+        "A" * 64 + ("\n" + "A" * 64) * 6,
+        ("OXOXOXOX\nXOXOXOXO\n" * 4 + "\n") * 4,
     ],
 )
-def test_grids_number_lists_and_table_rules_are_no_loop(text: str) -> None:
+def test_grids_number_lists_lookup_tables_and_empty_cells_are_no_loop(text: str) -> None:
     assert scan(text) is None
 
 
 @pytest.mark.parametrize("unit", ["0, ", "0x00, ", "|---"])
 def test_copies_without_a_word_are_a_loop_when_there_is_no_end_of_them(unit: str) -> None:
-    assert scan("list: " + unit * 600) is not None
+    assert scan("list: " + unit * (WORDLESS_CHARS // len(unit) + 1)) is not None
 
 
 @pytest.mark.parametrize("unit", ["ha", "the ", "no, no, ", "说。"])
@@ -112,6 +120,25 @@ def test_a_whole_text_has_all_its_copies_counted() -> None:
     hit = scan("Intro. " + "The same line again.\n" * 40 + "And out.")
     assert hit is not None
     assert (hit.at_char, hit.copies) == (7, 40)
+
+
+@pytest.mark.parametrize(
+    ("loop", "kind"),
+    [
+        ("The same line again and again.\n" * 40, GuardKind.CYCLE),
+        ("".join(f"{n}. The reader should follow the method.\n" for n in range(40)), GuardKind.TEMPLATE),
+        (
+            "".join(f"Case {n * n}: the reader follows the method of the bridge. " for n in range(99)),
+            GuardKind.COMPRESSION,
+        ),
+    ],
+)
+def test_where_a_loop_begins_is_right_far_into_a_text(loop: str, kind: GuardKind) -> None:
+    before = _noise(4, 50_000) + "\n"
+    hit = scan(before + loop)
+    assert hit is not None
+    assert hit.kind is kind
+    assert abs(hit.at_char - len(before)) <= (64 if kind is GuardKind.COMPRESSION else 1)
 
 
 def test_a_cycle_that_holds_smaller_cycles_is_found() -> None:

@@ -1,0 +1,181 @@
+"""Collects what a model writes when nobody stops it, for the guard's corpus: loops, and ordinary answers beside them.
+
+    python ops/corpus.py --endpoint http://127.0.0.1:8000/v1 --model NAME --loops 300
+
+Every prompt is asked four times: at temperature 0 and 0.8, each with and without a system prompt, and with no guard of
+ours nor the engine's. All answers count and none is chosen by hand; they are labelled when they are read
+(`tests/corpus/label.py`), and of the ordinary ones only `--ordinary` are kept. What is there is saved every 40 answers
+and on Ctrl-C, and a further run goes on from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import random
+import re
+import sys
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from tests.corpus import words
+from tests.corpus.collected import FOLDER, LIMIT, read, write
+from tests.corpus.label import Label, label
+from tests.corpus.samples import seeded
+
+TEMPERATURES = (0.0, 0.8)
+SYSTEMS = (None, "You are a careful assistant. Answer in full and explain every step.")
+BATCH = 40
+ANSWER_SECONDS = 900.0
+
+PROMPTS = (
+    "Explain in detail why {a} {n} {v} {m}.",
+    "Write a long story about {name} and a {adj} {n}.",
+    "Write a Python function that {v} a list of {n}s, with tests for every case.",
+    "List everything that one should know about a {n}.",
+    "Prove that there are infinitely many {adj} {n}s.",
+    "Think step by step: {name} has {x} {n}s and gives {y} of them to {other}. How many are left, and why?",
+    "Describe the difference between a {n} and a {m}.",
+    "Write a poem about a {adj} {n} in which every stanza ends alike.",
+    "Make a table of {x} kinds of {n} with their uses.",
+    "Write a JSON document that describes a {n}, its {m} and all of their parts.",
+    "Explain to {name} how one {v} a {n}, then check your explanation and correct it.",
+    "Solve x^2 - {x}x + {y} = 0 and check each step twice.",
+    "Write the rules of a game that is played with a {n} and {x} {m}s.",
+    "Summarise the history of the {n} in {x} sentences.",
+    "Give {x} reasons for and {x} reasons against a {adj} {n}.",
+    "Write a dialogue in which {name} and {other} argue about a {n}.",
+    "Write a SQL schema for a shop that sells {n}s and {m}s.",
+    "Which numbers below {x} are divisible by {y}? Explain.",
+    "Write a shell script that {v} every {n} in a folder.",
+    "Translate into French and back again, until nothing changes: the {adj} {n} {v} the {m}.",
+    "Continue: The {n} {v} the {m}. The {m} {v} the {n}.",
+    "Write unit tests for a class {n} that {v} a {m}.",
+    "Write a letter from {name} to {other} about the {adj} {n} near the {m}.",
+    "What would happen if every {n} were {adj}? Consider each consequence in turn.",
+)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Asks until there are enough loops, or no more requests."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--endpoint", required=True, help="the base URL of an OpenAI-compatible server, ending in /v1")
+    parser.add_argument("--model", required=True, help="the name under which the endpoint serves it")
+    parser.add_argument("--loops", type=int, default=300, help="stop at so many loops")
+    parser.add_argument("--ordinary", type=int, default=400, help="keep at most so many answers that are no loop")
+    parser.add_argument("--requests", type=int, default=4_000, help="stop after so many requests in any case")
+    parser.add_argument("--max-tokens", type=int, default=1_024, help="where an answer is cut off")
+    parser.add_argument("--parallel", type=int, default=8, help="requests in flight")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="the file to write (default: beside the tests)")
+    given = parser.parse_args(arguments)
+    out = given.out or FOLDER / f"{re.sub(r'[^a-z0-9.]+', '-', given.model.rsplit('/', 1)[-1].lower())}.jsonl.gz"
+    Collection(out, given.loops, given.ordinary).run(Asker(given), given.requests, given.parallel)
+
+
+class Asker:
+    """Sends one request: the whole answer, streamed by nobody and guarded by nobody."""
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        self.model, self.seed = given.model, given.seed
+        self._url, self._tokens = given.endpoint.rstrip("/") + "/chat/completions", given.max_tokens
+        self._key = os.environ.get("REDRAFT_ENDPOINT_KEY", "none")
+
+    def plan(self) -> Iterator[dict[str, Any]]:
+        """The requests, without end, always in the same order for one seed."""
+        for number in itertools.count():
+            prompt = _prompt(self.seed, number)
+            for temperature, system in itertools.product(TEMPERATURES, SYSTEMS):
+                seed = seeded(self.seed, f"{number}:{temperature}:{system is None}") >> 33
+                yield {
+                    "model": self.model,
+                    "prompt": prompt,
+                    "system": system,
+                    "temperature": temperature,
+                    "seed": seed,
+                    "max_tokens": self._tokens,
+                }
+
+    def ask(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        """The row of one answer. Raises `OSError` where the endpoint does not answer."""
+        system = [{"role": "system", "content": wanted["system"]}] if wanted["system"] else []
+        body = {
+            "model": wanted["model"],
+            "messages": [*system, {"role": "user", "content": wanted["prompt"]}],
+            "temperature": wanted["temperature"],
+            "seed": wanted["seed"],
+            "max_tokens": wanted["max_tokens"],
+        }
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"}
+        request = urllib.request.Request(self._url, json.dumps(body).encode(), headers)
+        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as response:
+            choice = json.load(response)["choices"][0]
+        return {**wanted, "finish_reason": choice["finish_reason"], "text": choice["message"]["content"] or ""}
+
+
+class Collection:
+    """The rows of one file, with their labels."""
+
+    def __init__(self, path: Path, loops: int, ordinary: int) -> None:
+        self._path, self._loops, self._ordinary = path, loops, ordinary
+        self.rows: list[dict[str, Any]] = read(path) if path.exists() else []
+        self.counts = dict.fromkeys(Label, 0)
+        for row in self.rows:
+            self.counts[_label(row)] += 1
+
+    def run(self, asker: Asker, requests: int, parallel: int) -> None:
+        """Asks in batches and saves after each; what was asked before is not asked again."""
+        known = {_identity(row) for row in self.rows}
+        planned = (wanted for wanted in itertools.islice(asker.plan(), requests) if _identity(wanted) not in known)
+        with ThreadPoolExecutor(max_workers=parallel) as pool:
+            while self.counts[Label.LOOP] < self._loops and (batch := list(itertools.islice(planned, BATCH))):
+                try:
+                    for row in pool.map(asker.ask, batch):
+                        self._take(row)
+                finally:
+                    write(self._path, self.rows)
+                said = ", ".join(f"{count} {kind}" for kind, count in self.counts.items())
+                print(f"{self._path.name}: {said}", file=sys.stderr, flush=True)
+        if self.counts[Label.LOOP] < self._loops:
+            sys.exit(f"only {self.counts[Label.LOOP]} loops in {requests} requests; raise --requests or --max-tokens")
+
+    def _take(self, row: dict[str, Any]) -> None:
+        kind = _label(row)
+        if kind is Label.ORDINARY and self.counts[kind] >= self._ordinary:
+            return
+        self.counts[kind] += 1
+        self.rows.append(row)
+
+
+def _prompt(seed: int, number: int) -> str:
+    rng = random.Random(seeded(seed, f"prompt {number}"))
+    name, other = rng.sample(words.NAMES, 2)
+    noun, second = rng.sample(words.NOUNS, 2)
+    return PROMPTS[number % len(PROMPTS)].format(
+        a=rng.choice(("a", "every", "no")),
+        n=noun,
+        m=second,
+        v=rng.choice(words.VERBS),
+        adj=rng.choice(words.ADJECTIVES),
+        name=name,
+        other=other,
+        x=rng.randint(5, 40),
+        y=rng.randint(2, 9),
+    )
+
+
+def _label(row: dict[str, Any]) -> Label:
+    return label(row["text"], cut_off=row["finish_reason"] == LIMIT)[0]
+
+
+def _identity(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["model"], row["prompt"], row["system"], row["temperature"], row["seed"]
+
+
+if __name__ == "__main__":
+    main()

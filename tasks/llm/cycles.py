@@ -1,0 +1,80 @@
+"""The first net: the text's tail is a cycle of exact copies, of whatever period.
+
+At least `COPIES` copies over at least `COVERED_CHARS`. A run of one character must be longer, since rulers and indents
+are ordinary, and so must copies without a word, since grids of zeros, lookup tables, byte arrays and the rules of
+Markdown tables are. The numbers were set on the tuning half of the corpus (`make bench-guard`).
+"""
+
+from __future__ import annotations
+
+from tasks.llm.wording import has_word
+from tasks.types import GuardHit, GuardKind
+
+COPIES = 3
+# 48 tokens of four characters.
+COVERED_CHARS = 200
+RUN_CHARS = 400
+# A grid of 20 by 20 `False` is 2,900 characters of ordinary Python, a table of 256 wrapped ones 2,000.
+WORDLESS_CHARS = 3_000
+PERIOD_CHARS = 2_000
+PROBE_CHARS = 32
+# Bounds the work per look where a probe occurs very often (rows of zeros); a rarer probe comes with the next looks.
+CANDIDATES = 256
+
+
+def tail_cycle(text: str) -> GuardHit | None:
+    """The cycle that ends with `text`. Every earlier place of the last characters is a possible period."""
+    end = len(text)
+    if end < COVERED_CHARS:
+        return None
+    probe = text[-PROBE_CHARS:]
+    lowest = max(0, end - PROBE_CHARS - PERIOD_CHARS)
+    place = end - PROBE_CHARS
+    for _ in range(CANDIDATES):
+        place = text.rfind(probe, lowest, place + PROBE_CHARS - 1)
+        if place < 0:
+            return None
+        period = end - PROBE_CHARS - place
+        if COPIES * period > end:
+            return None
+        if text[-2 * period :] != text[-3 * period : -period]:
+            continue
+        covered = covered_chars(text, period)
+        if covered >= _least(text[-period:], covered):
+            return GuardHit(kind=GuardKind.CYCLE, at_char=end - covered, copies=covered // period, period_chars=period)
+        # The stretch ends where this period breaks, and no longer period that fits into it can pass that place:
+        # go on with what does not fit. Else rows of zeros would be compared at every multiple of their period.
+        place = min(place, end - PROBE_CHARS - covered + period)
+    return None
+
+
+def covered_chars(text: str, period: int) -> int:
+    """How many characters at the end of `text` equal the one a period later, with the last period itself.
+
+    Halves the step instead of going character by character: the longest tail that equals itself a period earlier.
+    """
+    end, equal = len(text), 0
+    step = 1
+    while equal + step <= end - period and _same(text, equal, step, period):
+        equal += step
+        step *= 2
+    while step:
+        if equal + step <= end - period and _same(text, equal, step, period):
+            equal += step
+        step //= 2
+    return equal + period
+
+
+def _same(text: str, equal: int, step: int, period: int) -> bool:
+    """Whether the `step` characters before the last `equal` ones are those a period earlier."""
+    upto = len(text) - equal
+    return text[upto - step : upto] == text[upto - step - period : upto - period]
+
+
+def _least(unit: str, covered: int) -> int:
+    """How many characters the copies of `unit` must cover."""
+    if unit.count(unit[0]) == len(unit):
+        return RUN_CHARS + 1
+    if covered < COVERED_CHARS:
+        return COVERED_CHARS
+    return COVERED_CHARS if has_word(unit) else WORDLESS_CHARS

@@ -1,0 +1,132 @@
+"""The third net: lines, or small blocks of lines, that are equal but for their numbers: a list that counts for ever.
+
+Blank lines don't count. Rows of Markdown tables, JSON, CSV and logs are data and end a run; lines that look like code
+may be many, since a struct's registers and a test's assertions are; a count that falls, as in a counting song, ends by
+itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+
+from tasks.types import GuardHit, GuardKind
+
+PROSE_COPIES = 12
+# 55 registers in a row are the most in the ordinary texts of the corpus's tuning half.
+CODE_COPIES = 100
+PERIOD_LINES = 8
+# A longer line is a paragraph, and ends a run.
+LINE_CHARS = 1_000
+WORDS = 3
+# Prose is mostly letters; what is a third digits is figures.
+LETTER_SHARE = 0.65
+DIGIT_SHARE = 0.3
+
+_DIGITS = re.compile(r"\d+")
+_DATA = re.compile(r"""^[|{}\[\]"]|\t|\|.*\||,.*,.*,|\d\d:\d\d(?!\d)|,\d|\d,$""")
+_CODE = re.compile(r"[{}<>=;_\\\[\]]|::|\(\)|->|/\*|//|[(,:]$|\w\(")
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_LETTER = re.compile(r"[^\W\d_]")
+
+
+class Templates:
+    """Watches the lines of one stream. Constant work per line: one comparison for each period."""
+
+    def __init__(self) -> None:
+        self._at = 0  # where the line under way begins in the stream
+        self._line = ""
+        self._masked: deque[str] = deque(maxlen=PERIOD_LINES)
+        self._lines: deque[str] = deque(maxlen=3 * PERIOD_LINES)
+        self._starts: deque[int] = deque(maxlen=PERIOD_LINES)
+        self._run = [0] * (PERIOD_LINES + 1)  # lines in a row that equal the one so many lines earlier
+        self._begin = [0] * (PERIOD_LINES + 1)
+
+    def feed(self, text: str) -> GuardHit | None:
+        """Takes the next characters; a hit where a line that ends in them is one too many."""
+        *ended, rest = text.split("\n")
+        for piece in ended:
+            line, start = self._line + piece, self._at
+            self._line, self._at = "", start + len(line) + 1
+            hit = self._take(line, start)
+            if hit is not None:
+                return hit
+        self._line += rest
+        if len(self._line) > LINE_CHARS:
+            self._forget()
+            self._at += len(self._line)
+            self._line = ""
+        return None
+
+    def _take(self, line: str, start: int) -> GuardHit | None:
+        stripped = line.strip()
+        if not stripped:
+            return None
+        masked = _DIGITS.sub("0", stripped)
+        found = None
+        if _data(stripped):
+            self._forget()
+            return None
+        for period in range(1, len(self._masked) + 1):
+            if self._masked[-period] != masked:
+                self._run[period] = 0
+                continue
+            if self._run[period] == 0:
+                self._begin[period] = self._starts[-period]
+            self._run[period] += 1
+        self._masked.append(masked)
+        self._lines.append(stripped)
+        self._starts.append(start)
+        for period in range(1, len(self._masked) + 1):
+            copies = self._run[period] // period + 1
+            if copies >= PROSE_COPIES and self._run[period] % period == 0:
+                found = found or self._judge(period, copies)
+        return found
+
+    def _judge(self, period: int, copies: int) -> GuardHit | None:
+        block = list(self._masked)[-period:]
+        if copies < (PROSE_COPIES if _prose(block) else CODE_COPIES) or self._falls(period):
+            return None
+        begin = self._begin[period]
+        length = (self._at - begin) // copies
+        return GuardHit(kind=GuardKind.TEMPLATE, at_char=begin, copies=copies, period_chars=length)
+
+    def _falls(self, period: int) -> bool:
+        """Whether some line's first number falls from copy to copy."""
+        lines = list(self._lines)
+        for back in range(1, period + 1):
+            numbers = [_first_number(lines[-back - copy * period]) for copy in range(3)]
+            last, middle, first = numbers
+            if last is not None and middle is not None and first is not None and last < middle < first:
+                return True
+        return False
+
+    def _forget(self) -> None:
+        self._masked.clear()
+        self._starts.clear()
+        self._lines.clear()
+        self._run = [0] * (PERIOD_LINES + 1)
+
+
+def _first_number(line: str) -> int | None:
+    found = _DIGITS.search(line)
+    return int(found[0][:18]) if found else None
+
+
+def _data(line: str) -> bool:
+    """Whether the line is a row of a table, of JSON, of figures, or of a log."""
+    digits = sum(map(str.isdigit, line))
+    return _DATA.search(line) is not None or digits >= DIGIT_SHARE * len(line.replace(" ", ""))
+
+
+def _prose(block: list[str]) -> bool:
+    """Whether the lines are sentences rather than code."""
+    text = " ".join(block)
+    if any(_CODE.search(line) and not _heading(line) for line in block) or len(_WORD.findall(text)) < WORDS:
+        return False
+    return len(_LETTER.findall(text)) >= LETTER_SHARE * len(text.replace(" ", ""))
+
+
+def _heading(line: str) -> bool:
+    """`Attempt 0:`, which ends like a line of Python but holds nothing else of it."""
+    return line.endswith(":") and _CODE.search(line[:-1]) is None and not line.startswith(("if ", "for ", "else"))

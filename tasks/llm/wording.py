@@ -1,0 +1,46 @@
+"""What counts as a word: rows of zeros, empty cells and tables of one literal are data and may be long, words may not.
+
+Knows nothing of loops.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Numerals and whatever has a digit in it, the constants of programming languages, empty mark-up, escapes, and rulers
+# or boards of letters, as in base64.
+_NO_WORD = re.compile(
+    r"\\[xuU][0-9A-Fa-f]+|\\[nrt]|\w*\d\w*"
+    r"|\b(?:True|False|None|true|false|null|nil|NULL|NaN|nan|inf|undefined)\b"
+    r"|</?\w+\s*/?>|&\w+;|\\hline\b|([^\W\d_]{1,2})\1{3,}"
+)
+# An item of a list of literals: a quoted name, or a constant in capitals.
+_ITEM = re.compile(r"""(['"])[\w.-]+\1(?=\s*[,)\]}])|\b[A-Z][A-Z0-9_]+\b(?=\s*,)""")
+# Two letters (single ones are cells of boards, or commands of paths), or one of a script that spells with few.
+_WORD = re.compile(r"[^\W\d_]{2,}|[^\x00-\u02ff\W\d_]")
+
+
+def has_word(unit: str) -> bool:
+    """Whether copies of `unit` repeat words, not data. A unit may begin inside a word: the middle of three is read."""
+    bare = unit.strip()
+    if bare.isalpha():
+        return _NO_WORD.fullmatch(bare) is None
+    text = _NO_WORD.sub(_blank, 3 * unit)
+    words = _beginning_in_the_middle(text)
+    if len(words) == 1:  # the same item again and again
+        words = _beginning_in_the_middle(_ITEM.sub(_blank, text))
+    return bool(words)
+
+
+def word_share(text: str) -> float:
+    """Which part of `text`, apart from its whitespace, is words."""
+    return sum(map(len, _WORD.findall(_NO_WORD.sub(" ", text)))) / max(1, len("".join(text.split())))
+
+
+def _beginning_in_the_middle(text: str) -> set[str]:
+    third = len(text) // 3
+    return {found[0] for found in _WORD.finditer(text) if third <= found.start() < 2 * third}
+
+
+def _blank(found: re.Match[str]) -> str:
+    return " " * len(found[0])

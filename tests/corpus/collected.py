@@ -1,0 +1,49 @@
+"""Texts that models wrote, collected by `ops/corpus.py` into `collected/*.jsonl.gz`: one object a line.
+
+An object has `model, prompt, system, temperature, seed, finish_reason, text`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.corpus.label import Label, label
+from tests.corpus.samples import Sample
+
+FOLDER = Path(__file__).parent / "collected"
+LIMIT = "length"
+
+
+def collected(folder: Path = FOLDER) -> Iterator[tuple[Label, Sample]]:
+    """Every collected text with its label; nothing where nothing was collected."""
+    for path in sorted(folder.glob("*.jsonl.gz")):
+        for number, row in enumerate(read(path)):
+            kind, tail = label(row["text"], cut_off=row["finish_reason"] == LIMIT)
+            looping = kind in (Label.LOOP, Label.COUNTING)
+            yield (
+                kind,
+                Sample(
+                    name=f"{path.name}/{number}",
+                    kind=f"{row['model'].rsplit('/', 1)[-1]} at {row['temperature']:g}",
+                    text=row["text"],
+                    onset=tail.onset if looping else None,
+                    period=tail.period if looping else None,
+                ),
+            )
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The rows of one file."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes the file anew; the same rows are the same bytes."""
+    lines = "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(lines.encode("utf-8", "replace"), mtime=0))
