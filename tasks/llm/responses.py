@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tasks.errors import CloudFault, CloudUnreached, EgressForbidden, LeaseLost, ShuttingDown
+from tasks.errors import Cancelled, CloudFault, CloudUnreached, EgressForbidden, TurnEnded
 from tasks.llm.responsebody import MESSAGE_CHARS, ended, said, told
 from tasks.llm.stream import Ask, Stream, events
 from tasks.ports import Pulse
@@ -72,9 +72,9 @@ class OpenAIResponses:
             response_id, answer = self._first(stream, on_id, pulse)
             if answer is None:
                 answer = self._listen(stream, begun, pulse)
-        except (ShuttingDown, LeaseLost) as ended:
+        except TurnEnded as ended:
             stream.leave()
-            if not stream.sent:
+            if not stream.sent and not isinstance(ended, Cancelled):  # a cancelled job has no next turn to send it
                 raise CloudUnreached(f"the turn ended before anything was sent ({ended})") from ended
             raise
         finally:

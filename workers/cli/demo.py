@@ -44,7 +44,10 @@ def demo(
     seed = secrets.randbelow(2**31) if seed is None else seed
     stack = local.start(Home(root=settings.home), start_options(model, endpoint), note, attached=False)
     specs = read_jobs(
-        [str(path) for path in sorted(ops("demo").glob("*.md"))], Flags(seed=seed), rules(settings), bytes
+        [str(path) for path in sorted(ops("demo").glob("*.md"))],
+        Flags(seed=seed, egress="never"),
+        rules(settings),
+        bytes,
     )
     with Database(stack.user_url, name="redraft demo", pool=2) as database:
         jobs = [made.job for made in submit_jobs(database, specs)]

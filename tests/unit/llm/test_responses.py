@@ -210,6 +210,13 @@ def test_a_turn_that_ends_while_it_connects_has_sent_nothing(ended: Exception) -
         client(url).start(asking(), Egress.FULL, lambda _: None, stopping)
 
 
+def test_a_cancel_while_it_connects_stays_a_cancel() -> None:
+    looks = iter([False])
+    stopping = CountingPulse(Cancelled("by its owner"), lambda: next(looks, True))
+    with never_accepting() as url, pytest.raises(Cancelled):
+        client(url).start(asking(), Egress.FULL, lambda _: None, stopping)
+
+
 def test_a_turn_that_ends_after_the_request_left_says_nothing_of_the_kind(standin: StandIn) -> None:
     told = threading.Event()
     threading.Timer(0.4, told.set).start()
