@@ -29,6 +29,17 @@ class Sampling:
     top_k: int = 64
     answer_tokens: int = 4096
     review_tokens: int = 1024
+    lesson_tokens: int = 256
+
+    def room(self, operator: Operator) -> int:
+        """Tokens that an answer to such a call may have."""
+        match operator:
+            case Operator.REVIEW:
+                return self.review_tokens
+            case Operator.DISTIL:
+                return self.lesson_tokens
+            case _:
+                return self.answer_tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +77,7 @@ class JournalledModel:
     def _once(
         self, claim: Claim, key: CallKey, seed: int, messages: Sequence[Message], warmer: bool, pulse: Pulse
     ) -> Completion:
-        wanted = self.sampling.review_tokens if key.operator is Operator.REVIEW else self.sampling.answer_tokens
+        wanted = self.sampling.room(key.operator)
         request = ChatRequest(
             messages=tuple(messages),
             temperature=self.sampling.temperature + (WARMER if warmer else 0.0),

@@ -304,3 +304,11 @@ def test_a_budget_flag_obeys_the_rules_of_its_field(read: Reader, text: str) -> 
 def test_the_text_of_a_links_code_example_is_not_taken_for_an_attachment(read: Reader) -> None:
     body = "Write Markdown.\n```\n![x](y.png)\n```\nand [a site](https://example.org) and [a part](#part)"
     assert read(job(CHECK, body))[0].problem == body
+
+
+def test_a_job_may_do_without_the_memory(read: Reader) -> None:
+    assert read(job(CHECK))[0].memory
+    assert not read(job(CHECK + "memory: false"))[0].memory
+    assert not read(job(CHECK + "memory: true"), flags=Flags(memory=False))[0].memory
+    with pytest.raises(InvalidInput, match="memory: 'no' is not allowed; true or false"):
+        read(job(CHECK + "memory: no"))

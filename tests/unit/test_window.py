@@ -19,6 +19,8 @@ from tasks.types import (
     Job,
     JobSpec,
     Lane,
+    Lesson,
+    LessonKind,
     Message,
     Operator,
     Spend,
@@ -194,3 +196,32 @@ def test_the_hash_tells_prompts_and_samplings_apart() -> None:
     assert window.prompt_hash(request) == window.prompt_hash(dataclasses.replace(request))
     assert len({window.prompt_hash(r) for r in [request, *others]}) == 3
     assert len(window.prompt_hash(request)) == 64
+
+
+def test_lessons_stand_after_the_problem_and_before_the_role_in_every_prompt() -> None:
+    taught = Lesson(
+        id=3,
+        job=1,
+        owner="alice",
+        family="python",
+        kind=LessonKind.FAILURE,
+        situation="adding negative numbers",
+        advice="test a sign change",
+        avoid="unsigned types",
+        evidence="EVIDENCE",
+    )
+    without = _job(VISIBLE, HIDDEN)
+    given = dataclasses.replace(without, lessons=(taught,))
+    parent = _candidate("a - b")
+    prompts = {
+        "draft": (window.draft(given), window.draft(without)),
+        "review": (window.review(given, parent), window.review(without, parent)),
+        "revise": (window.revise(given, parent, ()), window.revise(without, parent, ())),
+    }
+    section = "# What earlier jobs taught\nThis failed:\n- When: adding negative numbers\n- Do: test a sign change\n"
+    section += "- Avoid: unsigned types\n\n"
+    for with_it, without_it in prompts.values():
+        before, after = with_it[1].content.split(section)
+        assert before + after == without_it[1].content
+        assert before.startswith("# Problem")
+        assert after.startswith("# Task")

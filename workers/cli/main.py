@@ -44,6 +44,7 @@ COMMANDS: dict[str, Entry] = {
     "history": Entry(module="workers.cli.history", help="Show a job's iterations and what the checks said."),
     "cancel": Entry(module="workers.cli.jobs", help="Cancel jobs; what they have found stays readable."),
     "sql": Entry(module="workers.cli.sql", help="Query the documented views, read-only."),
+    "memory": Entry(module="workers.cli.memory", help="Look at what earlier jobs taught.", group=True),
     "guard": Entry(module="workers.cli.guard", help="Look for endless repetition in texts.", group=True),
     "worker": Entry(module="workers.cli.worker", help="Run a worker that takes turns at jobs."),
     "relay": Entry(module="workers.cli.worker", help="Run the relay that wakes workers."),
