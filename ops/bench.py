@@ -136,6 +136,7 @@ class Bench:
         """Submits and waits for the end."""
         specs = [
             JobSpec(
+                memory=False,  # what one job taught must not change the next one's figures
                 title="bench",
                 problem=f"Write a short story about the number {seed * 100 + number}.",
                 checks=(NEVER,),
@@ -143,7 +144,6 @@ class Bench:
                 budget=Budget(iterations=iterations),
                 egress=Egress.NEVER,
                 seed=seed * 100 + number,
-                memory=False,
             )
             for number in range(jobs)
         ]

@@ -46,6 +46,15 @@ class NoSuchJob(RedraftError):
         super().__init__(f"job {job}: there is no such job of yours; `redraft ls` lists them")
 
 
+class NoSuchLesson(RedraftError):
+    """There is no such lesson, or it belongs to somebody else."""
+
+    exit_code = 2
+
+    def __init__(self, lesson: int) -> None:
+        super().__init__(f"lesson {lesson}: there is no such lesson of yours; `redraft memory search` finds them")
+
+
 # ── faults of the infrastructure: retried apart, never a candidate's failure ───────────────────
 
 

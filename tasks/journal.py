@@ -21,8 +21,6 @@ TEMPLATE_TOKENS = 32
 LEAST_ANSWER_TOKENS = 64
 # One word of a given list, and the end of the text.
 CHOICE_TOKENS = 16
-# Operators whose free text is a short list, not an answer.
-REVIEWS = frozenset({Operator.REVIEW, Operator.JUDGE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +32,17 @@ class Sampling:
     top_k: int = 64
     answer_tokens: int = 4096
     review_tokens: int = 1024
+    lesson_tokens: int = 256
+
+    def room(self, operator: Operator) -> int:
+        """Tokens that an answer to such a call may have."""
+        match operator:
+            case Operator.REVIEW | Operator.JUDGE:
+                return self.review_tokens
+            case Operator.DISTIL:
+                return self.lesson_tokens
+            case _:
+                return self.answer_tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +85,7 @@ class JournalledModel:
     def _request(
         self, key: CallKey, seed: int, messages: Sequence[Message], warmer: bool, choices: tuple[str, ...]
     ) -> ChatRequest:
-        wanted = self.sampling.review_tokens if key.operator in REVIEWS else self.sampling.answer_tokens
+        wanted = self.sampling.room(key.operator)
         return ChatRequest(
             messages=tuple(messages),
             temperature=0.0 if choices else self.sampling.temperature + (WARMER if warmer else 0.0),

@@ -25,7 +25,9 @@ from tasks.types import (
     Job,
     Lane,
     Lesson,
+    LessonKind,
     Limits,
+    Match,
     Message,
     Move,
     Stop,
@@ -130,6 +132,31 @@ class Jury(Protocol):
     ) -> tuple[Verdict, ...]:
         """One verdict a check, visible ones first, up to the first that did not pass. Raises `LimitReached`,
         `EngineFault`, and what `pulse` raises."""
+
+
+class MemoryBank(Protocol):
+    """The index of lessons, which can be rebuilt from the store. Every method raises `MemoryUnavailable`."""
+
+    def upsert(self, lesson: Lesson) -> None:
+        """Adds a stored lesson, or replaces it: twice is as once."""
+
+    def search(
+        self, owner: str, text: str, *, family: str | None = None, kind: LessonKind | None = None, limit: int = 5
+    ) -> tuple[Match, ...]:
+        """The owner's lessons that fit `text` best by meaning and by words, the best first; a newer one goes before
+        an older that fits as well."""
+
+    def nearest(self, lesson: Lesson) -> Match | None:
+        """The earlier lesson of the same owner, family and kind that means most nearly the same."""
+
+    def remove(self, lesson: int) -> None:
+        """Takes a lesson out; one that is not there is no error."""
+
+    def clear(self, owner: str | None = None) -> None:
+        """Takes out all lessons of `owner`, or of everybody."""
+
+    def count(self) -> int:
+        """How many lessons there are."""
 
 
 class Tutor(Protocol):

@@ -35,6 +35,11 @@ class Settings(BaseSettings):
     database_url: SecretStr = SecretStr("")
     broker_url: SecretStr = SecretStr("")
 
+    # A Qdrant server: the memory of earlier jobs. With a database of its own and no memory, jobs run without one.
+    memory_url: str = ""
+    memory_key: SecretStr = SecretStr("")
+    memory_collection: str = "redraft_lessons"
+
     # The model of the local stack: `auto` takes the best profile that the hardware can hold.
     model: str = "auto"
     # An OpenAI-compatible server that already runs, instead of an engine of ours.

@@ -39,6 +39,7 @@ _ALLOWED = {
     "tags": "a list of at most 20 tags",
     "tags[]": "letters, digits and . _ : / -, beginning with a letter or digit, at most 50 characters; quote numbers",
     "seed": "a whole number from 0 to 2,147,483,647",
+    "memory": "true or false",
     "key": "text of 1 to 200 characters",
 }
 
@@ -66,6 +67,7 @@ class Flags:
     tags: tuple[str, ...] = ()
     seed: int | None = None
     key: str | None = None
+    memory: bool | None = None
 
 
 class _Strict(BaseModel):
@@ -92,6 +94,7 @@ class _JobFields(_Strict):
     ] = []
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     key: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] | None = None
+    memory: bool = True
 
 
 def read_jobs(files: Sequence[str], flags: Flags, rules: Rules, stdin: Callable[[], bytes]) -> tuple[JobSpec, ...]:
@@ -165,12 +168,13 @@ def _build(raw: RawJob, flags: Flags, rules: Rules) -> JobSpec:
         tags=tuple(dict.fromkeys(fields.tags)),
         seed=fields.seed,
         key=fields.key,
+        memory=fields.memory,
     )
 
 
 def _merge(fields: Mapping[str, Any], flags: Flags) -> dict[str, Any]:
     merged = dict(fields)
-    for name in ("title", "strategy", "lane", "egress", "priority", "seed", "key"):
+    for name in ("title", "strategy", "lane", "egress", "priority", "seed", "key", "memory"):
         if getattr(flags, name) is not None:
             merged[name] = getattr(flags, name)
     for name, added in (("checks", flags.checks), ("tags", flags.tags)):

@@ -450,6 +450,16 @@ class Lesson:
     id: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """A lesson that was found. `similarity` is the cosine of the meanings, in [-1, 1]; `score` is what orders the
+    matches of one search and says nothing beyond it."""
+
+    lesson: Lesson
+    similarity: float
+    score: float
+
+
 # ── who holds a job ───────────────────────────────────────────────────────────────────────────
 
 

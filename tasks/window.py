@@ -1,4 +1,5 @@
-"""What a model is shown: problem and visible checks first, then the role, one candidate and its feedback, the goal.
+"""What a model is shown: problem and visible checks first, then what earlier jobs taught, then the role, one candidate
+and its feedback, the goal.
 
 Pure. A prompt has the same size at iteration 30 as at iteration 1, and begins the same for every operator of
 a job, so that the engine's prefix cache serves it. It must not know a held-out check's name, value, files or
@@ -14,7 +15,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tasks.types import Candidate, ChatRequest, CheckSpec, Job, Message, Verdict
+from tasks.types import Candidate, ChatRequest, CheckSpec, Job, LessonKind, Message, Verdict
 
 # Characters, about four to a token: all but the longest problems fit an 8K window.
 PROBLEM_CHARS = 24_000
@@ -27,6 +28,12 @@ JUDGED_CHARS = 20_000
 BUGS = 5
 # Rejected answers that the cloud model is shown.
 TRIES = 3
+# Of each line of a lesson, where it is shown and where it is kept.
+LESSON_CHARS = 400
+# Failures that a lesson is drawn from, the last ones.
+FAILURES = 6
+# A line of a hidden test that is shorter says nothing of its own (`import pytest`).
+REVEALING_CHARS = 16
 # A shorter quote stands in any text and proves nothing.
 QUOTE_CHARS = 3
 
@@ -35,6 +42,11 @@ HIDDEN_FAILED = "A hidden check failed."
 WRONG_ANSWER = "The answer is wrong."
 
 _ITEM = re.compile(r"^\s{0,3}(?:[-*•+]|\(?\d{1,2}[.):])\s+")
+_LABEL = re.compile(r"^[\s>*_#`\d.()-]*(when|do|avoid)[\s*_`]*:[\s*_`]*(.*)$", re.IGNORECASE)
+# Our own words handed back.
+_ASKED = re.compile(r"^\(?(?:the kind of problem|what to do|the mistake to avoid)\W*$", re.IGNORECASE)
+_ANSWER = re.compile(r"^\W*ANSWER\W*:", re.IGNORECASE)
+_WORDS = re.compile(r"-?\w+(?:\.\w+)*")
 _QUOTES = re.compile(r"```[^\n`]*\n(.*?)```|``([^`]+)``|`([^`\n]+)`|\"([^\"\n]+)\"|“([^”\n]+)”", re.DOTALL)
 
 
@@ -107,6 +119,78 @@ def bugs(review_text: str, candidate_text: str) -> tuple[str, ...]:
     return tuple(found[:BUGS])
 
 
+def distil(
+    job: Job, *, accepted: Candidate | None = None, failures: Sequence[str] = (), shorten: int = 0
+) -> tuple[Message, ...]:
+    """Asks what the ended job teaches, in three lines: of the `accepted` answer, or of `failures` as checks told them.
+
+    Without the lessons that the job was given, for a lesson is never made of lessons.
+    """
+    if accepted is not None:
+        told = "The answer below to the problem above was checked and is right. Write down what made it work"
+        answer = "\n".join(line for line in accepted.text.strip().splitlines() if not _ANSWER.match(line))
+        shown = "# The answer\n" + _fenced(_cut(answer, CANDIDATE_CHARS >> shorten), "")
+    else:
+        told = "No answer to the problem above was right. Write down what went wrong, from what the checks said"
+        room = (FEEDBACK_CHARS >> shorten) // max(1, len(failures))
+        shown = "# What the checks said\n" + "\n\n".join(_cut(failure, room) for failure in failures)
+    role = (
+        f"# Task\n{told}, as a lesson for somebody who will solve another problem of this kind. Name no value that "
+        "is the answer. Write exactly three short lines, which begin with `WHEN:` (the kind of problem), `DO:` (what "
+        "to do) and `AVOID:` (the mistake to avoid)."
+    )
+    return _messages(_given(job, shorten), role, shown, "Write the three lines WHEN:, DO: and AVOID: now.")
+
+
+def lesson_lines(text: str) -> tuple[str, str, str] | None:
+    """When, do and avoid out of a model's words, one line each; None where it did not say when, or neither of the
+    others. Labels may be in any case and in bold, and a line may go on below."""
+    found: dict[str, list[str]] = {}
+    label = ""
+    for line in text.splitlines():
+        match = _LABEL.match(line)
+        if match and match[1].lower() in found:
+            break  # a second lesson: one was asked for
+        if match:
+            label = match[1].lower()
+            found[label] = [match[2]]
+        elif label and (line.strip().startswith("```") or (not line.strip() and any(found[label]))):
+            label = ""  # what follows is no part of it
+        elif label:
+            found[label].append(line)
+    lines = {name: _one_line(" ".join(parts)) for name, parts in found.items()}
+    when, do, avoid = ("" if _ASKED.search(line := lines.get(n, "")) else line for n in ("when", "do", "avoid"))
+    return (when, do, avoid) if when and (do or avoid) else None
+
+
+def visible_failures(job: Job, candidates: Sequence[Candidate]) -> tuple[str, ...]:
+    """What visible checks said of the candidates that they rejected, each thing once, the last `FAILURES`; never what
+    a hidden check said, nor an answer that a check expects."""
+    checks = {check.name: check for check in job.spec.checks}
+    said = [
+        f"{verdict.check} failed:\n{_said(verdict, checks[verdict.check])}"
+        for candidate in candidates
+        for verdict in candidate.verdicts
+        if candidate.guard is None and not verdict.passed and not _is_hidden(verdict, checks)
+    ]
+    return tuple(dict.fromkeys(reversed(said)))[:FAILURES][::-1]
+
+
+def reveals(job: Job, text: str) -> bool:
+    """Whether a text holds what would give the job's checks away to another job: an expected answer, or a line of a
+    hidden check's files."""
+    words = f" {' '.join(_WORDS.findall(text.lower()))} "
+    shown = _given(job, 0)
+    for check in job.spec.checks:
+        expected = _expected(check.value) if check.kind == "answer" else ()
+        if any(f" {' '.join(_WORDS.findall(value.lower()))} " in words for value in expected):
+            return True
+        lines = (line.strip() for file in check.files.values() for line in file.splitlines()) if check.held_out else ()
+        if any(len(line) >= REVEALING_CHARS and line in text and line not in shown for line in lines):
+            return True
+    return False
+
+
 def prompt_hash(request: ChatRequest) -> str:
     """SHA-256, in hex, of the canonical JSON of the messages and the sampling."""
     canonical = json.dumps(dataclasses.asdict(request), sort_keys=True, separators=(",", ":"))
@@ -123,6 +207,23 @@ def _messages(*parts: str) -> tuple[Message, ...]:
 
 def _ground(job: Job, shorten: int) -> str:
     """What all prompts of the job begin with."""
+    return "\n\n".join(part for part in (_given(job, shorten), _taught(job, shorten)) if part)
+
+
+def _taught(job: Job, shorten: int) -> str:
+    """The lessons of earlier jobs, frozen with the job's first iteration."""
+    titles = {LessonKind.SUCCESS: "This worked:", LessonKind.FAILURE: "This failed:"}
+    room = LESSON_CHARS >> shorten
+    parts = []
+    for lesson in job.lessons or ():
+        named = (("When", lesson.situation), ("Do", lesson.advice), ("Avoid", lesson.avoid))
+        lines = "\n".join(f"- {name}: {_cut(text, room)}" for name, text in named if text)
+        parts.append(f"{titles[lesson.kind]}\n{lines}")
+    return "# What earlier jobs taught\n" + "\n".join(parts) if parts else ""
+
+
+def _given(job: Job, shorten: int) -> str:
+    """The problem, the visible checks, and the form of answer."""
     parts = [f"# Problem: {job.spec.title}\n{_cut(job.spec.problem.strip(), PROBLEM_CHARS >> shorten)}"]
     visible = [check for check in job.spec.checks if not check.held_out]
     files = [file for check in visible if check.kind == "python" for file in sorted(check.files.items())]
@@ -209,6 +310,13 @@ def _said(verdict: Verdict, check: CheckSpec) -> str:
     return verdict.feedback.strip() or "(no details)"
 
 
+def _expected(value: Any) -> Iterator[str]:
+    """The values of an `answer` check that an answer is compared with."""
+    return _scalars(
+        {name: v for name, v in value.items() if name != "tolerance"} if isinstance(value, Mapping) else value
+    )
+
+
 def _scalars(value: Any) -> Iterator[str]:
     match value:
         case Mapping():
@@ -248,6 +356,12 @@ def _cut(text: str, chars: int) -> str:
     kept = max(0, chars - len(mark))
     tail = kept // 3
     return text[: kept - tail] + mark + (text[-tail:] if tail else "")
+
+
+def _one_line(text: str) -> str:
+    """A lesson's line as it is kept, cut at a word."""
+    line = " ".join(text.split()).strip("*_` ")
+    return line if len(line) <= LESSON_CHARS else line[:LESSON_CHARS].rsplit(" ", 1)[0] + " …"
 
 
 def _fenced(text: str, language: str) -> str:

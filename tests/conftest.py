@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -12,7 +16,8 @@ from hypothesis import settings
 
 from tasks.store.migrate import upgrade
 from tasks.store.roles import ensure_login
-from workers.local.home import Home
+from workers.local.home import Home, free_port
+from workers.local.parts import answers
 from workers.local.postgres import EmbeddedPostgres
 from workers.local.valkey import EmbeddedValkey
 
@@ -74,6 +79,40 @@ def login(postgres: EmbeddedPostgres, admin_url: str) -> Callable[..., str]:
         return postgres.url_of(admin_url.rsplit("/", 1)[1], name, "secret")
 
     return make
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryPart:
+    """The embedded memory: where it answers, and to whom."""
+
+    url: str
+    key: str
+    process: subprocess.Popen[bytes]
+
+
+@pytest.fixture
+def memory_part(tmp_path: Path) -> Iterator[Callable[[], MemoryPart]]:
+    """Starts the embedded memory over one folder, on another port each time; gone at the end of the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> MemoryPart:
+        port, key = free_port(), "only-for-this-test"
+        code = (
+            "import sys; from pathlib import Path; from workers.local.memory import serve; "
+            "serve(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])"
+        )
+        started.append(subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "memory"), str(port), key]))
+        url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 30
+        while not answers(url, {"api-key": key}):
+            assert started[-1].poll() is None, "the memory ended at once"
+            assert time.monotonic() < deadline, "the memory does not answer"
+            time.sleep(0.05)
+        return MemoryPart(url=url, key=key, process=started[-1])
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
 
 
 def _remove(folder: Path) -> None:

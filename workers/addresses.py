@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tasks.errors import ServiceFault
-from tasks.settings import load_settings
+from tasks.settings import Settings, load_settings
 from workers.local.stackfile import read
+
+if TYPE_CHECKING:
+    from tasks.memory.bank import QdrantBank
 
 NO_STACK = "no stack is running; start one with `redraft up`, or set REDRAFT_DATABASE_URL and REDRAFT_BROKER_URL"
 
@@ -40,3 +45,17 @@ def broker_url() -> str:
     if stack is None:
         raise ServiceFault(NO_STACK)
     return stack.broker_url
+
+
+def memory_bank(settings: Settings) -> QdrantBank | None:
+    """The memory, not yet asked for anything; None where there is none. A local stack's is for its own database."""
+    url, key = settings.memory_url, settings.memory_key.get_secret_value()
+    if not url and not settings.database_url.get_secret_value():
+        stack = read(settings.home)
+        url, key = (stack.memory_url, stack.memory_key) if stack else ("", "")
+    if not url:
+        return None
+    from tasks.memory.bank import QdrantBank
+    from tasks.memory.embedder import Embedder
+
+    return QdrantBank(url, key, Embedder(), collection=settings.memory_collection)

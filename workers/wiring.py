@@ -27,9 +27,10 @@ from tasks.store.keeper import Keeper, WorkerCard
 from tasks.store.leases import ClaimRules
 from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
-from tasks.tutor import NoTutor
+from tasks.tutor import MemoryTutor, NoTutor
 from tasks.types import Job, Lane, TurnReport
 from tasks.validators.registry import accepted, score, validate
+from workers.addresses import memory_bank
 from workers.engine.host import ModelHost, NoEngine
 from workers.events import TurnEvents
 from workers.station import Station
@@ -103,6 +104,7 @@ def build_station(
         review_tokens=profile.max_review_tokens,
     )
     journalled = JournalledModel(ledger=ledger, model=model, sampling=sampling)
+    bank = memory_bank(settings)
     make_loop = functools.partial(
         Loop,
         ledger=ledger,
@@ -112,7 +114,7 @@ def build_station(
         judge=lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
         sandbox=sandbox,
         jury=ModelJury(model=journalled),
-        tutor=NoTutor(),
+        tutor=MemoryTutor(bank=bank, model=journalled) if bank else NoTutor(),
         cloud=build_cloud(settings, database) if Lane.CLOUD in lanes() else NoCloud(),
         move_up_after=settings.move_up_after,
         escalate_after=settings.escalate_after,

@@ -15,7 +15,7 @@ def keep(connection: Connection, claim: Claim, end: Stop, lesson: Lesson | None)
     column = "helped" if end.state is JobState.ACCEPTED else "hurt"
     connection.execute(
         text(f"""UPDATE lessons SET {column} = {column} + 1 WHERE id IN (
-                    SELECT (recalled ->> 'id')::bigint FROM jobs j, jsonb_array_elements(j.recalled) AS recalled
+                    SELECT (one.lesson ->> 'id')::bigint FROM jobs j, jsonb_array_elements(j.recalled) AS one(lesson)
                     WHERE j.id = :job)"""),  # noqa: S608 - one of two constants
         {"job": claim.job},
     )

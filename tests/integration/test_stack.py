@@ -52,6 +52,8 @@ def answer(prompt: str) -> str:
     """Wrong at first, right once it is shown why."""
     if "List" in prompt and "wrong" in prompt:
         return "- `a - b` subtracts"
+    if "WHEN:" in prompt:
+        return "WHEN: a function of two numbers\nDO: try it on small ones\nAVOID: the wrong sign"
     return RIGHT if "return a - b" in prompt else WRONG
 
 
@@ -120,7 +122,7 @@ def test_a_job_is_solved_a_killed_worker_replaced_and_down_leaves_nothing(
         (tmp_path / name).write_text(text)
     up = redraft("up", "--detach", "--endpoint", tiny)
     assert up.returncode == 0, up.stderr
-    assert set(parts(redraft)) == {"postgres", "valkey", "engine", "relay", "worker", "flower"}
+    assert set(parts(redraft)) == {"postgres", "valkey", "memory", "engine", "relay", "worker", "flower"}
     assert all(part["health"] == "ok" for part in parts(redraft).values())
 
     again = redraft("up", "--endpoint", tiny)  # not detached, and still not the one that stops it
@@ -149,6 +151,32 @@ def test_a_job_is_solved_a_killed_worker_replaced_and_down_leaves_nothing(
     assert redraft("status", "--json").stdout.strip().replace(" ", "").replace("\n", "") == '{"parts":[]}'
 
 
+def test_a_killed_memory_costs_no_job_and_comes_back_with_what_it_knew(
+    redraft: Redraft, home: Path, tiny: str, tmp_path: Path
+) -> None:
+    for name, text in (("problem.md", PROBLEM), ("visible.py", VISIBLE), ("hidden.py", HIDDEN)):
+        (tmp_path / name).write_text(text)
+    assert redraft("up", "--detach", "--endpoint", tiny).returncode == 0
+
+    def found() -> list[str]:
+        return redraft("memory", "search", "add two numbers", "--json").stdout.splitlines()
+
+    assert redraft("submit", "problem.md", "--wait", "--timeout", "60", cwd=tmp_path).returncode == 0
+    assert eventually(lambda: len(found()) == 1)
+    before = parts(redraft)["memory"]
+    os.kill(int(str(before["pid"])), signal.SIGKILL)
+    assert redraft("submit", "problem.md", "--wait", "--timeout", "60", cwd=tmp_path).returncode == 0
+
+    def back() -> bool:
+        now = parts(redraft)["memory"]
+        return now["health"] == "ok" and now["pid"] != before["pid"]
+
+    assert eventually(back)
+    assert parts(redraft)["memory"]["port"] == before["port"]
+    assert eventually(lambda: json.loads(redraft("memory", "show", "1", "--json").stdout)["seen"] == 2)
+    assert len(found()) == 1
+
+
 def test_nothing_outlives_a_killed_owner_and_the_next_up_goes_on(redraft: Redraft, home: Path, tiny: str) -> None:
     assert redraft("up", "--detach", "--endpoint", tiny).returncode == 0
     stack = read(home)
@@ -169,7 +197,11 @@ def test_every_port_is_loopback_and_no_secret_is_in_a_command_line(redraft: Redr
         for connection in process.net_connections():
             if connection.status == psutil.CONN_LISTEN:
                 assert connection.laddr.ip == "127.0.0.1"
-    secrets = [stack.flower_password, *(url.split(":")[2].split("@")[0] for url in (stack.admin_url, stack.worker_url))]
+    secrets = [
+        stack.flower_password,
+        stack.memory_key,
+        *(url.split(":")[2].split("@")[0] for url in (stack.admin_url, stack.worker_url)),
+    ]
     commands = " ".join(" ".join(process.cmdline()) for process in family)
     assert not any(secret in commands for secret in secrets)
     named = parts(redraft)

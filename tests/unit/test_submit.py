@@ -326,3 +326,11 @@ def test_a_change_that_a_submission_would_refuse_is_refused(given: dict[str, Any
     with pytest.raises(InvalidInput) as refused:
         read_changes(**given)
     assert refused.value.field == field
+
+
+def test_a_job_may_do_without_the_memory(read: Reader) -> None:
+    assert read(job(CHECK))[0].memory
+    assert not read(job(CHECK + "memory: false"))[0].memory
+    assert not read(job(CHECK + "memory: true"), flags=Flags(memory=False))[0].memory
+    with pytest.raises(InvalidInput, match="memory: 'no' is not allowed; true or false"):
+        read(job(CHECK + "memory: no"))

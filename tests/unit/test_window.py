@@ -21,6 +21,8 @@ from tasks.types import (
     Job,
     JobSpec,
     Lane,
+    Lesson,
+    LessonKind,
     Message,
     Operator,
     Spend,
@@ -236,3 +238,32 @@ def test_an_escalation_has_the_same_bounds_after_many_long_tries() -> None:
     job = dataclasses.replace(_job(VISIBLE, problem="p " * 100_000), history=past)
     most = window.PROBLEM_CHARS + window.TESTS_CHARS + window.TRIES * (window.CANDIDATE_CHARS + window.FEEDBACK_CHARS)
     assert sum(len(message.content) for message in window.escalate(job)) < most + 2_000
+
+
+def test_lessons_stand_after_the_problem_and_before_the_role_in_every_prompt() -> None:
+    taught = Lesson(
+        id=3,
+        job=1,
+        owner="alice",
+        family="python",
+        kind=LessonKind.FAILURE,
+        situation="adding negative numbers",
+        advice="test a sign change",
+        avoid="unsigned types",
+        evidence="EVIDENCE",
+    )
+    without = _job(VISIBLE, HIDDEN)
+    given = dataclasses.replace(without, lessons=(taught,))
+    parent = _candidate("a - b")
+    prompts = {
+        "draft": (window.draft(given), window.draft(without)),
+        "review": (window.review(given, parent), window.review(without, parent)),
+        "revise": (window.revise(given, parent, ()), window.revise(without, parent, ())),
+    }
+    section = "# What earlier jobs taught\nThis failed:\n- When: adding negative numbers\n- Do: test a sign change\n"
+    section += "- Avoid: unsigned types\n\n"
+    for with_it, without_it in prompts.values():
+        before, after = with_it[1].content.split(section)
+        assert before + after == without_it[1].content
+        assert before.startswith("# Problem")
+        assert after.startswith("# Task")

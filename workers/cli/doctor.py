@@ -68,6 +68,7 @@ def examine(settings: Settings, *, deep: bool = False) -> Iterator[Finding]:
         ("worker", worker),
         ("relay", relay),
         ("engine", engine),
+        ("memory", memory),
         ("cloud", cloud),
     )
     for name, look in looks:
@@ -255,6 +256,24 @@ def engine(settings: Settings) -> Finding | None:
         detail = f"{settings.endpoint}/models: {' '.join(str(error).split())}"
         return Finding(name="engine", outcome="fail", detail=detail, advice="it must speak OpenAI's API")
     return Finding(name="engine", outcome="ok", detail=f"{settings.endpoint} serves {models or 'no model'}")
+
+
+def memory(settings: Settings) -> Finding:
+    """Whether earlier jobs can teach."""
+    from tasks.errors import MemoryUnavailable
+    from workers.addresses import memory_bank
+
+    bank = memory_bank(settings)
+    if bank is None:
+        advice = "`redraft up` starts one, REDRAFT_MEMORY_URL names a Qdrant server"
+        return Finding(name="memory", outcome="ok", detail=f"none: jobs recall nothing; {advice}")
+    try:
+        count = bank.count()
+    except MemoryUnavailable as error:
+        return Finding(name="memory", outcome="warn", detail=str(error), advice="jobs go on without lessons")
+    finally:
+        bank.close()
+    return Finding(name="memory", outcome="ok", detail=f"{count} lessons")
 
 
 def cloud(settings: Settings) -> Finding:

@@ -53,6 +53,7 @@ COMMANDS: dict[str, Entry] = {
     "fork": Entry(module="workers.cli.lifecycle", help="Start a new job from an iteration of another."),
     "cost": Entry(module="workers.cli.cost", help="Add up tokens and dollars by job, owner, model or day."),
     "sql": Entry(module="workers.cli.sql", help="Query the documented views, read-only."),
+    "memory": Entry(module="workers.cli.memory", help="Look at what earlier jobs taught.", group=True),
     "guard": Entry(module="workers.cli.guard", help="Look for endless repetition in texts.", group=True),
     "worker": Entry(module="workers.cli.worker", help="Run a worker that takes turns at jobs."),
     "relay": Entry(module="workers.cli.worker", help="Run the relay that wakes workers."),

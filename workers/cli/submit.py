@@ -41,6 +41,9 @@ def submit(
     title: Annotated[str | None, typer.Option(help="Instead of the first heading or line.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of all sampling.")] = None,
     key: Annotated[str | None, typer.Option(metavar="K", help="The same key gives the same job back.")] = None,
+    no_memory: Annotated[
+        bool, typer.Option("--no-memory", help="Recall nothing that earlier jobs taught, and leave no lesson.")
+    ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until the jobs are finished; exits as `wait` does.")
     ] = False,
@@ -71,6 +74,7 @@ def submit(
         tags=tuple(tag),
         seed=seed,
         key=key,
+        memory=False if no_memory else None,
     )
     settings = load_settings()
     specs = read_jobs(files, flags, rules(settings), sys.stdin.buffer.read)

@@ -61,12 +61,18 @@ def relay() -> None:
     """Run the relay that wakes workers."""
     settings = load_settings()
     _log_plainly(settings.log_level)
-    from workers.addresses import broker_url, worker_database_url
+    from workers.addresses import broker_url, memory_bank, worker_database_url
     from workers.celery_app import make_app
+    from workers.outbox import Carrier, memory_handlers
     from workers.relay import Relay
 
-    broker = broker_url()
+    broker, bank = broker_url(), memory_bank(settings)
+    carrier = Carrier(worker_database_url(), memory_handlers(bank) if bank else {})
     running = Relay(worker_database_url(), make_app(broker), broker, crash_cap=settings.crash_cap)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: running.stop())
-    running.run()
+    carrier.start()
+    try:
+        running.run()
+    finally:
+        carrier.stop()

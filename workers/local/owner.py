@@ -30,7 +30,8 @@ from workers.local.parts import (
     ServicePart,
     engine_status,
     flower_part,
-    fresh_flower_address,
+    fresh_address,
+    memory_part,
     relay_part,
     worker_part,
 )
@@ -49,7 +50,7 @@ MakeParts = Callable[[Home, StackFile], list[ProcessPart]]
 
 def standard_parts(home: Home, stack: StackFile) -> list[ProcessPart]:
     """What stands on Postgres and Valkey in a whole stack, in the order of its start."""
-    return [relay_part(home), worker_part(home, stack), flower_part(home, stack)]
+    return [memory_part(home, stack), relay_part(home), worker_part(home, stack), flower_part(home, stack)]
 
 
 class Owner:
@@ -99,9 +100,11 @@ class Owner:
             worker_url=self._postgres.url_of("redraft", WORKER_LOGIN, worker_password),
             user_url=self._postgres.url_of("redraft", login, user_password),
             broker_url=self._valkey.url,
-            flower_url=fresh_flower_address(),
+            flower_url=fresh_address(),
             flower_user="redraft",
             flower_password=secrets.token_urlsafe(12),
+            memory_url=fresh_address(),
+            memory_key=secrets.token_urlsafe(24),
             owner_pid=me.pid,
             owner_started=me.started,
         )

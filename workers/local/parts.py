@@ -1,4 +1,4 @@
-"""The parts that are processes of ours (relay, worker, Flower), and how each part's health is told."""
+"""The parts that are processes of ours (memory, relay, worker, Flower), and how each part's health is told."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
+from urllib.parse import urlsplit
 
 import psycopg
 
@@ -179,6 +180,18 @@ def _started(pid: int | None) -> float | None:
     return Recorded.of(pid).started if pid else None
 
 
+def memory_part(home: Home, stack: StackFile) -> ProcessPart:
+    """The memory; it reads its port and its key from the stack file, so that neither is in argv."""
+    return ProcessPart(
+        name="memory",
+        argv=[sys.executable, "-m", "workers.local.memory"],
+        home=home,
+        port=urlsplit(stack.memory_url).port,
+        address=stack.memory_url,
+        probe=lambda pid: answers(stack.memory_url, {"api-key": stack.memory_key}),
+    )
+
+
 def relay_part(home: Home) -> ProcessPart:
     """The relay; it has no port, so being alive is being well."""
     argv = [sys.executable, "-m", "workers.cli.main", "relay"]
@@ -232,10 +245,11 @@ def flower_part(home: Home, stack: StackFile) -> ProcessPart:
     )
 
 
-def answers(url: str) -> bool:
+def answers(url: str, headers: Mapping[str, str] | None = None) -> bool:
     """Whether a loopback address answers 200."""
+    request = urllib.request.Request(url, headers=dict(headers or {}))  # noqa: S310 - a loopback address of ours
     try:
-        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - a loopback address of ours
+        with urllib.request.urlopen(request, timeout=2) as response:  # noqa: S310
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False
@@ -255,6 +269,6 @@ def engine_status(home: Home, worker: PartStatus) -> PartStatus:
     )
 
 
-def fresh_flower_address() -> str:
-    """Where Flower will listen."""
+def fresh_address() -> str:
+    """Where a part of the stack will listen."""
     return f"http://127.0.0.1:{free_port()}"

@@ -13,7 +13,8 @@ from workers.local.process import Recorded
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackFile:
-    """Three database logins (a superuser for migrations, workers, the person), the broker, Flower, the owner."""
+    """Three database logins (a superuser for migrations, workers, the person), the broker, Flower, the memory, the
+    owner."""
 
     admin_url: str
     worker_url: str
@@ -22,6 +23,8 @@ class StackFile:
     flower_url: str
     flower_user: str
     flower_password: str
+    memory_url: str
+    memory_key: str
     owner_pid: int
     owner_started: float
 
