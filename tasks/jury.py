@@ -84,7 +84,7 @@ class _Hearing:
             if vote.passed is False or passes == needed:
                 break
         if not feedback and passes < needed:
-            feedback = f"The judges gave {passes} valid votes of the {needed} needed: no verdict on the answer itself."
+            feedback = f"Only {passes} of the {needed} votes needed were valid: the judges say nothing of the answer."
         return Verdict(
             check=self.check.name,
             kind=self.check.kind,

@@ -83,35 +83,41 @@ class SchemaValidator:
 def _fault(schema: Any) -> str | None:
     """What is wrong with a schema, or None: by its own meta-schema, and whether its references stay inside it."""
     from jsonschema.exceptions import SchemaError
-    from jsonschema.validators import Draft202012Validator, validator_for
     from referencing.exceptions import Unresolvable
-    from referencing.jsonschema import UnknownDialect, specification_with
+    from referencing.jsonschema import UnknownDialect
 
-    if not isinstance(schema, dict | bool):
-        return "an object, true or false"
-    dialect = schema.get("$schema") if isinstance(schema, dict) else None
+    fault = None
     try:
-        if dialect is not None:
-            specification_with(str(dialect))
-        validator_for(schema, default=Draft202012Validator).check_schema(schema)
-        _resolve(schema)
-    except UnknownDialect:
-        return f"its $schema is {dialect!r}, which is no draft of JSON Schema"
+        _examine(schema)
+    except UnknownDialect as error:
+        fault = f"its $schema is {error.uri!r}, which is no draft of JSON Schema"
     except SchemaError as error:
-        return f"at {error.json_path}: {error.message}"
+        fault = f"at {error.json_path}: {error.message}"
     except Unresolvable as error:
-        return f"each $ref must point into it, and {error.ref!r} does not"
+        fault = f"each $ref must point into it, and {error.ref!r} does not"
     except ValueError as error:
-        return f"a reference or an $id of it is no URI: {error}"
+        fault = f"a reference or an $id of it is no URI: {error}"
     except RecursionError:
-        return "it is nested too deeply"
-    return None
+        fault = "it is nested too deeply"
+    return fault
+
+
+def _examine(schema: Any) -> None:
+    from jsonschema.validators import Draft202012Validator, validator_for
+    from referencing.jsonschema import specification_with
+
+    fields = schema if isinstance(schema, dict) else {}
+    if "$schema" in fields:
+        specification_with(str(fields["$schema"]))
+    validator_for(fields, default=Draft202012Validator).check_schema(schema)
+    _resolve(schema)
 
 
 def _resolve(schema: Any) -> None:
     """Looks up every reference, with nothing at hand but the schema and the drafts' own. Raises `Unresolvable`."""
     from jsonschema_specifications import REGISTRY
     from referencing import Resource
+    from referencing.exceptions import Unresolvable
     from referencing.jsonschema import DRAFT202012
 
     root = Resource.from_contents(schema, default_specification=DRAFT202012)
@@ -121,7 +127,10 @@ def _resolve(schema: Any) -> None:
         if isinstance(resource.contents, Mapping):
             for name in _REFERENCES:
                 if isinstance(reference := resource.contents.get(name), str):
-                    resolver.lookup(reference)
+                    try:
+                        resolver.lookup(reference)
+                    except Unresolvable:  # an anchor's carries no reference
+                        raise Unresolvable(ref=reference) from None
         waiting.extend((inner, resolver.in_subresource(inner)) for inner in resource.subresources())
 
 

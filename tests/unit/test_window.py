@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks import window
+from tasks import lenses, window
 from tasks.types import (
     Candidate,
     CandidateRef,
@@ -43,6 +43,8 @@ HIDDEN = CheckSpec(
     files={"hidden.py": "from solution import add\n\n\ndef test_more():\n    assert add(-7, 4) == -3\n"},
     held_out=True,
 )
+RUBRIC = CheckSpec(name="judge:r.md", kind="judge", value="r.md", files={"r.md": "1. It adds.\n2. It is short.\n"})
+BY_GOAL = CheckSpec(name="judge", kind="judge", value="", held_out=True)
 ANSWER = CheckSpec(name="answer", kind="answer", value={"number": "1729", "tolerance": None})
 
 
@@ -94,6 +96,31 @@ def test_prompts_stand_still(operator: str, kind: str) -> None:
         (_job(VISIBLE, HIDDEN), CODE, ("`a - b` subtracts.",)) if kind == "python" else (_job(ANSWER), NUMBER, ())
     )
     assert _prompts(job, parent, bugs)[operator] == (GOLDEN / f"{operator}_{kind}.txt").read_text()
+
+
+@pytest.mark.parametrize(("name", "check"), [("rubric", RUBRIC), ("goal", BY_GOAL)])
+def test_the_prompts_of_judges_stand_still(name: str, check: CheckSpec) -> None:
+    job = _job(VISIBLE, check)
+    made = {
+        "report": lenses.report(job, CODE, check, lenses.LENSES[0]),
+        "verdict": lenses.verdict(job, CODE, check, ("`a - b` subtracts.",)),
+    }
+    for step, messages in made.items():
+        shown = "".join(f"[{m.role}]\n{m.content}\n" for m in messages)
+        assert shown == (GOLDEN / f"{step}_{name}.txt").read_text()
+
+
+def test_a_visible_rubric_is_shown_to_whoever_writes_and_a_held_out_one_is_not() -> None:
+    hidden = dataclasses.replace(RUBRIC, files={"r.md": "1. It rhymes."}, name="judge:h.md", held_out=True)
+    for prompt in _prompts(_job(RUBRIC, hidden, BY_GOAL), CODE).values():
+        assert "1. It adds.\n2. It is short." in prompt
+        assert "rhymes" not in prompt
+    assert "rubric" not in _prompts(_job(BY_GOAL), CODE)["draft"]
+
+
+def test_a_sentence_to_judge_by_is_a_rubric_too() -> None:
+    sentence = CheckSpec(name="judge", kind="judge", value="It is polite.")
+    assert "judged by this rubric:\n```\nIt is polite.\n```" in _prompts(_job(sentence), CODE)["draft"]
 
 
 def test_the_beginning_is_the_same_for_every_operator() -> None:
@@ -156,7 +183,7 @@ def test_a_fence_in_a_candidate_does_not_end_its_block() -> None:
 
 
 def test_the_last_line_of_a_draft_is_a_short_order() -> None:
-    for checks in ((VISIBLE,), (ANSWER,), (HIDDEN,)):
+    for checks in ((VISIBLE,), (ANSWER,), (HIDDEN,), (RUBRIC,)):
         last = window.draft(_job(*checks))[-1].content.splitlines()[-1]
         assert len(last) < 80
         assert last.endswith(".")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tasks.validators.text import answer_of, clipped, code_of, last_fenced_block
+from tasks.validators.text import answer_of, clipped, code_of, json_of, last_fenced_block, printable
 
 
 def test_the_last_of_several_blocks_is_the_code():
@@ -72,3 +74,32 @@ def test_a_line_that_does_not_begin_so_is_no_answer(text):
 def test_a_clipped_text_keeps_to_its_length_and_shows_the_cut():
     assert clipped("a" * 50, 20) == "a" * 18 + " …"
     assert clipped("short", 20) == "short"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('```json\n{"a": 1}\n```\n```text\nbye\n```', '{"a": 1}\n'),
+        ('```\n{"a": 1}\n```\n', '{"a": 1}\n'),
+        ('```JSON\n{"a": 1,\n', '{"a": 1,\n'),
+        ('It is {"a": [1]} or rather {"b": {"c": 2}}.', '{"b": {"c": 2}}'),
+        ("{ not this, but [1, 2] is", "[1, 2]"),
+        (' "a text" ', '"a text"'),
+        ("-1.5e3", "-1.5e3"),
+        ("null", "null"),
+        ("There are 3 of them.", None),
+        ("", None),
+    ],
+)
+def test_the_last_json_of_a_text_is_found(text, found):
+    assert json_of(text) == found
+
+
+@given(st.text('[]{}",:1a `\n', max_size=200))
+def test_any_text_can_be_searched_for_json(text):
+    found = json_of(text)
+    assert found is None or found.strip()
+
+
+def test_what_a_database_or_terminal_cannot_take_is_replaced():
+    assert printable("a\0b\x1b[0m\ud800\n\tü") == "a\ufffdb\ufffd[0m\ufffd\n\tü"

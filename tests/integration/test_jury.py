@@ -1,0 +1,218 @@
+"""The second agent in the loop, on a real Postgres: what an acceptance rests on, and that no crash changes it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from tasks.escalation import NoCloud
+from tasks.journal import JournalledModel, Sampling
+from tasks.jury import ModelJury
+from tasks.llm.scripted import ScriptedModel
+from tasks.loop import Loop
+from tasks.policy import Correct
+from tasks.ports import Ledger, SandboxJob, SandboxResult
+from tasks.store import leases
+from tasks.store.ledger import PostgresLedger
+from tasks.store.queries import job_history, job_summary, submit_jobs
+from tasks.store.session import Database
+from tasks.tutor import NoTutor
+from tasks.types import Budget, ChatRequest, CheckSpec, Claim, JobSpec, JobState, Lane
+from tasks.validators.registry import accepted, score, validate
+
+pytestmark = pytest.mark.integration
+ALL = frozenset({Lane.GPU, Lane.CHECK})
+JUDGE = CheckSpec(name="judge", kind="judge", value="It greets the reader.")
+SECRET = CheckSpec(name="judge#2", kind="judge", value="It names the §hidden§ price.", held_out=True)
+ANSWER = CheckSpec(name="answer", kind="answer", value={"regex": "[0-9]+"})
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing of ours catches it."""
+
+
+class Still:
+    """A pulse that never stops the step."""
+
+    def beat(self, tokens: int = 0) -> None: ...
+
+    def expect_silence(self, seconds: float) -> None: ...
+
+    def check(self) -> None: ...
+
+
+class NoSandbox:
+    """The checks of these tests need none."""
+
+    def run(self, job: SandboxJob, pulse: object) -> SandboxResult:
+        raise AssertionError("the sandbox was asked for")
+
+
+class Mortal:
+    """A ledger that dies after its n-th write."""
+
+    def __init__(self, ledger: PostgresLedger, fatal: int) -> None:
+        self._ledger, self._fatal, self._writes = ledger, fatal, itertools.count()
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._ledger, name)
+        if name in ("load", "find_call"):
+            return method
+
+        def write(*args: object, **keywords: object) -> object:
+            done = method(*args, **keywords)
+            if next(self._writes) == self._fatal:
+                raise Killed
+            return done
+
+        return write
+
+
+@pytest.fixture
+def user(login: Callable[..., str]) -> Iterator[Database]:
+    with Database(login("alice")) as database:
+        yield database
+
+
+@pytest.fixture
+def fleet(login: Callable[..., str]) -> Iterator[Database]:
+    with Database(login("fleet", "redraft_worker")) as database:
+        yield database
+
+
+def writer_and_judge(request: ChatRequest) -> str:
+    """Forgets to greet, is told so by the judge, and greets; each answer is a function of its prompt."""
+    prompt = request.messages[-1].content
+    rude = "\nThe lift is closed." in prompt
+    if request.choices:
+        return "FAIL" if "- `The lift is closed.`" in prompt else "PASS"
+    if "You are a judge" in prompt:
+        return "- `The lift is closed.` comes without a greeting" if rude else "NO PROBLEMS"
+    if "comes without a greeting" in prompt or "List the problems" in prompt:
+        return "Dear all, the lift is closed.\nANSWER: 1"
+    return "The lift is closed.\nANSWER: 1"
+
+
+def loop(ledger: Ledger, model: ScriptedModel) -> Loop:
+    journalled = JournalledModel(ledger=ledger, model=model, sampling=Sampling(answer_tokens=64, review_tokens=64))
+    return Loop(
+        ledger=ledger,
+        model=journalled,
+        strategies={"correct": Correct()},
+        validate=validate,
+        judge=lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
+        sandbox=NoSandbox(),
+        jury=ModelJury(model=journalled),
+        tutor=NoTutor(),
+        cloud=NoCloud(),
+        move_up_after=3,
+        escalate_after=10,
+        width=1,
+        hours=lambda job: 0.0,
+        say=lambda report: None,
+    )
+
+
+def put(user: Database, *checks: CheckSpec, **fields: Any) -> int:
+    return submit_jobs(user, [JobSpec(title="t", problem="Say that the lift is closed.", checks=checks, **fields)])[
+        0
+    ].job
+
+
+def take(fleet: Database, *lanes: Lane) -> Claim | None:
+    with fleet.begin() as connection:  # nobody waits in a test
+        connection.execute(text("UPDATE leases SET run_at = now()"))
+    return leases.claim(fleet, lanes or [Lane.GPU, Lane.CHECK], "w", "turn", leases.ClaimRules(affinity_seconds=0))
+
+
+def run(fleet: Database, model: ScriptedModel) -> None:
+    while (claim := take(fleet)) is not None:
+        loop(PostgresLedger(fleet, fault_cap=3), model).turn(claim, ALL, Still())
+
+
+def final(user: Database, job: int) -> tuple[object, ...]:
+    summary = job_summary(user, job)
+    said = [
+        (v.check, v.passed, v.score, v.feedback) for iteration in job_history(user, job) for v in iteration.verdicts
+    ]
+    return summary.state, summary.answer, summary.acceptance, summary.spend.local_tokens, said
+
+
+@pytest.mark.parametrize(
+    ("checks", "acceptance", "votes"),
+    [((JUDGE,), "judged", 5), ((JUDGE, SECRET), "judged", 10), ((ANSWER, JUDGE), "verified", 3)],
+)
+def test_what_judges_alone_accept_is_judged_and_what_a_program_accepts_too_is_verified(
+    user: Database, fleet: Database, checks: tuple[CheckSpec, ...], acceptance: str, votes: int
+) -> None:
+    job = put(user, *checks)
+    run(fleet, ScriptedModel(writer_and_judge))
+    summary = job_summary(user, job)
+    assert (summary.state, summary.acceptance, summary.answer_iteration) == (JobState.ACCEPTED, acceptance, 2)
+    first, second = job_history(user, job)
+    assert [(v.check, v.passed) for v in first.verdicts][-1] == ("judge", False)
+    assert first.verdicts[-1].feedback == "- `The lift is closed.` comes without a greeting"
+    assert all(v.passed for v in second.verdicts)
+    with fleet.connect() as connection:
+        asked = connection.execute(
+            text("SELECT count(*) FROM calls WHERE job_id = :j AND operator = 'judge' AND iteration = 2"), {"j": job}
+        ).scalar_one()
+    assert asked == 2 * votes
+
+
+def test_nobody_but_its_judge_ever_sees_a_held_out_rubric(user: Database, fleet: Database) -> None:
+    job = put(user, JUDGE, SECRET)
+    run(fleet, ScriptedModel(writer_and_judge))
+    with fleet.connect() as connection:
+        shown = connection.execute(
+            text("SELECT operator FROM calls WHERE job_id = :j AND request::text LIKE '%hidden%'"), {"j": job}
+        ).scalars()
+    assert set(shown) == {"judge"}
+
+
+def test_a_crash_after_any_write_changes_nothing(user: Database, fleet: Database) -> None:
+    expected_job = put(user, ANSWER, JUDGE)
+    run(fleet, ScriptedModel(writer_and_judge))
+    expected = final(user, expected_job)
+    for fatal in itertools.count():
+        job, died = put(user, ANSWER, JUDGE), False
+        while (claim := take(fleet)) is not None:
+            ledger = PostgresLedger(fleet, fault_cap=3)
+            try:
+                loop(ledger if died else Mortal(ledger, fatal), ScriptedModel(writer_and_judge)).turn(  # type: ignore[arg-type]
+                    claim, ALL, Still()
+                )
+            except Killed:
+                died = True
+                with fleet.begin() as connection:
+                    connection.execute(text("UPDATE leases SET lease_until = now() - interval '1 s'"))
+                leases.reap(fleet, crash_cap=3)
+        assert final(user, job) == expected
+        if not died:
+            break
+    assert fatal >= 16  # every kind of write, those of the judges' calls among them
+
+
+def test_judges_are_asked_on_the_engines_lane_after_the_checks(user: Database, fleet: Database) -> None:
+    put(user, ANSWER, JUDGE)
+    model = ScriptedModel(writer_and_judge)
+    for lane in (Lane.GPU, Lane.CHECK, Lane.GPU):
+        claim = take(fleet, lane)
+        assert claim is not None
+        loop(PostgresLedger(fleet, fault_cap=3), model).turn(claim, frozenset({lane}), Still())
+    with fleet.connect() as connection:
+        operators = connection.execute(text("SELECT DISTINCT operator FROM calls")).scalars()
+        assert "judge" in set(operators)
+
+
+def test_a_budget_that_the_judges_use_up_ends_unsolved(user: Database, fleet: Database) -> None:
+    job = put(user, ANSWER, JUDGE, budget=Budget(tokens=1_000))
+    run(fleet, ScriptedModel(writer_and_judge))
+    summary = job_summary(user, job)
+    assert summary.state is JobState.UNSOLVED
+    assert "1000 tokens" in summary.reason
+    assert summary.spend.local_tokens <= 1_000

@@ -1,0 +1,265 @@
+"""The second agent: its votes, what makes one valid, and that a resumed turn asks nothing twice."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tasks import lenses
+from tasks.errors import LimitReached
+from tasks.journal import CHOICE_TOKENS, JournalledModel, Sampling
+from tasks.jury import VOTES_ALONE, VOTES_BESIDE_PROGRAMS, ModelJury
+from tasks.llm.scripted import ScriptedModel
+from tasks.types import (
+    CallKey,
+    Candidate,
+    CandidateRef,
+    ChatRequest,
+    CheckSpec,
+    Claim,
+    Completion,
+    Job,
+    JobSpec,
+    Lane,
+    Operator,
+    Spend,
+    Verdict,
+)
+
+CLAIM = Claim(job=1, epoch=1, worker="w", turn="t")
+RUBRIC = CheckSpec(name="judge:r.md", kind="judge", value="r.md", files={"r.md": "It is friendly."})
+SECRET = CheckSpec(name="judge", kind="judge", value="It names no §secret§ price.", held_out=True)
+OTHER = CheckSpec(name="judge#2", kind="judge", value="It rhymes.", held_out=True)
+PROGRAM = CheckSpec(name="answer", kind="answer", value="7", held_out=True)
+LETTER = "Dear all, the water is off on Monday. Regards"
+BAD = "- `the water is off` does not say for how long"
+
+
+class Still:
+    """A pulse that never stops the step."""
+
+    def beat(self, tokens: int = 0) -> None: ...
+
+    def expect_silence(self, seconds: float) -> None: ...
+
+    def check(self) -> None: ...
+
+
+class Journal:
+    """The part of a ledger that calls use, in memory; raises at the call number `limit`."""
+
+    def __init__(self, limit: int = 10_000) -> None:
+        self.calls: dict[CallKey, tuple[ChatRequest, str, Completion]] = {}
+        self._limit = limit
+
+    def find_call(self, claim: Claim, key: CallKey, prompt_hash: str) -> Completion | None:
+        found = self.calls.get(key)
+        assert found is None or found[1] == prompt_hash
+        return found[2] if found else None
+
+    def reserve(self, claim: Claim, key: CallKey, tokens: int) -> None:
+        if len(self.calls) >= self._limit:
+            raise LimitReached("tokens", 1, 1)
+
+    def commit_call(self, claim: Claim, key: CallKey, request: ChatRequest, prompt_hash: str, made: Completion) -> None:
+        assert key not in self.calls
+        self.calls[key] = request, prompt_hash, made
+
+
+def job(*checks: CheckSpec) -> Job:
+    return Job(
+        id=1,
+        owner="alice",
+        spec=JobSpec(title="Notice", problem="Tell the tenants.", checks=checks),
+        lane=Lane.GPU,
+        history=(),
+        open=None,
+        incumbent=None,
+        spend=Spend(),
+        started_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+def candidate(text: str = LETTER) -> Candidate:
+    ref = CandidateRef(iteration=3, slot=1)
+    return Candidate(ref=ref, operator=Operator.DRAFT, text=text, root=ref)
+
+
+def judges(*votes: tuple[str, str]) -> Callable[[ChatRequest], str]:
+    """A model that says each vote's report and then its word, vote after vote; the last one for ever."""
+    turns: Iterator[tuple[str, str]] = iter(votes)
+    state: dict[str, Any] = {"vote": votes[0]}
+
+    def answer(request: ChatRequest) -> str:
+        if request.choices:
+            return str(state["vote"][1])
+        state["vote"] = next(turns, state["vote"])
+        return str(state["vote"][0])
+
+    return answer
+
+
+def deliberate(answer: Callable[[ChatRequest], str], *checks: CheckSpec, journal: Any = None) -> tuple[Verdict, ...]:
+    kept = Journal() if journal is None else journal
+    model = JournalledModel(ledger=kept, model=ScriptedModel(answer), sampling=Sampling(review_tokens=96))
+    judged = [check for check in checks if check.kind == "judge"]
+    return ModelJury(model=model).deliberate(CLAIM, job(*checks), candidate(), judged, Still())
+
+
+GOOD = ("NO PROBLEMS", "PASS")
+
+
+@pytest.mark.parametrize(
+    ("checks", "votes"), [((RUBRIC,), VOTES_ALONE), ((RUBRIC, PROGRAM), VOTES_BESIDE_PROGRAMS), ((SECRET,), 5)]
+)
+def test_as_many_differing_prompts_pass_as_the_job_needs(checks: tuple[CheckSpec, ...], votes: int) -> None:
+    journal = Journal()
+    [verdict] = deliberate(judges(GOOD), *checks, journal=journal)
+    assert (verdict.passed, verdict.score, verdict.feedback) == (True, 1.0, "")
+    asked = [request for request, _, _ in journal.calls.values() if not request.choices]
+    assert len({request.messages for request in asked}) == votes
+    assert len(journal.calls) == 2 * votes
+
+
+def test_the_lenses_are_enough_for_every_vote_and_differ() -> None:
+    assert len(lenses.LENSES) > VOTES_ALONE
+    assert len({lens.look for lens in lenses.LENSES}) == len({lens.name for lens in lenses.LENSES})
+
+
+def test_one_valid_fail_fails_at_once_and_hands_on_what_it_quotes() -> None:
+    journal = Journal()
+    [verdict] = deliberate(judges(GOOD, (BAD, "FAIL")), RUBRIC, journal=journal)
+    assert (verdict.passed, verdict.score, verdict.feedback) == (False, 1 / 5, BAD)
+    assert len(journal.calls) == 4
+
+
+def test_a_report_that_the_second_question_finds_unreal_is_a_pass() -> None:
+    [verdict] = deliberate(judges((BAD, "PASS")), RUBRIC)
+    assert verdict.passed
+
+
+@pytest.mark.parametrize(
+    "invalid",
+    [
+        ("- `words that stand nowhere` are wrong", "FAIL"),
+        ("It is bad.", "FAIL"),
+        (BAD, "MAYBE"),
+        (BAD, ""),
+        ("around it goes, and " * 60, "FAIL"),
+    ],
+    ids=["unproved", "unquoted", "another word", "no word", "a loop"],
+)
+def test_an_invalid_vote_is_asked_again_once_with_another_seed(invalid: tuple[str, str]) -> None:
+    journal = Journal()
+    [verdict] = deliberate(judges(invalid, GOOD), RUBRIC, journal=journal)
+    assert verdict.passed
+    reports = [request for request, _, _ in journal.calls.values() if not request.choices]
+    assert reports[0].messages == reports[1].messages
+    assert reports[0].seed != reports[1].seed
+    assert len(reports) == VOTES_ALONE + 1
+
+
+def test_a_lens_without_a_valid_vote_gives_its_place_to_the_next() -> None:
+    journal = Journal()
+    broken = ("It is bad.", "FAIL")
+    [verdict] = deliberate(judges(broken, broken, GOOD), RUBRIC, journal=journal)
+    assert (verdict.passed, verdict.score) == (True, 1.0)
+    reports = [request.messages for request, _, _ in journal.calls.values() if not request.choices]
+    assert (len(reports), len(set(reports))) == (VOTES_ALONE + 2, VOTES_ALONE + 1)
+
+
+def test_judges_without_valid_votes_neither_accept_nor_blame() -> None:
+    journal = Journal()
+    [verdict] = deliberate(judges(GOOD, ("It is bad.", "FAIL")), RUBRIC, journal=journal)
+    assert (verdict.passed, verdict.score) == (False, 1 / 5)
+    assert "Only 1 of the 5 votes" in verdict.feedback
+    assert len(journal.calls) == 2 + 2 * 2 * (len(lenses.LENSES) - 1)
+
+
+@pytest.mark.parametrize("word", ["PASS", " pass.\n", "**PASS**"])
+def test_a_word_is_read_without_its_dress(word: str) -> None:
+    assert deliberate(judges(("NO PROBLEMS", word)), RUBRIC)[0].passed
+
+
+def test_held_out_judges_speak_only_where_the_visible_ones_passed() -> None:
+    assert [v.check for v in deliberate(judges((BAD, "FAIL")), SECRET, RUBRIC)] == ["judge:r.md"]
+    both = deliberate(judges(GOOD), SECRET, RUBRIC)
+    assert [(v.check, v.held_out) for v in both] == [("judge:r.md", False), ("judge", True)]
+
+
+def test_a_turn_that_resumes_finds_its_calls_and_comes_to_the_same_verdict() -> None:
+    votes = (GOOD, ("It is bad.", "FAIL"), GOOD, (BAD, "FAIL"))
+    whole = Journal()
+    expected = deliberate(judges(*votes), RUBRIC, SECRET, journal=whole)
+    for calls in range(len(whole.calls)):
+        cut = Journal(limit=calls)
+        with pytest.raises(LimitReached):
+            deliberate(judges(*votes), RUBRIC, SECRET, journal=cut)
+        resumed = Journal()
+        resumed.calls = dict(list(whole.calls.items())[:calls])
+        assert list(cut.calls) == list(resumed.calls)
+
+        def rest(request: ChatRequest) -> str:
+            return next(made.text for asked, _, made in whole.calls.values() if asked == request)
+
+        assert _plain(deliberate(rest, RUBRIC, SECRET, journal=resumed)) == _plain(expected)
+
+
+def test_each_call_has_a_key_of_its_own_for_every_check_and_vote() -> None:
+    journal = Journal()
+    deliberate(judges(GOOD), RUBRIC, SECRET, OTHER, journal=journal)
+    assert len(journal.calls) == 3 * 2 * VOTES_ALONE
+    assert {(key.iteration, key.operator, key.slot) for key in journal.calls} == {(3, Operator.JUDGE, 1)}
+    assert all(key.attempt % 10 == 1 for key in journal.calls)
+
+
+def test_the_word_is_asked_for_as_one_of_two_without_chance_and_in_few_tokens() -> None:
+    journal = Journal()
+    deliberate(judges(GOOD), RUBRIC, journal=journal)
+    words = [request for request, _, _ in journal.calls.values() if request.choices]
+    assert {(r.choices, r.temperature, r.max_tokens) for r in words} == {(("PASS", "FAIL"), 0.0, CHOICE_TOKENS)}
+
+
+def test_a_judge_sees_its_own_rubric_and_nothing_of_the_other_hidden_checks() -> None:
+    seen: dict[str, set[str]] = {}
+
+    def answer(request: ChatRequest) -> str:
+        text = request.messages[-1].content
+        rubric = next(r for r in ("§secret§", "It rhymes.", "# The rubric") if r in text)
+        seen.setdefault(rubric, set()).add(text)
+        return "PASS" if request.choices else "NO PROBLEMS"
+
+    deliberate(answer, RUBRIC, SECRET, OTHER)
+    assert not any("It rhymes." in text for text in seen["§secret§"])
+    assert not any("§secret§" in text for text in seen["It rhymes."])
+    assert all("It is friendly." in text for text in seen["# The rubric"])
+
+
+def test_prompts_of_judges_begin_as_the_others_do_and_share_the_candidate() -> None:
+    from tasks import window
+
+    subject = job(RUBRIC, SECRET)
+    [_, drafted] = window.draft(subject)
+    ground = drafted.content.partition("# Task")[0]
+    asked = [lenses.report(subject, candidate(), SECRET, lens)[-1].content for lens in lenses.LENSES]
+    asked.append(lenses.verdict(subject, candidate(), SECRET, (BAD,))[-1].content)
+    shared = asked[0][: asked[0].index("§secret§")]
+    assert shared.startswith(ground)
+    assert LETTER in shared
+    assert all(prompt.startswith(shared) for prompt in asked)
+
+
+def test_a_long_answer_is_read_whole_up_to_what_a_window_holds() -> None:
+    long = candidate("word " * 3_500 + "the end")
+    prompt = lenses.report(job(RUBRIC), long, RUBRIC, lenses.LENSES[0])[-1].content
+    assert long.text in prompt
+    endless = dataclasses.replace(long, text="word " * 50_000)
+    assert len(lenses.report(job(RUBRIC), endless, RUBRIC, lenses.LENSES[0])[-1].content) < 30_000
+
+
+def _plain(verdicts: tuple[Verdict, ...]) -> list[tuple[object, ...]]:
+    return [(v.check, v.passed, v.score, v.feedback) for v in verdicts]

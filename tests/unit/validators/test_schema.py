@@ -1,0 +1,129 @@
+"""What the check `schema` accepts at submit, and what of a candidate it compares."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tasks.errors import InvalidInput
+from tasks.ports import SandboxResult
+from tasks.types import CheckSpec
+from tasks.validators.schema import JSON_CHARS, SchemaValidator
+
+
+def parse(tmp_path, text):
+    (tmp_path / "s.json").write_text(text)
+    return SchemaValidator().parse("s.json", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type": "object"}',
+        "true",
+        '{"$schema": "http://json-schema.org/draft-07/schema#", "definitions": {"a": {}}, "$ref": "#/definitions/a"}',
+        '{"$id": "https://example.com/s", "$defs": {"a": {"$anchor": "here"}}, "$ref": "#here"}',
+        '{"properties": {"$ref": {"type": "string"}}}',
+        '{"$ref": "https://json-schema.org/draft/2020-12/schema"}',
+    ],
+)
+def test_a_schema_that_stands_alone_is_stored_with_its_text(tmp_path, text):
+    assert parse(tmp_path, text) == ("s.json", {"s.json": text})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"type": "strin"}', "$.type"),
+        ("[]", "not of type 'object'"),
+        ("3", "not of type 'object'"),
+        ('{"$schema": "https://example.com/mine"}', "no draft of JSON Schema"),
+        ('{"$schema": ["a"]}', "no draft of JSON Schema"),
+        ('{"$ref": "https://example.com/other.json"}', "'https://example.com/other.json' does not"),
+        ('{"items": {"anyOf": [{"$ref": "other.json"}]}}', "'other.json' does not"),
+        ('{"$ref": "file:///etc/passwd"}', "does not"),
+        ('{"$ref": "#/$defs/gone"}', "does not"),
+        ('{"$ref": "#gone"}', "'#gone' does not"),
+        ('{"$id": "http://[x", "$ref": "a"}', "no URI"),
+        ('{"pattern": "("}', "not a 'regex'"),
+        ('{"patternProperties": {"(": {}}}', "not a 'regex'"),
+        ('{"type": "object",}', "line 1 column"),
+        ('{"a": 1, "a": 2}', "'a' is given twice"),
+        ('{"const": NaN}', "NaN"),
+        ("[" * 5_000, "nested too deeply"),
+        ('{"not":' * 300 + "true" + "}" * 300, "nested too deeply"),
+        ("", "line 1"),
+    ],
+)
+def test_what_is_no_schema_is_refused_in_one_line(tmp_path, text, said):
+    with pytest.raises(InvalidInput) as refused:
+        parse(tmp_path, text)
+    assert refused.value.field == "schema"
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("value", [None, 3, "", {"type": "object"}, "gone.json", "."])
+def test_a_value_that_is_no_file_is_refused(tmp_path, value):
+    with pytest.raises(InvalidInput):
+        SchemaValidator().parse(value, tmp_path)
+
+
+def check(text="{}"):
+    return CheckSpec(name="schema:s.json", kind="schema", value="s.json", files={"s.json": text})
+
+
+def reporting(scripted, report, **fields):
+    answer = SandboxResult(exit_code=0, stdout="", stderr="", seconds=0.1, report=json.dumps(report).encode(), **fields)
+    return scripted(lambda job: answer)
+
+
+def test_the_last_json_is_compared(pulse, scripted):
+    sandbox = reporting(scripted, {"found": 0, "errors": []})
+    candidate = 'First:\n```json\n{"a": 1}\n```\nBetter:\n```json\n{"a": 2}\n```\n```text\nbye\n```'
+    assert SchemaValidator().validate(candidate, check('{"type": "object"}'), sandbox, pulse).passed
+    order = json.loads(sandbox.jobs[0].stdin)
+    assert order == {"schema": '{"type": "object"}', "instance": '{"a": 2}\n'}
+
+
+@pytest.mark.parametrize(
+    ("candidate", "said"),
+    [
+        ("There is none.", "no JSON"),
+        ("```json\n{'a': 1}\n```", "line 1 column 2"),
+        ('```json\n{"a": 1, "a": 2}\n```', "given twice"),
+        ('```json\n{"a": Infinity}\n```', "Infinity"),
+        ("```json\n" + "[" * 5_000 + "\n```", "nested too deeply"),
+        ("```json\n" + "9" * 5_000 + "\n```", "digits"),
+        ("x" * (JSON_CHARS + 1), "200,000 characters"),
+    ],
+)
+def test_what_is_no_json_fails_without_a_sandbox(pulse, no_sandbox, candidate, said):
+    verdict = SchemaValidator().validate(candidate, check(), no_sandbox, pulse)
+    assert not verdict.passed
+    assert said in verdict.feedback
+
+
+def test_the_first_errors_are_told_with_their_paths(pulse, scripted):
+    errors = [[f"$.a[{n}]", "'x\0' is not of type 'number'"] for n in range(5)]
+    sandbox = reporting(scripted, {"found": 12, "errors": errors})
+    verdict = SchemaValidator().validate("[1]", check(), sandbox, pulse)
+    assert (verdict.passed, verdict.score) == (False, 0.0)
+    assert verdict.feedback.splitlines()[1] == "- $.a[0]: 'x\ufffd' is not of type 'number'"
+    assert verdict.feedback.splitlines()[-1] == "- and 7 more"
+
+
+@pytest.mark.parametrize(
+    ("report", "killed", "said"),
+    [
+        ({}, "wall", "10 s allowed"),
+        ({}, "memory", "512 MB"),
+        ({"fault": "nested"}, None, "nested"),
+        ([], None, "ended early"),
+    ],
+)
+def test_a_comparison_that_did_not_end_is_no_pass(pulse, scripted, report, killed, said):
+    verdict = SchemaValidator().validate("[1]", check(), reporting(scripted, report, killed=killed), pulse)
+    assert not verdict.passed
+    assert said in verdict.feedback
