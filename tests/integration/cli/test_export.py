@@ -160,7 +160,8 @@ def test_cost_adds_up_calls_and_escalations(
     other = submit_jobs(ada, [SPEC])[0].job
     admin.execute(
         "INSERT INTO calls (job_id, iteration, operator, slot, attempt, model, request, prompt_hash, text,"
-        " finish_reason, usd, prompt_tokens, cached_tokens, completion_tokens, seconds, worker, epoch, created_at) VALUES"
+        " finish_reason, usd, prompt_tokens, cached_tokens, completion_tokens, seconds, worker, epoch, "
+        "created_at) VALUES"
         " (%s, 3, 'escalate', 0, 1, 'large', '{}', 'h', '', 'stop', 0.25, 1000, 0, 200, 1, 'w', 1,"
         " '2026-01-02T00:00:00Z')",
         (other,),
