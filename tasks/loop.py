@@ -14,6 +14,7 @@ from typing import assert_never
 
 from tasks import window
 from tasks.errors import (
+    AttachmentLost,
     Cancelled,
     EngineFault,
     JournalMismatch,
@@ -43,6 +44,7 @@ from tasks.types import (
     Lane,
     Lesson,
     Limits,
+    Modality,
     OpenIteration,
     Operator,
     Revise,
@@ -61,7 +63,7 @@ class Loop:
     """Takes turns at jobs. A turn is at most one iteration.
 
     `validate` runs a candidate's deterministic checks, `judge` reads verdicts; `hours` tells how long a job has run;
-    `say` is told what happens.
+    `say` is told what happens; `modalities` are what the model takes.
     """
 
     ledger: Ledger
@@ -78,6 +80,7 @@ class Loop:
     escalate_after: int
     hours: Callable[[Job], float]
     say: Callable[[TurnReport], None]
+    modalities: frozenset[Modality] = frozenset(Modality)
 
     def turn(self, claim: Claim, lanes: frozenset[Lane], pulse: Pulse) -> None:
         """Goes on with the job through the steps that `lanes` serve, and gives the lease back.
@@ -89,6 +92,8 @@ class Loop:
         try:
             job = self.ledger.load(claim)
             lane = job.lane
+            if not job.spec.modalities <= self.modalities:  # its model would be shown what it doesn't take
+                lanes -= ENGINE_LANES
             self._iterate(claim, job, lanes, pulse)
         except LimitReached as limit:
             self.ledger.stop(claim, Stop(state=JobState.UNSOLVED, why=str(limit)))
@@ -98,7 +103,7 @@ class Loop:
             self.ledger.hand_over(claim, lane)
         except NeedsLane as elsewhere:
             self.ledger.hand_over(claim, elsewhere.lane)
-        except JournalMismatch as defect:
+        except (JournalMismatch, AttachmentLost) as defect:
             self.ledger.stop(claim, Stop(state=JobState.FAILED, why=str(defect)))
         except ServiceFault as fault:
             if fault.service == "postgres":

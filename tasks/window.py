@@ -14,13 +14,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tasks.types import Candidate, ChatRequest, CheckSpec, Job, Message, Verdict
+from tasks.types import Candidate, ChatRequest, CheckSpec, Job, Message, Modality, Verdict
 
 # Characters, about four to a token: all but the longest problems fit an 8K window.
 PROBLEM_CHARS = 24_000
 CANDIDATE_CHARS = 6_000
 FEEDBACK_CHARS = 1_500
 TESTS_CHARS = 4_000
+# Of all text attachments together.
+ATTACHED_CHARS = 12_000
 BUGS = 5
 # A shorter quote stands in any text and proves nothing.
 QUOTE_CHARS = 3
@@ -36,7 +38,7 @@ _QUOTES = re.compile(r"```[^\n`]*\n(.*?)```|``([^`]+)``|`([^`\n]+)`|\"([^\"\n]+)
 def draft(job: Job, *, shorten: int = 0) -> tuple[Message, ...]:
     """Asks for a fresh answer. `shorten` = 1 halves every limit."""
     role = "# Task\nSolve the problem above. Think of the edge cases before you write."
-    return _messages(_ground(job, shorten), role, _goal(job))
+    return _messages(job, _ground(job, shorten), role, _goal(job))
 
 
 def review(job: Job, parent: Candidate, *, shorten: int = 0) -> tuple[Message, ...]:
@@ -47,7 +49,8 @@ def review(job: Job, parent: Candidate, *, shorten: int = 0) -> tuple[Message, .
         "text of the answer that is wrong. Do not write a new answer. If nothing is wrong, write: NO PROBLEMS"
     )
     shown = (_candidate(parent, shorten), _feedback(job, parent, shorten))
-    return _messages(_ground(job, shorten), role, *shown, "List the problems of the answer now, each with its quote.")
+    order = "List the problems of the answer now, each with its quote."
+    return _messages(job, _ground(job, shorten), role, *shown, order)
 
 
 def revise(job: Job, parent: Candidate, bugs: tuple[str, ...], *, shorten: int = 0) -> tuple[Message, ...]:
@@ -60,7 +63,7 @@ def revise(job: Job, parent: Candidate, bugs: tuple[str, ...], *, shorten: int =
         listed = "\n".join(f"- {bug}" for bug in bugs[:BUGS])
         found = "# What a reviewer found\n" + _cut(listed, FEEDBACK_CHARS >> shorten)
     shown = (_candidate(parent, shorten), _feedback(job, parent, shorten), found)
-    return _messages(_ground(job, shorten), role, *shown, _goal(job))
+    return _messages(job, _ground(job, shorten), role, *shown, _goal(job))
 
 
 def bugs(review_text: str, candidate_text: str) -> tuple[str, ...]:
@@ -87,14 +90,16 @@ def prompt_hash(request: ChatRequest) -> str:
 # ── the parts of a prompt ─────────────────────────────────────────────────────────────────────
 
 
-def _messages(*parts: str) -> tuple[Message, ...]:
+def _messages(job: Job, *parts: str) -> tuple[Message, ...]:
     content = "\n\n".join(part for part in parts if part)
-    return (Message(role="system", content=SYSTEM), Message(role="user", content=content))
+    media = tuple(attachment for attachment in job.spec.attachments if attachment.modality is not Modality.TEXT)
+    return (Message(role="system", content=SYSTEM), Message(role="user", content=content, attachments=media))
 
 
 def _ground(job: Job, shorten: int) -> str:
     """What all prompts of the job begin with."""
     parts = [f"# Problem: {job.spec.title}\n{_cut(job.spec.problem.strip(), PROBLEM_CHARS >> shorten)}"]
+    parts.extend(_attached(job, shorten))
     visible = [check for check in job.spec.checks if not check.held_out]
     files = [file for check in visible if check.kind == "python" for file in sorted(check.files.items())]
     room = (TESTS_CHARS >> shorten) // max(1, len(files))
@@ -108,6 +113,20 @@ def _ground(job: Job, shorten: int) -> str:
             for _, text in sorted(check.files.items())
         )
     return "\n\n".join([*parts, *_form(job)])
+
+
+def _attached(job: Job, shorten: int) -> Iterator[str]:
+    """The text attachments, the short ones whole; of the others the names, in the order in which they come."""
+    media = [attachment.name for attachment in job.spec.attachments if attachment.modality is not Modality.TEXT]
+    if media:
+        yield f"Attached before this text, in this order: {', '.join(media)}"
+    files = [(a.name, job.texts[a.sha256]) for a in job.spec.attachments if a.modality is Modality.TEXT]
+    room, shares = ATTACHED_CHARS >> shorten, dict[int, int]()
+    for done, (number, (_, content)) in enumerate(sorted(enumerate(files), key=lambda entry: len(entry[1][1]))):
+        shares[number] = min(len(content), room // (len(files) - done))
+        room -= shares[number]
+    for number, (name, content) in enumerate(files):
+        yield f"Attached file {name}:\n{_fenced(_cut(content, shares[number]), '')}"
 
 
 def _form(job: Job) -> Iterator[str]:

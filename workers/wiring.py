@@ -19,6 +19,7 @@ from tasks.llm.chat import OpenAIChatModel
 from tasks.loop import Loop
 from tasks.ports import Sandbox, Strategy
 from tasks.settings import Settings
+from tasks.store.attachments import read_content
 from tasks.store.keeper import Keeper, WorkerCard
 from tasks.store.leases import ClaimRules
 from tasks.store.ledger import PostgresLedger
@@ -76,6 +77,7 @@ def build_station(
         token_silence_seconds=settings.token_silence_seconds,
         extra=profile.request_extra,
         engine=host.describe(),
+        files=functools.partial(read_content, database),
     )
     sampling = Sampling(
         temperature=profile.temperature,
@@ -99,6 +101,7 @@ def build_station(
         escalate_after=settings.escalate_after,
         width=settings.width or profile.width,
         hours=hours_since_start,
+        modalities=profile.modalities,
     )
 
     def loop(say: Callable[[TurnReport], None]) -> Loop:
@@ -113,6 +116,7 @@ def build_station(
             slots=slots,
             model=host.model,
             version=version("redraft"),
+            modalities=tuple(sorted(profile.modalities)),
         )
 
     keeper = Keeper(url, card, lease_seconds=settings.lease_seconds)
@@ -121,6 +125,7 @@ def build_station(
         lease_seconds=settings.lease_seconds,
         affinity_seconds=settings.affinity_seconds,
         bucket_seconds=settings.fairness_bucket_seconds,
+        modalities=profile.modalities,
     )
     station = Station(database=database, keeper=keeper, worker=name, lanes=lanes, loop=loop, rules=rules, events=events)
     return station, keeper, events

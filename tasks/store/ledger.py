@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tasks.errors import JournalMismatch, LimitReached
-from tasks.store import codec, leases, lessons
+from tasks.store import attachments, codec, leases, lessons
 from tasks.store.session import Database
 from tasks.store.tables import calls, candidates, iterations, jobs, reservations, verdicts
 from tasks.types import (
@@ -52,7 +52,7 @@ class PostgresLedger:
     # ── reading ──────────────────────────────────────────────────────────────────────────────
 
     def load(self, claim: Claim) -> Job:
-        """The job with all that is committed of it. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        """The job with all that is committed of it. Raises `LeaseLost`, `AttachmentLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
             connection.execute(  # an iteration's time begins with its first turn, not in the queue
@@ -73,6 +73,8 @@ class PostgresLedger:
                 select(iterations).where(iterations.c.job_id == claim.job).order_by(iterations.c.number)
             ).all()
             checked, by_iteration = self._candidates(connection, claim.job)
+            spec = codec.spec_from_row(row)
+            texts = attachments.texts(connection, spec)
         history = tuple(
             Iteration(number=r.number, operator=Operator(r.operator), candidates=tuple(by_iteration[r.number]))
             for r in rounds
@@ -81,7 +83,7 @@ class PostgresLedger:
         return Job(
             id=claim.job,
             owner=row.owner,
-            spec=codec.spec_from_row(row),
+            spec=spec,
             lane=Lane(lane),
             history=history,
             open=self._open(rounds, by_iteration, checked),
@@ -95,6 +97,7 @@ class PostgresLedger:
             started_at=row.started_at or datetime.now().astimezone(),
             lessons=codec.lessons_from_json(row.recalled),
             cloud=cloud,
+            texts=texts,
         )
 
     @staticmethod
