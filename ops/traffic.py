@@ -35,7 +35,7 @@ class Traffic:
     def __init__(self, home: Path, demo: Path, seed: int) -> None:
         self._home, self._chance = home, random.Random(seed)  # noqa: S311 - to be repeatable
         files = [str(path) for path in sorted(demo.glob("*.md"))]
-        self._problems = read_jobs(files, Flags(), rules(_settings()), bytes)
+        self._problems = read_jobs(files, Flags(), rules(_settings()), bytes).specs
         self._lock = threading.Lock()
         self._submitted: set[int] = set()
         self._keys: dict[str, int] = {}

@@ -158,3 +158,7 @@ class EgressForbidden(RedraftError):
 class JournalMismatch(RedraftError):
     """A journalled call was made from another prompt than the one built now: the prompt must be a
     function of what is stored, so this is a defect of Redraft and the job is stopped, not guessed on."""
+
+
+class AttachmentLost(RedraftError):
+    """An attachment is not in the store, or not as it was handed in: the job is stopped, not guessed on."""

@@ -15,6 +15,7 @@ from typing import assert_never
 from tasks import window
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import (
+    AttachmentLost,
     Cancelled,
     EngineFault,
     JournalMismatch,
@@ -44,6 +45,7 @@ from tasks.types import (
     Lane,
     Lesson,
     Limits,
+    Modality,
     OpenIteration,
     Operator,
     Revise,
@@ -62,7 +64,7 @@ class Loop:
     """Takes turns at jobs. A turn is at most one iteration.
 
     `validate` runs a candidate's deterministic checks, `judge` reads verdicts; `hours` tells how long a job has run;
-    `say` is told what happens; `width` is 0 on a worker without an engine.
+    `say` is told what happens; `width` is 0 on a worker without an engine; `modalities` are what the model takes.
     """
 
     ledger: Ledger
@@ -79,6 +81,7 @@ class Loop:
     escalate_after: int
     hours: Callable[[Job], float]
     say: Callable[[TurnReport], None]
+    modalities: frozenset[Modality] = frozenset(Modality)
 
     def turn(self, claim: Claim, lanes: frozenset[Lane], pulse: Pulse) -> None:
         """Goes on with the job through the steps that `lanes` serve, and gives the lease back.
@@ -90,6 +93,8 @@ class Loop:
         try:
             job = self.ledger.load(claim)
             lane = job.lane
+            if not job.spec.modalities <= self.modalities:  # its model would be shown what it doesn't take
+                lanes -= ENGINE_LANES
             self._iterate(claim, job, lanes, pulse)
         except LimitReached as limit:
             self.ledger.stop(claim, Stop(state=JobState.UNSOLVED, why=str(limit)))
@@ -100,7 +105,7 @@ class Loop:
         except NeedsLane as elsewhere:
             self.ledger.hand_over(claim, elsewhere.lane)
             passing(CrashPoint.HANDED_OVER)
-        except JournalMismatch as defect:
+        except (JournalMismatch, AttachmentLost) as defect:
             self.ledger.stop(claim, Stop(state=JobState.FAILED, why=str(defect)))
         except ServiceFault as fault:
             if fault.service == "postgres":

@@ -7,14 +7,20 @@ import functools
 import os
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from tasks.errors import InvalidInput
-from tasks.types import Egress
+from tasks.types import Egress, Modality
 
 
 def default_home() -> Path:
@@ -46,6 +52,8 @@ class Settings(BaseSettings):
     endpoint: str = ""
     endpoint_model: str = ""
     endpoint_key: SecretStr = SecretStr("")
+    # What its model takes, `text,image,audio`: no server says so. Jobs with other attachments are refused.
+    endpoint_modalities: Annotated[frozenset[Modality], NoDecode] = frozenset({Modality.TEXT})
 
     # The lease is long enough for a stalled disk and short enough that a dead worker's job is taken up
     # again before anyone looks: design §1.
@@ -103,6 +111,13 @@ class Settings(BaseSettings):
 
     flower_password: SecretStr = SecretStr("")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("endpoint_modalities", mode="before")
+    @classmethod
+    def _listed(cls, given: Any) -> Any:
+        """Text out of the environment is a list with commas; text itself is always taken."""
+        names = [part.strip() for part in given.split(",") if part.strip()] if isinstance(given, str) else given
+        return [Modality.TEXT, *names] if isinstance(names, list) else names
 
     @classmethod
     def settings_customise_sources(

@@ -5,22 +5,25 @@ Must not know the database, the queue or which validators there are: those come 
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tasks.attachments import AttachedFile, read_attachments
 from tasks.errors import InvalidInput
 from tasks.jobchecks import ValidatorSource, build_checks
 from tasks.jobfile import PROBLEM_BYTES, RawJob, read_source, refuse_unstorable
 from tasks.types import Budget, Changes, Egress, JobSpec, Lane
 
 TITLE_CHARS = 120
+# The files of all jobs of one submission: they are held in memory and stored in one transaction.
+CONTENTS_BYTES = 256_000_000
 # The two lanes a user may ask for; `check` and `cloud` are steps of a job, not places to begin one.
 LANES = (Lane.GPU, Lane.FAST)
 
@@ -70,6 +73,14 @@ class Flags:
     memory: bool | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandedIn:
+    """Validated jobs, and the contents of their attachments by hash."""
+
+    specs: tuple[JobSpec, ...]
+    contents: Mapping[str, bytes]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -97,20 +108,35 @@ class _JobFields(_Strict):
     memory: bool = True
 
 
-def read_jobs(files: Sequence[str], flags: Flags, rules: Rules, stdin: Callable[[], bytes]) -> tuple[JobSpec, ...]:
+def read_jobs(files: Sequence[str], flags: Flags, rules: Rules, stdin: Callable[[], bytes]) -> HandedIn:
     """Every job of the FILE arguments, or none. `stdin` reads standard input whole. Raises `InvalidInput`."""
     if files.count("-") > 1:
         raise InvalidInput("FILE", "-", "standard input can be read once")
     raw = [job for name in files for job in read_source(name, stdin)]
     if flags.key is not None and len(raw) > 1:
         raise InvalidInput("--key", flags.key, f"a key names one job, and {len(raw)} were given; write it into each")
-    return tuple(build_spec(job, flags, rules) for job in raw)
+    specs: list[JobSpec] = []
+    contents: dict[str, bytes] = {}
+    for job in raw:
+        spec, attached = build_spec(job, flags, rules)
+        specs.append(spec)
+        contents |= {file.attachment.sha256: file.content for file in attached}
+        if attached and sum(map(len, contents.values())) > CONTENTS_BYTES:
+            raise InvalidInput(
+                f"{job.where}: problem",
+                attached[-1].attachment.name,
+                f"at most {CONTENTS_BYTES:,} bytes of files at once",
+            )
+    return HandedIn(specs=tuple(specs), contents=contents)
 
 
-def build_spec(raw: RawJob, flags: Flags, rules: Rules) -> JobSpec:
-    """One job from its fields and the flags. Raises `InvalidInput` whose field begins with `raw.where`."""
+def build_spec(raw: RawJob, flags: Flags, rules: Rules) -> tuple[JobSpec, tuple[AttachedFile, ...]]:
+    """One job from its fields and the flags, with the files that it links to. Raises `InvalidInput` whose field
+    begins with `raw.where`."""
     try:
-        return _build(raw, flags, rules)
+        spec = _build(raw, flags, rules)
+        files = read_attachments(spec.problem, raw.folder)
+        return dataclasses.replace(spec, attachments=tuple(file.attachment for file in files)), files
     except InvalidInput as error:
         raise InvalidInput(f"{raw.where}: {error.field}", error.value, error.allowed) from None
 
@@ -222,18 +248,7 @@ def _problem(raw: RawJob) -> str:
     size = len(problem.encode())
     if size > PROBLEM_BYTES:
         raise InvalidInput("problem", f"{size:,} bytes", f"at most {PROBLEM_BYTES:,} bytes")
-    _refuse_attachments(problem, raw.folder)
     return problem
-
-
-def _refuse_attachments(problem: str, folder: Path) -> None:
-    """No model is served that takes files yet, and a picture must not be dropped in silence."""
-    prose = re.sub(r"^(```|~~~).*?^\1", "", problem, flags=re.DOTALL | re.MULTILINE)
-    for mark, target in re.findall(r"(!?)\[[^\]\n]*\]\(([^)\s]+)[^)\n]*\)", prose):
-        if "://" in target or target.startswith(("#", "mailto:")):
-            continue
-        if mark or (len(target) < 200 and (folder / target).is_file()):
-            raise InvalidInput("problem", target, "linked files are not passed to models yet: put it into words")
 
 
 def _title(problem: str) -> str:

@@ -73,6 +73,14 @@ class GuardKind(StrEnum):
     ENGINE = "engine"  # the engine's own repetition detection ended it
 
 
+class Modality(StrEnum):
+    """What a model takes beside, or instead of, text."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    AUDIO = "audio"
+
+
 class LessonKind(StrEnum):
     """What a lesson rests on: an answer that deterministic checks accepted, or failures that they explained."""
 
@@ -141,12 +149,21 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """A file of a job, named by its content: `sha256` in hex, `media_type` such as image/png, its size in bytes."""
+    """A file of a job, named by its content: `sha256` in hex, `media_type` such as image/png, its size in bytes.
+
+    `owner` is known once it is stored: a worker reads it as a file of this owner, never of another.
+    """
 
     name: str
     media_type: str
     sha256: str
     bytes: int
+    owner: str = ""
+
+    @property
+    def modality(self) -> Modality:
+        """What a model must take to be given it; text goes into the prompt and needs nothing."""
+        return Modality(self.media_type.partition("/")[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +183,11 @@ class JobSpec:
     key: str | None = None
     memory: bool = True
     attachments: tuple[Attachment, ...] = ()
+
+    @property
+    def modalities(self) -> frozenset[Modality]:
+        """What a model must take to work on it."""
+        return frozenset({Modality.TEXT, *(attachment.modality for attachment in self.attachments)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -488,7 +510,8 @@ class OpenIteration:
 class Job:
     """A job with its whole past: all that the next step is built from. `lessons` is None until they were recalled,
     which is once; `cloud` says whether a worker serves the cloud's lane now. `idle_seconds` since `started_at` do not
-    count as hours: the job was paused, or had ended before a retry."""
+    count as hours: the job was paused, or had ended before a retry. `texts` are the contents of its text attachments
+    by hash."""
 
     id: int
     owner: str
@@ -502,6 +525,7 @@ class Job:
     lessons: tuple[Lesson, ...] | None = None
     cloud: bool = False
     idle_seconds: float = 0.0
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tasks.types import Candidate, ChatRequest, CheckSpec, Job, LessonKind, Message, Verdict
+from tasks.types import Candidate, ChatRequest, CheckSpec, Job, LessonKind, Message, Modality, Verdict
 
 # Characters, about four to a token: all but the longest problems fit an 8K window.
 PROBLEM_CHARS = 24_000
@@ -25,6 +25,8 @@ TESTS_CHARS = 4_000
 RUBRIC_CHARS = 4_000
 # A judge that has not read all of an answer can't vouch for it: room for all that a model writes at once.
 JUDGED_CHARS = 20_000
+# Of all text attachments together.
+ATTACHED_CHARS = 12_000
 BUGS = 5
 # Rejected answers that the cloud model is shown.
 TRIES = 3
@@ -53,7 +55,7 @@ _QUOTES = re.compile(r"```[^\n`]*\n(.*?)```|``([^`]+)``|`([^`\n]+)`|\"([^\"\n]+)
 def draft(job: Job, *, shorten: int = 0) -> tuple[Message, ...]:
     """Asks for a fresh answer. `shorten` = 1 halves every limit."""
     role = "# Task\nSolve the problem above. Think of the edge cases before you write."
-    return _messages(_ground(job, shorten), role, _goal(job))
+    return _messages(job, _ground(job, shorten), role, _goal(job))
 
 
 def review(job: Job, parent: Candidate, *, shorten: int = 0) -> tuple[Message, ...]:
@@ -64,7 +66,8 @@ def review(job: Job, parent: Candidate, *, shorten: int = 0) -> tuple[Message, .
         "text of the answer that is wrong. Do not write a new answer. If nothing is wrong, write: NO PROBLEMS"
     )
     shown = (_candidate(parent, shorten), _feedback(job, parent, shorten))
-    return _messages(_ground(job, shorten), role, *shown, "List the problems of the answer now, each with its quote.")
+    order = "List the problems of the answer now, each with its quote."
+    return _messages(job, _ground(job, shorten), role, *shown, order)
 
 
 def revise(job: Job, parent: Candidate, bugs: tuple[str, ...], *, shorten: int = 0) -> tuple[Message, ...]:
@@ -77,7 +80,7 @@ def revise(job: Job, parent: Candidate, bugs: tuple[str, ...], *, shorten: int =
         listed = "\n".join(f"- {bug}" for bug in bugs[:BUGS])
         found = "# What a reviewer found\n" + _cut(listed, FEEDBACK_CHARS >> shorten)
     shown = (_candidate(parent, shorten), _feedback(job, parent, shorten), found)
-    return _messages(_ground(job, shorten), role, *shown, _goal(job))
+    return _messages(job, _ground(job, shorten), role, *shown, _goal(job))
 
 
 def judge(
@@ -88,7 +91,7 @@ def judge(
     parts = [_ground(job, shorten), _candidate(candidate, shorten, JUDGED_CHARS)]
     if rubric:
         parts.append("# The rubric\n" + _fenced(_cut(rubric, RUBRIC_CHARS >> shorten), ""))
-    return _messages(*parts, task, order)
+    return _messages(job, *parts, task, order)
 
 
 def escalate(job: Job) -> tuple[Message, ...]:
@@ -101,7 +104,7 @@ def escalate(job: Job) -> tuple[Message, ...]:
         "Find out why they fail, then write a right answer of your own, whole."
     )
     shown = [f"{_candidate(tried, 0)}\n\n{_feedback(job, tried, 0)}" for tried in _best(job)]
-    return _messages(_ground(job, 0), role if shown else "", *shown, _goal(job))
+    return _messages(job, _ground(job, 0), role if shown else "", *shown, _goal(job))
 
 
 def bugs(review_text: str, candidate_text: str) -> tuple[str, ...]:
@@ -139,7 +142,7 @@ def distil(
         "is the answer. Write exactly three short lines, which begin with `WHEN:` (the kind of problem), `DO:` (what "
         "to do) and `AVOID:` (the mistake to avoid)."
     )
-    return _messages(_given(job, shorten), role, shown, "Write the three lines WHEN:, DO: and AVOID: now.")
+    return _messages(job, _given(job, shorten), role, shown, "Write the three lines WHEN:, DO: and AVOID: now.")
 
 
 def lesson_lines(text: str) -> tuple[str, str, str] | None:
@@ -200,9 +203,10 @@ def prompt_hash(request: ChatRequest) -> str:
 # ── the parts of a prompt ─────────────────────────────────────────────────────────────────────
 
 
-def _messages(*parts: str) -> tuple[Message, ...]:
+def _messages(job: Job, *parts: str) -> tuple[Message, ...]:
     content = "\n\n".join(part for part in parts if part)
-    return (Message(role="system", content=SYSTEM), Message(role="user", content=content))
+    media = tuple(attachment for attachment in job.spec.attachments if attachment.modality is not Modality.TEXT)
+    return (Message(role="system", content=SYSTEM), Message(role="user", content=content, attachments=media))
 
 
 def _ground(job: Job, shorten: int) -> str:
@@ -225,6 +229,7 @@ def _taught(job: Job, shorten: int) -> str:
 def _given(job: Job, shorten: int) -> str:
     """The problem, the visible checks, and the form of answer."""
     parts = [f"# Problem: {job.spec.title}\n{_cut(job.spec.problem.strip(), PROBLEM_CHARS >> shorten)}"]
+    parts.extend(_attached(job, shorten))
     visible = [check for check in job.spec.checks if not check.held_out]
     files = [file for check in visible if check.kind == "python" for file in sorted(check.files.items())]
     room = (TESTS_CHARS >> shorten) // max(1, len(files))
@@ -246,6 +251,20 @@ def _given(job: Job, shorten: int) -> str:
 def rubric_of(check: CheckSpec) -> str:
     """What a `judge` check judges by, beside the problem itself; empty where the problem is all."""
     return next(iter(check.files.values()), str(check.value)).strip()
+
+
+def _attached(job: Job, shorten: int) -> Iterator[str]:
+    """The text attachments, the short ones whole; of the others the names, in the order in which they come."""
+    media = [attachment.name for attachment in job.spec.attachments if attachment.modality is not Modality.TEXT]
+    if media:
+        yield f"Attached before this text, in this order: {', '.join(media)}"
+    files = [(a.name, job.texts[a.sha256]) for a in job.spec.attachments if a.modality is Modality.TEXT]
+    room, shares = ATTACHED_CHARS >> shorten, dict[int, int]()
+    for done, (number, (_, content)) in enumerate(sorted(enumerate(files), key=lambda entry: len(entry[1][1]))):
+        shares[number] = min(len(content), room // (len(files) - done))
+        room -= shares[number]
+    for number, (name, content) in enumerate(files):
+        yield f"Attached file {name}:\n{_fenced(_cut(content, shares[number]), '')}"
 
 
 def _form(job: Job) -> Iterator[str]:

@@ -22,6 +22,7 @@ from tasks.loop import Loop
 from tasks.policy import hours_used
 from tasks.ports import Cloud, Sandbox
 from tasks.settings import Settings
+from tasks.store.attachments import read_content
 from tasks.store.escalations import PostgresEscalations
 from tasks.store.keeper import Keeper, WorkerCard
 from tasks.store.leases import ClaimRules
@@ -95,6 +96,7 @@ def build_station(
         token_silence_seconds=settings.token_silence_seconds,
         extra=profile.request_extra,
         engine=host.describe(),
+        files=functools.partial(read_content, database),
     )
     sampling = Sampling(
         temperature=profile.temperature,
@@ -120,6 +122,7 @@ def build_station(
         escalate_after=settings.escalate_after,
         width=settings.width or (0 if isinstance(host, NoEngine) else profile.width),
         hours=hours_since_start,
+        modalities=profile.modalities,
     )
 
     def loop(say: Callable[[TurnReport], None]) -> Loop:
@@ -134,6 +137,7 @@ def build_station(
             slots=slots,
             model=host.model,
             version=version("redraft"),
+            modalities=tuple(sorted(profile.modalities)),
         )
 
     keeper = Keeper(url, card, lease_seconds=settings.lease_seconds)
@@ -142,6 +146,7 @@ def build_station(
         lease_seconds=settings.lease_seconds,
         affinity_seconds=settings.affinity_seconds,
         bucket_seconds=settings.fairness_bucket_seconds,
+        modalities=profile.modalities,
     )
     station = Station(database=database, keeper=keeper, worker=name, lanes=lanes, loop=loop, rules=rules, events=events)
     return station, keeper, events

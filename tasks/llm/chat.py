@@ -5,17 +5,18 @@ A stalled stream is left within `POLL_SECONDS`. It must not know jobs, prompts o
 
 from __future__ import annotations
 
+import base64
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 from urllib.parse import urlsplit
 
-from tasks.errors import EngineFault
+from tasks.errors import AttachmentLost, EngineFault
 from tasks.llm.guard import Guard, engine_hit
 from tasks.llm.stream import Stream, chat
 from tasks.ports import Pulse
-from tasks.types import ChatRequest, Completion, GuardHit, Message
+from tasks.types import Attachment, ChatRequest, Completion, GuardHit, Message, Modality
 
 if TYPE_CHECKING:
     import ssl
@@ -27,6 +28,11 @@ CONNECT_SECONDS = 10.0
 TOKENIZE_SECONDS = 10.0
 # Without a tokenizer at the endpoint: fewer characters a token than most text has, so rather too many tokens.
 CHARS_PER_TOKEN = 3
+# Rather too much: Gemma 4's largest image, and 25 tokens for a second of mp3 at 128 kbit/s.
+IMAGE_TOKENS = 1120
+SOUND_BYTES_PER_TOKEN = 640
+# OpenAI's names of the two.
+SOUND_FORMATS = {"audio/wav": "wav", "audio/mpeg": "mp3"}
 # What servers answer that have no /tokenize; everything else may be better the next time.
 NO_TOKENIZER = frozenset({401, 403, 404, 405, 501})
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -57,7 +63,7 @@ class OpenAIChatModel:
     """Implements `ChatModel`. Safe to share between threads.
 
     Parameters: `base_url` ends in /v1; `extra` goes into each request's body; `engine` describes the server
-    for the journal; `first_token_seconds` and `token_silence_seconds` bound its silence.
+    for the journal; `first_token_seconds` and `token_silence_seconds` bound its silence; `files` reads an attachment.
     """
 
     def __init__(
@@ -71,11 +77,12 @@ class OpenAIChatModel:
         token_silence_seconds: float,
         extra: Mapping[str, Any],
         engine: str,
+        files: Callable[[Attachment], bytes] | None = None,
     ) -> None:
         self.name, self.context_tokens = model, context_tokens
         self._base_url, self._api_key, self._engine = base_url.rstrip("/"), api_key, engine
         self._first_seconds, self._silence_seconds = first_token_seconds, token_silence_seconds
-        self._extra = dict(extra)
+        self._extra, self._files = dict(extra), files or _no_file
         self._tokenizes = True
         self._tls: ssl.SSLContext | None = None
 
@@ -96,9 +103,14 @@ class OpenAIChatModel:
         return self._completion(request, self._end(answer), time.monotonic() - begun)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """By the endpoint's own tokenizer where it has one (vLLM's `/tokenize`), else a third of the characters."""
+        """By the endpoint's own tokenizer where it has one (vLLM's `/tokenize`), else a third of the characters.
+
+        What images and sounds cost is guessed: their bytes are sent once, for the answer.
+        """
         counted = self._tokenize(messages) if self._tokenizes else None
-        return sum(len(m.content) for m in messages) // CHARS_PER_TOKEN if counted is None else counted
+        if counted is None:
+            counted = sum(len(m.content) for m in messages) // CHARS_PER_TOKEN
+        return counted + sum(_guess(attachment) for m in messages for attachment in m.attachments)
 
     # ── the request ──────────────────────────────────────────────────────────────────────────
 
@@ -108,7 +120,7 @@ class OpenAIChatModel:
             extra["structured_outputs"] = {"choice": list(request.choices)}
         return {
             "model": self.name,
-            "messages": _plain(request.messages),
+            "messages": [self._with_files(message) for message in request.messages],
             "temperature": request.temperature,
             "top_p": request.top_p,
             "max_tokens": request.max_tokens,
@@ -117,6 +129,13 @@ class OpenAIChatModel:
             "stream_options": {"include_usage": True},
             "extra_body": extra,
         }
+
+    def _with_files(self, message: Message) -> dict[str, Any]:
+        """In OpenAI's content parts where there are attachments: they come first, as models' cards advise."""
+        if not message.attachments:
+            return {"role": message.role, "content": message.content}
+        parts = [_part(attachment, self._files(attachment)) for attachment in message.attachments]
+        return {"role": message.role, "content": [*parts, {"type": "text", "text": message.content}]}
 
     def _client(self) -> httpx2.Client:
         """A client of one connection: its socket is the request's, and can be shut down from any thread."""
@@ -253,6 +272,38 @@ class OpenAIChatModel:
 
 def _plain(messages: Sequence[Message]) -> list[dict[str, str]]:
     return [{"role": message.role, "content": message.content} for message in messages]
+
+
+def _part(attachment: Attachment, content: bytes) -> dict[str, Any]:
+    data = base64.b64encode(content).decode()
+    match attachment.modality:
+        case Modality.IMAGE:
+            return {"type": "image_url", "image_url": {"url": f"data:{attachment.media_type};base64,{data}"}}
+        case Modality.AUDIO:
+            return {
+                "type": "input_audio",
+                "input_audio": {"data": data, "format": SOUND_FORMATS[attachment.media_type]},
+            }
+        case Modality.TEXT:
+            return {"type": "text", "text": content.decode()}
+        case _:
+            assert_never(attachment.modality)
+
+
+def _guess(attachment: Attachment) -> int:
+    match attachment.modality:
+        case Modality.IMAGE:
+            return IMAGE_TOKENS
+        case Modality.AUDIO:
+            return attachment.bytes // SOUND_BYTES_PER_TOKEN
+        case Modality.TEXT:
+            return attachment.bytes // CHARS_PER_TOKEN
+        case _:
+            assert_never(attachment.modality)
+
+
+def _no_file(attachment: Attachment) -> bytes:
+    raise AttachmentLost(f"the attachment {attachment.name} cannot be read here")
 
 
 def _said(body: object) -> str:

@@ -65,6 +65,11 @@ def checks_to_json(checks: tuple[CheckSpec, ...]) -> list[dict[str, Any]]:
     return [dataclasses.asdict(check) for check in checks]
 
 
+def attachment_to_json(attachment: Attachment) -> dict[str, Any]:
+    """An attachment as its job names it; whose it is follows from the job."""
+    return {name: value for name, value in dataclasses.asdict(attachment).items() if name != "owner"}
+
+
 def spec_from_row(row: Row[Any]) -> JobSpec:
     """A stored job's specification."""
     return JobSpec(
@@ -85,7 +90,7 @@ def spec_from_row(row: Row[Any]) -> JobSpec:
         seed=row.seed,
         key=row.key,
         memory=row.memory,
-        attachments=tuple(Attachment(**attachment) for attachment in row.attachments),
+        attachments=tuple(Attachment(**attachment, owner=row.owner) for attachment in row.attachments),
     )
 
 

@@ -35,6 +35,7 @@ class WorkerCard:
     slots: int
     model: str
     version: str
+    modalities: tuple[str, ...] = ("text",)
 
 
 @dataclass(slots=True)
@@ -170,11 +171,21 @@ class Keeper:
     def _heartbeat(self, connection: psycopg.Connection[object]) -> None:
         card = self._card()
         connection.execute(
-            """INSERT INTO workers (name, host, pid, lanes, slots, model, version)
-               VALUES (%s, %s, %s, %s, %s, %s, %s)
+            """INSERT INTO workers (name, host, pid, lanes, slots, model, version, modalities)
+               VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
                ON CONFLICT (name) DO UPDATE SET lanes = EXCLUDED.lanes, slots = EXCLUDED.slots, pid = EXCLUDED.pid,
-                   model = EXCLUDED.model, version = EXCLUDED.version, seen_at = now()""",
-            (card.name, card.host, card.pid, list(card.lanes), card.slots, card.model, card.version),
+                   model = EXCLUDED.model, version = EXCLUDED.version, modalities = EXCLUDED.modalities,
+                   seen_at = now()""",
+            (
+                card.name,
+                card.host,
+                card.pid,
+                list(card.lanes),
+                card.slots,
+                card.model,
+                card.version,
+                list(card.modalities),
+            ),
         )
 
     def _renew(self, connection: psycopg.Connection[object]) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import LeaseLost
 from tasks.store.session import Database
-from tasks.types import Claim, Lane
+from tasks.types import Claim, Lane, Modality
 
 # A worker says that it lives every few seconds; one not seen for this long is taken for dead.
 WORKER_SILENCE_SECONDS = 10.0
@@ -32,6 +32,7 @@ WITH usage AS (
 ), pick AS (
     SELECT l.job_id FROM leases l LEFT JOIN usage u ON u.owner = l.owner
     WHERE l.runnable AND l.worker IS NULL AND l.lane = ANY(:lanes) AND l.run_at <= now()
+      AND (l.lane NOT IN ('gpu', 'fast') OR l.needs <@ CAST(:modalities AS text[]))
       AND (l.last_worker IS NULL OR l.last_worker = :worker
            OR l.waiting_since < now() - make_interval(secs => :affinity)
            OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.name = l.last_worker
@@ -59,11 +60,12 @@ RETURNING l.job_id, old.worker, l.lane
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimRules:
-    """How a claim chooses; seconds on the database's clock."""
+    """How a claim chooses; seconds on the database's clock. `modalities` are what the worker's model takes."""
 
     lease_seconds: float = 15.0
     affinity_seconds: float = 2.0
     bucket_seconds: float = 600.0
+    modalities: frozenset[Modality] = frozenset(Modality)
 
 
 def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rules: ClaimRules) -> Claim | None:
@@ -85,6 +87,7 @@ def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rul
                 "silence": WORKER_SILENCE_SECONDS,
                 "ageing": AGEING_SECONDS,
                 "lease": rules.lease_seconds,
+                "modalities": sorted(rules.modalities),
             },
         ).one_or_none()
         if row is None:

@@ -45,7 +45,7 @@ class PostgresLedger:
     # ── reading ──────────────────────────────────────────────────────────────────────────────
 
     def load(self, claim: Claim) -> Job:
-        """The job with all that is committed of it. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        """The job with all that is committed of it. Raises `LeaseLost`, `AttachmentLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
             connection.execute(  # an iteration's time begins with its first turn, not in the queue

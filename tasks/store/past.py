@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, text
 
 from tasks.errors import NoSuchJob
-from tasks.store import codec, leases
+from tasks.store import attachments, codec, leases
 from tasks.store.session import Database, explained
 from tasks.store.tables import candidates, iterations, jobs, verdicts
 from tasks.types import Candidate, CandidateRef, Iteration, Job, Lane, OpenIteration, Operator, Spend, Verdict
@@ -42,10 +42,11 @@ def read_job(connection: Connection, job: int) -> Job | None:
         select(iterations).where(iterations.c.job_id == job).order_by(iterations.c.number)
     ).all()
     checked, by_iteration = _candidates(connection, job)
+    spec = codec.spec_from_row(row)
     return Job(
         id=job,
         owner=row.owner,
-        spec=codec.spec_from_row(row),
+        spec=spec,
         lane=Lane(lane),
         history=tuple(
             Iteration(number=r.number, operator=Operator(r.operator), candidates=tuple(by_iteration.get(r.number, ())))
@@ -64,6 +65,7 @@ def read_job(connection: Connection, job: int) -> Job | None:
         idle_seconds=float(row.idle),
         lessons=codec.lessons_from_json(row.recalled),
         cloud=leases.served(connection, Lane.CLOUD),
+        texts=attachments.texts(connection, spec),
     )
 
 

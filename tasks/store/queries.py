@@ -5,11 +5,10 @@ Everything that a worker writes is elsewhere (ledger, leases).
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +16,7 @@ from sqlalchemy import Connection, Row, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tasks.errors import InvalidInput, NoSuchJob
-from tasks.store import codec
+from tasks.store import attachments, codec
 from tasks.store.session import Database
 from tasks.store.session import explained as _explained
 from tasks.store.summaries import EgressRow, IterationRow, JobSummary, Submitted, VerdictRow, WorkerRow
@@ -43,17 +42,22 @@ FROM jobs j JOIN leases l ON l.job_id = j.id
 """
 
 
-def submit_jobs(database: Database, specs: Sequence[JobSpec]) -> tuple[Submitted, ...]:
-    """Stores all of `specs` in one transaction, or none; in their order.
+def submit_jobs(
+    database: Database, specs: Sequence[JobSpec], contents: Mapping[str, bytes] | None = None
+) -> tuple[Submitted, ...]:
+    """Stores all of `specs` with their attachments in one transaction, or none; in their order.
 
-    A spec whose key this owner has used before gives that job back. Raises `InvalidInput` where it was
-    submitted with other content, `DatabaseUnavailable`.
+    `contents` holds by hash what attachments hold that are not stored yet. A spec whose key this owner has used
+    before gives that job back. Raises `InvalidInput` where it was submitted with other content, or where no model
+    that is served takes a new job's attachments, `DatabaseUnavailable`.
     """
     done: list[Submitted] = []
     with database.begin() as connection, _explained():
+        attachments.keep(connection, specs, contents or {})
         for keyed, group in itertools.groupby(specs, key=lambda spec: spec.key is not None):
             for chunk in _batched(group):
                 done += _insert_keyed(connection, chunk) if keyed else _insert(connection, chunk)
+        attachments.require_served(connection, [spec for spec, one in zip(specs, done, strict=True) if one.new])
     return tuple(done)
 
 
@@ -181,6 +185,7 @@ def live_workers(database: Database) -> tuple[WorkerRow, ...]:
                 lanes=tuple(row.lanes),
                 slots=row.slots,
                 model=row.model,
+                modalities=tuple(row.modalities),
                 silent_seconds=row.silent_seconds,
             )
             for row in connection.execute(query)
@@ -208,7 +213,7 @@ def _columns(spec: JobSpec) -> dict[str, Any]:
         "budget_iterations": spec.budget.iterations,
         "budget_tokens": spec.budget.tokens,
         "memory": spec.memory,
-        "attachments": [dataclasses.asdict(attachment) for attachment in spec.attachments],
+        "attachments": [codec.attachment_to_json(attachment) for attachment in spec.attachments],
     }
 
 

@@ -131,6 +131,7 @@ class WorkerRow:
     lanes: tuple[str, ...]
     slots: int
     model: str
+    modalities: tuple[str, ...]
     silent_seconds: float
 
 

@@ -109,6 +109,7 @@ leases = Table(
     _moment("waiting_since", required=True),
     Column("live_tokens", BigInteger, nullable=False, server_default=_ZERO),
     Column("phase", Text, nullable=False, server_default=text("''")),
+    Column("needs", ARRAY(Text), nullable=False, server_default=text("'{text}'")),
     Index("leases_runnable", "lane", "run_at", postgresql_where=text("runnable AND worker IS NULL")),
     Index("leases_held", "lease_until", postgresql_where=text("worker IS NOT NULL")),
 )

@@ -93,7 +93,7 @@ def fleet(login: Callable[..., str]) -> Iterator[Database]:
 
 def read(name: str) -> JobSpec:
     rules = Rules(validators=registry, strategies=tuple(strategies()))
-    [spec] = read_jobs([str(ops("examples") / f"{name}.md")], Flags(), rules, bytes)
+    [spec] = read_jobs([str(ops("examples") / f"{name}.md")], Flags(), rules, bytes).specs
     return spec
 
 

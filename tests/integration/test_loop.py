@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Callable, Iterator
 
@@ -17,12 +18,25 @@ from tasks.loop import Loop
 from tasks.policy import BestOfN, Correct, Single
 from tasks.ports import Ledger, SandboxJob, SandboxResult
 from tasks.store import leases, verbs
+from tasks.store.attachments import read_content
 from tasks.store.invariants import breaches
 from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_history, job_summary, submit_jobs
 from tasks.store.session import Database
 from tasks.tutor import NoTutor
-from tasks.types import Budget, Changes, ChatRequest, CheckSpec, Claim, Egress, JobSpec, JobState, Lane
+from tasks.types import (
+    Attachment,
+    Budget,
+    Changes,
+    ChatRequest,
+    CheckSpec,
+    Claim,
+    Egress,
+    JobSpec,
+    JobState,
+    Lane,
+    Modality,
+)
 from tasks.validators.registry import accepted, score, validate
 
 pytestmark = pytest.mark.integration
@@ -95,7 +109,9 @@ def answer(request: ChatRequest) -> str:
     return "then it is\nANSWER: 3" if "ANSWER: 7" in prompt else "first\nANSWER: 7"
 
 
-def loop(ledger: Ledger, model: ScriptedModel, width: int = 1) -> Loop:
+def loop(
+    ledger: Ledger, model: ScriptedModel, width: int = 1, modalities: frozenset[Modality] = frozenset(Modality)
+) -> Loop:
     return Loop(
         ledger=ledger,
         model=JournalledModel(ledger=ledger, model=model, sampling=Sampling(answer_tokens=64, review_tokens=32)),
@@ -111,6 +127,7 @@ def loop(ledger: Ledger, model: ScriptedModel, width: int = 1) -> Loop:
         width=width,
         hours=lambda job: 0.0,
         say=lambda report: None,
+        modalities=modalities,
     )
 
 
@@ -338,3 +355,76 @@ def test_a_fork_goes_its_own_way_from_the_iteration_it_began_with(user: Database
         began = text("SELECT min(iteration) FROM calls WHERE job_id = :j")
         assert connection.execute(began, {"j": forked}).scalar_one() == 2
     assert breaches(fleet, submitted=[job, forked], drained=True) == ()
+
+
+CONTENTS = {hashlib.sha256(content).hexdigest(): content for content in (b"x,y\n1,2\n", b"\x89PNG\r\n\x1a\n")}
+TABLE, PICTURE = (
+    Attachment(name=name, media_type=media_type, sha256=sha256, bytes=len(CONTENTS[sha256]))
+    for sha256, name, media_type in zip(CONTENTS, ("t.csv", "p.png"), ("text/plain", "image/png"), strict=True)
+)
+TEXT_ONLY = frozenset({Modality.TEXT})
+
+
+def put_with_files(user: Database, fleet: Database) -> int:
+    """A job with a table and a picture, handed in while a model that takes pictures is served."""
+    with fleet.begin() as connection:
+        connection.execute(
+            text("""INSERT INTO workers (name, host, pid, lanes, slots, version, modalities)
+                    VALUES ('eyes', 'h', 1, '{gpu}', 1, '0', '{text,image}')""")
+        )
+    spec = JobSpec(title="t", problem="What is six times seven?", checks=(ANSWER,), attachments=(TABLE, PICTURE))
+    return submit_jobs(user, [spec], CONTENTS)[0].job
+
+
+def test_attachments_reach_the_model_and_the_journal_keeps_their_hashes_only(user: Database, fleet: Database) -> None:
+    asked: list[ChatRequest] = []
+
+    def look(request: ChatRequest) -> str:
+        asked.append(request)
+        return answer(request)
+
+    job = put_with_files(user, fleet)
+    run(fleet, PostgresLedger(fleet, fault_cap=3), ScriptedModel(look))
+    assert job_summary(user, job).state is JobState.ACCEPTED
+    assert {len(request.messages[-1].attachments) for request in asked} == {1}
+    (shown,) = asked[0].messages[-1].attachments
+    assert (shown.name, shown.owner, read_content(fleet, shown)) == ("p.png", "alice", CONTENTS[PICTURE.sha256])
+    assert all("Attached file t.csv:\n```\nx,y\n1,2\n```" in request.messages[-1].content for request in asked)
+    with user.connect() as connection:
+        (request,) = connection.execute(text("SELECT request FROM calls ORDER BY id LIMIT 1")).one()
+    assert [a["sha256"] for a in request["messages"][-1]["attachments"]] == [PICTURE.sha256]
+    assert "content" not in request["messages"][-1]["attachments"][0]
+
+
+def test_a_worker_whose_model_takes_text_only_leaves_the_model_calls_to_others(user: Database, fleet: Database) -> None:
+    job, ledger, seen = put_with_files(user, fleet), PostgresLedger(fleet, fault_cap=3), list[str]()
+
+    def turn(worker: str, lane: Lane, modalities: frozenset[Modality]) -> bool:
+        def look(request: ChatRequest) -> str:
+            seen.append(worker)
+            return answer(request)
+
+        rules = leases.ClaimRules(affinity_seconds=0, modalities=modalities)
+        claim = leases.claim(fleet, [lane], worker, "t", rules)
+        if claim is not None:
+            lanes = frozenset({lane} if worker == "eyes" else ALL)
+            loop(ledger, ScriptedModel(look), modalities=modalities).turn(claim, lanes, Still())
+        return claim is not None
+
+    for _ in range(2):
+        assert not turn("blind", Lane.GPU, TEXT_ONLY)
+        assert turn("eyes", Lane.GPU, frozenset(Modality))
+        assert turn("blind", Lane.CHECK, TEXT_ONLY)  # and goes no further, though it serves both lanes
+    assert set(seen) == {"eyes"}
+    assert job_summary(user, job).iterations == 2
+
+
+def test_a_job_whose_attachment_is_gone_ends_failed_with_the_reason(user: Database, fleet: Database) -> None:
+    job = put_with_files(user, fleet)
+    with fleet.begin() as connection:
+        connection.execute(text("UPDATE attachments SET content = 'other' WHERE media_type = 'text/plain'"))
+    run(fleet, PostgresLedger(fleet, fault_cap=3), ScriptedModel(answer))
+    summary = job_summary(user, job)
+    assert summary.state is JobState.FAILED
+    assert "the attachment t.csv" in summary.reason
+    assert "was changed in the store" in summary.reason

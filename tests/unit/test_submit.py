@@ -64,7 +64,7 @@ def read(tmp_path: Path) -> Reader:
     def _read(content: str | bytes, name: str = "p.md", flags: Flags | None = None, rules: Rules = RULES) -> Any:
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return read_jobs([str(path)], flags or Flags(), rules, lambda: b"")
+        return read_jobs([str(path)], flags or Flags(), rules, lambda: b"").specs
 
     return _read
 
@@ -159,7 +159,7 @@ def test_json_lines_give_a_job_a_line(read: Reader) -> None:
 
 @pytest.mark.parametrize("content", [job(CHECK), '{"problem": "Add two numbers.", "checks": [{"answer": 42}]}\n'])
 def test_standard_input_may_hold_either(content: str) -> None:
-    (spec,) = read_jobs(["-"], Flags(), RULES, content.encode)
+    (spec,) = read_jobs(["-"], Flags(), RULES, content.encode).specs
     assert spec.problem == "Add two numbers."
 
 
@@ -217,8 +217,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "NUL by escape": (job('checks: [{answer: "a\\0"}]'), "checks[0].answer: 'a\\x00' is not allowed"),
     "problem too large": (job(CHECK, "x" * 1_000_001), "problem: '1,000,001 bytes' is not allowed; at most"),
     "file too large": ("x" * 1_100_000, "it is larger than 1,064,000 bytes"),
-    "picture by relative link": (job(CHECK, "See ![it](fig.png)."), "problem: 'fig.png' is not allowed; linked files"),
-    "text file by relative link": (job(CHECK, "See [it](tests/visible.py)."), "'tests/visible.py' is not allowed"),
+    "picture by relative link": (job(CHECK, "See ![it](fig.png)."), "problem: 'fig.png' is not allowed; a linked file"),
 }
 
 BAD_LINES: dict[str, tuple[str, str]] = {
@@ -299,6 +298,16 @@ def test_a_budget_flag_obeys_the_rules_of_its_field(read: Reader, text: str) -> 
         read(job(CHECK), flags=Flags(budget=parse_budget_flag([text])))
     assert f"budget.{text.partition('=')[0]}" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_linked_files_are_part_of_the_job_by_their_hash_and_handed_in_once(read: Reader, tmp_path: Path) -> None:
+    line = '{"problem": "See [it](tests/visible.py).", "checks": [{"answer": 1}]}\n'
+    (tmp_path / "jobs.jsonl").write_text(line * 2)
+    made = read_jobs([str(tmp_path / "jobs.jsonl")], Flags(), RULES, bytes)
+    (attachment,) = made.specs[0].attachments
+    assert made.specs[1].attachments == (attachment,)
+    assert (attachment.name, attachment.media_type, attachment.bytes) == ("tests/visible.py", "text/plain", 17)
+    assert dict(made.contents) == {attachment.sha256: b"def test(): pass\n"}
 
 
 def test_the_text_of_a_links_code_example_is_not_taken_for_an_attachment(read: Reader) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tasks import lenses, window
 from tasks.types import (
+    Attachment,
     Candidate,
     CandidateRef,
     ChatRequest,
@@ -175,6 +176,37 @@ def test_a_prompt_is_bounded_however_long_its_parts_are(shorten: int) -> None:
     prompts = _prompts(_job(long, problem="words " * 20_000), parent, ("`line of code` is bad " * 500,), shorten)
     limit = window.PROBLEM_CHARS + window.CANDIDATE_CHARS + 2 * window.FEEDBACK_CHARS + window.TESTS_CHARS
     assert max(map(len, prompts.values())) < (limit >> shorten) + 1_500
+
+
+def _attach(job: Job, *files: tuple[str, str, str]) -> Job:
+    """With each of (name, media type, content)."""
+    attachments = tuple(Attachment(name=n, media_type=m, sha256=f"hash of {c}", bytes=len(c)) for n, m, c in files)
+    texts = {f"hash of {c}": c for _, media_type, c in files if media_type.startswith("text/")}
+    return dataclasses.replace(job, spec=dataclasses.replace(job.spec, attachments=attachments), texts=texts)
+
+
+def test_attached_texts_follow_the_problem_and_media_go_with_the_message_of_every_operator() -> None:
+    files = ("a.png", "image/png", "PNG"), ("data.csv", "text/plain", "x,y\n1,2\n"), ("b.wav", "audio/wav", "RIFF")
+    job = _attach(_job(VISIBLE), *files)
+    shared, _, _ = _prompts(job, CODE)["draft"].partition("# Task")
+    assert (
+        "Add two numbers.\n\nAttached before this text, in this order: a.png, b.wav\n\nAttached file data.csv" in shared
+    )
+    assert "data.csv:\n```\nx,y\n1,2\n```\n\nsolution.py will be checked" in shared
+    for messages in (window.draft(job), window.review(job, CODE), window.revise(job, CODE, ())):
+        assert "".join(f"[{m.role}]\n{m.content}\n" for m in messages).startswith(shared)
+        assert [a.name for a in messages[-1].attachments] == ["a.png", "b.wav"]
+        assert messages[0].attachments == ()
+
+
+@pytest.mark.parametrize("shorten", [0, 1])
+def test_long_attached_texts_share_what_the_short_ones_leave(shorten: int) -> None:
+    room = window.ATTACHED_CHARS >> shorten
+    files = [(f"{n}.txt", "text/plain", f"{n}" * length) for n, length in ((1, 50_000), (2, 100), (3, 60_000))]
+    prompt = _prompts(_attach(_job(ANSWER), *files), NUMBER, shorten=shorten)["draft"]
+    assert "2" * 100 in prompt
+    assert min(prompt.count("1"), prompt.count("3")) > 0.45 * room  # an even share would be a third
+    assert len(prompt) < room + 1_000
 
 
 def test_a_fence_in_a_candidate_does_not_end_its_block() -> None:

@@ -43,14 +43,14 @@ def demo(
     settings = load_settings()
     seed = secrets.randbelow(2**31) if seed is None else seed
     stack = local.start(Home(root=settings.home), start_options(model, endpoint), note, attached=False)
-    specs = read_jobs(
+    handed_in = read_jobs(
         [str(path) for path in sorted(ops("demo").glob("*.md"))],
         Flags(seed=seed, egress="never"),
         rules(settings),
         bytes,
     )
     with Database(stack.user_url, name="redraft demo", pool=2) as database:
-        jobs = [made.job for made in submit_jobs(database, specs)]
+        jobs = [made.job for made in submit_jobs(database, handed_in.specs, handed_in.contents)]
         note(f"{len(jobs)} problems submitted with seed {seed}")
         histories = _follow(database, jobs)
         finished = sorted(list_jobs(database, jobs=jobs), key=lambda job: job.job)

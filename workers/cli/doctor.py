@@ -221,7 +221,10 @@ def worker(settings: Settings) -> Finding | None:
     if not alive:
         silent = f"; {len(workers)} went silent" if workers else ""
         return Finding(name="worker", outcome="warn", detail=f"no worker is alive{silent}", advice="`redraft worker`")
-    detail = "; ".join(f"{one.name} serves {','.join(one.lanes)} with {one.slots} slots" for one in alive)
+    detail = "; ".join(
+        f"{one.name} serves {','.join(one.lanes)} with {one.slots} slots for {','.join(one.modalities)}"
+        for one in alive
+    )
     return Finding(name="worker", outcome="ok", detail=detail)
 
 

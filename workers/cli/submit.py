@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tasks.types import JobSpec
 
 app = typer.Typer()
+ATTACHMENTS_NAMED = 8
 
 
 @app.command()
@@ -77,10 +78,12 @@ def submit(
         memory=False if no_memory else None,
     )
     settings = load_settings()
-    specs = read_jobs(files, flags, rules(settings), sys.stdin.buffer.read)
+    handed_in = read_jobs(files, flags, rules(settings), sys.stdin.buffer.read)
+    specs = handed_in.specs
     with open_database() as database:
-        made = submit_jobs(database, specs)
+        made = submit_jobs(database, specs, handed_in.contents)
         workers = live_workers(database)
+    _name_attachments(specs)
     output.note(_cloud(specs, settings, workers))
     found = sum(1 for one in made if not one.new)
     if found:
@@ -107,6 +110,14 @@ def rules(settings: Settings) -> Rules:
 
     strategies = sorted({entry.name for entry in entry_points(group="redraft.strategies")})
     return Rules(validators=registry, strategies=tuple(strategies), egress=settings.egress)
+
+
+def _name_attachments(specs: Sequence[JobSpec]) -> None:
+    """Which files went along: what a link carries off is never silent."""
+    names = list(dict.fromkeys(attachment.name for spec in specs for attachment in spec.attachments))
+    if names:
+        more = f" and {len(names) - ATTACHMENTS_NAMED} more" if len(names) > ATTACHMENTS_NAMED else ""
+        output.note(f"attached: {', '.join(names[:ATTACHMENTS_NAMED])}{more}")
 
 
 def _cloud(specs: Sequence[JobSpec], settings: Settings, workers: Sequence[WorkerRow]) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 import structlog
 
 from tasks.errors import EngineFault, InvalidInput
+from tasks.types import Modality
 from workers.engine.probe import canary, fetch
 from workers.engine.profiles import Serving
 
@@ -20,19 +21,28 @@ WATCH_SECONDS = 5.0
 ASSUMED_CONTEXT_TOKENS = 8192
 MOST_ANSWER_TOKENS = 8192
 WIDTH, SLOTS = 4, 8
+TEXT_ONLY = frozenset({Modality.TEXT})
 
 
 class AttachedEndpoint:
     """Implements `ModelHost` over a URL; nothing is started or stopped."""
 
-    def __init__(self, url: str, *, model: str = "", key: str = "", watch_seconds: float = WATCH_SECONDS) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        model: str = "",
+        key: str = "",
+        modalities: frozenset[Modality] = TEXT_ONLY,
+        watch_seconds: float = WATCH_SECONDS,
+    ) -> None:
         parts = urlsplit(url.rstrip("/"))
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InvalidInput("endpoint", url, "it must be an address such as http://127.0.0.1:8080/v1")
         self.url, self.model, self._key = url.rstrip("/"), model, key
-        self._watch_seconds = watch_seconds
+        self._watch_seconds, self._modalities = watch_seconds, modalities
         self._ready, self._stopping = threading.Event(), threading.Event()
-        self.profile = _serving(ASSUMED_CONTEXT_TOKENS)
+        self.profile = _serving(ASSUMED_CONTEXT_TOKENS, modalities)
 
     @property
     def ready(self) -> bool:
@@ -55,7 +65,7 @@ class AttachedEndpoint:
             self.model = next(iter(served))
         if self.model not in served:
             raise InvalidInput("endpoint_model", self.model, f"served are: {names}")
-        self.profile = _serving(_context_tokens(served[self.model]))
+        self.profile = _serving(_context_tokens(served[self.model]), self._modalities)
         canary(self.url, self.model, prompt=self.profile.canary_prompt, key=self._key)
         self._ready.set()
         threading.Thread(target=self._watch, name="endpoint-watch", daemon=True).start()
@@ -101,7 +111,7 @@ def _context_tokens(entry: Any) -> int:
     return told if isinstance(told, int) and told > 0 else ASSUMED_CONTEXT_TOKENS
 
 
-def _serving(context_tokens: int) -> Serving:
+def _serving(context_tokens: int, modalities: frozenset[Modality]) -> Serving:
     answer = max(1, min(MOST_ANSWER_TOKENS, context_tokens // 4))
     return Serving(
         name="endpoint",
@@ -110,4 +120,5 @@ def _serving(context_tokens: int) -> Serving:
         slots=SLOTS,
         max_answer_tokens=answer,
         max_review_tokens=min(2048, answer),
+        modalities=modalities,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -10,8 +12,9 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from tasks.attachments import MOST
 from tasks.errors import InvalidInput
-from tasks.types import Lane
+from tasks.types import Lane, Modality
 from workers.engine.environment import Distribution
 
 # What Redraft itself decides: an engine listens on loopback only, and a key has no place in a command line.
@@ -76,6 +79,8 @@ class Serving(_Frozen):
     temperature: float = Field(default=1.0, ge=0)
     top_p: float = Field(default=0.95, gt=0, le=1)
     top_k: int = 64
+    # What the model takes as it is served: jobs with other attachments are not given to it.
+    modalities: frozenset[Modality] = frozenset({Modality.TEXT})
     # Goes into each request's body as it stands.
     request_extra: Mapping[str, Any] = Field(default_factory=dict)
     canary_prompt: str = "Say hello."
@@ -89,6 +94,13 @@ class Serving(_Frozen):
         except re.error as error:
             raise ValueError(f"it must be a regular expression: {error}") from None
         return pattern
+
+    @field_validator("modalities")
+    @classmethod
+    def _text_is_always_taken(cls, modalities: frozenset[Modality]) -> frozenset[Modality]:
+        if Modality.TEXT not in modalities:
+            raise ValueError("text is always among them")
+        return modalities
 
     @model_validator(mode="after")
     def _a_prompt_has_room(self) -> Self:
@@ -135,6 +147,17 @@ class Profile(Serving):
             raise ValueError("an engine on GPUs needs [memory], so that a choice that can't work is refused")
         return self
 
+    @model_validator(mode="after")
+    def _takes_what_it_claims(self) -> Self:
+        claimed = self.modalities - {Modality.TEXT}
+        if claimed and "--language-model-only" in self.argv:
+            raise ValueError("modalities name more than text, and --language-model-only takes nothing else")
+        allowed = _limits_per_prompt(self.argv)
+        for modality in sorted(claimed):
+            if allowed is not None and allowed.get(modality, MOST) < MOST:
+                raise ValueError(f"a job may have {MOST} attachments, and --limit-mm-per-prompt has fewer {modality}s")
+        return self
+
     def command(self, *, vllm: str, model: str, port: int, gpus: int = 1, max_num_seqs: int = 16) -> list[str]:
         """The argv of `vllm serve` for this profile, loopback only."""
         values = {
@@ -149,6 +172,20 @@ class Profile(Serving):
             *("--disable-uvicorn-access-log", *revision),
             *(part.format(**values) for part in self.argv),
         ]
+
+
+def _limits_per_prompt(argv: tuple[str, ...]) -> dict[str, int] | None:
+    """How much of each modality the engine takes in one prompt; None where it is not told."""
+    flag = "--limit-mm-per-prompt"
+    given = [part.removeprefix(f"{flag}=") for part in argv if part.startswith(f"{flag}=")]
+    given += [value for part, value in itertools.pairwise(argv) if part == flag]
+    if not given:
+        return None
+    try:
+        limits = json.loads(given[-1].format(**dict.fromkeys(PLACEHOLDERS, 1)))
+        return {str(name): int(limit) for name, limit in limits.items()}
+    except (ValueError, TypeError, AttributeError):
+        raise ValueError(f'{flag} is read as JSON: {{"image": {MOST}}}') from None
 
 
 def load_profiles(home: Path) -> dict[str, Profile]:

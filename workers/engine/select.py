@@ -31,7 +31,10 @@ def build_host(settings: Settings, say: Say, lane: Lane = Lane.GPU, look: Look =
     """An endpoint where one is named, else an engine of ours for `lane`. Raises `InvalidInput`."""
     if settings.endpoint:
         return AttachedEndpoint(
-            settings.endpoint, model=settings.endpoint_model, key=settings.endpoint_key.get_secret_value()
+            settings.endpoint,
+            model=settings.endpoint_model,
+            key=settings.endpoint_key.get_secret_value(),
+            modalities=settings.endpoint_modalities,
         )
     choice = choose(settings.model, look(), load_profiles(settings.home), lane)
     return EngineServer(choice, home=Home(root=settings.home), cache=settings.cache, say=say)

@@ -71,7 +71,7 @@ def test_a_silent_worker_is_not_alive(tmp_path: Path, urls: Any, admin: Admin) -
     assert silent is not None
     assert alive is not None
     assert (silent.outcome, silent.detail) == ("warn", "no worker is alive; 1 went silent")
-    assert (alive.outcome, alive.detail) == ("ok", "w serves gpu with 2 slots")
+    assert (alive.outcome, alive.detail) == ("ok", "w serves gpu with 2 slots for text")
 
 
 def test_a_connected_relay_is_seen_by_a_person(tmp_path: Path, urls: Any) -> None:

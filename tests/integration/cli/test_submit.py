@@ -108,6 +108,44 @@ def test_the_same_key_gives_the_same_job_back(redraft: Redraft, files: Path, adm
     assert stored(admin) == 1
 
 
+PNG = b"\x89PNG\r\n\x1a\nrest"
+
+
+def test_attachments_are_stored_with_the_job_and_named(redraft: Redraft, files: Path, admin: Admin) -> None:
+    (files / "data.csv").write_text("x,y\n")
+    (files / "p.md").write_text(f"---\n{CHECK}key: k\n---\nSee [the data](data.csv) and [a site](https://example.org).")
+    said = redraft("submit", "p.md")
+    assert (said.code, said.out, said.err) == (0, "1\n", "attached: data.csv\n")
+    row = admin.execute(
+        "SELECT a.content, a.owner FROM jobs j, attachments a WHERE a.sha256 = j.attachments -> 0 ->> 'sha256'"
+    ).fetchone()
+    assert row == (b"x,y\n", "ada")
+    assert redraft("submit", "p.md").out == "1\n"
+    (files / "data.csv").write_text("x,z\n")
+    again = redraft("submit", "p.md")
+    assert (again.code, again.out) == (2, "")
+    assert "whose content is another" in again.err
+
+
+def test_a_picture_that_no_model_takes_is_refused_and_nothing_is_stored(
+    redraft: Redraft, files: Path, admin: Admin
+) -> None:
+    (files / "fig.png").write_bytes(PNG)
+    (files / "p.md").write_text(f"---\n{CHECK}---\nWhat is ![it](fig.png)?")
+    said = redraft("submit", "p.md")
+    assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
+    assert "attachments: 'fig.png' is not allowed; no model that is served takes image: lane gpu has no wor" in said.err
+    serve = "INSERT INTO workers (name, host, pid, lanes, slots, model, version, modalities) VALUES "
+    admin.execute(serve + "('w', 'h', 1, '{gpu}', 1, 'small', '0', '{text}')")
+    assert "lane gpu has small takes text" in redraft("submit", "p.md").err
+    assert (stored(admin), admin.execute("SELECT count(*) FROM attachments").fetchone()) == (0, (0,))
+    admin.execute(serve + "('v', 'h', 1, '{gpu}', 1, 'large', '0', '{text,image}')")
+    assert redraft("submit", "p.md").out.strip().isdigit()
+    admin.execute("UPDATE workers SET seen_at = now() - interval '1 minute'")
+    assert redraft("submit", "p.md").code == 2
+    assert stored(admin) == 1
+
+
 def test_submit_wait_exits_as_wait_does(redraft: Redraft, files: Path) -> None:
     (files / "p.md").write_text(GOOD)
     said = redraft("submit", "p.md", "--wait", "--timeout", "0.1")
@@ -184,7 +222,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "not UTF-8": (b"caf\xe9", "not UTF-8"),
     "NUL byte": (b"a\0b", "NUL"),
     "problem too large": ("x" * 1_000_001, "problem: '1,000,001 bytes' "),
-    "picture": (f"---\n{CHECK}---\n![x](y.png)", "problem: 'y.png' "),
+    "missing picture": (f"---\n{CHECK}---\n![x](y.png)", "problem: 'y.png' "),
+    "text outside the folder": (f"---\n{CHECK}---\n[x](../y.txt)", "problem: '../y.txt' "),
 }
 
 

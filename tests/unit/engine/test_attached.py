@@ -5,6 +5,7 @@ import time
 import pytest
 
 from tasks.errors import EngineFault, InvalidInput
+from tasks.types import Modality
 from tests.unit.engine.conftest import StubEngine
 from workers.engine.attached import AttachedEndpoint
 
@@ -16,6 +17,14 @@ def test_the_only_model_is_taken_with_its_context(stub: StubEngine) -> None:
     assert "Bearer k" in stub.keys
     host.stop()
     assert not host.ready
+
+
+def test_it_takes_what_its_operator_says(stub: StubEngine) -> None:
+    assert AttachedEndpoint(f"{stub.root}/v1").profile.modalities == {Modality.TEXT}
+    host = AttachedEndpoint(f"{stub.root}/v1", modalities=frozenset(Modality))
+    host.start()
+    assert host.profile.modalities == {Modality.TEXT, Modality.IMAGE, Modality.AUDIO}
+    host.stop()
 
 
 def test_an_address_without_v1_is_completed(stub: StubEngine) -> None:

@@ -42,7 +42,10 @@ def test_every_packaged_profile_makes_a_command_on_loopback(profiles: Mapping[st
         assert argv[argv.index("--max-num-seqs") + 1] == "7"
         if profile.engine == "vllm":
             assert argv[argv.index("--tensor-parallel-size") + 1] == "2"
-            assert '{"image": 4, "audio": 1}' in argv
+            assert '{"image": 16, "audio": 0}' in argv
+            assert profile.modalities == {"text", "image"}  # only its smaller sisters take sounds
+        else:
+            assert profile.modalities == {"text"}
 
 
 def test_every_packaged_profile_asks_the_engine_to_detect_repetition(profiles: Mapping[str, Profile]) -> None:
@@ -77,10 +80,22 @@ def test_a_profile_of_the_users_own_is_found_beside_ours_and_may_replace_them(tm
         ('"vllm-cpu"', '"vllm"', r"needs \[memory\]"),
         ("max_answer_tokens = 256", "max_answer_tokens = 4096", "leave room for a prompt"),
         ("slots = 2", "slots = 2\ncanary_pattern = '('", "must be a regular expression"),
+        ("slots = 2", "slots = 2\nmodalities = ['image']", "text is always among them"),
+        ("slots = 2", "slots = 2\nmodalities = ['text', 'smell']", "modalities"),
+        (
+            '["--dtype"',
+            '["--language-model-only", "--dtype"',
+            "modalities name more than text, and --language-model-only",
+        ),
+        ('["--dtype"', """['--limit-mm-per-prompt={{"image": 4}}', "--dtype\"""", "has fewer images"),
+        ('["--dtype"', """['--limit-mm-per-prompt', 'image=4', "--dtype\"""", "is read as JSON"),
     ],
 )
 def test_a_bad_profile_is_refused_by_file_and_field(was: str, becomes: str, message: str, tmp_path: Path) -> None:
-    path = own(tmp_path, OWN.replace(was, becomes, 1))
+    text = OWN.replace(was, becomes, 1)
+    if "image" in becomes or "--language-model-only" in becomes:  # claims that the flags must bear out
+        text = text if "modalities" in becomes else text.replace("width", 'modalities = ["text", "image"]\nwidth')
+    path = own(tmp_path, text)
     with pytest.raises(InvalidInput, match=message):
         read_profile(path)
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tasks.errors import Cancelled, EngineFault
-from tasks.llm.chat import OpenAIChatModel
-from tasks.types import ChatRequest, GuardKind, Message
+from tasks.errors import AttachmentLost, Cancelled, EngineFault
+from tasks.llm.chat import IMAGE_TOKENS, SOUND_BYTES_PER_TOKEN, OpenAIChatModel
+from tasks.types import Attachment, ChatRequest, GuardKind, Message
 from tests.unit.llm.conftest import KEY, CountingPulse, SseServer, begin, delta, reply, send
 
 REQUEST = ChatRequest(messages=(Message(role="user", content="Say it in thirty characters!"),), max_tokens=50, seed=7)
@@ -58,6 +58,44 @@ def test_the_request_carries_sampling_extra_and_choices(server: SseServer, chat:
     assert body["repetition_detection"] == {"n": 1}
     assert body["stream_options"] == {"include_usage": True}
     assert server.headers[0]["authorization"] == f"Bearer {KEY}"
+
+
+PICTURE = Attachment(name="a.png", media_type="image/png", sha256="a" * 64, bytes=3)
+SOUND = Attachment(name="b.mp3", media_type="audio/mpeg", sha256="b" * 64, bytes=64_000)
+
+
+def test_attachments_arrive_as_content_parts_before_the_text(server: SseServer, chat: Make) -> None:
+    server.script = _says("a cat")
+    message = Message(role="user", content="What is it?", attachments=(PICTURE, SOUND))
+    contents = {PICTURE: b"\x89PN", SOUND: b"ID3"}
+    model = chat(files=contents.__getitem__)
+    made = model.complete(ChatRequest(messages=(REQUEST.messages[0], message)), CountingPulse())
+    plain, with_files = server.bodies[0]["messages"]
+    assert plain == {"role": "user", "content": REQUEST.messages[0].content}
+    assert with_files == {
+        "role": "user",
+        "content": [
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBO"}},
+            {"type": "input_audio", "input_audio": {"data": "SUQz", "format": "mp3"}},
+            {"type": "text", "text": "What is it?"},
+        ],
+    }
+    assert made.text == "a cat"
+
+
+def test_what_attachments_cost_is_guessed_without_sending_them(server: SseServer, chat: Make) -> None:
+    server.tokenize = lambda: (200, b'{"count": 17}')
+    message = Message(role="user", content="What is it?", attachments=(PICTURE, SOUND))
+    assert chat().count_tokens([message]) == 17 + IMAGE_TOKENS + 64_000 // SOUND_BYTES_PER_TOKEN
+    assert server.tokenized[0]["messages"] == [{"role": "user", "content": "What is it?"}]
+
+
+def test_an_attachment_that_cannot_be_read_is_told_before_anything_is_sent(server: SseServer, chat: Make) -> None:
+    with pytest.raises(AttachmentLost, match=r"a\.png"):
+        chat().complete(
+            ChatRequest(messages=(Message(role="user", content="", attachments=(PICTURE,)),)), CountingPulse()
+        )
+    assert server.bodies == []
 
 
 def test_without_usage_the_tokens_are_counted(server: SseServer, chat: Make) -> None:

@@ -1,0 +1,172 @@
+"""Files that a problem's prose links to → attachments, or one clear line.
+
+Whoever wrote a job may be a stranger (JSON lines, a pipe) and what is attached goes to models: so a link is relative
+to the job's folder, leads nowhere outside it, and never to a hidden file. Must not know the database or the models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os.path
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
+
+from tasks.errors import InvalidInput
+from tasks.types import Attachment
+
+# What one prompt can carry: the engine's profiles allow as many images.
+MOST = 16
+MEDIA_BYTES = 20_000_000
+TEXT_BYTES = 200_000
+TOTAL_BYTES = 50_000_000
+
+_MEDIA = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+    ".wav": "audio/wav",
+    ".mp3": "audio/mpeg",
+}
+_TEXT = re.compile(
+    r"\.(txt|md|rst|csv|tsv|jsonl?|ndjson|ya?ml|toml|ini|cfg|xml|svg|tex|bib|log|diff|patch|sql|dot|cnf|smt2|lean|"
+    r"pyi?|js|ts|c|h|cc|cpp|hpp|cs|go|rs|java|kt|swift|rb|pl|lua|r|jl|m|scala|hs|ml|v|sh)"
+)
+_KINDS = "png, jpeg, gif, webp, wav, mp3, or text in UTF-8 with an ending such as .txt, .md, .csv, .json, .py"
+_MAGIC = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+    (b"ID3", "audio/mpeg"),
+)
+# An address, an anchor, a query: no file of the job's.
+_ELSEWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//|[#?]|$")
+# What a link looks like at the least; most problems have none, and are not parsed.
+_MAYBE_LINK = re.compile(r"\][(\[:]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachedFile:
+    """An attachment with its content, which the store keeps once an owner."""
+
+    attachment: Attachment
+    content: bytes
+
+
+def read_attachments(problem: str, folder: Path) -> tuple[AttachedFile, ...]:
+    """The files of `folder` that the Markdown of `problem` links to outside its code, in the order of their links.
+
+    Addresses and anchors are left alone, and so are links to what is neither a picture nor named like a file that can
+    be attached. Raises `InvalidInput`.
+    """
+    found: dict[Path, AttachedFile] = {}
+    for target, picture in _links(problem):
+        path = _locate(target, folder.resolve(), picture=picture)
+        if path is None or path in found:
+            continue
+        if len(found) == MOST:
+            raise InvalidInput("problem", target, f"at most {MOST} files are attached to a job")
+        found[path] = _read(path, os.path.normpath(target), target)
+        if sum(file.attachment.bytes for file in found.values()) > TOTAL_BYTES:
+            raise InvalidInput("problem", target, f"the files of a job have at most {TOTAL_BYTES:,} bytes together")
+    return tuple(found.values())
+
+
+def _links(problem: str) -> Iterator[tuple[str, bool]]:
+    """Each path that is linked to, decoded, and whether it stands as a picture."""
+    if not _MAYBE_LINK.search(problem):
+        return
+    from markdown_it import MarkdownIt
+
+    for block in MarkdownIt("commonmark").parse(problem):
+        for token in block.children or ():
+            target = str(token.attrGet("href" if token.type == "link_open" else "src") or "")
+            if token.type in ("link_open", "image") and not _ELSEWHERE.match(target):
+                yield unquote(re.split(r"[?#]", target, maxsplit=1)[0]), token.type == "image"
+
+
+def _locate(target: str, folder: Path, *, picture: bool) -> Path | None:
+    """The file in `folder`, None where the link means no file of the job's."""
+    suffix = PurePosixPath(target).suffix.lower()
+    kind = suffix in _MEDIA or _TEXT.fullmatch(suffix) is not None
+    named = picture or kind
+    plain = os.path.normpath(target)
+    if not target.isprintable() or target.startswith(("/", "~")) or plain.split("/")[0] == "..":
+        if not named:
+            return None
+        raise InvalidInput("problem", target, "linked files lie in the job's folder and are named relative to it")
+    try:
+        path = (folder / plain).resolve(strict=True)
+        regular = path.is_file()
+    except (OSError, RuntimeError) as error:
+        if not named:
+            return None
+        reason = error.strerror if isinstance(error, OSError) else "its links go round"
+        raise InvalidInput(
+            "problem", target, f"a linked file must be there ({reason}: {folder / plain}); an address has https://"
+        ) from None
+    if not named and not regular:
+        return None
+    if not path.is_relative_to(folder):
+        raise InvalidInput("problem", target, "linked files lie in the job's folder, and this one leads out of it")
+    if any(part.startswith(".") for part in (*plain.split("/"), *path.relative_to(folder).parts)):
+        raise InvalidInput("problem", target, "hidden files are never attached")
+    if not regular:
+        raise InvalidInput("problem", target, "a linked file must be a regular file")
+    if not kind:
+        raise InvalidInput("problem", target, f"attached are {_KINDS}")
+    return path
+
+
+def _read(path: Path, name: str, target: str) -> AttachedFile:
+    expected = _MEDIA.get(PurePosixPath(name).suffix.lower())
+    limit = MEDIA_BYTES if expected else TEXT_BYTES
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise InvalidInput("problem", target, f"a linked file must be readable ({error.strerror})") from None
+    if len(content) > limit:
+        kind = "an image or a sound" if expected else "a text"
+        raise InvalidInput("problem", target, f"{kind} has at most {limit:,} bytes")
+    if expected is None:
+        _require_text(content, target)
+    elif _sniff(content) != expected:
+        is_ = _sniff(content) or "none of the kinds that are attached"
+        raise InvalidInput("problem", target, f"its ending says {expected}, and its content is {is_}")
+    attachment = Attachment(
+        name=name,
+        media_type=expected or "text/plain",
+        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=len(content),
+    )
+    return AttachedFile(attachment=attachment, content=content)
+
+
+def _require_text(content: bytes, target: str) -> None:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput("problem", target, f"a text is in UTF-8 (the byte at offset {error.start} is not)") from None
+    if "\0" in text or not text.strip():
+        raise InvalidInput("problem", target, "a text holds words and no NUL bytes")
+
+
+def _sniff(content: bytes) -> str | None:
+    """The media type that the first bytes show, None where it is none of ours."""
+    for magic, media_type in _MAGIC:
+        if content.startswith(magic):
+            return media_type
+    if content.startswith(b"RIFF"):
+        return {b"WEBP": "image/webp", b"WAVE": "audio/wav"}.get(content[8:12])
+    return "audio/mpeg" if _is_mpeg_frame(content[:2]) else None
+
+
+def _is_mpeg_frame(head: bytes) -> bool:
+    """Eleven bits of sync, then a version that is not reserved and layer III (ISO 11172-3)."""
+    return len(head) == 2 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2 and head[1] & 0x18 != 0x08
