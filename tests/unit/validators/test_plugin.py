@@ -18,7 +18,7 @@ from tasks.submit import Flags, Rules, read_jobs
 from tasks.validators import registry
 
 try:
-    [job] = read_jobs([sys.argv[1]], Flags(), Rules(validators=registry, strategies=("correct",)), bytes)
+    [job] = read_jobs([sys.argv[1]], Flags(), Rules(validators=registry, strategies=("correct",)), bytes).specs
 except InvalidInput as refused:
     sys.exit(str(refused))
 
