@@ -115,7 +115,7 @@ def test_attachments_are_stored_with_the_job_and_named(redraft: Redraft, files: 
     (files / "data.csv").write_text("x,y\n")
     (files / "p.md").write_text(f"---\n{CHECK}key: k\n---\nSee [the data](data.csv) and [a site](https://example.org).")
     said = redraft("submit", "p.md")
-    assert (said.code, said.out, said.err) == (0, "1\n", "attached: data.csv\n")
+    assert (said.code, said.out, said.err) == (0, "1\n", "attached: data.csv\n" + OFF)
     row = admin.execute(
         "SELECT a.content, a.owner FROM jobs j, attachments a WHERE a.sha256 = j.attachments -> 0 ->> 'sha256'"
     ).fetchone()
