@@ -1,5 +1,7 @@
 """Every setting, with its reason. Flags beat `REDRAFT_*` variables, which beat `$REDRAFT_HOME/redraft.toml`,
-which beats these defaults. The environment is read nowhere else."""
+which beats these defaults. The environment is read nowhere else.
+
+A secret may lie in a file that `REDRAFT_<NAME>_FILE` names, as containers hand them in."""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -27,6 +30,42 @@ def default_home() -> Path:
     """The user's data folder, unless REDRAFT_HOME names another: two homes are two separate stacks."""
     named = os.environ.get("REDRAFT_HOME")
     return Path(named).expanduser().resolve() if named else platformdirs.user_data_path("redraft", appauthor=False)
+
+
+# Larger than any key or address: another file was meant.
+SECRET_BYTES = 8192
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """The content of each file that a `REDRAFT_<NAME>_FILE` names, for settings that are secrets."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The content of the field's file, None where none is named. Raises `InvalidInput`."""
+        variable = f"REDRAFT_{field_name.upper()}_FILE"
+        path = os.environ.get(variable, "") if field.annotation is SecretStr else ""
+        return _secret(variable, path, field_name) if path else None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Every secret that a file holds."""
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: secret for name, secret in found.items() if secret is not None}
+
+
+def _secret(variable: str, path: str, name: str) -> str:
+    plain = next((other for other in (f"REDRAFT_{name.upper()}", name.upper()) if os.environ.get(other)), None)
+    if plain:
+        raise InvalidInput(f"setting {variable}", path, f"{plain} is set too; give one of the two")
+    try:
+        with Path(path).open("rb") as file:
+            secret = file.read(SECRET_BYTES + 1).decode().strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise InvalidInput(
+            f"setting {variable}", path, f"the path of a file that holds the secret ({reason})"
+        ) from None
+    if not 0 < len(secret) <= SECRET_BYTES or "\n" in secret:
+        raise InvalidInput(f"setting {variable}", path, "the path of a file that holds one line, the secret")
+    return secret
 
 
 class Settings(BaseSettings):
@@ -48,6 +87,8 @@ class Settings(BaseSettings):
 
     # The model of the local stack: `auto` takes the best profile that the hardware can hold.
     model: str = "auto"
+    # A `vllm` that is installed already (a container's): no environment of the engine's own is built then.
+    engine_bin: Path | None = None
     # An OpenAI-compatible server that already runs, instead of an engine of ours.
     endpoint: str = ""
     endpoint_model: str = ""
@@ -128,9 +169,9 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags, then the environment, then `$REDRAFT_HOME/redraft.toml`."""
+        """Flags, then the environment and the files it names, then `$REDRAFT_HOME/redraft.toml`."""
         toml = TomlConfigSettingsSource(settings_cls, toml_file=default_home() / "redraft.toml")
-        return init_settings, env_settings, toml
+        return init_settings, env_settings, _SecretFiles(settings_cls), toml
 
 
 @functools.cache
@@ -145,7 +186,8 @@ def load_settings() -> Settings:
 
 
 # Never handed to a part that has no use for them: whoever may look into Flower's process sees its environment.
-SECRETS = ("OPENAI_API_KEY", "REDRAFT_OPENAI_API_KEY", "REDRAFT_ENDPOINT_KEY")
+_KEYS = ("OPENAI_API_KEY", "REDRAFT_OPENAI_API_KEY", "REDRAFT_ENDPOINT_KEY")
+SECRETS = (*_KEYS, *(f"{key}_FILE" for key in _KEYS))
 
 
 def child_environment(home: Path, *, secrets: bool = False) -> dict[str, str]:

@@ -192,6 +192,13 @@ def live_workers(database: Database) -> tuple[WorkerRow, ...]:
         )
 
 
+def relay_connected(database: Database) -> bool:
+    """Whether a relay is connected to Postgres. Raises `DatabaseUnavailable`."""
+    query = text("SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE application_name = 'redraft relay')")
+    with database.connect() as connection, _explained():
+        return bool(connection.execute(query).scalar_one())
+
+
 def spec_hash(spec: JobSpec) -> str:
     """What two submissions under one key must have in common: everything but the key."""
     return hashlib.sha256(json.dumps(_columns(spec), sort_keys=True, default=str).encode()).hexdigest()

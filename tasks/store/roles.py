@@ -15,7 +15,7 @@ def ensure_login(admin_url: str, login: str, password: str, role: Role) -> None:
     """Makes `login` a member of `role` with this password, or sets both where it exists.
 
     Workers write for every owner: their logins have BYPASSRLS, which membership does not pass on.
-    Needs a superuser. Raises `DatabaseUnavailable`.
+    Needs a superuser and the schema. Raises `DatabaseUnavailable`.
     """
     bypass = sql.SQL("BYPASSRLS" if role == "redraft_worker" else "NOBYPASSRLS")
     name = sql.Identifier(login)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from workers.cli import output
 
-app = typer.Typer(help="Upgrade, downgrade or show the database's schema.")
+app = typer.Typer(help="Upgrade, downgrade or show the database's schema, and make its logins.")
+# A role of the database's own, or one of Redraft's groups, is nobody's login.
+LOGIN = re.compile(r"(?!postgres$|pg_|redraft_)[a-z][a-z0-9_]{0,62}")
 Url = Annotated[
     str | None, typer.Option("--url", metavar="URL", help="Default: REDRAFT_DATABASE_URL, or the local stack's.")
 ]
@@ -45,6 +49,37 @@ def downgrade(
         )
     migrate.downgrade(address, revision)
     _tell(before, migrate.current(address), as_json=as_json)
+
+
+@app.command()
+def login(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The owner of the jobs it hands in, or a fleet.")],
+    role: Annotated[str, typer.Option(metavar="worker|submitter", help="What it may do.")],
+    password_file: Annotated[Path, typer.Option(metavar="FILE", help="Holds the password, and nothing else.")],
+    url: Url = None,
+    as_json: output.Json = False,
+) -> None:
+    """Make a login of the database, or set the role and password of one that is there. Needs a superuser."""
+    from tasks.errors import InvalidInput
+    from tasks.store import roles
+
+    known: dict[str, roles.Role] = {"worker": "redraft_worker", "submitter": "redraft_submitter"}
+    if role not in known:
+        raise InvalidInput("--role", role, f"one of {', '.join(known)}")
+    if not LOGIN.fullmatch(name):
+        allowed = "a-z, 0-9 and _, beginning with a letter, at most 63; not postgres, pg_… or redraft_…"
+        raise InvalidInput("NAME", name, allowed)
+    try:
+        password = password_file.read_text().strip()
+    except (OSError, ValueError) as error:
+        raise InvalidInput("--password-file", str(password_file), f"a file that can be read ({error})") from None
+    if not password or "\n" in password or "\0" in password:
+        raise InvalidInput("--password-file", str(password_file), "a file that holds one line, the password")
+    roles.ensure_login(_address(url), name, password, known[role])
+    if as_json:
+        output.emit({"login": name, "role": role})
+    else:
+        print(f"{name} may log in as a {role}")
 
 
 @app.command()

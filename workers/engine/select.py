@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
+from tasks.errors import InvalidInput
 from tasks.loop import ENGINE_LANES
 from tasks.settings import Settings
 from tasks.types import Lane
@@ -37,4 +40,13 @@ def build_host(settings: Settings, say: Say, lane: Lane = Lane.GPU, look: Look =
             modalities=settings.endpoint_modalities,
         )
     choice = choose(settings.model, look(), load_profiles(settings.home), lane)
-    return EngineServer(choice, home=Home(root=settings.home), cache=settings.cache, say=say)
+    return EngineServer(
+        choice, home=Home(root=settings.home), cache=settings.cache, say=say, vllm=existing_engine(settings.engine_bin)
+    )
+
+
+def existing_engine(program: Path | None) -> Path | None:
+    """The installed `vllm` that is to be used, None where none is named. Raises `InvalidInput`."""
+    if program is not None and not (program.is_file() and os.access(program, os.X_OK)):
+        raise InvalidInput("setting engine_bin", str(program), "the path of an executable `vllm`")
+    return program

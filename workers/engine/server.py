@@ -43,12 +43,13 @@ class EngineServer:
 
     The child lives in a session of its own and survives a killed worker: the next worker adopts it when its
     command is the same, so that recovery takes seconds and not the minutes of loading a model. One home has
-    one supervisor at a time.
+    one supervisor at a time. `vllm` is a program that is installed already, instead of an environment of ours.
     """
 
-    def __init__(self, choice: Choice, *, home: Home, cache: Path, say: Say) -> None:
+    def __init__(self, choice: Choice, *, home: Home, cache: Path, say: Say, vllm: Path | None = None) -> None:
         self.profile, self.model = choice.profile, choice.profile.name
         self._choice, self._home, self._cache, self._say = choice, home, cache, say
+        self._installed = vllm
         self._argv_hash, self._version, self._port = "", "", 0
         self._child: EngineChild | None = None
         self._lock: TextIO | None = None
@@ -141,8 +142,13 @@ class EngineServer:
         self._ready.set()
 
     def _prepare(self) -> tuple[str, str]:
-        python = ensure_environment(self.profile.engine, self._cache, self._tell)
-        return str(python.with_name("vllm")), ensure_weights(self.profile, self._cache, python, self._tell)
+        if self._installed is None:
+            python = ensure_environment(self.profile.engine, self._cache, self._tell)
+        else:  # resolved by nobody: beside a link in bin/ stands the environment's own python
+            python = self._installed.with_name("python3")
+        return str(self._installed or python.with_name("vllm")), ensure_weights(
+            self.profile, self._cache, python, self._tell
+        )
 
     def _command(self, vllm: str, model: str, *, port: int) -> list[str]:
         gpus = len(self._choice.gpus) or 1

@@ -1,0 +1,80 @@
+"""`redraft db login` and `redraft alive`, as a deployment in containers uses them."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.integration.cli.conftest import Urls
+from workers.local.postgres import EmbeddedPostgres
+
+pytestmark = pytest.mark.integration
+
+Admin = psycopg.Connection[tuple[object, ...]]
+Redraft = Callable[..., Any]
+
+
+@pytest.mark.parametrize(("role", "bypasses"), [("worker", True), ("submitter", False)])
+def test_a_login_is_made_and_its_password_can_be_set_again(
+    redraft: Redraft, urls: Urls, postgres: EmbeddedPostgres, admin: Admin, tmp_path: Path, role: str, bypasses: bool
+) -> None:
+    for password in ("first", "second"):
+        (tmp_path / "password").write_text(f"{password}\n")
+        said = redraft(
+            "db", "login", f"made_{role}", "--role", role, "--password-file", "password", "--url", urls.admin
+        )
+        assert (said.code, said.out, said.err) == (0, f"made_{role} may log in as a {role}\n", "")
+    with psycopg.connect(postgres.url_of("cli", f"made_{role}", "second").replace("+psycopg", "")) as connection:
+        row = connection.execute(
+            "SELECT rolbypassrls, pg_has_role(%s, 'MEMBER') FROM pg_roles WHERE rolname = session_user",
+            (f"redraft_{role}",),
+        ).fetchone()
+    assert row == (bypasses, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["pg_me", "--role", "worker", "--password-file", "p"], "NAME: 'pg_me' "),
+        (["redraft_worker", "--role", "worker", "--password-file", "p"], "NAME: 'redraft_worker' "),
+        (["a b", "--role", "worker", "--password-file", "p"], "NAME: 'a b' "),
+        (["me", "--role", "reader", "--password-file", "p"], "--role: 'reader' "),
+        (["me", "--role", "worker", "--password-file", "none"], "--password-file: 'none' "),
+        (["me", "--role", "worker", "--password-file", "two"], "--password-file: 'two' "),
+    ],
+)
+def test_a_bad_login_is_one_line_and_exit_2(
+    redraft: Redraft, tmp_path: Path, arguments: list[str], expected: str
+) -> None:
+    (tmp_path / "p").write_text("secret")
+    (tmp_path / "two").write_text("two\nlines")
+    said = redraft("db", "login", *arguments)
+    assert (said.code, said.out, said.err.count("\n")) == (2, "", 1)
+    assert said.err.startswith(expected)
+    assert "lines" not in said.err.split("; ")[0]
+
+
+def test_alive_tells_whether_this_machines_worker_serves_a_lane(redraft: Redraft, admin: Admin) -> None:
+    assert redraft("alive").code == 1
+    insert = "INSERT INTO workers (name, host, pid, lanes, slots, version) VALUES (%s, %s, 1, %s, 1, '0')"
+    admin.execute(insert, ("other", "elsewhere", ["gpu"]))
+    admin.execute(insert, ("ill", socket.gethostname(), []))
+    said = redraft("alive", "worker")
+    assert (said.code, said.err) == (1, f"no worker of {socket.gethostname()} serves a lane now\n")
+    admin.execute(insert, ("well", socket.gethostname(), ["check"]))
+    assert redraft("alive", "worker").code == 0
+    admin.execute("UPDATE workers SET seen_at = now() - interval '1 minute'")
+    assert redraft("alive", "worker").code == 1
+
+
+def test_alive_tells_whether_a_relay_is_connected(redraft: Redraft, urls: Urls) -> None:
+    said = redraft("alive", "relay")
+    assert (said.code, said.err) == (1, "no relay is connected to Postgres\n")
+    with psycopg.connect(urls.admin.replace("+psycopg", ""), application_name="redraft relay"):
+        assert redraft("alive", "relay").code == 0
+    assert redraft("alive", "engine").code == 2

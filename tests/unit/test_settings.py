@@ -1,0 +1,108 @@
+"""Settings from the environment and from the files it names: what is not allowed is one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import InvalidInput
+from tasks.settings import child_environment, load_settings
+from tasks.types import Modality
+from workers.engine.select import existing_engine
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("REDRAFT_HOME", str(tmp_path))
+    for name in ("REDRAFT_DATABASE_URL", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()
+
+
+def test_a_secret_may_lie_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("database_url", "broker_url", "openai_api_key", "flower_password", "endpoint_key"):
+        (tmp_path / name).write_text(f"the {name}\n")
+        monkeypatch.setenv(f"REDRAFT_{name.upper()}_FILE", str(tmp_path / name))
+    (tmp_path / "redraft.toml").write_text('database_url = "of the file of settings"\n')
+    settings = load_settings()
+    assert settings.database_url.get_secret_value() == "the database_url"
+    assert settings.broker_url.get_secret_value() == "the broker_url"
+    assert settings.openai_api_key.get_secret_value() == "the openai_api_key"
+    assert settings.flower_password.get_secret_value() == "the flower_password"
+    assert settings.endpoint_key.get_secret_value() == "the endpoint_key"
+    assert "the " not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, r"No such file or directory"),
+        (b"", "one line, the secret"),
+        (b"two\nlines", "one line, the secret"),
+        (b"x" * 9000, "one line, the secret"),
+        (b"\xff\xfe", "it is no text"),
+    ],
+)
+def test_a_file_that_holds_no_secret_is_one_line_without_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, expected: str
+) -> None:
+    path = tmp_path / "secret"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setenv("REDRAFT_DATABASE_URL_FILE", str(path))
+    with pytest.raises(InvalidInput, match=f"^setting REDRAFT_DATABASE_URL_FILE: .*{expected}") as caught:
+        load_settings()
+    assert "\n" not in str(caught.value)
+    assert "xxx" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("plain", "file"),
+    [("REDRAFT_DATABASE_URL", "REDRAFT_DATABASE_URL_FILE"), ("OPENAI_API_KEY", "REDRAFT_OPENAI_API_KEY_FILE")],
+)
+def test_a_secret_given_twice_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: str, file: str
+) -> None:
+    (tmp_path / "secret").write_text("a")
+    monkeypatch.setenv(plain, "b")
+    monkeypatch.setenv(file, str(tmp_path / "secret"))
+    with pytest.raises(InvalidInput, match=f"{plain} is set too; give one of the two"):
+        load_settings()
+
+
+def test_the_keys_of_models_are_kept_from_parts_that_need_none_in_files_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDRAFT_OPENAI_API_KEY_FILE", "/run/secrets/key")
+    assert "REDRAFT_OPENAI_API_KEY_FILE" not in child_environment(tmp_path)
+    assert "REDRAFT_OPENAI_API_KEY_FILE" in child_environment(tmp_path, secrets=True)
+
+
+def test_what_an_endpoint_takes_is_a_list_with_commas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().endpoint_modalities == {Modality.TEXT}
+    for given in ("image", "text, image", '["image"]'):
+        load_settings.cache_clear()
+        if given.startswith("["):
+            monkeypatch.delenv("REDRAFT_ENDPOINT_MODALITIES")
+            (tmp_path / "redraft.toml").write_text(f"endpoint_modalities = {given}\n")
+        else:
+            monkeypatch.setenv("REDRAFT_ENDPOINT_MODALITIES", given)
+        assert load_settings().endpoint_modalities == {Modality.TEXT, Modality.IMAGE}
+    load_settings.cache_clear()
+    monkeypatch.setenv("REDRAFT_ENDPOINT_MODALITIES", "text,smell")
+    with pytest.raises(InvalidInput, match="setting endpoint_modalities"):
+        load_settings()
+
+
+def test_an_installed_engine_must_be_a_program(tmp_path: Path) -> None:
+    program = tmp_path / "vllm"
+    assert existing_engine(None) is None
+    program.write_text("#!/bin/sh\n")
+    with pytest.raises(InvalidInput, match=r"setting engine_bin: .* the path of an executable"):
+        existing_engine(program)
+    program.chmod(0o755)
+    assert existing_engine(program) == program
