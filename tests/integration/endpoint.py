@@ -11,8 +11,8 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def serving(answer: Callable[[str], str]) -> Iterator[str]:
-    """Serves `answer(last user message)`; yields the base URL."""
+def serving(answer: Callable[[str], str], media: list[str] | None = None) -> Iterator[str]:
+    """Serves `answer(text of the last user message)`; yields the base URL. `media` gets each image's URL."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -34,7 +34,12 @@ def serving(answer: Callable[[str], str]) -> Iterator[str]:
             if self.path.endswith("/tokenize"):
                 self._send(json.dumps({"count": len(str(asked["messages"])) // 4}).encode(), "application/json")
                 return
-            said = answer(asked["messages"][-1]["content"])
+            content = asked["messages"][-1]["content"]
+            if not isinstance(content, str):
+                media_here = [part["image_url"]["url"] for part in content if part["type"] == "image_url"]
+                (media if media is not None else []).extend(media_here)
+                content = "".join(part["text"] for part in content if part["type"] == "text")
+            said = answer(content)
             usage = {"prompt_tokens": 50, "completion_tokens": 20, "total_tokens": 70}
             if not asked.get("stream"):
                 message = {"role": "assistant", "content": "Hello there."}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import functools
 import hashlib
 import itertools
 from collections.abc import Callable, Iterator
@@ -13,10 +15,11 @@ from tasks.errors import EngineFault, InvalidInput, Paused
 from tasks.escalation import NoCloud
 from tasks.journal import JournalledModel, Sampling
 from tasks.jury import NoJury
+from tasks.llm.chat import OpenAIChatModel
 from tasks.llm.scripted import ScriptedModel
 from tasks.loop import Loop
 from tasks.policy import BestOfN, Correct, Single
-from tasks.ports import Ledger, SandboxJob, SandboxResult
+from tasks.ports import ChatModel, Ledger, SandboxJob, SandboxResult
 from tasks.store import leases, verbs
 from tasks.store.attachments import read_content
 from tasks.store.invariants import breaches
@@ -38,6 +41,7 @@ from tasks.types import (
     Modality,
 )
 from tasks.validators.registry import accepted, score, validate
+from tests.integration.endpoint import serving
 
 pytestmark = pytest.mark.integration
 ALL = frozenset({Lane.GPU, Lane.CHECK})
@@ -110,7 +114,7 @@ def answer(request: ChatRequest) -> str:
 
 
 def loop(
-    ledger: Ledger, model: ScriptedModel, width: int = 1, modalities: frozenset[Modality] = frozenset(Modality)
+    ledger: Ledger, model: ChatModel, width: int = 1, modalities: frozenset[Modality] = frozenset(Modality)
 ) -> Loop:
     return Loop(
         ledger=ledger,
@@ -144,9 +148,7 @@ def take(fleet: Database) -> Claim | None:
     return leases.claim(fleet, [Lane.GPU, Lane.CHECK], "w", "turn", leases.ClaimRules(affinity_seconds=0))
 
 
-def run(
-    fleet: Database, ledger: PostgresLedger, model: ScriptedModel, lanes: frozenset[Lane] = ALL, width: int = 1
-) -> int:
+def run(fleet: Database, ledger: PostgresLedger, model: ChatModel, lanes: frozenset[Lane] = ALL, width: int = 1) -> int:
     """Turns until there is nothing to do; returns how many."""
     for turns in itertools.count():
         claim = take(fleet)
@@ -394,6 +396,25 @@ def test_attachments_reach_the_model_and_the_journal_keeps_their_hashes_only(use
         (request,) = connection.execute(text("SELECT request FROM calls ORDER BY id LIMIT 1")).one()
     assert [a["sha256"] for a in request["messages"][-1]["attachments"]] == [PICTURE.sha256]
     assert "content" not in request["messages"][-1]["attachments"][0]
+
+
+def test_the_stored_bytes_arrive_at_the_endpoint(user: Database, fleet: Database) -> None:
+    job, ledger, media = put_with_files(user, fleet), PostgresLedger(fleet, fault_cap=3), list[str]()
+    with serving(lambda text: "ANSWER: 42" if "x,y\n1,2" in text else "blind", media) as url:
+        model = OpenAIChatModel(
+            base_url=url,
+            model="tiny",
+            api_key="none",
+            context_tokens=8192,
+            first_token_seconds=20.0,
+            token_silence_seconds=20.0,
+            extra={},
+            engine="test",
+            files=functools.partial(read_content, fleet),
+        )
+        run(fleet, ledger, model)
+    assert job_summary(user, job).state is JobState.ACCEPTED
+    assert media == [f"data:image/png;base64,{base64.b64encode(CONTENTS[PICTURE.sha256]).decode()}"]
 
 
 def test_a_worker_whose_model_takes_text_only_leaves_the_model_calls_to_others(user: Database, fleet: Database) -> None:
