@@ -19,9 +19,9 @@ EXPECTED = {
 
 
 def plain(value):
-    """Without differences that say nothing: capitals, and 34.5 or 34.50."""
+    """Without differences that say nothing: capitals, the plural, and 34.5 or 34.50."""
     if isinstance(value, str):
-        return value.strip().lower()
+        return value.strip().lower().removesuffix("s")
     if isinstance(value, list):
         return [plain(inner) for inner in value]
     return {name: plain(inner) for name, inner in value.items()} if isinstance(value, dict) else value

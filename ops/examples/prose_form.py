@@ -1,4 +1,4 @@
-"""Checks the form of a notice: its length, what it must name, and that it is plain text. Reads standard input."""
+"""Checks the form of a notice: its length, what it must name, and that nothing is left to fill in. Reads standard input."""
 
 import re
 import sys
@@ -12,8 +12,6 @@ faults = []
 if not FEWEST <= words <= MOST:
     faults.append(f"The notice has {words} words; it must have {FEWEST} to {MOST}.")
 faults += [f"The notice does not name {name!r}." for name in NAMED if name.lower() not in text.lower()]
-if re.search(r"^\s*([#*•-]|\d+[.)])", text, re.MULTILINE) or "**" in text or "```" in text:
-    faults.append("The notice must be plain text: no heading, no list, no marks of formatting.")
 if placeholder := re.search(r"[\[{<][^\]}>]*[\]}>]", text):
     faults.append(f"The notice holds a placeholder: {placeholder[0]}")
 print("\n".join(faults))
