@@ -1,4 +1,4 @@
-"""Checks the form of a notice: its length, what it must name, and that nothing is left to fill in. Reads standard input."""
+"""Checks the form of a notice: its length, what it must name, nothing left to fill in. Reads standard input."""
 
 import re
 import sys
