@@ -59,7 +59,7 @@ def sequence(chance: random.Random, kinds: Sequence[str]) -> Iterator[Fault]:
 
 def victims(home: Home, fault: Fault) -> list[psutil.Process]:
     """The processes a fault hits now; none where that part does not run or the stack has no such part."""
-    pids: list[int]
+    pids: list[int] = []
     match fault.part:
         case "nothing":
             return []
@@ -102,6 +102,13 @@ def inflict(fault: Fault, hit: Sequence[psutil.Process], stopping: threading.Eve
         if fault.how == "stop":
             for process in hit:
                 _signal(process, signal.SIGCONT)
+
+
+def took_effect(fault: Fault, hit: Sequence[psutil.Process], seconds: float) -> None:
+    """Waits until what was killed or told to end has ended, at most `seconds`: a stack that is only stopping still
+    works, and that is no recovery."""
+    if fault.how in ("kill", "term"):
+        psutil.wait_procs(list(hit), timeout=seconds)
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:

@@ -45,6 +45,8 @@ VISIBILITY_TIMEOUT_SECONDS = 60
 PAUSE_SECONDS = (3.0, 20.0)
 # Work that has not gone on by then counts as not back: loading a model anew takes under a minute.
 RECOVERY_SECONDS = 300.0
+# A stack that is told to end lets its turns reach a checkpoint, and stops its parts one after another.
+EFFECT_SECONDS = 90.0
 DRAIN_SECONDS = 900.0
 CHECK_EVERY_SECONDS = 180.0
 WATCH_SECONDS = 0.25
@@ -109,6 +111,7 @@ class Soak:
         say(f"{fault.name} {' '.join(str(process.pid) for process in hit)}")
         began = time.monotonic()
         faults.inflict(fault, hit, self.stopping)
+        faults.took_effect(fault, hit, EFFECT_SECONDS)
         by_hand, seconds = self._recovered(began, held, epochs)
         back = seconds is not None
         self.broken |= not back and not self.stopping.is_set()

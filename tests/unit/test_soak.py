@@ -57,6 +57,21 @@ def test_a_stopped_process_goes_on_when_the_soak_is_told_to_end(faults: ModuleTy
         sleeper.wait()
 
 
+def test_what_was_told_to_end_has_ended_before_recovery_is_measured(faults: ModuleType) -> None:
+    slow = "import signal, time; signal.signal(15, lambda *_: (time.sleep(0.5), exit())); print(1, flush=True)"
+    slow += "; time.sleep(60)"
+    child = subprocess.Popen([sys.executable, "-c", slow], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.readline()
+    process, fault = psutil.Process(child.pid), faults.Fault(part="owner", how="term")
+    faults.inflict(fault, [process], threading.Event())
+    assert process.is_running()
+    faults.took_effect(fault, [process], 30.0)
+    assert not process.is_running()
+    child.stdout.close()
+    child.wait()
+
+
 def test_the_tables_of_an_interrupted_run_tell_what_there_was(soak: ModuleType) -> None:
     rows = [
         {"at": 0.0, "row": "start", "seed": 5},
