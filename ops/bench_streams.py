@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from bench import table
 
 from tasks.llm.chat import OpenAIChatModel
+from tasks.pulse import Silent
 from tasks.types import ChatRequest, Message
 
 WORDS = [
@@ -41,19 +42,6 @@ WORDS = [
     "proof",
     "lemma",
 ]
-
-
-class Still:
-    """A pulse that nobody feels."""
-
-    def beat(self, tokens: int = 0) -> None:
-        """Nothing is at stake."""
-
-    def expect_silence(self, seconds: float) -> None:
-        """Nothing is at stake."""
-
-    def check(self) -> None:
-        """It never has to stop."""
 
 
 def serve(port: multiprocessing.Queue[int], tokens: int, rate: float) -> None:
@@ -109,11 +97,11 @@ def measure(streams: int, tokens: int, rate: float) -> tuple[str, ...]:
             engine="paced",
         )
         request = ChatRequest(messages=(Message(role="user", content="Go on."),), max_tokens=tokens)
-        model.complete(request, Still())  # imports and first connections are not what a token costs
+        model.complete(request, Silent())  # imports and first connections are not what a token costs
         used, begun = time.process_time(), time.monotonic()
         with ThreadPoolExecutor(streams) as pool:
             made = sum(
-                done.completion_tokens for done in pool.map(lambda _: model.complete(request, Still()), range(streams))
+                done.completion_tokens for done in pool.map(lambda _: model.complete(request, Silent()), range(streams))
             )
         seconds, cpu = time.monotonic() - begun, time.process_time() - used
     finally:

@@ -22,19 +22,6 @@ _SWITCHES = (
 )
 
 
-class Silent:
-    """A pulse for whoever holds no lease."""
-
-    def beat(self, tokens: int = 0) -> None:
-        """Nobody listens."""
-
-    def expect_silence(self, seconds: float) -> None:
-        """Nobody listens."""
-
-    def check(self) -> None:
-        """Nothing ever has to stop."""
-
-
 def explained(stderr: str, *, rooted: bool) -> str:
     """One message from what bwrap (or setpriv, when `rooted`) said before the program began, with advice."""
     said = (stderr.strip().splitlines() or ["it said nothing"])[-1]

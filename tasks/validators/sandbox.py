@@ -15,8 +15,9 @@ from pathlib import Path, PurePosixPath
 
 from tasks.errors import SandboxUnavailable
 from tasks.ports import Pulse, SandboxJob, SandboxResult
+from tasks.pulse import Silent
 from tasks.validators.confinement import FILES, HOME, MOUNTED_AT, TEMPORARY, Placed, confined, system_files
-from tasks.validators.obstacles import Silent, explained
+from tasks.validators.obstacles import explained
 from tasks.validators.process import Conversation, Process, Stream, first_pid, program_exit_code
 from tasks.validators.runtime import Runtime, default_runtime_folder, ensure
 from tasks.validators.slots import unprivileged_uid

@@ -20,7 +20,7 @@ from tasks.jury import NoJury
 from tasks.llm.scripted import ScriptedModel
 from tasks.loop import Loop
 from tasks.policy import Correct
-from tasks.ports import SandboxJob, SandboxResult
+from tasks.pulse import Silent
 from tasks.store import leases
 from tasks.store.invariants import breaches
 from tasks.store.ledger import PostgresLedger
@@ -29,6 +29,7 @@ from tasks.store.session import Database
 from tasks.tutor import NoTutor
 from tasks.types import ChatRequest, CheckSpec, Claim, Egress, JobSpec, JobState, Lane
 from tasks.validators.registry import accepted, score, validate
+from tests.doubles import Killed, NoSandbox
 
 pytestmark = pytest.mark.integration
 LANES = frozenset({Lane.GPU})
@@ -41,27 +42,6 @@ CHECKS = (
 PAIRS = int(os.environ.get("CHAOS_PAIRS", "30"))
 # More deaths in a row than any job here suffers: quarantine has tests of its own.
 CRASH_CAP = 100
-
-
-class Killed(BaseException):
-    """Stands for kill -9: nothing of ours catches it."""
-
-
-class Still:
-    """A pulse that never stops the step."""
-
-    def beat(self, tokens: int = 0) -> None: ...
-
-    def expect_silence(self, seconds: float) -> None: ...
-
-    def check(self) -> None: ...
-
-
-class NoSandbox:
-    """The checks of these tests need none."""
-
-    def run(self, job: SandboxJob, pulse: object) -> SandboxResult:
-        raise AssertionError("the sandbox was asked for")
 
 
 class Fatal:
@@ -115,7 +95,7 @@ def turn(fleet: Database, claim: Claim, lanes: frozenset[Lane]) -> None:
         width=2,
         hours=lambda job: 0.0,
         say=lambda report: None,
-    ).turn(claim, lanes, Still())
+    ).turn(claim, lanes, Silent())
 
 
 def run(user: Database, fleet: Database, fatal: Fatal) -> tuple[Any, ...]:

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
+from tasks.pulse import Silent
 from tasks.settings import load_settings
 from tasks.types import CheckSpec
 from tasks.validators.command import CommandValidator
-from tasks.validators.obstacles import Silent
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
 from tasks.validators.schema import SchemaValidator
 

@@ -22,6 +22,7 @@ from tasks.llm.scripted import ScriptedModel
 from tasks.loop import Loop
 from tasks.policy import Correct
 from tasks.ports import EscalationLedger, Ledger
+from tasks.pulse import Silent
 from tasks.store import leases
 from tasks.store.escalations import PostgresEscalations, abandon
 from tasks.store.invariants import breaches
@@ -31,7 +32,7 @@ from tasks.store.session import Database
 from tasks.tutor import NoTutor
 from tasks.types import Budget, CheckSpec, Claim, Egress, JobSpec, JobState, Lane, Usage
 from tasks.validators.registry import accepted, score, validate
-from tests.integration.test_loop import Killed, NoSandbox, Still
+from tests.doubles import Killed, NoSandbox
 from tests.standin.responses import Rule, StandIn, serving
 from workers.local.home import free_port
 
@@ -163,7 +164,7 @@ def run(fleet: Database, url: str) -> int:
         claim = take(fleet)
         if claim is None:
             return turns
-        loop(fleet, url).turn(claim, ALL, Still())
+        loop(fleet, url).turn(claim, ALL, Silent())
     raise AssertionError
 
 
@@ -175,7 +176,7 @@ def until_escalation(fleet: Database, url: str) -> None:
                 return
         claim = take(fleet)
         assert claim is not None
-        loop(fleet, url).turn(claim, ALL, Still())
+        loop(fleet, url).turn(claim, ALL, Silent())
 
 
 def rows(fleet: Database, job: int) -> list[Any]:
@@ -313,7 +314,7 @@ def _crash(user: Database, fleet: Database, standin: StandIn, fatal: int, *, aft
             ledger = Mortal(ledger, count, fatal, after=after, log=log)
             asked = Mortal(asked, count, fatal, after=after, log=log)
         try:
-            loop(fleet, standin.url, ledger=ledger, asked=asked, after=1).turn(claim, ALL, Still())
+            loop(fleet, standin.url, ledger=ledger, asked=asked, after=1).turn(claim, ALL, Silent())
         except Killed:
             with fleet.begin() as connection:
                 connection.execute(text("UPDATE leases SET lease_until = now() - interval '1 s'"))
@@ -382,7 +383,7 @@ def test_a_cloud_that_cannot_be_reached_is_tried_again_and_asked_once(user: Data
     until_escalation(fleet, url)
     claim = take(fleet)
     assert claim is not None
-    loop(fleet, url).turn(claim, ALL, Still())
+    loop(fleet, url).turn(claim, ALL, Silent())
     (asked,) = rows(fleet, job)
     assert (asked.state, asked.finished_at) == ("unsent", None)
     assert "fault" in events(fleet, job)
@@ -492,7 +493,7 @@ def test_a_stale_worker_may_neither_ask_nor_settle(user: Database, fleet: Databa
     running = loop(fleet, standin.url)
     loaded = running.ledger.load(claim)
     with pytest.raises(LeaseLost):
-        running.cloud.answer(stale, loaded, 3, Still())
+        running.cloud.answer(stale, loaded, 3, Silent())
     assert (standin.posts, rows(fleet, job)) == (0, [])
 
 
@@ -503,7 +504,7 @@ def test_each_step_of_an_escalation_runs_on_its_lane(user: Database, fleet: Data
     for lane in (Lane.CLOUD, Lane.CHECK, Lane.GPU):  # the last for its lesson
         claim = take(fleet, frozenset({lane}))
         assert claim is not None, lane
-        loop(fleet, standin.url).turn(claim, frozenset({lane}), Still())
+        loop(fleet, standin.url).turn(claim, frozenset({lane}), Silent())
     assert job_summary(user, job).state is JobState.ACCEPTED
     assert standin.posts == 1
 
@@ -516,7 +517,7 @@ def test_an_escalation_without_an_answer_ends_a_spent_job_on_the_cloud_s_own_lan
     until_escalation(fleet, standin.url)
     claim = take(fleet, frozenset({Lane.CLOUD}))
     assert claim is not None
-    loop(fleet, standin.url).turn(claim, frozenset({Lane.CLOUD}), Still())
+    loop(fleet, standin.url).turn(claim, frozenset({Lane.CLOUD}), Silent())
     assert job_summary(user, job).state is JobState.UNSOLVED
 
 
@@ -528,7 +529,7 @@ def test_a_job_of_lane_fast_moves_up_after_its_rejections_and_says_so_once(
     while (claim := take(fleet)) is not None:
         with fleet.connect() as connection:
             lanes.append(connection.execute(text("SELECT lane FROM leases")).scalar_one())
-        loop(fleet, standin.url).turn(claim, ALL, Still())
+        loop(fleet, standin.url).turn(claim, ALL, Silent())
     assert lanes == ["fast"] * 3 + ["gpu"] * 3
     assert events(fleet, job).count("moved up") == 1
     summary = job_summary(user, job)

@@ -13,6 +13,7 @@ from tasks.journal import JournalledModel, Sampling
 from tasks.jury import ModelJury
 from tasks.llm.scripted import ScriptedModel
 from tasks.loop import Loop
+from tasks.pulse import Silent
 from tasks.settings import load_settings
 from tasks.store import leases
 from tasks.store.ledger import PostgresLedger
@@ -22,7 +23,6 @@ from tasks.submit import Flags, Rules, read_jobs
 from tasks.tutor import NoTutor
 from tasks.types import ChatRequest, JobSpec, JobState, Lane
 from tasks.validators import registry
-from tasks.validators.obstacles import Silent
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
 from workers.packaged import ops
 from workers.wiring import strategies

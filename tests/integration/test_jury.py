@@ -15,7 +15,8 @@ from tasks.jury import ModelJury
 from tasks.llm.scripted import ScriptedModel
 from tasks.loop import Loop
 from tasks.policy import Correct
-from tasks.ports import Ledger, SandboxJob, SandboxResult
+from tasks.ports import Ledger
+from tasks.pulse import Silent
 from tasks.store import leases
 from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_history, job_summary, submit_jobs
@@ -23,33 +24,13 @@ from tasks.store.session import Database
 from tasks.tutor import NoTutor
 from tasks.types import Budget, ChatRequest, CheckSpec, Claim, JobSpec, JobState, Lane
 from tasks.validators.registry import accepted, score, validate
+from tests.doubles import Killed, NoSandbox
 
 pytestmark = pytest.mark.integration
 ALL = frozenset({Lane.GPU, Lane.CHECK})
 JUDGE = CheckSpec(name="judge", kind="judge", value="It greets the reader.")
 SECRET = CheckSpec(name="judge#2", kind="judge", value="It names the §hidden§ price.", held_out=True)
 ANSWER = CheckSpec(name="answer", kind="answer", value={"regex": "[0-9]+"})
-
-
-class Killed(BaseException):
-    """Stands for kill -9: nothing of ours catches it."""
-
-
-class Still:
-    """A pulse that never stops the step."""
-
-    def beat(self, tokens: int = 0) -> None: ...
-
-    def expect_silence(self, seconds: float) -> None: ...
-
-    def check(self) -> None: ...
-
-
-class NoSandbox:
-    """The checks of these tests need none."""
-
-    def run(self, job: SandboxJob, pulse: object) -> SandboxResult:
-        raise AssertionError("the sandbox was asked for")
 
 
 class Mortal:
@@ -131,7 +112,7 @@ def take(fleet: Database, *lanes: Lane) -> Claim | None:
 
 def run(fleet: Database, model: ScriptedModel) -> None:
     while (claim := take(fleet)) is not None:
-        loop(PostgresLedger(fleet, fault_cap=3), model).turn(claim, ALL, Still())
+        loop(PostgresLedger(fleet, fault_cap=3), model).turn(claim, ALL, Silent())
 
 
 def final(user: Database, job: int) -> tuple[object, ...]:
@@ -184,7 +165,7 @@ def test_a_crash_after_any_write_changes_nothing(user: Database, fleet: Database
             ledger = PostgresLedger(fleet, fault_cap=3)
             try:
                 loop(ledger if died else Mortal(ledger, fatal), ScriptedModel(writer_and_judge)).turn(  # type: ignore[arg-type]
-                    claim, ALL, Still()
+                    claim, ALL, Silent()
                 )
             except Killed:
                 died = True
@@ -203,7 +184,7 @@ def test_judges_are_asked_on_the_engines_lane_after_the_checks(user: Database, f
     for lane in (Lane.GPU, Lane.CHECK, Lane.GPU):
         claim = take(fleet, lane)
         assert claim is not None
-        loop(PostgresLedger(fleet, fault_cap=3), model).turn(claim, frozenset({lane}), Still())
+        loop(PostgresLedger(fleet, fault_cap=3), model).turn(claim, frozenset({lane}), Silent())
     with fleet.connect() as connection:
         operators = connection.execute(text("SELECT DISTINCT operator FROM calls")).scalars()
         assert "judge" in set(operators)

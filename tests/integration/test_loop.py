@@ -19,7 +19,8 @@ from tasks.llm.chat import OpenAIChatModel
 from tasks.llm.scripted import ScriptedModel
 from tasks.loop import Loop
 from tasks.policy import BestOfN, Correct, Single
-from tasks.ports import ChatModel, Ledger, SandboxJob, SandboxResult
+from tasks.ports import ChatModel, Ledger
+from tasks.pulse import Silent
 from tasks.store import leases, verbs
 from tasks.store.attachments import read_content
 from tasks.store.invariants import breaches
@@ -41,33 +42,13 @@ from tasks.types import (
     Modality,
 )
 from tasks.validators.registry import accepted, score, validate
+from tests.doubles import Killed, NoSandbox
 from tests.integration.endpoint import serving
 
 pytestmark = pytest.mark.integration
 ALL = frozenset({Lane.GPU, Lane.CHECK})
 ANSWER = CheckSpec(name="answer:answer", kind="answer", value={"exact": "42"})
 HIDDEN = CheckSpec(name="answer:hidden", kind="answer", value={"regex": "[0-9]+"}, held_out=True)
-
-
-class Killed(BaseException):
-    """Stands for kill -9: nothing of ours catches it."""
-
-
-class Still:
-    """A pulse that never stops the step."""
-
-    def beat(self, tokens: int = 0) -> None: ...
-
-    def expect_silence(self, seconds: float) -> None: ...
-
-    def check(self) -> None: ...
-
-
-class NoSandbox:
-    """The checks of these tests need none."""
-
-    def run(self, job: SandboxJob, pulse: object) -> SandboxResult:
-        raise AssertionError("the sandbox was asked for")
 
 
 class Mortal:
@@ -154,7 +135,7 @@ def run(fleet: Database, ledger: PostgresLedger, model: ChatModel, lanes: frozen
         claim = take(fleet)
         if claim is None:
             return turns
-        loop(ledger, model, width).turn(claim, lanes, Still())
+        loop(ledger, model, width).turn(claim, lanes, Silent())
     raise AssertionError
 
 
@@ -195,7 +176,7 @@ def test_a_crash_before_or_after_any_write_changes_nothing(user: Database, fleet
             while (claim := take(fleet)) is not None:
                 try:
                     mortal: Ledger = ledger if died else Mortal(ledger, fatal, after=after)  # type: ignore[assignment]
-                    loop(mortal, ScriptedModel(answer)).turn(claim, ALL, Still())
+                    loop(mortal, ScriptedModel(answer)).turn(claim, ALL, Silent())
                 except Killed:
                     died = True
                     crashes += 1
@@ -212,11 +193,11 @@ def test_each_step_runs_on_its_lane_and_the_lease_is_handed_over(user: Database,
     job, ledger, model = put(user), PostgresLedger(fleet, fault_cap=3), ScriptedModel(answer)
     claim = take(fleet)
     assert claim is not None
-    loop(ledger, model).turn(claim, frozenset({Lane.GPU}), Still())
+    loop(ledger, model).turn(claim, frozenset({Lane.GPU}), Silent())
     assert leases.claim(fleet, [Lane.GPU], "w", "t", leases.ClaimRules()) is None
     checker = leases.claim(fleet, [Lane.CHECK], "w", "t", leases.ClaimRules())
     assert checker is not None
-    loop(ledger, model).turn(checker, frozenset({Lane.CHECK}), Still())
+    loop(ledger, model).turn(checker, frozenset({Lane.CHECK}), Silent())
     assert job_summary(user, job).iterations == 1
     assert leases.claim(fleet, [Lane.GPU], "w", "t", leases.ClaimRules()) is not None
 
@@ -275,7 +256,7 @@ def test_an_engine_that_fails_delays_the_job_and_its_work_goes_on_when_it_is_bac
     assert noted == "engine: it hung"
 
 
-class Stopping(Still):
+class Stopping(Silent):
     """A pulse that stops the step at its n-th check."""
 
     def __init__(self, error: Exception, after: int) -> None:
@@ -429,7 +410,7 @@ def test_a_worker_whose_model_takes_text_only_leaves_the_model_calls_to_others(u
         claim = leases.claim(fleet, [lane], worker, "t", rules)
         if claim is not None:
             lanes = frozenset({lane} if worker == "eyes" else ALL)
-            loop(ledger, ScriptedModel(look), modalities=modalities).turn(claim, lanes, Still())
+            loop(ledger, ScriptedModel(look), modalities=modalities).turn(claim, lanes, Silent())
         return claim is not None
 
     for _ in range(2):

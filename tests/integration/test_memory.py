@@ -18,7 +18,8 @@ from tasks.loop import Loop
 from tasks.memory.bank import QdrantBank
 from tasks.memory.embedder import Embedder
 from tasks.policy import Correct
-from tasks.ports import MemoryBank, SandboxJob, SandboxResult
+from tasks.ports import MemoryBank
+from tasks.pulse import Silent
 from tasks.store import leases
 from tasks.store.ledger import PostgresLedger
 from tasks.store.lessonbook import read_lesson
@@ -28,6 +29,7 @@ from tasks.store.session import Database
 from tasks.tutor import MemoryTutor
 from tasks.types import Budget, ChatRequest, CheckSpec, JobSpec, JobState, Lane
 from tasks.validators.registry import accepted, score, validate
+from tests.doubles import NoSandbox
 from workers.outbox import memory_handlers
 
 pytestmark = pytest.mark.integration
@@ -36,23 +38,6 @@ ALL = frozenset({Lane.GPU, Lane.CHECK})
 ANSWER = CheckSpec(name="answer:answer", kind="answer", value={"exact": "42"})
 HIDDEN = CheckSpec(name="answer:hidden", kind="answer", value={"regex": "4[0-9]"}, held_out=True)
 LESSON = "WHEN: multiplying two small numbers\nDO: add the one number as often as the other says\nAVOID: guessing"
-
-
-class Still:
-    """A pulse that never stops the step."""
-
-    def beat(self, tokens: int = 0) -> None: ...
-
-    def expect_silence(self, seconds: float) -> None: ...
-
-    def check(self) -> None: ...
-
-
-class NoSandbox:
-    """The checks of these tests need none."""
-
-    def run(self, job: SandboxJob, pulse: object) -> SandboxResult:
-        raise AssertionError("the sandbox was asked for")
 
 
 @pytest.fixture
@@ -111,7 +96,7 @@ def run(fleet: Database, bank: MemoryBank, answer: Callable[[ChatRequest], str] 
         claim = leases.claim(fleet, list(ALL), "w", "turn", leases.ClaimRules(affinity_seconds=0))
         if claim is None:
             break
-        loop.turn(claim, ALL, Still())
+        loop.turn(claim, ALL, Silent())
     outbox = Outbox(fleet, memory_handlers(bank))
     while outbox.deliver() == "":
         pass

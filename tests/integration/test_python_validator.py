@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.pulse import Silent
 from tasks.types import CheckSpec, Verdict
 from tasks.validators.python import PythonValidator
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
@@ -77,16 +78,6 @@ ORDINARY = {
 }
 
 
-class Still:
-    """A pulse that nobody listens to."""
-
-    def beat(self, tokens: int = 0) -> None: ...
-
-    def expect_silence(self, seconds: float) -> None: ...
-
-    def check(self) -> None: ...
-
-
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory) -> BubblewrapSandbox:
     return BubblewrapSandbox(default_runtime_folder(Path(tmp_path_factory.mktemp("cache"))))
@@ -94,7 +85,7 @@ def sandbox(tmp_path_factory) -> BubblewrapSandbox:
 
 def judged(sandbox: BubblewrapSandbox, code: str) -> Verdict:
     check = CheckSpec(name="p", kind="python", value="t.py", files={"t.py": TESTS}, held_out=False)
-    return PythonValidator().validate(f"```python\n{code}```", check, sandbox, Still())
+    return PythonValidator().validate(f"```python\n{code}```", check, sandbox, Silent())
 
 
 @pytest.mark.parametrize("trick", TRICKS)

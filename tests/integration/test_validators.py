@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tasks.pulse import Silent
 from tasks.settings import load_settings
 from tasks.types import CheckSpec
 from tasks.validators import registry
 from tasks.validators.answer import AnswerValidator
-from tasks.validators.obstacles import Silent
 from tasks.validators.python import PythonValidator
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
 

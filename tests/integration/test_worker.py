@@ -15,12 +15,12 @@ import psutil
 import pytest
 from sqlalchemy import text
 
+from tasks.pulse import Silent
 from tasks.store import leases
 from tasks.store.queries import job_summary, live_workers, submit_jobs
 from tasks.store.session import Database
 from tasks.types import Budget, CheckSpec, JobSpec, JobState, Lane
 from tests.integration.test_escalation import HIDDEN, RIGHT, VISIBLE, loop
-from tests.integration.test_loop import Still
 from tests.standin.responses import serving
 
 pytestmark = pytest.mark.integration
@@ -63,7 +63,7 @@ def take_locally(fleet: Database, lane: Lane, url: str = "") -> None:
     """One turn of an engine's worker, in this process."""
     claim = leases.claim(fleet, [lane], "here", "turn", leases.ClaimRules(affinity_seconds=0))
     assert claim is not None
-    loop(fleet, url, after=1).turn(claim, frozenset({lane}), Still())
+    loop(fleet, url, after=1).turn(claim, frozenset({lane}), Silent())
 
 
 @contextlib.contextmanager

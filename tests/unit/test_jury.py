@@ -14,6 +14,7 @@ from tasks.errors import LimitReached
 from tasks.journal import CHOICE_TOKENS, JournalledModel, Sampling
 from tasks.jury import VOTES_ALONE, VOTES_BESIDE_PROGRAMS, ModelJury
 from tasks.llm.scripted import ScriptedModel
+from tasks.pulse import Silent
 from tasks.types import (
     CallKey,
     Candidate,
@@ -37,16 +38,6 @@ OTHER = CheckSpec(name="judge#2", kind="judge", value="It rhymes.", held_out=Tru
 PROGRAM = CheckSpec(name="answer", kind="answer", value="7", held_out=True)
 LETTER = "Dear all, the water is off on Monday. Regards"
 BAD = "- `the water is off` does not say for how long"
-
-
-class Still:
-    """A pulse that never stops the step."""
-
-    def beat(self, tokens: int = 0) -> None: ...
-
-    def expect_silence(self, seconds: float) -> None: ...
-
-    def check(self) -> None: ...
 
 
 class Journal:
@@ -107,7 +98,7 @@ def deliberate(answer: Callable[[ChatRequest], str], *checks: CheckSpec, journal
     kept = Journal() if journal is None else journal
     model = JournalledModel(ledger=kept, model=ScriptedModel(answer), sampling=Sampling(review_tokens=96))
     judged = [check for check in checks if check.kind == "judge"]
-    return ModelJury(model=model).deliberate(CLAIM, job(*checks), candidate(), judged, Still())
+    return ModelJury(model=model).deliberate(CLAIM, job(*checks), candidate(), judged, Silent())
 
 
 GOOD = ("NO PROBLEMS", "PASS")

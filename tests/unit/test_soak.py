@@ -50,8 +50,10 @@ def test_a_stopped_process_goes_on_when_the_soak_is_told_to_end(faults: ModuleTy
             time.sleep(0.01)
         stopping.set()
         inflicting.join()
-        while process.status() == psutil.STATUS_STOPPED:
+        assert not inflicting.is_alive()
+        while process.status() == psutil.STATUS_STOPPED:  # the signal arrives when it does; the time-out is the failure
             time.sleep(0.01)
+        assert process.status() != psutil.STATUS_STOPPED
     finally:
         sleeper.kill()
         sleeper.wait()

@@ -123,11 +123,12 @@ def disk(settings: Settings) -> Finding:
 def sandbox(settings: Settings) -> Finding:
     """Whether checks can run at all. Raises `SandboxUnavailable`, which says what to do."""
     from tasks.ports import SandboxJob
+    from tasks.pulse import Silent
     from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
 
     box = BubblewrapSandbox(default_runtime_folder(settings.cache))
     job = SandboxJob(argv=("python", "-c", "print('alive')"), timeout_seconds=30)
-    result = box.run(job, _Quiet())
+    result = box.run(job, Silent())
     if result.exit_code == 0 and result.stdout.strip() == "alive":
         return Finding(name="sandbox", outcome="ok", detail=f"a program ran in it in {result.seconds:.2f} s")
     said = (result.stderr.strip().split("\n")[-1] or f"exit {result.exit_code}")[:200]
@@ -306,19 +307,6 @@ def promises(settings: Settings) -> Iterator[Finding]:
         first = f"; job {broken[0].job}: {broken[0].what}" if broken else ""
         detail = f"{invariant.name}: {len(broken)} breaches{first}"
         yield Finding(name="promises", outcome="fail" if broken else "ok", detail=detail)
-
-
-class _Quiet:
-    """A pulse that nobody feels."""
-
-    def beat(self, tokens: int = 0) -> None:
-        """Nothing is at stake."""
-
-    def expect_silence(self, seconds: float) -> None:
-        """Nothing is at stake."""
-
-    def check(self) -> None:
-        """It never has to stop."""
 
 
 def _database(settings: Settings) -> str | None:

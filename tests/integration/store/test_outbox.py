@@ -19,13 +19,10 @@ from tasks.store.outbox import Outbox
 from tasks.store.queries import submit_jobs
 from tasks.store.session import Database
 from tasks.types import CheckSpec, JobSpec
+from tests.doubles import Killed
 
 pytestmark = pytest.mark.integration
 MODEL = Embedder()
-
-
-class Killed(BaseException):
-    """Stands for kill -9: nothing of ours catches it."""
 
 
 @pytest.fixture

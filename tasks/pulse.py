@@ -1,0 +1,16 @@
+"""The pulse of a step that holds no lease: the twin of a worker's, for tests, benches and the doctor."""
+
+from __future__ import annotations
+
+
+class Silent:
+    """Implements `tasks.ports.Pulse`: nobody listens, and nothing ever has to stop."""
+
+    def beat(self, tokens: int = 0) -> None:
+        """Nobody listens."""
+
+    def expect_silence(self, seconds: float) -> None:
+        """Nobody listens."""
+
+    def check(self) -> None:
+        """Nothing ever has to stop."""
