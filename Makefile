@@ -57,7 +57,7 @@ soak: $(STAMP)
 # Rewrites the lock from pyproject.toml: names, versions and hashes, no addresses.
 lock:
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --no-header --no-annotate --no-emit-index-url --output-file ops/requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --output-file ops/requirements.lock
 
 clean:
 	rm -rf $(VENV) $(PEERS) dist
