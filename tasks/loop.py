@@ -100,8 +100,10 @@ class Loop:
             self.ledger.stop(claim, Stop(state=JobState.UNSOLVED, why=str(limit)))
         except Cancelled:
             self.ledger.stop(claim, Stop(state=JobState.CANCELLED, why="cancelled by its owner"))
-        except (Paused, ShuttingDown):
+        except Paused:
             self.ledger.hand_over(claim, lane)
+        except ShuttingDown:
+            self.ledger.hand_over(claim, lane, interrupted=True)
         except NeedsLane as elsewhere:
             self.ledger.hand_over(claim, elsewhere.lane)
             passing(CrashPoint.HANDED_OVER)
