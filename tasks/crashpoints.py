@@ -30,6 +30,8 @@ class CrashPoint(StrEnum):
     RECORDING = "recording"  # inside the transaction that closes an iteration
     RECORDED = "recorded"
     HANDED_OVER = "handed over"
+    DISTILLED = "distilled"  # the lesson is in hand and not kept
+    LESSON_KEPT = "lesson kept"
 
 
 class _Points:
