@@ -100,7 +100,10 @@ class Loop:
             self.ledger.stop(claim, Stop(state=JobState.UNSOLVED, why=str(limit)))
         except Cancelled:
             self.ledger.stop(claim, Stop(state=JobState.CANCELLED, why="cancelled by its owner"))
-        except (Paused, ShuttingDown):
+        except Paused:
+            self.ledger.hand_over(claim, lane)
+        except ShuttingDown as leaving:
+            self.ledger.note(claim, "handed back", str(leaving))
             self.ledger.hand_over(claim, lane)
         except NeedsLane as elsewhere:
             self.ledger.hand_over(claim, elsewhere.lane)
@@ -255,7 +258,7 @@ class Loop:
             if not _unchecked(job, begun, candidate):
                 checked.append(candidate)
                 continue
-            pulse.check()
+            pulse.checkpoint()
             verdicts = self.validate(candidate.text, checks, self.sandbox, pulse)
             checked.append(self._commit(claim, job, candidate, verdicts))
         return tuple(checked)
