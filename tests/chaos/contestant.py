@@ -55,11 +55,26 @@ class Contestant(Protocol):
     def cut_turns(self) -> int:
         """How often so far work was cut off and begun again, as the contestant itself has noted."""
 
+    def busy(self) -> list[Part]:
+        """The workers that hold work now, all of them where nobody can say."""
+
     def stale(self) -> int:
         """Delivers messages of jobs that are long over; how many."""
 
-    def tenfold(self) -> None:
-        """From now on every message is sent ten times."""
+    def tenfold(self, on: bool) -> None:
+        """While it is on every message is sent ten times."""
+
+    def another_relay(self) -> Part:
+        """A second one, not yet started."""
+
+    def change_release(self, worker: Part) -> None:
+        """The worker, which does not run, will start as the other release."""
+
+    def lose_memory(self) -> None:
+        """The folder of the memory, which does not run, is gone."""
+
+    def rebuild_memory(self) -> None:
+        """The memory's index is made anew."""
 
     def links(self, service: str) -> Sequence[Proxy]:
         """The proxies of all its processes to `postgres` or `valkey`."""

@@ -4,33 +4,41 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
+import subprocess
 import sys
+import time
 from collections.abc import Collection, Mapping, Sequence
+from importlib.metadata import distribution, version
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
-from tasks.errors import RedraftError
+from tasks.errors import MemoryUnavailable, RedraftError
+from tasks.memory.bank import QdrantBank
+from tasks.memory.embedder import Embedder
 from tasks.store.invariants import breaches
 from tasks.store.migrate import upgrade
 from tasks.store.queries import submit_jobs
 from tasks.store.roles import ensure_login
 from tasks.store.session import Database
 from tests.chaos.contestant import Charge, Standing
-from tests.chaos.fleet import Part, Services, port_of
+from tests.chaos.fleet import ROOT, Part, Services, port_of
 from tests.chaos.proxy import Proxy
 from tests.chaos.workload import Riddle
 from workers.celery_app import make_app
 from workers.local.home import free_port
+from workers.local.parts import answers
 
 LEASE_SECONDS = 3.0
 SLOTS = 4
 OWNERS = ("chaos_ada", "chaos_bob")
 PASSWORD, MEMORY_KEY = "only-in-this-test", "only-for-this-test"
 STALE_MESSAGES = 20
+NEXT_VERSION = "99.0"
 LAUNCH = (sys.executable, "-m", "tests.chaos.launch")
 
 # What a job has come to: everything that a run without faults makes, and nothing that depends on when it was made.
@@ -54,10 +62,9 @@ FROM lessons l WHERE l.duplicate_of IS NULL"""
 
 
 class Redraft:
-    """Implements `Contestant`. `crash_cap` is higher than the product's where innocent jobs share a worker that is
-    killed again and again; `environment` changes what its processes are started with."""
+    """Implements `Contestant`. `environment` changes what its processes are started with."""
 
-    def __init__(self, services: Services, *, environment: Mapping[str, str] | None = None, crash_cap: int = 20) -> None:
+    def __init__(self, services: Services, *, environment: Mapping[str, str] | None = None, crash_cap: int = 3) -> None:
         self.name, self.services = "redraft", services
         self._admin = services.postgres.url
         upgrade(self._admin)
@@ -124,9 +131,23 @@ class Redraft:
         """Where the index lies."""
         return self.services.folder / "memory"
 
-    def delete_memory(self) -> None:
+    def lose_memory(self) -> None:
         """The index is gone."""
         shutil.rmtree(self.memory_folder, ignore_errors=True)
+
+    def rebuild_memory(self) -> None:
+        """`redraft memory rebuild`, as an operator would."""
+        while not answers(self._memory_url, {"api-key": MEMORY_KEY}):
+            time.sleep(0.1)
+        database = self.services.postgres.url_of("redraft", "chaos_fleet", PASSWORD)
+        addresses = {"REDRAFT_DATABASE_URL": database, "REDRAFT_MEMORY_URL": self._memory_url}
+        subprocess.run(
+            [*LAUNCH, "memory", "rebuild"],
+            env={**os.environ, **self._common, **addresses},
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+        )
 
     def relay(self, number: int) -> Part:
         """A relay with links of its own, not yet started."""
@@ -195,6 +216,13 @@ class Redraft:
         rows = self._ask("SELECT count(*) AS n FROM events WHERE kind IN ('lease expired', 'fault')")
         return int(rows[0]["n"]) if rows else 0
 
+    def busy(self) -> list[Part]:
+        """Those whose process holds a lease."""
+        rows = self._ask("SELECT DISTINCT worker FROM leases WHERE worker IS NOT NULL") or []
+        pids = {int(row["worker"].rsplit("-", 1)[1]) for row in rows}
+        found = [worker for worker in self.workers if worker.child and worker.child.pid in pids]
+        return found or self.workers
+
     def stale(self) -> int:
         """Wake-ups for nothing."""
         with make_app(self.services.valkey.url) as app:
@@ -202,11 +230,30 @@ class Redraft:
                 app.send_task("redraft.turn", args=("gpu",), queue="gpu")
         return STALE_MESSAGES
 
-    def tenfold(self) -> None:
-        """The relays are others, which send everything ten times."""
+    def tenfold(self, on: bool) -> None:
+        """While it is on the relay is another, which sends everything ten times."""
         for relay in self.relays:
             relay.kill()
-            relay.start(CHAOS_TIMES="10")
+            relay.start(**({"CHAOS_TIMES": "10"} if on else {}))
+
+    def another_relay(self) -> Part:
+        """A second one."""
+        return self.relay(len(self.relays))
+
+    def change_release(self, worker: Part) -> None:
+        """To the next release and back: a copy of the code that calls itself another version."""
+        worker.folder = self._next_release() if worker.folder == ROOT else ROOT
+
+    def _next_release(self) -> Path:
+        copy = self.services.folder / "next"
+        if not copy.exists():
+            for room in ("tasks", "workers", "migrations", "tests"):
+                shutil.copytree(ROOT / room, copy / room, ignore=shutil.ignore_patterns("__pycache__"))
+            metadata = Path(str(distribution("redraft").locate_file(f"redraft-{version('redraft')}.dist-info")))
+            shutil.copytree(metadata, copy / f"redraft-{NEXT_VERSION}.dist-info")
+            about = copy / f"redraft-{NEXT_VERSION}.dist-info" / "METADATA"
+            about.write_text(about.read_text().replace(f"Version: {version('redraft')}", f"Version: {NEXT_VERSION}", 1))
+        return copy
 
     # ── its judge ────────────────────────────────────────────────────────────────────────────
 
@@ -248,7 +295,17 @@ class Redraft:
                 kind = "doubled" if row["seen"] > row["counted"] else "lost"
                 what = f"lesson {row['id']} counts {row['seen']} deliveries of {row['counted']}"
                 found.append(Charge(kind=kind, job=row["job_id"], what=what))
-        return found
+        return [*found, *self._index()]
+
+    def _index(self) -> list[Charge]:
+        """The memory's index beside the lessons that Postgres holds."""
+        kept = len(self._ask(_SEEN) or [])
+        try:
+            there = QdrantBank(self._memory_url, MEMORY_KEY, Embedder()).count()
+        except MemoryUnavailable as error:
+            return [Charge(kind="lost", job=0, what=f"the memory does not answer: {error}")]
+        kind = "lost" if there < kept else "doubled"
+        return [] if there == kept else [Charge(kind=kind, job=0, what=f"{there} lessons in the index, {kept} kept")]
 
     def _stories(self) -> dict[int, str]:
         rows = self._ask(_STORY, list(self._jobs)) or []

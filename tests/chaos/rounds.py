@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from tests.chaos.contestant import Charge, Contestant, Standing
 from tests.chaos.faults import Fault
-from tests.chaos.workload import Riddle
+from tests.chaos.workload import RIDDLES, Riddle
 
-# The riddles whose stories the run without faults tells.
-RIDDLES = tuple(Riddle(number=number, memory=number % 5 == 0) for number in range(2, 12))
 JOBS_A_ROUND = 5
 # A fault strikes when so many steps, at most, have been recorded of its jobs; a job has about fourteen.
 STRIKE_STEPS = 45
@@ -37,23 +36,59 @@ class Round:
     charges: tuple[Charge, ...]
 
 
-@dataclass(slots=True)
 class _Watch:
-    """When each job that was alive at the strike has gone on."""
+    """A thread that looks where the jobs stand, and when each that was alive at the strike went on."""
 
-    began: float
-    before: dict[int, Standing]
-    went_on: dict[int, float] = field(default_factory=dict)
+    def __init__(self, of: Contestant, jobs: Collection[int]) -> None:
+        self._of, self._jobs = of, jobs
+        self.now: Mapping[int, Standing] = {}
+        self._before: dict[int, Standing] = {}
+        self._began = 0.0
+        self._went_on: dict[int, float] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
-    def look(self, now: dict[int, Standing]) -> None:
-        for job, was in self.before.items():
-            is_now = now.get(job)
-            if job not in self.went_on and is_now and (is_now.over or is_now.steps > was.steps):
-                self.went_on[job] = time.monotonic() - self.began
+    def __enter__(self) -> _Watch:
+        self.look()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def strike(self) -> None:
+        """From now on it counts the seconds."""
+        self.look()
+        self._began = time.monotonic()
+        self._before = {job: standing for job, standing in self.now.items() if not standing.over}
+
+    @property
+    def steps(self) -> int:
+        """Of all jobs together."""
+        return sum(standing.steps for standing in self.now.values())
+
+    @property
+    def over(self) -> bool:
+        """Whether all jobs are."""
+        return len(self.now) == len(self._jobs) and all(standing.over for standing in self.now.values())
 
     @property
     def seconds(self) -> float | None:
-        return max(self.went_on.values(), default=None)
+        """Until the last of the jobs that were alive had gone on; None where none was."""
+        return max(self._went_on.values(), default=None)
+
+    def look(self) -> None:
+        """Once."""
+        self.now = self._of.standings(self._jobs) or self.now
+        for job, before in self._before.items():
+            standing = self.now[job]
+            if job not in self._went_on and (standing.over or standing.steps > before.steps):
+                self._went_on[job] = time.monotonic() - self._began
+
+    def _run(self) -> None:
+        while not self._stopping.wait(LOOK_SECONDS):
+            self.look()
 
 
 class Arena:
@@ -67,71 +102,63 @@ class Arena:
     def reference(self, riddles: Sequence[Riddle] = RIDDLES) -> tuple[Charge, ...]:
         """The run without faults: what is found in it is held against the suite itself."""
         jobs = self._of.submit(riddles)
-        self._until_over(jobs, None)
-        return self._new_charges(jobs)
+        with _Watch(self._of, jobs) as watch:
+            self._supervised(lambda: watch.over, OVER_SECONDS)
+        return self._new_charges()
 
-    def play(self, fault: Fault, riddles: Sequence[Riddle] | None = None) -> Round:
+    def play(self, fault: Fault) -> Round:
         """One round of a fault."""
-        chosen = riddles or fault.riddles or tuple(self._chance.sample(RIDDLES, JOBS_A_ROUND))
-        strike = fault.made(self._of, self._chance)
-        acts = next(strike) if fault.early else 0
-        jobs = self._of.submit(chosen)
-        if not fault.early:
-            self._until_steps(jobs, self._chance.randint(0, STRIKE_STEPS) if fault.riddles == () else 0)
-        before = self._look(jobs)
-        watch = _Watch(time.monotonic(), {job: s for job, s in before.items() if not s.over})
-        if not fault.early:
-            acts = next(strike)
-        self._hold(watch, jobs, fault.seconds(self._chance))
-        acts += next(strike, 0)
-        lasted = time.monotonic() - watch.began
-        self._until_over(jobs, watch)
+        riddles = fault.riddles or tuple(self._chance.sample(RIDDLES, JOBS_A_ROUND))
+        made = fault.made(self._of, self._chance)
+        began = time.monotonic()
+        acts = next(made) if fault.early else 0
+        jobs = self._of.submit(riddles)
+        steps = 0 if fault.riddles else self._chance.randint(0, STRIKE_STEPS)
+        with _Watch(self._of, jobs) as watch:
+            if not fault.early:
+                self._supervised(lambda: watch.over or watch.steps >= steps, OVER_SECONDS)
+                began = time.monotonic()
+            watch.strike()
+            acts += 0 if fault.early else next(made)
+            time.sleep(fault.seconds(self._chance))
+            acts += next(made, 0)
+            lasted = time.monotonic() - began
+            acts += self._supervised(lambda: watch.over, OVER_SECONDS)
+        next(made, 0)
         for part in (*self._of.relays, *self._of.workers):
             part.wait()
-        charges = self._new_charges(jobs)
-        cut, self._cut_turns = self._of.cut_turns() - self._cut_turns, self._of.cut_turns()
-        made = Round(
+        cut_turns = self._of.cut_turns()
+        done = Round(
             fault=fault.name,
             jobs=len(jobs),
             acts=acts,
-            cut_turns=cut,
+            cut_turns=cut_turns - self._cut_turns,
             lasted=lasted,
             seconds=watch.seconds,
-            charges=charges,
+            charges=self._new_charges(),
         )
-        self._say(f"{fault.name}: acts {acts}, cut turns {cut}, {_span(made.seconds)}, charges {len(charges)}")
-        for charge in charges:
+        self._cut_turns = cut_turns
+        self._tell(done)
+        return done
+
+    def _tell(self, done: Round) -> None:
+        span = "nobody was alive" if done.seconds is None else f"on again after {done.seconds:.1f} s"
+        self._say(f"{done.fault}: {done.acts} acts, {done.cut_turns} turns cut, {span}, {len(done.charges)} charges")
+        for charge in done.charges:
             self._say(f"  {charge.kind}: job {charge.job}: {charge.what}")
-        return made
 
-    def _look(self, jobs: Collection[int]) -> dict[int, Standing]:
-        return dict(self._of.standings(jobs) or {})
-
-    def _hold(self, watch: _Watch, jobs: Collection[int], seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            watch.look(self._look(jobs))
+    def _supervised(self, until: Callable[[], bool], seconds: float) -> int:
+        """Waits, and starts a worker that died again, as a supervisor does; how many died."""
+        deadline, deaths = time.monotonic() + seconds, 0
+        while not until() and time.monotonic() < deadline:
+            for worker in self._of.workers:
+                if not worker.alive:
+                    deaths += 1
+                    worker.start()
             time.sleep(LOOK_SECONDS)
+        return deaths
 
-    def _until_steps(self, jobs: Collection[int], steps: int) -> None:
-        until = time.monotonic() + OVER_SECONDS
-        while time.monotonic() < until:
-            now = self._look(jobs)
-            if sum(standing.steps for standing in now.values()) >= steps or all(s.over for s in now.values()):
-                return
-            time.sleep(LOOK_SECONDS)
-
-    def _until_over(self, jobs: Collection[int], watch: _Watch | None) -> None:
-        until = time.monotonic() + OVER_SECONDS
-        while time.monotonic() < until:
-            now = self._look(jobs)
-            if watch is not None:
-                watch.look(now)
-            if len(now) == len(jobs) and all(standing.over for standing in now.values()):
-                return
-            time.sleep(LOOK_SECONDS)
-
-    def _new_charges(self, jobs: Collection[int]) -> tuple[Charge, ...]:
+    def _new_charges(self) -> tuple[Charge, ...]:
         """What the judge finds once what follows a job has had its time; each thing is held against one round only."""
         until = time.monotonic() + SETTLE_SECONDS
         while (found := set(self._of.judge()) - self._known) and time.monotonic() < until:
@@ -140,7 +167,3 @@ class Arena:
             time.sleep(1.0)
         self._known |= found
         return tuple(sorted(found, key=lambda charge: (charge.kind, charge.job, charge.what)))
-
-
-def _span(seconds: float | None) -> str:
-    return "nobody was alive" if seconds is None else f"on again after {seconds:.1f} s"

@@ -58,6 +58,10 @@ class Riddle:
         )
 
 
+# What the run without faults tells the stories of. Each fifth leaves a lesson.
+RIDDLES = tuple(Riddle(number=number, memory=number % 5 == 0) for number in range(2, 12))
+
+
 def answer(prompt: str, seed: int) -> str:
     """What the model says: a review, a lesson, or the next try at the riddle that the prompt is about.
 
