@@ -20,18 +20,20 @@ from tests.chaos.workload import POISON
 
 
 def clock(seconds: float) -> None:
-    """This process's clock goes wrong; what measures spans (monotonic) does not."""
-    real = time.time
-    time.time = lambda: real() + seconds
+    """This process's clock goes wrong, for all that asks Python; what measures spans (monotonic) does not."""
+    real, true = time.time, datetime.datetime
 
     class Wrong(datetime.datetime):
         @classmethod
         def now(cls, tz: datetime.tzinfo | None = None) -> Wrong:
-            return cls.fromtimestamp(time.time(), tz)
+            return cls.fromtimestamp(true.now().timestamp() + seconds, tz)
 
-    import workers.wiring
+        @classmethod
+        def utcnow(cls) -> Wrong:
+            return cls.now(datetime.UTC).replace(tzinfo=None)
 
-    workers.wiring.datetime = Wrong  # type: ignore[attr-defined]
+    time.time = lambda: real() + seconds
+    datetime.datetime = Wrong  # type: ignore[misc]
 
 
 def tenfold(times: int) -> None:
