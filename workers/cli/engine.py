@@ -27,7 +27,7 @@ def pull(profile: ProfileName = "auto") -> None:
     """Build the engine's environment and fetch a profile's weights."""
     settings = load_settings()
     chosen = choose(profile, detect(), load_profiles(settings.home)).profile
-    python = ensure_environment(chosen.engine, settings.cache, note)
+    python = ensure_environment(chosen.distribution, settings.cache, note)
     if chosen.weights.hub:
         download_hub(chosen, python, settings.cache, note)
     note(f"weights: {ensure_weights(chosen, settings.cache, python, note)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -48,8 +49,8 @@ def test_an_installed_engine_is_started_and_no_environment_is_built(tmp_path: Pa
     profile = Profile(
         name="tiny",
         engine="vllm-cpu",
-        weights=WeightsSource(path=str(tmp_path)),
-        argv=(),
+        weights=WeightsSource(path=str(vllm.parent)),
+        argv=("--attention-backend", "CPU_ATTN"),
         max_model_len=64,
         width=1,
         slots=1,
@@ -62,7 +63,11 @@ def test_an_installed_engine_is_started_and_no_environment_is_built(tmp_path: Pa
     server.start()
     try:
         assert server.ready
-        assert server.describe().startswith("vllm-cpu 9.9 tiny")
+        assert re.fullmatch(
+            r"vllm-cpu 9\.9 tiny weights [0-9a-f]{12} attention CPU_ATTN "
+            r"argv --max-model-len 64 --max-num-seqs 16 --attention-backend CPU_ATTN",
+            server.describe(),
+        )
         assert not (tmp_path / "cache").exists()
     finally:
         server.stop()
