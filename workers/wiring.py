@@ -97,6 +97,7 @@ def build_station(
         extra=profile.request_extra,
         engine=host.describe(),
         files=functools.partial(read_content, database),
+        abilities=host.abilities,
     )
     sampling = Sampling(
         temperature=profile.temperature,

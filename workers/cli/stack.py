@@ -21,7 +21,9 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command()
 def up(
     detach: Annotated[bool, typer.Option("--detach", help="Return when the stack can take work.")] = False,
-    model: Annotated[str, typer.Option("--model", help="A profile's name; see `redraft engine probe`.")] = "",
+    model: Annotated[
+        str, typer.Option("--model", help="A profile's name (see `redraft engine probe`), or the endpoint's model.")
+    ] = "",
     endpoint: Annotated[str, typer.Option("--endpoint", help="An OpenAI-compatible server to use.")] = "",
     as_json: Json = False,
 ) -> None:
@@ -45,11 +47,9 @@ def up(
 
 def start_options(model: str, endpoint: str) -> dict[str, str]:
     """Flags as settings of the stack's parts. Raises `InvalidInput`."""
-    if model and endpoint:
-        raise InvalidInput("--model", model, "with --endpoint the model is the endpoint's")
     if endpoint and not endpoint.startswith(("http://", "https://")):
         raise InvalidInput("--endpoint", endpoint, "it must be a URL, such as http://127.0.0.1:8000/v1")
-    given = {"REDRAFT_MODEL": model, "REDRAFT_ENDPOINT": endpoint}
+    given = {"REDRAFT_ENDPOINT_MODEL" if endpoint else "REDRAFT_MODEL": model, "REDRAFT_ENDPOINT": endpoint}
     return {name: value for name, value in given.items() if value}
 
 

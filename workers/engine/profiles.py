@@ -38,6 +38,7 @@ RESERVED_FLAGS = {
     "--gpu-memory-utilization": "gpu_memory_utilization",
     "--kv-cache-dtype": "kv_dtype",
     "--speculative-config": "[speculation]",
+    "--alias": "",
     "--ctx-size": "max_model_len",
     "--parallel": "max_num_seqs",
 }
@@ -242,7 +243,7 @@ class Profile(Serving):
     def start_by_hand(self, max_num_seqs: int) -> str:
         """How its operator starts a llama.cpp server for it, and attaches it."""
         context = ("--ctx-size", str(self.max_model_len * max_num_seqs), "--parallel", str(max_num_seqs))
-        server = shlex.join(["llama-server", "-hf", self.weights.hub, *context, *self.argv])
+        server = shlex.join(["llama-server", "-hf", self.weights.hub, "--alias", self.name, *context, *self.argv])
         return f"`{server}`, then `redraft up --endpoint http://127.0.0.1:8080/v1 --model {self.name}`"
 
 

@@ -14,6 +14,7 @@ from typing import TextIO
 import structlog
 
 from tasks.errors import EngineFault, PartFailed, RedraftError
+from tasks.llm.abilities import Abilities
 from workers.engine.building import Say
 from workers.engine.causes import PORT_TAKEN, attention_asked
 from workers.engine.child import EngineChild, adopt_child, engine_environment, start_child
@@ -46,6 +47,8 @@ class EngineServer:
     command is the same, so that recovery takes seconds and not the minutes of loading a model. One home has
     one supervisor at a time. `vllm` is a program that is installed already, instead of an environment of ours.
     """
+
+    abilities = Abilities()
 
     def __init__(self, choice: Choice, *, home: Home, cache: Path, say: Say, vllm: Path | None = None) -> None:
         self.profile, self.model = choice.profile, choice.profile.name

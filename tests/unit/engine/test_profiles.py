@@ -59,7 +59,10 @@ def test_every_packaged_profile_makes_a_command_on_loopback(profiles: Mapping[st
 
 def test_the_packaged_gguf_is_for_a_server_that_its_operator_starts(profiles: Mapping[str, Profile]) -> None:
     by_hand = profiles["gemma-4-31b-ud-iq3-xxs"].start_by_hand(2)
-    assert by_hand.startswith("`llama-server -hf unsloth/gemma-4-31B-it-GGUF:UD-IQ3_XXS --ctx-size 65536 --parallel 2 ")
+    assert by_hand.startswith(
+        "`llama-server -hf unsloth/gemma-4-31B-it-GGUF:UD-IQ3_XXS --alias gemma-4-31b-ud-iq3-xxs "
+    )
+    assert "--ctx-size 65536 --parallel 2 " in by_hand
 
 
 def test_kv_dtype_and_speculation_become_flags(profiles: Mapping[str, Profile]) -> None:
