@@ -49,6 +49,7 @@ def test_every_packaged_profile_makes_a_command_on_loopback(profiles: Mapping[st
         assert argv[argv.index("--max-model-len") + 1] == str(profile.max_model_len)
         assert argv[argv.index("--max-num-seqs") + 1] == "7"
         if profile.engine == "vllm":
+            assert profile.max_model_len == 65_536
             assert argv[argv.index("--tensor-parallel-size") + 1] == "2"
             assert '{"image": 16, "audio": 0}' in argv
             assert profile.modalities == {"text", "image"}  # only its smaller sisters take sounds

@@ -12,6 +12,7 @@ from tasks.llm.abilities import Abilities, chosen
         (" PASS.", "pass"),
         ("**fail**", "fail"),
         ('{"answer": "pass"}', "pass"),
+        ('{"verdict": "pass"}', "pass"),
         ("pass, for the sum is right", "pass"),
         ("I have looked at it.\nVerdict: fail", "fail"),
         ("Verdict: **pass**.", "pass"),
@@ -30,7 +31,6 @@ def test_a_choice_is_read_where_it_stands(said: str, choice: str) -> None:
         "Verdict: pass\nVerdict: fail",
         "passable",
         '{"answer": "maybe"}',
-        '{"verdict": "pass"}',
     ],
 )
 def test_what_names_no_choice_or_several_stays_as_it_is(said: str) -> None:
