@@ -12,11 +12,13 @@ import pytest
 
 from tasks.settings import Settings
 from workers.engine.environment import ensure_environment
-from workers.engine.profiles import Profile, Speculation, load_profiles
+from workers.engine.profiles import Profile, Speculation, load_profiles, read_profile
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 
 Found = Mapping[str, Mapping[str, Any]]
+# Of reasoning and tools; the README's example asks for no tools.
+PARSERS = {"example": ["gemma4", None]}
 PARSE = Path(__file__).with_name("parse_flags.py")
 
 
@@ -26,6 +28,9 @@ def profiles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Profile]:
     packaged = load_profiles(tmp_path_factory.mktemp("no-home"))
     hosted = {name: profile for name, profile in packaged.items() if profile.engine != "llama.cpp"}
     fp8, revised = hosted["gemma-4-31b-fp8"], {"revision": "abc123"}
+    example = (Path(__file__).parents[2] / "README.md").read_text().split("```toml\n")[1].split("```")[0]
+    written = tmp_path_factory.mktemp("home") / "example.toml"
+    written.write_text(example)
     own: dict[str, dict[str, Any]] = {
         "narrow-kv": {"kv_dtype": "fp8"},
         "ngram": {"speculation": Speculation(method="ngram", tokens=4)},
@@ -34,6 +39,7 @@ def profiles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Profile]:
         "misspelt": {"argv": ("--enable-prefix-cashing",)},
         "unparsed": {"argv": ("--reasoning-parser", "gemma5")},
     }
+    hosted["example"] = read_profile(written)
     return hosted | {name: fp8.model_copy(update={**fields, "name": name}) for name, fields in own.items()}
 
 
@@ -70,7 +76,7 @@ def test_every_packaged_profile_is_understood_as_it_is_meant(profiles: Mapping[s
             "cached_tokens_are_told": True,
             "limits": {"image": 16, "audio": 0} if on_gpus else {},
             "speculation": profile.speculation.method if profile.speculation else None,
-            "parsers": ["gemma4", "gemma4"] if on_gpus else ["", None],
+            "parsers": PARSERS.get(name, ["gemma4", "gemma4"]) if on_gpus else ["", None],
             "revision": profile.weights.revision or None,
         }
 

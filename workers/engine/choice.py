@@ -87,7 +87,8 @@ def fit(profile: Profile, hardware: Hardware) -> Choice | Refusal:
 def _on_cards(profile: Profile, hardware: Hardware) -> Choice | Refusal:
     demand, able = profile.demand, [gpu for gpu in hardware.gpus if gpu.compute_capability >= profile.capability]
     if not hardware.gpus:
-        return Refusal(why=f"it needs {demand.need_gib(profile.max_model_len, 1):.1f} GiB on a GPU; there is no GPU")
+        whole = f"{demand.need_gib(profile.max_model_len, 1):.1f} GiB on a GPU ({demand.words(profile.max_model_len)})"
+        return Refusal(why=f"it needs {whole}; there is no GPU")
     if not able:
         what = profile.weights_type + (" with a KV cache in fp8" if profile.kv_dtype == "fp8" else "")
         wanted = f"a GPU of compute capability {profile.capability:g} or more for {what}"

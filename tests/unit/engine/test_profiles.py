@@ -84,6 +84,16 @@ def test_every_packaged_profile_asks_the_engine_to_detect_repetition(profiles: M
         assert asked["max_pattern_size"] >= 2 * asked["min_pattern_size"]
 
 
+def test_the_profile_in_the_readme_can_be_read_and_names_every_field(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    text = readme.split("```toml\n")[1].split("```")[0]
+    profile = read_profile(own(tmp_path, text))
+    said = {field for field in Profile.model_fields if f"{field} =" in text or field in text}
+    assert set(Profile.model_fields) - said == {"name", "ram_gib"}
+    argv = told(profile)
+    assert argv[argv.index("--kv-cache-dtype") + 1] == "fp8"
+
+
 def test_a_profile_of_the_users_own_is_found_beside_ours_and_may_replace_them(tmp_path: Path) -> None:
     own(tmp_path)
     own(tmp_path).with_name("smollm2-135m.toml").write_text(OWN)
