@@ -167,6 +167,7 @@ def stack(settings: Settings) -> Finding | None:
         )
     ill = [f"{part.name} {part.health}" for part in parts if part.health != "ok"]
     if ill:
+        ill += [why for part in parts if part.name == "engine" and part.health == "down" if (why := _cause(settings))]
         advice = f"look into {settings.home / 'log'}; `redraft down` and `up` start it afresh"
         return Finding(name="stack", outcome="fail", detail=", ".join(ill), advice=advice)
     return Finding(name="stack", outcome="ok", detail=", ".join(part.name for part in parts))
@@ -309,6 +310,15 @@ def promises(settings: Settings) -> Iterator[Finding]:
         first = f"; job {broken[0].job}: {broken[0].what}" if broken else ""
         detail = f"{invariant.name}: {len(broken)} breaches{first}"
         yield Finding(name="promises", outcome="fail" if broken else "ok", detail=detail)
+
+
+def _cause(settings: Settings) -> str:
+    """Why the engine ended, where its log shows a known cause."""
+    from workers.engine.causes import find_cause, read_since
+    from workers.local.home import Home
+
+    cause = find_cause(read_since(Home(root=settings.home).log / "engine.log", 0))
+    return f"likely: {cause.meaning}" if cause else ""
 
 
 def _database(settings: Settings) -> str | None:

@@ -12,7 +12,7 @@ from tasks.errors import PartFailed
 from tasks.settings import child_environment
 from workers.engine.causes import attention, explain, read_since
 from workers.engine.choice import Choice
-from workers.engine.record import MARK, end_session
+from workers.engine.record import MARK, STOP_SECONDS, end_session
 from workers.local.home import Home
 from workers.local.process import Recorded
 
@@ -53,9 +53,9 @@ class EngineChild:
         if rotate(self._log, most):
             self._log_start = 0
 
-    def end(self) -> None:
-        """Leaves nothing of it running."""
-        end_session(self.process)
+    def end(self, seconds: float = STOP_SECONDS) -> None:
+        """Leaves nothing of it running; it has so long to end by itself."""
+        end_session(self.process, seconds)
         if self._popen is not None:
             self._popen.wait()
 

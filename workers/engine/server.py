@@ -15,14 +15,22 @@ import structlog
 
 from tasks.errors import EngineFault, PartFailed, RedraftError
 from tasks.llm.abilities import Abilities
+from workers.engine.backoff import Backoff
 from workers.engine.building import Say
 from workers.engine.causes import PORT_TAKEN, attention_asked
 from workers.engine.child import EngineChild, adopt_child, engine_environment, start_child
 from workers.engine.choice import Choice
 from workers.engine.environment import ensure_environment
 from workers.engine.probe import canary, counted, fetch
-from workers.engine.pulse import EnginePulse, Health
-from workers.engine.record import EngineRecord, end_recorded, forget_record, read_record, write_record
+from workers.engine.pulse import CANARY_EVERY_SECONDS, EnginePulse, Health
+from workers.engine.record import (
+    STOP_SECONDS,
+    EngineRecord,
+    end_recorded,
+    forget_record,
+    read_record,
+    write_record,
+)
 from workers.engine.weights import ensure_weights, fingerprint
 from workers.local.home import Home, free_port
 from workers.local.stackfile import write_private
@@ -34,10 +42,9 @@ START_SECONDS = 1800.0
 # An adopted engine that was ready before must answer soon, or it is started anew.
 ADOPT_SECONDS = 20.0
 WATCH_SECONDS = 2.0
-LONGEST_PAUSE_SECONDS = 60.0
-# One that has run this long was started well: the next restart waits no longer than the first.
-WELL_AFTER_SECONDS = 120.0
 PORT_TRIES = 3
+# One that is given up has nothing to finish.
+ILL_STOP_SECONDS = 2.0
 
 
 class EngineServer:
@@ -50,10 +57,21 @@ class EngineServer:
 
     abilities = Abilities()
 
-    def __init__(self, choice: Choice, *, home: Home, cache: Path, say: Say, vllm: Path | None = None) -> None:
+    def __init__(
+        self,
+        choice: Choice,
+        *,
+        home: Home,
+        cache: Path,
+        say: Say,
+        vllm: Path | None = None,
+        watch_seconds: float = WATCH_SECONDS,
+        canary_every_seconds: float = CANARY_EVERY_SECONDS,
+    ) -> None:
         self.profile, self.model = choice.profile, choice.profile.name
         self._choice, self._home, self._cache, self._say = choice, home, cache, say
         self._installed = vllm
+        self._watch_seconds, self._canary_every_seconds = watch_seconds, canary_every_seconds
         self._argv_hash, self._version, self._attention, self._weights, self._port = "", "", "", "", 0
         self._child: EngineChild | None = None
         self._lock: TextIO | None = None
@@ -237,13 +255,17 @@ class EngineServer:
         return True
 
     def _pulse(self) -> EnginePulse:
-        return EnginePulse(self._look, self._ask_canary, lambda: counted(self._root))
+        return EnginePulse(
+            self._look,
+            self._ask_canary,
+            lambda: counted(self._root),
+            canary_every_seconds=self._canary_every_seconds,
+        )
 
     def _watch(self) -> None:
         """Starts the engine again when it dies or hangs; longer pauses when that happens in a row."""
-        pause, started = 1.0, time.monotonic()
-        pulse = self._pulse()
-        while not self._stopping.wait(WATCH_SECONDS):
+        started, pulse, backoff = time.monotonic(), self._pulse(), Backoff()
+        while not self._stopping.wait(self._watch_seconds):
             ill = self._ill(pulse)
             if ill is None:
                 self._ready.set()
@@ -252,18 +274,16 @@ class EngineServer:
             if self._lives() and not pulse.given_up:
                 continue
             log.warning("the engine is started again", profile=self.profile.name, why=ill)
-            if time.monotonic() - started > WELL_AFTER_SECONDS:
-                pause = 1.0
-            self._end()
-            if self._stopping.wait(pause):
+            self._end(ILL_STOP_SECONDS)
+            if self._stopping.wait(backoff.pause_after(time.monotonic() - started)):
                 return
-            pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
+            started = time.monotonic()
             try:
                 self._launch()
             except RedraftError as error:
                 if not self._stopping.is_set():
-                    log.warning("the engine did not start", why=str(error), next_try_seconds=pause)
-            pulse, started = self._pulse(), time.monotonic()
+                    log.warning("the engine did not start", why=str(error))
+            pulse = self._pulse()
 
     def _lives(self) -> bool:
         return self._child is not None and self._child.alive
@@ -276,10 +296,10 @@ class EngineServer:
         child.trim_log()
         return pulse.look() if child.alive else child.explain()
 
-    def _end(self) -> None:
+    def _end(self, seconds: float = STOP_SECONDS) -> None:
         with self._changing:
             if self._child is not None:
-                self._child.end()
+                self._child.end(seconds)
                 self._child = None
                 forget_record(self._home)
 
