@@ -187,6 +187,12 @@ def load_settings() -> Settings:
         raise InvalidInput(f"setting {name}", first.get("input"), first["msg"]) from None
 
 
+def hub_cache() -> Path:
+    """Where the hub's own libraries keep what they download, the engine's among them."""
+    home = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
+    return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub")
+
+
 # Never handed to a part that has no use for them: whoever may look into Flower's process sees its environment.
 _KEYS = ("OPENAI_API_KEY", "REDRAFT_OPENAI_API_KEY", "REDRAFT_ENDPOINT_KEY")
 SECRETS = (*_KEYS, *(f"{key}_FILE" for key in _KEYS))
