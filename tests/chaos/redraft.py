@@ -64,6 +64,11 @@ FROM lessons l WHERE l.duplicate_of IS NULL"""
 class Redraft:
     """Implements `Contestant`. `environment` changes what its processes are started with."""
 
+    # A job takes four seconds when it is alone; one that is not over by then is lost.
+    patience_seconds = 90.0
+    # What is delivered after the job: lessons.
+    settle_seconds = 30.0
+
     def __init__(self, services: Services, *, environment: Mapping[str, str] | None = None, crash_cap: int = 3) -> None:
         self.name, self.services = "redraft", services
         self._admin = services.postgres.url
@@ -260,6 +265,7 @@ class Redraft:
     def learn(self) -> None:
         """What the jobs so far came to, without faults, is what every later one of the same riddle must come to."""
         for job, story in self._stories().items():
+            assert json.loads(story)["state"] == "accepted", f"a run without faults does not solve {self._jobs[job]}"
             self._reference[self._jobs[job].number] = story
 
     def judge(self) -> tuple[Charge, ...]:

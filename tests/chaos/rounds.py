@@ -10,16 +10,12 @@ from dataclasses import dataclass
 
 from tests.chaos.contestant import Charge, Contestant, Standing
 from tests.chaos.faults import Fault
-from tests.chaos.workload import RIDDLES, Riddle
+from tests.chaos.workload import ALL, RIDDLES, Riddle
 
 JOBS_A_ROUND = 5
 # A fault strikes when so many steps, at most, have been recorded of its jobs; a job has about fourteen.
 STRIKE_STEPS = 45
 LOOK_SECONDS = 0.1
-# A job that is not over by then, counted from the end of the fault, is lost: it takes four seconds when it is alone.
-OVER_SECONDS = 90.0
-# What is delivered after the job: lessons.
-SETTLE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,14 +92,14 @@ class Arena:
 
     def __init__(self, contestant: Contestant, chance: random.Random, say: Callable[[str], None]) -> None:
         self._of, self._chance, self._say = contestant, chance, say
-        self._known: set[Charge] = set()
+        self._known: set[tuple[str, int]] = set()
         self._cut_turns = 0
 
-    def reference(self, riddles: Sequence[Riddle] = RIDDLES) -> tuple[Charge, ...]:
+    def reference(self, riddles: Sequence[Riddle] = ALL) -> tuple[Charge, ...]:
         """The run without faults: what is found in it is held against the suite itself."""
         jobs = self._of.submit(riddles)
         with _Watch(self._of, jobs) as watch:
-            self._supervised(lambda: watch.over, OVER_SECONDS)
+            self._supervised(lambda: watch.over, self._of.patience_seconds)
         return self._new_charges()
 
     def play(self, fault: Fault) -> Round:
@@ -116,14 +112,14 @@ class Arena:
         steps = 0 if fault.riddles else self._chance.randint(0, STRIKE_STEPS)
         with _Watch(self._of, jobs) as watch:
             if not fault.early:
-                self._supervised(lambda: watch.over or watch.steps >= steps, OVER_SECONDS)
+                self._supervised(lambda: watch.over or watch.steps >= steps, self._of.patience_seconds)
                 began = time.monotonic()
             watch.strike()
             acts += 0 if fault.early else next(made)
             time.sleep(fault.seconds(self._chance))
             acts += next(made, 0)
             lasted = time.monotonic() - began
-            acts += self._supervised(lambda: watch.over, OVER_SECONDS)
+            acts += self._supervised(lambda: watch.over, self._of.patience_seconds)
         next(made, 0)
         for part in (*self._of.relays, *self._of.workers):
             part.wait()
@@ -160,10 +156,12 @@ class Arena:
 
     def _new_charges(self) -> tuple[Charge, ...]:
         """What the judge finds once what follows a job has had its time; each thing is held against one round only."""
-        until = time.monotonic() + SETTLE_SECONDS
-        while (found := set(self._of.judge()) - self._known) and time.monotonic() < until:
-            if all(charge.kind != "lost" for charge in found):
-                break
+        until = time.monotonic() + self._of.settle_seconds
+        while any(charge.kind == "lost" for charge in self._unknown()) and time.monotonic() < until:
             time.sleep(1.0)
-        self._known |= found
+        found = self._unknown()
+        self._known |= {(charge.kind, charge.job) for charge in found if charge.job}
         return tuple(sorted(found, key=lambda charge: (charge.kind, charge.job, charge.what)))
+
+    def _unknown(self) -> tuple[Charge, ...]:
+        return tuple(charge for charge in self._of.judge() if (charge.kind, charge.job) not in self._known)
