@@ -29,8 +29,11 @@ bench: $(STAMP)
 
 # Every crash point alone, and CHAOS_PAIRS seeded pairs of them.
 CHAOS_PAIRS ?= 500
+# Then CHAOS_ROUNDS rounds of faults on the real services, beside plain Celery; CHAOS_SEED repeats a run.
+CHAOS_ROUNDS ?= 100
 chaos: $(STAMP)
-	CHAOS_PAIRS=$(CHAOS_PAIRS) $(BIN)/pytest --timeout=3600 tests/chaos tests/model
+	CHAOS_LONG=1 CHAOS_PAIRS=$(CHAOS_PAIRS) $(BIN)/pytest --timeout=3600 tests/chaos tests/model
+	$(BIN)/python -m tests.chaos --rounds $(CHAOS_ROUNDS) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED))
 
 bench-streams: $(STAMP)
 	$(BIN)/python ops/bench_streams.py

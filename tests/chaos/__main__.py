@@ -37,19 +37,19 @@ def sequence(seed: int, rounds: int, names: Sequence[str] = ()) -> list[Fault]:
 
 def play(contestant: Contestant, faults: Sequence[Fault], seed: int) -> list[Round]:
     """The rounds of one contestant, after a run without faults."""
-    rounds: list[Round] = []
+    arena = Arena(contestant, random.Random(seed), lambda line: say(f"{contestant.name}: {line}"))
     try:
         contestant.start()
-        arena = Arena(contestant, random.Random(seed), lambda line: say(f"{contestant.name}: {line}"))
         if found := arena.reference():
             raise SystemExit(f"{contestant.name} fails without a fault: {found}")
         contestant.learn()
         for number, fault in enumerate(faults, start=1):
             say(f"{contestant.name}: {number} of {len(faults)}")
-            rounds.append(arena.play(fault))
+            arena.play(fault)
     except KeyboardInterrupt:
         say("interrupted; the tables are of the rounds so far")
     finally:
+        rounds = arena.settled()
         contestant.stop()
     return rounds
 

@@ -26,8 +26,8 @@ _CALLS = "SELECT job_id, iteration, operator, slot, text FROM plain_calls WHERE 
 class PlainCelery:
     """Implements `Contestant`, without the parts that only Redraft has."""
 
-    # Long enough for three redeliveries.
-    patience_seconds = 45.0
+    # Long enough for several redeliveries.
+    patience_seconds = 90.0
     settle_seconds = 0.0
 
     def __init__(self, services: Services) -> None:

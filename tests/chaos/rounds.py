@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import threading
 import time
@@ -13,8 +14,8 @@ from tests.chaos.faults import Fault
 from tests.chaos.workload import ALL, RIDDLES, Riddle
 
 JOBS_A_ROUND = 5
-# A fault strikes when so many steps, at most, have been recorded of its jobs; a job has about fourteen.
-STRIKE_STEPS = 45
+# A fault strikes when so many steps, at most, have been recorded of its jobs; a job has over twenty.
+STRIKE_STEPS_A_JOB = 14
 LOOK_SECONDS = 0.1
 
 
@@ -88,10 +89,20 @@ class _Watch:
 
 
 class Arena:
-    """Rounds of one contestant. `say` hears what happens."""
+    """Rounds of one contestant: `jobs` of `riddles` each. `say` hears what happens."""
 
-    def __init__(self, contestant: Contestant, chance: random.Random, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        contestant: Contestant,
+        chance: random.Random,
+        say: Callable[[str], None],
+        *,
+        riddles: Sequence[Riddle] = RIDDLES,
+        jobs: int = JOBS_A_ROUND,
+    ) -> None:
         self._of, self._chance, self._say = contestant, chance, say
+        self._riddles, self._jobs = riddles, jobs
+        self._rounds: list[tuple[Round, tuple[int, ...]]] = []
         self._known: set[tuple[str, int]] = set()
         self._cut_turns = 0
 
@@ -104,12 +115,12 @@ class Arena:
 
     def play(self, fault: Fault) -> Round:
         """One round of a fault."""
-        riddles = fault.riddles or tuple(self._chance.sample(RIDDLES, JOBS_A_ROUND))
+        riddles = fault.riddles or tuple(self._chance.sample(self._riddles, self._jobs))
         made = fault.made(self._of, self._chance)
         began = time.monotonic()
         acts = next(made) if fault.early else 0
         jobs = self._of.submit(riddles)
-        steps = 0 if fault.riddles else self._chance.randint(0, STRIKE_STEPS)
+        steps = 0 if fault.riddles else self._chance.randint(0, STRIKE_STEPS_A_JOB * len(jobs))
         with _Watch(self._of, jobs) as watch:
             if not fault.early:
                 self._supervised(lambda: watch.over or watch.steps >= steps, self._of.patience_seconds)
@@ -135,7 +146,23 @@ class Arena:
         )
         self._cut_turns = cut_turns
         self._tell(done)
+        self._rounds.append((done, jobs))
         return done
+
+    def settled(self) -> list[Round]:
+        """All rounds, with what the judge finds at the very end, when whatever comes late has come: each charge is
+        held against the round of its job, one that is of no job against the last."""
+        found = self._of.judge()
+        last = len(self._rounds) - 1
+        return [
+            dataclasses.replace(
+                one, charges=tuple(c for c in found if c.job in jobs or (number == last and not self._knows(c.job)))
+            )
+            for number, (one, jobs) in enumerate(self._rounds)
+        ]
+
+    def _knows(self, job: int) -> bool:
+        return any(job in jobs for _, jobs in self._rounds)
 
     def _tell(self, done: Round) -> None:
         span = "nobody was alive" if done.seconds is None else f"on again after {done.seconds:.1f} s"
