@@ -40,6 +40,11 @@ class Riddle:
         """The answer that the checks accept."""
         return str(self.number * 100)
 
+    @property
+    def end(self) -> str:
+        """The state that the job must come to."""
+        return "quarantined" if self.poison else "accepted"
+
     def spec(self, key: str) -> JobSpec:
         """The job, under a key that makes handing it in twice harmless."""
         checks = (
