@@ -27,10 +27,13 @@ check: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python ops/bench.py
 
-# CHAOS_CRASHES crashes: each crash point at each of its passings, and seeded pairs of them (CHAOS_SEED).
+# CHAOS_CRASHES crashes: each crash point at each of its passings, and seeded pairs of them; then CHAOS_ROUNDS rounds
+# of faults on the real services, beside plain Celery. CHAOS_SEED repeats a run.
 CHAOS_CRASHES ?= 1000
+CHAOS_ROUNDS ?= 100
 chaos: $(STAMP)
-	CHAOS_CRASHES=$(CHAOS_CRASHES) $(BIN)/pytest --timeout=3600 tests/chaos tests/model
+	CHAOS_LONG=1 CHAOS_CRASHES=$(CHAOS_CRASHES) $(BIN)/pytest --timeout=3600 tests/chaos tests/model
+	$(BIN)/python -m tests.chaos --rounds $(CHAOS_ROUNDS) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED))
 
 bench-streams: $(STAMP)
 	$(BIN)/python ops/bench_streams.py
