@@ -1,10 +1,13 @@
-# The only commands to remember: make demo | test | check | bench | bench-guard | soak. Each makes what it needs in .venv.
+# The only commands to remember: make demo | test | check | bench | bench-guard | bench-queue | soak. Each makes what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench bench-guard bench-streams chaos soak lock clean
+BENCH := .venv-bench
+BENCH_STAMP := $(BENCH)/.installed
+
+.PHONY: demo test check bench bench-guard bench-queue bench-streams chaos soak lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -39,6 +42,15 @@ bench-streams: $(STAMP)
 bench-guard: $(STAMP)
 	$(BIN)/python ops/bench_guard.py
 
+# Dispatch with a long queue and a long past, and beside DBOS and procrastinate, which have an environment of their own.
+bench-queue: $(STAMP) $(BENCH_STAMP)
+	$(BIN)/python ops/bench_queue.py
+
+$(BENCH_STAMP): ops/requirements-bench.lock
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
 # SOAK_MINUTES and SEED choose how long and which faults; the rows are in soak-SEED.jsonl as they come.
 SOAK_MINUTES ?= 60
 soak: $(STAMP)
@@ -48,6 +60,7 @@ soak: $(STAMP)
 lock:
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --no-header --no-annotate --no-emit-index-url --output-file ops/requirements.lock
+	printf 'dbos==3.4.0\nprocrastinate==3.10.0\npsycopg[binary]>=3.3.9\n' | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --output-file ops/requirements-bench.lock
 
 clean:
-	rm -rf $(VENV) dist
+	rm -rf $(VENV) $(BENCH) dist

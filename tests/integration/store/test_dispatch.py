@@ -22,7 +22,7 @@ from tasks.store.session import Database
 from tasks.types import CheckSpec, JobSpec, Lane
 
 pytestmark = pytest.mark.integration
-OPS = Path(__file__).parents[3] / "ops" / "dispatch"
+OPS = Path(__file__).parents[3] / "ops"
 RULES = leases.ClaimRules(affinity_seconds=1)
 AGEING, BUCKET = leases.AGEING_SECONDS, RULES.bucket_seconds
 # What grows with every job that was ever run.
@@ -151,7 +151,7 @@ def test_neither_dispatch_nor_a_look_at_one_job_reads_a_large_table_from_end_to_
     admin_url: str, admin: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(OPS))
-    volume = importlib.import_module("volume")
+    volume = importlib.import_module("dispatch.volume")
     volume.fill(admin_url, volume.Volume(queued=2000, past_iterations=50_000))
     with admin.begin() as connection:
         job = connection.execute(text("SELECT min(job_id) FROM leases WHERE worker IS NOT NULL")).scalar_one()
