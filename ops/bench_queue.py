@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Callable, Mapping
 
 from bench import table
-from dispatch import claims
+from dispatch import claims, simulation
 from dispatch.ground import Ground, ground
 from dispatch.volume import Volume
 
@@ -45,7 +45,25 @@ def claim_part(around: Ground, scale: float) -> None:
     )
 
 
-PARTS: Mapping[str, Part] = {"claims": claim_part}
+def simulation_part(around: Ground, scale: float) -> None:
+    """What fairness, ageing and affinity do, at `scale` of the full length."""
+    hours = [f"hours {2 * n * scale:g}-{2 * (n + 1) * scale:g}" for n in range(4)]
+    print(table(("engine hours of", "jobs", *hours), simulation.fairness_rows(around, scale)))
+    print(
+        table(
+            ("priority", "begins after h, by the rule", "began after h", "urgent ones before it"),
+            simulation.ageing_rows(around, scale),
+        )
+    )
+    print(
+        table(
+            ("affinity", "turns", "of begun jobs", "on the worker of the last turn", "workers busy"),
+            simulation.affinity_rows(around, scale),
+        )
+    )
+
+
+PARTS: Mapping[str, Part] = {"claims": claim_part, "simulation": simulation_part}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -17,7 +17,8 @@ from tasks.types import Claim, Lane, Modality
 
 # A worker says that it lives every few seconds; one not seen for this long is taken for dead.
 WORKER_SILENCE_SECONDS = 10.0
-# Priority gains one point for each this many seconds a job has waited since it was last served. The column `place`
+# Priority gains one point for each this many seconds a job has waited since it was last served, up to that of the most
+# urgent job that waits: past it, whoever submits most would age past everybody else. The column `place`
 # holds it, too (migration 0007).
 AGEING_SECONDS = 1800.0
 # Fairness looks back this far: long enough for a night, short enough that last week is forgiven.
@@ -34,38 +35,50 @@ _READY = """l.runnable AND l.worker IS NULL AND l.run_at <= now()
            OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.name = l.last_worker
                           AND w.seen_at > now() - make_interval(secs => :silence)))"""
 
-# A few index probes for each owner that waits, whatever the length of the queue: the owners, each one's aged priority
-# (that of its first in `place`), then from the first owner on the first job that no other claim holds.
+# A few index probes for each owner that waits, whatever the length of the queue. First an interrupted job. Else the
+# owners, each one's aged priority (that of its first in `place`), which rises to the most urgent that waits and no
+# further, for from there on fairness decides; and of the first owner a job of the worker's own, or from there on the
+# first job that no other claim holds.
 _CLAIM = text(f"""
 WITH RECURSIVE usage AS MATERIALIZED (
     SELECT owner, floor(sum(engine_seconds) / :bucket) AS bucket FROM owner_usage
     WHERE hour > now() - make_interval(hours => :hours) GROUP BY owner
-), clock AS MATERIALIZED (
-    SELECT extract(epoch FROM now()) / CAST(:ageing AS double precision) AS place
+), lanes AS MATERIALIZED (
+    SELECT unnest(CAST(:lanes AS text[])) AS lane
+), interrupted AS (
+    SELECT l.job_id FROM leases l JOIN lanes ON lanes.lane = l.lane WHERE l.interrupted AND {_READY}
+    ORDER BY l.place, l.job_id LIMIT 1 FOR UPDATE OF l SKIP LOCKED
+), top AS MATERIALIZED (
+    SELECT extract(epoch FROM now()) / CAST(:ageing AS double precision) AS place, max(first.priority) AS priority
+    FROM lanes CROSS JOIN LATERAL (SELECT l.priority FROM leases l WHERE l.lane = lanes.lane AND {_READY}
+                                   ORDER BY l.priority DESC LIMIT 1) AS first
 ), waiting AS (
-    SELECT lane, (SELECT min(l.owner) FROM leases l WHERE l.lane = wanted.lane AND l.runnable AND l.worker IS NULL)
-        AS owner FROM unnest(CAST(:lanes AS text[])) AS wanted(lane)
+    SELECT lane, (SELECT min(l.owner) FROM leases l WHERE l.lane = lanes.lane AND l.runnable AND l.worker IS NULL)
+        AS owner FROM lanes
     UNION ALL
     SELECT lane, (SELECT min(l.owner) FROM leases l WHERE l.lane = waiting.lane AND l.owner > waiting.owner
                   AND l.runnable AND l.worker IS NULL) FROM waiting WHERE owner IS NOT NULL
 ), owners AS MATERIALIZED (
-    SELECT w.lane, w.owner, head.place, floor(clock.place - head.place) AS aged, coalesce(u.bucket, 0) AS bucket,
-           clock.place - floor(clock.place - head.place) AS upto
-    FROM clock, waiting w LEFT JOIN usage u ON u.owner = w.owner CROSS JOIN LATERAL (
+    SELECT w.lane, w.owner, head.place, aged.priority, coalesce(u.bucket, 0) AS bucket,
+           top.place - aged.priority AS upto
+    FROM top, waiting w LEFT JOIN usage u ON u.owner = w.owner CROSS JOIN LATERAL (
         SELECT l.place FROM leases l WHERE l.lane = w.lane AND l.owner = w.owner AND {_READY}
-        ORDER BY l.place LIMIT 1) AS head
+        ORDER BY l.place LIMIT 1) AS head, LATERAL (
+        SELECT least(top.priority, floor(top.place - head.place)) AS priority) AS aged
 ), own AS (
-    SELECT l.job_id FROM leases l, (SELECT * FROM owners ORDER BY aged DESC, bucket FETCH FIRST 1 ROWS WITH TIES) AS o
+    SELECT l.job_id
+    FROM leases l, (SELECT * FROM owners ORDER BY priority DESC, bucket FETCH FIRST 1 ROWS WITH TIES) AS o
     WHERE l.last_worker = :worker AND l.lane = o.lane AND l.owner = o.owner AND l.place <= o.upto AND {_READY}
     ORDER BY o.place, l.job_id LIMIT 1 FOR UPDATE OF l SKIP LOCKED
 ), next AS (
-    SELECT first.job_id FROM (SELECT * FROM owners ORDER BY aged DESC, bucket, place) AS o CROSS JOIN LATERAL (
+    SELECT first.job_id FROM (SELECT * FROM owners ORDER BY priority DESC, bucket, place) AS o CROSS JOIN LATERAL (
         SELECT l.job_id FROM leases l
         WHERE l.lane = o.lane AND l.owner = o.owner AND l.place <= o.upto AND {_READY}
         ORDER BY l.job_id LIMIT 1 FOR UPDATE OF l SKIP LOCKED) AS first
     LIMIT 1
 ), pick AS (
-    SELECT job_id FROM (SELECT job_id FROM own UNION ALL SELECT job_id FROM next) AS one LIMIT 1
+    SELECT job_id FROM (SELECT job_id FROM interrupted UNION ALL SELECT job_id FROM own UNION ALL SELECT job_id
+                        FROM next) AS one LIMIT 1
 )
 UPDATE leases l SET epoch = l.epoch + 1, worker = :worker, turn = :turn, ghost = NULL, live_tokens = 0,
        interrupted = false, phase = 'claimed', lease_until = now() + make_interval(secs => :lease)

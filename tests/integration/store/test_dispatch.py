@@ -54,11 +54,7 @@ class Waiting:
 
     @property
     def points(self) -> float:
-        return self.priority + self.since / AGEING + (1_000_000 if self.interrupted else 0)
-
-    @property
-    def level(self) -> int:
-        return math.floor(self.points)
+        return self.priority + self.since / AGEING
 
 
 def queue(admin: Database, chance: random.Random, jobs: int) -> list[Waiting]:
@@ -73,7 +69,7 @@ def queue(admin: Database, chance: random.Random, jobs: int) -> list[Waiting]:
             waits = AGEING * chance.randrange(3) + chance.uniform(60, AGEING - 600)
             given = {
                 "owner": chance.choice(owners),
-                "priority": chance.choice([-1, 0, 0, 0, 1]),
+                "priority": chance.choice([-1, 0, 0, 0, 1, 3]),
                 "since": waits,
                 "last_worker": chance.choice([None, "w0", "w1"]),
                 "interrupted": chance.random() < 0.05,
@@ -96,12 +92,15 @@ def queue(admin: Database, chance: random.Random, jobs: int) -> list[Waiting]:
 
 def chosen(waiting: list[Waiting], used: dict[str, float], worker: str) -> int:
     """The job that is documented to be claimed: a sort of the whole queue."""
-    top = {owner: max(w.level for w in waiting if w.owner == owner) for owner in {w.owner for w in waiting}}
-
-    head = {owner: max(w.points for w in waiting if w.owner == owner) for owner in top}
-    first = [w for w in waiting if w.level == top[w.owner]]
+    if first := [w for w in waiting if w.interrupted]:
+        return min(first, key=lambda w: (-w.points, w.job)).job
+    most = max(w.priority for w in waiting)
+    head = {owner: max(w.points for w in waiting if w.owner == owner) for owner in {w.owner for w in waiting}}
+    level = {owner: min(most, math.floor(points)) for owner, points in head.items()}
+    ready = [w for w in waiting if min(most, math.floor(w.points)) == level[w.owner]]
     return min(
-        first, key=lambda w: (-w.level, used[w.owner] // BUCKET, w.last_worker != worker, -head[w.owner], w.job)
+        ready,
+        key=lambda w: (-level[w.owner], used[w.owner] // BUCKET, w.last_worker != worker, -head[w.owner], w.job),
     ).job
 
 
