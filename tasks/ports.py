@@ -268,9 +268,10 @@ class Ledger(Protocol):
     def note(self, claim: Claim, kind: str, detail: str) -> None:
         """Adds to the job's log of events."""
 
-    def hand_over(self, claim: Claim, lane: Lane, fault: str = "") -> None:
+    def hand_over(self, claim: Claim, lane: Lane, fault: str = "", *, interrupted: bool = False) -> None:
         """Gives the lease back; the job's next step runs on `lane`, once it is resumed where a pause was asked for.
-        `fault` names what failed, if anything did: then the next try waits, longer with each in a row."""
+        `fault` names what failed, if anything did: then the next try waits, longer with each in a row. A turn that is
+        `interrupted` by its worker's end is taken up before any other."""
 
     def stop(self, claim: Claim, decision: Stop) -> None:
         """Ends the job outside a record (cancelled, budget spent before a call)."""

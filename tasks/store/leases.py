@@ -37,19 +37,22 @@ WITH usage AS (
            OR l.waiting_since < now() - make_interval(secs => :affinity)
            OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.name = l.last_worker
                           AND w.seen_at > now() - make_interval(secs => :silence)))
-    ORDER BY floor(l.priority + extract(epoch FROM now() - l.waiting_since) / :ageing) DESC,
+    ORDER BY l.interrupted DESC, floor(l.priority + extract(epoch FROM now() - l.waiting_since) / :ageing) DESC,
              coalesce(u.bucket, 0), l.last_worker IS NOT DISTINCT FROM :worker DESC, l.job_id
     LIMIT 1 FOR UPDATE OF l SKIP LOCKED
 )
 UPDATE leases l SET epoch = l.epoch + 1, worker = :worker, turn = :turn, ghost = NULL, live_tokens = 0,
-       phase = 'claimed', lease_until = now() + make_interval(secs => :lease)
+       interrupted = false, phase = 'claimed', lease_until = now() + make_interval(secs => :lease)
 FROM pick, leases old WHERE l.job_id = pick.job_id AND old.job_id = l.job_id
 RETURNING l.job_id, l.epoch, old.ghost
 """)
 
+# A job gets its place back once: after a second death with no iteration recorded between it may be the killer, and
+# those that died with it must not all meet it again on the next worker.
 _REAP = text("""
 UPDATE leases l SET worker = NULL, ghost = l.turn, turn = NULL, lease_until = NULL, epoch = l.epoch + 1,
-       waiting_since = now(), phase = ''
+       waiting_since = now(), phase = '',
+       interrupted = (SELECT j.crashes = 0 FROM jobs j WHERE j.id = l.job_id)
 FROM leases old
 WHERE l.worker IS NOT NULL AND l.lease_until < now() AND old.job_id = l.job_id
   AND l.job_id IN (SELECT job_id FROM leases WHERE worker IS NOT NULL AND lease_until < now()
@@ -71,7 +74,8 @@ class ClaimRules:
 def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rules: ClaimRules) -> Claim | None:
     """Takes the job that should run next on one of `lanes`, or None where there is none.
 
-    Order: priority that ages, owners with less engine time first, the worker's own jobs, age.
+    Order: jobs that were interrupted, priority that ages, owners with less engine time first, the worker's own jobs,
+    age.
     Raises `DatabaseUnavailable`.
     """
     with database.begin() as connection:
@@ -118,12 +122,21 @@ def fence(connection: Connection, held: Claim) -> None:
         raise LeaseLost(f"job {held.job}: epoch {held.epoch} is stale; another worker goes on from the journal")
 
 
-def release(connection: Connection, held: Claim, lane: Lane, *, delay_seconds: float = 0.0, done: bool = False) -> None:
+def release(
+    connection: Connection,
+    held: Claim,
+    lane: Lane,
+    *,
+    delay_seconds: float = 0.0,
+    done: bool = False,
+    interrupted: bool = False,
+) -> None:
     """Gives a fenced lease back: to `lane`, after `delay_seconds`; for good where the job is `done`, and until it is
-    resumed where its owner asked for a pause."""
+    resumed where its owner asked for a pause. One `interrupted` by its worker's end is claimed first, by any worker."""
     parked = not done and park(connection, held.job, f"its worker {held.worker} gave it back")
     connection.execute(
-        text("""UPDATE leases SET worker = NULL, turn = NULL, lease_until = NULL, last_worker = :worker,
+        text("""UPDATE leases SET worker = NULL, turn = NULL, lease_until = NULL,
+                last_worker = CASE WHEN :interrupted THEN NULL ELSE :worker END, interrupted = :interrupted,
                 waiting_since = now(), run_at = now() + make_interval(secs => :delay), lane = :lane,
                 runnable = :runnable, phase = '' WHERE job_id = :job"""),
         {
@@ -132,6 +145,7 @@ def release(connection: Connection, held: Claim, lane: Lane, *, delay_seconds: f
             "delay": delay_seconds,
             "lane": str(lane),
             "runnable": not (done or parked),
+            "interrupted": interrupted,
         },
     )
     if not (done or parked):

@@ -252,13 +252,16 @@ class PostgresLedger:
             lane = connection.execute(select(jobs.c.lane).where(jobs.c.id == claim.job)).scalar_one()
             leases.release(connection, claim, Lane(lane), done=True)
 
-    def hand_over(self, claim: Claim, lane: Lane, fault: str = "") -> None:
+    def hand_over(self, claim: Claim, lane: Lane, fault: str = "", *, interrupted: bool = False) -> None:
         """Gives the lease back with the next step on `lane`; a `fault` of a service delays it, longer with
-        each in a row, and fails the job at the cap. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        each in a row, and fails the job at the cap; one `interrupted` by its worker's end goes on first.
+        Raises `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
             if not fault:
-                leases.release(connection, claim, lane)
+                if interrupted:
+                    leases.note(connection, claim.job, "handed back", f"its worker {claim.worker} is shutting down")
+                leases.release(connection, claim, lane, interrupted=interrupted)
                 return
             faults = connection.execute(
                 update(jobs).where(jobs.c.id == claim.job).values(faults=jobs.c.faults + 1).returning(jobs.c.faults)

@@ -337,6 +337,19 @@ def test_a_job_handed_back_at_any_checkpoint_is_free_at_once_and_asks_for_nothin
     assert after >= 2
 
 
+def test_a_turn_that_its_worker_ends_is_taken_up_before_any_other(user: Database, fleet: Database) -> None:
+    job = put(user)
+    ledger = PostgresLedger(fleet, fault_cap=3)
+    claim = take(fleet)
+    assert claim is not None
+    put(user, priority=9)
+    ending = Stopping(ShuttingDown("the worker is told to stop"), 1)
+    loop(ledger, ScriptedModel(answer)).turn(claim, ALL, ending)
+    again = take(fleet)
+    assert again is not None
+    assert again.job == job
+
+
 def test_a_retried_job_goes_on_with_its_history_and_its_larger_budget(user: Database, fleet: Database) -> None:
     ledger = PostgresLedger(fleet, fault_cap=3)
     whole = put(user)
