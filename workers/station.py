@@ -10,7 +10,8 @@ import structlog
 from tasks.errors import LeaseLost, RedraftError, ServiceFault
 from tasks.loop import Loop
 from tasks.store import leases
-from tasks.store.keeper import Keeper, LeasePulse
+from tasks.store.keeper import Keeper
+from tasks.store.pulses import LeasePulse
 from tasks.store.session import Database
 from tasks.types import Claim, Lane, TurnReport
 from workers.events import TurnEvents

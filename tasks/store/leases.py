@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import LeaseLost
+from tasks.store import crashbill
 from tasks.store.session import Database
 from tasks.types import Claim, Lane, Modality
 
@@ -57,7 +58,7 @@ FROM leases old
 WHERE l.worker IS NOT NULL AND l.lease_until < now() AND old.job_id = l.job_id
   AND l.job_id IN (SELECT job_id FROM leases WHERE worker IS NOT NULL AND lease_until < now()
                    FOR UPDATE SKIP LOCKED)
-RETURNING l.job_id, old.worker, l.lane
+RETURNING l.job_id, old.worker, l.lane, old.epoch
 """)
 
 
@@ -189,7 +190,9 @@ def reap(database: Database, *, crash_cap: int) -> tuple[int, ...]:
     with database.begin() as connection:
         freed = connection.execute(_REAP).all()
         for row in freed:
-            note(connection, row.job_id, "lease expired", f"worker {row.worker} went silent on lane {row.lane}")
+            why = f"worker {row.worker} went silent on lane {row.lane}"
+            note(connection, row.job_id, "lease expired", why)
+            crashbill.charge(connection, row.job_id, epoch=row.epoch, worker=row.worker, why=why)
             job = connection.execute(
                 text("""UPDATE jobs SET crashes = crashes + 1 WHERE id = :job
                         RETURNING crashes, cancel_requested_at IS NOT NULL AS cancelled"""),
