@@ -41,9 +41,11 @@ class WorkerCard:
 class Keeper:
     """Renews the leases of one worker process from a thread and a connection of its own."""
 
-    def __init__(self, url: str, card: Callable[[], WorkerCard], *, lease_seconds: float) -> None:
+    def __init__(
+        self, url: str, card: Callable[[], WorkerCard], *, lease_seconds: float, silence_seconds: float = 60.0
+    ) -> None:
         self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
-        self._card, self._lease = card, lease_seconds
+        self._card, self._lease, self._silence = card, lease_seconds, silence_seconds
         self._held: dict[int, LeasePulse] = {}
         self._lock = threading.Lock()
         self._unasked = False  # a lease is held whose job's owner may have spoken before it was
@@ -63,7 +65,7 @@ class Keeper:
     def hold(self, held: Claim) -> LeasePulse:
         """Begins to renew a lease that was claimed just now."""
         now = time.monotonic()
-        pulse = LeasePulse(held, renewed_at=now, lease_seconds=self._lease)
+        pulse = LeasePulse(held, renewed_at=now, lease_seconds=self._lease, silence_seconds=self._silence)
         pulse.beat()
         with self._lock:
             pulse.stop_at = self._stop_at  # it was claimed while the drain began
@@ -93,6 +95,12 @@ class Keeper:
         """How many leases are held now."""
         with self._lock:
             return len(self._held)
+
+    def stuck(self, seconds: float) -> tuple[int, ...]:
+        """The jobs whose turn has not ended though its lease ran out more than `seconds` ago."""
+        before = time.monotonic() - self._lease - seconds
+        with self._lock:
+            return tuple(job for job, pulse in self._held.items() if pulse.renewed_at < before)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -175,8 +183,9 @@ class Keeper:
             return
         rows = connection.execute(
             """UPDATE leases l SET lease_until = now() + make_interval(secs => %s), live_tokens = v.tokens,
-                      phase = v.phase
-               FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[]) AS v(job, epoch, tokens, phase)
+                      phase = v.phase, progress_at = now() - make_interval(secs => v.quiet)
+               FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::float[])
+                   AS v(job, epoch, tokens, phase, quiet)
                WHERE l.job_id = v.job AND l.epoch = v.epoch AND l.worker = %s
                RETURNING l.job_id,
                    (SELECT j.cancel_requested_at IS NOT NULL FROM jobs j WHERE j.id = l.job_id) AS cancelled,
@@ -187,6 +196,7 @@ class Keeper:
                 [p.claim.epoch for p in pulses],
                 [p.tokens for p in pulses],
                 [p.phase for p in pulses],
+                [asked - p.progress_at for p in pulses],
                 pulses[0].claim.worker,
             ),
         ).fetchall()

@@ -12,17 +12,17 @@ from dataclasses import dataclass, field
 from tasks.errors import Cancelled, LeaseLost, Paused, ShuttingDown
 from tasks.types import CallKey, Claim
 
-# How long a step may be silent unless it announced more: between two tokens, around a commit.
-DEFAULT_SILENCE_SECONDS = 60.0
-
 
 @dataclass(slots=True)
 class LeasePulse:
-    """The `Pulse` of one held lease, shared by the turn's threads and the keeper."""
+    """The `Pulse` of one held lease, shared by the turn's threads and the keeper. `silence_seconds`: how long a step
+    may be silent unless it announced more, between two tokens or around a commit."""
 
     claim: Claim
     renewed_at: float  # monotonic, of the last renewal the database confirmed
     lease_seconds: float
+    silence_seconds: float
+    progress_at: float = field(default_factory=time.monotonic)
     tokens: int = 0
     phase: str = ""
     alive_until: float = 0.0
@@ -37,8 +37,9 @@ class LeasePulse:
         """Progress was made."""
         with self._lock:
             self.tokens += tokens
+            self.progress_at = time.monotonic()
             # Never shorter than another slot of the same turn has announced.
-            self.alive_until = max(self.alive_until, time.monotonic() + DEFAULT_SILENCE_SECONDS)
+            self.alive_until = max(self.alive_until, self.progress_at + self.silence_seconds)
 
     def expect_silence(self, seconds: float) -> None:
         """The step may be silent for `seconds` from now."""

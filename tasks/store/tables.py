@@ -110,6 +110,7 @@ leases = Table(
     Column("live_tokens", BigInteger, nullable=False, server_default=_ZERO),
     Column("phase", Text, nullable=False, server_default=text("''")),
     Column("needs", ARRAY(Text), nullable=False, server_default=text("'{text}'")),
+    _moment("progress_at", required=True),
     Column("interrupted", Boolean, nullable=False, server_default=text("false")),
     Index("leases_runnable", "lane", "run_at", postgresql_where=text("runnable AND worker IS NULL")),
     Index("leases_held", "lease_until", postgresql_where=text("worker IS NOT NULL")),

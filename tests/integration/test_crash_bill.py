@@ -86,7 +86,7 @@ def test_a_lost_lease_is_billed_with_its_calls_in_flight_and_adds_up(user: Datab
     bill = job_summary(user, job).crash_bill
     assert (bill.crashes, bill.calls, bill.tokens, bill.tokens_at_most) == (2, 3, 21, 300)
     assert 0 < bill.seconds <= bill.seconds_at_most
-    assert bill.why == "worker w went silent on lane gpu"
+    assert bill.why == "no token and no verdict for 0 s on lane gpu (claimed); worker w is gone"
     with user.connect() as connection:
         seen = connection.execute(text("SELECT crash_bill FROM job_summary WHERE job = :j"), {"j": job}).scalar_one()
     assert CrashBill(**seen) == bill
