@@ -45,22 +45,15 @@ PRICES = prices_of("gpt-5.4")
 FAULT_CAP = 3
 
 
-class Stopping:
+class Stopping(Silent):
     """A pulse that raises `ended` once `when` says so."""
 
     def __init__(self, ended: Exception, when: Callable[[], bool]) -> None:
         self._ended, self._when = ended, when
 
-    def beat(self, tokens: int = 0) -> None: ...
-
-    def expect_silence(self, seconds: float) -> None: ...
-
     def check(self) -> None:
         if self._when():
             raise self._ended
-
-    def checkpoint(self) -> None:
-        self.check()
 
 
 class Mortal:

@@ -291,19 +291,6 @@ def test_a_job_paused_at_any_step_ends_as_the_run_without_a_pause(user: Database
     assert pauses >= 2
 
 
-def test_a_turn_that_its_worker_ends_is_taken_up_before_any_other(user: Database, fleet: Database) -> None:
-    job = put(user)
-    ledger = PostgresLedger(fleet, fault_cap=3)
-    claim = take(fleet)
-    assert claim is not None
-    put(user, priority=9)
-    ending = Stopping(ShuttingDown("the worker is told to stop"), 1)
-    loop(ledger, ScriptedModel(answer)).turn(claim, ALL, ending)
-    again = take(fleet)
-    assert again is not None
-    assert again.job == job
-
-
 def events(fleet: Database, job: int) -> list[str]:
     with fleet.connect() as connection:
         found = connection.execute(text("SELECT kind FROM events WHERE job_id = :j ORDER BY id"), {"j": job})
@@ -348,6 +335,19 @@ def test_a_job_handed_back_at_any_checkpoint_is_free_at_once_and_asks_for_nothin
         if not handed_back:
             break
     assert after >= 2
+
+
+def test_a_turn_that_its_worker_ends_is_taken_up_before_any_other(user: Database, fleet: Database) -> None:
+    job = put(user)
+    ledger = PostgresLedger(fleet, fault_cap=3)
+    claim = take(fleet)
+    assert claim is not None
+    put(user, priority=9)
+    ending = Stopping(ShuttingDown("the worker is told to stop"), 1)
+    loop(ledger, ScriptedModel(answer)).turn(claim, ALL, ending)
+    again = take(fleet)
+    assert again is not None
+    assert again.job == job
 
 
 def test_a_retried_job_goes_on_with_its_history_and_its_larger_budget(user: Database, fleet: Database) -> None:
