@@ -32,7 +32,7 @@ from tasks.store.session import Database
 from tasks.tutor import NoTutor
 from tasks.types import Budget, CheckSpec, Claim, Egress, JobSpec, JobState, Lane, Usage
 from tasks.validators.registry import accepted, score, validate
-from tests.doubles import Killed, NoSandbox
+from tests.doubles import Death, Killed, Mortal, NoSandbox
 from tests.standin.responses import Rule, StandIn, serving
 from workers.local.home import free_port
 
@@ -58,31 +58,6 @@ class Stopping:
     def check(self) -> None:
         if self._when():
             raise self._ended
-
-
-class Mortal:
-    """A ledger that dies before or after its n-th write; several may share one `count`."""
-
-    def __init__(self, ledger: object, count: Iterator[int], fatal: int, *, after: bool, log: list[str]) -> None:
-        self._ledger, self._count, self._fatal, self._after, self._log = ledger, count, fatal, after, log
-
-    def __getattr__(self, name: str) -> object:
-        method = getattr(self._ledger, name)
-        if name in ("load", "find_call", "find"):
-            return method
-
-        def write(*args: object, **keywords: object) -> object:
-            fatal = next(self._count) == self._fatal
-            if fatal:
-                self._log.append(name)
-            if fatal and not self._after:
-                raise Killed
-            done = method(*args, **keywords)
-            if fatal:
-                raise Killed
-            return done
-
-        return write
 
 
 @pytest.fixture
@@ -285,41 +260,36 @@ def test_a_crash_before_or_after_any_write_sends_at_most_one_request(
         for after in (False, True):
             for fatal in itertools.count():
                 with serving([RIGHT]) as standin:
-                    killed = _crash(user, fleet, standin, fatal, after=after)
+                    death = Death(fatal, after=after)
+                    _crash(user, fleet, standin, death)
                     assert standin.posts <= 1
                     assert breaches(admin, drained=True) == ()
                     job = max(row.job for row in _jobs(fleet))
                     (asked,) = rows(fleet, job)
                     state = job_summary(user, job).state
                     if asked.state == "unknown":
-                        unknown.append((killed[0], after))
+                        unknown.append((death.at, after))
                         assert (state, asked.usd) == (JobState.UNSOLVED, asked.reserved_usd)
                     else:
                         assert (asked.state, state, standin.posts) == ("done", JobState.ACCEPTED, 1)
-                if not killed:
+                if not death.at:
                     break
     # Only between the intent and the id does nobody know what became of the request.
     assert unknown == [("identify", False), ("intend", True)]
 
 
-def _crash(user: Database, fleet: Database, standin: StandIn, fatal: int, *, after: bool) -> list[str]:
-    """One job whose worker is killed at one write; which write that was."""
+def _crash(user: Database, fleet: Database, standin: StandIn, death: Death) -> None:
+    """One job whose worker is killed at one write."""
     put(user, budget=Budget(iterations=3))
-    log: list[str] = []
-    count = itertools.count()
     while (claim := take(fleet)) is not None:
-        ledger: object = PostgresLedger(fleet, fault_cap=8)
-        asked: object = PostgresEscalations(fleet)
-        if not log:
-            ledger = Mortal(ledger, count, fatal, after=after, log=log)
-            asked = Mortal(asked, count, fatal, after=after, log=log)
+        ledger = Mortal(PostgresLedger(fleet, fault_cap=8), death)
+        asked = Mortal(PostgresEscalations(fleet), death)
         try:
             loop(fleet, standin.url, ledger=ledger, asked=asked, after=1).turn(claim, ALL, Silent())
         except Killed:
             with fleet.begin() as connection:
                 connection.execute(text("UPDATE leases SET lease_until = now() - interval '1 s'"))
             leases.reap(fleet, crash_cap=3)
-    return log
 
 
 def _jobs(fleet: Database) -> list[Any]:

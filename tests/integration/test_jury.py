@@ -24,33 +24,13 @@ from tasks.store.session import Database
 from tasks.tutor import NoTutor
 from tasks.types import Budget, ChatRequest, CheckSpec, Claim, JobSpec, JobState, Lane
 from tasks.validators.registry import accepted, score, validate
-from tests.doubles import Killed, NoSandbox
+from tests.doubles import Death, Killed, Mortal, NoSandbox
 
 pytestmark = pytest.mark.integration
 ALL = frozenset({Lane.GPU, Lane.CHECK})
 JUDGE = CheckSpec(name="judge", kind="judge", value="It greets the reader.")
 SECRET = CheckSpec(name="judge#2", kind="judge", value="It names the §hidden§ price.", held_out=True)
 ANSWER = CheckSpec(name="answer", kind="answer", value={"regex": "[0-9]+"})
-
-
-class Mortal:
-    """A ledger that dies after its n-th write."""
-
-    def __init__(self, ledger: PostgresLedger, fatal: int) -> None:
-        self._ledger, self._fatal, self._writes = ledger, fatal, itertools.count()
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._ledger, name)
-        if name in ("load", "find_call"):
-            return method
-
-        def write(*args: object, **keywords: object) -> object:
-            done = method(*args, **keywords)
-            if next(self._writes) == self._fatal:
-                raise Killed
-            return done
-
-        return write
 
 
 @pytest.fixture
@@ -160,20 +140,17 @@ def test_a_crash_after_any_write_changes_nothing(user: Database, fleet: Database
     run(fleet, ScriptedModel(writer_and_judge))
     expected = final(user, expected_job)
     for fatal in itertools.count():
-        job, died = put(user, ANSWER, JUDGE), False
+        job, death = put(user, ANSWER, JUDGE), Death(fatal, after=True)
         while (claim := take(fleet)) is not None:
-            ledger = PostgresLedger(fleet, fault_cap=3)
+            ledger: Any = Mortal(PostgresLedger(fleet, fault_cap=3), death)
             try:
-                loop(ledger if died else Mortal(ledger, fatal), ScriptedModel(writer_and_judge)).turn(  # type: ignore[arg-type]
-                    claim, ALL, Silent()
-                )
+                loop(ledger, ScriptedModel(writer_and_judge)).turn(claim, ALL, Silent())
             except Killed:
-                died = True
                 with fleet.begin() as connection:
                     connection.execute(text("UPDATE leases SET lease_until = now() - interval '1 s'"))
                 leases.reap(fleet, crash_cap=3)
         assert final(user, job) == expected
-        if not died:
+        if not death.at:
             break
     assert fatal >= 16  # every kind of write, those of the judges' calls among them
 

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import itertools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -42,36 +43,13 @@ from tasks.types import (
     Modality,
 )
 from tasks.validators.registry import accepted, score, validate
-from tests.doubles import Killed, NoSandbox
+from tests.doubles import Death, Killed, Mortal, NoSandbox
 from tests.integration.endpoint import serving
 
 pytestmark = pytest.mark.integration
 ALL = frozenset({Lane.GPU, Lane.CHECK})
 ANSWER = CheckSpec(name="answer:answer", kind="answer", value={"exact": "42"})
 HIDDEN = CheckSpec(name="answer:hidden", kind="answer", value={"regex": "[0-9]+"}, held_out=True)
-
-
-class Mortal:
-    """A ledger that dies before or after its n-th write."""
-
-    def __init__(self, ledger: PostgresLedger, fatal: int, *, after: bool) -> None:
-        self._ledger, self._fatal, self._after, self._writes = ledger, fatal, after, itertools.count()
-
-    def __getattr__(self, name: str) -> object:
-        method = getattr(self._ledger, name)
-        if name in ("load", "find_call"):
-            return method
-
-        def write(*args: object, **keywords: object) -> object:
-            fatal = next(self._writes) == self._fatal
-            if fatal and not self._after:
-                raise Killed
-            done = method(*args, **keywords)
-            if fatal:
-                raise Killed
-            return done
-
-        return write
 
 
 @pytest.fixture
@@ -172,19 +150,18 @@ def test_a_crash_before_or_after_any_write_changes_nothing(user: Database, fleet
     crashes = 0
     for after in (False, True):
         for fatal in itertools.count():
-            job, died = put(user), False
+            job, death = put(user), Death(fatal, after=after)
             while (claim := take(fleet)) is not None:
                 try:
-                    mortal: Ledger = ledger if died else Mortal(ledger, fatal, after=after)  # type: ignore[assignment]
+                    mortal: Any = Mortal(ledger, death)
                     loop(mortal, ScriptedModel(answer)).turn(claim, ALL, Silent())
                 except Killed:
-                    died = True
                     crashes += 1
                     with fleet.begin() as connection:
                         connection.execute(text("UPDATE leases SET lease_until = now() - interval '1 s'"))
                     leases.reap(fleet, crash_cap=3)
             assert final(user, job) == expected
-            if not died:
+            if not death.at:
                 break
     assert crashes >= 8  # every kind of write, before and after
 
