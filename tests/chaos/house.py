@@ -11,16 +11,12 @@ from sqlalchemy import text
 
 from tasks.crashpoints import armed
 from tasks.escalation import Escalation
-from tasks.journal import JournalledModel, Sampling
-from tasks.jury import NoJury
 from tasks.llm.prices import prices_of
 from tasks.llm.responsebody import CloudTerms
 from tasks.llm.responses import OpenAIResponses
 from tasks.llm.scripted import ScriptedModel
-from tasks.loop import Loop
 from tasks.memory.embedder import Embedder
 from tasks.memory.twin import InMemoryBank
-from tasks.policy import Correct
 from tasks.pulse import Silent
 from tasks.store import leases, migrate
 from tasks.store.escalations import PostgresEscalations
@@ -31,9 +27,9 @@ from tasks.store.queries import submit_jobs
 from tasks.store.session import Database
 from tasks.tutor import MemoryTutor
 from tasks.types import ChatRequest, CheckSpec, Claim, Egress, JobSpec, Lane
-from tasks.validators.registry import accepted, score, validate
 from tests.chaos.crashes import Fatal, job_rows, schema_lines
-from tests.doubles import Killed, NoSandbox
+from tests.doubles import Killed
+from tests.loops import twin_loop
 from workers.local.postgres import EmbeddedPostgres
 from workers.outbox import memory_handlers
 
@@ -112,18 +108,10 @@ class House:
             self._turn(claim, lane, bank)
 
     def _turn(self, claim: Claim, lane: Lane, bank: InMemoryBank) -> None:
-        ledger = PostgresLedger(self._fleet, fault_cap=3)
-        sampling = Sampling(answer_tokens=64, review_tokens=32)
-        model = JournalledModel(ledger=ledger, model=ScriptedModel(answer), sampling=sampling)
-        Loop(
-            ledger=ledger,
-            model=model,
-            strategies={"correct": Correct()},
-            validate=validate,
-            judge=lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
-            sandbox=NoSandbox(),
-            jury=NoJury(),
-            tutor=MemoryTutor(bank=bank, model=model),
+        twin_loop(
+            PostgresLedger(self._fleet, fault_cap=3),
+            ScriptedModel(answer),
+            tutor=lambda model: MemoryTutor(bank=bank, model=model),
             cloud=Escalation(
                 ledger=PostgresEscalations(self._fleet),
                 cloud=self._cloud,
@@ -131,11 +119,8 @@ class House:
                 prices=prices_of("gpt-5.4"),
                 fault_cap=3,
             ),
-            move_up_after=3,
             escalate_after=self._escalate_after,
             width=2,
-            hours=lambda job: 0.0,
-            say=lambda report: None,
         ).turn(claim, frozenset({lane}), Silent())
 
     def _busy(self, job: int) -> bool:

@@ -34,12 +34,6 @@ LOST = Rule(fault="drop_before_created")
 
 
 @pytest.fixture
-def user(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("alice")) as database:
-        yield database
-
-
-@pytest.fixture
 def fleet(login: Callable[..., str]) -> Iterator[Database]:
     with Database(login("fleet", "redraft_worker")) as database:
         with database.begin() as connection:

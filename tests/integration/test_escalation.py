@@ -13,26 +13,20 @@ from sqlalchemy import text
 
 from tasks.errors import Cancelled, LeaseLost, ShuttingDown
 from tasks.escalation import Escalation
-from tasks.journal import JournalledModel, Sampling
-from tasks.jury import NoJury
 from tasks.llm.prices import prices_of
 from tasks.llm.responsebody import CloudTerms
 from tasks.llm.responses import OpenAIResponses
 from tasks.llm.scripted import ScriptedModel
 from tasks.loop import Loop
-from tasks.policy import Correct
-from tasks.ports import EscalationLedger, Ledger
 from tasks.pulse import Silent
-from tasks.store import leases
 from tasks.store.escalations import PostgresEscalations, abandon
 from tasks.store.invariants import breaches
 from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_egress, job_history, job_summary, request_cancel, submit_jobs
 from tasks.store.session import Database
-from tasks.tutor import NoTutor
-from tasks.types import Budget, CheckSpec, Claim, Egress, JobSpec, JobState, Lane, Usage
-from tasks.validators.registry import accepted, score, validate
-from tests.doubles import Death, Killed, Mortal, NoSandbox
+from tasks.types import Budget, CheckSpec, Egress, JobSpec, JobState, Lane, Usage
+from tests.doubles import Death, Killed, Mortal
+from tests.loops import outlive, take, twin_loop
 from tests.standin.responses import Rule, StandIn, serving
 from workers.local.home import free_port
 
@@ -58,12 +52,6 @@ class Stopping:
     def check(self) -> None:
         if self._when():
             raise self._ended
-
-
-@pytest.fixture
-def user(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("alice")) as database:
-        yield database
 
 
 @pytest.fixture
@@ -97,46 +85,28 @@ def put(user: Database, **fields: Any) -> int:
 
 def loop(fleet: Database, url: str, *, ledger: Any = None, asked: Any = None, after: int = 2) -> Loop:
     """A loop whose local model never solves anything, and asks the cloud after `after` rejected iterations."""
-    kept: Ledger = ledger or PostgresLedger(fleet, fault_cap=8)
-    escalations: EscalationLedger = asked or PostgresEscalations(fleet)
     model = ScriptedModel(lambda request: f"a try\nANSWER: {request.seed % 1000}")
     cloud = OpenAIResponses(
         base_url=url, api_key="sk-test", first_event_seconds=20, answer_seconds=60, looks=(0.02, 0.05)
     )
-    return Loop(
-        ledger=kept,
-        model=JournalledModel(ledger=kept, model=model, sampling=Sampling(answer_tokens=64, review_tokens=32)),
-        strategies={"correct": Correct()},
-        validate=validate,
-        judge=lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
-        sandbox=NoSandbox(),
-        jury=NoJury(),
-        tutor=NoTutor(),
+    return twin_loop(
+        ledger or PostgresLedger(fleet, fault_cap=8),
+        model,
         cloud=Escalation(
-            ledger=escalations,
+            ledger=asked or PostgresEscalations(fleet),
             cloud=cloud,
             terms=CloudTerms(model="gpt-5.4", effort="high", output_tokens=4096),
             prices=PRICES,
             fault_cap=FAULT_CAP,
         ),
-        move_up_after=3,
         escalate_after=after,
-        width=1,
-        hours=lambda job: 0.0,
-        say=lambda report: None,
     )
-
-
-def take(fleet: Database, lanes: frozenset[Lane] = ALL) -> Claim | None:
-    with fleet.begin() as connection:  # nobody waits in a test
-        connection.execute(text("UPDATE leases SET run_at = now()"))
-    return leases.claim(fleet, lanes, "w", "turn", leases.ClaimRules(affinity_seconds=0))
 
 
 def run(fleet: Database, url: str) -> int:
     """Turns until there is nothing to do; returns how many."""
     for turns in itertools.count():
-        claim = take(fleet)
+        claim = take(fleet, *ALL)
         if claim is None:
             return turns
         loop(fleet, url).turn(claim, ALL, Silent())
@@ -149,7 +119,7 @@ def until_escalation(fleet: Database, url: str) -> None:
         with fleet.connect() as connection:
             if connection.execute(text("SELECT lane FROM leases")).scalar_one() == "cloud":
                 return
-        claim = take(fleet)
+        claim = take(fleet, *ALL)
         assert claim is not None
         loop(fleet, url).turn(claim, ALL, Silent())
 
@@ -281,15 +251,13 @@ def test_a_crash_before_or_after_any_write_sends_at_most_one_request(
 def _crash(user: Database, fleet: Database, standin: StandIn, death: Death) -> None:
     """One job whose worker is killed at one write."""
     put(user, budget=Budget(iterations=3))
-    while (claim := take(fleet)) is not None:
+    while (claim := take(fleet, *ALL)) is not None:
         ledger = Mortal(PostgresLedger(fleet, fault_cap=8), death)
         asked = Mortal(PostgresEscalations(fleet), death)
         try:
             loop(fleet, standin.url, ledger=ledger, asked=asked, after=1).turn(claim, ALL, Silent())
         except Killed:
-            with fleet.begin() as connection:
-                connection.execute(text("UPDATE leases SET lease_until = now() - interval '1 s'"))
-            leases.reap(fleet, crash_cap=3)
+            outlive(fleet)
 
 
 def _jobs(fleet: Database) -> list[Any]:
@@ -351,7 +319,7 @@ def test_a_cloud_that_cannot_be_reached_is_tried_again_and_asked_once(user: Data
     url = f"http://127.0.0.1:{port}/v1"
     job = put(user)
     until_escalation(fleet, url)
-    claim = take(fleet)
+    claim = take(fleet, *ALL)
     assert claim is not None
     loop(fleet, url).turn(claim, ALL, Silent())
     (asked,) = rows(fleet, job)
@@ -386,7 +354,7 @@ def test_an_answer_that_cannot_be_fetched_is_given_up_at_its_full_price(
     job = put(user)
     with serving([RIGHT]) as standin:
         until_escalation(fleet, standin.url)
-        claim = take(fleet)
+        claim = take(fleet, *ALL)
         assert claim is not None
         shutting = Stopping(
             ShuttingDown("drained"), lambda: bool(rows(fleet, job)[:1] and rows(fleet, job)[0].response_id)
@@ -408,7 +376,7 @@ def test_a_worker_that_shuts_down_leaves_the_response_to_the_next_which_fetches_
     with serving([dataclasses.replace(RIGHT, delay_seconds=0.05)]) as standin:
         job = put(user)
         until_escalation(fleet, standin.url)
-        claim = take(fleet)
+        claim = take(fleet, *ALL)
         assert claim is not None
         shutting = Stopping(ShuttingDown("drained"), lambda: any(row.response_id for row in rows(fleet, job)))
         loop(fleet, standin.url).turn(claim, ALL, shutting)
@@ -422,7 +390,7 @@ def test_a_cancelled_job_cancels_its_response_and_is_charged(user: Database, fle
     with serving([dataclasses.replace(RIGHT, fault="endless")]) as standin:
         job = put(user)
         until_escalation(fleet, standin.url)
-        claim = take(fleet)
+        claim = take(fleet, *ALL)
         assert claim is not None
         cancelled = Stopping(Cancelled("by its owner"), lambda: any(row.response_id for row in rows(fleet, job)))
         loop(fleet, standin.url).turn(claim, ALL, cancelled)
@@ -439,7 +407,7 @@ def test_what_a_finished_job_has_left_open_is_charged_in_full(user: Database, fl
     with serving([dataclasses.replace(RIGHT, delay_seconds=0.05)]) as standin:
         job = put(user)
         until_escalation(fleet, standin.url)
-        claim = take(fleet)
+        claim = take(fleet, *ALL)
         assert claim is not None
         shutting = Stopping(ShuttingDown("drained"), lambda: any(row.response_id for row in rows(fleet, job)))
         loop(fleet, standin.url).turn(claim, ALL, shutting)
@@ -457,7 +425,7 @@ def test_what_a_finished_job_has_left_open_is_charged_in_full(user: Database, fl
 def test_a_stale_worker_may_neither_ask_nor_settle(user: Database, fleet: Database, standin: StandIn) -> None:
     job = put(user)
     until_escalation(fleet, standin.url)
-    claim = take(fleet)
+    claim = take(fleet, *ALL)
     assert claim is not None
     stale = dataclasses.replace(claim, epoch=claim.epoch - 1)
     running = loop(fleet, standin.url)
@@ -470,9 +438,9 @@ def test_a_stale_worker_may_neither_ask_nor_settle(user: Database, fleet: Databa
 def test_each_step_of_an_escalation_runs_on_its_lane(user: Database, fleet: Database, standin: StandIn) -> None:
     job = put(user)
     until_escalation(fleet, standin.url)
-    assert take(fleet, frozenset({Lane.GPU, Lane.FAST, Lane.CHECK})) is None
+    assert take(fleet, Lane.GPU, Lane.FAST, Lane.CHECK) is None
     for lane in (Lane.CLOUD, Lane.CHECK):
-        claim = take(fleet, frozenset({lane}))
+        claim = take(fleet, lane)
         assert claim is not None, lane
         loop(fleet, standin.url).turn(claim, frozenset({lane}), Silent())
     assert job_summary(user, job).state is JobState.ACCEPTED
@@ -484,7 +452,7 @@ def test_a_job_of_lane_fast_moves_up_after_its_rejections_and_says_so_once(
 ) -> None:
     job = put(user, lane=Lane.FAST, egress=Egress.NEVER)
     lanes: list[str] = []
-    while (claim := take(fleet)) is not None:
+    while (claim := take(fleet, *ALL)) is not None:
         with fleet.connect() as connection:
             lanes.append(connection.execute(text("SELECT lane FROM leases")).scalar_one())
         loop(fleet, standin.url).turn(claim, ALL, Silent())

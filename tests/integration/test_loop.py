@@ -6,21 +6,15 @@ import base64
 import functools
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from tasks.errors import EngineFault, InvalidInput, Paused, ShuttingDown
-from tasks.escalation import NoCloud
-from tasks.journal import JournalledModel, Sampling
-from tasks.jury import NoJury
 from tasks.llm.chat import OpenAIChatModel
 from tasks.llm.scripted import ScriptedModel
-from tasks.loop import Loop
-from tasks.policy import BestOfN, Correct, Single
-from tasks.ports import ChatModel, Ledger
+from tasks.ports import ChatModel
 from tasks.pulse import Silent
 from tasks.store import leases, verbs
 from tasks.store.attachments import read_content
@@ -28,40 +22,25 @@ from tasks.store.invariants import breaches
 from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_history, job_summary, submit_jobs
 from tasks.store.session import Database
-from tasks.tutor import NoTutor
 from tasks.types import (
     Attachment,
     Budget,
     Changes,
     ChatRequest,
     CheckSpec,
-    Claim,
     Egress,
     JobSpec,
     JobState,
     Lane,
     Modality,
 )
-from tasks.validators.registry import accepted, score, validate
-from tests.doubles import Death, Killed, Mortal, NoSandbox
+from tests.doubles import Death, Killed, Mortal
 from tests.integration.endpoint import serving
+from tests.loops import ENGINE_AND_CHECKS, outlive, take, twin_loop
 
 pytestmark = pytest.mark.integration
-ALL = frozenset({Lane.GPU, Lane.CHECK})
 ANSWER = CheckSpec(name="answer:answer", kind="answer", value={"exact": "42"})
 HIDDEN = CheckSpec(name="answer:hidden", kind="answer", value={"regex": "[0-9]+"}, held_out=True)
-
-
-@pytest.fixture
-def user(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("alice")) as database:
-        yield database
-
-
-@pytest.fixture
-def fleet(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("fleet", "redraft_worker")) as database:
-        yield database
 
 
 def answer(request: ChatRequest) -> str:
@@ -72,28 +51,6 @@ def answer(request: ChatRequest) -> str:
     return "then it is\nANSWER: 3" if "ANSWER: 7" in prompt else "first\nANSWER: 7"
 
 
-def loop(
-    ledger: Ledger, model: ChatModel, width: int = 1, modalities: frozenset[Modality] = frozenset(Modality)
-) -> Loop:
-    return Loop(
-        ledger=ledger,
-        model=JournalledModel(ledger=ledger, model=model, sampling=Sampling(answer_tokens=64, review_tokens=32)),
-        strategies={"correct": Correct(), "single": Single(), "best_of_n": BestOfN()},
-        validate=validate,
-        judge=lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
-        sandbox=NoSandbox(),
-        jury=NoJury(),
-        tutor=NoTutor(),
-        cloud=NoCloud(),
-        move_up_after=3,
-        escalate_after=10,
-        width=width,
-        hours=lambda job: 0.0,
-        say=lambda report: None,
-        modalities=modalities,
-    )
-
-
 def put(user: Database, **fields: object) -> int:
     made = JobSpec(
         title="t", problem="What is six times seven?", checks=(ANSWER, HIDDEN), egress=Egress.NEVER, **fields
@@ -101,19 +58,19 @@ def put(user: Database, **fields: object) -> int:
     return submit_jobs(user, [made])[0].job
 
 
-def take(fleet: Database) -> Claim | None:
-    with fleet.begin() as connection:  # nobody waits in a test
-        connection.execute(text("UPDATE leases SET run_at = now()"))
-    return leases.claim(fleet, [Lane.GPU, Lane.CHECK], "w", "turn", leases.ClaimRules(affinity_seconds=0))
-
-
-def run(fleet: Database, ledger: PostgresLedger, model: ChatModel, lanes: frozenset[Lane] = ALL, width: int = 1) -> int:
+def run(
+    fleet: Database,
+    ledger: PostgresLedger,
+    model: ChatModel,
+    lanes: frozenset[Lane] = ENGINE_AND_CHECKS,
+    width: int = 1,
+) -> int:
     """Turns until there is nothing to do; returns how many."""
     for turns in itertools.count():
         claim = take(fleet)
         if claim is None:
             return turns
-        loop(ledger, model, width).turn(claim, lanes, Silent())
+        twin_loop(ledger, model, width=width).turn(claim, lanes, Silent())
     raise AssertionError
 
 
@@ -154,12 +111,10 @@ def test_a_crash_before_or_after_any_write_changes_nothing(user: Database, fleet
             while (claim := take(fleet)) is not None:
                 try:
                     mortal: Any = Mortal(ledger, death)
-                    loop(mortal, ScriptedModel(answer)).turn(claim, ALL, Silent())
+                    twin_loop(mortal, ScriptedModel(answer)).turn(claim, ENGINE_AND_CHECKS, Silent())
                 except Killed:
                     crashes += 1
-                    with fleet.begin() as connection:
-                        connection.execute(text("UPDATE leases SET lease_until = now() - interval '1 s'"))
-                    leases.reap(fleet, crash_cap=3)
+                    outlive(fleet)
             assert final(user, job) == expected
             if not death.at:
                 break
@@ -170,11 +125,11 @@ def test_each_step_runs_on_its_lane_and_the_lease_is_handed_over(user: Database,
     job, ledger, model = put(user), PostgresLedger(fleet, fault_cap=3), ScriptedModel(answer)
     claim = take(fleet)
     assert claim is not None
-    loop(ledger, model).turn(claim, frozenset({Lane.GPU}), Silent())
+    twin_loop(ledger, model).turn(claim, frozenset({Lane.GPU}), Silent())
     assert leases.claim(fleet, [Lane.GPU], "w", "t", leases.ClaimRules()) is None
     checker = leases.claim(fleet, [Lane.CHECK], "w", "t", leases.ClaimRules())
     assert checker is not None
-    loop(ledger, model).turn(checker, frozenset({Lane.CHECK}), Silent())
+    twin_loop(ledger, model).turn(checker, frozenset({Lane.CHECK}), Silent())
     assert job_summary(user, job).iterations == 1
     assert leases.claim(fleet, [Lane.GPU], "w", "t", leases.ClaimRules()) is not None
 
@@ -255,7 +210,7 @@ def test_a_job_paused_at_any_step_ends_as_the_run_without_a_pause(user: Database
         claim = take(fleet)
         assert claim is not None
         verbs.request_pause(user, job)
-        loop(ledger, ScriptedModel(answer)).turn(claim, ALL, Stopping(Paused("by its owner"), after))
+        twin_loop(ledger, ScriptedModel(answer)).turn(claim, ENGINE_AND_CHECKS, Stopping(Paused("by its owner"), after))
         assert job_summary(user, job).state is JobState.PAUSED
         assert take(fleet) is None
         recorded = job_summary(user, job).iterations
@@ -275,7 +230,7 @@ def test_a_turn_that_its_worker_ends_is_taken_up_before_any_other(user: Database
     assert claim is not None
     put(user, priority=9)
     ending = Stopping(ShuttingDown("the worker is told to stop"), 1)
-    loop(ledger, ScriptedModel(answer)).turn(claim, ALL, ending)
+    twin_loop(ledger, ScriptedModel(answer)).turn(claim, ENGINE_AND_CHECKS, ending)
     again = take(fleet)
     assert again is not None
     assert again.job == job
@@ -399,8 +354,8 @@ def test_a_worker_whose_model_takes_text_only_leaves_the_model_calls_to_others(u
         rules = leases.ClaimRules(affinity_seconds=0, modalities=modalities)
         claim = leases.claim(fleet, [lane], worker, "t", rules)
         if claim is not None:
-            lanes = frozenset({lane} if worker == "eyes" else ALL)
-            loop(ledger, ScriptedModel(look), modalities=modalities).turn(claim, lanes, Silent())
+            lanes = frozenset({lane} if worker == "eyes" else ENGINE_AND_CHECKS)
+            twin_loop(ledger, ScriptedModel(look), modalities=modalities).turn(claim, lanes, Silent())
         return claim is not None
 
     for _ in range(2):
