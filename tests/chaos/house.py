@@ -59,11 +59,21 @@ class House:
     """Solves one job after another, each from the submission to its lesson in the memory, and dies where it is told.
 
     Parameters: `escalate_after` rejected iterations the job is the cloud's, which answers at `url`; `known` is the
-    lesson that the memory holds before.
+    lesson that the memory holds before; `broken` spoils the ledger, for a test of the tests.
     """
 
-    def __init__(self, user: Database, fleet: Database, *, escalate_after: int, url: str, known: int | None) -> None:
+    def __init__(
+        self,
+        user: Database,
+        fleet: Database,
+        *,
+        escalate_after: int,
+        url: str,
+        known: int | None,
+        broken: Callable[[PostgresLedger], Any] = lambda ledger: ledger,
+    ) -> None:
         self._user, self._fleet, self._escalate_after, self._known = user, fleet, escalate_after, known
+        self._broken = broken
         self._cloud = OpenAIResponses(
             base_url=url, api_key="sk-test", first_event_seconds=20, answer_seconds=60, looks=(0.02, 0.05)
         )
@@ -109,7 +119,7 @@ class House:
 
     def _turn(self, claim: Claim, lane: Lane, bank: InMemoryBank) -> None:
         twin_loop(
-            PostgresLedger(self._fleet, fault_cap=3),
+            self._broken(PostgresLedger(self._fleet, fault_cap=3)),
             ScriptedModel(answer),
             tutor=lambda model: MemoryTutor(bank=bank, model=model),
             cloud=Escalation(
