@@ -14,10 +14,12 @@ from tasks.jury import NoJury
 from tasks.loop import Loop
 from tasks.policy import BestOfN, Correct, Single
 from tasks.ports import ChatModel, Jury, Tutor
+from tasks.pulse import Silent
 from tasks.store import leases
+from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
 from tasks.tutor import NoTutor
-from tasks.types import Claim, Lane
+from tasks.types import ChatRequest, Claim, Lane
 from tasks.validators.registry import accepted, score, validate
 from tests.doubles import NoSandbox
 
@@ -49,6 +51,20 @@ def twin_loop(
         "say": lambda report: None,
     }
     return Loop(ledger=ledger, model=journalled, jury=jury(journalled), tutor=tutor(journalled), **{**given, **parts})
+
+
+def corrected(request: ChatRequest) -> str:
+    """An answer that is right at the second revision only; a function of its prompt and seed."""
+    prompt = request.messages[-1].content
+    if "ANSWER: 3" in prompt:
+        return "then it is\nANSWER: 42"
+    return "then it is\nANSWER: 3" if "ANSWER: 7" in prompt else "first\nANSWER: 7"
+
+
+def run(fleet: Database, ledger: PostgresLedger, model: ChatModel, *, width: int = 1) -> None:
+    """Turns until there is nothing to do."""
+    while (claim := take(fleet)) is not None:
+        twin_loop(ledger, model, width=width).turn(claim, ENGINE_AND_CHECKS, Silent())
 
 
 def take(fleet: Database, *lanes: Lane) -> Claim | None:

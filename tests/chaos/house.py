@@ -29,7 +29,7 @@ from tasks.tutor import MemoryTutor
 from tasks.types import ChatRequest, CheckSpec, Claim, Egress, JobSpec, Lane
 from tests.chaos.crashes import Fatal, job_rows, schema_lines
 from tests.doubles import Killed
-from tests.loops import twin_loop
+from tests.loops import corrected, twin_loop
 from workers.local.postgres import EmbeddedPostgres
 from workers.outbox import memory_handlers
 
@@ -46,13 +46,8 @@ Outcome = dict[str, Any]
 
 
 def answer(request: ChatRequest) -> str:
-    """Right at the second revision only; each answer is a function of its prompt and seed."""
-    prompt = request.messages[-1].content
-    if "WHEN:" in prompt:
-        return LESSON
-    if "ANSWER: 3" in prompt:
-        return "then it is\nANSWER: 42"
-    return "then it is\nANSWER: 3" if "ANSWER: 7" in prompt else "first\nANSWER: 7"
+    """Right at the second revision only; asked for a lesson, it gives one."""
+    return LESSON if "WHEN:" in request.messages[-1].content else corrected(request)
 
 
 class House:
