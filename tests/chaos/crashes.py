@@ -103,7 +103,7 @@ def difference(expected: Any, got: Any) -> str:
 def _plain(row: Row[Any]) -> str:
     values = {name: value for name, value in row._mapping.items() if name not in OTHER}
     for name, value in values.items():
-        if name.endswith("_at") or name in ("at", "lease_until", "waiting_since"):
+        if name.endswith("_at") or name in ("at", "lease_until", "waiting_since", "place"):
             values[name] = value is not None
     request = values.get("request")
     if isinstance(request, dict):  # its key for the cloud's cache is made of the job's number
