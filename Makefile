@@ -4,9 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-BENCH := .venv-bench
-BENCH_STAMP := $(BENCH)/.installed
-
 .PHONY: demo test check bench bench-guard bench-queue bench-streams chaos soak lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock
@@ -30,26 +27,29 @@ check: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python ops/bench.py
 
-# Every crash point alone, and CHAOS_PAIRS seeded pairs of them.
-CHAOS_PAIRS ?= 500
+# CHAOS_CRASHES crashes: each crash point at each of its passings, and seeded pairs of them (CHAOS_SEED).
+CHAOS_CRASHES ?= 1000
 chaos: $(STAMP)
-	CHAOS_PAIRS=$(CHAOS_PAIRS) $(BIN)/pytest --timeout=3600 tests/chaos tests/model
+	CHAOS_CRASHES=$(CHAOS_CRASHES) $(BIN)/pytest --timeout=3600 tests/chaos tests/model
 
 bench-streams: $(STAMP)
 	$(BIN)/python ops/bench_streams.py
 
+# Dispatch with a long queue and a long past, its rules in simulated nights, and all beside DBOS and procrastinate,
+# which get an environment of their own.
+PEERS := .venv-bench
+$(PEERS)/.installed: ops/requirements-bench.lock
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r ops/requirements-bench.lock
+	touch $@
+
+bench-queue: $(STAMP) $(PEERS)/.installed
+	$(BIN)/python ops/bench_queue.py
+	$(BIN)/python ops/bench_peers.py $(PEERS)/bin/python
+
 # Recall, false alarms, delay and CPU of the guard, in half a minute.
 bench-guard: $(STAMP)
 	$(BIN)/python ops/bench_guard.py
-
-# Dispatch with a long queue and a long past, and beside DBOS and procrastinate, which have an environment of their own.
-bench-queue: $(STAMP) $(BENCH_STAMP)
-	$(BIN)/python ops/bench_queue.py
-
-$(BENCH_STAMP): ops/requirements-bench.lock
-	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
-	$(BENCH)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
-	touch $@
 
 # SOAK_MINUTES and SEED choose how long and which faults; the rows are in soak-SEED.jsonl as they come.
 SOAK_MINUTES ?= 60
@@ -59,8 +59,8 @@ soak: $(STAMP)
 # Rewrites the lock from pyproject.toml: names, versions and hashes, no addresses.
 lock:
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --no-header --no-annotate --no-emit-index-url --output-file ops/requirements.lock
-	printf 'dbos==3.4.0\nprocrastinate==3.10.0\npsycopg[binary]>=3.3.9\n' | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --output-file ops/requirements-bench.lock
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --output-file ops/requirements.lock
+	$(BIN)/uv pip compile ops/requirements-bench.in --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --output-file ops/requirements-bench.lock
 
 clean:
-	rm -rf $(VENV) $(BENCH) dist
+	rm -rf $(VENV) $(PEERS) dist

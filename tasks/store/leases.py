@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import LeaseLost
 from tasks.store.session import Database
-from tasks.types import Claim, Lane, Modality
+from tasks.types import Claim, JobState, Lane, Modality
 
 # A worker says that it lives every few seconds; one not seen for this long is taken for dead.
 WORKER_SILENCE_SECONDS = 10.0
@@ -26,6 +26,8 @@ FAIRNESS_HOURS = 24
 # First pause after a fault of a service; it doubles with each in a row, up to the longest.
 FAULT_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 120.0
+
+_FINAL = ", ".join(f"'{state}'" for state in JobState if state.final)
 
 # What a worker may claim now. A lease row's conditions stand beside its lock, for they are looked at again under it.
 _READY = """l.runnable AND l.worker IS NULL AND l.run_at <= now()
@@ -111,7 +113,8 @@ class ClaimRules:
 
 
 def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rules: ClaimRules) -> Claim | None:
-    """Takes the job that should run next on one of `lanes`, or None where there is none.
+    """Takes the job that should run next on one of `lanes`, or None where there is none. One that has ended is taken
+    for the lesson that it owes.
 
     Order: jobs that were interrupted, priority that ages, owners with less engine time first, the worker's own jobs,
     the owner that has waited longest, age.
@@ -137,7 +140,7 @@ def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rul
             return None
         connection.execute(
             text("""UPDATE jobs SET state = 'running', started_at = coalesce(started_at, now())
-                    WHERE id = :job AND (state <> 'running' OR started_at IS NULL)"""),
+                    WHERE id = :job AND state = 'queued'"""),
             {"job": row.job_id},
         )
         # What the last holder had reserved for calls in flight died with it.
@@ -248,13 +251,20 @@ def reap(database: Database, *, crash_cap: int) -> tuple[int, ...]:
 
 
 def end(connection: Connection, job: int, state: str, reason: str, acceptance: str | None = None) -> None:
-    """Writes a job's final state; its lease row must be locked by this transaction."""
-    connection.execute(
-        text("""UPDATE jobs SET state = :state, reason = :reason, acceptance = :acceptance, finished_at = now(),
-                pause_requested_at = NULL WHERE id = :job"""),
-        {"job": job, "state": state, "reason": reason, "acceptance": acceptance},
-    )
+    """Writes a job's final state; its lease row must be locked by this transaction.
+
+    A job ends once. What is given up of one that has ended is the lesson that it still owed.
+    """
     connection.execute(text("UPDATE leases SET runnable = false WHERE job_id = :job"), {"job": job})
+    ended = connection.execute(
+        text(f"""UPDATE jobs SET state = :state, reason = :reason, acceptance = :acceptance, finished_at = now(),
+                 pause_requested_at = NULL WHERE id = :job AND state NOT IN ({_FINAL})"""),  # noqa: S608 - as above
+        {"job": job, "state": state, "reason": reason, "acceptance": acceptance},
+    ).rowcount
+    if not ended:
+        connection.execute(text("UPDATE jobs SET lesson_due = false WHERE id = :job"), {"job": job})
+        note(connection, job, "no lesson", reason)
+        return
     note(connection, job, state, reason)
     connection.execute(text("SELECT pg_notify('redraft_done', :job)"), {"job": str(job)})
 

@@ -90,6 +90,7 @@ jobs = Table(
     _moment("finished_at"),
     _moment("paused_at"),
     Column("idle_seconds", Double, nullable=False, server_default=_ZERO),
+    Column("lesson_due", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("owner", "key", name="jobs_owner_key"),
     Index("jobs_owner_state", "owner", "state", "id"),
 )
