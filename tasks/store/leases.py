@@ -191,8 +191,8 @@ def release(
             "interrupted": interrupted,
         },
     )
-    if not (done or parked):
-        connection.execute(text("SELECT pg_notify('redraft_wake', :lane)"), {"lane": str(lane)})
+    # Of a job that is done too: a slot is free, and the relay need not wait for its next tick to fill it.
+    connection.execute(text("SELECT pg_notify('redraft_wake', :lane)"), {"lane": str(lane)})
 
 
 def park(connection: Connection, job: int, detail: str) -> bool:
