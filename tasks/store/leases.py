@@ -146,9 +146,8 @@ def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rul
         if row is None:
             return None
         connection.execute(
-            text(f"""UPDATE jobs SET state = 'running', started_at = coalesce(started_at, now())
-                     WHERE id = :job AND state NOT IN ({_FINAL})
-                       AND (state <> 'running' OR started_at IS NULL)"""),  # noqa: S608 - our own words
+            text("""UPDATE jobs SET state = 'running', started_at = coalesce(started_at, now())
+                    WHERE id = :job AND state = 'queued'"""),
             {"job": row.job_id},
         )
         # What the last holder had reserved for calls in flight died with it.
@@ -199,8 +198,8 @@ def release(
             "interrupted": interrupted,
         },
     )
-    if not (done or parked):
-        connection.execute(text("SELECT pg_notify('redraft_wake', :lane)"), {"lane": str(lane)})
+    # Of a job that is done too: a slot is free, and the relay need not wait for its next tick to fill it.
+    connection.execute(text("SELECT pg_notify('redraft_wake', :lane)"), {"lane": str(lane)})
 
 
 def park(connection: Connection, job: int, detail: str) -> bool:
