@@ -21,15 +21,15 @@ from typing import Any
 import httpx2
 import psutil
 from figures import interval, table
-from rig import STORY, Rig, running
+from rig import Rig, running
 
 from workers.engine.load import EngineLoad, read_load
 
 PAIRS = 5
 JOBS = (1, 4, 8, 16)
 MODELS = ("smollm2-135m", "qwen2.5-coder-1.5b")
-# Short answers of the larger model: a pair of runs takes a minute with sixteen jobs.
-TASKS = {"smollm2-135m": STORY, "qwen2.5-coder-1.5b": "Write two short sentences about the number {number}."}
+# Short answers: a pair of runs with sixteen jobs takes a minute on a busy machine.
+TASK = "Write two short sentences about the number {number}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ def main() -> None:
     given = parser.parse_args()
     head = ("jobs", "redraft tok/s", "plain tok/s", "ratio", f"95 % of {given.pairs} pairs", "reuse", "plain reuse")
     with running(given.model) as rig:
-        bench = Bench(rig, TASKS[given.model])
+        bench = Bench(rig, TASK)
         rows = [bench.row(jobs, given.pairs) for jobs in given.jobs]
     print(f"\n{given.model}, output tokens")
     print(table((*head, "preempted", "CPU s per 1,000"), rows))

@@ -5,6 +5,7 @@ of them. Knows nothing of what is compared.
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -72,6 +73,7 @@ class Rig:
 @contextmanager
 def running(model: str, **options: Any) -> Iterator[Rig]:
     """A stack with the profile `model`; `options` are further settings. Nothing of it is left afterwards."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     home = Home(root=Path(tempfile.mkdtemp(prefix="redraft-bench-")))
     told = {"REDRAFT_MODEL": model, **{f"REDRAFT_{name.upper()}": str(value) for name, value in options.items()}}
     try:

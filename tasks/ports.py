@@ -4,6 +4,7 @@ and one contract test runs against both."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -66,6 +67,14 @@ class ChatModel(Protocol):
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Tokens of the rendered prompt, by the model's own tokenizer where the endpoint has one."""
+
+
+class Admission(Protocol):
+    """How much an engine is given at once."""
+
+    def seat(self, tokens: int, pulse: Pulse) -> AbstractContextManager[None]:
+        """One request of at most `tokens`, prompt and answer together, may run inside. Waits for room on entry, and
+        raises there what `pulse.check()` raises."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

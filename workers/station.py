@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 class Station:
     """Parameters: `lanes` says which lanes can be served now; `loop` builds the loop for one turn around
-    its `say`; `rules` is how a claim chooses."""
+    its `say`; `rules` is how a claim chooses; `admits` says whether a turn on a lane finds room now."""
 
     def __init__(
         self,
@@ -32,9 +32,11 @@ class Station:
         loop: Callable[[Callable[[TurnReport], None]], Loop],
         rules: leases.ClaimRules,
         events: TurnEvents,
+        admits: Callable[[Lane], bool],
     ) -> None:
         self._database, self._keeper, self._worker = database, keeper, worker
         self._lanes, self._loop, self._rules, self._events = lanes, loop, rules, events
+        self._admits = admits
         self._draining = False
 
     def drain(self, grace_seconds: float) -> None:
@@ -45,7 +47,7 @@ class Station:
     def take_turn(self, lane: str, turn: str) -> None:
         """Answers one wake-up. A fault ends the turn with a line in the log: the lease runs out by itself."""
         lanes = self._lanes()
-        if self._draining or Lane(lane) not in lanes:
+        if self._draining or Lane(lane) not in lanes or not self._admits(Lane(lane)):
             return
         try:
             claim = leases.claim(self._database, [Lane(lane)], self._worker, turn, self._rules)

@@ -27,6 +27,8 @@ TEXT_ONLY = frozenset({Modality.TEXT})
 class AttachedEndpoint:
     """Implements `ModelHost` over a URL; nothing is started or stopped."""
 
+    sequences = 0
+
     def __init__(
         self,
         url: str,

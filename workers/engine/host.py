@@ -25,6 +25,10 @@ class ModelHost(Protocol):
         """The name that requests carry."""
 
     @property
+    def sequences(self) -> int:
+        """How many requests it batches at once; 0 where it doesn't say."""
+
+    @property
     def ready(self) -> bool:
         """Whether it answers, canary included: the worker takes work only then."""
 
@@ -43,6 +47,7 @@ class NoEngine:
 
     url = ""
     model = ""
+    sequences = 0
     ready = False
 
     def __init__(self) -> None:

@@ -16,14 +16,15 @@ METRICS_SECONDS = 5.0
 class EngineLoad:
     """Requests `running` and `waiting` now and the share of KV space in use; the others count from the engine's start.
 
-    `kv_tokens` is how many tokens the KV space holds, 0 where it isn't said. Of `prefix_queries` prompt tokens
-    `prefix_hits` were found in the prefix cache; `preemptions` were computed a second time.
+    The KV space has `kv_blocks` of `block_tokens` tokens each, 0 where it isn't said. Of `prefix_queries` prompt tokens
+    `prefix_hits` were found in the prefix cache; `preemptions` sequences were thrown out, to be computed again.
     """
 
     running: int = 0
     waiting: int = 0
     kv_usage: float = 0.0
-    kv_tokens: int = 0
+    kv_blocks: int = 0
+    block_tokens: int = 0
     tokens: int = 0
     prefix_queries: int = 0
     prefix_hits: int = 0
@@ -45,12 +46,13 @@ def read_load(root: str, *, key: str = "", seconds: float = METRICS_SECONDS) -> 
 def parse_load(text: str) -> EngineLoad | None:
     """Out of Prometheus's text format, summed over the engine's cores; None where it is no vLLM's."""
     found: dict[str, float] = defaultdict(float)
-    kv_tokens, cores = 0, 0
+    blocks, block_tokens, cores = 0, 0, 0
     try:
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 if sample.name == "vllm:cache_config_info":
-                    kv_tokens += _whole(sample.labels.get("num_gpu_blocks")) * _whole(sample.labels.get("block_size"))
+                    blocks += max(0, _whole(sample.labels.get("num_gpu_blocks")) - 1)  # one is vLLM's own
+                    block_tokens = _whole(sample.labels.get("block_size"))
                 elif sample.name.startswith("vllm:"):
                     found[sample.name] += sample.value
                     cores += sample.name == "vllm:num_requests_running"
@@ -62,7 +64,8 @@ def parse_load(text: str) -> EngineLoad | None:
         running=int(found["vllm:num_requests_running"]),
         waiting=int(found["vllm:num_requests_waiting"]),
         kv_usage=found["vllm:kv_cache_usage_perc"] / cores,
-        kv_tokens=kv_tokens,
+        kv_blocks=blocks,
+        block_tokens=block_tokens,
         tokens=int(found["vllm:prompt_tokens_total"] + found["vllm:generation_tokens_total"]),
         prefix_queries=int(found["vllm:prefix_cache_queries_total"]),
         prefix_hits=int(found["vllm:prefix_cache_hits_total"]),
