@@ -6,7 +6,6 @@ import functools
 import os
 import socket
 from collections.abc import Callable
-from datetime import UTC, datetime
 from importlib.metadata import version
 
 from celery import Celery
@@ -29,7 +28,7 @@ from tasks.store.leases import ClaimRules
 from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
 from tasks.tutor import MemoryTutor, NoTutor
-from tasks.types import Job, Lane, TurnReport
+from tasks.types import Lane, TurnReport
 from tasks.validators.registry import accepted, score, validate
 from workers.addresses import memory_bank
 from workers.engine.admission import Seats
@@ -43,11 +42,6 @@ from workers.strategies import strategies
 MOST_CONNECTIONS = 16
 # A wake-up waits so long for room at the engine; the relay sends another every second.
 ADMISSION_SECONDS = 1.0
-
-
-def hours_since_start(job: Job) -> float:
-    """Wall hours since a worker first took the job, less those in which it was paused or had ended."""
-    return hours_used(job, datetime.now(UTC))
 
 
 def worker_name() -> str:
@@ -104,6 +98,7 @@ def build_station(
         extra=profile.request_extra,
         engine=host.describe(),
         files=functools.partial(read_content, database),
+        abilities=host.abilities,
     )
     sampling = Sampling(
         temperature=profile.temperature,
@@ -131,7 +126,7 @@ def build_station(
         move_up_after=settings.move_up_after,
         escalate_after=settings.escalate_after,
         width=width,
-        hours=hours_since_start,
+        hours=hours_used,
         modalities=profile.modalities,
     )
 

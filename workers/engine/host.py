@@ -6,6 +6,7 @@ import os
 from typing import Protocol
 
 from tasks.errors import EngineFault
+from tasks.llm.abilities import Abilities
 from workers.engine.profiles import Serving
 
 
@@ -29,6 +30,10 @@ class ModelHost(Protocol):
         """How many requests it batches at once; 0 where it doesn't say."""
 
     @property
+    def abilities(self) -> Abilities:
+        """What it can beyond plain chat; of an endpoint known only once it has started."""
+
+    @property
     def ready(self) -> bool:
         """Whether it answers, canary included: the worker takes work only then."""
 
@@ -48,6 +53,7 @@ class NoEngine:
     url = ""
     model = ""
     sequences = 0
+    abilities = Abilities()
     ready = False
 
     def __init__(self) -> None:

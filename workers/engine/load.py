@@ -58,12 +58,12 @@ def parse_load(text: str) -> EngineLoad | None:
                     cores += sample.name == "vllm:num_requests_running"
     except ValueError:
         return None
-    if not cores:
+    if not found:
         return None
     return EngineLoad(
         running=int(found["vllm:num_requests_running"]),
         waiting=int(found["vllm:num_requests_waiting"]),
-        kv_usage=found["vllm:kv_cache_usage_perc"] / cores,
+        kv_usage=found["vllm:kv_cache_usage_perc"] / max(1, cores),
         kv_blocks=blocks,
         block_tokens=block_tokens,
         tokens=int(found["vllm:prompt_tokens_total"] + found["vllm:generation_tokens_total"]),
