@@ -49,7 +49,8 @@ class Carrier:
             try:
                 failed = self._outbox.deliver()
             except DatabaseUnavailable as error:
-                failed = str(error)
+                log.warning("the outbox waits for Postgres", why=str(error).split("\n")[0])
+                failed = None
             if failed:
                 log.warning("a delivery failed and is tried again", why=failed.split("\n")[0])
             if failed is None:

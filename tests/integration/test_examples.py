@@ -49,7 +49,7 @@ JSON = """```json
 {"order": "NL-2291", "customer": "Marta Lindqvist",
  "items": [{"article": "desk lamp", "quantity": 12, "unit_price": 34.50},
            {"article": "floor lamp", "quantity": 3, "unit_price": 129.00}],
- "deliver_by": "2026-03-20", "city": "Malmö", "total": 801.00}
+ "deliver_by": "2026-03-20", "city": "Malmö"}
 ```"""
 NOTICE = (
     "Dear tenants, on Thursday, 12 March, the water in the whole house is turned off from 9:00 to 14:00, because the "
@@ -74,7 +74,7 @@ ANSWERS = {
         r"24/7, so\nANSWER: $\frac{48}{14}$ hours",
         "ANSWER: 24/7",
     ),
-    "extract": (JSON.replace('"2026-03-20"', '"20 March"'), JSON.replace("801.00", "732.00"), JSON),
+    "extract": (JSON.replace('"2026-03-20"', '"20 March"'), JSON.replace("12,", "10,"), JSON),
     "prose": ("The water is off on 12 March. [Name]", COLD, NOTICE),
 }
 

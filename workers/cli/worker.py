@@ -16,7 +16,13 @@ from tasks.types import Lane
 app = typer.Typer(rich_markup_mode=None)
 
 
+# They say at level info that a request was made: two lines for each call to a model.
+CHATTY = ("httpx", "httpx2")
+
+
 def _log_plainly(level: str) -> None:
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -1,0 +1,21 @@
+"""The carrier of the outbox while Postgres is away."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+
+from workers.local.home import free_port
+from workers.outbox import LOOK_SECONDS, Carrier
+
+
+def test_a_postgres_that_is_away_is_asked_once_a_look_and_not_without_pause() -> None:
+    carrier = Carrier(f"postgresql+psycopg://nobody:none@127.0.0.1:{free_port()}/none", {})
+    looked = 2
+    with structlog.testing.capture_logs() as said:
+        carrier.start()
+        time.sleep(LOOK_SECONDS * looked)
+        carrier.stop()
+    asked = [entry for entry in said if entry["event"] == "the outbox waits for Postgres"]
+    assert 1 <= len(asked) <= looked + 1
