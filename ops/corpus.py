@@ -100,7 +100,7 @@ class Asker:
     def plan(self) -> Iterator[dict[str, Any]]:
         """The requests, without end, always in the same order for one seed."""
         for number in itertools.count():
-            kind, prompt = _prompt(self.seed, number)
+            kind, prompt = prompt_for(self.seed, number)
             for temperature, system in itertools.product(TEMPERATURES, SYSTEMS):
                 seed = seeded(self.seed, f"{number}:{temperature}:{system is None}") >> 33
                 yield {
@@ -179,7 +179,7 @@ class Collection:
         self.rows.append({**row, "label": kind})
 
 
-def _prompt(seed: int, number: int) -> tuple[str, str]:
+def prompt_for(seed: int, number: int) -> tuple[str, str]:
     """What is asked for, and the words that ask for it."""
     rng = random.Random(seeded(seed, f"prompt {number}"))
     name, other = rng.sample(words.NAMES, 2)

@@ -14,7 +14,7 @@ from tests.doubles import Journal
 
 CLAIM = Claim(job=1, epoch=1, worker="w", turn="t")
 KEY = CallKey(iteration=2, operator=Operator.DRAFT, slot=0, attempt=1)
-LOOP = "A good start: " + "And so it goes on. " * 200
+LOOP = "A good start:\n" + "And so it goes on. " * 200
 SAMPLING = Sampling(temperature=0.7, answer_tokens=512)
 
 
@@ -41,7 +41,7 @@ def test_a_loop_is_asked_again_with_another_seed_and_warmer_and_then_with_a_shor
     assert first.messages == second.messages == tuple(window(0))
     assert third.messages == tuple(window(1))
     assert made.guard is not None
-    assert made.text == "A good start: "
+    assert made.text == "A good start:\n"
 
 
 @pytest.mark.parametrize("good", [1, 2, 3])
@@ -58,7 +58,7 @@ def test_the_loops_tokens_are_journalled_with_where_they_began() -> None:
     ask(journal, lambda request: LOOP)
     for _, _, made in journal.calls.values():
         assert made.guard is not None
-        assert made.guard.at_char == len("A good start: ")
+        assert made.guard.at_char == len("A good start:\n")
         assert 0 < made.completion_tokens < len(LOOP) // 4 // 2
 
 
