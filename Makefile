@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench bench-guard bench-streams chaos soak lock clean
+.PHONY: demo test check bench bench-guard bench-queue bench-streams chaos soak lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -27,13 +27,23 @@ check: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python ops/bench.py
 
-# Every crash point alone, and CHAOS_PAIRS seeded pairs of them.
-CHAOS_PAIRS ?= 500
+# CHAOS_CRASHES crashes: each crash point at each of its passings, and seeded pairs of them (CHAOS_SEED).
+CHAOS_CRASHES ?= 1000
 chaos: $(STAMP)
-	CHAOS_PAIRS=$(CHAOS_PAIRS) $(BIN)/pytest --timeout=3600 tests/chaos tests/model
+	CHAOS_CRASHES=$(CHAOS_CRASHES) $(BIN)/pytest --timeout=3600 tests/chaos tests/model
 
 bench-streams: $(STAMP)
 	$(BIN)/python ops/bench_streams.py
+
+# Beside DBOS and procrastinate, which get an environment of their own.
+PEERS := .venv-bench
+$(PEERS)/.installed: ops/requirements-bench.lock
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -r ops/requirements-bench.lock
+	touch $@
+
+bench-queue: $(STAMP) $(PEERS)/.installed
+	$(BIN)/python ops/bench_peers.py $(PEERS)/bin/python
 
 # Recall, false alarms, delay and CPU of the guard, in half a minute.
 bench-guard: $(STAMP)
@@ -47,7 +57,7 @@ soak: $(STAMP)
 # Rewrites the lock from pyproject.toml: names, versions and hashes, no addresses.
 lock:
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --no-header --no-annotate --no-emit-index-url --output-file ops/requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --output-file ops/requirements.lock
 
 clean:
-	rm -rf $(VENV) dist
+	rm -rf $(VENV) $(PEERS) dist

@@ -131,7 +131,8 @@ class Settings(BaseSettings):
     )
     openai_base_url: str = Field(default="", validation_alias=AliasChoices("openai_base_url", "OPENAI_BASE_URL"))
 
-    # For tests of durability: the worker dies (-9) there, `NAME` or `NAME:n` of tasks/crashpoints.py.
+    # For tests of durability: a worker, a relay or `db upgrade` dies (-9) there, `NAME` or `NAME:n` of
+    # tasks/crashpoints.py.
     crash_at: str = ""
     # What the cloud is asked with. Reasoning counts as output: a hard problem's thoughts alone may be 20K tokens, and
     # 32K of them cost half a dollar of the default budget of two.

@@ -9,6 +9,7 @@ Schema `redraft.state/1`; a field is only ever added to it:
   history    each recorded iteration with its candidates, their lineage and all their verdicts
   open       the iteration under way: its move, and what is committed of it; null between iterations
   incumbent  {iteration, slot, score} of the best so far; null where there is none
+  ended      {state, why, acceptance} of a job that has ended; null before
   spend      US dollars, tokens in + out, seconds on the engine
   limits     what the next decision must keep to: hours used, parallel slots, when to escalate and to move up
   next       the move under way, or what the strategy decides on this history: {move: draft | revise | escalate | stop,
@@ -54,6 +55,7 @@ def state_document(job: Job, limits: Limits, strategy: Strategy) -> dict[str, An
         "history": [dataclasses.asdict(iteration) for iteration in job.history],
         "open": opened,
         "incumbent": incumbent,
+        "ended": None if job.ended is None else dataclasses.asdict(job.ended),
         "spend": dataclasses.asdict(job.spend),
         "limits": {
             "hours": limits.hours,

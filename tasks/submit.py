@@ -108,8 +108,15 @@ class _JobFields(_Strict):
     memory: bool = True
 
 
-def read_jobs(files: Sequence[str], flags: Flags, rules: Rules, stdin: Callable[[], bytes]) -> HandedIn:
-    """Every job of the FILE arguments, or none. `stdin` reads standard input whole. Raises `InvalidInput`."""
+def read_jobs(
+    files: Sequence[str],
+    flags: Flags,
+    rules: Rules,
+    stdin: Callable[[], bytes],
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> HandedIn:
+    """Every job of the FILE arguments, or none. `stdin` reads standard input whole; `tell` hears how many jobs of how
+    many are validated. Raises `InvalidInput`."""
     if files.count("-") > 1:
         raise InvalidInput("FILE", "-", "standard input can be read once")
     raw = [job for name in files for job in read_source(name, stdin)]
@@ -117,7 +124,7 @@ def read_jobs(files: Sequence[str], flags: Flags, rules: Rules, stdin: Callable[
         raise InvalidInput("--key", flags.key, f"a key names one job, and {len(raw)} were given; write it into each")
     specs: list[JobSpec] = []
     contents: dict[str, bytes] = {}
-    for job in raw:
+    for number, job in enumerate(raw, start=1):
         spec, attached = build_spec(job, flags, rules)
         specs.append(spec)
         contents |= {file.attachment.sha256: file.content for file in attached}
@@ -127,6 +134,7 @@ def read_jobs(files: Sequence[str], flags: Flags, rules: Rules, stdin: Callable[
                 attached[-1].attachment.name,
                 f"at most {CONTENTS_BYTES:,} bytes of files at once",
             )
+        tell(number, len(raw))
     return HandedIn(specs=tuple(specs), contents=contents)
 
 

@@ -41,7 +41,7 @@ _FINAL = "('accepted', 'unsolved', 'cancelled', 'quarantined', 'failed')"
 INVARIANTS = (
     Invariant(
         name="I1 no job is stranded",
-        promise="a job that is neither final nor paused is held or can be claimed, and these cannot",
+        promise="a job that is neither final nor paused, or owes its lesson, is held or can be claimed; no other can",
         query=f"""
             SELECT j.id AS job, 'state ' || j.state || ', but nobody holds it and nobody may claim it' AS what
             FROM jobs j LEFT JOIN leases l ON l.job_id = j.id
@@ -49,7 +49,11 @@ INVARIANTS = (
             UNION ALL
             SELECT j.id, 'state ' || j.state || ', but it can still be claimed'
             FROM jobs j JOIN leases l ON l.job_id = j.id
-            WHERE (j.state IN {_FINAL} OR j.state = 'paused') AND l.runnable
+            WHERE (j.state IN {_FINAL} OR j.state = 'paused') AND l.runnable AND NOT j.lesson_due
+            UNION ALL
+            SELECT j.id, 'state ' || j.state || ', and owes a lesson that nobody may make'
+            FROM jobs j JOIN leases l ON l.job_id = j.id
+            WHERE j.lesson_due AND (j.state NOT IN {_FINAL} OR (l.worker IS NULL AND NOT l.runnable))
             UNION ALL
             SELECT j.id, 'state paused, but ' || l.worker || ' holds it'
             FROM jobs j JOIN leases l ON l.job_id = j.id WHERE j.state = 'paused' AND l.worker IS NOT NULL""",

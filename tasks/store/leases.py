@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import LeaseLost
 from tasks.store.session import Database
-from tasks.types import Claim, Lane, Modality
+from tasks.types import Claim, JobState, Lane, Modality
 
 # A worker says that it lives every few seconds; one not seen for this long is taken for dead.
 WORKER_SILENCE_SECONDS = 10.0
@@ -24,6 +24,8 @@ FAIRNESS_HOURS = 24
 # First pause after a fault of a service; it doubles with each in a row, up to the longest.
 FAULT_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 120.0
+
+_FINAL = ", ".join(f"'{state}'" for state in JobState if state.final)
 
 _CLAIM = text("""
 WITH usage AS (
@@ -37,19 +39,22 @@ WITH usage AS (
            OR l.waiting_since < now() - make_interval(secs => :affinity)
            OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.name = l.last_worker
                           AND w.seen_at > now() - make_interval(secs => :silence)))
-    ORDER BY floor(l.priority + extract(epoch FROM now() - l.waiting_since) / :ageing) DESC,
+    ORDER BY l.interrupted DESC, floor(l.priority + extract(epoch FROM now() - l.waiting_since) / :ageing) DESC,
              coalesce(u.bucket, 0), l.last_worker IS NOT DISTINCT FROM :worker DESC, l.job_id
     LIMIT 1 FOR UPDATE OF l SKIP LOCKED
 )
 UPDATE leases l SET epoch = l.epoch + 1, worker = :worker, turn = :turn, ghost = NULL, live_tokens = 0,
-       phase = 'claimed', lease_until = now() + make_interval(secs => :lease)
+       interrupted = false, phase = 'claimed', lease_until = now() + make_interval(secs => :lease)
 FROM pick, leases old WHERE l.job_id = pick.job_id AND old.job_id = l.job_id
 RETURNING l.job_id, l.epoch, old.ghost
 """)
 
+# A job gets its place back once: after a second death with no iteration recorded between it may be the killer, and
+# those that died with it must not all meet it again on the next worker.
 _REAP = text("""
 UPDATE leases l SET worker = NULL, ghost = l.turn, turn = NULL, lease_until = NULL, epoch = l.epoch + 1,
-       waiting_since = now(), phase = ''
+       waiting_since = now(), phase = '',
+       interrupted = (SELECT j.crashes = 0 FROM jobs j WHERE j.id = l.job_id)
 FROM leases old
 WHERE l.worker IS NOT NULL AND l.lease_until < now() AND old.job_id = l.job_id
   AND l.job_id IN (SELECT job_id FROM leases WHERE worker IS NOT NULL AND lease_until < now()
@@ -69,9 +74,11 @@ class ClaimRules:
 
 
 def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rules: ClaimRules) -> Claim | None:
-    """Takes the job that should run next on one of `lanes`, or None where there is none.
+    """Takes the job that should run next on one of `lanes`, or None where there is none. One that has ended is taken
+    for the lesson that it owes.
 
-    Order: priority that ages, owners with less engine time first, the worker's own jobs, age.
+    Order: jobs that were interrupted, priority that ages, owners with less engine time first, the worker's own jobs,
+    age.
     Raises `DatabaseUnavailable`.
     """
     with database.begin() as connection:
@@ -93,7 +100,8 @@ def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rul
         if row is None:
             return None
         connection.execute(
-            text("UPDATE jobs SET state = 'running', started_at = coalesce(started_at, now()) WHERE id = :job"),
+            text(f"""UPDATE jobs SET state = 'running', started_at = coalesce(started_at, now())
+                     WHERE id = :job AND state NOT IN ({_FINAL})"""),  # noqa: S608 - our own words
             {"job": row.job_id},
         )
         # What the last holder had reserved for calls in flight died with it.
@@ -118,12 +126,21 @@ def fence(connection: Connection, held: Claim) -> None:
         raise LeaseLost(f"job {held.job}: epoch {held.epoch} is stale; another worker goes on from the journal")
 
 
-def release(connection: Connection, held: Claim, lane: Lane, *, delay_seconds: float = 0.0, done: bool = False) -> None:
+def release(
+    connection: Connection,
+    held: Claim,
+    lane: Lane,
+    *,
+    delay_seconds: float = 0.0,
+    done: bool = False,
+    interrupted: bool = False,
+) -> None:
     """Gives a fenced lease back: to `lane`, after `delay_seconds`; for good where the job is `done`, and until it is
-    resumed where its owner asked for a pause."""
+    resumed where its owner asked for a pause. One `interrupted` by its worker's end is claimed first, by any worker."""
     parked = not done and park(connection, held.job, f"its worker {held.worker} gave it back")
     connection.execute(
-        text("""UPDATE leases SET worker = NULL, turn = NULL, lease_until = NULL, last_worker = :worker,
+        text("""UPDATE leases SET worker = NULL, turn = NULL, lease_until = NULL,
+                last_worker = CASE WHEN :interrupted THEN NULL ELSE :worker END, interrupted = :interrupted,
                 waiting_since = now(), run_at = now() + make_interval(secs => :delay), lane = :lane,
                 runnable = :runnable, phase = '' WHERE job_id = :job"""),
         {
@@ -132,6 +149,7 @@ def release(connection: Connection, held: Claim, lane: Lane, *, delay_seconds: f
             "delay": delay_seconds,
             "lane": str(lane),
             "runnable": not (done or parked),
+            "interrupted": interrupted,
         },
     )
     if not (done or parked):
@@ -194,13 +212,20 @@ def reap(database: Database, *, crash_cap: int) -> tuple[int, ...]:
 
 
 def end(connection: Connection, job: int, state: str, reason: str, acceptance: str | None = None) -> None:
-    """Writes a job's final state; its lease row must be locked by this transaction."""
-    connection.execute(
-        text("""UPDATE jobs SET state = :state, reason = :reason, acceptance = :acceptance, finished_at = now(),
-                pause_requested_at = NULL WHERE id = :job"""),
-        {"job": job, "state": state, "reason": reason, "acceptance": acceptance},
-    )
+    """Writes a job's final state; its lease row must be locked by this transaction.
+
+    A job ends once. What is given up of one that has ended is the lesson that it still owed.
+    """
     connection.execute(text("UPDATE leases SET runnable = false WHERE job_id = :job"), {"job": job})
+    ended = connection.execute(
+        text(f"""UPDATE jobs SET state = :state, reason = :reason, acceptance = :acceptance, finished_at = now(),
+                 pause_requested_at = NULL WHERE id = :job AND state NOT IN ({_FINAL})"""),  # noqa: S608 - as above
+        {"job": job, "state": state, "reason": reason, "acceptance": acceptance},
+    ).rowcount
+    if not ended:
+        connection.execute(text("UPDATE jobs SET lesson_due = false WHERE id = :job"), {"job": job})
+        note(connection, job, "no lesson", reason)
+        return
     note(connection, job, state, reason)
     connection.execute(text("SELECT pg_notify('redraft_done', :job)"), {"job": str(job)})
 

@@ -15,7 +15,20 @@ from tasks.errors import NoSuchJob
 from tasks.store import attachments, codec, leases
 from tasks.store.session import Database, explained
 from tasks.store.tables import candidates, iterations, jobs, verdicts
-from tasks.types import Candidate, CandidateRef, Iteration, Job, Lane, OpenIteration, Operator, Spend, Verdict
+from tasks.types import (
+    Acceptance,
+    Candidate,
+    CandidateRef,
+    Iteration,
+    Job,
+    JobState,
+    Lane,
+    OpenIteration,
+    Operator,
+    Spend,
+    Stop,
+    Verdict,
+)
 
 # Up to now where the job is paused or has ended, so that its hours stand still.
 _IDLE = """idle_seconds + CASE WHEN started_at IS NULL THEN 0
@@ -64,9 +77,16 @@ def read_job(connection: Connection, job: int) -> Job | None:
         started_at=row.started_at or datetime.now().astimezone(),
         idle_seconds=float(row.idle),
         lessons=codec.lessons_from_json(row.recalled),
+        ended=_ended(row),
         cloud=leases.served(connection, Lane.CLOUD),
         texts=attachments.texts(connection, spec),
     )
+
+
+def _ended(row: Row[Any]) -> Stop | None:
+    state = JobState(row.state)
+    acceptance = Acceptance(row.acceptance) if row.acceptance else None
+    return Stop(state=state, why=row.reason, acceptance=acceptance) if state.final else None
 
 
 def _candidates(connection: Connection, job: int) -> tuple[set[CandidateRef], Mapping[int, list[Candidate]]]:

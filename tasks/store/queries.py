@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -43,11 +43,15 @@ FROM jobs j JOIN leases l ON l.job_id = j.id
 
 
 def submit_jobs(
-    database: Database, specs: Sequence[JobSpec], contents: Mapping[str, bytes] | None = None
+    database: Database,
+    specs: Sequence[JobSpec],
+    contents: Mapping[str, bytes] | None = None,
+    tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Submitted, ...]:
     """Stores all of `specs` with their attachments in one transaction, or none; in their order.
 
-    `contents` holds by hash what attachments hold that are not stored yet. A spec whose key this owner has used
+    `contents` holds by hash what attachments hold that are not stored yet; `tell` hears how many of how many are
+    sent. A spec whose key this owner has used
     before gives that job back. Raises `InvalidInput` where it was submitted with other content, or where no model
     that is served takes a new job's attachments, `DatabaseUnavailable`.
     """
@@ -57,6 +61,7 @@ def submit_jobs(
         for keyed, group in itertools.groupby(specs, key=lambda spec: spec.key is not None):
             for chunk in _batched(group):
                 done += _insert_keyed(connection, chunk) if keyed else _insert(connection, chunk)
+                tell(len(done), len(specs))
         attachments.require_served(connection, [spec for spec, one in zip(specs, done, strict=True) if one.new])
     return tuple(done)
 

@@ -86,6 +86,7 @@ jobs = Table(
     _moment("finished_at"),
     _moment("paused_at"),
     Column("idle_seconds", Double, nullable=False, server_default=_ZERO),
+    Column("lesson_due", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("owner", "key", name="jobs_owner_key"),
     Index("jobs_owner_state", "owner", "state", "id"),
 )
@@ -110,6 +111,7 @@ leases = Table(
     Column("live_tokens", BigInteger, nullable=False, server_default=_ZERO),
     Column("phase", Text, nullable=False, server_default=text("''")),
     Column("needs", ARRAY(Text), nullable=False, server_default=text("'{text}'")),
+    Column("interrupted", Boolean, nullable=False, server_default=text("false")),
     Index("leases_runnable", "lane", "run_at", postgresql_where=text("runnable AND worker IS NULL")),
     Index("leases_held", "lease_until", postgresql_where=text("worker IS NOT NULL")),
 )

@@ -24,6 +24,7 @@ class BrokenPlugin(RedraftError):
         super().__init__(f"the validator {entry.name!r} ({entry.value}, of {origin}) cannot be loaded: {why}")
 
 
+@functools.cache  # a look through every installed distribution: 3 ms, for each check of ten thousand jobs
 def kinds() -> tuple[str, ...]:
     """The kinds of checks there are, sorted."""
     return tuple(sorted(entry_points(group=GROUP).names))

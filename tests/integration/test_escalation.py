@@ -501,24 +501,12 @@ def test_each_step_of_an_escalation_runs_on_its_lane(user: Database, fleet: Data
     job = put(user)
     until_escalation(fleet, standin.url)
     assert take(fleet, frozenset({Lane.GPU, Lane.FAST, Lane.CHECK})) is None
-    for lane in (Lane.CLOUD, Lane.CHECK, Lane.GPU):  # the last for its lesson
+    for lane in (Lane.CLOUD, Lane.CHECK):
         claim = take(fleet, frozenset({lane}))
         assert claim is not None, lane
         loop(fleet, standin.url).turn(claim, frozenset({lane}), Silent())
     assert job_summary(user, job).state is JobState.ACCEPTED
     assert standin.posts == 1
-
-
-def test_an_escalation_without_an_answer_ends_a_spent_job_on_the_cloud_s_own_lane(
-    user: Database, fleet: Database, standin: StandIn
-) -> None:
-    """Handed to the engine's lane for a lesson, it would be asked for again: back and forth for ever."""
-    job = put(user, budget=Budget(iterations=3, usd=Decimal("0.01")))
-    until_escalation(fleet, standin.url)
-    claim = take(fleet, frozenset({Lane.CLOUD}))
-    assert claim is not None
-    loop(fleet, standin.url).turn(claim, frozenset({Lane.CLOUD}), Silent())
-    assert job_summary(user, job).state is JobState.UNSOLVED
 
 
 def test_a_job_of_lane_fast_moves_up_after_its_rejections_and_says_so_once(

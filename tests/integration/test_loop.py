@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import text
 
-from tasks.errors import EngineFault, InvalidInput, Paused
+from tasks.errors import EngineFault, InvalidInput, Paused, ShuttingDown
 from tasks.escalation import NoCloud
 from tasks.journal import JournalledModel, Sampling
 from tasks.jury import NoJury
@@ -289,6 +289,19 @@ def test_a_job_paused_at_any_step_ends_as_the_run_without_a_pause(user: Database
         if recorded:
             break
     assert pauses >= 2
+
+
+def test_a_turn_that_its_worker_ends_is_taken_up_before_any_other(user: Database, fleet: Database) -> None:
+    job = put(user)
+    ledger = PostgresLedger(fleet, fault_cap=3)
+    claim = take(fleet)
+    assert claim is not None
+    put(user, priority=9)
+    ending = Stopping(ShuttingDown("the worker is told to stop"), 1)
+    loop(ledger, ScriptedModel(answer)).turn(claim, ALL, ending)
+    again = take(fleet)
+    assert again is not None
+    assert again.job == job
 
 
 def test_a_retried_job_goes_on_with_its_history_and_its_larger_budget(user: Database, fleet: Database) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -61,6 +62,7 @@ def submit(
     from tasks.store.queries import live_workers, submit_jobs
     from tasks.submit import Flags, parse_budget_flag, read_jobs
     from workers.cli.database import open_database
+    from workers.cli.progress import Bars
 
     visible = [parse_check_flag(text, held_out=False, flag="--check") for text in check]
     hidden = [parse_check_flag(text, held_out=True, flag="--hidden-check") for text in hidden_check]
@@ -78,11 +80,13 @@ def submit(
         memory=False if no_memory else None,
     )
     settings = load_settings()
-    handed_in = read_jobs(files, flags, rules(settings), sys.stdin.buffer.read)
-    specs = handed_in.specs
-    with open_database() as database:
-        made = submit_jobs(database, specs, handed_in.contents)
-        workers = live_workers(database)
+    with Bars(sys.stderr) as shown:
+        checked = functools.partial(shown.tell, "checked")
+        handed_in = read_jobs(files, flags, rules(settings), sys.stdin.buffer.read, checked)
+        specs = handed_in.specs
+        with open_database() as database:
+            made = submit_jobs(database, specs, handed_in.contents, functools.partial(shown.tell, "stored"))
+            workers = live_workers(database)
     _name_attachments(specs)
     output.note(_cloud(specs, settings, workers))
     found = sum(1 for one in made if not one.new)

@@ -90,6 +90,27 @@ def test_json_lines_are_stored_in_one_transaction(redraft: Redraft, files: Path,
     assert stored(admin) == 2
 
 
+def test_ten_thousand_lines_are_stored_together_in_their_order_or_not_at_all(
+    redraft: Redraft, files: Path, admin: Admin
+) -> None:
+    lines = [json.dumps({"problem": f"P{n}", "checks": [{"answer": n}], "key": str(n)}) for n in range(10_000)]
+    bad = [*lines[:-1], '{"problem": "P", "checks": [{"answer": 1}], "lane": "slow"}']
+    (files / "jobs.jsonl").write_text("\n".join(bad))
+    said = redraft("submit", "jobs.jsonl")
+    assert (said.code, said.out, stored(admin)) == (2, "", 0)
+    assert said.err.startswith("jobs.jsonl line 10000: lane: ")
+    (files / "jobs.jsonl").write_text("\n".join(lines))
+    said = redraft("submit", "jobs.jsonl")
+    assert (said.code, said.err, stored(admin)) == (0, OFF, 10_000)
+    numbers = [int(line) for line in said.out.splitlines()]
+    stored_keys = admin.execute("SELECT key FROM jobs ORDER BY array_position(%s, id)", [numbers]).fetchall()
+    assert [key for (key,) in stored_keys] == [str(n) for n in range(10_000)]
+    kept = admin.execute(
+        "SELECT count(*), count(DISTINCT submitted_at) FROM jobs JOIN leases ON job_id = id"
+    ).fetchone()
+    assert kept == (10_000, 1)
+
+
 def test_one_bad_file_among_many_stores_none(redraft: Redraft, files: Path, admin: Admin) -> None:
     (files / "good.md").write_text(GOOD)
     (files / "bad.md").write_text("no checks")

@@ -58,11 +58,13 @@ def job(login: Callable[..., str], admin: Database) -> int:
         claim = take(fleet)
         ledger.begin(claim, 1, first, ())
         ledger.record(
-            claim, attempt(ledger, claim, 1, Operator.DRAFT, passed=False), second, lane=Lane.GPU, lesson=None
+            claim, attempt(ledger, claim, 1, Operator.DRAFT, passed=False), second, lane=Lane.GPU, lesson_due=False
         )
         claim = take(fleet)
         stop = Stop(state=JobState.ACCEPTED, why="every check passed", acceptance=Acceptance.VERIFIED)
-        ledger.record(claim, attempt(ledger, claim, 2, Operator.RESTART, passed=True), stop, lane=Lane.GPU, lesson=None)
+        ledger.record(
+            claim, attempt(ledger, claim, 2, Operator.RESTART, passed=True), stop, lane=Lane.GPU, lesson_due=False
+        )
     return number
 
 
@@ -128,6 +130,8 @@ BROKEN = {
         "UPDATE leases SET runnable = true",
         "UPDATE jobs SET state = 'paused'; UPDATE leases SET runnable = true",
         "UPDATE jobs SET state = 'paused'; UPDATE leases SET worker = 'w'",
+        "UPDATE jobs SET lesson_due = true",
+        "UPDATE jobs SET state = 'queued', lesson_due = true; UPDATE leases SET runnable = true",
     ),
     "I2 nothing is committed twice": (
         "ALTER TABLE calls DROP CONSTRAINT calls_once; INSERT INTO calls (job_id, iteration, operator, slot, attempt, "

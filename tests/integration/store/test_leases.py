@@ -104,7 +104,7 @@ def iterate(ledger: PostgresLedger, claim: Claim, made: Candidate, decision: Dra
         Iteration(number=made.ref.iteration, operator=Operator.DRAFT, candidates=(made,)),
         decision,
         lane=Lane.GPU,
-        lesson=None,
+        lesson_due=False,
     )
 
 
@@ -141,7 +141,7 @@ def test_a_stale_epoch_never_commits(user: Database, fleet: Database) -> None:
             Iteration(number=1, operator=Operator.DRAFT, candidates=(candidate(1, score=1),)),
             Draft(slots=1),
             lane=Lane.GPU,
-            lesson=None,
+            lesson_due=False,
         ),
         lambda: ledger.hand_over(stale, Lane.GPU),
         lambda: ledger.stop(stale, Stop(state=JobState.UNSOLVED, why="")),
@@ -216,6 +216,68 @@ def test_a_job_that_kills_its_worker_three_times_is_quarantined(user: Database, 
     assert take(fleet) is None
 
 
+@pytest.fixture
+def bob(login: Callable[..., str]) -> Iterator[Database]:
+    with Database(login("bob")) as database:
+        yield database
+
+
+def died(fleet: Database, claim: Claim | None) -> int:
+    assert claim is not None
+    expire(fleet, claim.job)
+    assert claim.job in leases.reap(fleet, crash_cap=10)
+    return claim.job
+
+
+def use_engine(fleet: Database, owner: str, seconds: int) -> None:
+    with fleet.begin() as connection:
+        connection.execute(
+            text("INSERT INTO owner_usage VALUES (:o, date_trunc('hour', now()), :s)"), {"o": owner, "s": seconds}
+        )
+
+
+def test_a_job_whose_worker_died_goes_before_hungrier_owners_and_higher_priorities(
+    user: Database, bob: Database, fleet: Database
+) -> None:
+    killed = put(user)
+    first = take(fleet)
+    urgent, bobs = put(user, priority=9), put(bob)
+    use_engine(fleet, "alice", 5000)
+    assert died(fleet, first) == killed
+    order = [claim.job for claim in (take(fleet, "w2"), take(fleet, "w2"), take(fleet, "w2")) if claim]
+    assert order == [killed, urgent, bobs]
+
+
+def test_a_job_handed_back_by_a_worker_that_ends_goes_first_on_any_other(
+    user: Database, bob: Database, fleet: Database
+) -> None:
+    job = put(user)
+    with fleet.begin() as connection:  # it lives yet, and nobody waits for it
+        connection.execute(
+            text("INSERT INTO workers (name, host, pid, lanes, slots, version) VALUES ('w1', 'h', 1, '{gpu}', 1, '0')")
+        )
+    first = take(fleet)
+    assert first is not None
+    put(bob, priority=9)
+    PostgresLedger(fleet, fault_cap=3).hand_over(first, Lane.GPU, interrupted=True)
+    again = take(fleet, "w2")
+    assert again is not None
+    assert again.job == job
+
+
+def test_a_job_gets_its_place_back_once_so_that_a_killer_holds_up_nobody(
+    user: Database, bob: Database, fleet: Database
+) -> None:
+    killer = put(user)
+    first = take(fleet)
+    bobs = [put(bob), put(bob)]
+    use_engine(fleet, "alice", 5000)
+    assert died(fleet, first) == killer
+    assert died(fleet, take(fleet, "w2")) == killer
+    order = [claim.job for claim in (take(fleet, "w3"), take(fleet, "w3"), take(fleet, "w3")) if claim]
+    assert order == [*bobs, killer]
+
+
 def test_faults_of_a_service_delay_and_at_the_cap_fail_the_job(user: Database, fleet: Database) -> None:
     job, ledger = put(user), PostgresLedger(fleet, fault_cap=2)
     for _ in range(2):
@@ -228,14 +290,9 @@ def test_faults_of_a_service_delay_and_at_the_cap_fail_the_job(user: Database, f
     assert state(fleet, job) == "failed"
 
 
-def test_priority_then_the_hungrier_owner_goes_first(
-    user: Database, fleet: Database, login: Callable[..., str]
-) -> None:
-    low, high = put(user), put(user, priority=5)
-    with Database(login("bob")) as bob:
-        bobs = put(bob)
-    with fleet.begin() as connection:
-        connection.execute(text("INSERT INTO owner_usage VALUES ('alice', date_trunc('hour', now()), 5000)"))
+def test_priority_then_the_hungrier_owner_goes_first(user: Database, bob: Database, fleet: Database) -> None:
+    low, high, bobs = put(user), put(user, priority=5), put(bob)
+    use_engine(fleet, "alice", 5000)
     order = [claim.job for claim in (take(fleet), take(fleet), take(fleet)) if claim]
     assert order == [high, bobs, low]
 

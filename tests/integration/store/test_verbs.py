@@ -141,7 +141,7 @@ def iterate(ledger: PostgresLedger, claim: Claim, number: int, decision: Decisio
     for candidate in made:
         ledger.commit_verdicts(claim, candidate, done=True)
     iteration = Iteration(number=number, operator=Operator.DRAFT, candidates=tuple(made))
-    ledger.record(claim, iteration, decision, lane=Lane.GPU, lesson=None)
+    ledger.record(claim, iteration, decision, lane=Lane.GPU, lesson_due=False)
 
 
 def run(

@@ -1,0 +1,122 @@
+"""Redraft's side of the comparison: its own claim, journal and stack, asked as its workers ask them."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from measure import CLAIMERS, drain, main
+
+from tasks.journal import JournalledModel, Sampling
+from tasks.llm.scripted import ScriptedModel
+from tasks.pulse import Silent
+from tasks.store import leases
+from tasks.store.ledger import PostgresLedger
+from tasks.store.migrate import upgrade
+from tasks.store.queries import job_summary, submit_jobs
+from tasks.store.roles import ensure_login
+from tasks.store.session import Database
+from tasks.types import Budget, CallKey, CheckSpec, Draft, Egress, JobSpec, Lane, Message, Operator
+from tests.integration.endpoint import serving
+from workers.local import stack
+from workers.local.home import Home
+
+NEVER = CheckSpec(name="answer:never", kind="answer", value={"exact": "no model writes this"})
+
+
+def specs(count: int) -> list[JobSpec]:
+    """`count` jobs of one iteration each."""
+    budget = Budget(iterations=1, tokens=100_000_000)
+    return [
+        JobSpec(
+            title="bench",
+            problem=f"Problem {number}.",
+            checks=(NEVER,),
+            budget=budget,
+            strategy="single",
+            egress=Egress.NEVER,
+            memory=False,
+        )
+        for number in range(count)
+    ]
+
+
+def databases(url: str) -> tuple[Database, Database]:
+    """The schema's newest version, and its submitter and its fleet."""
+    upgrade(url)
+    found = []
+    for name, role in (("bench_user", "redraft_submitter"), ("bench_fleet", "redraft_worker")):
+        ensure_login(url, name, "bench", role)
+        head, _, tail = url.rpartition("@")
+        found.append(Database(f"{head.split('://')[0]}://{name}:bench@{tail}", pool=CLAIMERS))
+    return found[0], found[1]
+
+
+def claims(url: str, count: int) -> dict[str, object]:
+    """`count` queued jobs, claimed one a transaction by workers that do nothing else."""
+    user, fleet = databases(url)
+    begun = time.perf_counter()
+    submit_jobs(user, specs(count))
+    submitted = time.perf_counter() - begun
+    rules = leases.ClaimRules(lease_seconds=600)
+
+    def claimer(worker: str):
+        return lambda: leases.claim(fleet, [Lane.GPU], worker, "bench", rules) is not None
+
+    return {**drain([claimer(f"bench-{number}") for number in range(CLAIMERS)]), "enqueue": submitted}
+
+
+def steps(url: str, count: int) -> dict[str, object]:
+    """`count` journalled calls of one job, one after another, to a model that answers at once."""
+    user, fleet = databases(url)
+    submit_jobs(user, specs(1))
+    held = leases.claim(fleet, [Lane.GPU], "bench", "bench", leases.ClaimRules(lease_seconds=600))
+    assert held is not None
+    ledger = PostgresLedger(fleet, fault_cap=8)
+    ledger.begin(held, 1, Draft(slots=count), ())
+    model = JournalledModel(ledger=ledger, model=ScriptedModel(lambda _: "Done."), sampling=Sampling())
+    messages = (Message(role="user", content="A step."),)
+    each = []
+    for slot in range(count):
+        key = CallKey(iteration=1, operator=Operator.DRAFT, slot=slot, attempt=1)
+        begun = time.perf_counter()
+        model.ask(held, key, 1, lambda _: messages, Silent())
+        each.append(time.perf_counter() - begun)
+    return {"seconds": sum(each), "each": each}
+
+
+def latency(url: str, count: int) -> dict[str, object]:
+    """From the call that submits to the claim by an idle worker, through relay, Valkey and Celery, by one clock.
+
+    It runs a stack of its own: `url` is not used.
+    """
+    home = Home(root=Path(tempfile.mkdtemp(prefix="redraft-peers-")))
+    with serving(lambda _: "ANSWER: 41") as endpoint:
+        running = stack.start(
+            home, {"REDRAFT_ENDPOINT": endpoint}, lambda line: print(line, file=sys.stderr), attached=True
+        )
+        try:
+            with Database(running.user_url, pool=2) as database:
+                _wait(database, 1)
+                each = [_wait(database, 1) for _ in range(count)]
+        finally:
+            stack.stop(home)
+            shutil.rmtree(home.postgres_folder(), ignore_errors=True)
+            shutil.rmtree(home.root, ignore_errors=True)
+    return {"seconds": sum(each), "each": each}
+
+
+def _wait(database: Database, count: int) -> float:
+    begun = time.time()
+    job = submit_jobs(database, specs(count))[0].job
+    while (found := job_summary(database, job)).finished_at is None:
+        time.sleep(0.01)
+    assert found.started_at is not None
+    return found.started_at.timestamp() - begun
+
+
+if __name__ == "__main__":
+    main({"claims": claims, "steps": steps, "latency": latency})
