@@ -101,7 +101,7 @@ class JournalledModel:
         found = self.ledger.find_call(claim, key, hashed)
         if found is not None:
             return found
-        pulse.check()
+        pulse.checkpoint()
         prompt_tokens = self.model.count_tokens(request.messages)
         left = self.model.context_tokens - prompt_tokens - TEMPLATE_TOKENS
         room = min(request.max_tokens, max(LEAST_ANSWER_TOKENS, left))

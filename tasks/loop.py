@@ -104,7 +104,8 @@ class Loop:
             self.ledger.stop(claim, Stop(state=JobState.CANCELLED, why="cancelled by its owner"))
         except Paused:
             self.ledger.hand_over(claim, lane)
-        except ShuttingDown:
+        except ShuttingDown as leaving:
+            self.ledger.note(claim, "handed back", str(leaving))
             self.ledger.hand_over(claim, lane, interrupted=True)
         except NeedsLane as elsewhere:
             self.ledger.hand_over(claim, elsewhere.lane)
@@ -257,7 +258,7 @@ class Loop:
             if not _unchecked(job, begun, candidate):
                 checked.append(candidate)
                 continue
-            pulse.check()
+            pulse.checkpoint()
             verdicts = self.validate(candidate.text, checks, self.sandbox, pulse)
             checked.append(self._commit(claim, job, candidate, verdicts))
         return tuple(checked)

@@ -50,6 +50,10 @@ class Pulse(Protocol):
     def check(self) -> None:
         """Raises `LeaseLost`, `Cancelled`, `Paused` or `ShuttingDown` where the step must stop; else returns."""
 
+    def checkpoint(self) -> None:
+        """As `check`, between two steps, where stopping loses nothing: there a worker that is shutting down stops at
+        once, and does not use up its grace."""
+
 
 class ChatModel(Protocol):
     """A chat model behind one endpoint."""

@@ -14,3 +14,7 @@ class Silent:
 
     def check(self) -> None:
         """Nothing ever has to stop."""
+
+    def checkpoint(self) -> None:
+        """As `check`."""
+        self.check()

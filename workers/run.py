@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import structlog
 from celery import Celery
+from celery.apps.worker import install_worker_term_handler
 from celery.signals import worker_ready, worker_shutting_down
 
 from tasks.crashpoints import arm_process
@@ -56,7 +57,7 @@ class Gate:
 
 
 def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, lanes: frozenset[Lane]) -> None:
-    """Until TERM or INT: then every turn is handed back at its next checkpoint and the engine is stopped.
+    """Until TERM, QUIT or INT: then every turn is handed back at its next checkpoint and the engine is stopped.
 
     Raises `EngineFault` where the engine does not come up.
     """
@@ -94,6 +95,8 @@ def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, la
         station.drain(settings.drain_seconds)
 
     def ready(**_: object) -> None:
+        # Celery's own QUIT waits for the turns first and says that they should end afterwards.
+        install_worker_term_handler(worker, sig="SIGQUIT")
         log.info("the worker takes work", worker=name, lanes=sorted(lanes), slots=slots, model=host.model)
 
     worker_shutting_down.connect(drain, weak=False)
@@ -108,4 +111,5 @@ def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, la
         gate.stop()
         events.stop()
         keeper.stop()
+        station.close()
         host.stop()

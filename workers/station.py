@@ -42,6 +42,10 @@ class Station:
         self._draining = True
         self._keeper.drain(grace_seconds)
 
+    def close(self) -> None:
+        """Lets go of the database; no turn may be under way."""
+        self._database.close()
+
     def take_turn(self, lane: str, turn: str) -> None:
         """Answers one wake-up. A fault ends the turn with a line in the log: the lease runs out by itself."""
         lanes = self._lanes()

@@ -91,6 +91,7 @@ def build_station(
         extra=profile.request_extra,
         engine=host.describe(),
         files=functools.partial(read_content, database),
+        abilities=host.abilities,
     )
     sampling = Sampling(
         temperature=profile.temperature,

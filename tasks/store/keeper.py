@@ -77,7 +77,16 @@ class LeasePulse:
         if self.paused:
             raise Paused(f"job {self.claim.job}: paused by its owner")
         if self.stop_at is not None and now > self.stop_at:
-            raise ShuttingDown(f"job {self.claim.job}: the worker is shutting down")
+            raise self._shutting_down()
+
+    def checkpoint(self) -> None:
+        """As `check`, and raises `ShuttingDown` before the grace is used up."""
+        self.check()
+        if self.stop_at is not None:
+            raise self._shutting_down()
+
+    def _shutting_down(self) -> ShuttingDown:
+        return ShuttingDown(f"worker {self.claim.worker} is shutting down")
 
 
 class Keeper:
@@ -88,6 +97,8 @@ class Keeper:
         self._card, self._lease = card, lease_seconds
         self._held: dict[int, LeasePulse] = {}
         self._lock = threading.Lock()
+        self._unasked = False  # a lease is held whose job's owner may have spoken before it was
+        self._stop_at: float | None = None  # monotonic; set once the worker drains
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
 
@@ -106,7 +117,9 @@ class Keeper:
         pulse = LeasePulse(held, renewed_at=now, lease_seconds=self._lease)
         pulse.beat()
         with self._lock:
+            pulse.stop_at = self._stop_at  # it was claimed while the drain began
             self._held[held.job] = pulse
+            self._unasked = True
         return pulse
 
     def drop(self, pulse: LeasePulse) -> None:
@@ -116,10 +129,15 @@ class Keeper:
                 del self._held[pulse.claim.job]
 
     def drain(self, grace_seconds: float) -> None:
-        """Tells every turn to stop at its next checkpoint, at the latest after `grace_seconds`."""
+        """Tells every turn to stop at its next checkpoint, at the latest after `grace_seconds`; again is harmless.
+
+        The worker's row goes away at once: nobody waits for what it hands back, nor counts on its slots.
+        """
         with self._lock:
+            if self._stop_at is None:
+                self._stop_at = time.monotonic() + grace_seconds
             for pulse in self._held.values():
-                pulse.stop_at = time.monotonic() + grace_seconds
+                pulse.stop_at = self._stop_at
 
     @property
     def holds(self) -> int:
@@ -142,19 +160,24 @@ class Keeper:
                     connection.execute("LISTEN redraft_cancel")
                     connection.execute("LISTEN redraft_pause")
                     self._keep(connection)
-                    connection.execute("DELETE FROM workers WHERE name = %s", (self._card().name,))
+                    self._leave(connection)
             except psycopg.Error as error:
                 log.warning("the keeper lost Postgres and tries again", error=str(error).strip().split("\n")[0])
                 self._stopping.wait(0.5)
 
     def _keep(self, connection: psycopg.Connection[object]) -> None:
         next_renewal = next_heartbeat = 0.0
+        present = True
         while not self._stopping.is_set():
             now = time.monotonic()
-            if now >= next_heartbeat:
+            if self._stop_at is not None:
+                if present:
+                    self._leave(connection)
+                present = False
+            elif now >= next_heartbeat:
                 self._heartbeat(connection)
                 next_heartbeat = now + HEARTBEAT_SECONDS
-            if now >= next_renewal:
+            if now >= next_renewal or self._unasked:
                 self._renew(connection)
                 next_renewal = now + self._lease / 3
             for notice in connection.notifies(timeout=min(TICK_SECONDS, self._lease / 6), stop_after=1):
@@ -167,6 +190,9 @@ class Keeper:
             pulse.cancelled = True
         elif pulse is not None:
             pulse.paused = True
+
+    def _leave(self, connection: psycopg.Connection[object]) -> None:
+        connection.execute("DELETE FROM workers WHERE name = %s", (self._card().name,))
 
     def _heartbeat(self, connection: psycopg.Connection[object]) -> None:
         card = self._card()
@@ -191,7 +217,7 @@ class Keeper:
     def _renew(self, connection: psycopg.Connection[object]) -> None:
         """One UPDATE for all leases whose slot makes progress; what it doesn't give back is lost."""
         with self._lock:
-            asked = time.monotonic()
+            asked, self._unasked = time.monotonic(), False
             pulses: Sequence[LeasePulse] = [p for p in self._held.values() if p.alive_until >= asked]
         if not pulses:
             return

@@ -59,6 +59,9 @@ class Stopping:
         if self._when():
             raise self._ended
 
+    def checkpoint(self) -> None:
+        self.check()
+
 
 class Mortal:
     """A ledger that dies before or after its n-th write; several may share one `count`."""

@@ -304,6 +304,52 @@ def test_a_turn_that_its_worker_ends_is_taken_up_before_any_other(user: Database
     assert again.job == job
 
 
+def events(fleet: Database, job: int) -> list[str]:
+    with fleet.connect() as connection:
+        found = connection.execute(text("SELECT kind FROM events WHERE job_id = :j ORDER BY id"), {"j": job})
+        return list(found.scalars())
+
+
+class Draining(Silent):
+    """A pulse that stops the step at its n-th checkpoint, and nowhere else."""
+
+    def __init__(self, after: int) -> None:
+        self._left = after
+
+    def checkpoint(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise ShuttingDown("worker w is shutting down")
+
+
+def test_a_job_handed_back_at_any_checkpoint_is_free_at_once_and_asks_for_nothing_twice(
+    user: Database, fleet: Database
+) -> None:
+    ledger, prompts = PostgresLedger(fleet, fault_cap=3), list[str]()
+
+    def counted(request: ChatRequest) -> str:
+        prompts.append(request.messages[-1].content)
+        return answer(request)
+
+    expected_job = put(user)
+    run(fleet, ledger, ScriptedModel(counted))
+    expected, asked = final(user, expected_job), list(prompts)
+    for after in itertools.count():
+        prompts.clear()
+        job = put(user)
+        claim = take(fleet)
+        assert claim is not None
+        loop(ledger, ScriptedModel(counted)).turn(claim, ALL, Draining(after))
+        assert after or not prompts, "the first checkpoint is before the first call"
+        handed_back = "handed back" in events(fleet, job)
+        run(fleet, ledger, ScriptedModel(counted))
+        assert final(user, job) == expected
+        assert prompts == asked
+        if not handed_back:
+            break
+    assert after >= 2
+
+
 def test_a_retried_job_goes_on_with_its_history_and_its_larger_budget(user: Database, fleet: Database) -> None:
     ledger = PostgresLedger(fleet, fault_cap=3)
     whole = put(user)
