@@ -3,6 +3,7 @@ and tells Flower. Knows nothing of how a job is solved."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import structlog
@@ -36,6 +37,8 @@ class Station:
         self._database, self._keeper, self._worker = database, keeper, worker
         self._lanes, self._loop, self._rules, self._events = lanes, loop, rules, events
         self._draining = False
+        # What a worker holds decides what it may take: two claims at once would not see each other's.
+        self._claiming = threading.Lock()
 
     def drain(self, grace_seconds: float) -> None:
         """No new turns; those under way stop at their next checkpoint, at the latest after `grace_seconds`."""
@@ -52,7 +55,8 @@ class Station:
         if self._draining or Lane(lane) not in lanes:
             return
         try:
-            claim = leases.claim(self._database, [Lane(lane)], self._worker, turn, self._rules)
+            with self._claiming:
+                claim = leases.claim(self._database, [Lane(lane)], self._worker, turn, self._rules)
             if claim is not None:
                 self._hold(claim, lanes)
         except ServiceFault as fault:

@@ -25,6 +25,10 @@ FAIRNESS_HOURS = 24
 FAULT_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 120.0
 
+# A job whose worker died so often in a row, with no iteration recorded, may be what kills it. A worker holds one such
+# job at a time, so that those that only died beside it are not quarantined with it: the cap of crashes is one more.
+SUSPECT_CRASHES = 2
+
 _FINAL = ", ".join(f"'{state}'" for state in JobState if state.final)
 
 _CLAIM = text("""
@@ -39,6 +43,9 @@ WITH usage AS (
            OR l.waiting_since < now() - make_interval(secs => :affinity)
            OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.name = l.last_worker
                           AND w.seen_at > now() - make_interval(secs => :silence)))
+      AND ((SELECT s.crashes FROM jobs s WHERE s.id = l.job_id) < :suspect
+           OR NOT EXISTS (SELECT 1 FROM leases h JOIN jobs s ON s.id = h.job_id
+                          WHERE h.worker = :worker AND s.crashes >= :suspect))
     ORDER BY l.interrupted DESC, floor(l.priority + extract(epoch FROM now() - l.waiting_since) / :ageing) DESC,
              coalesce(u.bucket, 0), l.last_worker IS NOT DISTINCT FROM :worker DESC, l.job_id
     LIMIT 1 FOR UPDATE OF l SKIP LOCKED
@@ -92,6 +99,7 @@ def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rul
                 "turn": turn,
                 "affinity": rules.affinity_seconds,
                 "silence": WORKER_SILENCE_SECONDS,
+                "suspect": SUSPECT_CRASHES,
                 "ageing": AGEING_SECONDS,
                 "lease": rules.lease_seconds,
                 "modalities": sorted(rules.modalities),
