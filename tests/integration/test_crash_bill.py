@@ -22,7 +22,7 @@ from tasks.store.session import Database
 from tasks.store.summaries import CrashBill
 from tasks.types import Budget, CallKey, CheckSpec, Claim, JobSpec, JobState, Lane, Operator
 from tests.integration.test_stopping import eventually, process
-from tests.standin.engine import Engine, streaming
+from tests.standin.paced import Engine, streaming
 
 pytestmark = pytest.mark.integration
 ANSWER = CheckSpec(name="answer", kind="answer", value={"exact": "42"})
