@@ -175,6 +175,9 @@ def environment(fleet_url: str, valkey_url: str, tmp_path: Path) -> dict[str, st
         "REDRAFT_BROKER_URL": valkey_url,
         "REDRAFT_LEASE_SECONDS": str(LEASE_SECONDS),
         "REDRAFT_WIDTH": "2",
+        # A worker that hears its wake-ups is never taken for deaf, however soon the watchdog would say so.
+        "REDRAFT_WAKEUP_SILENCE_SECONDS": "1",
+        "REDRAFT_DEAF_SECONDS": "2",
     }
 
 
