@@ -6,6 +6,8 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection, create_engine, text
 
+from tasks.crashpoints import CrashPoint, passing
+
 LOCK = 0x7265_6472_6166_74  # "redraft": one key for every release
 
 
@@ -13,7 +15,11 @@ def _run(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK})
     connection.commit()
     try:
-        context.configure(connection=connection, transaction_per_migration=True)
+        context.configure(
+            connection=connection,
+            transaction_per_migration=True,
+            on_version_apply=lambda **_: passing(CrashPoint.MIGRATING),
+        )
         with context.begin_transaction():
             context.run_migrations()
     finally:

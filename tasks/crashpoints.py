@@ -30,6 +30,16 @@ class CrashPoint(StrEnum):
     RECORDING = "recording"  # inside the transaction that closes an iteration
     RECORDED = "recorded"
     HANDED_OVER = "handed over"
+    INTENDED = "intended"  # paid for, and nothing is sent
+    POSTED = "posted"  # the cloud's id is in hand and not stored
+    IDENTIFIED = "identified"
+    ANSWERED = "answered"  # the cloud's answer is in hand and not committed
+    SETTLED = "settled"
+    DISTILLED = "distilled"  # the lesson is in hand and not kept
+    LESSON_KEPT = "lesson kept"
+    INDEXING = "indexing"  # a lesson is looked up in the memory, and not written to it
+    DELIVERED = "delivered"  # the outbox's effect is there and not marked
+    MIGRATING = "migrating"  # inside the transaction of one migration
 
 
 class _Points:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tasks import window
+from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import Cancelled, CloudFault, CloudUnreached
 from tasks.llm.guard import scan
 from tasks.llm.prices import Prices, most_tokens
@@ -60,6 +61,7 @@ class Escalation:
         asked = self.ledger.find(claim, number)
         if asked is None:
             asked = self.ledger.intend(claim, number, self._plan(job))
+            passing(CrashPoint.INTENDED)
             return self._send(claim, job, number, asked, pulse) if asked.state is EscalationState.INTENT else None
         if not asked.open:
             return asked.made
@@ -91,8 +93,12 @@ class Escalation:
         )
 
     def _send(self, claim: Claim, job: Job, number: int, asked: Asked, pulse: Pulse) -> Completion | None:
-        on_id = partial(self.ledger.identify, claim, number)
-        ask = partial(self.cloud.start, asked.plan.request, job.spec.egress, on_id, pulse)
+        def identify(response_id: str) -> None:
+            passing(CrashPoint.POSTED)
+            self.ledger.identify(claim, number, response_id)
+            passing(CrashPoint.IDENTIFIED)
+
+        ask = partial(self.cloud.start, asked.plan.request, job.spec.egress, identify, pulse)
         return self._conclude(claim, number, asked, ask)
 
     def _conclude(self, claim: Claim, number: int, asked: Asked, ask: Callable[[], CloudAnswer]) -> Completion | None:
@@ -124,17 +130,18 @@ class Escalation:
         self._settle(claim, number, asked, answer)
 
     def _settle(self, claim: Claim, number: int, asked: Asked, answer: CloudAnswer) -> Completion | None:
+        passing(CrashPoint.ANSWERED)
         made = self._completion(asked, answer)
         match answer.end:
             case CloudEnd.COMPLETED if answer.text.strip():
-                self.ledger.settle(claim, number, EscalationState.DONE, made)
-                return made
+                state, error = EscalationState.DONE, ""
             case CloudEnd.LOST:
-                self.ledger.settle(claim, number, EscalationState.UNKNOWN, made, answer.error)
+                state, error = EscalationState.UNKNOWN, answer.error
             case _:
-                error = answer.error or "it brought no text"
-                self.ledger.settle(claim, number, EscalationState.FAILED, made, error)
-        return None
+                state, error = EscalationState.FAILED, answer.error or "it brought no text"
+        self.ledger.settle(claim, number, state, made, error)
+        passing(CrashPoint.SETTLED)
+        return made if state is EscalationState.DONE else None
 
     def _completion(self, asked: Asked, answer: CloudAnswer) -> Completion:
         """What is charged: what the cloud says it used, nothing for a request that it did not take, and else the

@@ -17,7 +17,6 @@ from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import (
     AttachmentLost,
     Cancelled,
-    EngineFault,
     JournalMismatch,
     LimitReached,
     MemoryUnavailable,
@@ -95,7 +94,10 @@ class Loop:
             lane = job.lane
             if not job.spec.modalities <= self.modalities:  # its model would be shown what it doesn't take
                 lanes -= ENGINE_LANES
-            self._iterate(claim, job, lanes, pulse)
+            if job.ended is None:
+                self._iterate(claim, job, lanes, pulse)
+            else:
+                self._teach(claim, job, lanes, pulse)
         except LimitReached as limit:
             self.ledger.stop(claim, Stop(state=JobState.UNSOLVED, why=str(limit)))
         except Cancelled:
@@ -126,32 +128,38 @@ class Loop:
         candidates = begun.candidates
         if not candidates:
             _need(Lane.CLOUD if isinstance(begun.move, Escalate) else engine, lanes)
-            self._tell(job, begun, job.incumbent, str(operator_of(begun.move)))
+            self._tell(job, begun.number, job.incumbent, str(operator_of(begun.move)))
             candidates = self._attempt(claim, job, begun, pulse)
             self.ledger.commit_candidates(claim, begun.number, candidates)
             passing(CrashPoint.CANDIDATES_COMMITTED)
         if any(_unchecked(job, begun, candidate) for candidate in candidates):
             _need(Lane.CHECK, lanes)
-            self._tell(job, begun, job.incumbent, "validate")
+            self._tell(job, begun.number, job.incumbent, "validate")
             candidates = self._check(claim, job, begun, candidates, pulse)
         if any(_unjudged(job, begun, candidate) for candidate in candidates):
             _need(engine, lanes)
-            self._tell(job, begun, job.incumbent, "judge")
+            self._tell(job, begun.number, job.incumbent, "judge")
             candidates = self._judge(claim, job, begun, candidates, pulse)
         iteration = Iteration(number=begun.number, operator=operator_of(begun.move), candidates=tuple(candidates))
         past = (*job.history, iteration)
-        decision, lesson = self._decide(job, past, limits), None
-        # An escalation without an answer can't be handed over: it would be asked for on lane cloud again.
-        if isinstance(decision, Stop) and job.spec.memory and (candidates or engine in lanes):
-            _need(engine, lanes)
-            self._tell(job, begun, job.incumbent, "distil")
-            lesson = self._distil(claim, job, past, decision, pulse)
+        decision = self._decide(job, past, limits)
+        ended = dataclasses.replace(job, history=past, ended=decision) if isinstance(decision, Stop) else None
+        due = ended is not None and job.spec.memory and self.tutor.teaches(ended)
         lane = Lane.CLOUD if isinstance(decision, Escalate) else engine_lane(job.spec.lane, past, limits)
         passing(CrashPoint.DECIDED)
-        self.ledger.record(claim, iteration, decision, lane=lane, lesson=lesson)
+        self.ledger.record(claim, iteration, decision, lane=lane, lesson_due=due)
         passing(CrashPoint.RECORDED)
         best = max(candidates, key=lambda candidate: candidate.score, default=job.incumbent)
-        self._tell(job, begun, best, describe(decision))
+        self._tell(job, begun.number, best, describe(decision))
+
+    def _teach(self, claim: Claim, job: Job, lanes: frozenset[Lane], pulse: Pulse) -> None:
+        """A job that has ended owes its lesson: a step of its own, so that nobody waits for it to hear of the end."""
+        _need(job.lane, lanes)
+        self._tell(job, len(job.history), job.incumbent, "distil")
+        lesson = self.tutor.distil(claim, job, pulse)
+        passing(CrashPoint.DISTILLED)
+        self.ledger.keep_lesson(claim, lesson)
+        passing(CrashPoint.LESSON_KEPT)
 
     def _begin(self, claim: Claim, job: Job, limits: Limits) -> tuple[Job, OpenIteration | None]:
         """Opens the next iteration; the first one with the lessons that all its successors will see."""
@@ -186,14 +194,6 @@ class Loop:
         except MemoryUnavailable as fault:
             self.ledger.note(claim, "no lessons", str(fault))
             return ()
-
-    def _distil(self, claim: Claim, job: Job, history: Sequence[Iteration], end: Stop, pulse: Pulse) -> Lesson | None:
-        """What the job teaches. A job that is decided never fails for want of it."""
-        try:
-            return self.tutor.distil(claim, job, history, end, pulse)
-        except (LimitReached, EngineFault) as reason:
-            self.ledger.note(claim, "no lesson", str(reason))
-            return None
 
     # ── attempt ──────────────────────────────────────────────────────────────────────────────
 
@@ -283,9 +283,9 @@ class Loop:
         passing(CrashPoint.CHECKED)
         return made
 
-    def _tell(self, job: Job, begun: OpenIteration, best: Candidate | None, what: str) -> None:
+    def _tell(self, job: Job, number: int, best: Candidate | None, what: str) -> None:
         score = best.score if best else 0.0
-        self.say(TurnReport(job=job.id, iteration=begun.number, score=score, next=what))
+        self.say(TurnReport(job=job.id, iteration=number, score=score, next=what))
 
 
 def _drafted(job: Job) -> int:

@@ -173,7 +173,10 @@ class Tutor(Protocol):
     def recall(self, job: Job) -> tuple[Lesson, ...]:
         """At most one success and one failure that fit the job. Raises `ServiceFault` where the memory is away."""
 
-    def distil(self, claim: Claim, job: Job, history: Sequence[Iteration], end: Stop, pulse: Pulse) -> Lesson | None:
+    def teaches(self, job: Job) -> bool:
+        """Whether an ended job has something sure to teach."""
+
+    def distil(self, claim: Claim, job: Job, pulse: Pulse) -> Lesson | None:
         """What the ended job teaches, by one journalled call; None where nothing honest can be said. Raises
         `LimitReached`, `EngineFault`, and what `pulse` raises."""
 
@@ -262,12 +265,13 @@ class Ledger(Protocol):
     def commit_verdicts(self, claim: Claim, candidate: Candidate, *, done: bool) -> None:
         """One candidate has its verdicts and its score; all of them where `done`, else its judges are to come."""
 
-    def record(
-        self, claim: Claim, iteration: Iteration, decision: Decision, *, lane: Lane, lesson: Lesson | None
-    ) -> None:
+    def record(self, claim: Claim, iteration: Iteration, decision: Decision, *, lane: Lane, lesson_due: bool) -> None:
         """Closes the open iteration, keeps the incumbent unless strictly beaten, and either stops the
-        job or opens the next iteration, whose first step runs on `lane`. A job that stops may leave a `lesson`,
-        which the outbox carries to the memory."""
+        job or opens the next iteration, whose first step runs on `lane`. A job that stops with a `lesson_due` can
+        still be claimed, on `lane`, for that alone."""
+
+    def keep_lesson(self, claim: Claim, lesson: Lesson | None) -> None:
+        """An ended job owes its lesson no more; the outbox carries it, if there is one, to the memory."""
 
     def note(self, claim: Claim, kind: str, detail: str) -> None:
         """Adds to the job's log of events."""
@@ -278,4 +282,5 @@ class Ledger(Protocol):
         `interrupted` by its worker's end is taken up before any other."""
 
     def stop(self, claim: Claim, decision: Stop) -> None:
-        """Ends the job outside a record (cancelled, budget spent before a call)."""
+        """Ends the job outside a record (cancelled, budget spent before a call). A job ends once: one that has ended
+        is given up its lesson."""

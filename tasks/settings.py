@@ -143,7 +143,8 @@ class Settings(BaseSettings):
     )
     openai_base_url: str = Field(default="", validation_alias=AliasChoices("openai_base_url", "OPENAI_BASE_URL"))
 
-    # For tests of durability: the worker dies (-9) there, `NAME` or `NAME:n` of tasks/crashpoints.py.
+    # For tests of durability: a worker, a relay or `db upgrade` dies (-9) there, `NAME` or `NAME:n` of
+    # tasks/crashpoints.py.
     crash_at: str = ""
     # What the cloud is asked with. Reasoning counts as output: a hard problem's thoughts alone may be 20K tokens, and
     # 32K of them cost half a dollar of the default budget of two.
@@ -195,6 +196,12 @@ def load_settings() -> Settings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise InvalidInput(f"setting {name}", first.get("input"), first["msg"]) from None
+
+
+def hub_cache() -> Path:
+    """Where the hub's own libraries keep what they download, the engine's among them."""
+    home = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
+    return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub")
 
 
 # Never handed to a part that has no use for them: whoever may look into Flower's process sees its environment.

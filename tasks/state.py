@@ -2,13 +2,14 @@
 
 Schema `redraft.state/1`; a field is only ever added to it:
 
-  job, owner, lane, started_at, idle_seconds, cloud, texts
+  job, owner, lane, started_at, idle_seconds, read_at, cloud, texts
              as the loop loads them; started_at is the moment of the export where no worker has taken the job yet
   spec       all that was handed in, the held-out checks with their files included: it is the owner's own
   lessons    those recalled at the first iteration; null before
   history    each recorded iteration with its candidates, their lineage and all their verdicts
   open       the iteration under way: its move, and what is committed of it; null between iterations
   incumbent  {iteration, slot, score} of the best so far; null where there is none
+  ended      {state, why, acceptance} of a job that has ended; null before
   spend      US dollars, tokens in + out, seconds on the engine
   limits     what the next decision must keep to: hours used, parallel slots, when to escalate and to move up
   next       the move under way, or what the strategy decides on this history: {move: draft | revise | escalate | stop,
@@ -47,6 +48,7 @@ def state_document(job: Job, limits: Limits, strategy: Strategy) -> dict[str, An
         "lane": str(job.lane),
         "started_at": job.started_at,
         "idle_seconds": job.idle_seconds,
+        "read_at": job.read_at,
         "cloud": job.cloud,
         "texts": dict(job.texts),
         "spec": dataclasses.asdict(job.spec),
@@ -54,6 +56,7 @@ def state_document(job: Job, limits: Limits, strategy: Strategy) -> dict[str, An
         "history": [dataclasses.asdict(iteration) for iteration in job.history],
         "open": opened,
         "incumbent": incumbent,
+        "ended": None if job.ended is None else dataclasses.asdict(job.ended),
         "spend": dataclasses.asdict(job.spend),
         "limits": {
             "hours": limits.hours,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks import window
 from tasks.journal import JournalledModel
 from tasks.policy import JUDGES
 from tasks.ports import MemoryBank, Pulse
-from tasks.types import Acceptance, CallKey, Candidate, Claim, Iteration, Job, Lesson, LessonKind, Operator, Stop
+from tasks.types import Acceptance, CallKey, Candidate, Claim, Job, Lesson, LessonKind, Operator
 
 # Measured over seven lessons and ten short problems of programming and mathematics: a lesson on the same kind of
 # problem had a cosine of 0.43 to 0.73, one on another kind at most 0.37.
@@ -36,18 +35,21 @@ class MemoryTutor:
         )
         return tuple(match.lesson for matches in found for match in matches if match.similarity >= LEAST_SIMILARITY)
 
-    def distil(self, claim: Claim, job: Job, history: Sequence[Iteration], end: Stop, pulse: Pulse) -> Lesson | None:
+    def teaches(self, job: Job) -> bool:
+        """Whether deterministic checks accepted an answer, or visible ones said what was wrong with all of them."""
+        accepted, failures = _grounds(job)
+        return accepted is not None or bool(failures)
+
+    def distil(self, claim: Claim, job: Job, pulse: Pulse) -> Lesson | None:
         """What worked, where deterministic checks accepted it; what to avoid, where visible ones said what was wrong.
 
         None where neither is so, and where the model's words give no lesson or give a check away. Raises
         `LimitReached`, `EngineFault`, and what `pulse` raises.
         """
-        candidates = [_deterministic(candidate) for iteration in history for candidate in iteration.candidates]
-        accepted = next((c for c in candidates if c.accepted), None) if end.acceptance is Acceptance.VERIFIED else None
-        failures = window.visible_failures(job, candidates) if end.acceptance is None else ()
+        accepted, failures = _grounds(job)
         if accepted is None and not failures:
             return None
-        key = CallKey(iteration=history[-1].number, operator=Operator.DISTIL, slot=0, attempt=1)
+        key = CallKey(iteration=job.history[-1].number, operator=Operator.DISTIL, slot=0, attempt=1)
         said = self.model.ask(
             claim,
             key,
@@ -67,7 +69,7 @@ class MemoryTutor:
             situation=when,
             advice=do,
             avoid=avoid,
-            evidence=_evidence(job, candidates, accepted, len(history)),
+            evidence=_evidence(job, accepted),
         )
 
 
@@ -78,7 +80,11 @@ class NoTutor:
         """None."""
         return ()
 
-    def distil(self, claim: Claim, job: Job, history: Sequence[Iteration], end: Stop, pulse: Pulse) -> Lesson | None:
+    def teaches(self, job: Job) -> bool:
+        """No."""
+        return False
+
+    def distil(self, claim: Claim, job: Job, pulse: Pulse) -> Lesson | None:
         """None."""
         return None
 
@@ -88,19 +94,32 @@ def family_of(job: Job) -> str:
     return "+".join(sorted({check.kind for check in job.spec.checks}))
 
 
+def _grounds(job: Job) -> tuple[Candidate | None, tuple[str, ...]]:
+    """What an ended job's lesson would rest on: its accepted candidate, or what its visible checks said."""
+    acceptance = job.ended.acceptance if job.ended else None
+    if acceptance is None:
+        return None, window.visible_failures(job, _tried(job))
+    verified = acceptance is Acceptance.VERIFIED
+    return next((candidate for candidate in _tried(job) if verified and candidate.accepted), None), ()
+
+
+def _tried(job: Job) -> list[Candidate]:
+    return [_deterministic(candidate) for iteration in job.history for candidate in iteration.candidates]
+
+
 def _deterministic(candidate: Candidate) -> Candidate:
     """Without what judges said: an opinion teaches nothing that is sure."""
     verdicts = tuple(verdict for verdict in candidate.verdicts if verdict.kind not in JUDGES)
     return dataclasses.replace(candidate, verdicts=verdicts)
 
 
-def _evidence(job: Job, candidates: Sequence[Candidate], accepted: Candidate | None, iterations: int) -> str:
+def _evidence(job: Job, accepted: Candidate | None) -> str:
     """What the lesson rests on, in our own words; a hidden check is counted and not named."""
     deterministic = [check for check in job.spec.checks if check.kind not in JUDGES]
     checks = [check.name for check in deterministic if not check.held_out]
     hidden = len(deterministic) - len(checks)
     if hidden:
         checks.append(f"{hidden} hidden check{'s' if hidden > 1 else ''}")
-    best = accepted or max(candidates, key=lambda candidate: candidate.score)
+    best = accepted or max(_tried(job), key=lambda candidate: candidate.score)
     said = f"job {job.id}: {'accepted' if accepted else 'not accepted'} by {', '.join(checks)}"
-    return f"{said}; score {best.score:.2f}, iteration {best.ref.iteration} of {iterations}"
+    return f"{said}; score {best.score:.2f}, iteration {best.ref.iteration} of {len(job.history)}"

@@ -509,9 +509,10 @@ class OpenIteration:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A job with its whole past: all that the next step is built from. `lessons` is None until they were recalled,
-    which is once; `cloud` says whether a worker serves the cloud's lane now. `idle_seconds` since `started_at` do not
-    count as hours: the job was paused, or had ended before a retry. `texts` are the contents of its text attachments
-    by hash."""
+    which is once; `ended` says how it ended, if it did; `cloud` says whether a worker serves the cloud's lane now.
+    `idle_seconds` since `started_at` do not count as hours: the job was paused, or had ended before a retry. `read_at`
+    is when it was read, by the database's clock, the only one that hours are told by. `texts` are the contents of its
+    text attachments by hash."""
 
     id: int
     owner: str
@@ -523,8 +524,10 @@ class Job:
     spend: Spend
     started_at: datetime
     lessons: tuple[Lesson, ...] | None = None
+    ended: Stop | None = None
     cloud: bool = False
     idle_seconds: float = 0.0
+    read_at: datetime | None = field(default=None, compare=False)
     texts: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -192,11 +192,10 @@ class PostgresLedger:
                 .values(score=candidate.score, accepted=candidate.accepted, checked=done)
             )
 
-    def record(
-        self, claim: Claim, iteration: Iteration, decision: Decision, *, lane: Lane, lesson: Lesson | None
-    ) -> None:
+    def record(self, claim: Claim, iteration: Iteration, decision: Decision, *, lane: Lane, lesson_due: bool) -> None:
         """Closes the open iteration, keeps the incumbent unless it is strictly beaten, and stops the job or
-        opens the next iteration; then gives the lease back. One transaction."""
+        opens the next iteration; then gives the lease back, to be claimed once more where a lesson is due. One
+        transaction."""
         best = max(
             iteration.candidates, key=lambda c: (c.accepted, c.guard is None, c.score, -c.ref.slot), default=None
         )
@@ -231,12 +230,28 @@ class PostgresLedger:
                     )
                 )
             if isinstance(decision, Stop):
-                lessons.keep(connection, claim, decision, lesson)
+                lessons.count(connection, claim.job, decision.state)
                 leases.end(connection, claim.job, decision.state, decision.why, decision.acceptance)
+                connection.execute(update(jobs).where(jobs.c.id == claim.job).values(lesson_due=lesson_due))
             else:
                 _open_iteration(connection, claim.job, iteration.number + 1, decision)
                 _note_move_up(connection, claim.job, iteration.number, lane)
-            leases.release(connection, claim, lane, done=isinstance(decision, Stop))
+            leases.release(connection, claim, lane, done=isinstance(decision, Stop) and not lesson_due)
+
+    def keep_lesson(self, claim: Claim, lesson: Lesson | None) -> None:
+        """An ended job owes its lesson no more, and can't be claimed again. Raises `LeaseLost`,
+        `DatabaseUnavailable`."""
+        with self._database.begin() as connection:
+            leases.fence(connection, claim)
+            if lesson is not None:
+                lessons.keep(connection, claim.job, lesson)
+            row = connection.execute(
+                update(jobs)
+                .where(jobs.c.id == claim.job)
+                .values(lesson_due=False, crashes=0, faults=0)
+                .returning(jobs.c.lane)
+            ).one()
+            leases.release(connection, claim, Lane(row.lane), done=True)
 
     def note(self, claim: Claim, kind: str, detail: str) -> None:
         """Adds to the job's log of events. Raises `LeaseLost`, `DatabaseUnavailable`."""
@@ -245,7 +260,8 @@ class PostgresLedger:
             leases.note(connection, claim.job, kind, detail)
 
     def stop(self, claim: Claim, decision: Stop) -> None:
-        """Ends the job between records; the incumbent stays its answer. Raises `LeaseLost`."""
+        """Ends the job between records, the incumbent stays its answer; or gives up the lesson of an ended one. Raises
+        `LeaseLost`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
             leases.end(connection, claim.job, decision.state, decision.why, decision.acceptance)

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
+from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import NoSuchLesson
 from tasks.ports import MemoryBank
 from tasks.store.session import Database
@@ -101,9 +102,9 @@ class IndexDelivery:
             return self.remove(connection, payload)
         lesson = _lesson(found)
         near = self._bank.nearest(lesson)
-        if near is not None and near.similarity >= SAME and self._seen(connection, near.lesson.id, lesson.id):
-            return self._bank.remove(lesson.id)
-        return self._bank.upsert(lesson)
+        same = near is not None and near.similarity >= SAME and self._seen(connection, near.lesson.id, lesson.id)
+        passing(CrashPoint.INDEXING)
+        return self._bank.remove(lesson.id) if same else self._bank.upsert(lesson)
 
     def remove(self, _: Connection, payload: Mapping[str, Any]) -> None:
         """Takes a lesson out."""

@@ -5,26 +5,28 @@ from __future__ import annotations
 from sqlalchemy import Connection, insert, text
 
 from tasks.store.tables import lessons, outbox
-from tasks.types import Claim, JobState, Lesson, Stop
+from tasks.types import JobState, Lesson
 
 UPSERT = "memory.upsert"
 
 
-def keep(connection: Connection, claim: Claim, end: Stop, lesson: Lesson | None) -> None:
-    """In the transaction that ends a job: counts what it recalled as helpful or not, and keeps its own lesson."""
-    column = "helped" if end.state is JobState.ACCEPTED else "hurt"
+def count(connection: Connection, job: int, state: JobState) -> None:
+    """In the transaction that ends a job: counts the lessons that it recalled as helpful or not."""
+    column = "helped" if state is JobState.ACCEPTED else "hurt"
     connection.execute(
         text(f"""UPDATE lessons SET {column} = {column} + 1 WHERE id IN (
                     SELECT (one.lesson ->> 'id')::bigint FROM jobs j, jsonb_array_elements(j.recalled) AS one(lesson)
                     WHERE j.id = :job)"""),  # noqa: S608 - one of two constants
-        {"job": claim.job},
+        {"job": job},
     )
-    if lesson is None:
-        return
+
+
+def keep(connection: Connection, job: int, lesson: Lesson) -> None:
+    """Keeps what an ended job taught, and has it carried to the index."""
     made = connection.execute(
         insert(lessons)
         .values(
-            job_id=claim.job,
+            job_id=job,
             owner=lesson.owner,
             family=lesson.family,
             kind=lesson.kind,
@@ -35,4 +37,4 @@ def keep(connection: Connection, claim: Claim, end: Stop, lesson: Lesson | None)
         )
         .returning(lessons.c.id)
     ).scalar_one()
-    connection.execute(insert(outbox).values(job_id=claim.job, topic=UPSERT, payload={"lesson": made}))
+    connection.execute(insert(outbox).values(job_id=job, topic=UPSERT, payload={"lesson": made}))

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from tasks.crashpoints import CrashPoint, passing
 from tasks.store.session import Database
 
 # Carries one row's payload out; what it writes on the connection is committed with the delivery, or not at all.
@@ -50,5 +51,6 @@ class Outbox:
                 why = f"{type(error).__name__}: {error}"[:1000]
                 connection.execute(_FAILED, {"row": row.id, "error": why, "longest": LONGEST_PAUSE_SECONDS})
                 return why
+            passing(CrashPoint.DELIVERED)
             connection.execute(_DELIVERED, {"row": row.id})
             return ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -15,11 +14,26 @@ from tasks.errors import NoSuchJob
 from tasks.store import attachments, codec, leases
 from tasks.store.session import Database, explained
 from tasks.store.tables import candidates, iterations, jobs, verdicts
-from tasks.types import Candidate, CandidateRef, Iteration, Job, Lane, OpenIteration, Operator, Spend, Verdict
+from tasks.types import (
+    Acceptance,
+    Candidate,
+    CandidateRef,
+    Iteration,
+    Job,
+    JobState,
+    Lane,
+    OpenIteration,
+    Operator,
+    Spend,
+    Stop,
+    Verdict,
+)
 
 # Up to now where the job is paused or has ended, so that its hours stand still.
 _IDLE = """idle_seconds + CASE WHEN started_at IS NULL THEN 0
                ELSE coalesce(extract(epoch FROM now() - coalesce(paused_at, finished_at)), 0) END AS idle"""
+# Not the transaction's beginning: it may have waited for its lease row.
+_NOW = "clock_timestamp() AS now"
 
 
 def load_job(database: Database, job: int) -> Job:
@@ -34,7 +48,7 @@ def load_job(database: Database, job: int) -> Job:
 
 def read_job(connection: Connection, job: int) -> Job | None:
     """The job with all that is committed of it, or None where the login sees no such job."""
-    row = connection.execute(select(jobs, text(_IDLE)).where(jobs.c.id == job)).one_or_none()
+    row = connection.execute(select(jobs, text(_IDLE), text(_NOW)).where(jobs.c.id == job)).one_or_none()
     if row is None:
         return None
     lane = connection.execute(text("SELECT lane FROM leases WHERE job_id = :job"), {"job": job}).scalar_one()
@@ -61,12 +75,20 @@ def read_job(connection: Connection, job: int) -> Job | None:
             cloud_tokens=row.cloud_tokens,
             engine_seconds=row.engine_seconds,
         ),
-        started_at=row.started_at or datetime.now().astimezone(),
+        started_at=row.started_at or row.now,
         idle_seconds=float(row.idle),
+        read_at=row.now,
         lessons=codec.lessons_from_json(row.recalled),
+        ended=_ended(row),
         cloud=leases.served(connection, Lane.CLOUD),
         texts=attachments.texts(connection, spec),
     )
+
+
+def _ended(row: Row[Any]) -> Stop | None:
+    state = JobState(row.state)
+    acceptance = Acceptance(row.acceptance) if row.acceptance else None
+    return Stop(state=state, why=row.reason, acceptance=acceptance) if state.final else None
 
 
 def _candidates(connection: Connection, job: int) -> tuple[set[CandidateRef], Mapping[int, list[Candidate]]]:

@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Computed,
     DateTime,
     Double,
     ForeignKey,
@@ -30,6 +31,9 @@ metadata = MetaData()
 _USD = Numeric(14, 6)
 _NOW = text("now()")
 _ZERO = text("0")
+_WAITS = text("runnable AND worker IS NULL")
+# Among the jobs of an owner that wait: the lower, the sooner.
+_PLACE = "extract(epoch FROM waiting_since - TIMESTAMPTZ '1970-01-01 00:00:00+00') / 1800.0 - priority"
 
 
 def _moment(name: str, *, required: bool = False) -> Column[object]:
@@ -86,6 +90,7 @@ jobs = Table(
     _moment("finished_at"),
     _moment("paused_at"),
     Column("idle_seconds", Double, nullable=False, server_default=_ZERO),
+    Column("lesson_due", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("owner", "key", name="jobs_owner_key"),
     Index("jobs_owner_state", "owner", "state", "id"),
 )
@@ -112,7 +117,12 @@ leases = Table(
     Column("needs", ARRAY(Text), nullable=False, server_default=text("'{text}'")),
     _moment("progress_at", required=True),
     Column("interrupted", Boolean, nullable=False, server_default=text("false")),
-    Index("leases_runnable", "lane", "run_at", postgresql_where=text("runnable AND worker IS NULL")),
+    Column("place", Double, Computed(_PLACE, persisted=True), nullable=False),
+    Index("leases_interrupted", "lane", postgresql_where=text("interrupted AND runnable AND worker IS NULL")),
+    Index("leases_priority", "lane", "priority", postgresql_where=_WAITS),
+    Index("leases_place", "lane", "owner", "place", postgresql_where=_WAITS),
+    Index("leases_turn", "lane", "owner", "job_id", postgresql_where=_WAITS),
+    Index("leases_own", "last_worker", "job_id", postgresql_where=_WAITS),
     Index("leases_held", "lease_until", postgresql_where=text("worker IS NOT NULL")),
 )
 

@@ -24,7 +24,7 @@ from tasks.store.queries import job_summary, live_workers, request_cancel, submi
 from tasks.store.session import Database
 from tasks.types import Budget, CheckSpec, JobSpec, JobState, Lane
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
-from tests.standin.engine import Engine, endless, streaming
+from tests.standin.paced import Engine, endless, streaming
 from workers.celery_app import make_app
 from workers.engine.attached import AttachedEndpoint
 from workers.wiring import build_station

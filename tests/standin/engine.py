@@ -1,110 +1,147 @@
-"""An OpenAI-compatible engine on loopback that streams word by word at a pace, and notices who hangs up on it."""
+"""A stand-in for an engine: an OpenAI-compatible server in a process of its own that streams word by word, and can be
+told to hang, to be ten times slower, to answer 500, to answer garbage, or to break off in the middle.
+
+`python -m tests.standin.engine PORT MODULE:FUNCTION SECONDS` serves `FUNCTION(prompt, seed)`, a word each SECONDS;
+`POST /fault` with a name of `Mood` changes how. Knows nothing of jobs.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+import urllib.request
+from collections.abc import Callable
+from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-# What it says to a prompt: None is an answer that never ends.
-Says = Callable[[str], str | None]
-PAUSE_SECONDS = 0.02
+SLOWER = 10
+WORDS_BEFORE_BREAKING = 3
+# Long past every patience of a client: a hung server does not say that it hangs.
+HANG_SECONDS = 3600.0
 
 
-@dataclass(slots=True)
-class Engine:
-    """What was asked of it: every request is under way, whole, or aborted by its client."""
+class Mood(StrEnum):
+    """How it answers."""
 
-    url: str = ""
-    begun: int = 0
-    whole: int = 0
-    aborted: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def under_way(self) -> int:
-        """Streams that nobody has ended yet."""
-        return self.begun - self.whole - self.aborted
+    WELL = "well"
+    HUNG = "hung"
+    SLOW = "slow"
+    REFUSING = "refusing"
+    GARBAGE = "garbage"
+    BREAKING = "breaking"
 
 
-@contextlib.contextmanager
-def streaming(says: Says, *, pause_seconds: float = PAUSE_SECONDS) -> Iterator[Engine]:
-    """Serves while it is open."""
-    engine, over = Engine(), threading.Event()
+class _State:
+    def __init__(self) -> None:
+        self.mood = Mood.WELL
+        self.changed = threading.Condition()
 
+    def become(self, mood: Mood) -> None:
+        with self.changed:
+            self.mood = mood
+            self.changed.notify_all()
+
+    def hang(self) -> None:
+        """As long as it is told to."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.mood is not Mood.HUNG, HANG_SECONDS)
+
+
+def _handler(answer: Callable[[str, int], str], seconds: float, state: _State) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def log_message(self, *_: object) -> None: ...
 
-        def _send(self, document: dict[str, Any]) -> None:
-            body = json.dumps(document).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
         def do_GET(self) -> None:
-            self._send({"data": [{"id": "paced", "max_model_len": 8192}]})
+            state.hang()
+            self._send(200, {"data": [{"id": "standin", "max_model_len": 16384}]})
 
         def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            asked: dict[str, Any] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if self.path == "/fault":
+                state.become(Mood(asked["mood"]))
+                self._send(200, {})
+                return
+            state.hang()
+            prompt = "\n".join(str(message["content"]) for message in asked["messages"])
             if self.path.endswith("/tokenize"):
-                self._send({"count": len(str(asked["messages"])) // 4})
+                self._send(200, {"count": len(prompt) // 4})
+            elif state.mood is Mood.REFUSING:
+                self._send(500, {"error": {"message": "out of memory"}})
             elif not asked.get("stream"):
-                self._send({"choices": [{"message": {"role": "assistant", "content": "Hello there."}}]})
+                self._send(200, {"choices": [{"message": {"role": "assistant", "content": "Hello there."}}]})
             else:
-                with engine.lock:
-                    engine.begun += 1
-                whole = self._stream(says(asked["messages"][-1]["content"]))
-                with engine.lock:
-                    engine.whole += whole
-                    engine.aborted += not whole
+                with contextlib.suppress(OSError):  # whoever asked has gone
+                    self._stream(prompt, answer(prompt, int(asked.get("seed") or 0)))
 
-        def _stream(self, text: str | None) -> bool:
+        def _stream(self, prompt: str, said: str) -> None:
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Connection", "close")
             self.end_headers()
-            words = 0
-            try:
-                for word in endless() if text is None else text.splitlines(keepends=True):
-                    self._event(delta={"content": word})
-                    words += 1
-                    time.sleep(pause_seconds)
-                    if over.is_set():
-                        return False
-                self._event(delta={}, finish="stop", usage={"prompt_tokens": 50, "completion_tokens": words})
-                self.wfile.write(b"data: [DONE]\n\n")
-            except OSError:
-                return False
-            return True
+            self.close_connection = True
+            words = said.split(" ")
+            for place, word in enumerate(words):
+                time.sleep(seconds * (SLOWER if state.mood is Mood.SLOW else 1))
+                state.hang()
+                if state.mood is Mood.BREAKING and place >= WORDS_BEFORE_BREAKING:
+                    return
+                if state.mood is Mood.GARBAGE:
+                    self._event("{]\x00" + word)
+                self._chunk([{"index": 0, "delta": {"content": f" {word}" if place else word}, "finish_reason": None}])
+            self._chunk([{"index": 0, "delta": {}, "finish_reason": "stop"}])
+            taken, given = len(prompt) // 4, len(words)
+            self._chunk([], {"prompt_tokens": taken, "completion_tokens": given, "total_tokens": taken + given})
+            self._event("[DONE]")
 
-        def _event(self, *, delta: dict[str, str], finish: str | None = None, usage: object = None) -> None:
-            choice = {"index": 0, "delta": delta, "finish_reason": finish}
-            event = {"id": "c", "object": "chat.completion.chunk", "choices": [choice], "usage": usage}
-            self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
+        def _chunk(self, choices: list[dict[str, Any]], usage: dict[str, int] | None = None) -> None:
+            common = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "standin"}
+            self._event(json.dumps({**common, "choices": choices, "usage": usage}))
+
+        def _event(self, data: str) -> None:
+            self.wfile.write(f"data: {data}\n\n".encode())
             self.wfile.flush()
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    engine.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield engine
-    finally:
-        over.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        def _send(self, status: int, document: dict[str, Any]) -> None:
+            content = json.dumps(document).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                self.wfile.write(content)
+
+    return Handler
 
 
-def endless() -> Iterator[str]:
-    """Lines without a loop in them, for as long as they are read."""
-    state = 1
-    while True:
-        state = state * 48271 % 2147483647
-        yield "".join(chr(97 + state // 7**n % 26) for n in range(8)) + "\n"
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is no error of ours."""
+
+
+def tell(port: int, mood: Mood) -> None:
+    """Changes the mood of the engine on `port`."""
+    body = json.dumps({"mood": mood}).encode()
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/fault", data=body, timeout=10) as response:
+        response.read()
+
+
+def main() -> None:
+    """Serves until it is killed."""
+    port, named, seconds = sys.argv[1:]
+    module, _, function = named.partition(":")
+    answer = getattr(importlib.import_module(module), function)
+    _Server(("127.0.0.1", int(port)), _handler(answer, float(seconds), _State())).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

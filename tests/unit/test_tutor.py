@@ -121,6 +121,10 @@ def past(*candidates: tuple[str, tuple[Verdict, ...]], accepted: bool = False) -
     return tuple(rounds)
 
 
+def ended(given: Job, history: tuple[Iteration, ...], end: Stop) -> Job:
+    return dataclasses.replace(given, history=history, ended=end)
+
+
 def says(check: CheckSpec, feedback: str, *, passed: bool = False) -> Verdict:
     score = float(passed)
     return Verdict(
@@ -177,7 +181,7 @@ def test_a_family_is_the_kinds_of_the_checks() -> None:
 def test_an_accepted_answer_leaves_what_worked_by_one_call_of_the_last_iteration() -> None:
     made, _, journal = tutor()
     history = past(("WRONG TEXT", FAILED), ("RIGHT TEXT", PASSED), accepted=True)
-    lesson = made.distil(CLAIM, job(), history, VERIFIED, Silent())
+    lesson = made.distil(CLAIM, ended(job(), history, VERIFIED), Silent())
     assert lesson is not None
     assert (lesson.kind, lesson.owner, lesson.family, lesson.job) == (LessonKind.SUCCESS, "ada", "python", 7)
     assert lesson.situation == "counting letters of a text"
@@ -194,14 +198,14 @@ def test_an_accepted_answer_leaves_what_worked_by_one_call_of_the_last_iteration
 def test_what_judges_alone_accepted_teaches_nothing() -> None:
     made, _, journal = tutor()
     verdict = says(JUDGE, "pretty", passed=True)
-    assert made.distil(CLAIM, job(JUDGE), past(("TEXT", (verdict,)), accepted=True), JUDGED, Silent()) is None
+    assert made.distil(CLAIM, ended(job(JUDGE), past(("TEXT", (verdict,)), accepted=True), JUDGED), Silent()) is None
     assert not journal.calls
 
 
 def test_no_lesson_is_made_of_lessons() -> None:
     made, _, journal = tutor()
     given = job(lessons=(kept(1, LessonKind.SUCCESS, "an EARLIER situation"),))
-    made.distil(CLAIM, given, past(("TEXT", PASSED), accepted=True), VERIFIED, Silent())
+    made.distil(CLAIM, ended(given, past(("TEXT", PASSED), accepted=True), VERIFIED), Silent())
     assert "EARLIER" not in prompt(journal)
 
 
@@ -210,7 +214,7 @@ def test_no_lesson_is_made_of_lessons() -> None:
 
 def test_failures_teach_by_what_visible_checks_said_and_never_by_a_candidates_text() -> None:
     made, _, journal = tutor()
-    lesson = made.distil(CLAIM, job(), past(("WRONG TEXT", FAILED), ("WRONG TOO", FAILED)), UNSOLVED, Silent())
+    lesson = made.distil(CLAIM, ended(job(), past(("WRONG TEXT", FAILED), ("WRONG TOO", FAILED)), UNSOLVED), Silent())
     assert lesson is not None
     assert lesson.kind is LessonKind.FAILURE
     assert lesson.evidence.startswith("job 7: not accepted by python:visible.py, 1 hidden check")
@@ -223,7 +227,7 @@ def test_failures_that_only_hidden_checks_or_judges_saw_teach_nothing() -> None:
     made, _, journal = tutor()
     verdicts = (says(VISIBLE, "", passed=True), says(HIDDEN, SECRET), says(JUDGE, "not pretty"))
     given = job(VISIBLE, HIDDEN, JUDGE)
-    assert made.distil(CLAIM, given, past(("TEXT", verdicts)), UNSOLVED, Silent()) is None
+    assert made.distil(CLAIM, ended(given, past(("TEXT", verdicts)), UNSOLVED), Silent()) is None
     assert not journal.calls
 
 
@@ -232,7 +236,7 @@ def test_a_degenerate_candidate_teaches_nothing() -> None:
     (round_,) = past(("TEXT", FAILED))
     looped = dataclasses.replace(round_.candidates[0], guard=GuardKind.CYCLE)
     history = (dataclasses.replace(round_, candidates=(looped,)),)
-    assert made.distil(CLAIM, job(), history, UNSOLVED, Silent()) is None
+    assert made.distil(CLAIM, ended(job(), history, UNSOLVED), Silent()) is None
     assert not journal.calls
 
 
@@ -245,7 +249,7 @@ def test_nothing_of_a_held_out_check_is_in_the_prompt(end: Stop) -> None:
     given = job(VISIBLE, HIDDEN, ANSWER)
     verdicts = (says(VISIBLE, "assert 2 == 3"), says(HIDDEN, SECRET), says(ANSWER, "expected 1729"))
     history = past(("It is\nANSWER: 1729", verdicts), accepted=end is VERIFIED)
-    assert made.distil(CLAIM, given, history, end, Silent()) is not None
+    assert made.distil(CLAIM, ended(given, history, end), Silent()) is not None
     shown = prompt(journal)
     assert not any(word in shown for word in ("SECRETWORD", "hidden.py", "1729"))
 
@@ -254,14 +258,14 @@ def test_nothing_of_a_held_out_check_is_in_the_prompt(end: Stop) -> None:
 def test_a_lesson_that_gives_a_held_out_check_away_is_not_kept(leak: str) -> None:
     made, _, _ = tutor(lambda request: f"WHEN: counting\nDO: remember {leak}\nAVOID: haste")
     history = past(("TEXT", PASSED), accepted=True)
-    assert made.distil(CLAIM, job(VISIBLE, HIDDEN, ANSWER), history, VERIFIED, Silent()) is None
+    assert made.distil(CLAIM, ended(job(VISIBLE, HIDDEN, ANSWER), history, VERIFIED), Silent()) is None
 
 
 def test_an_expected_answer_that_visible_feedback_names_is_not_shown() -> None:
     made, _, journal = tutor()
     visible = dataclasses.replace(ANSWER, held_out=False)
     history = past(("TEXT", (says(visible, "expected 1729, got 3"),)))
-    made.distil(CLAIM, job(visible), history, UNSOLVED, Silent())
+    made.distil(CLAIM, ended(job(visible), history, UNSOLVED), Silent())
     assert "1729" not in prompt(journal)
 
 
@@ -278,13 +282,13 @@ def test_an_expected_answer_that_visible_feedback_names_is_not_shown() -> None:
 )
 def test_words_that_are_no_lesson_leave_none(said: str) -> None:
     made, _, _ = tutor(lambda request: said)
-    assert made.distil(CLAIM, job(), past(("TEXT", PASSED), accepted=True), VERIFIED, Silent()) is None
+    assert made.distil(CLAIM, ended(job(), past(("TEXT", PASSED), accepted=True), VERIFIED), Silent()) is None
 
 
 def test_a_lesson_is_short_whatever_the_model_wrote() -> None:
     long = " ".join(f"word{n}" for n in range(100))
     made, _, _ = tutor(lambda request: f"WHEN: {long}\nDO: count\nWHEN: again\nDO: again")
-    lesson = made.distil(CLAIM, job(), past(("TEXT", PASSED), accepted=True), VERIFIED, Silent())
+    lesson = made.distil(CLAIM, ended(job(), past(("TEXT", PASSED), accepted=True), VERIFIED), Silent())
     assert lesson is not None
     assert len(lesson.situation) <= 402
     assert (lesson.advice, lesson.avoid) == ("count", "")

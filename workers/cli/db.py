@@ -23,8 +23,11 @@ def upgrade(
     revision: Annotated[str, typer.Argument(help="Where to.")] = "head", url: Url = None, as_json: output.Json = False
 ) -> None:
     """Bring the schema up to date; two at once are safe. Needs a login that may change the schema."""
+    from tasks.crashpoints import arm_process
+    from tasks.settings import load_settings
     from tasks.store import migrate
 
+    arm_process(load_settings().crash_at)
     address = _address(url)
     before = migrate.current(address)
     migrate.upgrade(address, revision)

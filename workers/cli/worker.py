@@ -9,6 +9,7 @@ from typing import Annotated
 import structlog
 import typer
 
+from tasks.crashpoints import arm_process
 from tasks.errors import InvalidInput
 from tasks.settings import load_settings
 from tasks.types import Lane
@@ -72,6 +73,7 @@ def relay() -> None:
     from workers.outbox import Carrier, memory_handlers
     from workers.relay import Relay
 
+    arm_process(settings.crash_at)
     broker, bank = broker_url(), memory_bank(settings)
     carrier = Carrier(worker_database_url(), memory_handlers(bank) if bank else {})
     running = Relay(

@@ -54,12 +54,6 @@ def spec(**fields: object) -> JobSpec:
 
 
 @pytest.fixture
-def user(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("alice")) as database:
-        yield database
-
-
-@pytest.fixture
 def worker_url(login: Callable[..., str]) -> str:
     return login("fleet", "redraft_worker")
 
@@ -104,7 +98,7 @@ def iterate(ledger: PostgresLedger, claim: Claim, made: Candidate, decision: Dra
         Iteration(number=made.ref.iteration, operator=Operator.DRAFT, candidates=(made,)),
         decision,
         lane=Lane.GPU,
-        lesson=None,
+        lesson_due=False,
     )
 
 
@@ -141,7 +135,7 @@ def test_a_stale_epoch_never_commits(user: Database, fleet: Database) -> None:
             Iteration(number=1, operator=Operator.DRAFT, candidates=(candidate(1, score=1),)),
             Draft(slots=1),
             lane=Lane.GPU,
-            lesson=None,
+            lesson_due=False,
         ),
         lambda: ledger.hand_over(stale, Lane.GPU),
         lambda: ledger.stop(stale, Stop(state=JobState.UNSOLVED, why="")),

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 
 import psycopg
@@ -27,6 +31,17 @@ def test_up_and_down_and_up_again(empty_database: str) -> None:
 def test_two_upgrades_at_once_are_safe(empty_database: str) -> None:
     with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
         list(pool.map(migrate.upgrade, [empty_database] * 3))
+    assert migrate.current(empty_database) == migrate.head()
+
+
+def test_an_upgrade_that_is_killed_is_finished_by_the_next(empty_database: str) -> None:
+    def upgrade(**environment: str) -> int:
+        command = [sys.executable, "-m", "workers.cli.main", "db", "upgrade", "--url", empty_database]
+        return subprocess.run(command, env={**os.environ, **environment}, check=False, capture_output=True).returncode
+
+    assert upgrade(REDRAFT_CRASH_AT="migrating:3") == -signal.SIGKILL
+    assert migrate.current(empty_database) == "0002"
+    assert upgrade() == 0
     assert migrate.current(empty_database) == migrate.head()
 
 

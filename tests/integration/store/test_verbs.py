@@ -57,12 +57,6 @@ WON = Stop(state=JobState.ACCEPTED, why="every check passed", acceptance=Accepta
 
 
 @pytest.fixture
-def user(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("alice")) as database:
-        yield database
-
-
-@pytest.fixture
 def worker_url(login: Callable[..., str]) -> str:
     return login("fleet", "redraft_worker")
 
@@ -141,7 +135,7 @@ def iterate(ledger: PostgresLedger, claim: Claim, number: int, decision: Decisio
     for candidate in made:
         ledger.commit_verdicts(claim, candidate, done=True)
     iteration = Iteration(number=number, operator=Operator.DRAFT, candidates=tuple(made))
-    ledger.record(claim, iteration, decision, lane=Lane.GPU, lesson=None)
+    ledger.record(claim, iteration, decision, lane=Lane.GPU, lesson_due=False)
 
 
 def run(

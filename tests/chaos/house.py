@@ -1,0 +1,164 @@
+"""Whole runs that a crash point may cut: a job from its submission to its lesson in the memory, and an upgrade of the
+schema. A lease is of one second, which is not waited for but taken off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from sqlalchemy import text
+
+from tasks.crashpoints import armed
+from tasks.escalation import Escalation
+from tasks.llm.prices import prices_of
+from tasks.llm.responsebody import CloudTerms
+from tasks.llm.responses import OpenAIResponses
+from tasks.llm.scripted import ScriptedModel
+from tasks.memory.embedder import Embedder
+from tasks.memory.twin import InMemoryBank
+from tasks.pulse import Silent
+from tasks.store import leases, migrate
+from tasks.store.escalations import PostgresEscalations
+from tasks.store.ledger import PostgresLedger
+from tasks.store.lessonbook import read_lesson
+from tasks.store.outbox import Outbox
+from tasks.store.queries import submit_jobs
+from tasks.store.session import Database
+from tasks.tutor import MemoryTutor
+from tasks.types import ChatRequest, CheckSpec, Claim, Egress, JobSpec, Lane
+from tests.chaos.crashes import Fatal, job_rows, schema_lines
+from tests.doubles import Killed
+from tests.loops import corrected, twin_loop
+from workers.local.postgres import EmbeddedPostgres
+from workers.outbox import memory_handlers
+
+CHECKS = (
+    CheckSpec(name="answer", kind="answer", value={"exact": "42"}),
+    CheckSpec(name="answer#2", kind="answer", value={"regex": "[0-9]+"}, held_out=True),
+)
+LESSON = "WHEN: multiplying two small numbers\nDO: add the one number as often as the other says\nAVOID: guessing"
+RULES = leases.ClaimRules(affinity_seconds=0, lease_seconds=1.0)
+# More deaths in a row than any job here suffers: quarantine has tests of its own.
+CRASH_CAP = 100
+
+Outcome = dict[str, Any]
+
+
+def answer(request: ChatRequest) -> str:
+    """Right at the second revision only; asked for a lesson, it gives one."""
+    return LESSON if "WHEN:" in request.messages[-1].content else corrected(request)
+
+
+class House:
+    """Solves one job after another, each from the submission to its lesson in the memory, and dies where it is told.
+
+    Parameters: `escalate_after` rejected iterations the job is the cloud's, which answers at `url`; `known` is the
+    lesson that the memory holds before; `broken` spoils the ledger, for a test of the tests.
+    """
+
+    def __init__(
+        self,
+        user: Database,
+        fleet: Database,
+        *,
+        escalate_after: int,
+        url: str,
+        known: int | None,
+        broken: Callable[[PostgresLedger], Any] = lambda ledger: ledger,
+    ) -> None:
+        self._user, self._fleet, self._escalate_after, self._known = user, fleet, escalate_after, known
+        self._broken = broken
+        self._cloud = OpenAIResponses(
+            base_url=url, api_key="sk-test", first_event_seconds=20, answer_seconds=60, looks=(0.02, 0.05)
+        )
+        self._embedder = Embedder()
+
+    def run(self, fatal: Fatal) -> Outcome:
+        """One job to its end, with a worker for each lane, and the outbox; what it came to."""
+        bank, before = InMemoryBank(self._embedder), self._counted()
+        if self._known is not None:
+            bank.upsert(read_lesson(self._fleet, self._known).lesson)
+        egress = Egress.FULL if self._escalate_after < 3 else Egress.NEVER
+        spec = JobSpec(title="t", problem="What is six times seven?", checks=CHECKS, egress=egress, seed=11)
+        job = submit_jobs(self._user, [spec])[0].job
+        outbox = Outbox(self._fleet, memory_handlers(bank))
+        with armed(fatal):
+            while self._busy(job):
+                for lane in (Lane.GPU, Lane.CHECK, Lane.CLOUD):
+                    self._survive(lambda lane=lane: self._take_turn(lane, bank))  # type: ignore[misc]
+            while self._survive(outbox.deliver) is not None:
+                pass
+        with self._fleet.connect() as connection:
+            rows = job_rows(connection, job)
+            mine = set(connection.execute(text("SELECT id FROM lessons WHERE job_id = :job"), {"job": job}).scalars())
+        known = {match.lesson.id for match in bank.search("alice", LESSON)}
+        counted = [now - then for now, then in zip(self._counted(), before, strict=True)]
+        memory = {"points": bank.count(), "holds its lesson": mine <= known, "seen, helped, hurt": counted}
+        return {**rows, "memory": memory}
+
+    def _survive(self, step: Callable[[], str | None]) -> str | None:
+        """What the step gives back; where it is killed, the lease's second passes and the reaper looks."""
+        try:
+            return step()
+        except Killed:
+            with self._fleet.begin() as connection:
+                connection.execute(text("UPDATE leases SET lease_until = lease_until - interval '1 s'"))
+            leases.reap(self._fleet, crash_cap=CRASH_CAP)
+            return ""
+
+    def _take_turn(self, lane: Lane, bank: InMemoryBank) -> None:
+        claim = leases.claim(self._fleet, [lane], f"w-{lane}", "turn", RULES)
+        if claim is not None:
+            self._turn(claim, lane, bank)
+
+    def _turn(self, claim: Claim, lane: Lane, bank: InMemoryBank) -> None:
+        twin_loop(
+            self._broken(PostgresLedger(self._fleet, fault_cap=3)),
+            ScriptedModel(answer),
+            tutor=lambda model: MemoryTutor(bank=bank, model=model),
+            cloud=Escalation(
+                ledger=PostgresEscalations(self._fleet),
+                cloud=self._cloud,
+                terms=CloudTerms(model="gpt-5.4", effort="high", output_tokens=4096),
+                prices=prices_of("gpt-5.4"),
+                fault_cap=3,
+            ),
+            escalate_after=self._escalate_after,
+            width=2,
+        ).turn(claim, frozenset({lane}), Silent())
+
+    def _busy(self, job: int) -> bool:
+        query = text("SELECT runnable OR worker IS NOT NULL FROM leases WHERE job_id = :job")
+        with self._fleet.connect() as connection:
+            return bool(connection.execute(query, {"job": job}).scalar_one())
+
+    def _counted(self) -> tuple[int, ...]:
+        if self._known is None:
+            return ()
+        known = read_lesson(self._fleet, self._known)
+        return known.seen, known.helped, known.hurt
+
+
+class Upgrade:
+    """Brings a database without a schema to the newest one, again and again until nothing kills it."""
+
+    def __init__(self, postgres: EmbeddedPostgres) -> None:
+        self._postgres, self._url = postgres, postgres.url_of("crashing")
+
+    def run(self, fatal: Fatal) -> Outcome:
+        """The schema it came to."""
+        self._admin('DROP DATABASE IF EXISTS "crashing"')
+        self._admin('CREATE DATABASE "crashing"')
+        with armed(fatal):
+            while migrate.current(self._url) != migrate.head():
+                try:
+                    migrate.upgrade(self._url)
+                except Killed:
+                    continue
+        with Database(self._url) as database, database.connect() as connection:
+            return {"schema": schema_lines(connection)}
+
+    def _admin(self, statement: str) -> None:
+        with psycopg.connect(self._postgres.url.replace("+psycopg", "", 1), autocommit=True) as connection:
+            connection.execute(statement)  # type: ignore[arg-type]
