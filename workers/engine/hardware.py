@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psutil
 import pynvml
+
+from tasks.errors import InvalidInput
 
 GIB = 1 << 30
 
@@ -47,6 +51,21 @@ def detect() -> Hardware:
     finally:
         pynvml.nvmlShutdown()
     return Hardware(gpus=cards, ram_gib=ram_gib, driver=driver)
+
+
+def imagine(cards: Sequence[str]) -> Hardware:
+    """A machine with these cards, each as GIB:CAPABILITY (`15.9:12.0`), and the rest of this one.
+
+    Raises `InvalidInput`.
+    """
+    made = []
+    for index, told in enumerate(cards):
+        found = re.fullmatch(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)", told)
+        if found is None:
+            raise InvalidInput("--card", told, "memory and compute capability, such as 15.9:12.0 or 79.6:9.0")
+        memory, capability = map(float, found.groups())
+        made.append(Gpu(index=index, name="imagined card", memory_gib=memory, compute_capability=capability))
+    return Hardware(gpus=tuple(made), ram_gib=psutil.virtual_memory().total / GIB)
 
 
 def _card(index: int) -> Gpu:

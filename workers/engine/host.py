@@ -6,6 +6,7 @@ import os
 from typing import Protocol
 
 from tasks.errors import EngineFault
+from tasks.llm.abilities import Abilities
 from workers.engine.profiles import Serving
 
 
@@ -23,6 +24,10 @@ class ModelHost(Protocol):
     @property
     def model(self) -> str:
         """The name that requests carry."""
+
+    @property
+    def abilities(self) -> Abilities:
+        """What it can beyond plain chat; of an endpoint known only once it has started."""
 
     @property
     def ready(self) -> bool:
@@ -43,6 +48,7 @@ class NoEngine:
 
     url = ""
     model = ""
+    abilities = Abilities()
     ready = False
 
     def __init__(self) -> None:

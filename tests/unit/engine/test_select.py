@@ -12,7 +12,7 @@ from tasks.types import Lane
 from workers.engine.attached import AttachedEndpoint
 from workers.engine.hardware import Gpu, Hardware
 from workers.engine.host import NoEngine
-from workers.engine.select import host_for
+from workers.engine.select import attach, host_for
 from workers.engine.server import EngineServer
 
 H100 = Gpu(index=0, name="H100", memory_gib=79.2, compute_capability=9.0)
@@ -40,6 +40,16 @@ def test_an_endpoint_serves_every_lane_of_a_model(tmp_path: Path) -> None:
     for lanes in ({Lane.FAST}, {Lane.GPU, Lane.CHECK}):
         host = host_for(frozenset(lanes), settings(tmp_path, endpoint="http://127.0.0.1:9/v1"), say)
         assert isinstance(host, AttachedEndpoint)
+
+
+def test_an_endpoint_is_used_as_the_named_profile_says_else_as_the_one_of_its_model_s_name(tmp_path: Path) -> None:
+    at = {"endpoint": "http://127.0.0.1:9/v1"}
+    by_model = attach(settings(tmp_path, **at, endpoint_model="gemma-4-31b-ud-iq3-xxs"))
+    by_profile = attach(settings(tmp_path, **at, endpoint_model="gemma4:31b", model="gemma-4-31b-ud-iq3-xxs"))
+    assert {host.profile.canary_pattern for host in (by_model, by_profile)} == {r"\b4\b"}
+    assert by_profile.model == "gemma4:31b"
+    with pytest.raises(InvalidInput, match="known profiles are"):
+        attach(settings(tmp_path, **at, model="no-such-model"))
 
 
 def test_a_model_that_is_not_there_is_bad_input_for_a_lane_that_needs_one(tmp_path: Path) -> None:
