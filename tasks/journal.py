@@ -101,15 +101,16 @@ class JournalledModel:
         found = self.ledger.find_call(claim, key, hashed)
         if found is not None:
             return found
-        pulse.check()
+        pulse.checkpoint()
         prompt_tokens = self.model.count_tokens(request.messages)
         left = self.model.context_tokens - prompt_tokens - TEMPLATE_TOKENS
         room = min(request.max_tokens, max(LEAST_ANSWER_TOKENS, left))
         self.ledger.reserve(claim, key, prompt_tokens + room)
         passing(CrashPoint.RESERVED)
-        made = self.model.complete(dataclasses.replace(request, max_tokens=room), pulse)
-        passing(CrashPoint.CALL_MADE)
-        self.ledger.commit_call(claim, key, request, hashed, made)
+        with pulse.calling(key) as call:
+            made = self.model.complete(dataclasses.replace(request, max_tokens=room), call)
+            passing(CrashPoint.CALL_MADE)
+            self.ledger.commit_call(claim, key, request, hashed, made)
         passing(CrashPoint.CALL_COMMITTED)
         return made
 

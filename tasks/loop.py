@@ -257,7 +257,7 @@ class Loop:
             if not _unchecked(job, begun, candidate):
                 checked.append(candidate)
                 continue
-            pulse.check()
+            pulse.checkpoint()
             verdicts = self.validate(candidate.text, checks, self.sandbox, pulse)
             checked.append(self._commit(claim, job, candidate, verdicts))
         return tuple(checked)

@@ -510,8 +510,9 @@ class OpenIteration:
 class Job:
     """A job with its whole past: all that the next step is built from. `lessons` is None until they were recalled,
     which is once; `ended` says how it ended, if it did; `cloud` says whether a worker serves the cloud's lane now.
-    `idle_seconds` since `started_at` do not count as hours: the job was paused, or had ended before a retry. `texts`
-    are the contents of its text attachments by hash."""
+    `idle_seconds` since `started_at` do not count as hours: the job was paused, or had ended before a retry. `read_at`
+    is when it was read, by the database's clock, the only one that hours are told by. `texts` are the contents of its
+    text attachments by hash."""
 
     id: int
     owner: str
@@ -526,6 +527,7 @@ class Job:
     ended: Stop | None = None
     cloud: bool = False
     idle_seconds: float = 0.0
+    read_at: datetime | None = field(default=None, compare=False)
     texts: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -6,7 +6,6 @@ import functools
 import os
 import socket
 from collections.abc import Callable
-from datetime import UTC, datetime
 from importlib.metadata import version
 
 from celery import Celery
@@ -29,18 +28,13 @@ from tasks.store.leases import ClaimRules
 from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
 from tasks.tutor import MemoryTutor, NoTutor
-from tasks.types import Job, Lane, TurnReport
+from tasks.types import Lane, TurnReport
 from tasks.validators.registry import accepted, score, validate
 from workers.addresses import memory_bank
 from workers.engine.host import ModelHost, NoEngine
 from workers.events import TurnEvents
 from workers.station import Station
 from workers.strategies import strategies
-
-
-def hours_since_start(job: Job) -> float:
-    """Wall hours since a worker first took the job, less those in which it was paused or had ended."""
-    return hours_used(job, datetime.now(UTC))
 
 
 def worker_name() -> str:
@@ -122,7 +116,7 @@ def build_station(
         move_up_after=settings.move_up_after,
         escalate_after=settings.escalate_after,
         width=settings.width or (0 if isinstance(host, NoEngine) else profile.width),
-        hours=hours_since_start,
+        hours=hours_used,
         modalities=profile.modalities,
     )
 
@@ -141,7 +135,7 @@ def build_station(
             modalities=tuple(sorted(profile.modalities)),
         )
 
-    keeper = Keeper(url, card, lease_seconds=settings.lease_seconds)
+    keeper = Keeper(url, card, lease_seconds=settings.lease_seconds, silence_seconds=settings.silence_seconds)
     events = TurnEvents(app, name)
     rules = ClaimRules(
         lease_seconds=settings.lease_seconds,
@@ -149,5 +143,14 @@ def build_station(
         bucket_seconds=settings.fairness_bucket_seconds,
         modalities=profile.modalities,
     )
-    station = Station(database=database, keeper=keeper, worker=name, lanes=lanes, loop=loop, rules=rules, events=events)
+    station = Station(
+        database=database,
+        keeper=keeper,
+        worker=name,
+        slots=slots,
+        lanes=lanes,
+        loop=loop,
+        rules=rules,
+        events=events,
+    )
     return station, keeper, events

@@ -200,26 +200,28 @@ class OpenAIChatModel:
     # ── the answer ───────────────────────────────────────────────────────────────────────────
 
     def _wait(self, stream: Stream, answer: _Answer, pulse: Pulse) -> None:
-        """Until the stream ends, the guard hits, or the engine is silent for too long."""
+        """Until the stream ends, the guard hits, or the engine is silent for too long. An answer that is whole is
+        given back though the step must stop by now: it is paid for."""
         while not stream.ended(POLL_SECONDS):
             pulse.check()
             if time.monotonic() - answer.heard > answer.allowed:
                 when = "after its last token" if answer.deltas else "before its first token"
                 raise EngineFault(f"{self.name} was silent for {answer.allowed:g} s {when}")
+        if stream.error is None:
+            return
         pulse.check()
         if isinstance(stream.error, EngineFault):
             raise stream.error
-        if stream.error is not None:
-            raise self._fault(stream.error) from None
+        raise self._fault(stream.error) from None
 
     def _hear(self, event: Mapping[str, Any], answer: _Answer, pulse: Pulse) -> bool:
-        """One event, in the reader's thread; whether to go on."""
+        """One event, in the reader's thread; whether to go on. One without a token is no progress: a stream may live
+        and bring nothing."""
         tokens = self._take(event, answer)
-        answer.heard = time.monotonic()
-        if answer.deltas:  # the prefill is over
-            answer.allowed = self._silence_seconds
-        pulse.beat(tokens)
-        pulse.expect_silence(answer.allowed)  # after the beat, which announces a shorter one
+        if tokens:
+            answer.heard, answer.allowed = time.monotonic(), self._silence_seconds
+            pulse.beat(tokens)
+            pulse.expect_silence(answer.allowed)  # after the beat, which announces a shorter one
         return answer.hit is None
 
     def _take(self, event: Mapping[str, Any], answer: _Answer) -> int:

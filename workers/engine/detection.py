@@ -18,6 +18,8 @@ from workers.engine.probe import fetch
 
 # A cold server loads its model at the first call.
 CALL_SECONDS = 120.0
+# More than sixteen tokens take: a server that ignores the limit on them is not read for ever.
+STREAM_BYTES = 65_536
 # Words that nobody says to a greeting.
 WORDS = ("amaranth", "obsidian")
 GREETING = "Say hello."
@@ -145,7 +147,7 @@ def _stream_usage(endpoint: Endpoint) -> bool:
     request = urllib.request.Request(url, data=json.dumps(body).encode(), headers=headers)  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=CALL_SECONDS) as response:  # noqa: S310
-            events = [line[5:].strip() for line in response.read().decode(errors="replace").splitlines()]
+            events = [line[5:].strip() for line in response.read(STREAM_BYTES).decode(errors="replace").splitlines()]
     except OSError:
         return False
     return any('"completion_tokens"' in event for event in events)
