@@ -107,9 +107,10 @@ class JournalledModel:
         room = min(request.max_tokens, max(LEAST_ANSWER_TOKENS, left))
         self.ledger.reserve(claim, key, prompt_tokens + room)
         passing(CrashPoint.RESERVED)
-        made = self.model.complete(dataclasses.replace(request, max_tokens=room), pulse)
-        passing(CrashPoint.CALL_MADE)
-        self.ledger.commit_call(claim, key, request, hashed, made)
+        with pulse.calling(key) as call:
+            made = self.model.complete(dataclasses.replace(request, max_tokens=room), call)
+            passing(CrashPoint.CALL_MADE)
+            self.ledger.commit_call(claim, key, request, hashed, made)
         passing(CrashPoint.CALL_COMMITTED)
         return made
 

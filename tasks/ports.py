@@ -4,6 +4,7 @@ and one contract test runs against both."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -53,6 +54,9 @@ class Pulse(Protocol):
     def checkpoint(self) -> None:
         """As `check`, between two steps, where stopping loses nothing: there a worker that is shutting down stops at
         once, and does not use up its grace."""
+
+    def calling(self, key: CallKey) -> AbstractContextManager[Pulse]:
+        """The pulse of one model call: what it has received is lost with its worker until the context is left."""
 
 
 class ChatModel(Protocol):

@@ -135,7 +135,7 @@ def build_station(
             modalities=tuple(sorted(profile.modalities)),
         )
 
-    keeper = Keeper(url, card, lease_seconds=settings.lease_seconds)
+    keeper = Keeper(url, card, lease_seconds=settings.lease_seconds, silence_seconds=settings.silence_seconds)
     events = TurnEvents(app, name)
     rules = ClaimRules(
         lease_seconds=settings.lease_seconds,
@@ -143,5 +143,14 @@ def build_station(
         bucket_seconds=settings.fairness_bucket_seconds,
         modalities=profile.modalities,
     )
-    station = Station(database=database, keeper=keeper, worker=name, lanes=lanes, loop=loop, rules=rules, events=events)
+    station = Station(
+        database=database,
+        keeper=keeper,
+        worker=name,
+        slots=slots,
+        lanes=lanes,
+        loop=loop,
+        rules=rules,
+        events=events,
+    )
     return station, keeper, events
