@@ -30,6 +30,8 @@ EFFECT_SECONDS = 60.0
 class Owned:
     """Implements `Contestant`: a stack of its own in a home of its own, over a stand-in engine."""
 
+    steps_a_job = 20
+    lease_seconds = 15.0
     patience_seconds = 120.0
     settle_seconds = 60.0
 
@@ -113,5 +115,12 @@ def of_the_stack(kind: str) -> Fault:
             of.start()
 
     return Fault(
-        name=f"redraft up: {part} {how}", made=strike, shortest=0, longest=2, early=False, ours=True, riddles=()
+        name=f"redraft up: {part} {how}",
+        made=strike,
+        shortest=0,
+        longest=2,
+        leases=False,
+        early=False,
+        ours=True,
+        riddles=(),
     )

@@ -37,6 +37,8 @@ LAUNCH = (sys.executable, "-m", "tests.chaos.launch")
 class Redraft:
     """Implements `Contestant`, in a `database` of its own; `teaching` is whether it has a memory."""
 
+    steps_a_job = 20
+    lease_seconds = LEASE_SECONDS
     # A job takes four seconds when it is alone; one that is not over by then is lost.
     patience_seconds = 90.0
     # What is delivered after the job: lessons.
