@@ -6,7 +6,9 @@ import threading
 from functools import partial
 from typing import Any
 
+from tasks.errors import ShuttingDown
 from tasks.ports import Pulse, SandboxJob, SandboxResult
+from tasks.pulse import Silent
 
 
 class Killed(BaseException):
@@ -18,6 +20,18 @@ class NoSandbox:
 
     def run(self, job: SandboxJob, pulse: Pulse) -> SandboxResult:
         raise AssertionError("the sandbox was asked for")
+
+
+class Draining(Silent):
+    """A pulse that stops the step at its n-th checkpoint, and nowhere else."""
+
+    def __init__(self, after: int) -> None:
+        self._left = after
+
+    def checkpoint(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise ShuttingDown("worker w is shutting down")
 
 
 class Death:
