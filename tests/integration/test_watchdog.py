@@ -92,6 +92,7 @@ def station(
                 loop=lambda say: made,
                 rules=leases.ClaimRules(lease_seconds=lease, affinity_seconds=0),
                 events=TurnEvents(make_app(NOWHERE), name),
+                admits=lambda lane: True,
             )
         finally:
             keeper.stop()
