@@ -91,12 +91,19 @@ WITH RECURSIVE usage AS MATERIALIZED (
 ), pick AS (
     SELECT job_id FROM (SELECT job_id FROM interrupted UNION ALL SELECT job_id FROM own UNION ALL SELECT job_id
                         FROM next) AS one LIMIT 1
+), claimed AS (
+    UPDATE leases l SET epoch = l.epoch + 1, worker = :worker, turn = :turn, ghost = NULL, live_tokens = 0,
+           progress_at = now(), interrupted = false, phase = 'claimed',
+           lease_until = now() + make_interval(secs => :lease)
+    FROM pick, leases old WHERE l.job_id = pick.job_id AND old.job_id = l.job_id
+    RETURNING l.job_id, l.epoch, old.ghost
+), begun AS (
+    UPDATE jobs j SET state = 'running', started_at = coalesce(started_at, now())
+    FROM claimed c WHERE j.id = c.job_id AND j.state = 'queued'
+), swept AS ( -- what the last holder had reserved for calls in flight died with it
+    DELETE FROM reservations r USING claimed c WHERE r.job_id = c.job_id AND r.epoch < c.epoch
 )
-UPDATE leases l SET epoch = l.epoch + 1, worker = :worker, turn = :turn, ghost = NULL, live_tokens = 0,
-       progress_at = now(),
-       interrupted = false, phase = 'claimed', lease_until = now() + make_interval(secs => :lease)
-FROM pick, leases old WHERE l.job_id = pick.job_id AND old.job_id = l.job_id
-RETURNING l.job_id, l.epoch, old.ghost
+SELECT job_id, epoch, ghost FROM claimed
 """)  # noqa: S608 - its one part is the constant above
 
 # A job gets its place back once: after a second death with no iteration recorded between it may be the killer, and
@@ -151,19 +158,8 @@ def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rul
                 "modalities": sorted(rules.modalities),
             },
         ).one_or_none()
-        if row is None:
-            return None
-        connection.execute(
-            text(f"""UPDATE jobs SET state = 'running', started_at = coalesce(started_at, now())
-                     WHERE id = :job AND state NOT IN ({_FINAL})
-                       AND (state <> 'running' OR started_at IS NULL)"""),  # noqa: S608 - our own words
-            {"job": row.job_id},
-        )
-        # What the last holder had reserved for calls in flight died with it.
-        connection.execute(
-            text("DELETE FROM reservations WHERE job_id = :job AND epoch < :epoch"),
-            {"job": row.job_id, "epoch": row.epoch},
-        )
+    if row is None:
+        return None
     passing(CrashPoint.CLAIMED)
     return Claim(job=row.job_id, epoch=row.epoch, worker=worker, turn=turn, ghost=row.ghost)
 
@@ -207,8 +203,8 @@ def release(
             "interrupted": interrupted,
         },
     )
-    if not (done or parked):
-        connection.execute(text("SELECT pg_notify('redraft_wake', :lane)"), {"lane": str(lane)})
+    # Of a job that is done too: a slot is free, and the relay need not wait for its next tick to fill it.
+    connection.execute(text("SELECT pg_notify('redraft_wake', :lane)"), {"lane": str(lane)})
 
 
 def park(connection: Connection, job: int, detail: str) -> bool:
