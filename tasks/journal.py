@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from tasks.crashpoints import CrashPoint, passing
-from tasks.ports import ChatModel, Ledger, Pulse
+from tasks.ports import Admission, ChatModel, Ledger, Pulse
 from tasks.types import CallKey, ChatRequest, Claim, Completion, Message, Operator
 from tasks.window import prompt_hash
 
@@ -45,6 +46,17 @@ class Sampling:
                 return self.answer_tokens
 
 
+class NoAdmission:
+    """Implements `Admission` for an engine that nobody spares."""
+
+    def seat(self, tokens: int, pulse: Pulse) -> AbstractContextManager[None]:
+        """At once."""
+        return nullcontext()
+
+
+NO_ADMISSION = NoAdmission()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalledModel:
     """A chat model whose answers are committed before anything is built on them."""
@@ -52,6 +64,7 @@ class JournalledModel:
     ledger: Ledger
     model: ChatModel
     sampling: Sampling
+    admission: Admission = NO_ADMISSION
 
     def ask(
         self,
@@ -105,12 +118,13 @@ class JournalledModel:
         prompt_tokens = self.model.count_tokens(request.messages)
         left = self.model.context_tokens - prompt_tokens - TEMPLATE_TOKENS
         room = min(request.max_tokens, max(LEAST_ANSWER_TOKENS, left))
-        self.ledger.reserve(claim, key, prompt_tokens + room)
-        passing(CrashPoint.RESERVED)
-        with pulse.calling(key) as call:
-            made = self.model.complete(dataclasses.replace(request, max_tokens=room), call)
-            passing(CrashPoint.CALL_MADE)
-            self.ledger.commit_call(claim, key, request, hashed, made)
+        with self.admission.seat(prompt_tokens + room, pulse):
+            self.ledger.reserve(claim, key, prompt_tokens + room)
+            passing(CrashPoint.RESERVED)
+            with pulse.calling(key) as call:
+                made = self.model.complete(dataclasses.replace(request, max_tokens=room), call)
+                passing(CrashPoint.CALL_MADE)
+                self.ledger.commit_call(claim, key, request, hashed, made)
         passing(CrashPoint.CALL_COMMITTED)
         return made
 

@@ -30,6 +30,10 @@ STALL_SECONDS = 3900.0
 FAULT_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 120.0
 
+# A job whose worker died so often in a row, with no iteration recorded, may be what kills it. A worker holds one such
+# job at a time, so that those that only died beside it are not quarantined with it: the cap of crashes is one more.
+SUSPECT_CRASHES = 2
+
 _FINAL = ", ".join(f"'{state}'" for state in JobState if state.final)
 
 # What a worker may claim now. A lease row's conditions stand beside its lock, for they are looked at again under it.
@@ -38,7 +42,10 @@ _READY = """l.runnable AND l.worker IS NULL AND l.run_at <= now()
       AND (l.last_worker IS NULL OR l.last_worker = :worker
            OR l.waiting_since < now() - make_interval(secs => :affinity)
            OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.name = l.last_worker
-                          AND w.seen_at > now() - make_interval(secs => :silence)))"""
+                          AND w.seen_at > now() - make_interval(secs => :silence)))
+      AND ((SELECT s.crashes FROM jobs s WHERE s.id = l.job_id) < :suspect
+           OR NOT EXISTS (SELECT 1 FROM leases h JOIN jobs s ON s.id = h.job_id
+                          WHERE h.worker = :worker AND s.crashes >= :suspect))"""
 
 # A few index probes for each owner that waits, whatever the length of the queue. First an interrupted job. Else the
 # owners, each one's aged priority (that of its first in `place`), which rises to the most urgent that waits and no
@@ -145,6 +152,7 @@ def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rul
                 "turn": turn,
                 "affinity": rules.affinity_seconds,
                 "silence": WORKER_SILENCE_SECONDS,
+                "suspect": SUSPECT_CRASHES,
                 "ageing": AGEING_SECONDS,
                 "lease": rules.lease_seconds,
                 "modalities": sorted(rules.modalities),

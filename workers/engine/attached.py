@@ -38,6 +38,8 @@ class AttachedEndpoint:
     to be used where its operator has a profile for it: what the server says of its context and slots still counts.
     """
 
+    sequences = 0
+
     def __init__(
         self,
         url: str,
@@ -149,7 +151,8 @@ class AttachedEndpoint:
         said = self._server
         given = self._given or _assumed(said.context_tokens or ASSUMED_CONTEXT_TOKENS)
         context = min(given.max_model_len, said.context_tokens or given.max_model_len)
-        slots = min(given.slots, said.slots or given.slots)
+        wanted = given.slots or SLOTS
+        slots = min(wanted, said.slots or wanted)
         answer = max(1, min(given.max_answer_tokens, context // 4))
         extra = {name: value for name, value in given.request_extra.items() if name not in REPETITION}
         return given.model_copy(

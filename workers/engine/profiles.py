@@ -110,12 +110,13 @@ class Speculation(_Frozen):
 
 
 class Serving(_Frozen):
-    """How Redraft uses a model, whoever hosts it. `width`: candidates drafted in parallel; `slots`: turns in flight."""
+    """How Redraft uses a model, whoever hosts it. `width`: candidates drafted in parallel; `slots`: turns in
+    flight, 0 for as many as the engine batches sequences."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     max_model_len: int = Field(gt=0)
     width: int = Field(gt=0)
-    slots: int = Field(gt=0)
+    slots: int = Field(default=0, ge=0)
     max_answer_tokens: int = Field(gt=0)
     max_review_tokens: int = Field(gt=0)
     temperature: float = Field(default=1.0, ge=0)
