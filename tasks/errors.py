@@ -152,6 +152,14 @@ class LimitReached(RedraftError):
         super().__init__(f"the budget of {limit:g} {type} is spent ({value:g} used)")
 
 
+class PromptTooLong(LimitReached):
+    """Even the shortest prompt of a job does not fit into the context of the worker's model."""
+
+    def __init__(self, tokens: int, room: int) -> None:
+        super().__init__("tokens of context", tokens, room)
+        self.args = (f"the shortest prompt has {tokens} tokens, and the model has room for {room}",)
+
+
 class EgressForbidden(RedraftError):
     """A text was about to leave that must stay at home. Raised before a socket is opened; a defect of Redraft."""
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from tasks.crashpoints import CrashPoint, passing
+from tasks.fitting import Build, fit
 from tasks.ports import Admission, ChatModel, Ledger, Pulse
-from tasks.types import CallKey, ChatRequest, Claim, Completion, Message, Operator
-from tasks.window import prompt_hash
+from tasks.types import CallKey, ChatRequest, Claim, Completion, Cut, Message, Operator
+from tasks.window import WHOLE, prompt_hash
 
 # The recovery ladder of a degenerate answer: as asked; another seed, warmer; and with a shorter window too.
 ATTEMPTS = 3
 WARMER = 0.2
 # Room that is kept free for the chat template's own tokens.
 TEMPLATE_TOKENS = 32
-# Fewer tokens than this are no answer: the window is too full to ask.
-LEAST_ANSWER_TOKENS = 64
+# Of the ladder's last attempt.
+HALVED = Cut(ground=1, rest=1)
 # One word of a given list, and the end of the text.
 CHOICE_TOKENS = 16
 
@@ -71,7 +72,7 @@ class JournalledModel:
         claim: Claim,
         key: CallKey,
         seed: int,
-        build: Callable[[int], Sequence[Message]],
+        build: Build,
         pulse: Pulse,
         *,
         attempts: int = ATTEMPTS,
@@ -79,17 +80,19 @@ class JournalledModel:
     ) -> Completion:
         """One answer for `key`, whose attempt is where the ladder begins; at most `attempts` calls.
 
-        `build(shorten)` gives the prompt; `shorten` is 1 where the window must be shorter. The answer of
+        `build(cut)` gives the prompt, which is cut where the model's context is too small for it. The answer of
         the last attempt may still carry its guard: then it is degenerate and nothing may be built on it.
         With `choices` the answer is one of them, chosen without chance, in at most `CHOICE_TOKENS`.
-        Raises `LimitReached` before a call that the budget can't pay, `EngineFault`, and what `pulse` raises.
+        Raises `LimitReached` before a call that the budget can't pay, `PromptTooLong`, `EngineFault`, and what
+        `pulse` raises.
         """
         made: Completion | None = None
         for attempt in range(key.attempt, key.attempt + attempts):
             tried = dataclasses.replace(key, attempt=attempt)
             again = attempt - key.attempt
-            messages = build(1 if again == ATTEMPTS - 1 else 0)
-            made = self._once(claim, tried, self._request(tried, seed, messages, again > 0, choices), pulse)
+            least = HALVED if again == ATTEMPTS - 1 else WHOLE
+            request = self._request(tried, seed, build(least), again > 0, choices)
+            made = self._once(claim, tried, request, build, least, pulse)
             if made.guard is None:
                 break
         assert made is not None
@@ -109,19 +112,29 @@ class JournalledModel:
             choices=choices,
         )
 
-    def _once(self, claim: Claim, key: CallKey, request: ChatRequest, pulse: Pulse) -> Completion:
+    def _once(
+        self, claim: Claim, key: CallKey, request: ChatRequest, build: Build, least: Cut, pulse: Pulse
+    ) -> Completion:
+        """The journal's answer, or a new one. The hash is that of the prompt before it is cut to a model: what stands
+        in the journal is found again by a worker whose model has another context, or whose tokenizer is away."""
         hashed = prompt_hash(request)
         found = self.ledger.find_call(claim, key, hashed)
         if found is not None:
             return found
         pulse.checkpoint()
-        prompt_tokens = self.model.count_tokens(request.messages)
-        left = self.model.context_tokens - prompt_tokens - TEMPLATE_TOKENS
-        room = min(request.max_tokens, max(LEAST_ANSWER_TOKENS, left))
-        with self.admission.seat(prompt_tokens + room, pulse):
-            self.ledger.reserve(claim, key, prompt_tokens + room)
+        space = self.model.context_tokens - TEMPLATE_TOKENS
+        messages, prompt_tokens = fit(
+            build,
+            self.model.count_tokens,
+            room=space - request.max_tokens,
+            ground_room=(space - self.sampling.answer_tokens) // 2,
+            least=least,
+        )
+        request = dataclasses.replace(request, messages=tuple(messages))
+        with self.admission.seat(prompt_tokens + request.max_tokens, pulse):
+            self.ledger.reserve(claim, key, prompt_tokens + request.max_tokens)
             passing(CrashPoint.RESERVED)
-            made = self.model.complete(dataclasses.replace(request, max_tokens=room), pulse)
+            made = self.model.complete(request, pulse)
         passing(CrashPoint.CALL_MADE)
         self.ledger.commit_call(claim, key, request, hashed, made)
         passing(CrashPoint.CALL_COMMITTED)

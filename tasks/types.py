@@ -215,6 +215,15 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """How often the limits of a prompt's parts are halved: of its `ground`, with which all prompts of a job begin, and
+    of the `rest`, which is left out where that is None."""
+
+    ground: int = 0
+    rest: int | None = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
     """One request to a chat model. `choices`, where given, restricts the answer to one of them."""
 
