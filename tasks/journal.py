@@ -35,6 +35,7 @@ class Sampling:
     answer_tokens: int = 4096
     review_tokens: int = 1024
     lesson_tokens: int = 256
+    thinking_tokens: int = 0
 
     def room(self, operator: Operator) -> int:
         """Tokens that an answer to such a call may have."""
@@ -45,6 +46,10 @@ class Sampling:
                 return self.lesson_tokens
             case _:
                 return self.answer_tokens
+
+    def thoughts(self, operator: Operator) -> int:
+        """Tokens that a model may think before such a call's answer. A lesson is three lines about what is known."""
+        return 0 if operator is Operator.DISTIL else self.thinking_tokens
 
 
 class NoAdmission:
@@ -80,21 +85,26 @@ class JournalledModel:
     ) -> Completion:
         """One answer for `key`, whose attempt is where the ladder begins; at most `attempts` calls.
 
-        `build(cut)` gives the prompt, which is cut where the model's context is too small for it. The answer of
+        `build(cut)` gives the prompt, which is cut where the model's context is too small for it. A model that thinks
+        does so before free text, never before a choice, and no more once its thoughts left no answer. The answer of
         the last attempt may still carry its guard: then it is degenerate and nothing may be built on it.
         With `choices` the answer is one of them, chosen without chance, in at most `CHOICE_TOKENS`.
         Raises `LimitReached` before a call that the budget can't pay, `PromptTooLong`, `EngineFault`, and what
         `pulse` raises.
         """
         made: Completion | None = None
+        thinking = 0 if choices else self.sampling.thoughts(key.operator)
         for attempt in range(key.attempt, key.attempt + attempts):
             tried = dataclasses.replace(key, attempt=attempt)
             again = attempt - key.attempt
             least = HALVED if again == ATTEMPTS - 1 else WHOLE
             request = self._request(tried, seed, build(least), again > 0, choices)
+            request = dataclasses.replace(request, thinking_tokens=thinking)
             made = self._once(claim, tried, request, build, least, pulse)
-            if made.guard is None:
+            lost_in_thought = bool(made.reasoning) and not made.text.strip()
+            if made.guard is None and not lost_in_thought:
                 break
+            thinking = 0 if lost_in_thought else thinking
         assert made is not None
         return made
 
@@ -122,17 +132,17 @@ class JournalledModel:
         if found is not None:
             return found
         pulse.checkpoint()
-        space = self.model.context_tokens - TEMPLATE_TOKENS
+        space, made_tokens = self.model.context_tokens - TEMPLATE_TOKENS, request.max_tokens + request.thinking_tokens
         messages, prompt_tokens = fit(
             build,
             self.model.count_tokens,
-            room=space - request.max_tokens,
-            ground_room=(space - self.sampling.answer_tokens) // 2,
+            room=space - made_tokens,
+            ground_room=(space - self.sampling.answer_tokens - self.sampling.thinking_tokens) // 2,
             least=least,
         )
         request = dataclasses.replace(request, messages=tuple(messages))
-        with self.admission.seat(prompt_tokens + request.max_tokens, pulse):
-            self.ledger.reserve(claim, key, prompt_tokens + request.max_tokens)
+        with self.admission.seat(prompt_tokens + made_tokens, pulse):
+            self.ledger.reserve(claim, key, prompt_tokens + made_tokens)
             passing(CrashPoint.RESERVED)
             made = self.model.complete(request, pulse)
         passing(CrashPoint.CALL_MADE)

@@ -225,7 +225,8 @@ class Cut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
-    """One request to a chat model. `choices`, where given, restricts the answer to one of them."""
+    """One request to a chat model. `choices`, where given, restricts the answer to one of them. `max_tokens` bound the
+    answer, `thinking_tokens` the thoughts before it."""
 
     messages: tuple[Message, ...]
     temperature: float = 1.0
@@ -234,6 +235,7 @@ class ChatRequest:
     max_tokens: int = 1024
     seed: int = 0
     choices: tuple[str, ...] = ()
+    thinking_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

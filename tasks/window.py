@@ -196,8 +196,10 @@ def reveals(job: Job, text: str) -> bool:
 
 
 def prompt_hash(request: ChatRequest) -> str:
-    """SHA-256, in hex, of the canonical JSON of the messages and the sampling."""
-    canonical = json.dumps(dataclasses.asdict(request), sort_keys=True, separators=(",", ":"))
+    """SHA-256, in hex, of the canonical JSON of the messages and the sampling. Whether it thinks is the model's."""
+    told = dataclasses.asdict(request)
+    del told["thinking_tokens"]
+    canonical = json.dumps(told, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

@@ -154,6 +154,7 @@ class AttachedEndpoint:
         wanted = given.slots or SLOTS
         slots = min(wanted, said.slots or wanted)
         answer = max(1, min(given.max_answer_tokens, context // 4))
+        thinking = given.thinking and given.thinking.model_copy(update={"tokens": min(given.thinking.tokens, answer)})
         extra = {name: value for name, value in given.request_extra.items() if name not in REPETITION}
         return given.model_copy(
             update={
@@ -162,6 +163,7 @@ class AttachedEndpoint:
                 "width": min(given.width, slots),
                 "max_answer_tokens": answer,
                 "max_review_tokens": min(given.max_review_tokens, answer),
+                "thinking": thinking,
                 "modalities": given.modalities | self._modalities,
                 "request_extra": extra | (REPETITION if self.abilities.repetition else {}),
             }
