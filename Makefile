@@ -1,4 +1,5 @@
-# The only commands to remember: make demo | test | check | bench | bench-engine | bench-guard | soak. Each makes what it needs in .venv.
+# The only commands to remember: make demo | test | check | bench | bench-engine | bench-guard | bench-queue | soak. Each makes
+# what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,27 +28,31 @@ check: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python ops/bench.py
 
-# CHAOS_CRASHES crashes: each crash point at each of its passings, and seeded pairs of them (CHAOS_SEED).
+# CHAOS_CRASHES crashes: each crash point at each of its passings, and seeded pairs of them; then CHAOS_ROUNDS rounds
+# of faults on the real services, beside plain Celery. CHAOS_SEED repeats a run.
 CHAOS_CRASHES ?= 1000
+CHAOS_ROUNDS ?= 100
 chaos: $(STAMP)
-	CHAOS_CRASHES=$(CHAOS_CRASHES) $(BIN)/pytest --timeout=3600 tests/chaos tests/model
+	CHAOS_LONG=1 CHAOS_CRASHES=$(CHAOS_CRASHES) $(BIN)/pytest --timeout=3600 tests/chaos tests/model
+	$(BIN)/python -m tests.chaos --rounds $(CHAOS_ROUNDS) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED))
 
 bench-streams: $(STAMP)
 	$(BIN)/python ops/bench_streams.py
 
-# Beside DBOS and procrastinate, which get an environment of their own.
-PEERS := .venv-bench
-$(PEERS)/.installed: ops/requirements-bench.lock
-	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -r ops/requirements-bench.lock
-	touch $@
-
-bench-queue: $(STAMP) $(PEERS)/.installed
-	$(BIN)/python ops/bench_peers.py $(PEERS)/bin/python
-
 # Recall, false alarms, delay and CPU of the guard, in half a minute.
 bench-guard: $(STAMP)
 	$(BIN)/python ops/bench_guard.py
+
+# Dispatch with a long queue and a long past; then beside DBOS and procrastinate, which have an environment of their own.
+PEERS := .venv-bench
+bench-queue: $(STAMP) $(PEERS)/.installed
+	$(BIN)/python ops/bench_queue.py
+	$(BIN)/python ops/bench_peers.py $(PEERS)/bin/python
+
+$(PEERS)/.installed: ops/requirements-bench.lock
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
 
 # SOAK_MINUTES and SEED choose how long and which faults; the rows are in soak-SEED.jsonl as they come.
 SOAK_MINUTES ?= 60
@@ -58,6 +63,7 @@ soak: $(STAMP)
 lock:
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --output-file ops/requirements.lock
+	$(BIN)/uv pip compile ops/requirements-bench.in --python-version 3.11 --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --output-file ops/requirements-bench.lock
 
 clean:
 	rm -rf $(VENV) $(PEERS) dist

@@ -144,9 +144,10 @@ class JournalledModel:
         with self.admission.seat(prompt_tokens + made_tokens, pulse):
             self.ledger.reserve(claim, key, prompt_tokens + made_tokens)
             passing(CrashPoint.RESERVED)
-            made = self.model.complete(request, pulse)
-        passing(CrashPoint.CALL_MADE)
-        self.ledger.commit_call(claim, key, request, hashed, made)
+            with pulse.calling(key) as call:
+                made = self.model.complete(request, call)
+                passing(CrashPoint.CALL_MADE)
+                self.ledger.commit_call(claim, key, request, hashed, made)
         passing(CrashPoint.CALL_COMMITTED)
         return made
 

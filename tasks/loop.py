@@ -104,8 +104,7 @@ class Loop:
             self.ledger.stop(claim, Stop(state=JobState.CANCELLED, why="cancelled by its owner"))
         except Paused:
             self.ledger.hand_over(claim, lane)
-        except ShuttingDown as leaving:
-            self.ledger.note(claim, "handed back", str(leaving))
+        except ShuttingDown:
             self.ledger.hand_over(claim, lane, interrupted=True)
         except NeedsLane as elsewhere:
             self.ledger.hand_over(claim, elsewhere.lane)

@@ -55,6 +55,9 @@ class Pulse(Protocol):
         """As `check`, between two steps, where stopping loses nothing: there a worker that is shutting down stops at
         once, and does not use up its grace."""
 
+    def calling(self, key: CallKey) -> AbstractContextManager[Pulse]:
+        """The pulse of one model call: what it has received is lost with its worker until the context is left."""
+
 
 class ChatModel(Protocol):
     """A chat model behind one endpoint."""
@@ -78,7 +81,7 @@ class Admission(Protocol):
 
     def seat(self, tokens: int, pulse: Pulse) -> AbstractContextManager[None]:
         """One request of at most `tokens`, prompt and answer together, may run inside. Waits for room on entry, and
-        raises there what `pulse.check()` raises."""
+        raises there what `pulse.checkpoint()` raises."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

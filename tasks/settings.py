@@ -115,6 +115,17 @@ class Settings(BaseSettings):
     # Silence allowed between two tokens, and before the first (a cold prefill of 64K tokens on slow cards).
     token_silence_seconds: float = Field(default=60.0, gt=0)
     first_token_seconds: float = Field(default=600.0, gt=0)
+    # A step that announced no longer silence, and gives neither a token nor a verdict for so long, loses its lease: the
+    # worker lives, but the step hangs.
+    silence_seconds: float = Field(default=60.0, gt=0)
+    # Whatever it announced: longer than a check may take (an hour), which is the longest honest silence.
+    stall_seconds: float = Field(default=3900.0, gt=0)
+    # A worker with a free slot that has heard no wake-up for so long looks for work itself. The relay sends one within
+    # a second while there is any, so hundreds of idle workers cost a few queries a second.
+    wakeup_silence_seconds: float = Field(default=15.0, gt=0)
+    # A worker that leaves wake-ups lying in its queue for so long, though it has a free slot, has a dead subscription
+    # (celery#10205, celery#10302): it ends, to be started again. A turn whose lease is gone may take as long to end.
+    deaf_seconds: float = Field(default=60.0, gt=0)
     # Redis's, the same for every app on a broker, for the shortest wins. A wake-up is acknowledged on receipt, so
     # it bounds only how long a lost one lingers, and jobs may run for hours past it.
     visibility_timeout_seconds: int = Field(default=60, ge=1)

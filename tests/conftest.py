@@ -16,6 +16,7 @@ from hypothesis import settings
 
 from tasks.store.migrate import upgrade
 from tasks.store.roles import ensure_login
+from tasks.store.session import Database
 from workers.local.home import Home, free_port
 from workers.local.parts import answers
 from workers.local.postgres import EmbeddedPostgres
@@ -79,6 +80,20 @@ def login(postgres: EmbeddedPostgres, admin_url: str) -> Callable[..., str]:
         return postgres.url_of(admin_url.rsplit("/", 1)[1], name, "secret")
 
     return make
+
+
+@pytest.fixture
+def user(login: Callable[..., str]) -> Iterator[Database]:
+    """Alice, who hands in jobs."""
+    with Database(login("alice")) as database:
+        yield database
+
+
+@pytest.fixture
+def fleet(login: Callable[..., str]) -> Iterator[Database]:
+    """The workers' login."""
+    with Database(login("fleet", "redraft_worker")) as database:
+        yield database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

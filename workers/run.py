@@ -3,7 +3,10 @@ while it can serve it: an ill engine stops the engine's lanes, and what is held 
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -18,11 +21,14 @@ from tasks.settings import Settings
 from tasks.types import Lane
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
 from workers.engine.host import ModelHost
+from workers.watchdog import Watchdog
 from workers.wiring import build_station, worker_name
 
 log = structlog.get_logger()
 
 GATE_SECONDS = 1.0
+# What a turn that was cut needs to write that it hands its lease back.
+HAND_BACK_SECONDS = 5.0
 
 
 class Gate:
@@ -99,16 +105,37 @@ def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, la
         install_worker_term_handler(worker, sig="SIGQUIT")
         log.info("the worker takes work", worker=name, lanes=sorted(lanes), slots=slots, model=host.model)
 
+    def leave(why: str) -> None:
+        """Ends the process though its main thread may hang; the engine lives on for the next worker to adopt."""
+        log.error("the worker ends, to be started again", why=why)
+        station.drain(settings.drain_seconds)
+        deadline = time.monotonic() + settings.drain_seconds + HAND_BACK_SECONDS
+        while keeper.holds and time.monotonic() < deadline:
+            time.sleep(GATE_SECONDS / 10)
+        keeper.stop()
+        sys.stdout.flush()
+        os._exit(1)
+
+    watchdog = Watchdog(
+        station,
+        lanes=gate.open_lanes,
+        broker=str(app.conf.broker_url),
+        wakeup_silence_seconds=settings.wakeup_silence_seconds,
+        deaf_seconds=settings.deaf_seconds,
+        leave=leave,
+    )
     worker_shutting_down.connect(drain, weak=False)
     worker_ready.connect(ready, weak=False)
     watcher = threading.Thread(target=gate.watch, args=(lambda: worker.consumer,), name="gate", daemon=True)
     keeper.start()
     events.start()
     watcher.start()
+    watchdog.start()
     try:
         worker.start()
     finally:
         gate.stop()
+        watchdog.stop()
         events.stop()
         keeper.stop()
         station.close()

@@ -149,7 +149,7 @@ def build_station(
             modalities=tuple(sorted(profile.modalities)),
         )
 
-    keeper = Keeper(url, card, lease_seconds=settings.lease_seconds)
+    keeper = Keeper(url, card, lease_seconds=settings.lease_seconds, silence_seconds=settings.silence_seconds)
     events = TurnEvents(app, name)
     rules = ClaimRules(
         lease_seconds=settings.lease_seconds,
@@ -165,6 +165,7 @@ def build_station(
         database=database,
         keeper=keeper,
         worker=name,
+        slots=slots,
         lanes=lanes,
         loop=loop,
         rules=rules,

@@ -218,13 +218,13 @@ class OpenAIChatModel:
         raise self._fault(stream.error) from None
 
     def _hear(self, event: Mapping[str, Any], answer: _Answer, pulse: Pulse) -> bool:
-        """One event, in the reader's thread; whether to go on."""
+        """One event, in the reader's thread; whether to go on. One without a token is no progress: a stream may live
+        and bring nothing."""
         tokens = self._take(event, answer)
-        answer.heard = time.monotonic()
-        if answer.deltas:  # the prefill is over
-            answer.allowed = self._silence_seconds
-        pulse.beat(tokens)
-        pulse.expect_silence(answer.allowed)  # after the beat, which announces a shorter one
+        if tokens:
+            answer.heard, answer.allowed = time.monotonic(), self._silence_seconds
+            pulse.beat(tokens)
+            pulse.expect_silence(answer.allowed)  # after the beat, which announces a shorter one
         return answer.hit is None
 
     def _take(self, event: Mapping[str, Any], answer: _Answer) -> int:

@@ -32,6 +32,8 @@ class Contestant(Protocol):
     """Takes jobs, works them off with processes that can be hurt, and can be judged."""
 
     name: str
+    patience_seconds: float
+    settle_seconds: float
     services: Services
     workers: list[Part]
     relays: list[Part]
@@ -48,6 +50,9 @@ class Contestant(Protocol):
 
     def standings(self, jobs: Collection[int]) -> Mapping[int, Standing] | None:
         """Where jobs stand; None where nobody can say now."""
+
+    def learn(self) -> None:
+        """What the jobs so far came to is what every later one of the same riddle must come to."""
 
     def judge(self) -> tuple[Charge, ...]:
         """Every charge of every job so far, when all should be over."""

@@ -68,7 +68,8 @@ def job_rows(connection: Connection, job: int) -> dict[str, list[str]]:
     kept = {}
     for table in TABLES:
         mine = "id" if table == "jobs" else "job_id"
-        rows = connection.execute(text(f"SELECT * FROM {table} WHERE {mine} = :job"), {"job": job})
+        order = "ORDER BY id" if table == "events" else ""
+        rows = connection.execute(text(f"SELECT * FROM {table} WHERE {mine} = :job {order}"), {"job": job})
         plain = [_plain(row) for row in rows if getattr(row, "kind", "") != EVIDENCE]
         kept[table] = plain if table == "events" else sorted(plain)
     return kept
@@ -96,13 +97,13 @@ def difference(expected: Any, got: Any) -> str:
     if isinstance(expected, dict) and isinstance(got, dict):
         parts = ((key, difference(expected.get(key), got.get(key))) for key in sorted({*expected, *got}))
         return "; ".join(f"{key}: {part}" for key, part in parts if part)
-    return "" if expected == got else f"{_only(expected, got)} → {_only(got, expected)}"
+    return "" if expected == got else f"{_only(expected, got) or expected} → {_only(got, expected) or got}"
 
 
 def _plain(row: Row[Any]) -> str:
     values = {name: value for name, value in row._mapping.items() if name not in OTHER}
     for name, value in values.items():
-        if name.endswith("_at") or name in ("at", "lease_until", "waiting_since"):
+        if name.endswith("_at") or name in ("at", "lease_until", "waiting_since", "place"):
             values[name] = value is not None
     request = values.get("request")
     if isinstance(request, dict):  # its key for the cloud's cache is made of the job's number

@@ -80,6 +80,10 @@ class Part:
         if self.child is not None and self.child.poll() is None:
             self.child.send_signal(number)
 
+    def wake(self) -> None:
+        """The end of a SIGSTOP."""
+        self.send(signal.SIGCONT)
+
     def kill(self) -> None:
         """kill -9, and gone."""
         self.send(signal.SIGCONT)

@@ -62,11 +62,18 @@ FROM lessons l WHERE l.duplicate_of IS NULL"""
 
 
 class Redraft:
-    """Implements `Contestant`. `environment` changes what its processes are started with."""
+    """Implements `Contestant`, in a `database` of its own; `teaching` is whether it has a memory."""
 
-    def __init__(self, services: Services, *, environment: Mapping[str, str] | None = None, crash_cap: int = 3) -> None:
-        self.name, self.services = "redraft", services
-        self._admin = services.postgres.url
+    # A job takes four seconds when it is alone; one that is not over by then is lost.
+    patience_seconds = 90.0
+    # What is delivered after the job: lessons.
+    settle_seconds = 30.0
+
+    def __init__(self, services: Services, *, database: str = "chaos", teaching: bool = True) -> None:
+        self.name, self.services, self._database = "redraft", services, database
+        with psycopg.connect(services.postgres.url.replace("+psycopg", "", 1), autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{database}"')  # type: ignore[arg-type]
+        self._admin = services.postgres.url_of(database)
         upgrade(self._admin)
         ensure_login(self._admin, "chaos_fleet", PASSWORD, "redraft_worker")
         for owner in OWNERS:
@@ -75,16 +82,15 @@ class Redraft:
             "REDRAFT_LEASE_SECONDS": str(LEASE_SECONDS),
             "REDRAFT_SLOTS": str(SLOTS),
             "REDRAFT_WIDTH": "2",
-            "REDRAFT_CRASH_CAP": str(crash_cap),
             "REDRAFT_TOKEN_SILENCE_SECONDS": "5",
             "REDRAFT_FIRST_TOKEN_SECONDS": "5",
             "REDRAFT_DRAIN_SECONDS": "2",
             "REDRAFT_EGRESS": "never",
             "REDRAFT_MEMORY_KEY": MEMORY_KEY,
             "REDRAFT_HOME": str(services.folder / "redraft"),
-            **(environment or {}),
         }
-        self.memory: Part | None = self._memory_part()
+        self._memory_url = f"http://127.0.0.1:{free_port()}" if teaching else ""
+        self.memory = self._memory_part() if teaching else None
         self._all_links: list[Mapping[str, Proxy]] = []
         self.relays = [self.relay(0)]
         self.workers = [self.worker(number) for number in range(len(services.engines))]
@@ -113,15 +119,14 @@ class Redraft:
         return [*([self.memory] if self.memory else []), *self.relays, *self.workers]
 
     def _memory_part(self) -> Part:
-        port = free_port()
-        self._memory_url = f"http://127.0.0.1:{port}"
+        port = self._memory_url.rsplit(":", 1)[1]
         code = (
             "import sys; from pathlib import Path; from workers.local.memory import serve; "
             "serve(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])"
         )
         return Part(
             name="memory",
-            argv=[sys.executable, "-c", code, str(self.memory_folder), str(port), MEMORY_KEY],
+            argv=[sys.executable, "-c", code, str(self.memory_folder), port, MEMORY_KEY],
             environment={},
             log=self.services.log("memory"),
         )
@@ -139,7 +144,7 @@ class Redraft:
         """`redraft memory rebuild`, as an operator would."""
         while not answers(self._memory_url, {"api-key": MEMORY_KEY}):
             time.sleep(0.1)
-        database = self.services.postgres.url_of("redraft", "chaos_fleet", PASSWORD)
+        database = self.services.postgres.url_of(self._database, "chaos_fleet", PASSWORD)
         addresses = {"REDRAFT_DATABASE_URL": database, "REDRAFT_MEMORY_URL": self._memory_url}
         subprocess.run(
             [*LAUNCH, "memory", "rebuild"],
@@ -166,7 +171,7 @@ class Redraft:
             "valkey": Proxy(self.services.valkey.port),
         }
         self._all_links.append(links)
-        database = self.services.postgres.url_of("redraft", "chaos_fleet", PASSWORD)
+        database = self.services.postgres.url_of(self._database, "chaos_fleet", PASSWORD)
         broker = self.services.valkey.url
         addresses = {
             "REDRAFT_DATABASE_URL": _through(database, self.services.postgres.port, links["postgres"]),
@@ -194,7 +199,7 @@ class Redraft:
         for turn, owner in enumerate(OWNERS):
             mine = riddles[turn :: len(OWNERS)]
             if mine:
-                with Database(self.services.postgres.url_of("redraft", owner, PASSWORD), pool=1) as database:
+                with Database(self.services.postgres.url_of(self._database, owner, PASSWORD), pool=1) as database:
                     made = submit_jobs(database, [riddle.spec(f"chaos-{next(self._keys)}") for riddle in mine])
                 jobs += [one.job for one in made]
                 self._jobs.update(zip((one.job for one in made), mine, strict=True))
@@ -264,7 +269,7 @@ class Redraft:
 
     def judge(self) -> tuple[Charge, ...]:
         """The invariants of the product, every job's story beside that of the run without faults, every lesson."""
-        worker = self.services.postgres.url_of("redraft", "chaos_fleet", PASSWORD)
+        worker = self.services.postgres.url_of(self._database, "chaos_fleet", PASSWORD)
         try:
             with Database(worker, pool=1) as database:
                 broken = breaches(database, submitted=tuple(self._jobs), drained=True)
@@ -276,8 +281,10 @@ class Redraft:
             for b in broken
         ]
         for job, story in self._stories().items():
-            expected = self._reference.get(self._jobs[job].number, story)
-            if story != expected and not self._jobs[job].poison:
+            expected, state = self._reference.get(self._jobs[job].number, story), json.loads(story)["state"]
+            if state != self._jobs[job].end:
+                found.append(Charge(kind="diverged", job=job, what=f"it ended {state}"))
+            elif story != expected:
                 found.append(Charge(kind="diverged", job=job, what=_difference(expected, story)))
         return tuple([*found, *self._effects()])
 
@@ -295,7 +302,7 @@ class Redraft:
                 kind = "doubled" if row["seen"] > row["counted"] else "lost"
                 what = f"lesson {row['id']} counts {row['seen']} deliveries of {row['counted']}"
                 found.append(Charge(kind=kind, job=row["job_id"], what=what))
-        return [*found, *self._index()]
+        return [*found, *(self._index() if self.memory else [])]
 
     def _index(self) -> list[Charge]:
         """The memory's index beside the lessons that Postgres holds."""

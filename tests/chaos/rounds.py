@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import threading
 import time
@@ -10,16 +11,12 @@ from dataclasses import dataclass
 
 from tests.chaos.contestant import Charge, Contestant, Standing
 from tests.chaos.faults import Fault
-from tests.chaos.workload import RIDDLES, Riddle
+from tests.chaos.workload import ALL, RIDDLES, Riddle
 
 JOBS_A_ROUND = 5
-# A fault strikes when so many steps, at most, have been recorded of its jobs; a job has about fourteen.
-STRIKE_STEPS = 45
+# A fault strikes when so many steps, at most, have been recorded of its jobs; a job has over twenty.
+STRIKE_STEPS_A_JOB = 14
 LOOK_SECONDS = 0.1
-# A job that is not over by then, counted from the end of the fault, is lost: it takes four seconds when it is alone.
-OVER_SECONDS = 90.0
-# What is delivered after the job: lessons.
-SETTLE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,38 +89,48 @@ class _Watch:
 
 
 class Arena:
-    """Rounds of one contestant. `say` hears what happens."""
+    """Rounds of one contestant: `jobs` of `riddles` each. `say` hears what happens."""
 
-    def __init__(self, contestant: Contestant, chance: random.Random, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        contestant: Contestant,
+        chance: random.Random,
+        say: Callable[[str], None],
+        *,
+        riddles: Sequence[Riddle] = RIDDLES,
+        jobs: int = JOBS_A_ROUND,
+    ) -> None:
         self._of, self._chance, self._say = contestant, chance, say
-        self._known: set[Charge] = set()
+        self._riddles, self._jobs = riddles, jobs
+        self._rounds: list[tuple[Round, tuple[int, ...]]] = []
+        self._known: set[tuple[str, int]] = set()
         self._cut_turns = 0
 
-    def reference(self, riddles: Sequence[Riddle] = RIDDLES) -> tuple[Charge, ...]:
+    def reference(self, riddles: Sequence[Riddle] = ALL) -> tuple[Charge, ...]:
         """The run without faults: what is found in it is held against the suite itself."""
         jobs = self._of.submit(riddles)
         with _Watch(self._of, jobs) as watch:
-            self._supervised(lambda: watch.over, OVER_SECONDS)
+            self._supervised(lambda: watch.over, self._of.patience_seconds)
         return self._new_charges()
 
     def play(self, fault: Fault) -> Round:
         """One round of a fault."""
-        riddles = fault.riddles or tuple(self._chance.sample(RIDDLES, JOBS_A_ROUND))
+        riddles = fault.riddles or tuple(self._chance.sample(self._riddles, self._jobs))
         made = fault.made(self._of, self._chance)
         began = time.monotonic()
         acts = next(made) if fault.early else 0
         jobs = self._of.submit(riddles)
-        steps = 0 if fault.riddles else self._chance.randint(0, STRIKE_STEPS)
+        steps = 0 if fault.riddles else self._chance.randint(0, STRIKE_STEPS_A_JOB * len(jobs))
         with _Watch(self._of, jobs) as watch:
             if not fault.early:
-                self._supervised(lambda: watch.over or watch.steps >= steps, OVER_SECONDS)
+                self._supervised(lambda: watch.over or watch.steps >= steps, self._of.patience_seconds)
                 began = time.monotonic()
             watch.strike()
             acts += 0 if fault.early else next(made)
             time.sleep(fault.seconds(self._chance))
             acts += next(made, 0)
             lasted = time.monotonic() - began
-            acts += self._supervised(lambda: watch.over, OVER_SECONDS)
+            acts += self._supervised(lambda: watch.over, self._of.patience_seconds)
         next(made, 0)
         for part in (*self._of.relays, *self._of.workers):
             part.wait()
@@ -139,7 +146,23 @@ class Arena:
         )
         self._cut_turns = cut_turns
         self._tell(done)
+        self._rounds.append((done, jobs))
         return done
+
+    def settled(self) -> list[Round]:
+        """All rounds, with what the judge finds at the very end, when whatever comes late has come: each charge is
+        held against the round of its job, one that is of no job against the last."""
+        found = self._of.judge()
+        last = len(self._rounds) - 1
+        return [
+            dataclasses.replace(
+                one, charges=tuple(c for c in found if c.job in jobs or (number == last and not self._knows(c.job)))
+            )
+            for number, (one, jobs) in enumerate(self._rounds)
+        ]
+
+    def _knows(self, job: int) -> bool:
+        return any(job in jobs for _, jobs in self._rounds)
 
     def _tell(self, done: Round) -> None:
         span = "nobody was alive" if done.seconds is None else f"on again after {done.seconds:.1f} s"
@@ -160,10 +183,12 @@ class Arena:
 
     def _new_charges(self) -> tuple[Charge, ...]:
         """What the judge finds once what follows a job has had its time; each thing is held against one round only."""
-        until = time.monotonic() + SETTLE_SECONDS
-        while (found := set(self._of.judge()) - self._known) and time.monotonic() < until:
-            if all(charge.kind != "lost" for charge in found):
-                break
+        until = time.monotonic() + self._of.settle_seconds
+        while any(charge.kind == "lost" for charge in self._unknown()) and time.monotonic() < until:
             time.sleep(1.0)
-        self._known |= found
+        found = self._unknown()
+        self._known |= {(charge.kind, charge.job) for charge in found if charge.job}
         return tuple(sorted(found, key=lambda charge: (charge.kind, charge.job, charge.what)))
+
+    def _unknown(self) -> tuple[Charge, ...]:
+        return tuple(charge for charge in self._of.judge() if (charge.kind, charge.job) not in self._known)

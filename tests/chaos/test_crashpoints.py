@@ -15,7 +15,9 @@ from sqlalchemy import text
 from tasks.crashpoints import CrashPoint, arm_process
 from tasks.errors import InvalidInput
 from tasks.store.invariants import breaches
+from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
+from tasks.types import CallKey, Claim
 from tests.chaos.crashes import Fatal, Passing, difference, table
 from tests.chaos.house import House, Upgrade
 from tests.standin.responses import Rule, serving
@@ -31,12 +33,6 @@ SEED = int(os.environ.get("CHAOS_SEED", "4"))
 GIVEN_UP = {CrashPoint.INTENDED, CrashPoint.POSTED}
 RIGHT = Rule(answer="Thought about it.\nANSWER: 42")
 LOST = Rule(fault="drop_before_created")
-
-
-@pytest.fixture
-def user(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("alice")) as database:
-        yield database
 
 
 @pytest.fixture
@@ -96,6 +92,31 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
     assert diverged == []
     assert deaths.total() >= CRASHES
     assert breaches(fleet, drained=True) == ()
+
+
+class Forgetful:
+    """A ledger that keeps each call and never finds it again: a bug as the suite must find them."""
+
+    def __init__(self, ledger: PostgresLedger, database: Database) -> None:
+        self._ledger, self._database = ledger, database
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+    def find_call(self, claim: Claim, key: CallKey, prompt_hash: str) -> None:
+        with self._database.begin() as connection:
+            connection.execute(
+                text("DELETE FROM calls WHERE job_id = :j AND iteration = :i AND operator = :o AND slot = :s"),
+                {"j": claim.job, "i": key.iteration, "o": key.operator, "s": key.slot},
+            )
+
+
+def test_a_ledger_that_forgets_its_calls_is_found_out(user: Database, fleet: Database) -> None:
+    house = House(user, fleet, escalate_after=10, url="", known=None, broken=lambda ledger: Forgetful(ledger, fleet))
+    expected = house.run(Fatal())
+    assert difference(expected, house.run(Fatal((CrashPoint.CLAIMED, 1)))) == ""
+    assert "local_tokens" in difference(expected, house.run(Fatal((CrashPoint.CALL_COMMITTED, 2))))
+    assert {breach.invariant for breach in breaches(fleet)} == {"I5 spend is the sum of the calls"}
 
 
 def test_a_point_that_is_not_known_is_refused() -> None:

@@ -40,6 +40,11 @@ class Riddle:
         """The answer that the checks accept."""
         return str(self.number * 100)
 
+    @property
+    def end(self) -> str:
+        """The state that the job must come to."""
+        return "quarantined" if self.poison else "accepted"
+
     def spec(self, key: str) -> JobSpec:
         """The job, under a key that makes handing it in twice harmless."""
         checks = (
@@ -58,8 +63,14 @@ class Riddle:
         )
 
 
-# What the run without faults tells the stories of. Each fifth leaves a lesson.
+# Each fifth leaves a lesson.
 RIDDLES = tuple(Riddle(number=number, memory=number % 5 == 0) for number in range(2, 12))
+# All but two leave one.
+TEACHING = tuple(Riddle(number=number, memory=number > 21) for number in range(20, 25))
+# One kills, the others don't.
+POISONED = (*(Riddle(number=number) for number in range(40, 44)), Riddle(number=44, poison=True))
+# What the run without faults tells the stories of.
+ALL = (*RIDDLES, *TEACHING, *POISONED[:-1])
 
 
 def answer(prompt: str, seed: int) -> str:
@@ -77,6 +88,6 @@ def answer(prompt: str, seed: int) -> str:
     if found is None:
         return f"Hello, {mark}."
     number = int(found[1])
-    tried = [n for n in range(1, WRONG_TRIES + 1) if f"ANSWER: {number * 100 + n}\n" in asked]
-    value = number * 100 + (len(tried) + 1 if len(tried) < WRONG_TRIES else 0)
+    tried = max((n for n in range(WRONG_TRIES + 1) if f"ANSWER: {number * 100 + n}\n" in asked), default=0)
+    value = number * 100 + (tried + 1) % (WRONG_TRIES + 1)
     return f"it was asked for by {mark}\nANSWER: {value}"

@@ -27,12 +27,6 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def user(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("alice")) as database:
-        yield database
-
-
-@pytest.fixture
 def fleet_url(login: Callable[..., str]) -> str:
     return login("fleet", "redraft_worker")
 

@@ -89,7 +89,6 @@ def test_the_tables_of_an_interrupted_run_tell_what_there_was(soak: ModuleType) 
             "states": {"accepted": 2, "queued": 1},
             "iterations": 5,
             "calls": 9,
-            "diverged": 0,
         },
     ]
     shown = soak.report(rows)

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import random
-import resource
 import signal
+import subprocess
 from collections.abc import Iterator
 
 import psutil
 
 from tests.chaos.contestant import Contestant
 from tests.chaos.faults.registry import fault
-from tests.chaos.workload import Riddle
-
-# One that kills, among others that don't.
-POISONED = (*(Riddle(number=number) for number in range(2, 6)), Riddle(number=30, poison=True))
-# A file of this size can still be written: nothing.
-NO_ROOM = 0
+from tests.chaos.workload import POISONED
+from workers.local.home import unprivileged_ids
 
 
 @fault()
@@ -46,12 +42,10 @@ def disk_full_under_a_worker(of: Contestant, chance: random.Random) -> Iterator[
     """A worker can write to no file, its log included (RLIMIT_FSIZE)."""
     worker = chance.choice(of.busy())
     assert worker.child is not None
-    process = psutil.Process(worker.child.pid)
-    _, hard = process.rlimit(resource.RLIMIT_FSIZE)
-    process.rlimit(resource.RLIMIT_FSIZE, (NO_ROOM, hard))
+    pid = worker.child.pid
+    _write_at_most(pid, "0")
     yield 1
-    if worker.alive:
-        process.rlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    _write_at_most(pid, "unlimited")
 
 
 @fault((0, 2))
@@ -60,14 +54,20 @@ def disk_full_under_postgres(of: Contestant, chance: random.Random) -> Iterator[
     before there is room again."""
     pid = of.services.postgres.pid
     assert pid is not None
-    family = [psutil.Process(pid), *psutil.Process(pid).children()]
-    for process in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.rlimit(resource.RLIMIT_FSIZE, (NO_ROOM, process.rlimit(resource.RLIMIT_FSIZE)[1]))
-    psutil.wait_procs(family[:1], timeout=10)
+    for process in (psutil.Process(pid), *psutil.Process(pid).children()):
+        _write_at_most(process.pid, "0")
     yield 1
     of.services.postgres.stop()
     of.services.postgres.start()
+
+
+def _write_at_most(pid: int, size: str) -> None:
+    """By a process of the same user: only root with every capability may limit another's."""
+    with contextlib.suppress(psutil.NoSuchProcess):  # a session that has ended meanwhile
+        owner, ids = psutil.Process(pid).uids().real, unprivileged_ids()
+        drop = [f"--reuid={ids[0]}", f"--regid={ids[1]}", "--clear-groups"] if ids and ids[0] == owner else []
+        limit = ["prlimit", f"--pid={pid}", f"--fsize={size}:"]
+        subprocess.run(["setpriv", *drop, "--", *limit], check=False, capture_output=True)
 
 
 @fault(riddles=POISONED)

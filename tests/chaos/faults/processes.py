@@ -10,11 +10,9 @@ from tests.chaos.contestant import Contestant
 from tests.chaos.faults.registry import fault
 from tests.chaos.fleet import Part
 from tests.chaos.redraft import LEASE_SECONDS
-from tests.chaos.workload import Riddle
+from tests.chaos.workload import TEACHING
 
 PAST_A_LEASE = (LEASE_SECONDS * 1.3, LEASE_SECONDS * 2)
-# Jobs that leave lessons, and two that don't.
-TEACHING = tuple(Riddle(number=number, memory=number > 21) for number in range(20, 25))
 
 
 @fault((0, 2))

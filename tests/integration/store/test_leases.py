@@ -54,12 +54,6 @@ def spec(**fields: object) -> JobSpec:
 
 
 @pytest.fixture
-def user(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("alice")) as database:
-        yield database
-
-
-@pytest.fixture
 def worker_url(login: Callable[..., str]) -> str:
     return login("fleet", "redraft_worker")
 

@@ -57,12 +57,6 @@ WON = Stop(state=JobState.ACCEPTED, why="every check passed", acceptance=Accepta
 
 
 @pytest.fixture
-def user(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("alice")) as database:
-        yield database
-
-
-@pytest.fixture
 def worker_url(login: Callable[..., str]) -> str:
     return login("fleet", "redraft_worker")
 

@@ -45,7 +45,7 @@ def test_the_silence_of_the_prefill_is_announced_until_the_first_token(server: S
     server.script = _says("one")
     pulse = CountingPulse()
     chat(first_token_seconds=30.0, token_silence_seconds=10.0).complete(REQUEST, pulse)
-    assert pulse.silences == [30.0, 30.0, 10.0, 10.0]  # the request, the role, the token, the end
+    assert pulse.silences == [30.0, 10.0]  # the request, the token; the role and the end bring none
 
 
 def test_the_request_carries_sampling_extra_and_choices(server: SseServer, chat: Make) -> None:
@@ -172,6 +172,18 @@ def test_too_long_a_silence_is_the_engines_fault(server: SseServer, chat: Make, 
     server.script = script
     with pytest.raises(EngineFault, match="was silent for"):
         chat(**{silent: 0.1}).complete(REQUEST, CountingPulse())
+    assert server.hung_up.wait(10)
+
+
+def test_a_stream_that_lives_and_brings_no_token_is_silent(server: SseServer, chat: Make) -> None:
+    def script(handler: Any) -> None:
+        begin(handler)
+        while not server.over.wait(0.02):
+            send(handler, delta(""))
+
+    server.script = script
+    with pytest.raises(EngineFault, match="was silent for"):
+        chat(first_token_seconds=0.3).complete(REQUEST, CountingPulse())
     assert server.hung_up.wait(10)
 
 
