@@ -21,9 +21,9 @@ from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_summary, live_workers, submit_jobs
 from tasks.store.session import Database
 from tasks.types import Budget, ChatRequest, CheckSpec, Completion, JobSpec, JobState, Lane
-from tests.integration.test_loop import loop
 from tests.integration.test_stopping import eventually, process
 from tests.integration.test_worker import take_locally
+from tests.loops import twin_loop
 from tests.standin.deaf import deafened
 from workers.celery_app import make_app
 from workers.events import TurnEvents
@@ -97,7 +97,7 @@ def station(
     card = WorkerCard(name=name, host="h", pid=1, lanes=tuple(LANES), slots=1, model="m", version="0")
     keeper = Keeper(fleet_url, lambda: card, lease_seconds=lease, silence_seconds=silence)
     with Database(fleet_url) as database:
-        made = loop(PostgresLedger(database, fault_cap=3), model)
+        made = twin_loop(PostgresLedger(database, fault_cap=3), model)
         keeper.start()
         try:
             yield Station(
@@ -109,6 +109,7 @@ def station(
                 loop=lambda say: made,
                 rules=leases.ClaimRules(lease_seconds=lease, affinity_seconds=0),
                 events=TurnEvents(make_app(NOWHERE), name),
+                admits=lambda lane: True,
             )
         finally:
             keeper.stop()
