@@ -76,6 +76,10 @@ class EngineFault(ServiceFault):
     service = "engine"
 
 
+class ContextExceeded(EngineFault):
+    """The server says that a prompt is longer than its context: it was counted wrongly, or the context is smaller."""
+
+
 class CanaryFailed(EngineFault):
     """The engine answers, and what it says is wrong: nothing of it can be trusted."""
 

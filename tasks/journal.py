@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from tasks.crashpoints import CrashPoint, passing
+from tasks.errors import ContextExceeded
 from tasks.fitting import Build, fit
 from tasks.ports import Admission, ChatModel, Ledger, Pulse
 from tasks.types import CallKey, ChatRequest, Claim, Completion, Cut, Message, Operator
@@ -19,6 +20,8 @@ ATTEMPTS = 3
 WARMER = 0.2
 # Room that is kept free for the chat template's own tokens.
 TEMPLATE_TOKENS = 32
+# Of the room for a window, where the server says that it was too long.
+SHORTER = (2, 4, 8)
 # Of the ladder's last attempt.
 HALVED = Cut(ground=1, rest=1)
 # One word of a given list, and the end of the text.
@@ -132,24 +135,38 @@ class JournalledModel:
         if found is not None:
             return found
         pulse.checkpoint()
-        space, made_tokens = self.model.context_tokens - TEMPLATE_TOKENS, request.max_tokens + request.thinking_tokens
-        messages, prompt_tokens = fit(
-            build,
-            self.model.count_tokens,
-            room=space - made_tokens,
-            ground_room=(space - self.sampling.answer_tokens - self.sampling.thinking_tokens) // 2,
-            least=least,
-        )
-        request = dataclasses.replace(request, messages=tuple(messages))
-        with self.admission.seat(prompt_tokens + made_tokens, pulse):
-            self.ledger.reserve(claim, key, prompt_tokens + made_tokens)
+        request, tokens = self._fitted(request, build, least)
+        with self.admission.seat(tokens, pulse):
+            self.ledger.reserve(claim, key, tokens)
             passing(CrashPoint.RESERVED)
             with pulse.calling(key) as call:
-                made = self.model.complete(request, call)
+                request, made = self._complete(request, build, least, call)
                 passing(CrashPoint.CALL_MADE)
                 self.ledger.commit_call(claim, key, request, hashed, made)
         passing(CrashPoint.CALL_COMMITTED)
         return made
+
+    def _complete(self, request: ChatRequest, build: Build, least: Cut, pulse: Pulse) -> tuple[ChatRequest, Completion]:
+        """The request as it was answered. A server that counts more than it says, or has no tokenizer, is asked in ever
+        shorter windows."""
+        for share in SHORTER:
+            try:
+                return request, self.model.complete(request, pulse)
+            except ContextExceeded:
+                request, _ = self._fitted(request, build, least, share)
+        return request, self.model.complete(request, pulse)
+
+    def _fitted(self, request: ChatRequest, build: Build, least: Cut, share: int = 1) -> tuple[ChatRequest, int]:
+        """The request with its window in one `share`th of the room, and the tokens of prompt, thoughts and answer."""
+        space, made = self.model.context_tokens - TEMPLATE_TOKENS, request.max_tokens + request.thinking_tokens
+        messages, prompt = fit(
+            build,
+            self.model.count_tokens,
+            room=(space - made) // share,
+            ground_room=(space - self.sampling.answer_tokens - self.sampling.thinking_tokens) // 2 // share,
+            least=least,
+        )
+        return dataclasses.replace(request, messages=tuple(messages)), prompt + made
 
 
 def call_seed(seed: int, key: CallKey) -> int:

@@ -6,13 +6,14 @@ A stalled stream is left within `POLL_SECONDS`. It must not know jobs, prompts o
 from __future__ import annotations
 
 import base64
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, assert_never
 from urllib.parse import urlsplit
 
-from tasks.errors import AttachmentLost, EngineFault
+from tasks.errors import AttachmentLost, ContextExceeded, EngineFault
 from tasks.llm.abilities import Abilities, choice_field, chosen
 from tasks.llm.guard import Guard, engine_hit
 from tasks.llm.stream import Stream, chat
@@ -37,6 +38,8 @@ SOUND_BYTES_PER_TOKEN = 640
 SOUND_FORMATS = {"audio/wav": "wav", "audio/mpeg": "mp3"}
 # What servers answer that have no /tokenize; everything else may be better the next time.
 NO_TOKENIZER = frozenset({401, 403, 404, 405, 501})
+# What vLLM, llama.cpp and OpenAI say of a prompt that is longer than the context.
+TOO_LONG = re.compile(r"context[ _](?:length|size|window)|maximum (?:model|context|input) length", re.IGNORECASE)
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 MESSAGE_CHARS = 300
 OUR_OWN = Abilities()
@@ -294,7 +297,9 @@ class OpenAIChatModel:
             case _:
                 said = f"broke off ({type(error).__name__}: {error})"
         line = " ".join(f"{self.name} {said}".split())
-        return EngineFault((line.replace(self._api_key, "***") if self._api_key else line)[:MESSAGE_CHARS])
+        refused = isinstance(error, openai.BadRequestError) and TOO_LONG.search(line)
+        kind = ContextExceeded if refused else EngineFault
+        return kind((line.replace(self._api_key, "***") if self._api_key else line)[:MESSAGE_CHARS])
 
 
 def _plain(messages: Sequence[Message]) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tasks import window
-from tasks.errors import PromptTooLong
+from tasks.errors import ContextExceeded, PromptTooLong
 from tasks.journal import JournalledModel, Sampling
 from tasks.llm.scripted import ScriptedModel
 from tasks.ports import Pulse
@@ -38,6 +38,20 @@ class Away(Strict):
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         raise AssertionError("it was asked to count")
+
+
+class Short(ScriptedModel):
+    """Has a smaller context than it says, and says so when it is asked."""
+
+    def __init__(self, real_tokens: int) -> None:
+        super().__init__(lambda request: "fine", context_tokens=8192)
+        self.real_tokens, self.asked = real_tokens, list[ChatRequest]()
+
+    def complete(self, request: ChatRequest, pulse: Pulse) -> Completion:
+        self.asked.append(request)
+        if self.count_tokens(request.messages) + request.max_tokens > self.real_tokens:
+            raise ContextExceeded("the maximum context length is another")
+        return super().complete(request, pulse)
 
 
 def long_job() -> Job:
@@ -73,6 +87,18 @@ def test_a_call_is_found_again_by_a_model_of_another_context_whose_tokenizer_is_
     journal = Journal()
     made = ask(Strict(2000), journal, long_job())
     assert ask(Away(1000), journal, long_job()) == made
+
+
+def test_a_server_that_refuses_the_window_is_asked_in_a_shorter_one() -> None:
+    journal, model = Journal(), Short(2500)
+    assert ask(model, journal, long_job()).text == "fine"
+    assert len(model.asked) > 1
+    assert journal.calls[KEY][0] == model.asked[-1]
+
+
+def test_a_server_that_refuses_every_window_is_at_fault() -> None:
+    with pytest.raises(ContextExceeded):
+        ask(Short(120), Journal(), long_job())
 
 
 def test_the_journal_keeps_the_request_as_it_was_sent() -> None:
