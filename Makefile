@@ -1,5 +1,5 @@
-# The only commands to remember: make demo | test | check | bench | bench-engine | bench-guard | bench-queue | soak. Each makes
-# what it needs in .venv.
+# The only commands to remember: make demo | test | check | bench | bench-engine | bench-guard | bench-queue | chaos | soak.
+# Each makes what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -1,8 +1,8 @@
 """`make bench-guard`: how well the guard finds loops, how seldom it is wrong, how late and at what cost. Prints tables.
 
 Thresholds were tuned on one half of the corpus (`--half tune`); what is printed comes from the other. Ordinary texts
-are read from this machine and generated, so the figures of two machines differ a little. Loops are generated, and,
-where `ops/corpus.py` has collected them, real. A token counts as four characters.
+are read from this machine and generated, so the figures of two machines differ a little. Loops are generated, and real
+(`ops/corpus.py`). A token counts as four characters. With `--endpoint` it measures what the guard saves there instead.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+
+from savings import savings
 
 from tasks.llm.cycles import COPIES, COVERED_CHARS
 from tasks.llm.guard import Guard
@@ -44,7 +46,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--half", choices=(TUNE, REPORT), default=REPORT)
     parser.add_argument("--part", type=int, default=1, help="use one text in so many, for a quick look")
+    parser.add_argument(
+        "--endpoint", help="the base URL of an engine, ending in /v1: measures only what is saved there"
+    )
+    parser.add_argument("--model", default="", help="the name under which the endpoint serves it")
+    parser.add_argument("--prompts", type=int, default=32, help="how many prompts are asked there, off and on")
+    parser.add_argument("--max-tokens", type=int, default=2_048, help="where the endpoint cuts an answer off")
     given = parser.parse_args(arguments)
+    if given.endpoint:
+        print(table(*savings(given.endpoint, given.model, given.prompts, given.max_tokens)))
+        return
 
     def of_half(samples: Iterable[Sample], count: int) -> list[Seen]:
         return [look(sample) for sample in itertools.islice(samples, count // given.part) if sample.half == given.half]

@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     model: str = "auto"
     # A `vllm` that is installed already (a container's): no environment of the engine's own is built then.
     engine_bin: Path | None = None
+    # The cards that this worker's engine may take, by nvidia-smi's numbers: `0,1`. None: all; two workers on one
+    # machine, one with the large model and one with the small, must not choose the same.
+    gpus: Annotated[frozenset[int] | None, NoDecode] = None
     # An OpenAI-compatible server that already runs, instead of an engine of ours.
     endpoint: str = ""
     endpoint_model: str = ""
@@ -166,6 +169,16 @@ class Settings(BaseSettings):
 
     flower_password: SecretStr = SecretStr("")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("gpus", mode="before")
+    @classmethod
+    def _numbered(cls, given: Any) -> Any:
+        """Text out of the environment is a list with commas, empty text is no choice."""
+        return (
+            ([part.strip() for part in given.split(",")] if given.strip() else None)
+            if isinstance(given, str)
+            else given
+        )
 
     @field_validator("endpoint_modalities", mode="before")
     @classmethod

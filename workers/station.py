@@ -3,6 +3,7 @@ and tells Flower. Knows nothing of how a job is solved."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -39,8 +40,9 @@ class Station:
     ) -> None:
         self._database, self._keeper, self._worker = database, keeper, worker
         self._lanes, self._loop, self._rules, self._events = lanes, loop, rules, events
-        self._admits = admits
-        self._slots = slots
+        self._slots, self._admits = slots, admits
+        # What a worker holds decides what it may take: two claims at once would not see each other's.
+        self._claiming = threading.Lock()
         self.draining = False
         self.woken_at = time.monotonic()
 
@@ -78,7 +80,8 @@ class Station:
         `DatabaseUnavailable`."""
         if self.draining or lane not in self._lanes() or not self._admits(lane):
             return None
-        return leases.claim(self._database, [lane], self._worker, turn, self._rules)
+        with self._claiming:
+            return leases.claim(self._database, [lane], self._worker, turn, self._rules)
 
     def hold(self, claim: Claim) -> None:
         """Takes the turn. A fault ends it with a line in the log: the lease runs out by itself."""

@@ -130,7 +130,7 @@ class OpenAIChatModel:
         if able.top_k:
             extra["top_k"] = request.top_k
         if request.choices:
-            extra |= choice_field(able.choices, request.choices)
+            extra |= choice_field(able.choices, request.choices) | _without_thoughts(extra)
         if able.stream_usage:
             extra["stream_options"] = {"include_usage": True}
         return {
@@ -332,6 +332,12 @@ def _guess(attachment: Attachment) -> int:
             return attachment.bytes // CHARS_PER_TOKEN
         case _:
             assert_never(attachment.modality)
+
+
+def _without_thoughts(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """vLLM holds an answer to its choices only once the thoughts have ended, for which a word's tokens don't do."""
+    template = extra.get("chat_template_kwargs", {})
+    return {"chat_template_kwargs": {**template, "enable_thinking": False}} if "enable_thinking" in template else {}
 
 
 def _no_file(attachment: Attachment) -> bytes:

@@ -1,6 +1,7 @@
 """Texts that models wrote, collected by `ops/corpus.py` into `collected/*.jsonl.gz`: one object a line.
 
-An object has `model, prompt, system, temperature, seed, finish_reason, text`.
+An object has `model, kind, prompt, system, temperature, seed, finish_reason, text, label`: `kind` is what the prompt
+asks for, `label` what `tests/corpus/label.py` says of the text. All answers to one prompt are in one half.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ def collected(folder: Path = FOLDER) -> Iterator[tuple[Label, Sample]]:
                 kind,
                 Sample(
                     name=f"{path.name}/{number}",
-                    kind=f"{row['model'].rsplit('/', 1)[-1]} at {row['temperature']:g}",
+                    kind=f"{row['model'].rsplit('/', 1)[-1]} at {row['temperature']:g}, {row['kind']}",
                     text=row["text"],
                     onset=tail.onset if looping else None,
                     period=tail.period if looping else None,
+                    family=row["prompt"],
                 ),
             )
 

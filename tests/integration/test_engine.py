@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import takewhile
@@ -128,13 +128,6 @@ def ask(text: str = "Say hello.", **fields: object) -> ChatRequest:
     return ChatRequest(messages=(Message(role="user", content=text),), **fields)  # type: ignore[arg-type]
 
 
-def wait_until(true: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not true() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert true()
-
-
 def metric(engine: EngineServer, name: str) -> float:
     import urllib.request
 
@@ -200,22 +193,6 @@ def test_the_engine_ends_a_loop_by_itself_when_it_is_asked_to(engine: EngineServ
     answer = fetch(f"{engine.url}/chat/completions", body=body, seconds=60)
     assert answer["choices"][0]["finish_reason"] == "repetition"
     assert answer["usage"]["completion_tokens"] < 40
-
-
-def test_a_killed_engine_is_started_again_at_the_same_address_and_nothing_of_the_old_is_left(
-    engine: EngineServer, home: Home
-) -> None:
-    record = read_record(home)
-    assert record is not None
-    family = members(record.process)
-    assert len(family) >= 2
-    url = engine.url
-    psutil.Process(record.pid).kill()
-    wait_until(lambda: not engine.ready, 30)
-    wait_until(lambda: engine.ready, 600)
-    assert not psutil.wait_procs(family, timeout=10)[1]
-    assert engine.url == url
-    assert client(engine).complete(ask(max_tokens=8), Pulse()).text
 
 
 def test_stop_leaves_no_process(home: Home, engine: EngineServer) -> None:

@@ -14,10 +14,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from tasks.llm.chat import OpenAIChatModel
+from tasks.pulse import Silent
 from tasks.settings import Settings
 from tasks.store.invariants import breaches
 from tasks.store.session import Database
+from tasks.types import ChatRequest, Message
 from workers.engine.environment import ensure_environment
+from workers.engine.profiles import load_profiles
+from workers.engine.record import read_record
 from workers.local.home import Home
 from workers.local.stackfile import read
 from workers.packaged import ops
@@ -84,6 +89,24 @@ def redraft(home: Path, tmp_path: Path) -> Iterator[Redraft]:
     run("down")
 
 
+def chosen(home: Path) -> str:
+    """A choice, asked of the engine as a worker asks; noise that is not held to it says something else."""
+    record, extra = read_record(Home(root=home)), load_profiles(home)["tiny-gemma4"].request_extra
+    assert record is not None
+    model = OpenAIChatModel(
+        base_url=record.url,
+        model=record.model,
+        api_key="none",
+        context_tokens=4096,
+        first_token_seconds=60,
+        token_silence_seconds=60,
+        extra=extra,
+        engine="",
+    )
+    request = ChatRequest(messages=(Message(role="user", content="Is it?"),), max_tokens=8, choices=("yes", "no"))
+    return model.complete(request, Silent()).text
+
+
 def test_noise_from_gemma_is_drafted_checked_and_ends_unsolved_and_its_thoughts_are_kept_but_never_shown_again(
     redraft: Redraft, home: Path, tmp_path: Path
 ) -> None:
@@ -98,6 +121,7 @@ def test_noise_from_gemma_is_drafted_checked_and_ends_unsolved_and_its_thoughts_
     assert [verdict["passed"] for row in history for verdict in row["verdicts"]].count(True) == 0
     assert all(row["verdicts"] or row["guard"] for row in history)
 
+    assert chosen(home) in ("yes", "no")
     stack = read(home)
     assert stack is not None
     with Database(stack.worker_url) as database:

@@ -36,23 +36,6 @@ ANSWER = CheckSpec(name="answer", kind="answer", value={"exact": "42"})
 NOWHERE = "redis://127.0.0.1:1/0"
 
 
-@pytest.fixture
-def user(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("alice")) as database:
-        yield database
-
-
-@pytest.fixture
-def fleet_url(login: Callable[..., str]) -> str:
-    return login("fleet", "redraft_worker")
-
-
-@pytest.fixture
-def fleet(fleet_url: str) -> Iterator[Database]:
-    with Database(fleet_url) as database:
-        yield database
-
-
 def put(user: Database) -> int:
     made = JobSpec(title="t", problem="Six times seven?", checks=(ANSWER,), budget=Budget(iterations=3), memory=False)
     return submit_jobs(user, [made])[0].job

@@ -1,107 +1,84 @@
-"""Model calls over a journal: found again, and cut to the model that is asked."""
+"""The recovery ladder of a degenerate answer, and that a resumed turn climbs on from where it was."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from tasks import window
-from tasks.errors import ContextExceeded, PromptTooLong
-from tasks.journal import JournalledModel, Sampling
+from tasks.journal import ATTEMPTS, WARMER, JournalledModel, Sampling, call_seed
 from tasks.llm.scripted import ScriptedModel
-from tasks.ports import Pulse
 from tasks.pulse import Silent
-from tasks.types import CallKey, ChatRequest, Claim, Completion, Job, Message, Operator
-from tests.unit.test_jury import CLAIM, Journal, job
+from tasks.types import CallKey, ChatRequest, Claim, Completion, Cut, Message, Operator
+from tests.doubles import Journal
 
-KEY = CallKey(iteration=1, operator=Operator.DRAFT, slot=0, attempt=1)
-ANSWER_TOKENS = 100
-
-
-class Strict(ScriptedModel):
-    """Refuses what its context can't hold, as an engine does; keeps what it was asked."""
-
-    def __init__(self, context_tokens: int) -> None:
-        super().__init__(lambda request: "fine", context_tokens=context_tokens)
-        self.asked: list[ChatRequest] = []
-
-    def complete(self, request: ChatRequest, pulse: Pulse) -> Completion:
-        assert self.count_tokens(request.messages) + request.max_tokens <= self.context_tokens
-        self.asked.append(request)
-        return super().complete(request, pulse)
+CLAIM = Claim(job=1, epoch=1, worker="w", turn="t")
+KEY = CallKey(iteration=2, operator=Operator.DRAFT, slot=0, attempt=1)
+LOOP = "A good start:\n" + "And so it goes on. " * 200
+SAMPLING = Sampling(temperature=0.7, answer_tokens=512)
 
 
-class Away(Strict):
-    """Its tokenizer must not be needed."""
-
-    def count_tokens(self, messages: Sequence[Message]) -> int:
-        raise AssertionError("it was asked to count")
+def window(cut: Cut) -> Sequence[Message]:
+    return (Message(role="user", content="Tell me. " * (4 >> (cut.rest or 0))),)
 
 
-class Short(ScriptedModel):
-    """Has a smaller context than it says, and says so when it is asked."""
-
-    def __init__(self, real_tokens: int) -> None:
-        super().__init__(lambda request: "fine", context_tokens=8192)
-        self.real_tokens, self.asked = real_tokens, list[ChatRequest]()
-
-    def complete(self, request: ChatRequest, pulse: Pulse) -> Completion:
-        self.asked.append(request)
-        if self.count_tokens(request.messages) + request.max_tokens > self.real_tokens:
-            raise ContextExceeded("the maximum context length is another")
-        return super().complete(request, pulse)
+def ask(journal: Journal, answer: Callable[[ChatRequest], str], attempts: int = ATTEMPTS) -> Completion:
+    model = JournalledModel(ledger=journal, model=ScriptedModel(answer), sampling=SAMPLING)  # type: ignore[arg-type]
+    return model.ask(CLAIM, KEY, 5, window, Silent(), attempts=attempts)
 
 
-def long_job() -> Job:
-    made = job()
-    return replace(made, spec=replace(made.spec, problem="A long story. " * 1500))
+def requests(journal: Journal) -> list[ChatRequest]:
+    return [request for request, _, _ in journal.calls.values()]
 
 
-def ask(model: ScriptedModel, journal: Journal, asked: Job, claim: Claim = CLAIM) -> Completion:
-    journalled = JournalledModel(
-        ledger=journal,  # type: ignore[arg-type]
-        model=model,
-        sampling=Sampling(answer_tokens=ANSWER_TOKENS),
-    )
-    return journalled.ask(claim, KEY, 7, lambda cut: window.draft(asked, cut=cut), Silent())
-
-
-@pytest.mark.parametrize("context", [700, 2000, 4096, 100_000])
-def test_a_problem_longer_than_the_context_is_asked_in_a_shorter_window(context: int) -> None:
-    model = Strict(context)
-    assert ask(model, Journal(), long_job()).text == "fine"
-    shown = model.asked[0]
-    assert shown.max_tokens == ANSWER_TOKENS
-    assert shown.messages[-1].content.endswith(window.draft(long_job())[-1].content[-40:]), "the goal is still there"
-    assert (len(shown.messages[-1].content) < 21_000) is (context < 10_000)
-
-
-def test_a_context_without_room_for_the_shortest_prompt_ends_the_job_with_both_numbers() -> None:
-    with pytest.raises(PromptTooLong, match=r"the shortest prompt has \d+ tokens, and the model has room for 18"):
-        ask(Strict(150), Journal(), long_job())
-
-
-def test_a_call_is_found_again_by_a_model_of_another_context_whose_tokenizer_is_away() -> None:
+def test_a_loop_is_asked_again_with_another_seed_and_warmer_and_then_with_a_shorter_window() -> None:
     journal = Journal()
-    made = ask(Strict(2000), journal, long_job())
-    assert ask(Away(1000), journal, long_job()) == made
+    made = ask(journal, lambda request: LOOP)
+    first, second, third = requests(journal)
+    assert [key.attempt for key in journal.calls] == [1, 2, 3]
+    assert [r.temperature for r in (first, second, third)] == pytest.approx([0.7, 0.7 + WARMER, 0.7 + WARMER])
+    assert len({r.seed for r in (first, second, third)}) == 3
+    assert first.messages == second.messages == tuple(window(Cut()))
+    assert third.messages == tuple(window(Cut(ground=1, rest=1)))
+    assert made.guard is not None
+    assert made.text == "A good start:\n"
 
 
-def test_a_server_that_refuses_the_window_is_asked_in_a_shorter_one() -> None:
-    journal, model = Journal(), Short(2500)
-    assert ask(model, journal, long_job()).text == "fine"
-    assert len(model.asked) > 1
-    assert journal.calls[KEY][0] == model.asked[-1]
+@pytest.mark.parametrize("good", [1, 2, 3])
+def test_the_first_answer_without_a_loop_ends_the_ladder(good: int) -> None:
+    journal = Journal()
+    seed = call_seed(5, CallKey(iteration=2, operator=Operator.DRAFT, slot=0, attempt=good))
+    made = ask(journal, lambda request: "An answer." if request.seed == seed else LOOP)
+    assert len(journal.calls) == good
+    assert (made.text, made.guard) == ("An answer.", None)
 
 
-def test_a_server_that_refuses_every_window_is_at_fault() -> None:
-    with pytest.raises(ContextExceeded):
-        ask(Short(120), Journal(), long_job())
+def test_the_loops_tokens_are_journalled_with_where_they_began() -> None:
+    journal = Journal()
+    ask(journal, lambda request: LOOP)
+    for _, _, made in journal.calls.values():
+        assert made.guard is not None
+        assert made.guard.at_char == len("A good start:\n")
+        assert 0 < made.completion_tokens < len(LOOP) // 4 // 2
 
 
-def test_the_journal_keeps_the_request_as_it_was_sent() -> None:
-    journal, model = Journal(), Strict(2000)
-    ask(model, journal, long_job())
-    assert journal.calls[KEY][0] == model.asked[0]
+def test_a_caller_that_wants_no_ladder_gets_one_call() -> None:
+    journal = Journal()
+    assert ask(journal, lambda request: LOOP, attempts=1).guard is not None
+    assert len(journal.calls) == 1
+
+
+@pytest.mark.parametrize("journalled", [1, 2, 3])
+def test_a_resumed_turn_asks_only_for_the_rungs_that_are_missing(journalled: int) -> None:
+    whole, resumed = Journal(), Journal()
+    first = ask(whole, lambda request: LOOP)
+    resumed.calls = dict(list(whole.calls.items())[:journalled])
+    asked: list[ChatRequest] = []
+
+    def answer(request: ChatRequest) -> str:
+        asked.append(request)
+        return LOOP
+
+    again = ask(resumed, answer)
+    assert (again.text, again.guard) == (first.text, first.guard)
+    assert [r.seed for r in asked] == [r.seed for r in requests(whole)[journalled:]]

@@ -14,7 +14,7 @@ from tasks.types import Lane
 from workers.cli.output import Json, emit, note, table
 from workers.engine.choice import Refusal, choose, fit
 from workers.engine.environment import ensure_environment
-from workers.engine.hardware import Hardware, detect, imagine
+from workers.engine.hardware import Hardware, detect, imagine, only
 from workers.engine.profiles import Profile, load_profiles
 from workers.engine.select import build_host
 from workers.engine.weights import damaged, download_hub, ensure_weights, weights_folder
@@ -28,7 +28,7 @@ ProfileName = Annotated[str, typer.Argument(help="A profile's name, or auto.")]
 def pull(profile: ProfileName = "auto") -> None:
     """Build the engine's environment and fetch a profile's weights."""
     settings = load_settings()
-    chosen = choose(profile, detect(), load_profiles(settings.home)).profile
+    chosen = choose(profile, only(detect(), settings.gpus), load_profiles(settings.home)).profile
     python = ensure_environment(chosen.distribution, settings.cache, note)
     if chosen.weights.hub:
         download_hub(chosen, python, settings.cache, note)
@@ -68,7 +68,8 @@ def probe(
     lane: Annotated[Lane, typer.Option("--lane", help="What `auto` is asked for: gpu or fast.")] = Lane.GPU,
 ) -> None:
     """Explain which profiles this machine, or one with other cards, can hold, and which one `auto` takes."""
-    settings, hardware = load_settings(), imagine(card) if card else detect()
+    settings = load_settings()
+    hardware = imagine(card) if card else only(detect(), settings.gpus)
     profiles = load_profiles(settings.home)
     chosen = choose("auto", hardware, profiles, lane)
     rows = [_row(profile, hardware, settings, deep=deep) for profile in profiles.values()]

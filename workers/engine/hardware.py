@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,6 +52,18 @@ def detect() -> Hardware:
     finally:
         pynvml.nvmlShutdown()
     return Hardware(gpus=cards, ram_gib=ram_gib, driver=driver)
+
+
+def only(hardware: Hardware, gpus: frozenset[int] | None) -> Hardware:
+    """The machine with these of its cards, by NVML's numbers; with all where there is no choice. Raises
+    `InvalidInput`."""
+    if gpus is None:
+        return hardware
+    there = {gpu.index for gpu in hardware.gpus}
+    if missing := sorted(gpus - there):
+        known = ", ".join(map(str, sorted(there))) or "none"
+        raise InvalidInput("gpus", ",".join(map(str, missing)), f"this machine's cards are: {known}")
+    return dataclasses.replace(hardware, gpus=tuple(gpu for gpu in hardware.gpus if gpu.index in gpus))
 
 
 def imagine(cards: Sequence[str]) -> Hardware:

@@ -13,7 +13,7 @@ from tasks.types import Lane
 from workers.engine.attached import AttachedEndpoint
 from workers.engine.building import Say
 from workers.engine.choice import choose
-from workers.engine.hardware import Hardware, detect
+from workers.engine.hardware import Hardware, detect, only
 from workers.engine.host import ModelHost, NoEngine
 from workers.engine.profiles import load_profiles
 from workers.engine.server import EngineServer
@@ -34,7 +34,7 @@ def build_host(settings: Settings, say: Say, lane: Lane = Lane.GPU, look: Look =
     """An endpoint where one is named, else an engine of ours for `lane`. Raises `InvalidInput`."""
     if settings.endpoint:
         return attach(settings)
-    choice = choose(settings.model, look(), load_profiles(settings.home), lane)
+    choice = choose(settings.model, only(look(), settings.gpus), load_profiles(settings.home), lane)
     return EngineServer(
         choice, home=Home(root=settings.home), cache=settings.cache, say=say, vllm=existing_engine(settings.engine_bin)
     )

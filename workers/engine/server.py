@@ -21,6 +21,7 @@ from workers.engine.causes import PORT_TAKEN, attention_asked
 from workers.engine.child import EngineChild, adopt_child, engine_environment, start_child
 from workers.engine.choice import Choice
 from workers.engine.environment import ensure_environment
+from workers.engine.hardware import Gpu
 from workers.engine.probe import canary, counted, fetch
 from workers.engine.pulse import CANARY_EVERY_SECONDS, EnginePulse, Health
 from workers.engine.record import (
@@ -93,6 +94,11 @@ class EngineServer:
     def url(self) -> str:
         """Ends in /v1; an engine that is started again listens on the same port."""
         return f"{self._root}/v1"
+
+    @property
+    def gpus(self) -> tuple[Gpu, ...]:
+        """The cards that it runs on."""
+        return self._choice.gpus
 
     @property
     def pid(self) -> int | None:

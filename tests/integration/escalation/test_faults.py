@@ -47,6 +47,9 @@ class Stopping(Silent):
         if self._when():
             raise self._ended
 
+    def checkpoint(self) -> None:
+        self.check()
+
 
 def test_a_crash_before_or_after_any_write_sends_at_most_one_request(
     user: Database, fleet: Database, admin_url: str

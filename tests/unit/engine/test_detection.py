@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,8 @@ from tests.standin.endpoint import LLAMA_CPP, OLLAMA, VLLM, StandIn, serving
 from workers.cli import doctor
 from workers.engine.attached import AttachedEndpoint
 from workers.engine.detection import Endpoint, describe_server, detect_abilities
+from workers.local.process import Recorded
+from workers.local.stackfile import StackFile, write
 
 NOTHING = Abilities(
     choices="text",
@@ -96,7 +100,7 @@ def test_a_chat_is_counted_alike_by_either_tokenizer_and_guessed_without_one() -
 
 
 @pytest.mark.parametrize("lack", LACKING)
-def test_doctor_says_what_is_lacking_and_what_is_done_instead(lack: dict[str, Any], tmp_path: Any) -> None:
+def test_doctor_says_what_is_lacking_and_what_is_done_instead(lack: dict[str, Any], tmp_path: Path) -> None:
     able = dataclasses.replace(Abilities(), **lack)
     (said,) = able.lacks()
     with serving(able) as standin:
@@ -106,7 +110,7 @@ def test_doctor_says_what_is_lacking_and_what_is_done_instead(lack: dict[str, An
     assert found.detail == f"endpoint {standin.url} vllm 0.32.0 tiny, 8 slots of 4096 tokens; {said}"
 
 
-def test_doctor_has_nothing_to_say_of_a_server_that_can_everything(tmp_path: Any) -> None:
+def test_doctor_has_nothing_to_say_of_a_server_that_can_everything(tmp_path: Path) -> None:
     with serving(Abilities()) as standin:
         found = doctor.engine(Settings(home=tmp_path, cache=tmp_path, endpoint=standin.url))
     assert found is not None
@@ -137,3 +141,15 @@ def test_an_answer_without_a_choice_is_left_as_it_is() -> None:
         standin.answer = "Whether it is yes or no is hard to say."
         made = client(host).complete(ask(choices=("no", "yes"), temperature=0), Silent())
     assert made.text == standin.answer
+
+
+def test_doctor_looks_at_the_endpoint_of_the_running_stack(tmp_path: Path) -> None:
+    me = Recorded.of(os.getpid())
+    with serving(Abilities(seeds=False)) as standin:
+        urls = {name: "" for name in StackFile.__dataclass_fields__ if name not in ("owner_pid", "owner_started")}
+        stack = StackFile(**{**urls, "endpoint": standin.url}, owner_pid=me.pid, owner_started=me.started)
+        (tmp_path / "run").mkdir()
+        write(tmp_path, stack)
+        found = doctor.engine(Settings(home=tmp_path, cache=tmp_path))
+    assert found is not None
+    assert found.detail.endswith("seeds without effect: a run can't be repeated word by word")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,8 +24,8 @@ def say(line: str) -> None:
     raise AssertionError(line)
 
 
-def settings(home: Path, **given: str) -> Settings:
-    return Settings(home=home, cache=home / "cache", **given)  # type: ignore[arg-type]
+def settings(home: Path, **given: Any) -> Settings:
+    return Settings(home=home, cache=home / "cache", **given)
 
 
 @pytest.mark.parametrize("lanes", [{Lane.CHECK}, {Lane.CLOUD}, {Lane.CHECK, Lane.CLOUD}])
@@ -72,6 +74,22 @@ def test_lane_fast_alone_takes_the_small_model_and_both_lanes_share_the_large_on
     host = host_for(frozenset(lanes), settings(tmp_path), say, lambda: Hardware(gpus=(H100,), ram_gib=128))
     assert isinstance(host, EngineServer)
     assert host.profile.name == model
+
+
+def test_two_workers_of_one_machine_take_the_cards_that_each_is_given(tmp_path: Path) -> None:
+    cards = tuple(dataclasses.replace(H100, index=index) for index in range(3))
+    taken = {}
+    for lane, gpus in ((Lane.GPU, frozenset({0, 2})), (Lane.FAST, frozenset({1}))):
+        host = host_for(frozenset({lane}), settings(tmp_path, gpus=gpus), say, lambda: Hardware(gpus=cards))
+        assert isinstance(host, EngineServer)
+        taken[host.profile.name] = [gpu.index for gpu in host.gpus]
+    assert taken == {"gemma-4-31b-bf16": [0, 2], "gemma-4-26b-a4b-bf16": [1]}
+
+
+def test_a_card_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    given = settings(tmp_path, gpus="0,7")
+    with pytest.raises(InvalidInput, match="gpus: '7' is not allowed; this machine's cards are: 0"):
+        host_for(frozenset({Lane.GPU}), given, say, lambda: Hardware(gpus=(H100,)))
 
 
 @pytest.mark.parametrize("lanes", [{Lane.FAST}, {Lane.GPU, Lane.FAST}])

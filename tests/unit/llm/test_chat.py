@@ -61,6 +61,17 @@ def test_the_request_carries_sampling_extra_and_choices(server: SseServer, chat:
     assert server.headers[0]["authorization"] == f"Bearer {KEY}"
 
 
+def test_a_choice_is_made_without_thoughts_and_all_else_as_the_profile_says(server: SseServer, chat: Make) -> None:
+    server.script = _says("yes")
+    model = chat(extra={"chat_template_kwargs": {"enable_thinking": True, "other": 1}})
+    for choices in ((), ("yes", "no")):
+        model.complete(ChatRequest(messages=REQUEST.messages, choices=choices), CountingPulse())
+    assert [body["chat_template_kwargs"] for body in server.bodies] == [
+        {"enable_thinking": True, "other": 1},
+        {"enable_thinking": False, "other": 1},
+    ]
+
+
 PICTURE = Attachment(name="a.png", media_type="image/png", sha256="a" * 64, bytes=3)
 SOUND = Attachment(name="b.mp3", media_type="audio/mpeg", sha256="b" * 64, bytes=64_000)
 

@@ -82,12 +82,14 @@ def test_the_offline_label_tells_counting_from_looping_and_both_from_prose() -> 
 
 
 def test_collected_texts_come_back_with_their_labels(tmp_path: Path) -> None:
-    row = {"model": "lab/tiny", "prompt": "p", "system": None, "temperature": 0.8, "seed": 3, "finish_reason": "length"}
+    row = {"model": "lab/tiny", "kind": "prose", "prompt": "p", "system": None, "temperature": 0.8, "seed": 3}
+    row["finish_reason"] = "length"
     path = tmp_path / "tiny.jsonl.gz"
     collected.write(path, [{**row, "text": "So it goes on. " * 90}, {**row, "text": "An end."}])
     found = list(collected.collected(tmp_path))
     assert [kind for kind, _ in found] == [Label.LOOP, Label.ORDINARY]
-    assert (found[0][1].onset, found[0][1].period, found[0][1].kind) == (0, 15, "tiny at 0.8")
+    assert (found[0][1].onset, found[0][1].period, found[0][1].kind) == (0, 15, "tiny at 0.8, prose")
+    assert found[0][1].half == found[1][1].half  # one prompt
     assert found[1][1].onset is None
     before = path.read_bytes()
     collected.write(path, collected.read(path))

@@ -14,8 +14,9 @@ from tasks.llm.chat import OpenAIChatModel
 from tasks.llm.thoughts import Thinking, apart
 from tasks.pulse import Silent
 from tasks.types import CallKey, Candidate, CandidateRef, ChatRequest, Completion, Operator
+from tests.doubles import Journal
 from tests.unit.llm.conftest import SseServer, begin, delta, send
-from tests.unit.test_jury import CLAIM, Journal, job
+from tests.unit.test_jury import CLAIM, job
 
 GEMMA = Thinking(
     on={"chat_template_kwargs": {"enable_thinking": True}},
