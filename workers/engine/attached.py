@@ -38,8 +38,6 @@ class AttachedEndpoint:
     to be used where its operator has a profile for it: what the server says of its context and slots still counts.
     """
 
-    sequences = 0
-
     def __init__(
         self,
         url: str,
@@ -61,6 +59,11 @@ class AttachedEndpoint:
         self._server = Server()
         self.abilities = Abilities()
         self.profile = self._serving()
+
+    @property
+    def sequences(self) -> int:
+        """Its slots, where it tells them (llama.cpp does)."""
+        return self._server.slots
 
     @property
     def ready(self) -> bool:
