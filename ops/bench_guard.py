@@ -72,7 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     print(f"half: {given.half}\n")
     print(recall("real loops", real[Label.LOOP]))
-    print(recall("real lists that only count", real[Label.COUNTING]))
+    print(recall("real, but for their numbers", real[Label.COUNTING]))
+    print(recall("real, in passing", real[Label.PASSING]))
+    print(recall("real, unclear", real[Label.UNCLEAR]))
     print(recall("generated loops", looping))
     print(false_alarms(ordinary))
     print(delays("real loops", real[Label.LOOP]))

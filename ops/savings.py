@@ -25,7 +25,7 @@ from tasks.types import CallKey, Claim, Completion, Message, Operator
 from tests.corpus.label import Label, label
 from tests.doubles import Journal
 
-PARALLEL = 8
+PARALLEL = 16
 CONTEXT_TOKENS = 4_096
 SILENCE_SECONDS = 300.0
 ANSWER_SECONDS = 900.0
@@ -101,7 +101,7 @@ class Client:
         (choice,) = answer["choices"]
         text = choice["message"]["content"] or ""
         kind, _ = label(text, cut_off=choice["finish_reason"] == "length")
-        return answer["usage"]["completion_tokens"], text, kind in (Label.LOOP, Label.COUNTING, Label.ENDED)
+        return answer["usage"]["completion_tokens"], text, kind in (Label.LOOP, Label.COUNTING)
 
     def guarded(self, number: int, prompt: str) -> tuple[Completion, ...]:
         """The calls of the ladder. The window is the prompt, which has nothing to be shortened."""
