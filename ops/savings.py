@@ -33,7 +33,17 @@ ANSWER_SECONDS = 900.0
 PROMPT_SEED = 1
 CLAIM = Claim(job=1, epoch=1, worker="bench", turn="bench")
 GENERATED = re.compile(r"^vllm:generation_tokens_total(?:\{[^}]*\})? ([0-9.e+]+)$", re.MULTILINE)
-HEADS = ("on and off", "prompts", "tokens off", "first call on", "all calls on", "calls on", "saved", "sound off", "on")
+HEADS = (
+    "guard off and on",
+    "prompts",
+    "tokens off",
+    "first call on",
+    "all calls on",
+    "calls on",
+    "saved",
+    "sound off",
+    "sound on",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,9 @@
 """The first net: the text's tail is a cycle of exact copies, of whatever period.
 
 At least `COPIES` copies over at least `COVERED_CHARS`. A run of one character must be longer, since rulers and indents
-are ordinary, and so must copies without a word, since lists of zeros, lookup tables and the rules of Markdown tables
-are, and longer still where they have commas or ends of lines, as lists of literals and grids do, or letters and digits
-only, as encoded data has. The numbers were set on the tuning half of the corpus (`make bench-guard`).
+are ordinary, and so must copies without a word, since the rules of Markdown tables are, and longer still where they
+have commas or ends of lines, as lists of literals and grids do. The numbers were set on the tuning half of the corpus
+(`make bench-guard`).
 """
 
 from __future__ import annotations
@@ -82,4 +82,4 @@ def _least(unit: str, covered: int) -> int:
         return COVERED_CHARS
     if has_word(unit):
         return COVERED_CHARS
-    return GRID_CHARS if "\n" in unit or "," in unit or unit.isalnum() else WORDLESS_CHARS
+    return GRID_CHARS if "\n" in unit or "," in unit else WORDLESS_CHARS

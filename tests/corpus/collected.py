@@ -28,13 +28,18 @@ def collected(folder: Path = FOLDER) -> Iterator[tuple[Label, Sample]]:
                 kind,
                 Sample(
                     name=f"{path.name}/{number}",
-                    kind=f"{row['model'].rsplit('/', 1)[-1]} at {row['temperature']:g}{', system' if row['system'] else ''}",
+                    kind=_kind(row),
                     text=row["text"],
                     onset=stretch.onset if stretch else None,
                     period=stretch.period if stretch else None,
                     family=row["prompt"],
                 ),
             )
+
+
+def _kind(row: Mapping[str, Any]) -> str:
+    name = f"{row['model'].rsplit('/', 1)[-1]} at {row['temperature']:g}"
+    return f"{name}, system" if row["system"] else name
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -114,7 +114,7 @@ def test_grids_number_lists_lookup_tables_and_empty_cells_are_no_loop(text: str)
         ("|---", WORDLESS_CHARS),
         (".12", WORDLESS_CHARS),
         ("0, 0, 0,\n", GRID_CHARS),
-        ("1234567890", GRID_CHARS),
+        ("1234567890", WORDLESS_CHARS),
     ],
 )
 def test_copies_without_a_word_are_a_loop_when_there_is_no_end_of_them(unit: str, least: int) -> None:
