@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tasks.policy
 from tasks.llm.cycles import COPIES, COVERED_CHARS, GRID_CHARS, WORDLESS_CHARS
 from tasks.llm.guard import STEP_CHARS, Guard, engine_hit, scan
 from tasks.types import GuardHit, GuardKind
