@@ -64,7 +64,7 @@ class Seats:
     def seat(self, tokens: int, pulse: Pulse) -> Iterator[None]:
         """One request of at most `tokens`, prompt and answer together, may run inside; first come, first served.
 
-        Raises what `pulse.checkpoint()` raises while it waits: nothing is asked yet.
+        Raises what `pulse.checkpoint()` raises while it waits.
         """
         blocks, ticket = self._blocks_of(tokens), object()
         with self._changed:
