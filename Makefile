@@ -45,9 +45,10 @@ $(PEERS)/.installed: ops/requirements-bench.lock
 bench-queue: $(STAMP) $(PEERS)/.installed
 	$(BIN)/python ops/bench_peers.py $(PEERS)/bin/python
 
-# Recall, false alarms, delay and CPU of the guard, in half a minute.
+# Recall, false alarms, delay and CPU of the guard, in half a minute. With ENDPOINT=http://…/v1 MODEL=NAME: the tokens
+# that it saves on an engine.
 bench-guard: $(STAMP)
-	$(BIN)/python ops/bench_guard.py
+	$(BIN)/python ops/bench_guard.py $(if $(ENDPOINT),--endpoint $(ENDPOINT) --model $(MODEL))
 
 # SOAK_MINUTES and SEED choose how long and which faults; the rows are in soak-SEED.jsonl as they come.
 SOAK_MINUTES ?= 60
