@@ -1,10 +1,11 @@
-# The only commands to remember: make demo | test | check | bench | bench-guard | soak. Each makes what it needs in .venv.
+# The only commands to remember: make demo | test | check | bench | bench-engine | bench-guard | bench-queue | chaos | soak.
+# Each makes what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench bench-guard bench-queue bench-streams chaos soak lock clean
+.PHONY: demo test check bench bench-engine bench-guard bench-queue bench-streams chaos soak lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -27,28 +28,32 @@ check: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python ops/bench.py
 
-# CHAOS_CRASHES crashes: each crash point at each of its passings, and seeded pairs of them (CHAOS_SEED).
+# CHAOS_CRASHES crashes: each crash point at each of its passings, and seeded pairs of them; then CHAOS_ROUNDS rounds
+# of faults on the real services, beside plain Celery. CHAOS_SEED repeats a run.
 CHAOS_CRASHES ?= 1000
+CHAOS_ROUNDS ?= 100
 chaos: $(STAMP)
-	CHAOS_CRASHES=$(CHAOS_CRASHES) $(BIN)/pytest --timeout=3600 tests/chaos tests/model
+	CHAOS_LONG=1 CHAOS_CRASHES=$(CHAOS_CRASHES) $(BIN)/pytest --timeout=3600 tests/chaos tests/model
+	$(BIN)/python -m tests.chaos --rounds $(CHAOS_ROUNDS) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED))
 
 bench-streams: $(STAMP)
 	$(BIN)/python ops/bench_streams.py
-
-# Beside DBOS and procrastinate, which get an environment of their own.
-PEERS := .venv-bench
-$(PEERS)/.installed: ops/requirements-bench.lock
-	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -r ops/requirements-bench.lock
-	touch $@
-
-bench-queue: $(STAMP) $(PEERS)/.installed
-	$(BIN)/python ops/bench_peers.py $(PEERS)/bin/python
 
 # Recall, false alarms, delay and CPU of the guard, in half a minute. With ENDPOINT=http://…/v1 MODEL=NAME: the tokens
 # that it saves on an engine.
 bench-guard: $(STAMP)
 	$(BIN)/python ops/bench_guard.py $(if $(ENDPOINT),--endpoint $(ENDPOINT) --model $(MODEL))
+
+# Dispatch with a long queue and a long past; then beside DBOS and procrastinate, which have an environment of their own.
+PEERS := .venv-bench
+bench-queue: $(STAMP) $(PEERS)/.installed
+	$(BIN)/python ops/bench_queue.py
+	$(BIN)/python ops/bench_peers.py $(PEERS)/bin/python
+
+$(PEERS)/.installed: ops/requirements-bench.lock
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
 
 # SOAK_MINUTES and SEED choose how long and which faults; the rows are in soak-SEED.jsonl as they come.
 SOAK_MINUTES ?= 60
@@ -59,6 +64,7 @@ soak: $(STAMP)
 lock:
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --output-file ops/requirements.lock
+	$(BIN)/uv pip compile ops/requirements-bench.in --python-version 3.11 --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --output-file ops/requirements-bench.lock
 
 clean:
 	rm -rf $(VENV) $(PEERS) dist

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
 from typing import ClassVar
 
 from tasks.types import (
@@ -119,9 +118,12 @@ def spent(history: Sequence[Iteration], limits: Limits) -> Stop | None:
     return None
 
 
-def hours_used(job: Job, now: datetime) -> float:
-    """Wall hours of the job up to `now`: since a worker first took it, less those in which it stood still."""
-    return ((now - job.started_at).total_seconds() - job.idle_seconds) / 3600
+def hours_used(job: Job) -> float:
+    """Wall hours of the job up to when it was read: since a worker first took it, less those in which it stood still.
+    All by the database's clock: a worker's may be wrong by minutes, and a budget is of hours."""
+    if job.read_at is None:
+        return 0.0
+    return ((job.read_at - job.started_at).total_seconds() - job.idle_seconds) / 3600
 
 
 def limits_of(job: Job, *, hours: float, width: int, escalate_after: int, move_up_after: int) -> Limits:

@@ -4,6 +4,7 @@ and one contract test runs against both."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -50,6 +51,13 @@ class Pulse(Protocol):
     def check(self) -> None:
         """Raises `LeaseLost`, `Cancelled`, `Paused` or `ShuttingDown` where the step must stop; else returns."""
 
+    def checkpoint(self) -> None:
+        """As `check`, between two steps, where stopping loses nothing: there a worker that is shutting down stops at
+        once, and does not use up its grace."""
+
+    def calling(self, key: CallKey) -> AbstractContextManager[Pulse]:
+        """The pulse of one model call: what it has received is lost with its worker until the context is left."""
+
 
 class ChatModel(Protocol):
     """A chat model behind one endpoint."""
@@ -66,6 +74,14 @@ class ChatModel(Protocol):
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Tokens of the rendered prompt, by the model's own tokenizer where the endpoint has one."""
+
+
+class Admission(Protocol):
+    """How much an engine is given at once."""
+
+    def seat(self, tokens: int, pulse: Pulse) -> AbstractContextManager[None]:
+        """One request of at most `tokens`, prompt and answer together, may run inside. Waits for room on entry, and
+        raises there what `pulse.checkpoint()` raises."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

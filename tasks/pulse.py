@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
+from tasks.types import CallKey
+
 
 class Silent:
     """Implements `tasks.ports.Pulse`: nobody listens, and nothing ever has to stop."""
@@ -14,3 +18,11 @@ class Silent:
 
     def check(self) -> None:
         """Nothing ever has to stop."""
+
+    def checkpoint(self) -> None:
+        """As `check`."""
+        self.check()
+
+    def calling(self, key: CallKey) -> AbstractContextManager[Silent]:
+        """A call's pulse is this one."""
+        return nullcontext(self)

@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     model: str = "auto"
     # A `vllm` that is installed already (a container's): no environment of the engine's own is built then.
     engine_bin: Path | None = None
+    # The cards that this worker's engine may take, by nvidia-smi's numbers: `0,1`. None: all; two workers on one
+    # machine, one with the large model and one with the small, must not choose the same.
+    gpus: Annotated[frozenset[int] | None, NoDecode] = None
     # An OpenAI-compatible server that already runs, instead of an engine of ours.
     endpoint: str = ""
     endpoint_model: str = ""
@@ -107,17 +110,30 @@ class Settings(BaseSettings):
     crash_cap: int = Field(default=3, ge=1)
     # Faults of services in a row before a job is `failed` instead of retried with backoff.
     fault_cap: int = Field(default=8, ge=1)
-    # Turns in flight in one worker. 0: from the engine's profile.
+    # Turns in flight in one worker. 0: as many as the engine batches sequences, for each has one at least; eight where
+    # an endpoint doesn't say, with all their drafts at once.
     slots: int = Field(default=0, ge=0)
     # Candidates drafted in parallel. 0: from the engine's profile (8 on a GPU, 2 on a CPU).
     width: int = Field(default=0, ge=0)
     # Silence allowed between two tokens, and before the first (a cold prefill of 64K tokens on slow cards).
     token_silence_seconds: float = Field(default=60.0, gt=0)
     first_token_seconds: float = Field(default=600.0, gt=0)
+    # A step that announced no longer silence, and gives neither a token nor a verdict for so long, loses its lease: the
+    # worker lives, but the step hangs.
+    silence_seconds: float = Field(default=60.0, gt=0)
+    # Whatever it announced: longer than a check may take (an hour), which is the longest honest silence.
+    stall_seconds: float = Field(default=3900.0, gt=0)
+    # A worker with a free slot that has heard no wake-up for so long looks for work itself. The relay sends one within
+    # a second while there is any, so hundreds of idle workers cost a few queries a second.
+    wakeup_silence_seconds: float = Field(default=15.0, gt=0)
+    # A worker that leaves wake-ups lying in its queue for so long, though it has a free slot, has a dead subscription
+    # (celery#10205, celery#10302): it ends, to be started again. A turn whose lease is gone may take as long to end.
+    deaf_seconds: float = Field(default=60.0, gt=0)
     # Redis's, the same for every app on a broker, for the shortest wins. A wake-up is acknowledged on receipt, so
     # it bounds only how long a lost one lingers, and jobs may run for hours past it.
     visibility_timeout_seconds: int = Field(default=60, ge=1)
-    # A turn's grace between TERM and the hand-back of its lease.
+    # A turn's grace between TERM (or QUIT) and the hand-back of its lease: it stops at the first checkpoint, so only a
+    # step that is longer than this is cut. Supervisors kill after 30 s or so; the engine must end within it, too.
     drain_seconds: float = Field(default=10.0, ge=0)
 
     # Rejected iterations before a job of lane fast goes on with the large model, and before the cloud is asked: two
@@ -154,6 +170,16 @@ class Settings(BaseSettings):
     flower_password: SecretStr = SecretStr("")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    @field_validator("gpus", mode="before")
+    @classmethod
+    def _numbered(cls, given: Any) -> Any:
+        """Text out of the environment is a list with commas, empty text is no choice."""
+        return (
+            ([part.strip() for part in given.split(",")] if given.strip() else None)
+            if isinstance(given, str)
+            else given
+        )
+
     @field_validator("endpoint_modalities", mode="before")
     @classmethod
     def _listed(cls, given: Any) -> Any:
@@ -184,6 +210,12 @@ def load_settings() -> Settings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise InvalidInput(f"setting {name}", first.get("input"), first["msg"]) from None
+
+
+def hub_cache() -> Path:
+    """Where the hub's own libraries keep what they download, the engine's among them."""
+    home = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
+    return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub")
 
 
 # Never handed to a part that has no use for them: whoever may look into Flower's process sees its environment.

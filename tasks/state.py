@@ -2,7 +2,7 @@
 
 Schema `redraft.state/1`; a field is only ever added to it:
 
-  job, owner, lane, started_at, idle_seconds, cloud, texts
+  job, owner, lane, started_at, idle_seconds, read_at, cloud, texts
              as the loop loads them; started_at is the moment of the export where no worker has taken the job yet
   spec       all that was handed in, the held-out checks with their files included: it is the owner's own
   lessons    those recalled at the first iteration; null before
@@ -48,6 +48,7 @@ def state_document(job: Job, limits: Limits, strategy: Strategy) -> dict[str, An
         "lane": str(job.lane),
         "started_at": job.started_at,
         "idle_seconds": job.idle_seconds,
+        "read_at": job.read_at,
         "cloud": job.cloud,
         "texts": dict(job.texts),
         "spec": dataclasses.asdict(job.spec),

@@ -16,6 +16,7 @@ from hypothesis import settings
 
 from tasks.store.migrate import upgrade
 from tasks.store.roles import ensure_login
+from tasks.store.session import Database
 from workers.local.home import Home, free_port
 from workers.local.parts import answers
 from workers.local.postgres import EmbeddedPostgres
@@ -79,6 +80,26 @@ def login(postgres: EmbeddedPostgres, admin_url: str) -> Callable[..., str]:
         return postgres.url_of(admin_url.rsplit("/", 1)[1], name, "secret")
 
     return make
+
+
+@pytest.fixture
+def user(login: Callable[..., str]) -> Iterator[Database]:
+    """Alice, who hands in jobs."""
+    with Database(login("alice")) as database:
+        yield database
+
+
+@pytest.fixture
+def fleet_url(login: Callable[..., str]) -> str:
+    """The workers' login."""
+    return login("fleet", "redraft_worker")
+
+
+@pytest.fixture
+def fleet(fleet_url: str) -> Iterator[Database]:
+    """The workers' database."""
+    with Database(fleet_url) as database:
+        yield database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

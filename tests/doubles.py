@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from tasks.errors import LimitReached
+import threading
+from functools import partial
+from typing import Any
+
+from tasks.errors import LimitReached, ShuttingDown
 from tasks.ports import Pulse, SandboxJob, SandboxResult
+from tasks.pulse import Silent
 from tasks.types import CallKey, ChatRequest, Claim, Completion
 
 
@@ -16,6 +21,49 @@ class NoSandbox:
 
     def run(self, job: SandboxJob, pulse: Pulse) -> SandboxResult:
         raise AssertionError("the sandbox was asked for")
+
+
+class Draining(Silent):
+    """A pulse that stops the step at its n-th checkpoint, and nowhere else."""
+
+    def __init__(self, after: int) -> None:
+        self._left = after
+
+    def checkpoint(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise ShuttingDown("worker w is shutting down")
+
+
+class Death:
+    """Comes at the n-th write, counted from 0 over all the ledgers that share it: before it, or `after` it is done.
+    `at` names that write once it has come."""
+
+    def __init__(self, nth: int, *, after: bool) -> None:
+        self.at = ""
+        self._left, self._after, self._lock = nth, after, threading.Lock()
+
+    def meet(self, name: str, write: Any, *args: Any, **keywords: Any) -> Any:
+        """What the write gives back, for one who survives it."""
+        with self._lock:
+            fatal, self._left = self._left == 0, self._left - 1
+        if not fatal:
+            return write(*args, **keywords)
+        self.at = name
+        if self._after:
+            write(*args, **keywords)
+        raise Killed
+
+
+class Mortal:
+    """A ledger whose writes may be the last; what only reads is safe."""
+
+    def __init__(self, ledger: object, death: Death) -> None:
+        self._ledger, self._death = ledger, death
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._ledger, name)
+        return method if name in ("load", "find_call", "find") else partial(self._death.meet, name, method)
 
 
 class Journal:

@@ -25,12 +25,13 @@ GATHER_SECONDS = 0.01
 
 
 class Relay:
-    """Parameters: `url` of the database (a worker's login), the Celery `app`, `crash_cap` of the reaper."""
+    """Parameters: `url` of the database (a worker's login), the Celery `app`, `crash_cap` and `stall_seconds` of the
+    reaper."""
 
-    def __init__(self, url: str, app: Celery, broker: str, *, crash_cap: int) -> None:
+    def __init__(self, url: str, app: Celery, broker: str, *, crash_cap: int, stall_seconds: float) -> None:
         self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
         self._database = Database(url, name="redraft relay", pool=2)
-        self._app, self._crash_cap = app, crash_cap
+        self._app, self._crash_cap, self._stall_seconds = app, crash_cap, stall_seconds
         self._redis = redis.Redis.from_url(broker, socket_timeout=5, socket_connect_timeout=5)
         self._stopping = threading.Event()
 
@@ -58,8 +59,8 @@ class Relay:
 
     def tick(self) -> dict[str, int]:
         """One look: reaps, tops up; returns the wake-ups sent by lane."""
-        for job in leases.reap(self._database, crash_cap=self._crash_cap):
-            log.info("a lease ran out", job=job)
+        for job in leases.reap(self._database, crash_cap=self._crash_cap, stall_seconds=self._stall_seconds):
+            log.info("a lease ran out, or its holder got nowhere", job=job)
         for job in escalations.abandon(self._database):
             log.info("an escalation of a finished job is charged in full", job=job)
         sent: dict[str, int] = {}

@@ -3,11 +3,15 @@ while it can serve it: an ill engine stops the engine's lanes, and what is held 
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
 from celery import Celery
+from celery.apps.worker import install_worker_term_handler
 from celery.signals import worker_ready, worker_shutting_down
 
 from tasks.crashpoints import arm_process
@@ -17,11 +21,14 @@ from tasks.settings import Settings
 from tasks.types import Lane
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
 from workers.engine.host import ModelHost
+from workers.watchdog import Watchdog
 from workers.wiring import build_station, worker_name
 
 log = structlog.get_logger()
 
 GATE_SECONDS = 1.0
+# What a turn that was cut needs to write that it hands its lease back.
+HAND_BACK_SECONDS = 5.0
 
 
 class Gate:
@@ -56,7 +63,7 @@ class Gate:
 
 
 def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, lanes: frozenset[Lane]) -> None:
-    """Until TERM or INT: then every turn is handed back at its next checkpoint and the engine is stopped.
+    """Until TERM, QUIT or INT: then every turn is handed back at its next checkpoint and the engine is stopped.
 
     Raises `EngineFault` where the engine does not come up.
     """
@@ -67,7 +74,7 @@ def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, la
         if not host.ready:
             raise EngineFault("the engine started but did not answer its canary prompt")
     gate = Gate(lanes, host)
-    slots = settings.slots or host.profile.slots
+    slots = settings.slots or host.profile.slots or host.sequences
     station, keeper, events = build_station(
         settings,
         app=app,
@@ -94,18 +101,42 @@ def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, la
         station.drain(settings.drain_seconds)
 
     def ready(**_: object) -> None:
+        # Celery's own QUIT waits for the turns first and says that they should end afterwards.
+        install_worker_term_handler(worker, sig="SIGQUIT")
         log.info("the worker takes work", worker=name, lanes=sorted(lanes), slots=slots, model=host.model)
 
+    def leave(why: str) -> None:
+        """Ends the process though its main thread may hang; the engine lives on for the next worker to adopt."""
+        log.error("the worker ends, to be started again", why=why)
+        station.drain(settings.drain_seconds)
+        deadline = time.monotonic() + settings.drain_seconds + HAND_BACK_SECONDS
+        while keeper.holds and time.monotonic() < deadline:
+            time.sleep(GATE_SECONDS / 10)
+        keeper.stop()
+        sys.stdout.flush()
+        os._exit(1)
+
+    watchdog = Watchdog(
+        station,
+        lanes=gate.open_lanes,
+        broker=str(app.conf.broker_url),
+        wakeup_silence_seconds=settings.wakeup_silence_seconds,
+        deaf_seconds=settings.deaf_seconds,
+        leave=leave,
+    )
     worker_shutting_down.connect(drain, weak=False)
     worker_ready.connect(ready, weak=False)
     watcher = threading.Thread(target=gate.watch, args=(lambda: worker.consumer,), name="gate", daemon=True)
     keeper.start()
     events.start()
     watcher.start()
+    watchdog.start()
     try:
         worker.start()
     finally:
         gate.stop()
+        watchdog.stop()
         events.stop()
         keeper.stop()
+        station.close()
         host.stop()

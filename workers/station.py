@@ -3,6 +3,8 @@ and tells Flower. Knows nothing of how a job is solved."""
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -10,7 +12,7 @@ import structlog
 from tasks.errors import LeaseLost, RedraftError, ServiceFault
 from tasks.loop import Loop
 from tasks.store import leases
-from tasks.store.keeper import Keeper, LeasePulse
+from tasks.store.keeper import Keeper
 from tasks.store.session import Database
 from tasks.types import Claim, Lane, TurnReport
 from workers.events import TurnEvents
@@ -20,7 +22,8 @@ log = structlog.get_logger()
 
 class Station:
     """Parameters: `lanes` says which lanes can be served now; `loop` builds the loop for one turn around
-    its `say`; `rules` is how a claim chooses."""
+    its `say`; `rules` is how a claim chooses; `admits` says whether a turn on a lane finds room now. `woken_at` is when
+    a wake-up came last, on the monotonic clock."""
 
     def __init__(
         self,
@@ -28,33 +31,66 @@ class Station:
         database: Database,
         keeper: Keeper,
         worker: str,
+        slots: int,
         lanes: Callable[[], frozenset[Lane]],
         loop: Callable[[Callable[[TurnReport], None]], Loop],
         rules: leases.ClaimRules,
         events: TurnEvents,
+        admits: Callable[[Lane], bool],
     ) -> None:
         self._database, self._keeper, self._worker = database, keeper, worker
         self._lanes, self._loop, self._rules, self._events = lanes, loop, rules, events
-        self._draining = False
+        self._slots, self._admits = slots, admits
+        # What a worker holds decides what it may take: two claims at once would not see each other's.
+        self._claiming = threading.Lock()
+        self.draining = False
+        self.woken_at = time.monotonic()
 
     def drain(self, grace_seconds: float) -> None:
         """No new turns; those under way stop at their next checkpoint, at the latest after `grace_seconds`."""
-        self._draining = True
+        self.draining = True
         self._keeper.drain(grace_seconds)
 
-    def take_turn(self, lane: str, turn: str) -> None:
-        """Answers one wake-up. A fault ends the turn with a line in the log: the lease runs out by itself."""
-        lanes = self._lanes()
-        if self._draining or Lane(lane) not in lanes:
-            return
-        try:
-            claim = leases.claim(self._database, [Lane(lane)], self._worker, turn, self._rules)
-            if claim is not None:
-                self._hold(claim, lanes)
-        except ServiceFault as fault:
-            log.warning("the turn ended", fault=str(fault), turn=turn)
+    def close(self) -> None:
+        """Lets go of the database; no turn may be under way."""
+        self._database.close()
 
-    def _hold(self, claim: Claim, lanes: frozenset[Lane]) -> None:
+    @property
+    def free_slots(self) -> int:
+        """How many more turns could be under way."""
+        return max(0, self._slots - self._keeper.holds)
+
+    def stuck(self, seconds: float) -> tuple[int, ...]:
+        """The jobs whose turn has not ended though its lease ran out more than `seconds` ago."""
+        return self._keeper.stuck(seconds)
+
+    def take_turn(self, lane: str, turn: str) -> None:
+        """Answers one wake-up."""
+        self.woken_at = time.monotonic()
+        try:
+            claim = self.claim(Lane(lane), turn)
+        except ServiceFault as fault:
+            log.warning("nothing could be claimed", fault=str(fault), turn=turn)
+            return
+        if claim is not None:
+            self.hold(claim)
+
+    def claim(self, lane: Lane, turn: str) -> Claim | None:
+        """The job to go on with, None where none waits or the lane can't be served now. Raises
+        `DatabaseUnavailable`."""
+        if self.draining or lane not in self._lanes() or not self._admits(lane):
+            return None
+        with self._claiming:
+            return leases.claim(self._database, [lane], self._worker, turn, self._rules)
+
+    def hold(self, claim: Claim) -> None:
+        """Takes the turn. A fault ends it with a line in the log: the lease runs out by itself."""
+        try:
+            self._hold(claim)
+        except ServiceFault as fault:
+            log.warning("the turn ended", fault=str(fault), turn=claim.turn)
+
+    def _hold(self, claim: Claim) -> None:
         pulse = self._keeper.hold(claim)
         if claim.ghost:
             self._events.failed(claim.ghost, "its worker went silent; another went on from the journal")
@@ -65,7 +101,7 @@ class Station:
             self._events.progress(claim, report)
 
         try:
-            self._loop(say).turn(claim, lanes, pulse)
+            self._loop(say).turn(claim, self._lanes(), pulse)
             self._events.succeeded(claim)
         except LeaseLost as lost:
             log.warning("the lease was lost; the work in flight is thrown away", job=claim.job, why=str(lost))
@@ -74,7 +110,4 @@ class Station:
             self._events.failed(claim.turn, str(error))
             raise
         finally:
-            self._drop(pulse)
-
-    def _drop(self, pulse: LeasePulse) -> None:
-        self._keeper.drop(pulse)
+            self._keeper.drop(pulse)

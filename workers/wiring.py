@@ -6,7 +6,6 @@ import functools
 import os
 import socket
 from collections.abc import Callable
-from datetime import UTC, datetime
 from importlib.metadata import version
 
 from celery import Celery
@@ -18,7 +17,8 @@ from tasks.llm.chat import OpenAIChatModel
 from tasks.llm.prices import prices_of
 from tasks.llm.responsebody import CloudTerms
 from tasks.llm.responses import OpenAIResponses
-from tasks.loop import Loop
+from tasks.llm.thoughts import Thinking
+from tasks.loop import ENGINE_LANES, Loop
 from tasks.policy import hours_used
 from tasks.ports import Cloud, Sandbox
 from tasks.settings import Settings
@@ -29,18 +29,20 @@ from tasks.store.leases import ClaimRules
 from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
 from tasks.tutor import MemoryTutor, NoTutor
-from tasks.types import Job, Lane, TurnReport
+from tasks.types import Lane, TurnReport
 from tasks.validators.registry import accepted, score, validate
 from workers.addresses import memory_bank
+from workers.engine.admission import Seats
 from workers.engine.host import ModelHost, NoEngine
+from workers.engine.load import read_load
 from workers.events import TurnEvents
 from workers.station import Station
 from workers.strategies import strategies
 
-
-def hours_since_start(job: Job) -> float:
-    """Wall hours since a worker first took the job, less those in which it was paused or had ended."""
-    return hours_used(job, datetime.now(UTC))
+# Commits take milliseconds: more turns than this wait for each other at the disk, not for a connection.
+MOST_CONNECTIONS = 16
+# A wake-up waits so long for room at the engine; the relay sends another every second.
+ADMISSION_SECONDS = 1.0
 
 
 def worker_name() -> str:
@@ -84,9 +86,10 @@ def build_station(
     slots: int,
 ) -> tuple[Station, Keeper, TurnEvents]:
     """The parts of one worker process, not yet started."""
-    database = Database(url, name="redraft worker", pool=max(4, slots))
+    database = Database(url, name="redraft worker", pool=max(4, min(slots, MOST_CONNECTIONS)))
     ledger = PostgresLedger(database, fault_cap=settings.fault_cap)
     profile = host.profile
+    terms = profile.thinking
     model = OpenAIChatModel(
         base_url=host.url,
         model=host.model,
@@ -97,6 +100,8 @@ def build_station(
         extra=profile.request_extra,
         engine=host.describe(),
         files=functools.partial(read_content, database),
+        abilities=host.abilities,
+        thinking=Thinking(on=terms.on, off=terms.off, budget=terms.budget) if terms else Thinking(),
     )
     sampling = Sampling(
         temperature=profile.temperature,
@@ -104,8 +109,14 @@ def build_station(
         top_k=profile.top_k,
         answer_tokens=profile.max_answer_tokens,
         review_tokens=profile.max_review_tokens,
+        thinking_tokens=terms.tokens if terms else 0,
     )
-    journalled = JournalledModel(ledger=ledger, model=model, sampling=sampling)
+    width = settings.width or (0 if isinstance(host, NoEngine) else profile.width)
+    root, key = host.url.removesuffix("/v1"), settings.endpoint_key.get_secret_value()
+    seats = Seats(
+        seats=host.sequences or slots * max(1, width), width=max(1, width), read=lambda: read_load(root, key=key)
+    )
+    journalled = JournalledModel(ledger=ledger, model=model, sampling=sampling, admission=seats)
     bank = memory_bank(settings)
     make_loop = functools.partial(
         Loop,
@@ -120,8 +131,8 @@ def build_station(
         cloud=build_cloud(settings, database) if Lane.CLOUD in lanes() else NoCloud(),
         move_up_after=settings.move_up_after,
         escalate_after=settings.escalate_after,
-        width=settings.width or (0 if isinstance(host, NoEngine) else profile.width),
-        hours=hours_since_start,
+        width=width,
+        hours=hours_used,
         modalities=profile.modalities,
     )
 
@@ -140,7 +151,7 @@ def build_station(
             modalities=tuple(sorted(profile.modalities)),
         )
 
-    keeper = Keeper(url, card, lease_seconds=settings.lease_seconds)
+    keeper = Keeper(url, card, lease_seconds=settings.lease_seconds, silence_seconds=settings.silence_seconds)
     events = TurnEvents(app, name)
     rules = ClaimRules(
         lease_seconds=settings.lease_seconds,
@@ -148,5 +159,19 @@ def build_station(
         bucket_seconds=settings.fairness_bucket_seconds,
         modalities=profile.modalities,
     )
-    station = Station(database=database, keeper=keeper, worker=name, lanes=lanes, loop=loop, rules=rules, events=events)
+
+    def admits(lane: Lane) -> bool:
+        return lane not in ENGINE_LANES or seats.take_turn(ADMISSION_SECONDS)
+
+    station = Station(
+        database=database,
+        keeper=keeper,
+        worker=name,
+        slots=slots,
+        lanes=lanes,
+        loop=loop,
+        rules=rules,
+        events=events,
+        admits=admits,
+    )
     return station, keeper, events

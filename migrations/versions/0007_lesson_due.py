@@ -29,6 +29,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     _redefine([(new, old) for old, new in CHANGES])
+    op.execute("UPDATE leases SET runnable = false WHERE job_id IN (SELECT id FROM jobs WHERE lesson_due)")
     op.execute("ALTER TABLE jobs DROP lesson_due")
 
 

@@ -6,15 +6,18 @@ A stalled stream is left within `POLL_SECONDS`. It must not know jobs, prompts o
 from __future__ import annotations
 
 import base64
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, assert_never
 from urllib.parse import urlsplit
 
-from tasks.errors import AttachmentLost, EngineFault
+from tasks.errors import AttachmentLost, ContextExceeded, EngineFault
+from tasks.llm.abilities import Abilities, choice_field, chosen
 from tasks.llm.guard import Guard, engine_hit
 from tasks.llm.stream import Stream, chat
+from tasks.llm.thoughts import Thinking, apart
 from tasks.ports import Pulse
 from tasks.types import Attachment, ChatRequest, Completion, GuardHit, Message, Modality
 
@@ -35,8 +38,12 @@ SOUND_BYTES_PER_TOKEN = 640
 SOUND_FORMATS = {"audio/wav": "wav", "audio/mpeg": "mp3"}
 # What servers answer that have no /tokenize; everything else may be better the next time.
 NO_TOKENIZER = frozenset({401, 403, 404, 405, 501})
+# What vLLM, llama.cpp and OpenAI say of a prompt that is longer than the context.
+TOO_LONG = re.compile(r"context[ _](?:length|size|window)|maximum (?:model|context|input) length", re.IGNORECASE)
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 MESSAGE_CHARS = 300
+OUR_OWN = Abilities()
+THOUGHTLESS = Thinking()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,7 +70,8 @@ class OpenAIChatModel:
     """Implements `ChatModel`. Safe to share between threads.
 
     Parameters: `base_url` ends in /v1; `extra` goes into each request's body; `engine` describes the server
-    for the journal; `first_token_seconds` and `token_silence_seconds` bound its silence; `files` reads an attachment.
+    for the journal; `first_token_seconds` and `token_silence_seconds` bound its silence; `files` reads an attachment;
+    `abilities` is what it can; `thinking` is how its model is told to think.
     """
 
     def __init__(
@@ -78,12 +86,15 @@ class OpenAIChatModel:
         extra: Mapping[str, Any],
         engine: str,
         files: Callable[[Attachment], bytes] | None = None,
+        abilities: Abilities = OUR_OWN,
+        thinking: Thinking = THOUGHTLESS,
     ) -> None:
         self.name, self.context_tokens = model, context_tokens
         self._base_url, self._api_key, self._engine = base_url.rstrip("/"), api_key, engine
         self._first_seconds, self._silence_seconds = first_token_seconds, token_silence_seconds
         self._extra, self._files = dict(extra), files or _no_file
-        self._tokenizes = True
+        self._abilities, self._thinking = abilities, thinking
+        self._tokenizes = abilities.tokenizer != "none"
         self._tls: ssl.SSLContext | None = None
 
     def complete(self, request: ChatRequest, pulse: Pulse) -> Completion:
@@ -103,7 +114,7 @@ class OpenAIChatModel:
         return self._completion(request, self._end(answer), time.monotonic() - begun)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """By the endpoint's own tokenizer where it has one (vLLM's `/tokenize`), else a third of the characters.
+        """By the endpoint's own tokenizer where it has one, else a third of the characters.
 
         What images and sounds cost is guessed: their bytes are sent once, for the answer.
         """
@@ -115,18 +126,21 @@ class OpenAIChatModel:
     # ── the request ──────────────────────────────────────────────────────────────────────────
 
     def _body(self, request: ChatRequest) -> dict[str, Any]:
-        extra = {"top_k": request.top_k, **self._extra}
+        able, extra = self._abilities, {**self._extra, **self._thinking.fields(request.thinking_tokens)}
+        if able.top_k:
+            extra["top_k"] = request.top_k
         if request.choices:
-            extra["structured_outputs"] = {"choice": list(request.choices)}
+            extra |= choice_field(able.choices, request.choices) | _without_thoughts(extra)
+        if able.stream_usage:
+            extra["stream_options"] = {"include_usage": True}
         return {
             "model": self.name,
             "messages": [self._with_files(message) for message in request.messages],
             "temperature": request.temperature,
             "top_p": request.top_p,
-            "max_tokens": request.max_tokens,
+            "max_tokens": request.max_tokens + request.thinking_tokens,
             "seed": request.seed,
             "stream": True,
-            "stream_options": {"include_usage": True},
             "extra_body": extra,
         }
 
@@ -162,43 +176,58 @@ class OpenAIChatModel:
         body: dict[str, Any] = {"model": self.name, "messages": _plain(messages), "add_generation_prompt": True}
         if "chat_template_kwargs" in self._extra:
             body["chat_template_kwargs"] = self._extra["chat_template_kwargs"]
-        headers = {"Authorization": f"Bearer {self._api_key}"}
         try:
             with self._client() as client:
-                url = self._base_url.removesuffix("/v1") + "/tokenize"
-                response = client.post(url, json=body, headers=headers, timeout=TOKENIZE_SECONDS)
-            if response.status_code in NO_TOKENIZER:
-                self._tokenizes = False
-            return int(response.json()["count"]) if response.is_success else None
+                return self._count(client, body)
         except httpx2.HTTPError:
             return None  # an engine that is down says so when it is asked for the answer
         except (ValueError, KeyError, TypeError):
             self._tokenizes = False  # something answers there, but no tokenizer
             return None
 
+    def _count(self, client: httpx2.Client, body: Mapping[str, Any]) -> int | None:
+        """Of a chat as vLLM counts it, or of the text that llama.cpp renders it to."""
+        if self._abilities.tokenizer == "chat":
+            told = self._ask_root(client, "tokenize", body)
+            return int(told["count"]) if told else None
+        rendered = self._ask_root(client, "apply-template", {"messages": body["messages"]})
+        told = self._ask_root(client, "tokenize", {"content": rendered["prompt"]}) if rendered else None
+        return len(told["tokens"]) if told else None
+
+    def _ask_root(self, client: httpx2.Client, page: str, body: Mapping[str, Any]) -> Any:
+        """A page beside the API, None where it is away; for ever where its status says that there is none."""
+        headers = {"Authorization": f"Bearer {self._api_key}"}
+        url = f"{self._base_url.removesuffix('/v1')}/{page}"
+        response = client.post(url, json=body, headers=headers, timeout=TOKENIZE_SECONDS)
+        if response.status_code in NO_TOKENIZER:
+            self._tokenizes = False
+        return response.json() if response.is_success else None
+
     # ── the answer ───────────────────────────────────────────────────────────────────────────
 
     def _wait(self, stream: Stream, answer: _Answer, pulse: Pulse) -> None:
-        """Until the stream ends, the guard hits, or the engine is silent for too long."""
+        """Until the stream ends, the guard hits, or the engine is silent for too long. An answer that is whole is
+        given back though the step must stop by now: it is paid for."""
         while not stream.ended(POLL_SECONDS):
             pulse.check()
             if time.monotonic() - answer.heard > answer.allowed:
                 when = "after its last token" if answer.deltas else "before its first token"
                 raise EngineFault(f"{self.name} was silent for {answer.allowed:g} s {when}")
+        if stream.error is None:
+            return
         pulse.check()
         if isinstance(stream.error, EngineFault):
             raise stream.error
-        if stream.error is not None:
-            raise self._fault(stream.error) from None
+        raise self._fault(stream.error) from None
 
     def _hear(self, event: Mapping[str, Any], answer: _Answer, pulse: Pulse) -> bool:
-        """One event, in the reader's thread; whether to go on."""
+        """One event, in the reader's thread; whether to go on. One without a token is no progress: a stream may live
+        and bring nothing."""
         tokens = self._take(event, answer)
-        answer.heard = time.monotonic()
-        if answer.deltas:  # the prefill is over
-            answer.allowed = self._silence_seconds
-        pulse.beat(tokens)
-        pulse.expect_silence(answer.allowed)  # after the beat, which announces a shorter one
+        if tokens:
+            answer.heard, answer.allowed = time.monotonic(), self._silence_seconds
+            pulse.beat(tokens)
+            pulse.expect_silence(answer.allowed)  # after the beat, which announces a shorter one
         return answer.hit is None
 
     def _take(self, event: Mapping[str, Any], answer: _Answer) -> int:
@@ -240,15 +269,16 @@ class OpenAIChatModel:
         if answer.finish_reason == "repetition":
             hit = looped = engine_hit(answer.text or answer.reasoning)
         prompt_tokens = usage.get("prompt_tokens")
+        text, led_in = apart(answer.text[: looped.at_char] if looped else answer.text)
         return Completion(
-            text=answer.text[: looped.at_char] if looped else answer.text,
+            text=chosen(text, request.choices) if request.choices and hit is None else text,
             finish_reason=answer.finish_reason,
             model=self.name,
             prompt_tokens=self.count_tokens(request.messages) if prompt_tokens is None else prompt_tokens,
             cached_tokens=details.get("cached_tokens") or 0,
             completion_tokens=usage.get("completion_tokens") or answer.deltas,
             seconds=seconds,
-            reasoning=answer.reasoning,
+            reasoning=answer.reasoning or led_in,
             guard=hit,
             engine=self._engine,
         )
@@ -267,7 +297,9 @@ class OpenAIChatModel:
             case _:
                 said = f"broke off ({type(error).__name__}: {error})"
         line = " ".join(f"{self.name} {said}".split())
-        return EngineFault((line.replace(self._api_key, "***") if self._api_key else line)[:MESSAGE_CHARS])
+        refused = isinstance(error, openai.BadRequestError) and TOO_LONG.search(line)
+        kind = ContextExceeded if refused else EngineFault
+        return kind((line.replace(self._api_key, "***") if self._api_key else line)[:MESSAGE_CHARS])
 
 
 def _plain(messages: Sequence[Message]) -> list[dict[str, str]]:
@@ -300,6 +332,12 @@ def _guess(attachment: Attachment) -> int:
             return attachment.bytes // CHARS_PER_TOKEN
         case _:
             assert_never(attachment.modality)
+
+
+def _without_thoughts(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """vLLM holds an answer to its choices only once the thoughts have ended, for which a word's tokens don't do."""
+    template = extra.get("chat_template_kwargs", {})
+    return {"chat_template_kwargs": {**template, "enable_thinking": False}} if "enable_thinking" in template else {}
 
 
 def _no_file(attachment: Attachment) -> bytes:

@@ -50,7 +50,6 @@ class ScriptedModel:
             pulse.beat(_tokens(chunk))
             if guard.feed(chunk):
                 break
-        pulse.check()
         hit = guard.finish()
         finish = "guard" if hit else "stop" if allowed == whole else "length"
         return Completion(

@@ -1,9 +1,10 @@
 """What must be true of the database at every moment, whatever has been killed: each invariant is one query that
 finds its breaches. Read-only; knows nothing of who asks (the soak, the doctor, a test).
 
-The numbers are the design's: I1 nothing is lost, I2 nothing is committed twice, I3 no stale epoch commits, I5 no
-budget is passed, I6 nothing is sent to the cloud twice. The others are the loop's own promises: what an answer and an
-acceptance rest on.
+The numbers are the design's: I1 nothing is lost, I2 nothing is committed twice, I3 no stale epoch commits, I4 faults
+change nothing, I5 no budget is passed, I6 nothing is sent to the cloud twice. The others are the loop's own promises:
+what an answer and an acceptance rest on. The run without faults, of which I4 speaks, is not in the database: here it is
+that what is kept follows from what was kept before, as in a run without faults it must.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class Breach:
 
 # The calls that make candidates. Others (judges, lessons) may come after their iteration was recorded.
 _MAKERS = "('draft', 'review', 'revise', 'restart', 'escalate')"
+# How `PostgresLedger.find_call` begins to tell of a mismatch.
+MISMATCH = "the journal holds an answer to prompt"
 _FINAL = "('accepted', 'unsolved', 'cancelled', 'quarantined', 'failed')"
 
 INVARIANTS = (
@@ -133,8 +136,49 @@ INVARIANTS = (
             FROM leases l JOIN (
                 SELECT job_id, max(epoch) AS epoch FROM (
                     SELECT job_id, epoch FROM calls UNION ALL SELECT job_id, epoch FROM verdicts
-                    UNION ALL SELECT job_id, epoch FROM iterations) every GROUP BY job_id) w ON w.job_id = l.job_id
+                    UNION ALL SELECT job_id, epoch FROM iterations UNION ALL SELECT job_id, epoch FROM escalations
+                    UNION ALL SELECT job_id, epoch FROM reservations) every GROUP BY job_id) w ON w.job_id = l.job_id
             WHERE w.epoch > l.epoch""",
+    ),
+    Invariant(
+        name="I4 no answer is to another question",
+        promise="no job was found to ask another prompt than the one whose answer its journal holds",
+        query=f"""
+            SELECT id AS job, reason AS what FROM jobs WHERE reason LIKE '%{MISMATCH}%'
+            UNION ALL
+            SELECT job_id, detail FROM events WHERE kind = 'no lesson' AND detail LIKE '%{MISMATCH}%'""",
+    ),
+    Invariant(
+        name="I4 a score follows from the verdicts",
+        promise="a checked candidate's score and acceptance are what its verdicts say",
+        query="""
+            SELECT k.job_id AS job, format('candidate %s.%s: score %s, accepted %s; its verdicts say %s, %s',
+                                           k.iteration, k.slot, k.score, k.accepted, v.score, v.accepted) AS what
+            FROM candidates k JOIN jobs j ON j.id = k.job_id CROSS JOIN LATERAL (
+                SELECT coalesce(bool_and(coalesce(v.passed, false)), false) AS accepted, coalesce(avg(CASE
+                           WHEN v.passed IS NULL THEN 0 WHEN (c.value ->> 'held_out')::boolean THEN v.passed::integer
+                           ELSE least(1, greatest(0, v.score)) END), 0) AS score
+                FROM jsonb_array_elements(j.checks) AS c(value) LEFT JOIN verdicts v ON v.job_id = k.job_id
+                  AND v.iteration = k.iteration AND v.slot = k.slot AND v.check_name = c.value ->> 'name') v
+            WHERE k.checked AND (k.accepted <> v.accepted OR abs(k.score - v.score) > 1e-9)""",
+    ),
+    Invariant(
+        name="I4 a move follows from the decision",
+        promise="each recorded decision is the move that followed or the end that came; only a retry goes on after one",
+        query="""
+            WITH decided AS (
+                SELECT i.job_id, i.number, i.decision, split_part(i.decision, ' ', 1) AS verb, j.state, j.iterations,
+                       EXISTS (SELECT 1 FROM events e WHERE e.job_id = j.id AND e.kind = 'retried') AS retried
+                FROM iterations i JOIN jobs j ON j.id = i.job_id
+                WHERE i.finished_at IS NOT NULL AND i.number > coalesce(j.forked_iteration, 0))
+            SELECT d.job_id AS job,
+                   format('iteration %s decided %L, and %s is a %s', d.number, d.decision, n.number, n.operator) AS what
+            FROM decided d JOIN iterations n ON n.job_id = d.job_id AND n.number = d.number + 1
+            WHERE d.verb <> n.operator AND NOT (d.verb = 'stop' AND d.retried)
+            UNION ALL
+            SELECT job_id, format('iteration %s decided %L, and the job is %s', number, decision, state) FROM decided
+            WHERE number = iterations AND ((state = 'accepted') <> (decision LIKE 'stop (accepted)%')
+               OR (decision LIKE 'stop (unsolved)%' AND state <> 'unsolved' AND NOT retried))""",
     ),
     Invariant(
         name="I5 no budget is passed",
@@ -162,10 +206,15 @@ INVARIANTS = (
     ),
     Invariant(
         name="I5 what is reserved fits too",
-        promise="a job's US dollars stay within its budget even if every open escalation costs all it may",
+        promise="a job stays within its budget even if every call in flight and open escalation costs all it may",
         query="""
-            SELECT j.id AS job,
-                   format('%s USD are spent and %s reserved of %s', j.spent_usd, e.usd, j.budget_usd) AS what
+            SELECT j.id AS job, format('%s tokens are used and %s reserved of %s', j.local_tokens + j.cloud_tokens,
+                                       r.tokens, j.budget_tokens) AS what
+            FROM jobs j JOIN (SELECT job_id, sum(tokens) AS tokens FROM reservations GROUP BY job_id) r
+              ON r.job_id = j.id
+            WHERE j.local_tokens + j.cloud_tokens + r.tokens > j.budget_tokens
+            UNION ALL
+            SELECT j.id, format('%s USD are spent and %s reserved of %s', j.spent_usd, e.usd, j.budget_usd)
             FROM jobs j JOIN LATERAL (
                 SELECT sum(reserved_usd) AS usd FROM escalations
                 WHERE job_id = j.id AND finished_at IS NULL) e ON true
@@ -173,7 +222,8 @@ INVARIANTS = (
     ),
     Invariant(
         name="I6 one decision is at most one request",
-        promise="an escalation has one row, at most one id of its own, and an id wherever the cloud has answered",
+        promise="an escalation has one row, at most one id of its own, and an id wherever the cloud has answered; one "
+        "of which nobody knows is charged in full",
         query="""
             SELECT job_id AS job,
                    format('iteration %s has %s escalations for its %s', iteration, count(*), kind) AS what
@@ -184,7 +234,10 @@ INVARIANTS = (
             UNION ALL
             SELECT job_id, format('escalation %s is %s with the id %s', id, state, coalesce(response_id, '(none)'))
             FROM escalations WHERE (state IN ('running', 'done') AND response_id IS NULL)
-                OR (state IN ('intent', 'unsent', 'refused') AND response_id IS NOT NULL)""",
+                OR (state IN ('intent', 'unsent', 'refused') AND response_id IS NOT NULL)
+            UNION ALL
+            SELECT job_id, format('escalation %s is unknown and charged %s of %s USD', id, usd, reserved_usd)
+            FROM escalations WHERE state = 'unknown' AND usd <> reserved_usd""",
     ),
     Invariant(
         name="what must stay at home stays",

@@ -6,22 +6,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import psycopg
 import structlog
 from psycopg.rows import namedtuple_row
 
-from tasks.errors import Cancelled, LeaseLost, Paused, ShuttingDown
+from tasks.store.pulses import LeasePulse
 from tasks.types import Claim
 
 log = structlog.get_logger()
 
-# How long a step may be silent unless it announced more: between two tokens, around a commit.
-DEFAULT_SILENCE_SECONDS = 60.0
 # How often the keeper looks up from its renewals: a cancel or a pause is heard by NOTIFY, so this bounds only the rest.
 TICK_SECONDS = 0.5
 HEARTBEAT_SECONDS = 3.0
+# How old the last word on the calls in flight may be when a worker dies: what its crash bill can't know.
+REPORT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,56 +38,18 @@ class WorkerCard:
     modalities: tuple[str, ...] = ("text",)
 
 
-@dataclass(slots=True)
-class LeasePulse:
-    """The `Pulse` of one held lease, shared by the turn's threads and the keeper."""
-
-    claim: Claim
-    renewed_at: float  # monotonic, of the last renewal the database confirmed
-    lease_seconds: float
-    tokens: int = 0
-    phase: str = ""
-    alive_until: float = 0.0
-    lost: bool = False
-    cancelled: bool = False
-    paused: bool = False
-    stop_at: float | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def beat(self, tokens: int = 0) -> None:
-        """Progress was made."""
-        with self._lock:
-            self.tokens += tokens
-            # Never shorter than another slot of the same turn has announced.
-            self.alive_until = max(self.alive_until, time.monotonic() + DEFAULT_SILENCE_SECONDS)
-
-    def expect_silence(self, seconds: float) -> None:
-        """The step may be silent for `seconds` from now."""
-        with self._lock:
-            self.alive_until = max(self.alive_until, time.monotonic() + seconds)
-
-    def check(self) -> None:
-        """Raises `LeaseLost`, `Cancelled`, `Paused` or `ShuttingDown`."""
-        now = time.monotonic()
-        # Even where the database is silent: past the lease somebody else may hold the job.
-        if self.lost or now > self.renewed_at + self.lease_seconds:
-            raise LeaseLost(f"job {self.claim.job}: the lease was not renewed in time")
-        if self.cancelled:
-            raise Cancelled(f"job {self.claim.job}: cancelled by its owner")
-        if self.paused:
-            raise Paused(f"job {self.claim.job}: paused by its owner")
-        if self.stop_at is not None and now > self.stop_at:
-            raise ShuttingDown(f"job {self.claim.job}: the worker is shutting down")
-
-
 class Keeper:
     """Renews the leases of one worker process from a thread and a connection of its own."""
 
-    def __init__(self, url: str, card: Callable[[], WorkerCard], *, lease_seconds: float) -> None:
+    def __init__(
+        self, url: str, card: Callable[[], WorkerCard], *, lease_seconds: float, silence_seconds: float = 60.0
+    ) -> None:
         self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
-        self._card, self._lease = card, lease_seconds
+        self._card, self._lease, self._silence = card, lease_seconds, silence_seconds
         self._held: dict[int, LeasePulse] = {}
         self._lock = threading.Lock()
+        self._unasked = False  # a lease is held whose job's owner may have spoken before it was
+        self._stop_at: float | None = None  # monotonic; set once the worker drains
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
 
@@ -103,10 +65,12 @@ class Keeper:
     def hold(self, held: Claim) -> LeasePulse:
         """Begins to renew a lease that was claimed just now."""
         now = time.monotonic()
-        pulse = LeasePulse(held, renewed_at=now, lease_seconds=self._lease)
+        pulse = LeasePulse(held, renewed_at=now, lease_seconds=self._lease, silence_seconds=self._silence)
         pulse.beat()
         with self._lock:
+            pulse.stop_at = self._stop_at  # it was claimed while the drain began
             self._held[held.job] = pulse
+            self._unasked = True
         return pulse
 
     def drop(self, pulse: LeasePulse) -> None:
@@ -116,16 +80,27 @@ class Keeper:
                 del self._held[pulse.claim.job]
 
     def drain(self, grace_seconds: float) -> None:
-        """Tells every turn to stop at its next checkpoint, at the latest after `grace_seconds`."""
+        """Tells every turn to stop at its next checkpoint, at the latest after `grace_seconds`; again is harmless.
+
+        The worker's row goes away at once: nobody waits for what it hands back, nor counts on its slots.
+        """
         with self._lock:
+            if self._stop_at is None:
+                self._stop_at = time.monotonic() + grace_seconds
             for pulse in self._held.values():
-                pulse.stop_at = time.monotonic() + grace_seconds
+                pulse.stop_at = self._stop_at
 
     @property
     def holds(self) -> int:
         """How many leases are held now."""
         with self._lock:
             return len(self._held)
+
+    def stuck(self, seconds: float) -> tuple[int, ...]:
+        """The jobs whose turn has not ended though its lease ran out more than `seconds` ago."""
+        before = time.monotonic() - self._lease - seconds
+        with self._lock:
+            return tuple(job for job, pulse in self._held.items() if pulse.renewed_at < before)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -142,21 +117,29 @@ class Keeper:
                     connection.execute("LISTEN redraft_cancel")
                     connection.execute("LISTEN redraft_pause")
                     self._keep(connection)
-                    connection.execute("DELETE FROM workers WHERE name = %s", (self._card().name,))
+                    self._leave(connection)
             except psycopg.Error as error:
                 log.warning("the keeper lost Postgres and tries again", error=str(error).strip().split("\n")[0])
                 self._stopping.wait(0.5)
 
     def _keep(self, connection: psycopg.Connection[object]) -> None:
-        next_renewal = next_heartbeat = 0.0
+        next_renewal = next_heartbeat = next_report = 0.0
+        present = True
         while not self._stopping.is_set():
             now = time.monotonic()
-            if now >= next_heartbeat:
+            if self._stop_at is not None:
+                if present:
+                    self._leave(connection)
+                present = False
+            elif now >= next_heartbeat:
                 self._heartbeat(connection)
                 next_heartbeat = now + HEARTBEAT_SECONDS
-            if now >= next_renewal:
+            if now >= next_renewal or self._unasked:
                 self._renew(connection)
                 next_renewal = now + self._lease / 3
+            if now >= next_report:
+                self._report(connection)
+                next_report = now + REPORT_SECONDS
             for notice in connection.notifies(timeout=min(TICK_SECONDS, self._lease / 6), stop_after=1):
                 self._tell(int(notice.payload), notice.channel)
 
@@ -167,6 +150,9 @@ class Keeper:
             pulse.cancelled = True
         elif pulse is not None:
             pulse.paused = True
+
+    def _leave(self, connection: psycopg.Connection[object]) -> None:
+        connection.execute("DELETE FROM workers WHERE name = %s", (self._card().name,))
 
     def _heartbeat(self, connection: psycopg.Connection[object]) -> None:
         card = self._card()
@@ -191,14 +177,15 @@ class Keeper:
     def _renew(self, connection: psycopg.Connection[object]) -> None:
         """One UPDATE for all leases whose slot makes progress; what it doesn't give back is lost."""
         with self._lock:
-            asked = time.monotonic()
+            asked, self._unasked = time.monotonic(), False
             pulses: Sequence[LeasePulse] = [p for p in self._held.values() if p.alive_until >= asked]
         if not pulses:
             return
         rows = connection.execute(
             """UPDATE leases l SET lease_until = now() + make_interval(secs => %s), live_tokens = v.tokens,
-                      phase = v.phase
-               FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[]) AS v(job, epoch, tokens, phase)
+                      phase = v.phase, progress_at = now() - make_interval(secs => v.quiet)
+               FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::float[])
+                   AS v(job, epoch, tokens, phase, quiet)
                WHERE l.job_id = v.job AND l.epoch = v.epoch AND l.worker = %s
                RETURNING l.job_id,
                    (SELECT j.cancel_requested_at IS NOT NULL FROM jobs j WHERE j.id = l.job_id) AS cancelled,
@@ -209,6 +196,7 @@ class Keeper:
                 [p.claim.epoch for p in pulses],
                 [p.tokens for p in pulses],
                 [p.phase for p in pulses],
+                [asked - p.progress_at for p in pulses],
                 pulses[0].claim.worker,
             ),
         ).fetchall()
@@ -220,3 +208,23 @@ class Keeper:
                 pulse.cancelled = pulse.cancelled or cancelled
             else:
                 pulse.lost = True
+
+    def _report(self, connection: psycopg.Connection[object]) -> None:
+        """How far the calls in flight have come: one UPDATE for all of them, and none where there are none."""
+        with self._lock:
+            pulses = list(self._held.values())
+        rows = [
+            (p.claim.job, p.claim.epoch, key.iteration, key.operator, key.slot, key.attempt, tokens)
+            for p in pulses
+            for key, tokens in p.in_flight().items()
+        ]
+        if not rows:
+            return
+        connection.execute(
+            """UPDATE reservations r SET received_tokens = v.tokens, seen_at = now()
+               FROM unnest(%s::bigint[], %s::bigint[], %s::int[], %s::text[], %s::int[], %s::int[], %s::bigint[])
+                   AS v(job, epoch, iteration, operator, slot, attempt, tokens)
+               WHERE (r.job_id, r.epoch, r.iteration, r.operator, r.slot, r.attempt)
+                   = (v.job, v.epoch, v.iteration, v.operator, v.slot, v.attempt)""",
+            [list(column) for column in zip(*rows, strict=True)],
+        )

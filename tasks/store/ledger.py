@@ -275,6 +275,8 @@ class PostgresLedger:
         with self._database.begin() as connection:
             leases.fence(connection, claim)
             if not fault:
+                if interrupted:
+                    leases.note(connection, claim.job, "handed back", f"its worker {claim.worker} is shutting down")
                 leases.release(connection, claim, lane, interrupted=interrupted)
                 return
             faults = connection.execute(

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -33,6 +32,8 @@ from tasks.types import (
 # Up to now where the job is paused or has ended, so that its hours stand still.
 _IDLE = """idle_seconds + CASE WHEN started_at IS NULL THEN 0
                ELSE coalesce(extract(epoch FROM now() - coalesce(paused_at, finished_at)), 0) END AS idle"""
+# Not the transaction's beginning: it may have waited for its lease row.
+_NOW = "clock_timestamp() AS now"
 
 
 def load_job(database: Database, job: int) -> Job:
@@ -47,7 +48,7 @@ def load_job(database: Database, job: int) -> Job:
 
 def read_job(connection: Connection, job: int) -> Job | None:
     """The job with all that is committed of it, or None where the login sees no such job."""
-    row = connection.execute(select(jobs, text(_IDLE)).where(jobs.c.id == job)).one_or_none()
+    row = connection.execute(select(jobs, text(_IDLE), text(_NOW)).where(jobs.c.id == job)).one_or_none()
     if row is None:
         return None
     lane = connection.execute(text("SELECT lane FROM leases WHERE job_id = :job"), {"job": job}).scalar_one()
@@ -74,8 +75,9 @@ def read_job(connection: Connection, job: int) -> Job | None:
             cloud_tokens=row.cloud_tokens,
             engine_seconds=row.engine_seconds,
         ),
-        started_at=row.started_at or datetime.now().astimezone(),
+        started_at=row.started_at or row.now,
         idle_seconds=float(row.idle),
+        read_at=row.now,
         lessons=codec.lessons_from_json(row.recalled),
         ended=_ended(row),
         cloud=leases.served(connection, Lane.CLOUD),

@@ -19,7 +19,7 @@ from tasks.errors import InvalidInput, NoSuchJob
 from tasks.store import attachments, codec
 from tasks.store.session import Database
 from tasks.store.session import explained as _explained
-from tasks.store.summaries import EgressRow, IterationRow, JobSummary, Submitted, VerdictRow, WorkerRow
+from tasks.store.summaries import CrashBill, EgressRow, IterationRow, JobSummary, Submitted, VerdictRow, WorkerRow
 from tasks.store.tables import jobs
 from tasks.types import Acceptance, Budget, Egress, JobSpec, JobState, Lane, Spend
 
@@ -37,7 +37,7 @@ SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations,
        coalesce((SELECT i.operator FROM iterations i WHERE i.job_id = j.id AND i.finished_at IS NULL
                  ORDER BY i.number DESC LIMIT 1), '') AS operator,
        EXISTS (SELECT 1 FROM events e WHERE e.job_id = j.id AND e.kind = 'moved up') AS moved_up,
-       clock_timestamp() AS now, {answer} AS answer
+       clock_timestamp() AS now, redraft_crash_bill(j.id) AS crash_bill, {answer} AS answer
 FROM jobs j JOIN leases l ON l.job_id = j.id
 """
 
@@ -302,4 +302,5 @@ def _summary(row: Row[Any]) -> JobSummary:
         operator=row.operator,
         now=row.now,
         moved_up=row.moved_up,
+        crash_bill=CrashBill(**row.crash_bill),
     )

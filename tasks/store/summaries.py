@@ -10,6 +10,27 @@ from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CrashBill:
+    """All crashes of a job together: `calls` were in flight and are made again.
+
+    `tokens` had been received and `seconds` of engine time had passed in them when their worker last said so, two
+    seconds at most before; `tokens_at_most` is all that was reserved for them, prompts included, `seconds_at_most` the
+    time until the leases were taken. `why` is of the last crash.
+    """
+
+    crashes: int = 0
+    calls: int = 0
+    tokens: int = 0
+    tokens_at_most: int = 0
+    seconds: float = 0.0
+    seconds_at_most: float = 0.0
+    why: str = ""
+
+
+NO_CRASHES = CrashBill()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobSummary:
     """One job as `show` and `watch` see it. `now` is the database's clock when it was read; `phase`, `worker`
     and `live_tokens` (received in the turn under way) are of the holder; `answer` is left out of lists; `moved_up` says
@@ -46,6 +67,7 @@ class JobSummary:
     pause_requested: bool = False
     idle_seconds: float = 0.0
     moved_up: bool = False
+    crash_bill: CrashBill = NO_CRASHES
 
     @property
     def age_seconds(self) -> float:

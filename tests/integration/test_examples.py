@@ -3,27 +3,21 @@ answer is wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import pytest
-from sqlalchemy import text
 
-from tasks.escalation import NoCloud
-from tasks.journal import JournalledModel, Sampling
+from tasks.journal import Sampling
 from tasks.jury import ModelJury
 from tasks.llm.scripted import ScriptedModel
-from tasks.loop import Loop
 from tasks.pulse import Silent
 from tasks.settings import load_settings
-from tasks.store import leases
 from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_history, job_summary, submit_jobs
 from tasks.store.session import Database
 from tasks.submit import Flags, Rules, read_jobs
-from tasks.tutor import NoTutor
-from tasks.types import ChatRequest, JobSpec, JobState, Lane
+from tasks.types import ChatRequest, JobSpec, JobState
 from tasks.validators import registry
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
+from tests.loops import ENGINE_AND_CHECKS, take, twin_loop
 from workers.packaged import ops
 from workers.wiring import strategies
 
@@ -79,18 +73,6 @@ ANSWERS = {
 }
 
 
-@pytest.fixture
-def user(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("alice")) as database:
-        yield database
-
-
-@pytest.fixture
-def fleet(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("fleet", "redraft_worker")) as database:
-        yield database
-
-
 def read(name: str) -> JobSpec:
     rules = Rules(validators=registry, strategies=tuple(strategies()))
     [spec] = read_jobs([str(ops("examples") / f"{name}.md")], Flags(), rules, bytes).specs
@@ -113,31 +95,16 @@ def model(name: str) -> ScriptedModel:
 
 
 def run(fleet: Database, model: ScriptedModel) -> None:
-    ledger = PostgresLedger(fleet, fault_cap=3)
-    journalled = JournalledModel(ledger=ledger, model=model, sampling=Sampling(answer_tokens=ANSWER_TOKENS))
-    loop = Loop(
-        ledger=ledger,
-        model=journalled,
+    loop = twin_loop(
+        PostgresLedger(fleet, fault_cap=3),
+        model,
+        jury=lambda model: ModelJury(model=model),
+        sampling=Sampling(answer_tokens=ANSWER_TOKENS),
         strategies=strategies(),
-        validate=registry.validate,
-        judge=lambda verdicts, checks: (registry.score(verdicts, checks), registry.accepted(verdicts, checks)),
         sandbox=BubblewrapSandbox(default_runtime_folder(load_settings().cache)),
-        jury=ModelJury(model=journalled),
-        tutor=NoTutor(),
-        cloud=NoCloud(),
-        move_up_after=3,
-        escalate_after=10,
-        width=1,
-        hours=lambda job: 0.0,
-        say=lambda report: None,
     )
-    while True:
-        with fleet.begin() as connection:
-            connection.execute(text("UPDATE leases SET run_at = now()"))
-        claim = leases.claim(fleet, [Lane.GPU, Lane.CHECK], "w", "turn", leases.ClaimRules(affinity_seconds=0))
-        if claim is None:
-            return
-        loop.turn(claim, frozenset({Lane.GPU, Lane.CHECK}), Silent())
+    while (claim := take(fleet)) is not None:
+        loop.turn(claim, ENGINE_AND_CHECKS, Silent())
 
 
 def test_there_is_an_answer_for_every_example() -> None:

@@ -3,66 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from tasks.escalation import NoCloud
-from tasks.journal import JournalledModel, Sampling
+from tasks.journal import Sampling
 from tasks.jury import ModelJury
 from tasks.llm.scripted import ScriptedModel
 from tasks.loop import Loop
-from tasks.policy import Correct
-from tasks.ports import Ledger
 from tasks.pulse import Silent
-from tasks.store import leases
 from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_history, job_summary, submit_jobs
 from tasks.store.session import Database
-from tasks.tutor import NoTutor
-from tasks.types import Budget, ChatRequest, CheckSpec, Claim, JobSpec, JobState, Lane
-from tasks.validators.registry import accepted, score, validate
-from tests.doubles import Killed, NoSandbox
+from tasks.types import Budget, ChatRequest, CheckSpec, JobSpec, JobState, Lane
+from tests.doubles import Death, Killed, Mortal
+from tests.loops import ENGINE_AND_CHECKS, outlive, take, twin_loop
 
 pytestmark = pytest.mark.integration
-ALL = frozenset({Lane.GPU, Lane.CHECK})
 JUDGE = CheckSpec(name="judge", kind="judge", value="It greets the reader.")
 SECRET = CheckSpec(name="judge#2", kind="judge", value="It names the §hidden§ price.", held_out=True)
 ANSWER = CheckSpec(name="answer", kind="answer", value={"regex": "[0-9]+"})
-
-
-class Mortal:
-    """A ledger that dies after its n-th write."""
-
-    def __init__(self, ledger: PostgresLedger, fatal: int) -> None:
-        self._ledger, self._fatal, self._writes = ledger, fatal, itertools.count()
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._ledger, name)
-        if name in ("load", "find_call"):
-            return method
-
-        def write(*args: object, **keywords: object) -> object:
-            done = method(*args, **keywords)
-            if next(self._writes) == self._fatal:
-                raise Killed
-            return done
-
-        return write
-
-
-@pytest.fixture
-def user(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("alice")) as database:
-        yield database
-
-
-@pytest.fixture
-def fleet(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("fleet", "redraft_worker")) as database:
-        yield database
 
 
 def writer_and_judge(request: ChatRequest) -> str:
@@ -78,24 +39,9 @@ def writer_and_judge(request: ChatRequest) -> str:
     return "The lift is closed.\nANSWER: 1"
 
 
-def loop(ledger: Ledger, model: ScriptedModel) -> Loop:
-    journalled = JournalledModel(ledger=ledger, model=model, sampling=Sampling(answer_tokens=64, review_tokens=64))
-    return Loop(
-        ledger=ledger,
-        model=journalled,
-        strategies={"correct": Correct()},
-        validate=validate,
-        judge=lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
-        sandbox=NoSandbox(),
-        jury=ModelJury(model=journalled),
-        tutor=NoTutor(),
-        cloud=NoCloud(),
-        move_up_after=3,
-        escalate_after=10,
-        width=1,
-        hours=lambda job: 0.0,
-        say=lambda report: None,
-    )
+def loop(ledger: Any, model: ScriptedModel) -> Loop:
+    sampling = Sampling(answer_tokens=64, review_tokens=64)
+    return twin_loop(ledger, model, jury=lambda model: ModelJury(model=model), sampling=sampling)
 
 
 def put(user: Database, *checks: CheckSpec, **fields: Any) -> int:
@@ -104,15 +50,9 @@ def put(user: Database, *checks: CheckSpec, **fields: Any) -> int:
     ].job
 
 
-def take(fleet: Database, *lanes: Lane) -> Claim | None:
-    with fleet.begin() as connection:  # nobody waits in a test
-        connection.execute(text("UPDATE leases SET run_at = now()"))
-    return leases.claim(fleet, lanes or [Lane.GPU, Lane.CHECK], "w", "turn", leases.ClaimRules(affinity_seconds=0))
-
-
 def run(fleet: Database, model: ScriptedModel) -> None:
     while (claim := take(fleet)) is not None:
-        loop(PostgresLedger(fleet, fault_cap=3), model).turn(claim, ALL, Silent())
+        loop(PostgresLedger(fleet, fault_cap=3), model).turn(claim, ENGINE_AND_CHECKS, Silent())
 
 
 def final(user: Database, job: int) -> tuple[object, ...]:
@@ -160,20 +100,15 @@ def test_a_crash_after_any_write_changes_nothing(user: Database, fleet: Database
     run(fleet, ScriptedModel(writer_and_judge))
     expected = final(user, expected_job)
     for fatal in itertools.count():
-        job, died = put(user, ANSWER, JUDGE), False
+        job, death = put(user, ANSWER, JUDGE), Death(fatal, after=True)
         while (claim := take(fleet)) is not None:
-            ledger = PostgresLedger(fleet, fault_cap=3)
+            ledger = Mortal(PostgresLedger(fleet, fault_cap=3), death)
             try:
-                loop(ledger if died else Mortal(ledger, fatal), ScriptedModel(writer_and_judge)).turn(  # type: ignore[arg-type]
-                    claim, ALL, Silent()
-                )
+                loop(ledger, ScriptedModel(writer_and_judge)).turn(claim, ENGINE_AND_CHECKS, Silent())
             except Killed:
-                died = True
-                with fleet.begin() as connection:
-                    connection.execute(text("UPDATE leases SET lease_until = now() - interval '1 s'"))
-                leases.reap(fleet, crash_cap=3)
+                outlive(fleet)
         assert final(user, job) == expected
-        if not died:
+        if not death.at:
             break
     assert fatal >= 16  # every kind of write, those of the judges' calls among them
 

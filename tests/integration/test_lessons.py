@@ -3,51 +3,32 @@ befalls the lesson, the end stays as it was told."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from tasks.errors import Cancelled, EngineFault, LeaseLost
-from tasks.escalation import NoCloud
-from tasks.journal import JournalledModel, Sampling
-from tasks.jury import NoJury
 from tasks.llm.scripted import ScriptedModel
-from tasks.loop import Loop
 from tasks.memory.embedder import Embedder
 from tasks.memory.twin import InMemoryBank
-from tasks.policy import Correct
 from tasks.ports import Pulse
 from tasks.pulse import Silent
-from tasks.store import leases, verbs
+from tasks.store import verbs
 from tasks.store.invariants import breaches
 from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_summary, request_cancel, submit_jobs
 from tasks.store.session import Database
 from tasks.tutor import MemoryTutor
 from tasks.types import Budget, Changes, ChatRequest, CheckSpec, Claim, JobSpec, JobState, Lane
-from tasks.validators.registry import accepted, score, validate
-from tests.doubles import NoSandbox
+from tests.loops import ENGINE_AND_CHECKS, outlive, take, twin_loop
 
 pytestmark = pytest.mark.integration
-ALL = frozenset(Lane)
 BANK = InMemoryBank(Embedder())
 ANSWER = CheckSpec(name="answer:answer", kind="answer", value={"exact": "42"})
 LESSON = "WHEN: multiplying two small numbers\nDO: add the one number as often as the other says\nAVOID: guessing"
 FAULT_CAP = CRASH_CAP = 3
-
-
-@pytest.fixture
-def user(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("alice")) as database:
-        yield database
-
-
-@pytest.fixture
-def fleet(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("fleet", "redraft_worker")) as database:
-        yield database
 
 
 def right(request: ChatRequest) -> str:
@@ -63,38 +44,20 @@ def put(user: Database, **fields: Any) -> int:
     return submit_jobs(user, [spec])[0].job
 
 
-def take(fleet: Database, *lanes: Lane) -> Claim | None:
-    with fleet.begin() as connection:  # nobody waits in a test
-        connection.execute(text("UPDATE leases SET run_at = now()"))
-    return leases.claim(fleet, lanes or ALL, "w", "turn", leases.ClaimRules(affinity_seconds=0))
-
-
 def turn(
     fleet: Database,
     claim: Claim,
     answer: Callable[[ChatRequest], str] = right,
     *,
-    lanes: frozenset[Lane] = ALL,
+    lanes: frozenset[Lane] = ENGINE_AND_CHECKS,
     pulse: Pulse | None = None,
     escalate_after: int = 10,
 ) -> None:
-    ledger = PostgresLedger(fleet, fault_cap=FAULT_CAP)
-    model = JournalledModel(ledger=ledger, model=ScriptedModel(answer), sampling=Sampling(answer_tokens=64))
-    Loop(
-        ledger=ledger,
-        model=model,
-        strategies={"correct": Correct()},
-        validate=validate,
-        judge=lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
-        sandbox=NoSandbox(),
-        jury=NoJury(),
-        tutor=MemoryTutor(bank=BANK, model=model),
-        cloud=NoCloud(),
-        move_up_after=3,
+    twin_loop(
+        PostgresLedger(fleet, fault_cap=FAULT_CAP),
+        ScriptedModel(answer),
+        tutor=lambda model: MemoryTutor(bank=BANK, model=model),
         escalate_after=escalate_after,
-        width=1,
-        hours=lambda job: 0.0,
-        say=lambda report: None,
     ).turn(claim, lanes, pulse or Silent())
 
 
@@ -189,9 +152,7 @@ def test_a_lesson_that_kills_its_worker_or_fails_again_and_again_is_given_up_and
             if failing == "engine":
                 turn(fleet, claim, ill)
                 continue
-            with fleet.begin() as connection:
-                connection.execute(text("UPDATE leases SET lease_until = now() - interval '1 s'"))
-            leases.reap(fleet, crash_cap=CRASH_CAP)
+            outlive(fleet, crash_cap=CRASH_CAP)
         assert take(fleet) is None
         after = job_summary(user, job)
         assert (after.state, after.reason, after.finished_at) == (told.state, told.reason, told.finished_at)

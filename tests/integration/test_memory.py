@@ -10,46 +10,27 @@ import pytest
 from sqlalchemy import text
 
 from tasks.errors import MemoryUnavailable
-from tasks.escalation import NoCloud
-from tasks.journal import JournalledModel, Sampling
-from tasks.jury import NoJury
+from tasks.journal import Sampling
 from tasks.llm.scripted import ScriptedModel
-from tasks.loop import Loop
 from tasks.memory.bank import QdrantBank
 from tasks.memory.embedder import Embedder
-from tasks.policy import Correct
 from tasks.ports import MemoryBank
 from tasks.pulse import Silent
-from tasks.store import leases
 from tasks.store.ledger import PostgresLedger
 from tasks.store.lessonbook import read_lesson
 from tasks.store.outbox import Outbox
 from tasks.store.queries import job_summary, submit_jobs
 from tasks.store.session import Database
 from tasks.tutor import MemoryTutor
-from tasks.types import Budget, ChatRequest, CheckSpec, JobSpec, JobState, Lane
-from tasks.validators.registry import accepted, score, validate
-from tests.doubles import NoSandbox
+from tasks.types import Budget, ChatRequest, CheckSpec, JobSpec, JobState
+from tests.loops import ENGINE_AND_CHECKS, take, twin_loop
 from workers.outbox import memory_handlers
 
 pytestmark = pytest.mark.integration
 MODEL = Embedder()
-ALL = frozenset({Lane.GPU, Lane.CHECK})
 ANSWER = CheckSpec(name="answer:answer", kind="answer", value={"exact": "42"})
 HIDDEN = CheckSpec(name="answer:hidden", kind="answer", value={"regex": "4[0-9]"}, held_out=True)
 LESSON = "WHEN: multiplying two small numbers\nDO: add the one number as often as the other says\nAVOID: guessing"
-
-
-@pytest.fixture
-def user(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("alice")) as database:
-        yield database
-
-
-@pytest.fixture
-def fleet(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("fleet", "redraft_worker")) as database:
-        yield database
 
 
 @pytest.fixture
@@ -72,31 +53,14 @@ def put(user: Database, title: str = "Six times seven", **fields: Any) -> int:
 
 def run(fleet: Database, bank: MemoryBank, answer: Callable[[ChatRequest], str] = solver) -> None:
     """Turns until there is nothing to do, then the outbox."""
-    ledger = PostgresLedger(fleet, fault_cap=3)
-    model = JournalledModel(ledger=ledger, model=ScriptedModel(answer), sampling=Sampling(answer_tokens=64))
-    loop = Loop(
-        ledger=ledger,
-        model=model,
-        strategies={"correct": Correct()},
-        validate=validate,
-        judge=lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
-        sandbox=NoSandbox(),
-        jury=NoJury(),
-        tutor=MemoryTutor(bank=bank, model=model),
-        cloud=NoCloud(),
-        move_up_after=3,
-        escalate_after=10,
-        width=1,
-        hours=lambda job: 0.0,
-        say=lambda report: None,
+    loop = twin_loop(
+        PostgresLedger(fleet, fault_cap=3),
+        ScriptedModel(answer),
+        tutor=lambda model: MemoryTutor(bank=bank, model=model),
+        sampling=Sampling(answer_tokens=64),
     )
-    while True:
-        with fleet.begin() as connection:  # nobody waits in a test
-            connection.execute(text("UPDATE leases SET run_at = now()"))
-        claim = leases.claim(fleet, list(ALL), "w", "turn", leases.ClaimRules(affinity_seconds=0))
-        if claim is None:
-            break
-        loop.turn(claim, ALL, Silent())
+    while (claim := take(fleet)) is not None:
+        loop.turn(claim, ENGINE_AND_CHECKS, Silent())
     outbox = Outbox(fleet, memory_handlers(bank))
     while outbox.deliver() == "":
         pass

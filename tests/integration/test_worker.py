@@ -20,27 +20,10 @@ from tasks.store import leases
 from tasks.store.queries import job_summary, live_workers, submit_jobs
 from tasks.store.session import Database
 from tasks.types import Budget, CheckSpec, JobSpec, JobState, Lane
-from tests.integration.test_escalation import HIDDEN, RIGHT, VISIBLE, loop
+from tests.integration.escalation.cases import HIDDEN, RIGHT, VISIBLE, loop
 from tests.standin.responses import serving
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def user(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("alice")) as database:
-        yield database
-
-
-@pytest.fixture
-def fleet_url(login: Callable[..., str]) -> str:
-    return login("fleet", "redraft_worker")
-
-
-@pytest.fixture
-def fleet(fleet_url: str) -> Iterator[Database]:
-    with Database(fleet_url) as database:
-        yield database
 
 
 def put(user: Database, *checks: CheckSpec) -> int:

@@ -95,6 +95,6 @@ def test_the_width_is_that_of_the_widest_draft() -> None:
 
 
 def test_hours_stand_still_while_a_job_is_idle() -> None:
-    later = NOON + timedelta(hours=3)
-    assert hours_used(JOB, later) == 3.0
-    assert hours_used(dataclasses.replace(JOB, idle_seconds=3600.0), later) == 2.0
+    later = dataclasses.replace(JOB, read_at=NOON + timedelta(hours=3))
+    assert hours_used(later) == 3.0
+    assert hours_used(dataclasses.replace(later, idle_seconds=3600.0)) == 2.0

@@ -42,7 +42,7 @@ def demo(
     """
     settings = load_settings()
     seed = secrets.randbelow(2**31) if seed is None else seed
-    stack = local.start(Home(root=settings.home), start_options(model, endpoint), note, attached=False)
+    stack = local.start(Home(root=settings.home), start_options(settings, model, endpoint), note, attached=False)
     handed_in = read_jobs(
         [str(path) for path in sorted(ops("demo").glob("*.md"))],
         Flags(seed=seed, egress="never"),

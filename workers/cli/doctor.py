@@ -167,6 +167,7 @@ def stack(settings: Settings) -> Finding | None:
         )
     ill = [f"{part.name} {part.health}" for part in parts if part.health != "ok"]
     if ill:
+        ill += [why for part in parts if part.name == "engine" and part.health == "down" if (why := _cause(settings))]
         advice = f"look into {settings.home / 'log'}; `redraft down` and `up` start it afresh"
         return Finding(name="stack", outcome="fail", detail=", ".join(ill), advice=advice)
     return Finding(name="stack", outcome="ok", detail=", ".join(part.name for part in parts))
@@ -245,21 +246,23 @@ def relay(settings: Settings) -> Finding | None:
 
 
 def engine(settings: Settings) -> Finding | None:
-    """Whether the configured endpoint answers; the local stack's own engine shows among its parts."""
-    import httpx2
+    """What an attached endpoint is and lacks; the local stack's own engine shows among its parts."""
+    from tasks.errors import EngineFault, InvalidInput
+    from workers.engine.select import attach
 
-    if not settings.endpoint:
+    if not (asked := _attached(settings)).endpoint:
         return None
-    key = settings.endpoint_key.get_secret_value()
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
-        answer = httpx2.get(f"{settings.endpoint.rstrip('/')}/models", headers=headers, timeout=PROBE_SECONDS)
-        answer.raise_for_status()
-        models = ", ".join(str(model["id"]) for model in answer.json()["data"])
-    except (httpx2.HTTPError, ValueError, KeyError, TypeError) as error:
-        detail = f"{settings.endpoint}/models: {' '.join(str(error).split())}"
+        host = attach(asked)
+        host.examine()
+    except (EngineFault, InvalidInput) as error:
+        detail = " ".join(str(error).split())
         return Finding(name="engine", outcome="fail", detail=detail, advice="it must speak OpenAI's API")
-    return Finding(name="engine", outcome="ok", detail=f"{settings.endpoint} serves {models or 'no model'}")
+    profile, lacks = host.profile, host.lacks()
+    detail = f"{host.describe()}, {profile.slots} slots of {profile.max_model_len} tokens"
+    if lacks:
+        return Finding(name="engine", outcome="warn", detail="; ".join((detail, *lacks)))
+    return Finding(name="engine", outcome="ok", detail=detail)
 
 
 def memory(settings: Settings) -> Finding:
@@ -309,6 +312,15 @@ def promises(settings: Settings) -> Iterator[Finding]:
         yield Finding(name="promises", outcome="fail" if broken else "ok", detail=detail)
 
 
+def _cause(settings: Settings) -> str:
+    """Why the engine ended, where its log shows a known cause."""
+    from workers.engine.causes import find_cause, read_since
+    from workers.local.home import Home
+
+    cause = find_cause(read_since(Home(root=settings.home).log / "engine.log", 0))
+    return f"likely: {cause.meaning}" if cause else ""
+
+
 def _database(settings: Settings) -> str | None:
     return settings.database_url.get_secret_value() or _of_stack(settings, "user_url")
 
@@ -318,6 +330,17 @@ def _of_stack(settings: Settings, name: str) -> str | None:
 
     found = stackfile.read(settings.home)
     return None if found is None else str(getattr(found, name))
+
+
+def _attached(settings: Settings) -> Settings:
+    """With the running stack's endpoint where none is configured here."""
+    from pydantic import SecretStr
+
+    if settings.endpoint or not (url := _of_stack(settings, "endpoint")):
+        return settings
+    key = SecretStr(_of_stack(settings, "endpoint_key") or "")
+    named = {"endpoint": url, "endpoint_model": _of_stack(settings, "endpoint_model") or "", "endpoint_key": key}
+    return settings.model_copy(update=named)
 
 
 def _place(url: str) -> str:

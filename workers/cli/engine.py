@@ -10,15 +10,17 @@ import typer
 
 from tasks.errors import PartFailed
 from tasks.settings import Settings, load_settings
+from tasks.types import Lane
 from workers.cli.output import Json, emit, note, table
 from workers.engine.choice import Refusal, choose, fit
 from workers.engine.environment import ensure_environment
-from workers.engine.hardware import Hardware, detect
+from workers.engine.hardware import Hardware, detect, imagine, only
 from workers.engine.profiles import Profile, load_profiles
 from workers.engine.select import build_host
 from workers.engine.weights import damaged, download_hub, ensure_weights, weights_folder
 
 app = typer.Typer(help="Fetch, serve and probe the local model.", rich_markup_mode=None)
+CARD = "Instead of this machine's: GIB:CAPABILITY, such as 15.9:12.0; again for each card."
 ProfileName = Annotated[str, typer.Argument(help="A profile's name, or auto.")]
 
 
@@ -26,8 +28,8 @@ ProfileName = Annotated[str, typer.Argument(help="A profile's name, or auto.")]
 def pull(profile: ProfileName = "auto") -> None:
     """Build the engine's environment and fetch a profile's weights."""
     settings = load_settings()
-    chosen = choose(profile, detect(), load_profiles(settings.home)).profile
-    python = ensure_environment(chosen.engine, settings.cache, note)
+    chosen = choose(profile, only(detect(), settings.gpus), load_profiles(settings.home)).profile
+    python = ensure_environment(chosen.distribution, settings.cache, note)
     if chosen.weights.hub:
         download_hub(chosen, python, settings.cache, note)
     note(f"weights: {ensure_weights(chosen, settings.cache, python, note)}")
@@ -62,11 +64,14 @@ def serve(profile: ProfileName = "auto") -> None:
 def probe(
     as_json: Json = False,
     deep: Annotated[bool, typer.Option("--deep", help="Read all cached weights and check their hashes.")] = False,
+    card: Annotated[list[str] | None, typer.Option("--card", help=CARD)] = None,
+    lane: Annotated[Lane, typer.Option("--lane", help="What `auto` is asked for: gpu or fast.")] = Lane.GPU,
 ) -> None:
-    """Explain which profiles this machine can hold and which one `auto` takes."""
-    settings, hardware = load_settings(), detect()
+    """Explain which profiles this machine, or one with other cards, can hold, and which one `auto` takes."""
+    settings = load_settings()
+    hardware = imagine(card) if card else only(detect(), settings.gpus)
     profiles = load_profiles(settings.home)
-    chosen = choose("auto", hardware, profiles)
+    chosen = choose("auto", hardware, profiles, lane)
     rows = [_row(profile, hardware, settings, deep=deep) for profile in profiles.values()]
     if as_json:
         emit({**_hardware(hardware), "chosen": chosen.profile.name, "why": chosen.why, "profiles": rows})

@@ -8,7 +8,6 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -96,7 +95,7 @@ def _state(database: Database, number: int) -> dict[str, Any]:
         raise InvalidInput("strategy", job.spec.strategy, f"it is not installed here; known are {', '.join(known)}")
     limits = limits_of(
         job,
-        hours=hours_used(job, datetime.now(UTC)),
+        hours=hours_used(job),
         width=width_of(job, settings.width or UNKNOWN_WIDTH),
         escalate_after=settings.escalate_after,
         move_up_after=settings.move_up_after,

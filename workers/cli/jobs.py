@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from workers.cli import output
 
 if TYPE_CHECKING:
-    from tasks.store.summaries import JobSummary
+    from tasks.store.summaries import CrashBill, JobSummary
 
 app = typer.Typer()
 # Postgres's bigint.
@@ -72,6 +73,7 @@ def show(job: JobArgument, as_json: output.Json = False) -> None:
         ("owner", found.owner),
         ("tags", ", ".join(found.tags) or "-"),
         ("worker", f"{found.worker}, {found.phase or 'working'}" if found.worker else "-"),
+        ("crashes", _crashes(found.crash_bill)),
         ("submitted", found.submitted_at.isoformat(timespec="seconds")),
         ("age", output.duration(found.age_seconds)),
     ]
@@ -178,12 +180,22 @@ def document(job: JobSummary) -> dict[str, Any]:
         "phase": job.phase,
         "cancel_requested": job.cancel_requested,
         "pause_requested": job.pause_requested,
+        "crash_bill": dataclasses.asdict(job.crash_bill),
     }
 
 
 def without_answer(job: JobSummary) -> dict[str, Any]:
     """As `document`, for lists and streams."""
     return {name: value for name, value in document(job).items() if name != "answer"}
+
+
+def _crashes(bill: CrashBill) -> str:
+    """What was lost and is made again, as far as it is known and at most."""
+    if not bill.crashes:
+        return "none"
+    tokens = f"{output.count(bill.tokens)} to {output.count(bill.tokens_at_most)} tokens"
+    seconds = f"{bill.seconds:.1f} to {bill.seconds_at_most:.1f} s"
+    return f"{bill.crashes}; calls in flight lost: {bill.calls} ({tokens}, {seconds}); the last: {bill.why}"
 
 
 def _line(job: JobSummary) -> tuple[str, ...]:

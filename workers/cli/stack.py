@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from tasks.errors import InvalidInput
-from tasks.settings import load_settings
+from tasks.settings import Settings, load_settings
 from workers.cli.output import Json, emit, note, table
+from workers.engine.select import build_host
 from workers.local import stack as local
 from workers.local.home import Home
 from workers.local.stackfile import StackFile
@@ -21,13 +21,16 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command()
 def up(
     detach: Annotated[bool, typer.Option("--detach", help="Return when the stack can take work.")] = False,
-    model: Annotated[str, typer.Option("--model", help="A profile's name; see `redraft engine probe`.")] = "",
+    model: Annotated[
+        str, typer.Option("--model", help="A profile's name (see `redraft engine probe`), or the endpoint's model.")
+    ] = "",
     endpoint: Annotated[str, typer.Option("--endpoint", help="An OpenAI-compatible server to use.")] = "",
     as_json: Json = False,
 ) -> None:
     """Start the local stack and wait until it can take work."""
-    home = Home(root=load_settings().home)
-    found = local.start(home, start_options(model, endpoint), note, attached=not detach)
+    settings = load_settings()
+    home = Home(root=settings.home)
+    found = local.start(home, start_options(settings, model, endpoint), note, attached=not detach)
     _show(found, as_json)
     if detach:
         return
@@ -43,14 +46,12 @@ def up(
     local.stop(home)
 
 
-def start_options(model: str, endpoint: str) -> dict[str, str]:
-    """Flags as settings of the stack's parts. Raises `InvalidInput`."""
-    if model and endpoint:
-        raise InvalidInput("--model", model, "with --endpoint the model is the endpoint's")
-    if endpoint and not endpoint.startswith(("http://", "https://")):
-        raise InvalidInput("--endpoint", endpoint, "it must be a URL, such as http://127.0.0.1:8000/v1")
-    given = {"REDRAFT_MODEL": model, "REDRAFT_ENDPOINT": endpoint}
-    return {name: value for name, value in given.items() if value}
+def start_options(settings: Settings, model: str, endpoint: str) -> dict[str, str]:
+    """Flags as settings of the stack's parts. Raises `InvalidInput` where this machine can't host what they name."""
+    named = "endpoint_model" if endpoint or settings.endpoint else "model"
+    given = {name: value for name, value in {named: model, "endpoint": endpoint}.items() if value}
+    build_host(settings.model_copy(update=given), note)
+    return {f"REDRAFT_{name.upper()}": value for name, value in given.items()}
 
 
 @app.command()

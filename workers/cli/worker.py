@@ -76,7 +76,13 @@ def relay() -> None:
     arm_process(settings.crash_at)
     broker, bank = broker_url(), memory_bank(settings)
     carrier = Carrier(worker_database_url(), memory_handlers(bank) if bank else {})
-    running = Relay(worker_database_url(), make_app(broker), broker, crash_cap=settings.crash_cap)
+    running = Relay(
+        worker_database_url(),
+        make_app(broker),
+        broker,
+        crash_cap=settings.crash_cap,
+        stall_seconds=settings.stall_seconds,
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: running.stop())
     carrier.start()

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import threading
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import structlog
 
 from tasks.errors import EngineFault, InvalidInput
+from tasks.llm.abilities import Abilities
 from tasks.types import Modality
-from workers.engine.probe import canary, fetch
+from workers.engine.detection import REPETITION, Endpoint, Server, describe_server, detect_abilities, place
+from workers.engine.probe import canary, counted, fetch
 from workers.engine.profiles import Serving
+from workers.engine.pulse import EnginePulse
 
 log = structlog.get_logger()
 
 WATCH_SECONDS = 5.0
+CANARY_EVERY_SECONDS = 60.0
+
+# Its slots may all hold long answers of ours, and few servers count what they write: a canary waits for one.
+CANARY_SECONDS = 120.0
 
 # What can be assumed of a server that doesn't say.
 ASSUMED_CONTEXT_TOKENS = 8192
@@ -25,7 +32,11 @@ TEXT_ONLY = frozenset({Modality.TEXT})
 
 
 class AttachedEndpoint:
-    """Implements `ModelHost` over a URL; nothing is started or stopped."""
+    """Implements `ModelHost` over a URL; nothing is started or stopped.
+
+    Parameters: `model` is the name that the server lists, needed where it lists several; `serving` is how the model is
+    to be used where its operator has a profile for it: what the server says of its context and slots still counts.
+    """
 
     def __init__(
         self,
@@ -34,29 +45,43 @@ class AttachedEndpoint:
         model: str = "",
         key: str = "",
         modalities: frozenset[Modality] = TEXT_ONLY,
+        serving: Serving | None = None,
         watch_seconds: float = WATCH_SECONDS,
+        canary_every_seconds: float = CANARY_EVERY_SECONDS,
     ) -> None:
         parts = urlsplit(url.rstrip("/"))
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InvalidInput("endpoint", url, "it must be an address such as http://127.0.0.1:8080/v1")
         self.url, self.model, self._key = url.rstrip("/"), model, key
-        self._watch_seconds, self._modalities = watch_seconds, modalities
+        self._watch_seconds, self._canary_every_seconds = watch_seconds, canary_every_seconds
+        self._modalities, self._given = modalities, serving
         self._ready, self._stopping = threading.Event(), threading.Event()
-        self.profile = _serving(ASSUMED_CONTEXT_TOKENS, modalities)
+        self._server = Server()
+        self.abilities = Abilities()
+        self.profile = self._serving()
+
+    @property
+    def sequences(self) -> int:
+        """Its slots, where it tells them (llama.cpp does)."""
+        return self._server.slots
 
     @property
     def ready(self) -> bool:
-        """Whether it answered when it was last looked at."""
+        """Whether it answered when it was last looked at, its canary right."""
         return self._ready.is_set()
 
     def describe(self) -> str:
-        """The address, without a name or password in it; never the key."""
-        parts = urlsplit(self.url)
-        plain = parts._replace(netloc=parts.netloc.rsplit("@", 1)[-1])
-        return f"endpoint {urlunsplit(plain)}"
+        """The address, without a name or password in it and never the key; what the server says it is; the model."""
+        said = (f"endpoint {place(self.url)}", self._server.name, self.model)
+        return " ".join(part for part in said if part)
 
-    def start(self) -> None:
-        """Chooses the model and asks the canary. Raises `EngineFault`, `InvalidInput`."""
+    def lacks(self) -> tuple[str, ...]:
+        """What it can't or doesn't say, each with what is done instead."""
+        context = f"its context is not said: {self.profile.max_model_len} tokens are assumed"
+        return (*self.abilities.lacks(), *(() if self._server.context_tokens else (context,)))
+
+    def examine(self) -> None:
+        """Chooses the model, asks the canary, finds out what the server can. Raises `EngineFault`, `InvalidInput`."""
         served = self._models()
         names = ", ".join(sorted(served)) or "none"
         if not self.model:
@@ -65,8 +90,17 @@ class AttachedEndpoint:
             self.model = next(iter(served))
         if self.model not in served:
             raise InvalidInput("endpoint_model", self.model, f"served are: {names}")
-        self.profile = _serving(_context_tokens(served[self.model]), self._modalities)
-        canary(self.url, self.model, prompt=self.profile.canary_prompt, key=self._key)
+        self._ask_canary()  # before it is described: Ollama tells the context of a loaded model only
+        endpoint = Endpoint(url=self.url, model=self.model, key=self._key)
+        self._server = describe_server(endpoint, served[self.model])
+        self.abilities = detect_abilities(endpoint)
+        self.profile = self._serving()
+
+    def start(self) -> None:
+        """Examines it, then watches. Raises `EngineFault`, `InvalidInput`."""
+        self.examine()
+        for lack in self.lacks():
+            log.info("the endpoint is worked around", endpoint=place(self.url), lack=lack)
         self._ready.set()
         threading.Thread(target=self._watch, name="endpoint-watch", daemon=True).start()
 
@@ -93,25 +127,53 @@ class AttachedEndpoint:
         except (KeyError, TypeError) as error:
             raise EngineFault(f"{url}/models: this is no list of models: {str(answer)[:200]}") from error
 
+    def _ask_canary(self, seconds: float = CANARY_SECONDS) -> None:
+        profile = self.profile
+        asked = {"prompt": profile.canary_prompt, "pattern": profile.canary_pattern}
+        canary(self.url, self.model, **asked, key=self._key, seconds=seconds)
+
     def _watch(self) -> None:
+        pulse = EnginePulse(
+            lambda: fetch(f"{self.url}/models", key=self._key, seconds=10),
+            self._ask_canary,
+            lambda: counted(self.url.removesuffix("/v1")),
+            canary_every_seconds=self._canary_every_seconds,
+            canary_seconds=CANARY_SECONDS,
+        )
         while not self._stopping.wait(self._watch_seconds):
-            try:
-                fetch(f"{self.url}/models", key=self._key, seconds=10)
-                if not self._stopping.is_set():
-                    self._ready.set()
-            except EngineFault as fault:
+            ill = pulse.look()
+            if ill is not None:
                 if self._ready.is_set():
-                    log.warning("the endpoint does not answer", fault=str(fault))
+                    log.warning("the endpoint is not well", why=ill)
                 self._ready.clear()
+            elif not self._stopping.is_set():
+                self._ready.set()
+
+    def _serving(self) -> Serving:
+        """As the operator's profile has it, within what the server says of itself."""
+        said = self._server
+        given = self._given or _assumed(said.context_tokens or ASSUMED_CONTEXT_TOKENS)
+        context = min(given.max_model_len, said.context_tokens or given.max_model_len)
+        wanted = given.slots or SLOTS
+        slots = min(wanted, said.slots or wanted)
+        answer = max(1, min(given.max_answer_tokens, context // 4))
+        thinking = given.thinking and given.thinking.model_copy(update={"tokens": min(given.thinking.tokens, answer)})
+        extra = {name: value for name, value in given.request_extra.items() if name not in REPETITION}
+        return given.model_copy(
+            update={
+                "max_model_len": context,
+                "slots": slots,
+                "width": min(given.width, slots),
+                "max_answer_tokens": answer,
+                "max_review_tokens": min(given.max_review_tokens, answer),
+                "thinking": thinking,
+                "modalities": given.modalities | self._modalities,
+                "request_extra": extra | (REPETITION if self.abilities.repetition else {}),
+            }
+        )
 
 
-def _context_tokens(entry: Any) -> int:
-    """vLLM says max_model_len; llama.cpp says n_ctx_train in `meta`, which its own --ctx-size may undercut."""
-    told = entry.get("max_model_len") if isinstance(entry, dict) else None
-    return told if isinstance(told, int) and told > 0 else ASSUMED_CONTEXT_TOKENS
-
-
-def _serving(context_tokens: int, modalities: frozenset[Modality]) -> Serving:
+def _assumed(context_tokens: int) -> Serving:
     answer = max(1, min(MOST_ANSWER_TOKENS, context_tokens // 4))
     return Serving(
         name="endpoint",
@@ -120,5 +182,4 @@ def _serving(context_tokens: int, modalities: frozenset[Modality]) -> Serving:
         slots=SLOTS,
         max_answer_tokens=answer,
         max_review_tokens=min(2048, answer),
-        modalities=modalities,
     )

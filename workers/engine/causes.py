@@ -1,7 +1,10 @@
-"""Why an engine ended, out of its log: the likely cause for people, and the lines that show it."""
+"""What an engine's log tells: why it ended, for people, with the lines that show it; which kernels it chose."""
 
 from __future__ import annotations
 
+import itertools
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +46,13 @@ CAUSES = (
     Cause(sign="driver version is insufficient", meaning="the NVIDIA driver is too old for this vLLM's CUDA"),
     Cause(sign="driver on your system is too old", meaning="the NVIDIA driver is too old for this vLLM's CUDA"),
     Cause(sign="Found no NVIDIA driver", meaning="the NVIDIA driver is missing"),
+    Cause(sign="libcuda.so.1", meaning="the NVIDIA driver is missing"),
+    Cause(
+        sign="Driver/library version mismatch",
+        meaning="the NVIDIA driver was updated under a running kernel module; restart the machine",
+    ),
+    Cause(sign="forward compatibility was attempted", meaning="the NVIDIA driver is too old for this vLLM's CUDA"),
+    Cause(sign="unsupported display driver", meaning="the NVIDIA driver does not fit to this vLLM's CUDA"),
     Cause(sign="no kernel image is available", meaning="this vLLM has no kernels for the GPU's architecture"),
     Cause(
         sign="CUDA error", meaning="the GPU or its driver reports an error; `nvidia-smi` and the kernel's log say more"
@@ -61,6 +71,7 @@ CAUSES = (
         sign="Invalid repository ID or local directory",
         meaning="weights are missing; `redraft engine pull` fetches them",
     ),
+    Cause(sign="SafetensorError", meaning="a file of the weights is damaged; remove them and `redraft engine pull`"),
     Cause(sign="unrecognized arguments", meaning="this vLLM does not know a flag of the profile"),
     Cause(sign="invalid choice", meaning="this vLLM does not know a value of a flag of the profile"),
 )
@@ -85,6 +96,19 @@ def explain(said: str, *, exit_code: int | None = None) -> str:
     shown = next(line for line in lines if cause.sign.lower() in line.lower())
     last = lines[-SHOWN_LINES:]
     return "\n".join([f"the engine ended: {cause.meaning}", *([] if shown in last else [shown]), *last])
+
+
+def attention(said: str) -> str:
+    """The attention backends that vLLM's log names, in its order; empty where it names none (its CPU platform)."""
+    return "+".join(dict.fromkeys(re.findall(r"Using (\w+) attention backend", said)))
+
+
+def attention_asked(argv: Sequence[str]) -> str:
+    """The backend that a command line asks for; empty where it leaves the choice to the engine."""
+    flag = "--attention-backend"
+    given = [part.removeprefix(f"{flag}=") for part in argv if part.startswith(f"{flag}=")]
+    given += [value for part, value in itertools.pairwise(argv) if part == flag]
+    return given[-1] if given else ""
 
 
 def read_since(log: Path, start: int) -> str:

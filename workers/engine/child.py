@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tasks.errors import PartFailed
 from tasks.settings import child_environment
-from workers.engine.causes import explain, read_since
+from workers.engine.causes import attention, explain, read_since
 from workers.engine.choice import Choice
-from workers.engine.record import MARK, end_session
+from workers.engine.record import MARK, STOP_SECONDS, end_session
 from workers.local.home import Home
 from workers.local.process import Recorded
 
-# Two of these are kept: some days of an engine that logs its throughput every ten seconds.
+# Two files of this size are kept: some days of an engine that logs its throughput every ten seconds.
 LOG_BYTES = 32 * 1024 * 1024
 QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 
@@ -39,12 +40,22 @@ class EngineChild:
         return read_since(self._log, self._log_start)
 
     def explain(self) -> str:
-        """Why it ended."""
-        return explain(self.said(), exit_code=self._popen.returncode if self._popen else None)
+        """Why it ended, and where its whole log is."""
+        code = self._popen.returncode if self._popen else None
+        return f"{explain(self.said(), exit_code=code)}\n(the whole log: {self._log})"
 
-    def end(self) -> None:
-        """Leaves nothing of it running."""
-        end_session(self.process)
+    def attention(self) -> str:
+        """The attention backend it has chosen; empty where its log does not say."""
+        return attention(self.said())
+
+    def trim_log(self, most: int = LOG_BYTES) -> None:
+        """Sets a log aside that has grown past `most` bytes, under a running engine that goes on writing."""
+        if rotate(self._log, most):
+            self._log_start = 0
+
+    def end(self, seconds: float = STOP_SECONDS) -> None:
+        """Leaves nothing of it running; it has so long to end by itself."""
+        end_session(self.process, seconds)
         if self._popen is not None:
             self._popen.wait()
 
@@ -67,8 +78,7 @@ def engine_environment(choice: Choice, *, vllm: str, home: Home) -> dict[str, st
 def start_child(argv: Sequence[str], environment: Mapping[str, str], *, home: Home) -> EngineChild:
     """Starts it; the session outlives a killed worker, to be adopted by the next. Raises `PartFailed`."""
     log = home.log / "engine.log"
-    if log.exists() and log.stat().st_size > LOG_BYTES:
-        log.replace(log.with_suffix(".log.1"))
+    rotate(log)
     try:
         with log.open("ab") as output:
             start = output.tell()
@@ -84,6 +94,18 @@ def start_child(argv: Sequence[str], environment: Mapping[str, str], *, home: Ho
     except OSError as error:
         raise PartFailed(f"the engine can't be started: {error}") from error
     return EngineChild(Recorded.of(popen.pid), log=log, log_start=start, popen=popen)
+
+
+def rotate(log: Path, most: int = LOG_BYTES) -> bool:
+    """Keeps a log that is past `most` bytes as `NAME.1` (one such is kept) and empties it; whether it did.
+
+    It is copied and cut, not renamed: a running engine has it open, for appending.
+    """
+    if not log.exists() or log.stat().st_size <= most:
+        return False
+    shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+    os.truncate(log, 0)
+    return True
 
 
 def adopt_child(process: Recorded, *, home: Home) -> EngineChild:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import takewhile
 
 from tasks.errors import InvalidInput
 from tasks.types import Lane
 from workers.engine.hardware import Gpu, Hardware
-from workers.engine.profiles import Memory, Profile
+from workers.engine.profiles import Profile
 
 CPU_DEFAULT = "smollm2-135m"
-# More sequences at once than this gain little, and each is a turn's wait for the others.
-MOST_SEQUENCES = 64
 CPU_SEQUENCES = 16
-KIB_PER_GIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,74 +44,88 @@ def choose(name: str, hardware: Hardware, profiles: Mapping[str, Profile], lane:
     made = fit(profiles[name], hardware)
     if isinstance(made, Refusal):
         raise InvalidInput("model", name, made.why)
+    if made.profile.engine == "llama.cpp":
+        by_hand = made.profile.start_by_hand(made.max_num_seqs)
+        raise InvalidInput("model", name, f"Redraft does not start a llama.cpp server; start one yourself: {by_hand}")
     return made
 
 
 def _best(hardware: Hardware, profiles: Mapping[str, Profile], lane: Lane) -> Choice:
-    able = [profile for profile in profiles.values() if profile.engine == "vllm" and lane in profile.lanes]
+    able = [profile for profile in profiles.values() if lane in profile.lanes]
     fitting = [made for profile in able if isinstance(made := fit(profile, hardware), Choice)]
-    if fitting:
+    hosted = [made for made in fitting if made.profile.engine == "vllm"]
+    if hosted:
         # A profile of this lane alone comes first: a small model for lane fast, though a larger one would fit.
-        return max(fitting, key=lambda made: (made.profile.lanes == (lane,), made.profile.rank, made.profile.name))
+        return max(hosted, key=lambda made: (made.profile.lanes == (lane,), made.profile.rank, made.profile.name))
     made = fit(profiles[CPU_DEFAULT], hardware)
     if isinstance(made, Refusal):
         raise InvalidInput("model", "auto", made.why)
     why = f"no profile for lane {lane} fits into {_cards(hardware)}" if hardware.gpus else hardware.note or "no GPU"
-    return Choice(profile=made.profile, why=f"{why}: a small model on the CPU")
+    by_hand = next((made for made in fitting if made.profile.engine == "llama.cpp"), None)
+    hint = f"; better: {by_hand.profile.start_by_hand(by_hand.max_num_seqs)}" if by_hand else ""
+    return dataclasses.replace(made, why=f"{why}: a small model on the CPU{hint}")
 
 
 def fit(profile: Profile, hardware: Hardware) -> Choice | Refusal:
-    """How a profile fits, on as few cards as possible (a power of two, as attention heads divide), or why not.
+    """How a profile fits, on as few cards as possible, or why not. Its drafter is left out where only that is too much.
 
     Each card of a tensor-parallel group holds the same share, so the smallest of them counts.
     """
-    memory = profile.memory
-    if profile.engine == "vllm-cpu" or memory is None:
+    if profile.engine == "vllm-cpu":
         if hardware.ram_gib < profile.ram_gib:
             return Refusal(why=f"it needs {profile.ram_gib:g} GiB of memory, this machine has {hardware.ram_gib:.1f}")
-        return Choice(profile=profile, why=f"runs on the CPU in {profile.ram_gib:g} GiB of memory")
-    able = [gpu for gpu in hardware.gpus if gpu.compute_capability >= profile.compute_capability]
+        why = f"runs on the CPU in {profile.ram_gib:g} GiB of memory"
+        return Choice(profile=profile, max_num_seqs=profile.max_num_seqs or CPU_SEQUENCES, why=why)
+    made = _on_cards(profile, hardware)
+    if isinstance(made, Refusal) and profile.speculation and profile.speculation.weights_gib:
+        plain = _on_cards(profile.model_copy(update={"speculation": None}), hardware)
+        if isinstance(plain, Choice):
+            return dataclasses.replace(plain, why=f"{plain.why}; its drafter would not fit: {made.why}")
+    return made
+
+
+def _on_cards(profile: Profile, hardware: Hardware) -> Choice | Refusal:
+    demand, able = profile.demand, [gpu for gpu in hardware.gpus if gpu.compute_capability >= profile.capability]
     if not hardware.gpus:
-        return Refusal(why=f"it needs {need_gib(memory, profile.max_model_len, 1):.1f} GiB on a GPU; there is no GPU")
+        whole = f"{demand.need_gib(profile.max_model_len, 1):.1f} GiB on a GPU ({demand.words(profile.max_model_len)})"
+        return Refusal(why=f"it needs {whole}; there is no GPU")
     if not able:
-        wanted = f"a GPU of compute capability {profile.compute_capability:g} or more"
+        what = profile.weights_type + (" with a KV cache in fp8" if profile.kv_dtype == "fp8" else "")
+        wanted = f"a GPU of compute capability {profile.capability:g} or more for {what}"
         return Refusal(why=f"it needs {wanted}, this machine has {_cards(hardware)}")
+    counts = [profile.gpus] if profile.gpus else list(range(1, profile.max_gpus + 1))
+    cut = [count for count in counts if demand.memory.heads % count == 0]
+    if not cut:
+        return Refusal(why=f"its {demand.memory.heads} attention heads do not divide by {profile.gpus} cards")
     largest = sorted(able, key=lambda gpu: (-gpu.memory_gib, gpu.index))
-    most = min(profile.max_gpus, len(largest))
-    counts = list(takewhile(lambda count: count <= most, (1, 2, 4, 8)))
-    for count in counts:
-        needs = need_gib(memory, profile.max_model_len, count)
+    cut = [count for count in cut if count <= len(largest)]
+    if not cut:
+        return Refusal(why=f"it needs {profile.gpus} cards, this machine has {_cards(hardware)}")
+    for count in cut:
+        needs = demand.need_gib(profile.max_model_len, count)
         has = largest[count - 1].memory_gib * profile.gpu_memory_utilization
         if needs <= has:
-            return Choice(
-                profile=profile,
-                gpus=tuple(sorted(largest[:count], key=lambda gpu: gpu.index)),
-                max_num_seqs=sequences(memory, has, count),
-                why=f"{needs:.1f} GiB needed on each of {count}, {has:.1f} GiB usable",
-            )
-    return Refusal(why=f"it needs {_needs(profile, memory, counts)}; this machine has {_usable(profile, hardware)}")
+            return _choose_sequences(profile, tuple(sorted(largest[:count], key=lambda gpu: gpu.index)), has)
+    each = " or ".join(f"{demand.need_gib(profile.max_model_len, count):.1f} GiB on each of {count}" for count in cut)
+    needs_words = f"{each} ({demand.words(profile.max_model_len)})"
+    return Refusal(why=f"it needs {needs_words}; this machine has {_usable(profile, hardware)}")
 
 
-def need_gib(memory: Memory, max_model_len: int, cards: int) -> float:
-    """GiB on each card for one sequence of full length: (weights + its KV) / cards + overhead."""
-    kv_gib = memory.sequence_gib + max_model_len * memory.kv_kib_per_token / KIB_PER_GIB
-    return (memory.weights_gib + kv_gib) / cards + memory.overhead_gib
-
-
-def sequences(memory: Memory, usable_gib: float, cards: int) -> int:
-    """How many sequences of `live_tokens` the KV space holds, between 1 and 64."""
-    free_gib = (usable_gib - memory.overhead_gib) * cards - memory.weights_gib
-    each_gib = memory.sequence_gib + memory.live_tokens * memory.kv_kib_per_token / KIB_PER_GIB
-    return max(1, min(MOST_SEQUENCES, int(free_gib / each_gib)))
-
-
-def _needs(profile: Profile, memory: Memory, counts: list[int]) -> str:
-    kv_gib = memory.sequence_gib + profile.max_model_len * memory.kv_kib_per_token / KIB_PER_GIB
-    each = " or ".join(
-        f"{need_gib(memory, profile.max_model_len, count):.1f} GiB on each of {count}" for count in counts
+def _choose_sequences(profile: Profile, gpus: tuple[Gpu, ...], has: float) -> Choice | Refusal:
+    demand, count, live = profile.demand, len(gpus), profile.demand.memory.live_tokens
+    room, each = demand.room_gib(has, count), demand.sequence_gib(live)
+    if profile.max_num_seqs * each > room:
+        wanted = f"max_num_seqs {profile.max_num_seqs} × {each:.2f} GiB ({live} live tokens)"
+        return Refusal(
+            why=f"{wanted} is {profile.max_num_seqs * each:.1f} GiB of KV, and {room:.1f} GiB are left for it"
+        )
+    most = profile.max_num_seqs or demand.sequences(has, count)
+    needs = demand.need_gib(profile.max_model_len, count)
+    why = (
+        f"{needs:.1f} GiB needed on each of {count}, {has:.1f} GiB usable ({demand.words(profile.max_model_len)}); "
+        f"{room:.1f} GiB for KV hold {most} sequences of {live} tokens at {each:.2f} GiB"
     )
-    parts = f"{memory.weights_gib:g} weights + {kv_gib:.1f} KV for {profile.max_model_len} tokens"
-    return f"{each} ({parts} + {memory.overhead_gib:g} a card)"
+    return Choice(profile=profile, gpus=gpus, max_num_seqs=most, why=why)
 
 
 def _usable(profile: Profile, hardware: Hardware) -> str:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psutil
 import pynvml
+
+from tasks.errors import InvalidInput
 
 GIB = 1 << 30
 
@@ -47,6 +52,33 @@ def detect() -> Hardware:
     finally:
         pynvml.nvmlShutdown()
     return Hardware(gpus=cards, ram_gib=ram_gib, driver=driver)
+
+
+def only(hardware: Hardware, gpus: frozenset[int] | None) -> Hardware:
+    """The machine with these of its cards, by NVML's numbers; with all where there is no choice. Raises
+    `InvalidInput`."""
+    if gpus is None:
+        return hardware
+    there = {gpu.index for gpu in hardware.gpus}
+    if missing := sorted(gpus - there):
+        known = ", ".join(map(str, sorted(there))) or "none"
+        raise InvalidInput("gpus", ",".join(map(str, missing)), f"this machine's cards are: {known}")
+    return dataclasses.replace(hardware, gpus=tuple(gpu for gpu in hardware.gpus if gpu.index in gpus))
+
+
+def imagine(cards: Sequence[str]) -> Hardware:
+    """A machine with these cards, each as GIB:CAPABILITY (`15.9:12.0`), and the rest of this one.
+
+    Raises `InvalidInput`.
+    """
+    made = []
+    for index, told in enumerate(cards):
+        found = re.fullmatch(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)", told)
+        if found is None:
+            raise InvalidInput("--card", told, "memory and compute capability, such as 15.9:12.0 or 79.6:9.0")
+        memory, capability = map(float, found.groups())
+        made.append(Gpu(index=index, name="imagined card", memory_gib=memory, compute_capability=capability))
+    return Hardware(gpus=tuple(made), ram_gib=psutil.virtual_memory().total / GIB)
 
 
 def _card(index: int) -> Gpu:

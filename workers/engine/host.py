@@ -6,6 +6,7 @@ import os
 from typing import Protocol
 
 from tasks.errors import EngineFault
+from tasks.llm.abilities import Abilities
 from workers.engine.profiles import Serving
 
 
@@ -23,6 +24,14 @@ class ModelHost(Protocol):
     @property
     def model(self) -> str:
         """The name that requests carry."""
+
+    @property
+    def sequences(self) -> int:
+        """How many requests it batches at once; 0 where it doesn't say."""
+
+    @property
+    def abilities(self) -> Abilities:
+        """What it can beyond plain chat; of an endpoint known only once it has started."""
 
     @property
     def ready(self) -> bool:
@@ -43,6 +52,8 @@ class NoEngine:
 
     url = ""
     model = ""
+    sequences = 0
+    abilities = Abilities()
     ready = False
 
     def __init__(self) -> None:

@@ -9,7 +9,8 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from tasks.errors import EngineFault
+from tasks.errors import CanaryFailed, EngineFault
+from workers.engine.load import read_load
 
 CANARY_TOKENS = 16
 # A cold engine compiles and warms up at its first prompt.
@@ -42,7 +43,8 @@ def canary(
 ) -> None:
     """A short greedy prompt whose answer must be words, and match `pattern` where there is one.
 
-    Raises `EngineFault`: broken kernels and wrong quantizations answer garbage with status 200 (vllm#39407).
+    Raises `CanaryFailed`: broken kernels and wrong quantizations answer garbage with status 200 (vllm#39407). Raises
+    `EngineFault` where no answer comes.
     """
     body = {
         "model": model,
@@ -56,9 +58,9 @@ def canary(
         # A model that thinks first may not come to its answer within so few tokens.
         text = said.get("content") or said.get("reasoning") or said.get("reasoning_content") or ""
     except (KeyError, IndexError, TypeError, AttributeError) as error:
-        raise EngineFault(f"the canary's answer has no text: {str(answer)[:200]}") from error
+        raise CanaryFailed(f"the canary's answer has no text: {str(answer)[:200]}") from error
     if not sane(text) or not re.search(pattern, text):
-        raise EngineFault(f"the canary's answer is wrong: {prompt!r} was answered {text[:80]!r}")
+        raise CanaryFailed(f"the canary's answer is wrong: {prompt!r} was answered {text[:80]!r}")
 
 
 def sane(text: str) -> bool:
@@ -75,10 +77,5 @@ def sane(text: str) -> bool:
 
 def counted(root: str) -> float | None:
     """Tokens that a vLLM has read and written so far, by its own counters; None where it doesn't say."""
-    try:
-        with urllib.request.urlopen(f"{root}/metrics", timeout=5) as response:  # noqa: S310
-            text = response.read().decode(errors="replace")
-    except (OSError, http.client.HTTPException):
-        return None
-    found = re.findall(r"^vllm:(?:prompt|generation)_tokens_total(?:\{[^}]*\})? ([0-9.eE+]+)$", text, re.MULTILINE)
-    return sum(map(float, found)) if found else None
+    load = read_load(root)
+    return load.tokens if load else None

@@ -5,21 +5,46 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shlex
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tasks.attachments import MOST
 from tasks.errors import InvalidInput
 from tasks.types import Lane, Modality
+from workers.engine.demand import Demand, KvDtype, Memory
 from workers.engine.environment import Distribution
 
-# What Redraft itself decides: an engine listens on loopback only, and a key has no place in a command line.
-RESERVED_FLAGS = frozenset({"--host", "--port", "--served-model-name", "--model", "--api-key", "--uds"})
-PLACEHOLDERS = ("gpus", "max_model_len", "max_num_seqs", "gpu_memory_utilization")
+Engine = Literal["vllm", "vllm-cpu", "llama.cpp"]
+WeightsType = Literal["bf16", "fp8", "w4a16", "nvfp4"]
+
+# What Redraft itself sets: an engine listens on loopback only, a key has no place in a command line, and what the
+# arithmetic counts with is said once, as a field.
+RESERVED_FLAGS = {
+    "--host": "",
+    "--port": "",
+    "--served-model-name": "",
+    "--model": "",
+    "--api-key": "",
+    "--uds": "",
+    "--revision": "weights.revision",
+    "--max-model-len": "max_model_len",
+    "--max-num-seqs": "max_num_seqs",
+    "--tensor-parallel-size": "gpus",
+    "--gpu-memory-utilization": "gpu_memory_utilization",
+    "--kv-cache-dtype": "kv_dtype",
+    "--speculative-config": "[speculation]",
+    "--alias": "",
+    "--ctx-size": "max_model_len",
+    "--parallel": "max_num_seqs",
+}
+# The compute capability from which kernels exist: bf16 and W4A16 with Ampere, FP8 with Ada, NVFP4 with Blackwell.
+CAPABILITY: Mapping[WeightsType, float] = {"bf16": 8.0, "w4a16": 8.0, "fp8": 8.9, "nvfp4": 10.0}
+FP8_KV_CAPABILITY = 8.9
 
 
 class _Frozen(BaseModel):
@@ -54,26 +79,54 @@ class WeightsSource(_Frozen):
         return self
 
 
-class Memory(_Frozen):
-    """What it takes on GPUs, in GiB and KiB; weights and KV are shared evenly by the cards, overhead is not."""
+class Speculation(_Frozen):
+    """How tokens are guessed ahead: by a drafter (`mtp`: the family's own `-it-assistant`), whose weights are counted,
+    or out of the text itself (`ngram`, `suffix`; the latter needs arctic-inference in the engine's environment)."""
 
-    weights_gib: float = Field(gt=0)
-    kv_kib_per_token: float = Field(gt=0)
-    # What a sequence takes whatever its length (the KV of sliding-window layers).
-    sequence_gib: float = Field(default=0.0, ge=0)
-    # CUDA's context, activations, graphs: on each card.
-    overhead_gib: float = Field(default=2.0, ge=0)
-    # Tokens that a sequence holds for itself on average, the shared prefix apart: for --max-num-seqs.
-    live_tokens: int = Field(default=16_384, gt=0)
+    method: Literal["mtp", "draft_model", "ngram", "suffix"]
+    tokens: int = Field(gt=0)
+    model: str = ""
+    weights_gib: float = Field(default=0.0, ge=0)
+    prompt_lookup_max: int = Field(default=4, gt=0)
+
+    @model_validator(mode="after")
+    def _a_drafter_is_counted(self) -> Self:
+        drafts = self.method in ("mtp", "draft_model")
+        if drafts and not (self.model and self.weights_gib):
+            raise ValueError(f"method {self.method} needs the drafter's model and weights_gib, which the memory counts")
+        if not drafts and (self.model or self.weights_gib):
+            raise ValueError(f"method {self.method} guesses from the text: it has no model and no weights_gib")
+        return self
+
+    @property
+    def config(self) -> str:
+        """The value of `--speculative-config`."""
+        told: dict[str, Any] = {"method": self.method, "num_speculative_tokens": self.tokens}
+        if self.model:
+            told["model"] = self.model
+        if self.method == "ngram":
+            told["prompt_lookup_max"] = self.prompt_lookup_max
+        return json.dumps(told)
+
+
+class ThinkingTerms(_Frozen):
+    """At most so many tokens of thought before an answer, and what a request says for them: `on`, `off`, and the name
+    of the server's field for the budget."""
+
+    tokens: int = Field(gt=0)
+    on: Mapping[str, Any] = Field(default_factory=lambda: {"chat_template_kwargs": {"enable_thinking": True}})
+    off: Mapping[str, Any] = Field(default_factory=lambda: {"chat_template_kwargs": {"enable_thinking": False}})
+    budget: str = "thinking_token_budget"
 
 
 class Serving(_Frozen):
-    """How Redraft uses a model, whoever hosts it. `width`: candidates drafted in parallel; `slots`: turns in flight."""
+    """How Redraft uses a model, whoever hosts it. `width`: candidates drafted in parallel; `slots`: turns in
+    flight, 0 for as many as the engine batches sequences."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     max_model_len: int = Field(gt=0)
     width: int = Field(gt=0)
-    slots: int = Field(gt=0)
+    slots: int = Field(default=0, ge=0)
     max_answer_tokens: int = Field(gt=0)
     max_review_tokens: int = Field(gt=0)
     temperature: float = Field(default=1.0, ge=0)
@@ -83,6 +136,8 @@ class Serving(_Frozen):
     modalities: frozenset[Modality] = frozenset({Modality.TEXT})
     # Goes into each request's body as it stands.
     request_extra: Mapping[str, Any] = Field(default_factory=dict)
+    # Where the model thinks before it answers.
+    thinking: ThinkingTerms | None = None
     canary_prompt: str = "Say hello."
     canary_pattern: str = ""
 
@@ -104,26 +159,33 @@ class Serving(_Frozen):
 
     @model_validator(mode="after")
     def _a_prompt_has_room(self) -> Self:
-        if self.max_answer_tokens >= self.max_model_len:
-            raise ValueError("max_answer_tokens must leave room for a prompt in max_model_len")
+        thoughts = self.thinking.tokens if self.thinking else 0
+        if self.max_answer_tokens + thoughts >= self.max_model_len:
+            raise ValueError("max_answer_tokens and thinking.tokens must leave room for a prompt in max_model_len")
         return self
 
 
 class Profile(Serving):
-    """One way to host a model with an engine of ours."""
+    """One way to host a model: with an engine of ours, or (`llama.cpp`) with a server that its operator starts."""
 
-    engine: Distribution
+    engine: Engine
     weights: WeightsSource
+    weights_type: WeightsType = "bf16"
     lanes: tuple[Lane, ...] = (Lane.GPU, Lane.FAST)
     argv: tuple[str, ...]
     env: Mapping[str, str] = Field(default_factory=dict)
     # Needed by vllm-cpu: weights, KV space and the runtime, of the machine's memory.
     ram_gib: float = Field(default=0.0, ge=0)
-    # Needed by vllm.
+    # Needed on GPUs.
     memory: Memory | None = None
+    kv_dtype: KvDtype = "auto"
+    speculation: Speculation | None = None
+    # Sequences at once. 0: as many as the KV holds.
+    max_num_seqs: int = Field(default=0, ge=0)
     gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
+    # Exactly so many cards; 0: as few as hold it, at most `max_gpus`.
+    gpus: int = Field(default=0, ge=0)
     max_gpus: int = Field(default=1, ge=1)
-    compute_capability: float = Field(default=0.0, ge=0)
     # Among those that fit, the highest is taken by `auto`.
     rank: int = 0
 
@@ -133,19 +195,35 @@ class Profile(Serving):
         for part in argv:
             flag = part.split("=", 1)[0]
             if flag in RESERVED_FLAGS:
-                raise ValueError(f"{flag} is Redraft's to set")
-            try:
-                part.format(**dict.fromkeys(PLACEHOLDERS, 1))
-            except (KeyError, IndexError, ValueError, AttributeError):
-                known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
-                raise ValueError(f"placeholders are {known}; a brace of your own is doubled") from None
+                field = RESERVED_FLAGS[flag]
+                raise ValueError(f"{flag} is Redraft's to set" + (f", from the field {field}" if field else ""))
         return argv
 
     @model_validator(mode="after")
     def _says_what_it_needs(self) -> Self:
-        if self.engine == "vllm" and self.memory is None:
+        if self.engine != "vllm-cpu" and self.memory is None:
             raise ValueError("an engine on GPUs needs [memory], so that a choice that can't work is refused")
+        if self.engine == "vllm-cpu" and self.kv_dtype != "auto":
+            raise ValueError("kv_dtype fp8 needs a GPU: the CPU engine's KV is 16 bits wide")
         return self
+
+    @property
+    def distribution(self) -> Distribution:
+        """What its engine's environment is built of."""
+        assert self.engine != "llama.cpp", "its operator starts it, and `choose` refuses it"
+        return self.engine
+
+    @property
+    def capability(self) -> float:
+        """The least compute capability of a card that it runs on."""
+        return max(CAPABILITY[self.weights_type], FP8_KV_CAPABILITY if self.kv_dtype == "fp8" else 0.0)
+
+    @property
+    def demand(self) -> Demand:
+        """What it takes on GPUs."""
+        assert self.memory is not None, "checked when it was read"
+        drafter = self.speculation.weights_gib if self.speculation else 0.0
+        return Demand(memory=self.memory, drafter_gib=drafter, kv_dtype=self.kv_dtype)
 
     @model_validator(mode="after")
     def _takes_what_it_claims(self) -> Self:
@@ -158,20 +236,29 @@ class Profile(Serving):
                 raise ValueError(f"a job may have {MOST} attachments, and --limit-mm-per-prompt has fewer {modality}s")
         return self
 
-    def command(self, *, vllm: str, model: str, port: int, gpus: int = 1, max_num_seqs: int = 16) -> list[str]:
+    def flags(self, *, gpus: int, max_num_seqs: int) -> list[str]:
+        """What `vllm serve` is told beside the model and the address: the profile's own flags last."""
+        made = ["--max-model-len", str(self.max_model_len), "--max-num-seqs", str(max_num_seqs)]
+        if self.engine == "vllm":
+            made += ["--tensor-parallel-size", str(gpus), "--gpu-memory-utilization", str(self.gpu_memory_utilization)]
+        if self.kv_dtype != "auto":
+            made += ["--kv-cache-dtype", self.kv_dtype]
+        if self.speculation:
+            made += ["--speculative-config", self.speculation.config]
+        if self.weights.revision:
+            made += ["--revision", self.weights.revision]
+        return [*made, *self.argv]
+
+    def command(self, *, vllm: str, model: str, port: int, flags: Sequence[str]) -> list[str]:
         """The argv of `vllm serve` for this profile, loopback only."""
-        values = {
-            "gpus": gpus,
-            "max_model_len": self.max_model_len,
-            "max_num_seqs": max_num_seqs,
-            "gpu_memory_utilization": self.gpu_memory_utilization,
-        }
-        revision = ["--revision", self.weights.revision] if self.weights.revision else []
-        return [
-            *(vllm, "serve", model, "--host", "127.0.0.1", "--port", str(port), "--served-model-name", self.name),
-            *("--disable-uvicorn-access-log", *revision),
-            *(part.format(**values) for part in self.argv),
-        ]
+        address = ("--host", "127.0.0.1", "--port", str(port), "--served-model-name", self.name)
+        return [vllm, "serve", model, *address, "--disable-uvicorn-access-log", *flags]
+
+    def start_by_hand(self, max_num_seqs: int) -> str:
+        """How its operator starts a llama.cpp server for it, and attaches it."""
+        context = ("--ctx-size", str(self.max_model_len * max_num_seqs), "--parallel", str(max_num_seqs))
+        server = shlex.join(["llama-server", "-hf", self.weights.hub, "--alias", self.name, *context, *self.argv])
+        return f"`{server}`, then `redraft up --endpoint http://127.0.0.1:8080/v1 --model {self.name}`"
 
 
 def _limits_per_prompt(argv: tuple[str, ...]) -> dict[str, int] | None:
@@ -182,7 +269,7 @@ def _limits_per_prompt(argv: tuple[str, ...]) -> dict[str, int] | None:
     if not given:
         return None
     try:
-        limits = json.loads(given[-1].format(**dict.fromkeys(PLACEHOLDERS, 1)))
+        limits = json.loads(given[-1])
         return {str(name): int(limit) for name, limit in limits.items()}
     except (ValueError, TypeError, AttributeError):
         raise ValueError(f'{flag} is read as JSON: {{"image": {MOST}}}') from None

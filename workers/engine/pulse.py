@@ -1,4 +1,6 @@
-"""Whether a running engine is well: looked at every few seconds, asked its canary now and then."""
+"""Whether a running engine is well: looked at every few seconds, asked its canary now and then.
+
+Must not know whose engine it is, nor what is done with an ill one."""
 
 from __future__ import annotations
 
@@ -6,8 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from tasks.errors import EngineFault
-from workers.engine.probe import counted, fetch
+from tasks.errors import CanaryFailed, EngineFault
 
 Health = Literal["ok", "starting", "down"]
 
@@ -19,17 +20,22 @@ ILL_AFTER = 3
 
 
 class EnginePulse:
-    """`look` is called by one thread. `ask` asks the canary within so many seconds, and raises `EngineFault`."""
+    """`look` is called by one thread.
+
+    Parameters: `answers` is a cheap look, `ask` asks the canary within so many seconds; both raise `EngineFault`.
+    `counted` is how many tokens the engine has read and written, None where it doesn't say.
+    """
 
     def __init__(
         self,
-        root: str,
+        answers: Callable[[], object],
         ask: Callable[[float], None],
+        counted: Callable[[], float | None],
         *,
         canary_every_seconds: float = CANARY_EVERY_SECONDS,
         canary_seconds: float = CANARY_SECONDS,
     ) -> None:
-        self._root, self._ask = root, ask
+        self._answers, self._ask, self._counted = answers, ask, counted
         self._every, self._seconds = canary_every_seconds, canary_seconds
         self._next_canary = time.monotonic() + canary_every_seconds
         self._misses = 0
@@ -42,7 +48,7 @@ class EnginePulse:
     def look(self) -> str | None:
         """None where it is well (or busy, and getting on), else what is wrong."""
         try:
-            fetch(f"{self._root}/health")
+            self._answers()
             if time.monotonic() >= self._next_canary:
                 self._canary()
         except EngineFault as fault:
@@ -52,11 +58,13 @@ class EnginePulse:
         return None
 
     def _canary(self) -> None:
-        before = counted(self._root)
+        before = self._counted()
         try:
             self._ask(self._seconds)
+        except CanaryFailed:
+            raise  # its counters went up by the wrong answer itself
         except EngineFault:
-            after = counted(self._root)
+            after = self._counted()
             # It waits behind long prompts: an engine whose counters go up is busy, not ill.
             if before is None or after is None or after <= before:
                 raise

@@ -37,6 +37,7 @@ class EngineRecord:
     model: str
     argv_hash: str
     version: str = ""
+    attention: str = ""
     ready: bool = False
 
     @property

@@ -13,7 +13,7 @@ from tasks.types import Lane
 from workers.engine.attached import AttachedEndpoint
 from workers.engine.building import Say
 from workers.engine.choice import choose
-from workers.engine.hardware import Hardware, detect
+from workers.engine.hardware import Hardware, detect, only
 from workers.engine.host import ModelHost, NoEngine
 from workers.engine.profiles import load_profiles
 from workers.engine.server import EngineServer
@@ -33,15 +33,25 @@ def host_for(lanes: frozenset[Lane], settings: Settings, say: Say, look: Look = 
 def build_host(settings: Settings, say: Say, lane: Lane = Lane.GPU, look: Look = detect) -> ModelHost:
     """An endpoint where one is named, else an engine of ours for `lane`. Raises `InvalidInput`."""
     if settings.endpoint:
-        return AttachedEndpoint(
-            settings.endpoint,
-            model=settings.endpoint_model,
-            key=settings.endpoint_key.get_secret_value(),
-            modalities=settings.endpoint_modalities,
-        )
-    choice = choose(settings.model, look(), load_profiles(settings.home), lane)
+        return attach(settings)
+    choice = choose(settings.model, only(look(), settings.gpus), load_profiles(settings.home), lane)
     return EngineServer(
         choice, home=Home(root=settings.home), cache=settings.cache, say=say, vllm=existing_engine(settings.engine_bin)
+    )
+
+
+def attach(settings: Settings) -> AttachedEndpoint:
+    """The named endpoint, used as the profile `model` says where one is named, else as the profile of the served name
+    where there is one. Raises `InvalidInput`."""
+    profiles, named = load_profiles(settings.home), settings.model
+    if named != "auto" and named not in profiles:
+        raise InvalidInput("model", named, f"known profiles are auto, {', '.join(sorted(profiles))}")
+    return AttachedEndpoint(
+        settings.endpoint,
+        model=settings.endpoint_model,
+        key=settings.endpoint_key.get_secret_value(),
+        modalities=settings.endpoint_modalities,
+        serving=profiles.get(settings.endpoint_model if named == "auto" else named),
     )
 
 

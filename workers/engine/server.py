@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import shlex
 import threading
 import time
 from pathlib import Path
@@ -13,15 +14,25 @@ from typing import TextIO
 import structlog
 
 from tasks.errors import EngineFault, PartFailed, RedraftError
+from tasks.llm.abilities import Abilities
+from workers.engine.backoff import Backoff
 from workers.engine.building import Say
-from workers.engine.causes import PORT_TAKEN
+from workers.engine.causes import PORT_TAKEN, attention_asked
 from workers.engine.child import EngineChild, adopt_child, engine_environment, start_child
 from workers.engine.choice import Choice
 from workers.engine.environment import ensure_environment
-from workers.engine.probe import canary, fetch
-from workers.engine.pulse import EnginePulse, Health
-from workers.engine.record import EngineRecord, end_recorded, forget_record, read_record, write_record
-from workers.engine.weights import ensure_weights
+from workers.engine.hardware import Gpu
+from workers.engine.probe import canary, counted, fetch
+from workers.engine.pulse import CANARY_EVERY_SECONDS, EnginePulse, Health
+from workers.engine.record import (
+    STOP_SECONDS,
+    EngineRecord,
+    end_recorded,
+    forget_record,
+    read_record,
+    write_record,
+)
+from workers.engine.weights import ensure_weights, fingerprint
 from workers.local.home import Home, free_port
 from workers.local.stackfile import write_private
 
@@ -32,10 +43,9 @@ START_SECONDS = 1800.0
 # An adopted engine that was ready before must answer soon, or it is started anew.
 ADOPT_SECONDS = 20.0
 WATCH_SECONDS = 2.0
-LONGEST_PAUSE_SECONDS = 60.0
-# One that has run this long was started well: the next restart waits no longer than the first.
-WELL_AFTER_SECONDS = 120.0
 PORT_TRIES = 3
+# One that is given up has nothing to finish.
+ILL_STOP_SECONDS = 2.0
 
 
 class EngineServer:
@@ -46,16 +56,34 @@ class EngineServer:
     one supervisor at a time. `vllm` is a program that is installed already, instead of an environment of ours.
     """
 
-    def __init__(self, choice: Choice, *, home: Home, cache: Path, say: Say, vllm: Path | None = None) -> None:
+    abilities = Abilities()
+
+    def __init__(
+        self,
+        choice: Choice,
+        *,
+        home: Home,
+        cache: Path,
+        say: Say,
+        vllm: Path | None = None,
+        watch_seconds: float = WATCH_SECONDS,
+        canary_every_seconds: float = CANARY_EVERY_SECONDS,
+    ) -> None:
         self.profile, self.model = choice.profile, choice.profile.name
         self._choice, self._home, self._cache, self._say = choice, home, cache, say
         self._installed = vllm
-        self._argv_hash, self._version, self._port = "", "", 0
+        self._watch_seconds, self._canary_every_seconds = watch_seconds, canary_every_seconds
+        self._argv_hash, self._version, self._attention, self._weights, self._port = "", "", "", "", 0
         self._child: EngineChild | None = None
         self._lock: TextIO | None = None
         self._changing = threading.Lock()  # a child is begun or ended, never both
         self._ready, self._stopping = threading.Event(), threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="engine-watch", daemon=True)
+
+    @property
+    def sequences(self) -> int:
+        """Its --max-num-seqs."""
+        return self._choice.max_num_seqs
 
     @property
     def ready(self) -> bool:
@@ -68,15 +96,19 @@ class EngineServer:
         return f"{self._root}/v1"
 
     @property
+    def gpus(self) -> tuple[Gpu, ...]:
+        """The cards that it runs on."""
+        return self._choice.gpus
+
+    @property
     def pid(self) -> int | None:
         """The pid of the API server, which is its session too."""
         return self._child.process.pid if self._child else None
 
     def describe(self) -> str:
-        """Engine and version, profile, weights, and a hash of the command."""
-        source = self.profile.weights
-        weights = source.sha256[:12] or source.revision[:12] or source.hub or source.path
-        return f"{self.profile.engine} {self._version} {self.profile.name} weights {weights} argv {self._argv_hash}"
+        """Engine and version, profile, a hash of the weights, the attention backend, and the engine's flags."""
+        engine = f"{self.profile.engine} {self._version} {self.profile.name} weights {self._weights}"
+        return f"{engine} attention {self._attention or 'unsaid'} argv {shlex.join(self._flags())}"
 
     def start(self) -> None:
         """Returns when the canary was answered right; then watches. Raises `PartFailed`, `EngineFault`."""
@@ -130,20 +162,22 @@ class EngineServer:
         told = self._command(vllm, model, port=0), sorted(self.profile.env.items()), self._choice.gpus
         self._argv_hash = hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()[:12]
         if not self._adopted():
-            self._spawn(vllm, model)
+            child = self._spawn(vllm, model)
             try:
                 self._wait(START_SECONDS)
             except EngineFault:
                 self._end()
                 raise
+            self._attention = child.attention() or attention_asked(self.profile.argv)
         self._version = str((fetch(f"{self._root}/version") or {}).get("version", ""))
+        self._weights = fingerprint(self.profile, model)
         self._note(ready=True)
         self._tell(f"{self.profile.name} answers")
         self._ready.set()
 
     def _prepare(self) -> tuple[str, str]:
         if self._installed is None:
-            python = ensure_environment(self.profile.engine, self._cache, self._tell)
+            python = ensure_environment(self.profile.distribution, self._cache, self._tell)
         else:  # resolved by nobody: beside a link in bin/ stands the environment's own python
             python = self._installed.with_name("python3")
         return str(self._installed or python.with_name("vllm")), ensure_weights(
@@ -151,10 +185,10 @@ class EngineServer:
         )
 
     def _command(self, vllm: str, model: str, *, port: int) -> list[str]:
-        gpus = len(self._choice.gpus) or 1
-        return self.profile.command(
-            vllm=vllm, model=model, port=port, gpus=gpus, max_num_seqs=self._choice.max_num_seqs
-        )
+        return self.profile.command(vllm=vllm, model=model, port=port, flags=self._flags())
+
+    def _flags(self) -> list[str]:
+        return self.profile.flags(gpus=len(self._choice.gpus) or 1, max_num_seqs=self._choice.max_num_seqs)
 
     def _adopted(self) -> bool:
         """Takes over a well engine with the same command; ends any other that this home still has."""
@@ -162,6 +196,7 @@ class EngineServer:
         if record is not None and record.argv_hash == self._argv_hash and record.process.alive:
             self._tell(f"adopting the running {self.profile.name}")
             self._port, self._child = record.port, adopt_child(record.process, home=self._home)
+            self._attention = record.attention
             try:
                 self._wait(ADOPT_SECONDS if record.ready else START_SECONDS)
                 return True
@@ -174,16 +209,17 @@ class EngineServer:
         self._child = None
         return False
 
-    def _spawn(self, vllm: str, model: str) -> None:
+    def _spawn(self, vllm: str, model: str) -> EngineChild:
         with self._changing:
             if self._stopping.is_set():
                 raise EngineFault("the engine was told to stop")
             self._port = self._port or free_port()
             argv = self._command(vllm, model, port=self._port)
             environment = engine_environment(self._choice, vllm=vllm, home=self._home)
-            self._child = start_child(argv, environment, home=self._home)
+            child = self._child = start_child(argv, environment, home=self._home)
             self._note(ready=False)
         self._tell(f"starting {self.profile.name}")
+        return child
 
     def _note(self, *, ready: bool) -> None:
         if self._child is not None:
@@ -196,6 +232,7 @@ class EngineServer:
                 model=self.model,
                 argv_hash=self._argv_hash,
                 version=self._version,
+                attention=self._attention,
                 ready=ready,
             )
             write_record(self._home, record)
@@ -218,18 +255,28 @@ class EngineServer:
         prompt, pattern = self.profile.canary_prompt, self.profile.canary_pattern
         canary(self.url, self.model, prompt=prompt, pattern=pattern, seconds=seconds)
 
+    def _look(self) -> None:
+        fetch(f"{self._root}/health")
+
     def _answers(self) -> bool:
         try:
-            fetch(f"{self._root}/health")
+            self._look()
         except EngineFault:
             return False
         return True
 
+    def _pulse(self) -> EnginePulse:
+        return EnginePulse(
+            self._look,
+            self._ask_canary,
+            lambda: counted(self._root),
+            canary_every_seconds=self._canary_every_seconds,
+        )
+
     def _watch(self) -> None:
         """Starts the engine again when it dies or hangs; longer pauses when that happens in a row."""
-        pause, started = 1.0, time.monotonic()
-        pulse = EnginePulse(self._root, self._ask_canary)
-        while not self._stopping.wait(WATCH_SECONDS):
+        started, pulse, backoff = time.monotonic(), self._pulse(), Backoff()
+        while not self._stopping.wait(self._watch_seconds):
             ill = self._ill(pulse)
             if ill is None:
                 self._ready.set()
@@ -238,18 +285,16 @@ class EngineServer:
             if self._lives() and not pulse.given_up:
                 continue
             log.warning("the engine is started again", profile=self.profile.name, why=ill)
-            if time.monotonic() - started > WELL_AFTER_SECONDS:
-                pause = 1.0
-            self._end()
-            if self._stopping.wait(pause):
+            self._end(ILL_STOP_SECONDS)
+            if self._stopping.wait(backoff.pause_after(time.monotonic() - started)):
                 return
-            pause = min(LONGEST_PAUSE_SECONDS, pause * 2)
+            started = time.monotonic()
             try:
                 self._launch()
             except RedraftError as error:
                 if not self._stopping.is_set():
-                    log.warning("the engine did not start", why=str(error), next_try_seconds=pause)
-            pulse, started = EnginePulse(self._root, self._ask_canary), time.monotonic()
+                    log.warning("the engine did not start", why=str(error))
+            pulse = self._pulse()
 
     def _lives(self) -> bool:
         return self._child is not None and self._child.alive
@@ -259,12 +304,13 @@ class EngineServer:
         child = self._child
         if child is None:
             return "it is not running"
+        child.trim_log()
         return pulse.look() if child.alive else child.explain()
 
-    def _end(self) -> None:
+    def _end(self, seconds: float = STOP_SECONDS) -> None:
         with self._changing:
             if self._child is not None:
-                self._child.end()
+                self._child.end(seconds)
                 self._child = None
                 forget_record(self._home)
 

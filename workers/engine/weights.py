@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tasks.errors import PartFailed
+from tasks.settings import hub_cache
 from workers.engine.building import GIB, Say, locked, require_space, run_step
 from workers.engine.profiles import Profile
 from workers.packaged import ops
@@ -43,6 +44,29 @@ def ensure_weights(profile: Profile, cache: Path, python: Path, say: Say) -> str
             require_space(cache, NEEDED_GIB, f"fetching and converting {profile.name}")
             _make(profile, folder, python, lock, say)
     return str(folder)
+
+
+def fingerprint(profile: Profile, model: str) -> str:
+    """What is recorded of the weights with every call: the pinned hash, the hub's commit, or a hash of a local folder.
+
+    Of a local file of many GB only the size and the two ends are read. `model` is what the engine was given.
+    """
+    source = profile.weights
+    if source.converted:
+        return source.sha256[:12]
+    if source.hub:
+        name, revision = source.hub.replace("/", "--"), source.revision or "main"
+        known = hub_cache() / f"models--{name}" / "refs" / revision
+        commit = known.read_text().strip() if known.is_file() else source.revision
+        return f"{source.hub}@{commit[:12] or 'unknown'}"
+    whole = hashlib.sha256()
+    for path in sorted(path for path in Path(model).rglob("*") if path.is_file()):
+        whole.update(f"{path.relative_to(model)} {path.stat().st_size} ".encode())
+        with path.open("rb") as file:
+            whole.update(file.read(CHUNK_BYTES))
+            file.seek(max(0, path.stat().st_size - CHUNK_BYTES))
+            whole.update(file.read(CHUNK_BYTES))
+    return whole.hexdigest()[:12]
 
 
 def weights_folder(profile: Profile, cache: Path) -> Path:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tasks.errors import RedraftError
-from tasks.settings import default_home
+from tasks.settings import default_home, load_settings
 from tasks.store.migrate import upgrade
 from tasks.store.roles import ensure_login
 from workers.engine.record import end_recorded
@@ -94,7 +94,7 @@ class Owner:
         ensure_login(self._postgres.url, WORKER_LOGIN, worker_password, "redraft_worker")
         ensure_login(self._postgres.url, login, user_password, "redraft_submitter")
         self._valkey.start()
-        me = Recorded.of(os.getpid())
+        me, settings = Recorded.of(os.getpid()), load_settings()
         return StackFile(
             admin_url=self._postgres.url,
             worker_url=self._postgres.url_of("redraft", WORKER_LOGIN, worker_password),
@@ -107,6 +107,9 @@ class Owner:
             memory_key=secrets.token_urlsafe(24),
             owner_pid=me.pid,
             owner_started=me.started,
+            endpoint=settings.endpoint,
+            endpoint_model=settings.endpoint_model,
+            endpoint_key=settings.endpoint_key.get_secret_value(),
         )
 
     def _tend(self) -> None:

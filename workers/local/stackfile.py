@@ -27,6 +27,10 @@ class StackFile:
     memory_key: str
     owner_pid: int
     owner_started: float
+    # Of an attached server, where the stack has no engine of its own.
+    endpoint: str = ""
+    endpoint_model: str = ""
+    endpoint_key: str = ""
 
 
 def write_private(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -78,3 +79,24 @@ def test_alive_tells_whether_a_relay_is_connected(redraft: Redraft, urls: Urls) 
     with psycopg.connect(urls.admin.replace("+psycopg", ""), application_name="redraft relay"):
         assert redraft("alive", "relay").code == 0
     assert redraft("alive", "engine").code == 2
+
+
+def test_a_model_that_this_machine_cannot_hold_is_refused_before_anything_starts(
+    redraft: Redraft, tmp_path: Path
+) -> None:
+    said = redraft("up", "--detach", "--model", "no-such-model")
+    assert (said.code, "known profiles are auto, gemma-4-26b-a4b-bf16" in said.err) == (2, True)
+    said = redraft("up", "--detach", "--endpoint", "127.0.0.1:8000")
+    assert (said.code, "it must be an address such as" in said.err) == (2, True)
+
+
+def test_a_choice_is_explained_for_cards_that_one_thinks_of(redraft: Redraft) -> None:
+    told = json.loads(redraft("engine", "probe", "--json", "--card", "15.92:12", "--card", "15.93:12").out)
+    assert told["chosen"] == "gemma-4-31b-nvfp4"
+    assert "14.2 GiB needed on each of 2, 14.3 GiB usable (17.7 weights + 0.88 drafter + 5.8 KV" in told["why"]
+    fast = json.loads(redraft("engine", "probe", "--json", "--card", "79.65:9", "--lane", "fast").out)
+    assert fast["chosen"] == "gemma-4-26b-a4b-bf16"
+    refused = {row["profile"]: row["why"] for row in told["profiles"] if not row["fits"]}
+    assert "35.4 weights + 0.88 drafter + 5.8 KV for 65536 tokens + 2 a card" in refused["gemma-4-31b-fp8"]
+    bad = redraft("engine", "probe", "--card", "16")
+    assert (bad.code, bad.err.startswith("--card: '16' is not allowed")) == (2, True)

@@ -46,12 +46,6 @@ def bob(login: Callable[..., str]) -> Iterator[Database]:
         yield database
 
 
-@pytest.fixture
-def fleet(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("fleet", "redraft_worker")) as database:
-        yield database
-
-
 def count(database: Database) -> int:
     with database.connect() as connection:
         return int(connection.execute(text("SELECT count(*) FROM attachments")).scalar_one())

@@ -155,6 +155,23 @@ BROKEN = {
         "UPDATE verdicts SET epoch = 2 WHERE iteration = 1",
         "UPDATE verdicts SET epoch = 0 WHERE iteration = 2",
         "UPDATE leases SET epoch = 1",
+        f"{ESCALATED} VALUES (1, 1, 'answer', 'm', 'refused', '{{}}', 0); UPDATE escalations SET epoch = 3",
+    ),
+    "I4 no answer is to another question": (
+        "UPDATE jobs SET state = 'failed', reason = 'draft 0.1: the journal holds an answer to prompt 0, not to 1'",
+        "INSERT INTO events (job_id, kind, detail) VALUES "
+        "(1, 'no lesson', 'distil 0.1: the journal holds an answer to prompt 0, not to 1')",
+    ),
+    "I4 a score follows from the verdicts": (
+        "UPDATE candidates SET accepted = true WHERE iteration = 1",
+        "UPDATE candidates SET score = 0.5 WHERE iteration = 2",
+        "DELETE FROM verdicts WHERE iteration = 2 AND check_name = 'hidden'",
+    ),
+    "I4 a move follows from the decision": (
+        "UPDATE iterations SET decision = 'revise (1.0)' WHERE number = 1",
+        "UPDATE iterations SET decision = 'stop (unsolved): enough' WHERE number = 1",
+        "UPDATE jobs SET state = 'unsolved'",
+        "UPDATE jobs SET state = 'cancelled'; UPDATE iterations SET decision = 'stop (unsolved)' WHERE number = 2",
     ),
     "I5 no budget is passed": (
         "UPDATE jobs SET budget_tokens = 29",
@@ -171,6 +188,7 @@ BROKEN = {
     "I5 what is reserved fits too": (
         f"{ESCALATED} VALUES (1, 1, 'answer', 'm', 'intent', '{{}}', 2.5)",
         f"UPDATE jobs SET spent_usd = 1.9; {ESCALATED} VALUES (1, 1, 'answer', 'm', 'unsent', '{{}}', 0.2)",
+        "INSERT INTO reservations VALUES (1, 2, 3, 'draft', 0, 1, 2000000)",
     ),
     "I6 one decision is at most one request": (
         "ALTER TABLE escalations DROP CONSTRAINT escalations_once; "
@@ -179,6 +197,7 @@ BROKEN = {
         "UPDATE escalations SET response_id = 'resp_1'",
         f"{ESCALATED} VALUES (1, 1, 'answer', 'm', 'running', '{{}}', 0)",
         f"{ESCALATED} VALUES (1, 1, 'answer', 'm', 'intent', '{{}}', 0); UPDATE escalations SET response_id = 'resp_1'",
+        f"{ESCALATED} VALUES (1, 1, 'answer', 'm', 'unknown', '{{}}', 0.5)",
     ),
     "what must stay at home stays": (
         f"UPDATE jobs SET egress = 'never'; {ESCALATED} VALUES (1, 1, 'answer', 'm', 'refused', '{{}}', 0)",
@@ -198,6 +217,8 @@ BROKEN = {
 
 def test_every_invariant_is_broken_by_a_test() -> None:
     assert set(BROKEN) == {invariant.name for invariant in INVARIANTS}
+    numbers = {name[:2] for name in BROKEN if name[0] == "I"}
+    assert numbers == {"I1", "I2", "I3", "I4", "I5", "I6"}, "each of the design's is there"
 
 
 @pytest.mark.parametrize(("name", "damage"), [(name, damage) for name, many in BROKEN.items() for damage in many])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -23,18 +23,6 @@ from tests.doubles import Killed
 
 pytestmark = pytest.mark.integration
 MODEL = Embedder()
-
-
-@pytest.fixture
-def user(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("alice")) as database:
-        yield database
-
-
-@pytest.fixture
-def fleet(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("fleet", "redraft_worker")) as database:
-        yield database
 
 
 @pytest.fixture

@@ -5,9 +5,12 @@ import time
 import pytest
 
 from tasks.errors import EngineFault, InvalidInput
+from tasks.llm.abilities import Abilities
 from tasks.types import Modality
+from tests.standin.endpoint import LLAMA_CPP, serving
 from tests.unit.engine.conftest import StubEngine
 from workers.engine.attached import AttachedEndpoint
+from workers.engine.profiles import Serving
 
 
 def test_the_only_model_is_taken_with_its_context(stub: StubEngine) -> None:
@@ -67,3 +70,46 @@ def test_it_is_not_ready_while_the_server_is_away_and_ready_when_it_is_back(stub
 
 def test_a_password_in_the_address_is_not_described() -> None:
     assert AttachedEndpoint("http://ada:secret@host:1/v1").describe() == "endpoint http://host:1/v1"
+
+
+def test_a_profile_says_how_it_is_used_within_what_the_server_says_of_itself() -> None:
+    given = Serving(
+        name="own", max_model_len=32_768, width=4, slots=4, max_answer_tokens=8192, max_review_tokens=1024, top_k=20
+    )
+    said = {"said": LLAMA_CPP, "entry": {}}
+    with serving(Abilities(repetition=False, metrics=False), **said) as standin:
+        host = AttachedEndpoint(standin.url, serving=given)
+        host.examine()
+    used = host.profile
+    assert (used.max_model_len, used.slots, used.width) == (12_288, 2, 2)
+    assert (used.max_answer_tokens, used.max_review_tokens, used.top_k) == (3072, 1024, 20)
+
+
+def test_a_server_that_tells_no_context_is_used_with_a_short_one_and_that_is_said() -> None:
+    with serving(Abilities(), said={}, entry={}) as standin:
+        host = AttachedEndpoint(standin.url)
+        host.examine()
+    assert host.profile.max_model_len == 8192
+    assert host.lacks() == ("its context is not said: 8192 tokens are assumed",)
+
+
+def test_a_server_of_a_very_short_context_leaves_room_for_a_prompt() -> None:
+    with serving(Abilities(), entry={"max_model_len": 512}) as standin:
+        host = AttachedEndpoint(standin.url)
+        host.examine()
+    assert (host.profile.max_model_len, host.profile.max_answer_tokens) == (512, 128)
+
+
+def test_it_is_not_ready_while_its_canary_is_answered_wrong() -> None:
+    with serving(Abilities()) as standin:
+        host = AttachedEndpoint(standin.url, watch_seconds=0.02, canary_every_seconds=0.0)
+        host.start()
+        try:
+            for right in (False, True):
+                standin.answer = "Hello there." if right else "!!!!!!!!!!!!"
+                deadline = time.monotonic() + 10
+                while host.ready is not right and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                assert host.ready is right
+        finally:
+            host.stop()

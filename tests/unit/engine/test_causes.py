@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.engine.causes import explain, read_since
+from workers.engine.causes import attention, explain, read_since
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,8 @@ from workers.engine.causes import explain, read_since
         ("OSError: m does not appear to have a file named config.json", "weights are missing"),
         ("vllm: error: unrecognized arguments: --fast", "does not know a flag"),
         ("OSError: [Errno 28] No space left on device", "the disk is full"),
+        ("ImportError: libcuda.so.1: cannot open shared object file", "driver is missing"),
+        ("safetensors_rust.SafetensorError: Error while deserializing header", "weights is damaged"),
         ("ValueError: No available memory for the cache blocks.", "KV cache"),
     ],
 )
@@ -46,3 +48,9 @@ def test_a_log_is_read_from_this_start_on(tmp_path: Path) -> None:
     assert read_since(log, start) == "today\n"
     assert read_since(log, 10_000) == ""
     assert read_since(tmp_path / "none", 0) == ""
+
+
+def test_the_attention_backends_are_read_from_the_log() -> None:
+    said = "INFO Using FLASH_ATTN attention backend out of potential backends: ['FLASH_ATTN']."
+    assert attention(f"{said}\nINFO Using TRITON_ATTN attention backend out of\n{said}") == "FLASH_ATTN+TRITON_ATTN"
+    assert attention("INFO all is well") == ""

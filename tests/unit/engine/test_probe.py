@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.errors import EngineFault
+from tasks.errors import CanaryFailed, EngineFault
 from tests.unit.engine.conftest import StubEngine
 from workers.engine.probe import canary, counted, fetch, sane
 from workers.engine.pulse import ILL_AFTER, EnginePulse
@@ -55,7 +55,10 @@ def ask(stub: StubEngine) -> EnginePulse:
     def asking(seconds: float) -> None:
         canary(f"{stub.root}/v1", "tiny", prompt="Say hello.", seconds=seconds)
 
-    return EnginePulse(stub.root, asking, canary_every_seconds=0.0, canary_seconds=2.0)
+    def look() -> None:
+        fetch(f"{stub.root}/health")
+
+    return EnginePulse(look, asking, lambda: counted(stub.root), canary_every_seconds=0.0, canary_seconds=2.0)
 
 
 def test_a_well_engine_is_well(stub: StubEngine) -> None:
@@ -86,3 +89,17 @@ def test_an_engine_that_is_healthy_but_answers_nothing_right_is_ill(stub: StubEn
 def test_an_engine_whose_counters_go_up_is_busy_not_ill(stub: StubEngine) -> None:
     stub.status, stub.tokens_per_look = 500, 10.0
     assert ask(stub).look() is None
+
+
+def test_a_wrong_answer_is_ill_though_the_counters_went_up_by_it(stub: StubEngine) -> None:
+    stub.answer, stub.tokens_per_look = "!!!!!!!!!!!!", 10.0
+    pulse = ask(stub)
+    for _ in range(ILL_AFTER):
+        assert "the canary's answer is wrong" in str(pulse.look())
+    assert pulse.given_up
+
+
+def test_garbage_is_told_from_silence(stub: StubEngine) -> None:
+    stub.answer = "!!!!!!!!!!!!"
+    with pytest.raises(CanaryFailed):
+        canary(f"{stub.root}/v1", "tiny", prompt="Say hello.")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,12 +10,12 @@ from tasks.errors import InvalidInput
 from workers.engine.child import engine_environment
 from workers.engine.choice import Choice
 from workers.engine.hardware import Gpu
-from workers.engine.profiles import Profile, load_profiles, read_profile
+from workers.engine.profiles import Profile, Speculation, load_profiles, read_profile
 from workers.local.home import Home
 
 OWN = """
 engine = "vllm-cpu"
-argv = ["--dtype", "bfloat16", "--max-model-len", "{max_model_len}"]
+argv = ["--dtype", "bfloat16"]
 max_model_len = 2048
 width = 1
 slots = 2
@@ -33,27 +34,64 @@ def own(folder: Path, text: str = OWN) -> Path:
     return path
 
 
+def told(profile: Profile, **given: int) -> list[str]:
+    return profile.command(
+        vllm="vllm", model="m", port=8000, flags=profile.flags(**{"gpus": 2, "max_num_seqs": 7} | given)
+    )
+
+
 def test_every_packaged_profile_makes_a_command_on_loopback(profiles: Mapping[str, Profile]) -> None:
-    assert len(profiles) == 8
-    for profile in profiles.values():
-        argv = profile.command(vllm="vllm", model="m", port=8000, gpus=2, max_num_seqs=7)
+    hosted = {name: profile for name, profile in profiles.items() if profile.engine != "llama.cpp"}
+    assert len(hosted) == 8
+    for profile in hosted.values():
+        argv = told(profile)
         assert argv[:7] == ["vllm", "serve", "m", "--host", "127.0.0.1", "--port", "8000"]
         assert argv[argv.index("--max-model-len") + 1] == str(profile.max_model_len)
         assert argv[argv.index("--max-num-seqs") + 1] == "7"
         if profile.engine == "vllm":
+            assert profile.max_model_len == 65_536
             assert argv[argv.index("--tensor-parallel-size") + 1] == "2"
             assert '{"image": 16, "audio": 0}' in argv
             assert profile.modalities == {"text", "image"}  # only its smaller sisters take sounds
+            assert json.loads(argv[argv.index("--speculative-config") + 1])["method"] == "mtp"
         else:
             assert profile.modalities == {"text"}
 
 
+def test_the_packaged_gguf_is_for_a_server_that_its_operator_starts(profiles: Mapping[str, Profile]) -> None:
+    by_hand = profiles["gemma-4-31b-ud-iq3-xxs"].start_by_hand(2)
+    assert by_hand.startswith(
+        "`llama-server -hf unsloth/gemma-4-31B-it-GGUF:UD-IQ3_XXS --alias gemma-4-31b-ud-iq3-xxs "
+    )
+    assert "--ctx-size 65536 --parallel 2 " in by_hand
+
+
+def test_kv_dtype_and_speculation_become_flags(profiles: Mapping[str, Profile]) -> None:
+    ngram = Speculation(method="ngram", tokens=4)
+    argv = told(profiles["gemma-4-31b-fp8"].model_copy(update={"kv_dtype": "fp8", "speculation": ngram}))
+    assert argv[argv.index("--kv-cache-dtype") + 1] == "fp8"
+    config = json.loads(argv[argv.index("--speculative-config") + 1])
+    assert config == {"method": "ngram", "num_speculative_tokens": 4, "prompt_lookup_max": 4}
+
+
 def test_every_packaged_profile_asks_the_engine_to_detect_repetition(profiles: Mapping[str, Profile]) -> None:
     for profile in profiles.values():
+        if profile.engine == "llama.cpp":  # it can't
+            continue
         asked = profile.request_extra["repetition_detection"]
         assert set(asked) == {"min_pattern_size", "max_pattern_size", "min_count"}
         # Every shorter cycle has a multiple within the sizes that are looked for.
         assert asked["max_pattern_size"] >= 2 * asked["min_pattern_size"]
+
+
+def test_the_profile_in_the_readme_can_be_read_and_names_every_field(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    text = readme.split("```toml\n")[1].split("```")[0]
+    profile = read_profile(own(tmp_path, text))
+    said = {field for field in Profile.model_fields if f"{field} =" in text or field in text}
+    assert set(Profile.model_fields) - said == {"name", "ram_gib"}
+    argv = told(profile)
+    assert argv[argv.index("--kv-cache-dtype") + 1] == "fp8"
 
 
 def test_a_profile_of_the_users_own_is_found_beside_ours_and_may_replace_them(tmp_path: Path) -> None:
@@ -73,8 +111,20 @@ def test_a_profile_of_the_users_own_is_found_beside_ours_and_may_replace_them(tm
         ("width = 1", "width = ", "must be TOML"),
         ('"--dtype"', '"--host"', "--host is Redraft's to set"),
         ('"--dtype"', '"--api-key=secret"', "--api-key is Redraft's to set"),
-        ("{max_model_len}", "{context}", "placeholders are {gpus}"),
-        ("{max_model_len}", '{"image": 4}', "a brace of your own is doubled|must be TOML"),
+        ('"--dtype"', '"--max-model-len=9"', "--max-model-len is Redraft's to set, from the field max_model_len"),
+        ('"--dtype"', '"--kv-cache-dtype"', "from the field kv_dtype"),
+        ('"--dtype"', '"--speculative-config"', r"from the field \[speculation\]"),
+        ("[weights]", "kv_dtype = 'fp8'\n[weights]", "needs a GPU"),
+        (
+            "[weights]",
+            "[speculation]\nmethod = 'mtp'\nmodel = 'a/b'\ntokens = 2\n[weights]",
+            "needs the drafter's model and",
+        ),
+        (
+            "[weights]",
+            "[speculation]\nmethod = 'ngram'\ntokens = 2\nweights_gib = 1\n[weights]",
+            "guesses from the text",
+        ),
         ('path = "/models/mine"', 'path = "/models/mine"\nhub = "a/b"', "exactly one of wheels, hub, path"),
         ('path = "/models/mine"', 'path = "/models/mine.gguf"', "needs its sha256"),
         ('"vllm-cpu"', '"vllm"', r"needs \[memory\]"),
@@ -87,7 +137,7 @@ def test_a_profile_of_the_users_own_is_found_beside_ours_and_may_replace_them(tm
             '["--language-model-only", "--dtype"',
             "modalities name more than text, and --language-model-only",
         ),
-        ('["--dtype"', """['--limit-mm-per-prompt={{"image": 4}}', "--dtype\"""", "has fewer images"),
+        ('["--dtype"', """['--limit-mm-per-prompt={"image": 4}', "--dtype\"""", "has fewer images"),
         ('["--dtype"', """['--limit-mm-per-prompt', 'image=4', "--dtype\"""", "is read as JSON"),
     ],
 )
@@ -103,7 +153,7 @@ def test_a_bad_profile_is_refused_by_file_and_field(was: str, becomes: str, mess
 def test_a_pinned_revision_is_asked_for(profiles: Mapping[str, Profile]) -> None:
     profile = profiles["gemma-4-31b-fp8"]
     weights = profile.weights.model_copy(update={"revision": "abc123"})
-    argv = profile.model_copy(update={"weights": weights}).command(vllm="vllm", model="m", port=1)
+    argv = told(profile.model_copy(update={"weights": weights}))
     assert argv[argv.index("--revision") + 1] == "abc123"
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tasks.errors import AttachmentLost, Cancelled, EngineFault
+from tasks.errors import AttachmentLost, Cancelled, ContextExceeded, EngineFault
 from tasks.llm.chat import IMAGE_TOKENS, SOUND_BYTES_PER_TOKEN, OpenAIChatModel
 from tasks.types import Attachment, ChatRequest, GuardKind, Message
 from tests.unit.llm.conftest import KEY, CountingPulse, SseServer, begin, delta, reply, send
@@ -45,7 +46,7 @@ def test_the_silence_of_the_prefill_is_announced_until_the_first_token(server: S
     server.script = _says("one")
     pulse = CountingPulse()
     chat(first_token_seconds=30.0, token_silence_seconds=10.0).complete(REQUEST, pulse)
-    assert pulse.silences == [30.0, 30.0, 10.0, 10.0]  # the request, the role, the token, the end
+    assert pulse.silences == [30.0, 10.0]  # the request, the token; the role and the end bring none
 
 
 def test_the_request_carries_sampling_extra_and_choices(server: SseServer, chat: Make) -> None:
@@ -58,6 +59,17 @@ def test_the_request_carries_sampling_extra_and_choices(server: SseServer, chat:
     assert body["repetition_detection"] == {"n": 1}
     assert body["stream_options"] == {"include_usage": True}
     assert server.headers[0]["authorization"] == f"Bearer {KEY}"
+
+
+def test_a_choice_is_made_without_thoughts_and_all_else_as_the_profile_says(server: SseServer, chat: Make) -> None:
+    server.script = _says("yes")
+    model = chat(extra={"chat_template_kwargs": {"enable_thinking": True, "other": 1}})
+    for choices in ((), ("yes", "no")):
+        model.complete(ChatRequest(messages=REQUEST.messages, choices=choices), CountingPulse())
+    assert [body["chat_template_kwargs"] for body in server.bodies] == [
+        {"enable_thinking": True, "other": 1},
+        {"enable_thinking": False, "other": 1},
+    ]
 
 
 PICTURE = Attachment(name="a.png", media_type="image/png", sha256="a" * 64, bytes=3)
@@ -175,6 +187,18 @@ def test_too_long_a_silence_is_the_engines_fault(server: SseServer, chat: Make, 
     assert server.hung_up.wait(10)
 
 
+def test_a_stream_that_lives_and_brings_no_token_is_silent(server: SseServer, chat: Make) -> None:
+    def script(handler: Any) -> None:
+        begin(handler)
+        while not server.over.wait(0.02):
+            send(handler, delta(""))
+
+    server.script = script
+    with pytest.raises(EngineFault, match="was silent for"):
+        chat(first_token_seconds=0.3).complete(REQUEST, CountingPulse())
+    assert server.hung_up.wait(10)
+
+
 def test_a_paced_answer_may_take_longer_than_one_silence(server: SseServer, chat: Make) -> None:
     def script(handler: Any) -> None:
         begin(handler)
@@ -272,3 +296,20 @@ def test_an_endpoint_without_a_tokenizer_is_asked_once_and_a_busy_one_again(
     model = chat()
     assert [model.count_tokens(REQUEST.messages) for _ in range(2)] == [9, 9]
     assert len(server.tokenized) == asked
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("This model's maximum context length is 4096 tokens. However, you requested 5000 tokens.", ContextExceeded),
+        ("the request exceeds the available context size, try increasing it", ContextExceeded),
+        ("temperature must be non-negative", EngineFault),
+    ],
+)
+def test_a_prompt_that_is_too_long_is_told_from_other_refusals(
+    server: SseServer, chat: Make, said: str, kind: type[EngineFault]
+) -> None:
+    server.script = lambda handler: reply(handler, 400, json.dumps({"error": {"message": said}}).encode())
+    with pytest.raises(EngineFault, match=said[:20]) as caught:
+        chat().complete(REQUEST, CountingPulse())
+    assert type(caught.value) is kind

@@ -1,0 +1,131 @@
+"""The real vLLM killed while it streams to a real worker: every job still ends as it would have.
+
+`make chaos` also lets it stand still, and does both to the engine's core, whose hang only a canary shows.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tasks.settings import Settings
+from tasks.store.invariants import breaches
+from tasks.store.queries import job_summary, submit_jobs
+from tasks.store.session import Database
+from tasks.types import Budget, CheckSpec, JobSpec, JobState
+from tests.integration.test_worker import eventually, process
+from workers.engine.record import EngineRecord, members, read_record
+from workers.local.home import Home
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
+
+NEVER = CheckSpec(name="answer", kind="answer", value={"exact": "no model says this 4711"})
+ALWAYS = CheckSpec(name="python:t.py", kind="python", value="t.py", files={"t.py": "def test_it():\n    assert True\n"})
+# (which of the engine's processes, the signal): its API server leads the session.
+FAULTS = [("server", signal.SIGKILL)]
+if "CHAOS_LONG" in os.environ:
+    FAULTS += [("server", signal.SIGSTOP), ("core", signal.SIGKILL), ("core", signal.SIGSTOP)]
+
+
+@pytest.fixture
+def user(login: Callable[..., str]) -> Iterator[Database]:
+    with Database(login("alice")) as database:
+        yield database
+
+
+@pytest.fixture
+def fleet_url(login: Callable[..., str]) -> str:
+    return login("fleet", "redraft_worker")
+
+
+@pytest.fixture
+def fleet(fleet_url: str) -> Iterator[Database]:
+    with Database(fleet_url) as database:
+        yield database
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(root=tmp_path / "home")
+
+
+@pytest.fixture
+def environment(fleet_url: str, valkey_url: str, home: Home) -> dict[str, str]:
+    return {
+        "REDRAFT_HOME": str(home.root),
+        "REDRAFT_CACHE": str(Settings().cache),
+        "REDRAFT_MODEL": "smollm2-135m",
+        "REDRAFT_DATABASE_URL": fleet_url,
+        "REDRAFT_BROKER_URL": valkey_url,
+    }
+
+
+def put(user: Database, number: int) -> dict[int, JobState]:
+    """Jobs, and the states in which they end where nothing happens to them."""
+    wanted = ((NEVER, JobState.UNSOLVED), (NEVER, JobState.UNSOLVED), (ALWAYS, JobState.ACCEPTED))
+    specs = [
+        JobSpec(
+            title=f"Round {number}, job {place}",
+            problem=f"Write a long story about the number {10 * number + place}.",
+            checks=(check,),
+            budget=Budget(iterations=2),
+            memory=False,
+        )
+        for place, (check, _) in enumerate(wanted)
+    ]
+    made = submit_jobs(user, specs)
+    return {one.job: state for one, (_, state) in zip(made, wanted, strict=True)}
+
+
+def states(user: Database, jobs: Iterable[int]) -> dict[int, JobState]:
+    return {job: job_summary(user, job).state for job in jobs}
+
+
+def running_engine(home: Home) -> EngineRecord:
+    record = read_record(home)
+    assert record is not None
+    return record
+
+
+def streams(record: EngineRecord) -> bool:
+    """Whether it is writing answers at this moment."""
+    with urllib.request.urlopen(f"{record.url.removesuffix('/v1')}/metrics", timeout=10) as response:
+        lines = response.read().decode().splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("vllm:num_requests_running")) > 0
+
+
+def hit(record: EngineRecord, which: str, number: signal.Signals) -> list[psutil.Process]:
+    """Signals one of its processes; returns all of them."""
+    family = members(record.process)
+    core = [one for one in family if "EngineCore" in "".join(one.cmdline())]
+    os.kill(record.pid if which == "server" else core[0].pid, number)
+    return family
+
+
+def test_every_job_ends_right_though_the_engine_is_killed_or_stands_still_while_it_streams(
+    user: Database, fleet: Database, environment: dict[str, str], home: Home
+) -> None:
+    ends = dict[int, JobState]()
+    with process(["relay"], environment), process(["worker", "--lane", "gpu,check"], environment) as worker:
+        eventually(lambda: (found := read_record(home)) is not None and found.ready, worker, 600)
+        url = running_engine(home).url
+        for number, (which, sent) in enumerate(FAULTS):
+            engine = running_engine(home)
+            ends |= put(user, number)
+            eventually(lambda engine=engine: streams(engine), worker)
+            family = hit(engine, which, sent)
+            eventually(lambda jobs=list(ends): all(state.final for state in states(user, jobs).values()), worker, 600)
+            assert states(user, ends) == ends
+            assert (running_engine(home).url, running_engine(home).pid == engine.pid) == (url, False)
+            assert not psutil.wait_procs(family, timeout=10)[1]
+    assert breaches(fleet, submitted=list(ends), drained=True) == ()
+    with fleet.connect() as connection:
+        faults = connection.exec_driver_sql("SELECT count(*) FROM events WHERE kind = 'fault'").scalar_one()
+    assert faults >= len(FAULTS)
+    assert read_record(home) is None

@@ -1,0 +1,81 @@
+"""Whole jobs without an engine, as several tests run them: the loop over twins, a claim that waits for nobody, and
+what is left behind by a holder who was killed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import text
+
+from tasks.escalation import NoCloud
+from tasks.journal import JournalledModel, Sampling
+from tasks.jury import NoJury
+from tasks.loop import Loop
+from tasks.policy import BestOfN, Correct, Single
+from tasks.ports import ChatModel, Jury, Tutor
+from tasks.pulse import Silent
+from tasks.store import leases
+from tasks.store.ledger import PostgresLedger
+from tasks.store.session import Database
+from tasks.tutor import NoTutor
+from tasks.types import ChatRequest, Claim, Lane
+from tasks.validators.registry import accepted, score, validate
+from tests.doubles import NoSandbox
+
+ENGINE_AND_CHECKS = frozenset({Lane.GPU, Lane.CHECK})
+
+
+def twin_loop(
+    ledger: Any,
+    model: ChatModel,
+    *,
+    jury: Callable[[JournalledModel], Jury] = lambda model: NoJury(),
+    tutor: Callable[[JournalledModel], Tutor] = lambda model: NoTutor(),
+    sampling: Sampling | None = None,
+    **parts: Any,
+) -> Loop:
+    """The loop with no cloud, no jury, no tutor and no clock, but for the `parts` that a test brings."""
+    sampling = sampling or Sampling(answer_tokens=64, review_tokens=32)
+    journalled = JournalledModel(ledger=ledger, model=model, sampling=sampling)
+    given: dict[str, Any] = {
+        "strategies": {strategy.name: strategy for strategy in (Correct(), Single(), BestOfN())},
+        "validate": validate,
+        "judge": lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
+        "sandbox": NoSandbox(),
+        "cloud": NoCloud(),
+        "move_up_after": 3,
+        "escalate_after": 10,
+        "width": 1,
+        "hours": lambda job: 0.0,
+        "say": lambda report: None,
+    }
+    return Loop(ledger=ledger, model=journalled, jury=jury(journalled), tutor=tutor(journalled), **{**given, **parts})
+
+
+def corrected(request: ChatRequest) -> str:
+    """An answer that is right at the second revision only; a function of its prompt and seed."""
+    prompt = request.messages[-1].content
+    if "ANSWER: 3" in prompt:
+        return "then it is\nANSWER: 42"
+    return "then it is\nANSWER: 3" if "ANSWER: 7" in prompt else "first\nANSWER: 7"
+
+
+def run(fleet: Database, ledger: PostgresLedger, model: ChatModel, *, width: int = 1) -> None:
+    """Turns until there is nothing to do."""
+    while (claim := take(fleet)) is not None:
+        twin_loop(ledger, model, width=width).turn(claim, ENGINE_AND_CHECKS, Silent())
+
+
+def take(fleet: Database, *lanes: Lane) -> Claim | None:
+    """Claims what there is on `lanes`, or on the engine's and the checks'; no pause is waited for."""
+    with fleet.begin() as connection:
+        connection.execute(text("UPDATE leases SET run_at = now()"))
+    return leases.claim(fleet, lanes or ENGINE_AND_CHECKS, "w", "turn", leases.ClaimRules(affinity_seconds=0))
+
+
+def outlive(fleet: Database, *, crash_cap: int = 3) -> None:
+    """The leases of whoever was killed run out, and the reaper looks."""
+    with fleet.begin() as connection:
+        connection.execute(text("UPDATE leases SET lease_until = now() - interval '1 s'"))
+    leases.reap(fleet, crash_cap=crash_cap)

@@ -1,0 +1,165 @@
+"""A local stand-in of an OpenAI-compatible server that can exactly what it is told it can.
+
+What it can't it answers as servers do: `strict` ones refuse a field that they don't know with 400, others ignore it;
+a page that it lacks is 404. `said` holds what it tells of itself, page by page.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from tasks.llm.abilities import Abilities
+
+WORDS = ("amber", "birch", "cobalt", "dune", "ember", "fjord", "grove", "harbor", "iris", "kelp", "lagoon", "maple")
+PLAIN = {"model", "messages", "temperature", "top_p", "max_tokens", "seed", "stream"}
+
+VLLM = {"/version": {"version": "0.32.0"}}
+LLAMA_CPP = {"/props": {"default_generation_settings": {"n_ctx": 12288}, "total_slots": 2, "build_info": "b7000"}}
+OLLAMA = {
+    "/api/version": {"version": "0.12"},
+    "/api/ps": {"models": [{"name": "tiny", "context_length": 16384}]},
+}
+
+
+@dataclass(kw_only=True)
+class StandIn:
+    """A running one. `answer` is said to every prompt where nothing is drawn; `bodies` are the chats it was asked."""
+
+    able: Abilities
+    strict: bool
+    said: Mapping[str, Any]
+    entry: Mapping[str, Any]
+    answer: str = "Hello there, how can I help?"
+    url: str = ""
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+
+    def known(self) -> set[str]:
+        """The fields of a chat that it reads."""
+        fields = {
+            "structured_outputs": self.able.choices == "structured_outputs",
+            "response_format": self.able.choices != "text",
+            "stream_options": self.able.stream_usage,
+            "top_k": self.able.top_k,
+            "repetition_detection": self.able.repetition,
+        }
+        return PLAIN | {name for name, able in fields.items() if able}
+
+    def refusal(self, body: Mapping[str, Any]) -> str:
+        """Why a chat is refused, or nothing."""
+        unknown = sorted(set(body) - self.known())
+        if unknown and (self.strict or "top_k" in unknown):
+            return f"Unrecognized request argument supplied: {', '.join(unknown)}"
+        detection = body.get("repetition_detection", {}) if self.able.repetition else {}
+        if not all(isinstance(value, int) for value in detection.values()):
+            return "repetition_detection: Input should be a valid integer"
+        return ""
+
+    def say(self, body: Mapping[str, Any]) -> str:
+        """The text of an answer."""
+        known = self.known()
+        if "structured_outputs" in known & set(body):
+            return str(body["structured_outputs"]["choice"][0])
+        if "response_format" in known & set(body):
+            schema = body["response_format"]["json_schema"]["schema"]
+            return json.dumps({"answer": schema["properties"]["answer"]["enum"][0]})
+        if body.get("temperature"):
+            draw = random.Random(body.get("seed") if self.able.seeds else None)
+            return " ".join(draw.choices(WORDS, k=10))
+        return self.answer
+
+    def page(self, path: str, body: Mapping[str, Any]) -> Any:
+        """What a page beside the API answers, None where there is none."""
+        match path, self.able.tokenizer:
+            case "/tokenize", "chat":
+                return {"count": _tokens(_render(body["messages"]))}
+            case "/tokenize", "text":
+                return {"tokens": [1] * _tokens(body["content"])}
+            case "/apply-template", "text":
+                return {"prompt": _render(body["messages"])}
+        return self.said.get(path)
+
+
+def _render(messages: list[dict[str, str]]) -> str:
+    return " ".join(f"<{message['role']}> {message['content']}" for message in messages)
+
+
+def _tokens(text: str) -> int:
+    return len(text.split())
+
+
+@contextlib.contextmanager
+def serving(
+    able: Abilities,
+    *,
+    strict: bool = False,
+    said: Mapping[str, Any] = VLLM,
+    entry: Mapping[str, Any] = {"max_model_len": 4096},
+) -> Iterator[StandIn]:
+    """Serves one on loopback. `entry` is what its list of models tells of the only one, `tiny`."""
+    standin = StandIn(able=able, strict=strict, said=said, entry=entry)
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None: ...
+
+        def do_GET(self) -> None:
+            if self.path == "/v1/models":
+                self._json(200, {"data": [{"id": "tiny", **standin.entry}]})
+            elif self.path == "/metrics" and standin.able.metrics:
+                self._send(200, b'vllm:generation_tokens_total{m="x"} 1.0\n', "text/plain")
+            else:
+                self._beside({})
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if self.path != "/v1/chat/completions":
+                self._beside(body)
+                return
+            standin.bodies.append(body)
+            if why := standin.refusal(body):
+                self._json(400, {"error": {"message": why}})
+            elif body.get("stream"):
+                self._stream(body)
+            else:
+                self._json(200, {"choices": [{"message": {"content": standin.say(body)}}]})
+
+        def _beside(self, body: Mapping[str, Any]) -> None:
+            found = standin.page(self.path, body)
+            self._json(404 if found is None else 200, {"error": "no such page"} if found is None else found)
+
+        def _stream(self, body: Mapping[str, Any]) -> None:
+            events: list[dict[str, Any]] = [
+                {"choices": [{"index": 0, "delta": {"content": standin.say(body)}, "finish_reason": None}]},
+                {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+            ]
+            if standin.able.stream_usage and body.get("stream_options", {}).get("include_usage"):
+                events.append({"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 7}})
+            lines = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+            self._send(200, lines.encode(), "text/event-stream")
+
+        def _json(self, status: int, body: object) -> None:
+            self._send(status, json.dumps(body).encode(), "application/json")
+
+        def _send(self, status: int, body: bytes, kind: str) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    standin.url = f"http://127.0.0.1:{server.server_port}/v1"
+    try:
+        yield standin
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

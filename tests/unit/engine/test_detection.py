@@ -1,0 +1,155 @@
+"""Servers that lack each ability: that it is found, worked around, and said."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.llm.abilities import Abilities
+from tasks.llm.chat import OpenAIChatModel
+from tasks.pulse import Silent
+from tasks.settings import Settings
+from tasks.types import ChatRequest, Message
+from tests.standin.endpoint import LLAMA_CPP, OLLAMA, VLLM, StandIn, serving
+from workers.cli import doctor
+from workers.engine.attached import AttachedEndpoint
+from workers.engine.detection import Endpoint, describe_server, detect_abilities
+from workers.local.process import Recorded
+from workers.local.stackfile import StackFile, write
+
+NOTHING = Abilities(
+    choices="text",
+    tokenizer="none",
+    stream_usage=False,
+    top_k=False,
+    seeds=False,
+    repetition=False,
+    metrics=False,
+)
+LACKING = (
+    {"choices": "json_schema"},
+    {"choices": "text"},
+    {"tokenizer": "text"},
+    {"tokenizer": "none"},
+    {"stream_usage": False},
+    {"top_k": False},
+    {"seeds": False},
+    {"repetition": False},
+    {"metrics": False},
+)
+EVERY = [Abilities(), NOTHING, *(dataclasses.replace(Abilities(), **lack) for lack in LACKING)]
+
+
+def at(standin: StandIn) -> Endpoint:
+    return Endpoint(url=standin.url, model="tiny")
+
+
+def client(host: AttachedEndpoint) -> OpenAIChatModel:
+    """As a worker makes it."""
+    return OpenAIChatModel(
+        base_url=host.url,
+        model=host.model,
+        api_key="none",
+        context_tokens=host.profile.max_model_len,
+        first_token_seconds=20.0,
+        token_silence_seconds=20.0,
+        extra=host.profile.request_extra,
+        engine=host.describe(),
+        abilities=host.abilities,
+    )
+
+
+def ask(**fields: Any) -> ChatRequest:
+    return ChatRequest(messages=(Message(role="user", content="Is it right?"),), max_tokens=16, seed=3, **fields)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("able", EVERY)
+def test_what_a_server_can_is_found_out_by_asking_it(able: Abilities, strict: bool) -> None:
+    with serving(able, strict=strict) as standin:
+        assert detect_abilities(at(standin)) == able
+
+
+@pytest.mark.parametrize("able", EVERY)
+def test_a_request_has_only_fields_that_the_server_takes_and_is_answered(able: Abilities) -> None:
+    with serving(able, strict=True) as standin:
+        host = AttachedEndpoint(standin.url)
+        host.examine()
+        plain = client(host).complete(ask(), Silent())
+        assert set(standin.bodies[-1]) <= standin.known()
+        assert ("repetition_detection" in standin.bodies[-1]) is able.repetition
+        standin.answer = "Verdict: no"
+        chosen = client(host).complete(ask(choices=("no", "yes"), temperature=0), Silent())
+    assert len(plain.text.split()) == 10
+    assert plain.completion_tokens > 0
+    assert chosen.text == "no"
+
+
+def test_a_chat_is_counted_alike_by_either_tokenizer_and_guessed_without_one() -> None:
+    counts = dict[str, int]()
+    for able in (Abilities(), Abilities(tokenizer="text"), Abilities(tokenizer="none")):
+        with serving(able) as standin:
+            host = AttachedEndpoint(standin.url)
+            host.examine()
+            counts[able.tokenizer] = client(host).count_tokens(ask().messages)
+    assert counts == {"chat": 4, "text": 4, "none": len("Is it right?") // 3}
+
+
+@pytest.mark.parametrize("lack", LACKING)
+def test_doctor_says_what_is_lacking_and_what_is_done_instead(lack: dict[str, Any], tmp_path: Path) -> None:
+    able = dataclasses.replace(Abilities(), **lack)
+    (said,) = able.lacks()
+    with serving(able) as standin:
+        found = doctor.engine(Settings(home=tmp_path, cache=tmp_path, endpoint=standin.url))
+    assert found is not None
+    assert found.outcome == "warn"
+    assert found.detail == f"endpoint {standin.url} vllm 0.32.0 tiny, 8 slots of 4096 tokens; {said}"
+
+
+def test_doctor_has_nothing_to_say_of_a_server_that_can_everything(tmp_path: Path) -> None:
+    with serving(Abilities()) as standin:
+        found = doctor.engine(Settings(home=tmp_path, cache=tmp_path, endpoint=standin.url))
+    assert found is not None
+    assert (found.outcome, found.detail.count(";")) == ("ok", 0)
+
+
+@pytest.mark.parametrize(
+    ("said", "entry", "name", "context", "slots"),
+    [
+        (VLLM, {"max_model_len": 4096}, "vllm 0.32.0", 4096, 0),
+        (LLAMA_CPP, {"meta": {"n_ctx_train": 262_144}}, "llama.cpp b7000", 12_288, 2),
+        (OLLAMA, {}, "ollama 0.12", 16_384, 0),
+        ({}, {}, "", 0, 0),
+    ],
+)
+def test_a_server_tells_its_name_context_and_slots_where_its_kind_keeps_them(
+    said: dict[str, Any], entry: dict[str, Any], name: str, context: int, slots: int
+) -> None:
+    with serving(NOTHING, said=said, entry=entry) as standin:
+        told = describe_server(at(standin), {"id": "tiny", **entry})
+    assert (told.name, told.context_tokens, told.slots) == (name, context, slots)
+
+
+def test_an_answer_without_a_choice_is_left_as_it_is() -> None:
+    with serving(NOTHING, strict=True) as standin:
+        host = AttachedEndpoint(standin.url)
+        host.examine()
+        standin.answer = "Whether it is yes or no is hard to say."
+        made = client(host).complete(ask(choices=("no", "yes"), temperature=0), Silent())
+    assert made.text == standin.answer
+
+
+def test_doctor_looks_at_the_endpoint_of_the_running_stack(tmp_path: Path) -> None:
+    me = Recorded.of(os.getpid())
+    with serving(Abilities(seeds=False)) as standin:
+        urls = {name: "" for name in StackFile.__dataclass_fields__ if name not in ("owner_pid", "owner_started")}
+        stack = StackFile(**{**urls, "endpoint": standin.url}, owner_pid=me.pid, owner_started=me.started)
+        (tmp_path / "run").mkdir()
+        write(tmp_path, stack)
+        found = doctor.engine(Settings(home=tmp_path, cache=tmp_path))
+    assert found is not None
+    assert found.detail.endswith("seeds without effect: a run can't be repeated word by word")

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+
+from tasks.llm.abilities import Abilities, chosen
+
+
+@pytest.mark.parametrize(
+    ("said", "choice"),
+    [
+        ("pass", "pass"),
+        (" PASS.", "pass"),
+        ("**fail**", "fail"),
+        ('{"answer": "pass"}', "pass"),
+        ('{"verdict": "pass"}', "pass"),
+        ("pass, for the sum is right", "pass"),
+        ("I have looked at it.\nVerdict: fail", "fail"),
+        ("Verdict: **pass**.", "pass"),
+    ],
+)
+def test_a_choice_is_read_where_it_stands(said: str, choice: str) -> None:
+    assert chosen(said, ("pass", "fail")) == choice
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "it does not pass",
+        "pass or fail, who knows",
+        "Verdict: pass\nVerdict: fail",
+        "passable",
+        '{"answer": "maybe"}',
+    ],
+)
+def test_what_names_no_choice_or_several_stays_as_it_is(said: str) -> None:
+    assert chosen(said, ("pass", "fail")) == said
+
+
+def test_a_server_of_ours_lacks_nothing_and_each_lack_is_one_sentence() -> None:
+    assert Abilities().lacks() == ()
+    said = Abilities(choices="text", tokenizer="none", seeds=False).lacks()
+    assert [line.split(":")[0] for line in said] == [
+        "no structured answers",
+        "no tokenizer",
+        "seeds without effect",
+    ]

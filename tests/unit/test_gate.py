@@ -1,0 +1,59 @@
+"""The gate between an engine's health and what Celery consumes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from tasks.types import Lane
+from workers.engine.host import NoEngine
+from workers.run import Gate
+
+LANES = frozenset({Lane.GPU, Lane.FAST, Lane.CHECK})
+
+
+class Host(NoEngine):
+    ready = True
+
+
+class TaskConsumer:
+    def __init__(self, queues: set[str]) -> None:
+        self.queues = queues
+
+    def consuming_from(self, queue: str) -> bool:
+        return queue in self.queues
+
+
+class Consumer:
+    """As much of Celery's as the gate touches; calls are made at once."""
+
+    def __init__(self) -> None:
+        self.queues = {str(lane) for lane in LANES}
+        self.task_consumer = TaskConsumer(self.queues)
+
+    def call_soon(self, call: Callable[[str], object], queue: str) -> None:
+        call(queue)
+
+    def add_task_queue(self, queue: str) -> None:
+        self.queues.add(queue)
+
+    def cancel_task_queue(self, queue: str) -> None:
+        self.queues.discard(queue)
+
+
+def test_the_lanes_of_an_engine_are_consumed_only_while_it_is_well_and_checks_always() -> None:
+    host, consumer = Host(), Consumer()
+    gate = Gate(LANES, host)
+    watching = threading.Thread(target=gate.watch, args=(lambda: consumer,))
+    watching.start()
+    try:
+        for ready, wanted in ((False, {"check"}), (True, {"gpu", "fast", "check"})):
+            host.ready = ready
+            deadline = time.monotonic() + 20
+            while consumer.queues != wanted and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert consumer.queues == wanted
+    finally:
+        gate.stop()
+        watching.join()
