@@ -3,9 +3,9 @@
     python ops/corpus.py --endpoint http://127.0.0.1:8000/v1 --model NAME --loops 300
 
 Every prompt is asked four times: at temperature 0 and 0.8, each with and without a system prompt, and with no guard of
-ours nor the engine's. All answers count and none is chosen by hand; they are labelled
-(`tests/corpus/label.py`), and of the ordinary ones only `--ordinary` are kept. What is there is saved every 40 answers
-and on Ctrl-C, and a further run goes on from it.
+ours nor the engine's. All answers count and none is chosen by hand; they are labelled (`tests/corpus/label.py`), and of
+the ordinary ones only `--ordinary` are kept. What is there is saved every 40 answers and on Ctrl-C, and a further run
+goes on from it.
 """
 
 from __future__ import annotations
