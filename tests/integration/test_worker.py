@@ -20,7 +20,7 @@ from tasks.store import leases
 from tasks.store.queries import job_summary, live_workers, submit_jobs
 from tasks.store.session import Database
 from tasks.types import Budget, CheckSpec, JobSpec, JobState, Lane
-from tests.integration.test_escalation import HIDDEN, RIGHT, VISIBLE, loop
+from tests.integration.escalation.cases import HIDDEN, RIGHT, VISIBLE, loop
 from tests.standin.responses import serving
 
 pytestmark = pytest.mark.integration
