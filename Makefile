@@ -1,10 +1,11 @@
-# The only commands to remember: make demo | test | check | bench | bench-guard | bench-queue | soak. Each makes what it needs in .venv.
+# The only commands to remember: make demo | test | check | bench | bench-engine | bench-guard | bench-queue | chaos | soak.
+# Each makes what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench bench-guard bench-queue bench-streams chaos soak lock clean
+.PHONY: demo test check bench bench-engine bench-guard bench-queue bench-streams chaos soak lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -1,8 +1,8 @@
 """`make bench-guard`: how well the guard finds loops, how seldom it is wrong, how late and at what cost. Prints tables.
 
 Thresholds were tuned on one half of the corpus (`--half tune`); what is printed comes from the other. Ordinary texts
-are read from this machine and generated, so the figures of two machines differ a little. Loops are generated, and,
-where `ops/corpus.py` has collected them, real. A token counts as four characters.
+are read from this machine and generated, so the figures of two machines differ a little. Loops are generated, and real
+(`ops/corpus.py`). A token counts as four characters. With `--endpoint` it measures what the guard saves there instead.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from savings import savings
+
 from tasks.llm.cycles import COPIES, COVERED_CHARS
-from tasks.llm.guard import Guard
+from tasks.llm.guard import STEP_CHARS, Guard
 from tasks.types import GuardHit
 from tests.corpus import loops, machine, made, words
 from tests.corpus.collected import collected
@@ -44,7 +46,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--half", choices=(TUNE, REPORT), default=REPORT)
     parser.add_argument("--part", type=int, default=1, help="use one text in so many, for a quick look")
+    parser.add_argument(
+        "--endpoint", help="the base URL of an engine, ending in /v1: measures only what is saved there"
+    )
+    parser.add_argument("--model", default="", help="the name under which the endpoint serves it")
+    parser.add_argument("--prompts", type=int, default=32, help="how many prompts are asked there, off and on")
+    parser.add_argument("--max-tokens", type=int, default=2_048, help="where the endpoint cuts an answer off")
     given = parser.parse_args(arguments)
+    if given.endpoint:
+        print(table(*savings(given.endpoint, given.model, given.prompts, given.max_tokens)))
+        return
 
     def of_half(samples: Iterable[Sample], count: int) -> list[Seen]:
         return [look(sample) for sample in itertools.islice(samples, count // given.part) if sample.half == given.half]
@@ -61,7 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     print(f"half: {given.half}\n")
     print(recall("real loops", real[Label.LOOP]))
-    print(recall("real lists that only count", real[Label.COUNTING]))
+    print(recall("real, but for their numbers", real[Label.COUNTING]))
+    print(recall("real, in passing", real[Label.PASSING]))
+    print(recall("real, unclear", real[Label.UNCLEAR]))
     print(recall("generated loops", looping))
     print(false_alarms(ordinary))
     print(delays("real loops", real[Label.LOOP]))
@@ -86,7 +99,7 @@ def recall(title: str, seen: Sequence[Seen]) -> str:
     for kind, of_kind in _by_kind(seen):
         rows.append(_share(kind, [one for one in of_kind if one.hit], of_kind))
     rows.append(_share("all", [one for one in seen if one.hit], seen))
-    return table((title, "found", "of", "recall", "95 % interval"), rows) if seen else f"{title}: none collected yet\n"
+    return table((title, "found", "of", "share", "95 % interval"), rows) if seen else f"{title}: none collected yet\n"
 
 
 def false_alarms(ordinary: dict[str, list[Seen]]) -> str:
@@ -104,11 +117,12 @@ def false_alarms(ordinary: dict[str, list[Seen]]) -> str:
 
 
 def delays(title: str, seen: Sequence[Seen]) -> str:
-    """From the first copy to the hit. `beyond` is what the hit came later than the guard's own rule for exact copies:
-    three copies, and 48 tokens; `cut` is how far from the first copy the text is cut back."""
+    """From the first copy to the hit, where it did not hit an earlier passing loop. `beyond` is what the hit came later
+    than the guard's own rule for exact copies: three of them, and 48 tokens; `in three` is the part that kept it, give
+    or take two looks; `cut` is how far from the first copy the text is cut back."""
     rows = []
     for kind, of_kind in [*_by_kind(seen), ("all", seen)]:
-        found = [one for one in of_kind if one.hit and one.sample.onset is not None and one.sample.period]
+        found = [one for one in of_kind if one.hit and one.sample.period and one.read > (one.sample.onset or 0)]
         if found:
             late = [one.read - (one.sample.onset or 0) for one in found]
             copies = [chars / (one.sample.period or 1) for one, chars in zip(found, late, strict=True)]
@@ -116,8 +130,9 @@ def delays(title: str, seen: Sequence[Seen]) -> str:
             beyond = [(chars - least) / TOKEN_CHARS for chars, least in zip(late, rule, strict=True)]
             cut = [one.hit.at_char - (one.sample.onset or 0) for one in found if one.hit]
             tokens = [chars / TOKEN_CHARS for chars in late]
-            rows.append((kind, str(len(found)), *(_quantiles(v) for v in (copies, tokens, beyond, cut))))
-    heads = (f"{title}, median / 95 %", "n", "copies", "tokens", "tokens beyond", "cut, characters")
+            kept = sum(TOKEN_CHARS * tokens <= 2 * STEP_CHARS for tokens in beyond) / len(found)
+            rows.append((kind, str(len(found)), f"{kept:.2f}", *map(_quantiles, (copies, tokens, beyond, cut))))
+    heads = (f"{title}, median / 95 %", "n", "in three", "copies", "tokens", "tokens beyond", "cut, characters")
     return table(heads, rows) if rows else ""
 
 

@@ -17,7 +17,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import psycopg
-from bench import interval, quantile, table
+from figures import interval, quantile, table
 
 from workers.local.home import Home
 from workers.local.postgres import EmbeddedPostgres

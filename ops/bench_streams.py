@@ -14,7 +14,7 @@ import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from bench import table
+from figures import table
 
 from tasks.llm.chat import OpenAIChatModel
 from tasks.pulse import Silent

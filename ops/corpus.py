@@ -17,9 +17,10 @@ import os
 import random
 import re
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -30,34 +31,43 @@ from tests.corpus.samples import seeded
 
 TEMPERATURES = (0.0, 0.8)
 SYSTEMS = (None, "You are a careful assistant. Answer in full and explain every step.")
-BATCH = 40
+SAVED_EVERY = 40
 ANSWER_SECONDS = 900.0
 
-PROMPTS = (
-    "Explain in detail why {a} {n} {v} {m}.",
-    "Write a long story about {name} and a {adj} {n}.",
-    "Write a Python function that {v} a list of {n}s, with tests for every case.",
-    "List everything that one should know about a {n}.",
-    "Prove that there are infinitely many {adj} {n}s.",
-    "Think step by step: {name} has {x} {n}s and gives {y} of them to {other}. How many are left, and why?",
-    "Describe the difference between a {n} and a {m}.",
-    "Write a poem about a {adj} {n} in which every stanza ends alike.",
-    "Make a table of {x} kinds of {n} with their uses.",
-    "Write a JSON document that describes a {n}, its {m} and all of their parts.",
-    "Explain to {name} how one {v} a {n}, then check your explanation and correct it.",
-    "Solve x^2 - {x}x + {y} = 0 and check each step twice.",
-    "Write the rules of a game that is played with a {n} and {x} {m}s.",
-    "Summarise the history of the {n} in {x} sentences.",
-    "Give {x} reasons for and {x} reasons against a {adj} {n}.",
-    "Write a dialogue in which {name} and {other} argue about a {n}.",
-    "Write a SQL schema for a shop that sells {n}s and {m}s.",
-    "Which numbers below {x} are divisible by {y}? Explain.",
-    "Write a shell script that {v} every {n} in a folder.",
-    "Translate into French and back again, until nothing changes: the {adj} {n} {v} the {m}.",
-    "Continue: The {n} {v} the {m}. The {m} {v} the {n}.",
-    "Write unit tests for a class {n} that {v} a {m}.",
-    "Write a letter from {name} to {other} about the {adj} {n} near the {m}.",
-    "What would happen if every {n} were {adj}? Consider each consequence in turn.",
+# By what is asked for. The words are drawn anew for each prompt.
+PROMPTS: tuple[tuple[str, str], ...] = (
+    ("prose", "Explain in detail why {a} {n} {v} {m}."),
+    ("story", "Write a long story about {name} and a {adj} {n}."),
+    ("code", "Write a Python function that {v} a list of {n}s, with tests for every case."),
+    ("list", "List everything that one should know about a {n}."),
+    ("maths", "Prove that there are infinitely many {adj} {n}s."),
+    ("maths", "Think step by step: {name} has {x} {n}s and gives {y} of them to {other}. How many are left, and why?"),
+    ("prose", "Describe the difference between a {n} and a {m}."),
+    ("poem", "Write a poem about a {adj} {n} in which every stanza ends alike."),
+    ("table", "Make a table of {x} kinds of {n} with their uses."),
+    ("json", "Write a JSON document that describes a {n}, its {m} and all of their parts."),
+    ("prose", "Explain to {name} how one {v} a {n}, then check your explanation and correct it."),
+    ("maths", "Solve x^2 - {x}x + {y} = 0 and check each step twice."),
+    ("list", "Write the rules of a game that is played with a {n} and {x} {m}s."),
+    ("prose", "Summarise the history of the {n} in {x} sentences."),
+    ("list", "Give {x} reasons for and {x} reasons against a {adj} {n}."),
+    ("dialogue", "Write a dialogue in which {name} and {other} argue about a {n}."),
+    ("sql", "Write a SQL schema for a shop that sells {n}s and {m}s."),
+    ("maths", "Which numbers below {x} are divisible by {y}? Explain."),
+    ("shell", "Write a shell script that {v} every {n} in a folder."),
+    ("translation", "Translate into French and back again: the {adj} {n} {v} the {m}."),
+    ("prose", "Continue: The {n} {v} the {m}. The {m} {v} the {n}."),
+    ("code", "Write unit tests for a class {n} that {v} a {m}."),
+    ("letter", "Write a letter from {name} to {other} about the {adj} {n} near the {m}."),
+    ("prose", "What would happen if every {n} were {adj}? Consider each consequence in turn."),
+    ("log", "Write the log file of a server that {v} {n}s, one line a second, with {x} lines."),
+    ("numbers", "Write the multiples of {y} up to {x}0, one on each line, and say of each whether it is odd."),
+    ("table", "Compare a {n}, a {m} and a {adj} {n} in a Markdown table with at least {y} rows."),
+    ("json", "Give me {x} example records of {n}s as a JSON array with the keys id, name, {m} and price."),
+    ("code", "Write a C program that keeps {x} {n}s in a linked list and prints them."),
+    ("html", "Write the HTML page of a shop for {n}s, with a form and a table of prices."),
+    ("review", "List every error in this text: The {n} {v} the {m}, becaus it are {adj} and {adj}."),
+    ("code", "Write a Python class for a {n} with {y} methods, each with a docstring."),
 )
 
 
@@ -69,13 +79,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--loops", type=int, default=300, help="stop at so many loops")
     parser.add_argument("--ordinary", type=int, default=400, help="keep at most so many answers that are no loop")
     parser.add_argument("--requests", type=int, default=4_000, help="stop after so many requests in any case")
-    parser.add_argument("--max-tokens", type=int, default=1_024, help="where an answer is cut off")
-    parser.add_argument("--parallel", type=int, default=8, help="requests in flight")
+    parser.add_argument("--minutes", type=float, default=60.0, help="stop after so long in any case")
+    parser.add_argument("--max-tokens", type=int, default=1_200, help="where an answer is cut off")
+    parser.add_argument("--parallel", type=int, default=16, help="requests in flight")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="the file to write (default: beside the tests)")
     given = parser.parse_args(arguments)
     out = given.out or FOLDER / f"{re.sub(r'[^a-z0-9.]+', '-', given.model.rsplit('/', 1)[-1].lower())}.jsonl.gz"
-    Collection(out, given.loops, given.ordinary).run(Asker(given), given.requests, given.parallel)
+    Collection(out, given.loops, given.ordinary).run(Asker(given), given.requests, given.parallel, given.minutes)
 
 
 class Asker:
@@ -89,11 +100,12 @@ class Asker:
     def plan(self) -> Iterator[dict[str, Any]]:
         """The requests, without end, always in the same order for one seed."""
         for number in itertools.count():
-            prompt = _prompt(self.seed, number)
+            kind, prompt = prompt_for(self.seed, number)
             for temperature, system in itertools.product(TEMPERATURES, SYSTEMS):
                 seed = seeded(self.seed, f"{number}:{temperature}:{system is None}") >> 33
                 yield {
                     "model": self.model,
+                    "kind": kind,
                     "prompt": prompt,
                     "system": system,
                     "temperature": temperature,
@@ -126,37 +138,54 @@ class Collection:
         self.rows: list[dict[str, Any]] = read(path) if path.exists() else []
         self.counts = dict.fromkeys(Label, 0)
         for row in self.rows:
-            self.counts[_label(row)] += 1
+            row["label"] = _label(row)
+            self.counts[row["label"]] += 1
 
-    def run(self, asker: Asker, requests: int, parallel: int) -> None:
-        """Asks in batches and saves after each; what was asked before is not asked again."""
+    def run(self, asker: Asker, requests: int, parallel: int, minutes: float) -> None:
+        """Keeps `parallel` requests in flight; what was asked before is not asked again."""
         known = {_identity(row) for row in self.rows}
         planned = (wanted for wanted in itertools.islice(asker.plan(), requests) if _identity(wanted) not in known)
-        with ThreadPoolExecutor(max_workers=parallel) as pool:
-            while self.counts[Label.LOOP] < self._loops and (batch := list(itertools.islice(planned, BATCH))):
-                try:
-                    for row in pool.map(asker.ask, batch):
-                        self._take(row)
-                finally:
-                    write(self._path, self.rows)
-                said = ", ".join(f"{count} {kind}" for kind, count in self.counts.items())
-                print(f"{self._path.name}: {said}", file=sys.stderr, flush=True)
+        pool = ThreadPoolExecutor(max_workers=parallel)
+        flying = {pool.submit(asker.ask, wanted) for wanted in itertools.islice(planned, parallel)}
+        answers, until = 0, time.monotonic() + 60 * minutes
+        try:
+            while flying:
+                done, flying = wait(flying, return_when=FIRST_COMPLETED)
+                for answered in done:
+                    self._take(answered.result())
+                    answers += 1
+                    if answers % SAVED_EVERY == 0:
+                        self._save()
+                    if self.counts[Label.LOOP] < self._loops and time.monotonic() < until:
+                        flying |= {pool.submit(asker.ask, wanted) for wanted in itertools.islice(planned, 1)}
+        except OSError as error:
+            sys.exit(f"the endpoint does not answer: {error}")
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            self._save()
         if self.counts[Label.LOOP] < self._loops:
-            sys.exit(f"only {self.counts[Label.LOOP]} loops in {requests} requests; raise --requests or --max-tokens")
+            sys.exit(f"only {self.counts[Label.LOOP]} loops; raise --requests, --minutes or --max-tokens")
+
+    def _save(self) -> None:
+        write(self._path, sorted(self.rows, key=_order))
+        said = ", ".join(f"{count} {kind}" for kind, count in self.counts.items())
+        print(f"{self._path.name}: {said}", file=sys.stderr, flush=True)
 
     def _take(self, row: dict[str, Any]) -> None:
         kind = _label(row)
         if kind is Label.ORDINARY and self.counts[kind] >= self._ordinary:
             return
         self.counts[kind] += 1
-        self.rows.append(row)
+        self.rows.append({**row, "label": kind})
 
 
-def _prompt(seed: int, number: int) -> str:
+def prompt_for(seed: int, number: int) -> tuple[str, str]:
+    """What is asked for, and the words that ask for it."""
     rng = random.Random(seeded(seed, f"prompt {number}"))
     name, other = rng.sample(words.NAMES, 2)
     noun, second = rng.sample(words.NOUNS, 2)
-    return PROMPTS[number % len(PROMPTS)].format(
+    kind, asked = PROMPTS[number % len(PROMPTS)]
+    return kind, asked.format(
         a=rng.choice(("a", "every", "no")),
         n=noun,
         m=second,
@@ -171,6 +200,10 @@ def _prompt(seed: int, number: int) -> str:
 
 def _label(row: dict[str, Any]) -> Label:
     return label(row["text"], cut_off=row["finish_reason"] == LIMIT)[0]
+
+
+def _order(row: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(str(row[key]) for key in ("kind", "prompt", "system", "temperature", "seed"))
 
 
 def _identity(row: dict[str, Any]) -> tuple[Any, ...]:

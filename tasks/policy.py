@@ -5,6 +5,7 @@ Strategies are plug-ins over the same moves, so that each can be compared with t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -30,6 +31,10 @@ from tasks.types import (
 REVISIONS_PER_LINEAGE = 3
 # The same complaint this often means that the lineage cannot hear it.
 SAME_CRITIQUE = 3
+# Two answers that share this part of their phrases differ in a word or two of a hundred. That may be the one repair
+# that was needed, so it is a loop only where the checks see no difference either.
+NEARLY_EQUAL = 0.95
+PHRASE_WORDS = 3
 
 # A validator whose word is an opinion; acceptance by these alone is labelled `judged`.
 JUDGES = frozenset({"judge"})
@@ -183,13 +188,36 @@ def stuck(lineage: Sequence[Candidate]) -> str | None:
     tries = len(lineage) - 1
     if tries >= REVISIONS_PER_LINEAGE:
         return f"{tries} revisions failed"
-    texts = [candidate.text.split() for candidate in lineage if candidate.guard is None]
-    if len(texts) > 1 and texts[-1] in texts[:-1]:
-        return "a revision changed nothing"
-    complaints = [complaint(candidate) for candidate in lineage if candidate.guard is None]
+    sound = [candidate for candidate in lineage if candidate.guard is None]
+    if any(repeats(sound[-1], earlier) for earlier in sound[:-1]):
+        return "a revision changed next to nothing"
+    complaints = [complaint(candidate) for candidate in sound]
     if complaints and complaints.count(complaints[-1]) >= SAME_CRITIQUE:
         return f"the same critique {SAME_CRITIQUE} times"
     return None
+
+
+def repeats(later: Candidate, earlier: Candidate) -> bool:
+    """Whether a revision is the same answer again: the same words, or nearly, and then judged the same."""
+    if later.text.split() == earlier.text.split():
+        return True
+    return _judged(later) == _judged(earlier) and similarity(later.text, earlier.text) >= NEARLY_EQUAL
+
+
+def similarity(one: str, other: str) -> float:
+    """The share of phrases of `PHRASE_WORDS` words that two texts have in common, counted as often as they occur
+    (Dice's coefficient): 1.0 for equal words. White space and case are nothing."""
+    ours, theirs = _phrases(one), _phrases(other)
+    return 2 * (ours & theirs).total() / max(1, ours.total() + theirs.total())
+
+
+def _phrases(text: str) -> Counter[tuple[str, ...]]:
+    words = text.lower().split()
+    return Counter(tuple(words[at : at + PHRASE_WORDS]) for at in range(max(1, len(words) - PHRASE_WORDS + 1)))
+
+
+def _judged(candidate: Candidate) -> tuple[float, frozenset[str]]:
+    return candidate.score, frozenset(verdict.check for verdict in candidate.verdicts if not verdict.passed)
 
 
 def complaint(candidate: Candidate) -> tuple[tuple[str, str], ...]:

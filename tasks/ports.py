@@ -76,6 +76,14 @@ class ChatModel(Protocol):
         """Tokens of the rendered prompt, by the model's own tokenizer where the endpoint has one."""
 
 
+class Admission(Protocol):
+    """How much an engine is given at once."""
+
+    def seat(self, tokens: int, pulse: Pulse) -> AbstractContextManager[None]:
+        """One request of at most `tokens`, prompt and answer together, may run inside. Waits for room on entry, and
+        raises there what `pulse.checkpoint()` raises."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxJob:
     """A program to run in the sandbox. `argv` runs in the job's folder, which holds `files`;

@@ -90,9 +90,15 @@ def user(login: Callable[..., str]) -> Iterator[Database]:
 
 
 @pytest.fixture
-def fleet(login: Callable[..., str]) -> Iterator[Database]:
+def fleet_url(login: Callable[..., str]) -> str:
     """The workers' login."""
-    with Database(login("fleet", "redraft_worker")) as database:
+    return login("fleet", "redraft_worker")
+
+
+@pytest.fixture
+def fleet(fleet_url: str) -> Iterator[Database]:
+    """The workers' database."""
+    with Database(fleet_url) as database:
         yield database
 
 

@@ -6,7 +6,10 @@ import threading
 from functools import partial
 from typing import Any
 
+from tasks.errors import LimitReached, ShuttingDown
 from tasks.ports import Pulse, SandboxJob, SandboxResult
+from tasks.pulse import Silent
+from tasks.types import CallKey, ChatRequest, Claim, Completion
 
 
 class Killed(BaseException):
@@ -18,6 +21,18 @@ class NoSandbox:
 
     def run(self, job: SandboxJob, pulse: Pulse) -> SandboxResult:
         raise AssertionError("the sandbox was asked for")
+
+
+class Draining(Silent):
+    """A pulse that stops the step at its n-th checkpoint, and nowhere else."""
+
+    def __init__(self, after: int) -> None:
+        self._left = after
+
+    def checkpoint(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise ShuttingDown("worker w is shutting down")
 
 
 class Death:
@@ -49,3 +64,24 @@ class Mortal:
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._ledger, name)
         return method if name in ("load", "find_call", "find") else partial(self._death.meet, name, method)
+
+
+class Journal:
+    """The part of a ledger that calls use, in memory; raises at the call number `limit`."""
+
+    def __init__(self, limit: int = 10_000) -> None:
+        self.calls: dict[CallKey, tuple[ChatRequest, str, Completion]] = {}
+        self._limit = limit
+
+    def find_call(self, claim: Claim, key: CallKey, prompt_hash: str) -> Completion | None:
+        found = self.calls.get(key)
+        assert found is None or found[1] == prompt_hash
+        return found[2] if found else None
+
+    def reserve(self, claim: Claim, key: CallKey, tokens: int) -> None:
+        if len(self.calls) >= self._limit:
+            raise LimitReached("tokens", 1, 1)
+
+    def commit_call(self, claim: Claim, key: CallKey, request: ChatRequest, prompt_hash: str, made: Completion) -> None:
+        assert key not in self.calls
+        self.calls[key] = request, prompt_hash, made

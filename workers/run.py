@@ -74,7 +74,7 @@ def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, la
         if not host.ready:
             raise EngineFault("the engine started but did not answer its canary prompt")
     gate = Gate(lanes, host)
-    slots = settings.slots or host.profile.slots
+    slots = settings.slots or host.profile.slots or host.sequences
     station, keeper, events = build_station(
         settings,
         app=app,

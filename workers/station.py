@@ -3,6 +3,7 @@ and tells Flower. Knows nothing of how a job is solved."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -21,7 +22,8 @@ log = structlog.get_logger()
 
 class Station:
     """Parameters: `lanes` says which lanes can be served now; `loop` builds the loop for one turn around
-    its `say`; `rules` is how a claim chooses. `woken_at` is when a wake-up came last, on the monotonic clock."""
+    its `say`; `rules` is how a claim chooses; `admits` says whether a turn on a lane finds room now. `woken_at` is when
+    a wake-up came last, on the monotonic clock."""
 
     def __init__(
         self,
@@ -34,10 +36,13 @@ class Station:
         loop: Callable[[Callable[[TurnReport], None]], Loop],
         rules: leases.ClaimRules,
         events: TurnEvents,
+        admits: Callable[[Lane], bool],
     ) -> None:
         self._database, self._keeper, self._worker = database, keeper, worker
         self._lanes, self._loop, self._rules, self._events = lanes, loop, rules, events
-        self._slots = slots
+        self._slots, self._admits = slots, admits
+        # What a worker holds decides what it may take: two claims at once would not see each other's.
+        self._claiming = threading.Lock()
         self.draining = False
         self.woken_at = time.monotonic()
 
@@ -73,9 +78,10 @@ class Station:
     def claim(self, lane: Lane, turn: str) -> Claim | None:
         """The job to go on with, None where none waits or the lane can't be served now. Raises
         `DatabaseUnavailable`."""
-        if self.draining or lane not in self._lanes():
+        if self.draining or lane not in self._lanes() or not self._admits(lane):
             return None
-        return leases.claim(self._database, [lane], self._worker, turn, self._rules)
+        with self._claiming:
+            return leases.claim(self._database, [lane], self._worker, turn, self._rules)
 
     def hold(self, claim: Claim) -> None:
         """Takes the turn. A fault ends it with a line in the log: the lease runs out by itself."""

@@ -17,7 +17,8 @@ from tasks.llm.chat import OpenAIChatModel
 from tasks.llm.prices import prices_of
 from tasks.llm.responsebody import CloudTerms
 from tasks.llm.responses import OpenAIResponses
-from tasks.loop import Loop
+from tasks.llm.thoughts import Thinking
+from tasks.loop import ENGINE_LANES, Loop
 from tasks.policy import hours_used
 from tasks.ports import Cloud, Sandbox
 from tasks.settings import Settings
@@ -31,10 +32,17 @@ from tasks.tutor import MemoryTutor, NoTutor
 from tasks.types import Lane, TurnReport
 from tasks.validators.registry import accepted, score, validate
 from workers.addresses import memory_bank
+from workers.engine.admission import Seats
 from workers.engine.host import ModelHost, NoEngine
+from workers.engine.load import read_load
 from workers.events import TurnEvents
 from workers.station import Station
 from workers.strategies import strategies
+
+# Commits take milliseconds: more turns than this wait for each other at the disk, not for a connection.
+MOST_CONNECTIONS = 16
+# A wake-up waits so long for room at the engine; the relay sends another every second.
+ADMISSION_SECONDS = 1.0
 
 
 def worker_name() -> str:
@@ -78,9 +86,10 @@ def build_station(
     slots: int,
 ) -> tuple[Station, Keeper, TurnEvents]:
     """The parts of one worker process, not yet started."""
-    database = Database(url, name="redraft worker", pool=max(4, slots))
+    database = Database(url, name="redraft worker", pool=max(4, min(slots, MOST_CONNECTIONS)))
     ledger = PostgresLedger(database, fault_cap=settings.fault_cap)
     profile = host.profile
+    terms = profile.thinking
     model = OpenAIChatModel(
         base_url=host.url,
         model=host.model,
@@ -92,6 +101,7 @@ def build_station(
         engine=host.describe(),
         files=functools.partial(read_content, database),
         abilities=host.abilities,
+        thinking=Thinking(on=terms.on, off=terms.off, budget=terms.budget) if terms else Thinking(),
     )
     sampling = Sampling(
         temperature=profile.temperature,
@@ -99,8 +109,14 @@ def build_station(
         top_k=profile.top_k,
         answer_tokens=profile.max_answer_tokens,
         review_tokens=profile.max_review_tokens,
+        thinking_tokens=terms.tokens if terms else 0,
     )
-    journalled = JournalledModel(ledger=ledger, model=model, sampling=sampling)
+    width = settings.width or (0 if isinstance(host, NoEngine) else profile.width)
+    root, key = host.url.removesuffix("/v1"), settings.endpoint_key.get_secret_value()
+    seats = Seats(
+        seats=host.sequences or slots * max(1, width), width=max(1, width), read=lambda: read_load(root, key=key)
+    )
+    journalled = JournalledModel(ledger=ledger, model=model, sampling=sampling, admission=seats)
     bank = memory_bank(settings)
     make_loop = functools.partial(
         Loop,
@@ -115,7 +131,7 @@ def build_station(
         cloud=build_cloud(settings, database) if Lane.CLOUD in lanes() else NoCloud(),
         move_up_after=settings.move_up_after,
         escalate_after=settings.escalate_after,
-        width=settings.width or (0 if isinstance(host, NoEngine) else profile.width),
+        width=width,
         hours=hours_used,
         modalities=profile.modalities,
     )
@@ -143,6 +159,10 @@ def build_station(
         bucket_seconds=settings.fairness_bucket_seconds,
         modalities=profile.modalities,
     )
+
+    def admits(lane: Lane) -> bool:
+        return lane not in ENGINE_LANES or seats.take_turn(ADMISSION_SECONDS)
+
     station = Station(
         database=database,
         keeper=keeper,
@@ -152,5 +172,6 @@ def build_station(
         loop=loop,
         rules=rules,
         events=events,
+        admits=admits,
     )
     return station, keeper, events

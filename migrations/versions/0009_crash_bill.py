@@ -1,5 +1,4 @@
-"""What a crash cost a job: calls in flight say how far they have come, and a lease that is lost leaves a bill. And when
-a lease's holder last made progress, so that one that only lives loses it."""
+"""What a crash cost a job: calls in flight say how far they have come, and a lease that is lost leaves a bill."""
 
 from __future__ import annotations
 
@@ -18,8 +17,6 @@ ALTER TABLE reservations
     ADD received_tokens BIGINT DEFAULT 0 NOT NULL,
     ADD begun_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     ADD seen_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL;
-
-ALTER TABLE leases ADD progress_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL;
 
 CREATE TABLE crashes (
     job_id BIGINT NOT NULL,
@@ -69,7 +66,6 @@ def downgrade() -> None:
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON job_summary TO redraft_worker")
     op.execute("DROP FUNCTION redraft_crash_bill(bigint)")
     op.execute("DROP TABLE crashes")
-    op.execute("ALTER TABLE leases DROP progress_at")
     op.execute("ALTER TABLE reservations DROP received_tokens, DROP begun_at, DROP seen_at")
 
 

@@ -22,7 +22,6 @@ from tasks.store.session import Database
 from tasks.types import CheckSpec, Claim, JobSpec, Lane
 
 RULES = leases.ClaimRules()
-CLAIMS = 500
 # The first statements of a connection are planned anew each time.
 WARM = 50
 CONNECTIONS = 32
@@ -46,11 +45,11 @@ def prepare(ground: Ground, name: str, volume: Volume) -> Filled:
     return Filled(volume=volume, url=url)
 
 
-def claim_row(filled: Filled) -> tuple[str, ...]:
+def claim_row(filled: Filled, count: int) -> tuple[str, ...]:
     """One worker after another claims; beside it, what an update of one row and its commit take at that moment."""
     with Database(filled.url) as database:
         claims, plain = [], []
-        for number in range(WARM + CLAIMS):
+        for number in range(WARM + count):
             begun = time.perf_counter()
             claim = leases.claim(database, [Lane.GPU], f"worker{number % filled.volume.workers}", "turn", RULES)
             claims.append(time.perf_counter() - begun)

@@ -30,6 +30,10 @@ STALL_SECONDS = 3900.0
 FAULT_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 120.0
 
+# A job whose worker died so often in a row, with no iteration recorded, may be what kills it. A worker holds one such
+# job at a time, so that those that only died beside it are not quarantined with it: the cap of crashes is one more.
+SUSPECT_CRASHES = 2
+
 _FINAL = ", ".join(f"'{state}'" for state in JobState if state.final)
 
 # What a worker may claim now. A lease row's conditions stand beside its lock, for they are looked at again under it.
@@ -38,7 +42,10 @@ _READY = """l.runnable AND l.worker IS NULL AND l.run_at <= now()
       AND (l.last_worker IS NULL OR l.last_worker = :worker
            OR l.waiting_since < now() - make_interval(secs => :affinity)
            OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.name = l.last_worker
-                          AND w.seen_at > now() - make_interval(secs => :silence)))"""
+                          AND w.seen_at > now() - make_interval(secs => :silence)))
+      AND ((SELECT s.crashes FROM jobs s WHERE s.id = l.job_id) < :suspect
+           OR NOT EXISTS (SELECT 1 FROM leases h JOIN jobs s ON s.id = h.job_id
+                          WHERE h.worker = :worker AND s.crashes >= :suspect))"""
 
 # A few index probes for each owner that waits, whatever the length of the queue. First an interrupted job. Else the
 # owners, each one's aged priority (that of its first in `place`), which rises to the most urgent that waits and no
@@ -84,12 +91,19 @@ WITH RECURSIVE usage AS MATERIALIZED (
 ), pick AS (
     SELECT job_id FROM (SELECT job_id FROM interrupted UNION ALL SELECT job_id FROM own UNION ALL SELECT job_id
                         FROM next) AS one LIMIT 1
+), claimed AS (
+    UPDATE leases l SET epoch = l.epoch + 1, worker = :worker, turn = :turn, ghost = NULL, live_tokens = 0,
+           progress_at = now(), interrupted = false, phase = 'claimed',
+           lease_until = now() + make_interval(secs => :lease)
+    FROM pick, leases old WHERE l.job_id = pick.job_id AND old.job_id = l.job_id
+    RETURNING l.job_id, l.epoch, old.ghost
+), begun AS (
+    UPDATE jobs j SET state = 'running', started_at = coalesce(started_at, now())
+    FROM claimed c WHERE j.id = c.job_id AND j.state = 'queued'
+), swept AS ( -- what the last holder had reserved for calls in flight died with it
+    DELETE FROM reservations r USING claimed c WHERE r.job_id = c.job_id AND r.epoch < c.epoch
 )
-UPDATE leases l SET epoch = l.epoch + 1, worker = :worker, turn = :turn, ghost = NULL, live_tokens = 0,
-       progress_at = now(),
-       interrupted = false, phase = 'claimed', lease_until = now() + make_interval(secs => :lease)
-FROM pick, leases old WHERE l.job_id = pick.job_id AND old.job_id = l.job_id
-RETURNING l.job_id, l.epoch, old.ghost
+SELECT job_id, epoch, ghost FROM claimed
 """)  # noqa: S608 - its one part is the constant above
 
 # A job gets its place back once: after a second death with no iteration recorded between it may be the killer, and
@@ -138,24 +152,14 @@ def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rul
                 "turn": turn,
                 "affinity": rules.affinity_seconds,
                 "silence": WORKER_SILENCE_SECONDS,
+                "suspect": SUSPECT_CRASHES,
                 "ageing": AGEING_SECONDS,
                 "lease": rules.lease_seconds,
                 "modalities": sorted(rules.modalities),
             },
         ).one_or_none()
-        if row is None:
-            return None
-        connection.execute(
-            text(f"""UPDATE jobs SET state = 'running', started_at = coalesce(started_at, now())
-                     WHERE id = :job AND state NOT IN ({_FINAL})
-                       AND (state <> 'running' OR started_at IS NULL)"""),  # noqa: S608 - our own words
-            {"job": row.job_id},
-        )
-        # What the last holder had reserved for calls in flight died with it.
-        connection.execute(
-            text("DELETE FROM reservations WHERE job_id = :job AND epoch < :epoch"),
-            {"job": row.job_id, "epoch": row.epoch},
-        )
+    if row is None:
+        return None
     passing(CrashPoint.CLAIMED)
     return Claim(job=row.job_id, epoch=row.epoch, worker=worker, turn=turn, ghost=row.ghost)
 
@@ -199,8 +203,17 @@ def release(
             "interrupted": interrupted,
         },
     )
-    if not (done or parked):
-        connection.execute(text("SELECT pg_notify('redraft_wake', :lane)"), {"lane": str(lane)})
+    # Of a job that is done too: a slot is free, and the relay need not wait for its next tick to fill it.
+    _wake(connection, lane)
+
+
+def _wake(connection: Connection, lane: str) -> None:
+    # Postgres lets one notifying commit through at a time, so one that comes while another is on its way leaves it to
+    # that: the relay waits a little for such before it looks, and looks each second anyway.
+    connection.execute(
+        text("SELECT pg_notify('redraft_wake', :lane) WHERE pg_try_advisory_xact_lock(hashtext('redraft_wake'))"),
+        {"lane": lane},
+    )
 
 
 def park(connection: Connection, job: int, detail: str) -> bool:
@@ -259,7 +272,7 @@ def reap(database: Database, *, crash_cap: int, stall_seconds: float = STALL_SEC
             else:
                 park(connection, row.job_id, f"after its worker {row.worker} went silent")
         for lane in {row.lane for row in freed}:
-            connection.execute(text("SELECT pg_notify('redraft_wake', :lane)"), {"lane": lane})
+            _wake(connection, lane)
         return tuple(row.job_id for row in freed)
 
 

@@ -29,9 +29,15 @@ class Charge:
 
 
 class Contestant(Protocol):
-    """Takes jobs, works them off with processes that can be hurt, and can be judged."""
+    """Takes jobs, works them off with processes that can be hurt, and can be judged.
+
+    A job has at least `steps_a_job`; a worker that is silent for `lease_seconds` loses it to another; a job that is not
+    over after `patience_seconds` is not waited for; what follows a job may take `settle_seconds`.
+    """
 
     name: str
+    steps_a_job: int
+    lease_seconds: float
     patience_seconds: float
     settle_seconds: float
     services: Services

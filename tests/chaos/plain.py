@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 
 from tests.chaos.contestant import Charge, Standing
 from tests.chaos.fleet import Part, Services, port_of
-from tests.chaos.plain_worker import READY, TABLES, make_app
+from tests.chaos.plain_worker import READY, TABLES, VISIBILITY_SECONDS, make_app
 from tests.chaos.proxy import Proxy
 from tests.chaos.workload import Riddle
 
@@ -26,6 +26,8 @@ _CALLS = "SELECT job_id, iteration, operator, slot, text FROM plain_calls WHERE 
 class PlainCelery:
     """Implements `Contestant`, without the parts that only Redraft has."""
 
+    steps_a_job = 10
+    lease_seconds = float(VISIBILITY_SECONDS)
     # Long enough for several redeliveries.
     patience_seconds = 90.0
     settle_seconds = 0.0

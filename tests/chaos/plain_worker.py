@@ -48,6 +48,9 @@ def make_app(broker: str) -> Celery:
         visibility_timeout=VISIBILITY_SECONDS,
         broker_transport_options={
             "visibility_timeout": VISIBILITY_SECONDS,
+            # By default it looks for lost messages every hundred seconds.
+            "unacked_restore_interval": 2,
+            "unacked_restore_throttle": 1,
             "socket_timeout": SOCKET_SECONDS,
             "socket_connect_timeout": SOCKET_SECONDS,
             "socket_keepalive": True,

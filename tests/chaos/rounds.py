@@ -14,8 +14,8 @@ from tests.chaos.faults import Fault
 from tests.chaos.workload import ALL, RIDDLES, Riddle
 
 JOBS_A_ROUND = 5
-# A fault strikes when so many steps, at most, have been recorded of its jobs; a job has over twenty.
-STRIKE_STEPS_A_JOB = 14
+# A fault strikes when at most this share of its jobs' steps has been recorded.
+LATEST_STRIKE = 0.6
 LOOK_SECONDS = 0.1
 
 
@@ -53,6 +53,8 @@ class _Watch:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._thread.join()
+        for job in self._before:  # one that has not gone on yet takes at least so long
+            self._went_on.setdefault(job, time.monotonic() - self._began)
 
     def strike(self) -> None:
         """From now on it counts the seconds."""
@@ -120,14 +122,14 @@ class Arena:
         began = time.monotonic()
         acts = next(made) if fault.early else 0
         jobs = self._of.submit(riddles)
-        steps = 0 if fault.riddles else self._chance.randint(0, STRIKE_STEPS_A_JOB * len(jobs))
+        steps = 0 if fault.riddles else self._chance.randint(0, int(LATEST_STRIKE * self._of.steps_a_job * len(jobs)))
         with _Watch(self._of, jobs) as watch:
             if not fault.early:
                 self._supervised(lambda: watch.over or watch.steps >= steps, self._of.patience_seconds)
                 began = time.monotonic()
             watch.strike()
             acts += 0 if fault.early else next(made)
-            time.sleep(fault.seconds(self._chance))
+            time.sleep(fault.seconds(self._of, self._chance))
             acts += next(made, 0)
             lasted = time.monotonic() - began
             acts += self._supervised(lambda: watch.over, self._of.patience_seconds)

@@ -18,7 +18,7 @@ from tasks.store.invariants import breaches
 from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
 from tasks.types import CallKey, Claim
-from tests.chaos.crashes import Fatal, Passing, difference, table
+from tests.chaos.crashes import Fatal, Passing, Toll, difference
 from tests.chaos.house import House, Upgrade
 from tests.standin.responses import Rule, serving
 from workers.local.postgres import EmbeddedPostgres
@@ -49,7 +49,7 @@ def fleet(login: Callable[..., str]) -> Iterator[Database]:
 def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
     user: Database, fleet: Database, postgres: EmbeddedPostgres, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    deaths, diverged, chance = Counter[CrashPoint](), list[str](), random.Random(SEED)
+    toll, chance = Toll(), random.Random(SEED)
     with serving([RIGHT]) as standin, serving([LOST]) as losing:
         home = House(user, fleet, escalate_after=10, url=standin.url, known=None)
         first = home.run(Fatal())
@@ -68,29 +68,24 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
         def strike(name: str, *at: Passing) -> None:
             fatal, posts = Fatal(*at), standin.posts
             got = runs[name].run(fatal)
-            lost = any(fatal.deaths[point] for point in GIVEN_UP)
-            if different := difference(given_up if lost else expected[name], got):
-                diverged.append(f"{name}, {at}: {different}")
             assert fatal.deaths.total() > 0, (name, at)
             assert standin.posts - posts <= 1, (name, at)
-            deaths.update(fatal.deaths)
+            lost = any(fatal.deaths[point] for point in GIVEN_UP)
+            toll.count(name, fatal, difference(given_up if lost else expected[name], got))
 
         alone = [(name, one) for name, counted in ordinary.items() for one in counted.passings()]
         chosen = alone if CRASHES else [chance.choice([one for one in alone if one[1][0] is p]) for p in CrashPoint]
         for name, one in chosen:
             strike(name, one)
-        assert set(deaths) == set(CrashPoint), "every point is passed, and was fatal"
-        while deaths.total() < (CRASHES or len(CrashPoint) + PAIRS):
+        assert set(toll.deaths) == set(CrashPoint), "every point is passed, and was fatal"
+        while toll.deaths.total() < (CRASHES or len(CrashPoint) + PAIRS):
             name = chance.choice(["home", "home", "cloud", "cloud", "cloud", "upgrade"])
             strike(name, *chance.sample(ordinary[name].passings(), 2))
     if CRASHES:
-        passed = Counter(point for _, (point, _) in alone)
-        rows = [*((point, passed[point], deaths[point]) for point in CrashPoint)]
-        rows.append(("all", passed.total(), deaths.total()))
         with capsys.disabled():
-            print(f"\nseed {SEED}, {len(diverged)} diverged\n" + table(rows, "crash point", "passings", "crashes"))
-    assert diverged == []
-    assert deaths.total() >= CRASHES
+            print(f"\nseed {SEED}\n" + toll.table(Counter(point for _, (point, _) in alone)))
+    assert toll.diverged == []
+    assert toll.deaths.total() >= CRASHES
     assert breaches(fleet, drained=True) == ()
 
 

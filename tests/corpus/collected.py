@@ -1,6 +1,7 @@
 """Texts that models wrote, collected by `ops/corpus.py` into `collected/*.jsonl.gz`: one object a line.
 
-An object has `model, prompt, system, temperature, seed, finish_reason, text`.
+An object has `model, kind, prompt, system, temperature, seed, finish_reason, text, label`: `kind` is what the prompt
+asks for, `label` what `tests/corpus/label.py` says of the text. All answers to one prompt are in one half.
 """
 
 from __future__ import annotations
@@ -22,18 +23,23 @@ def collected(folder: Path = FOLDER) -> Iterator[tuple[Label, Sample]]:
     """Every collected text with its label; nothing where nothing was collected."""
     for path in sorted(folder.glob("*.jsonl.gz")):
         for number, row in enumerate(read(path)):
-            kind, tail = label(row["text"], cut_off=row["finish_reason"] == LIMIT)
-            looping = kind in (Label.LOOP, Label.COUNTING)
+            kind, stretch = label(row["text"], cut_off=row["finish_reason"] == LIMIT)
             yield (
                 kind,
                 Sample(
                     name=f"{path.name}/{number}",
-                    kind=f"{row['model'].rsplit('/', 1)[-1]} at {row['temperature']:g}",
+                    kind=_kind(row),
                     text=row["text"],
-                    onset=tail.onset if looping else None,
-                    period=tail.period if looping else None,
+                    onset=stretch.onset if stretch else None,
+                    period=stretch.period if stretch else None,
+                    family=row["prompt"],
                 ),
             )
+
+
+def _kind(row: Mapping[str, Any]) -> str:
+    name = f"{row['model'].rsplit('/', 1)[-1]} at {row['temperature']:g}"
+    return f"{name}, system" if row["system"] else name
 
 
 def read(path: Path) -> list[dict[str, Any]]:

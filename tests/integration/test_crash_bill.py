@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,33 +22,11 @@ from tasks.store.session import Database
 from tasks.store.summaries import CrashBill
 from tasks.types import Budget, CallKey, CheckSpec, Claim, JobSpec, JobState, Lane, Operator
 from tests.integration.test_stopping import eventually, process
-from tests.standin.engine import Engine, streaming
+from tests.standin.paced import Engine, streaming
 
 pytestmark = pytest.mark.integration
 ANSWER = CheckSpec(name="answer", kind="answer", value={"exact": "42"})
 LEASE_SECONDS = 3.0
-
-
-@pytest.fixture
-def user_url(login: Callable[..., str]) -> str:
-    return login("alice")
-
-
-@pytest.fixture
-def user(user_url: str) -> Iterator[Database]:
-    with Database(user_url) as database:
-        yield database
-
-
-@pytest.fixture
-def fleet_url(login: Callable[..., str]) -> str:
-    return login("fleet", "redraft_worker")
-
-
-@pytest.fixture
-def fleet(fleet_url: str) -> Iterator[Database]:
-    with Database(fleet_url) as database:
-        yield database
 
 
 def put(user: Database) -> int:
@@ -126,10 +104,10 @@ def worker(engine: Engine, environment: dict[str, str]) -> contextlib.AbstractCo
     return process(["worker", "--lane", "gpu,check"], {**environment, "REDRAFT_ENDPOINT": engine.url})
 
 
-def shown(user_url: str, environment: dict[str, str], job: int) -> dict[str, object]:
+def shown(environment: dict[str, str], job: int) -> dict[str, object]:
     said = subprocess.run(
         [sys.executable, "-m", "workers.cli.main", "show", str(job), "--json"],
-        env={**environment, "REDRAFT_DATABASE_URL": user_url},
+        env=environment,
         capture_output=True,
         check=True,
         timeout=60,
@@ -138,7 +116,7 @@ def shown(user_url: str, environment: dict[str, str], job: int) -> dict[str, obj
 
 
 def test_a_killed_worker_costs_its_calls_in_flight_and_the_job_says_so(
-    user: Database, user_url: str, fleet: Database, environment: dict[str, str]
+    user: Database, fleet: Database, environment: dict[str, str]
 ) -> None:
     """One job loses two endless drafts; the other never meets a crash."""
     endless = [True]
@@ -160,11 +138,11 @@ def test_a_killed_worker_costs_its_calls_in_flight_and_the_job_says_so(
             eventually(lambda: job_summary(user, unharmed).state.final, lambda: second.poll() is None)
     assert job_summary(user, job).state is JobState.ACCEPTED
     assert (engine.aborted, engine.whole) == (2, 4), "each slot's call is made again, once, and no other"
-    bill = shown(user_url, environment, job)
+    bill = shown(environment, job)
     assert (bill["crashes"], bill["calls"]) == (1, 2)
     assert 0 < bill["tokens"] < bill["tokens_at_most"]  # type: ignore[operator]
     assert 0 < bill["seconds"] <= bill["seconds_at_most"]  # type: ignore[operator]
-    assert shown(user_url, environment, unharmed)["crashes"] == 0
+    assert shown(environment, unharmed)["crashes"] == 0
     assert breaches(fleet, drained=True) == ()
 
 

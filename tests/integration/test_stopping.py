@@ -41,23 +41,6 @@ GREETS = CheckSpec(name="judge", kind="judge", value="It greets the reader.")
 ANSWER = CheckSpec(name="answer", kind="answer", value={"exact": "42"})
 
 
-@pytest.fixture
-def user(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("alice")) as database:
-        yield database
-
-
-@pytest.fixture
-def fleet_url(login: Callable[..., str]) -> str:
-    return login("fleet", "redraft_worker")
-
-
-@pytest.fixture
-def fleet(fleet_url: str) -> Iterator[Database]:
-    with Database(fleet_url) as database:
-        yield database
-
-
 def put(user: Database, check: CheckSpec) -> int:
     made = JobSpec(title="t", problem="Say it.", checks=(check,), budget=Budget(iterations=3), memory=False)
     return submit_jobs(user, [made])[0].job
@@ -175,6 +158,9 @@ def environment(fleet_url: str, valkey_url: str, tmp_path: Path) -> dict[str, st
         "REDRAFT_BROKER_URL": valkey_url,
         "REDRAFT_LEASE_SECONDS": str(LEASE_SECONDS),
         "REDRAFT_WIDTH": "2",
+        # A worker that hears its wake-ups is never taken for deaf, however soon the watchdog would say so.
+        "REDRAFT_WAKEUP_SILENCE_SECONDS": "1",
+        "REDRAFT_DEAF_SECONDS": "2",
     }
 
 

@@ -21,9 +21,9 @@ from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_summary, live_workers, submit_jobs
 from tasks.store.session import Database
 from tasks.types import Budget, ChatRequest, CheckSpec, Completion, JobSpec, JobState, Lane
-from tests.integration.test_loop import loop
 from tests.integration.test_stopping import eventually, process
 from tests.integration.test_worker import take_locally
+from tests.loops import twin_loop
 from tests.standin.deaf import deafened
 from workers.celery_app import make_app
 from workers.events import TurnEvents
@@ -34,23 +34,6 @@ pytestmark = pytest.mark.integration
 LANES = frozenset({Lane.GPU, Lane.CHECK})
 ANSWER = CheckSpec(name="answer", kind="answer", value={"exact": "42"})
 NOWHERE = "redis://127.0.0.1:1/0"
-
-
-@pytest.fixture
-def user(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("alice")) as database:
-        yield database
-
-
-@pytest.fixture
-def fleet_url(login: Callable[..., str]) -> str:
-    return login("fleet", "redraft_worker")
-
-
-@pytest.fixture
-def fleet(fleet_url: str) -> Iterator[Database]:
-    with Database(fleet_url) as database:
-        yield database
 
 
 def put(user: Database) -> int:
@@ -97,7 +80,7 @@ def station(
     card = WorkerCard(name=name, host="h", pid=1, lanes=tuple(LANES), slots=1, model="m", version="0")
     keeper = Keeper(fleet_url, lambda: card, lease_seconds=lease, silence_seconds=silence)
     with Database(fleet_url) as database:
-        made = loop(PostgresLedger(database, fault_cap=3), model)
+        made = twin_loop(PostgresLedger(database, fault_cap=3), model)
         keeper.start()
         try:
             yield Station(
@@ -109,6 +92,7 @@ def station(
                 loop=lambda say: made,
                 rules=leases.ClaimRules(lease_seconds=lease, affinity_seconds=0),
                 events=TurnEvents(make_app(NOWHERE), name),
+                admits=lambda lane: True,
             )
         finally:
             keeper.stop()

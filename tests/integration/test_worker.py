@@ -26,17 +26,6 @@ from tests.standin.responses import serving
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-def fleet_url(login: Callable[..., str]) -> str:
-    return login("fleet", "redraft_worker")
-
-
-@pytest.fixture
-def fleet(fleet_url: str) -> Iterator[Database]:
-    with Database(fleet_url) as database:
-        yield database
-
-
 def put(user: Database, *checks: CheckSpec) -> int:
     made = JobSpec(
         title="A secret",

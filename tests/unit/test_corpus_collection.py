@@ -19,6 +19,12 @@ from tests.corpus.label import Label
 OPS = Path(__file__).parents[2] / "ops"
 
 
+class Server(ThreadingHTTPServer):
+    """Takes sixteen connections at once without refusing one."""
+
+    request_queue_size = 64
+
+
 class Endpoint:
     """Loops at temperature 0, answers in few words otherwise, and notes every request."""
 
@@ -42,7 +48,7 @@ class Endpoint:
             def log_message(self, format: str, *args: Any) -> None:
                 """Quiet."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
@@ -73,9 +79,10 @@ def test_loops_are_collected_with_what_was_asked_and_few_ordinary_answers(
     corpus.main(["--endpoint", endpoint.url, "--model", "tiny", "--loops", "15", "--ordinary", "7", "--out", str(out)])
     rows = read(out)
     labels = [label for label, _ in collected(tmp_path)]
-    assert labels.count(Label.LOOP) == 20  # half of a batch
+    assert 15 <= labels.count(Label.LOOP) <= 24  # what was in flight comes too
+    assert [row["label"] for row in rows] == labels
     assert labels.count(Label.ORDINARY) == 7
-    assert set(rows[0]) >= {"model", "prompt", "system", "temperature", "seed", "text", "finish_reason"}
+    assert set(rows[0]) >= {"model", "kind", "prompt", "system", "temperature", "seed", "text", "finish_reason"}
     settings = {(body["temperature"], body["messages"][0]["role"]) for body in endpoint.asked}
     assert settings == {(t, role) for t in (0.0, 0.8) for role in ("user", "system")}
     assert all("repetition_detection" not in body for body in endpoint.asked)
@@ -86,12 +93,12 @@ def test_a_further_run_goes_on_where_the_last_one_was(corpus: ModuleType, endpoi
     corpus.main([*given, "--loops", "20"])
     corpus.main([*given, "--loops", "40"])
     rows = read(tmp_path / "t.jsonl.gz")
-    assert len(rows) == len(endpoint.asked) == 80
-    assert len({(r["prompt"], r["system"], r["temperature"]) for r in rows}) == 80
+    assert len(rows) == len(endpoint.asked) >= 80
+    assert len({(r["prompt"], r["system"], r["temperature"]) for r in rows}) == len(rows)
 
 
 def test_too_few_loops_are_said_and_kept(corpus: ModuleType, endpoint: Endpoint, tmp_path: Path) -> None:
     given = ["--endpoint", endpoint.url, "--model", "tiny", "--out", str(tmp_path / "t.jsonl.gz")]
-    with pytest.raises(SystemExit, match="only 20 loops in 40 requests"):
+    with pytest.raises(SystemExit, match="only 20 loops"):
         corpus.main([*given, "--loops", "50", "--requests", "40"])
     assert len(read(tmp_path / "t.jsonl.gz")) == 40

@@ -16,13 +16,11 @@ from tasks.jury import VOTES_ALONE, VOTES_BESIDE_PROGRAMS, ModelJury
 from tasks.llm.scripted import ScriptedModel
 from tasks.pulse import Silent
 from tasks.types import (
-    CallKey,
     Candidate,
     CandidateRef,
     ChatRequest,
     CheckSpec,
     Claim,
-    Completion,
     Job,
     JobSpec,
     Lane,
@@ -30,6 +28,7 @@ from tasks.types import (
     Spend,
     Verdict,
 )
+from tests.doubles import Journal
 
 CLAIM = Claim(job=1, epoch=1, worker="w", turn="t")
 RUBRIC = CheckSpec(name="judge:r.md", kind="judge", value="r.md", files={"r.md": "It is friendly."})
@@ -38,27 +37,6 @@ OTHER = CheckSpec(name="judge#2", kind="judge", value="It rhymes.", held_out=Tru
 PROGRAM = CheckSpec(name="answer", kind="answer", value="7", held_out=True)
 LETTER = "Dear all, the water is off on Monday. Regards"
 BAD = "- `the water is off` does not say for how long"
-
-
-class Journal:
-    """The part of a ledger that calls use, in memory; raises at the call number `limit`."""
-
-    def __init__(self, limit: int = 10_000) -> None:
-        self.calls: dict[CallKey, tuple[ChatRequest, str, Completion]] = {}
-        self._limit = limit
-
-    def find_call(self, claim: Claim, key: CallKey, prompt_hash: str) -> Completion | None:
-        found = self.calls.get(key)
-        assert found is None or found[1] == prompt_hash
-        return found[2] if found else None
-
-    def reserve(self, claim: Claim, key: CallKey, tokens: int) -> None:
-        if len(self.calls) >= self._limit:
-            raise LimitReached("tokens", 1, 1)
-
-    def commit_call(self, claim: Claim, key: CallKey, request: ChatRequest, prompt_hash: str, made: Completion) -> None:
-        assert key not in self.calls
-        self.calls[key] = request, prompt_hash, made
 
 
 def job(*checks: CheckSpec) -> Job:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.policy import REVISIONS_PER_LINEAGE, BestOfN, Correct, Single, lineages
+from tasks.policy import REVISIONS_PER_LINEAGE, SAME_CRITIQUE, BestOfN, Correct, Single, lineages, similarity, stuck
 from tasks.types import (
     Acceptance,
     Budget,
@@ -168,3 +168,67 @@ def test_an_acceptance_by_judges_alone_is_labelled_judged(kind: str, label: Acce
     decision = Correct().decide([Iteration(number=1, operator=Operator.DRAFT, candidates=(candidate,))], limits())
     assert isinstance(decision, Stop)
     assert decision.acceptance is label
+
+
+def revised(*versions: tuple[str, float, str], degenerate: frozenset[int] = frozenset()) -> list[Candidate]:
+    """A lineage whose candidates have these texts, scores and feedback."""
+    root = CandidateRef(iteration=1, slot=0)
+    return [
+        Candidate(
+            ref=CandidateRef(iteration=number + 1, slot=0),
+            operator=Operator.REVISE if number else Operator.DRAFT,
+            text=text,
+            root=root,
+            revision=number,
+            guard=GuardKind.CYCLE if number in degenerate else None,
+            verdicts=()
+            if number in degenerate
+            else (Verdict(check="c", kind="python", passed=False, score=score, feedback=feedback),),
+            score=score,
+        )
+        for number, (text, score, feedback) in enumerate(versions)
+    ]
+
+
+STORY = " ".join(f"word{n} follows word{n + 1}" for n in range(100))
+
+
+def test_a_revision_that_is_nearly_the_same_and_fails_alike_is_a_loop_across_iterations() -> None:
+    again = STORY.replace("word50 follows", "word50 precedes").replace(" word9 ", "\n\nWORD9 ")
+    assert stuck(revised((STORY, 0.5, "wrong"), (again, 0.5, "still wrong"))) == "a revision changed next to nothing"
+
+
+def test_one_changed_word_that_the_checks_see_is_no_loop() -> None:
+    again = STORY.replace("word50 follows", "word50 precedes")
+    assert stuck(revised((STORY, 0.5, "wrong"), (again, 0.6, "better"))) is None
+
+
+def test_a_revision_that_goes_back_to_an_earlier_one_is_a_loop() -> None:
+    versions = (STORY, 0.5, "a"), ("Something else entirely, and much shorter.", 0.2, "b"), (STORY, 0.5, "a")
+    assert stuck(revised(*versions)) == "a revision changed next to nothing"
+
+
+def test_short_answers_that_differ_in_one_word_are_different() -> None:
+    assert stuck(revised(("The sum is 41.\nANSWER: 41", 0.0, "no"), ("The sum is 42.\nANSWER: 42", 0.0, "no"))) is None
+
+
+def test_the_same_critique_three_times_is_a_loop_however_the_texts_differ() -> None:
+    texts = [" ".join(f"{name}{n}" for n in range(50)) for name in "abc"]
+    lineage = revised(*((text, 0.0, "expected 3") for text in texts))
+    assert stuck(lineage) == f"the same critique {SAME_CRITIQUE} times"
+    assert stuck(lineage[:2]) is None
+
+
+def test_a_degenerate_revision_is_a_try_and_is_compared_with_nothing() -> None:
+    texts = [" ".join(f"{name}{n}" for n in range(50)) for name in "ab"]
+    assert stuck(revised((texts[0], 0.0, "no"), (texts[0], 0.0, ""), degenerate=frozenset({1}))) is None
+    versions = (texts[0], 0.0, "no"), (texts[0], 0.0, ""), (texts[0], 0.0, ""), (texts[1], 0.0, "other")
+    assert stuck(revised(*versions, degenerate=frozenset({1, 2}))) == "3 revisions failed"
+
+
+@given(st.lists(st.sampled_from("abcd"), max_size=40), st.lists(st.sampled_from("abcd"), max_size=40))
+def test_similarity_is_symmetric_and_one_for_the_same_words(one: list[str], other: list[str]) -> None:
+    ours, theirs = " ".join(one), "\n".join(other)
+    assert similarity(ours, theirs) == similarity(theirs, ours)
+    assert 0.0 <= similarity(ours, theirs) <= 1.0
+    assert similarity(ours, " ".join(one).upper()) == 1.0

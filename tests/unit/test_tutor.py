@@ -23,7 +23,6 @@ from tasks.types import (
     ChatRequest,
     CheckSpec,
     Claim,
-    Completion,
     GuardKind,
     Iteration,
     Job,
@@ -37,6 +36,7 @@ from tasks.types import (
     Stop,
     Verdict,
 )
+from tests.doubles import Journal
 
 MODEL = Embedder()
 CLAIM = Claim(job=7, epoch=1, worker="w", turn="t")
@@ -64,21 +64,6 @@ JUDGE = CheckSpec(name="judge:style", kind="judge", value={"rubric": "is it pret
 VERIFIED = Stop(state=JobState.ACCEPTED, why="", acceptance=Acceptance.VERIFIED)
 JUDGED = Stop(state=JobState.ACCEPTED, why="", acceptance=Acceptance.JUDGED)
 UNSOLVED = Stop(state=JobState.UNSOLVED, why="")
-
-
-class Journal:
-    """Of a ledger what a journalled call needs, in a dictionary."""
-
-    def __init__(self) -> None:
-        self.calls: dict[CallKey, tuple[ChatRequest, Completion]] = {}
-
-    def find_call(self, claim: Claim, key: CallKey, prompt_hash: str) -> Completion | None:
-        return self.calls[key][1] if key in self.calls else None
-
-    def reserve(self, claim: Claim, key: CallKey, tokens: int) -> None: ...
-
-    def commit_call(self, claim: Claim, key: CallKey, request: ChatRequest, prompt_hash: str, made: Completion) -> None:
-        self.calls[key] = (request, made)
 
 
 def tutor(answer: Callable[[ChatRequest], str] = lambda request: SAID) -> tuple[MemoryTutor, InMemoryBank, Journal]:
@@ -137,7 +122,7 @@ FAILED = (says(VISIBLE, "assert 2 == 3, for 'APPLE'"), says(HIDDEN, SECRET))
 
 
 def prompt(journal: Journal) -> str:
-    ((request, _),) = journal.calls.values()
+    ((request, _, _),) = journal.calls.values()
     return "\n".join(message.content for message in request.messages)
 
 

@@ -61,6 +61,11 @@ class AttachedEndpoint:
         self.profile = self._serving()
 
     @property
+    def sequences(self) -> int:
+        """Its slots, where it tells them (llama.cpp does)."""
+        return self._server.slots
+
+    @property
     def ready(self) -> bool:
         """Whether it answered when it was last looked at, its canary right."""
         return self._ready.is_set()
@@ -149,8 +154,10 @@ class AttachedEndpoint:
         said = self._server
         given = self._given or _assumed(said.context_tokens or ASSUMED_CONTEXT_TOKENS)
         context = min(given.max_model_len, said.context_tokens or given.max_model_len)
-        slots = min(given.slots, said.slots or given.slots)
+        wanted = given.slots or SLOTS
+        slots = min(wanted, said.slots or wanted)
         answer = max(1, min(given.max_answer_tokens, context // 4))
+        thinking = given.thinking and given.thinking.model_copy(update={"tokens": min(given.thinking.tokens, answer)})
         extra = {name: value for name, value in given.request_extra.items() if name not in REPETITION}
         return given.model_copy(
             update={
@@ -159,6 +166,7 @@ class AttachedEndpoint:
                 "width": min(given.width, slots),
                 "max_answer_tokens": answer,
                 "max_review_tokens": min(given.max_review_tokens, answer),
+                "thinking": thinking,
                 "modalities": given.modalities | self._modalities,
                 "request_extra": extra | (REPETITION if self.abilities.repetition else {}),
             }

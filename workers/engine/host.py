@@ -26,6 +26,10 @@ class ModelHost(Protocol):
         """The name that requests carry."""
 
     @property
+    def sequences(self) -> int:
+        """How many requests it batches at once; 0 where it doesn't say."""
+
+    @property
     def abilities(self) -> Abilities:
         """What it can beyond plain chat; of an endpoint known only once it has started."""
 
@@ -48,6 +52,7 @@ class NoEngine:
 
     url = ""
     model = ""
+    sequences = 0
     abilities = Abilities()
     ready = False
 

@@ -10,6 +10,7 @@ import urllib.request
 from typing import Any
 
 from tasks.errors import CanaryFailed, EngineFault
+from workers.engine.load import read_load
 
 CANARY_TOKENS = 16
 # A cold engine compiles and warms up at its first prompt.
@@ -76,10 +77,5 @@ def sane(text: str) -> bool:
 
 def counted(root: str) -> float | None:
     """Tokens that a vLLM has read and written so far, by its own counters; None where it doesn't say."""
-    try:
-        with urllib.request.urlopen(f"{root}/metrics", timeout=5) as response:  # noqa: S310
-            text = response.read().decode(errors="replace")
-    except (OSError, http.client.HTTPException):
-        return None
-    found = re.findall(r"^vllm:(?:prompt|generation)_tokens_total(?:\{[^}]*\})? ([0-9.eE+]+)$", text, re.MULTILINE)
-    return sum(map(float, found)) if found else None
+    load = read_load(root)
+    return load.tokens if load else None

@@ -81,6 +81,11 @@ class EngineServer:
         self._watcher = threading.Thread(target=self._watch, name="engine-watch", daemon=True)
 
     @property
+    def sequences(self) -> int:
+        """Its --max-num-seqs."""
+        return self._choice.max_num_seqs
+
+    @property
     def ready(self) -> bool:
         """Whether it answered when it was last looked at."""
         return self._ready.is_set()

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 from tests.chaos.contestant import Contestant
 from tests.chaos.faults.links import cut_off
-from tests.chaos.faults.processes import PAST_A_LEASE
 from tests.chaos.faults.registry import fault
 from tests.chaos.fleet import Part
 
@@ -48,13 +47,13 @@ def acknowledgement_of_a_commit_lost(of: Contestant, chance: random.Random) -> I
     yield sum(link.commits_lost for link in links) - before
 
 
-@fault(PAST_A_LEASE)
+@fault((1.3, 2), leases=True)
 def worker_cut_off_from_postgres(of: Contestant, chance: random.Random) -> Iterator[int]:
     """One worker can't reach Postgres for longer than a lease; it reaches all else."""
     yield from cut_off(chance.choice(of.busy()), "postgres")
 
 
-@fault(PAST_A_LEASE)
+@fault((1.3, 2), leases=True)
 def postgres_half_open_for_one_worker(of: Contestant, chance: random.Random) -> Iterator[int]:
     """One worker's connections to Postgres stay and nothing passes."""
     link = chance.choice(of.busy()).links["postgres"]

@@ -9,10 +9,7 @@ from collections.abc import Iterator
 from tests.chaos.contestant import Contestant
 from tests.chaos.faults.registry import fault
 from tests.chaos.fleet import Part
-from tests.chaos.redraft import LEASE_SECONDS
 from tests.chaos.workload import TEACHING
-
-PAST_A_LEASE = (LEASE_SECONDS * 1.3, LEASE_SECONDS * 2)
 
 
 @fault((0, 2))
@@ -34,7 +31,7 @@ def every_worker_killed(of: Contestant, chance: random.Random) -> Iterator[int]:
         worker.start()
 
 
-@fault(PAST_A_LEASE)
+@fault((1.3, 2), leases=True)
 def worker_stopped_past_its_lease(of: Contestant, chance: random.Random) -> Iterator[int]:
     """SIGSTOP of a worker for longer than a lease, then SIGCONT: it wakes up in the past."""
     worker = chance.choice(of.busy())

@@ -18,27 +18,34 @@ Strike = Callable[[Contestant, random.Random], Iterator[int]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """`made` strikes and heals; it lasts between `shortest` and `longest` seconds. `early`: it is there before the
-    jobs are; `ours`: it hits a part that plain Celery doesn't have; `riddles` are the jobs it needs."""
+    """`made` strikes and heals; it lasts between `shortest` and `longest` seconds, or that many of the contestant's
+    `leases`. `early`: it is there before the jobs are; `ours`: it hits a part that plain Celery doesn't have; `riddles`
+    are the jobs it needs."""
 
     name: str
     made: Strike
     shortest: float
     longest: float
+    leases: bool
     early: bool
     ours: bool
     riddles: tuple[Riddle, ...]
 
-    def seconds(self, chance: random.Random) -> float:
+    def seconds(self, of: Contestant, chance: random.Random) -> float:
         """How long it lasts this time."""
-        return chance.uniform(self.shortest, self.longest)
+        return chance.uniform(self.shortest, self.longest) * (of.lease_seconds if self.leases else 1)
 
 
 FAULTS: dict[str, Fault] = {}
 
 
 def fault(
-    lasts: tuple[float, float] = (0.0, 0.0), *, early: bool = False, ours: bool = False, riddles: Sequence[Riddle] = ()
+    lasts: tuple[float, float] = (0.0, 0.0),
+    *,
+    leases: bool = False,
+    early: bool = False,
+    ours: bool = False,
+    riddles: Sequence[Riddle] = (),
 ) -> Callable[[Strike], Strike]:
     """Puts a generator into the registry under its name."""
 
@@ -51,6 +58,7 @@ def fault(
             made=made,
             shortest=lasts[0],
             longest=lasts[1],
+            leases=leases,
             early=early,
             ours=ours,
             riddles=tuple(riddles),

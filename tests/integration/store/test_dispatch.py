@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import itertools
 import math
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import event, text
 
@@ -25,6 +27,7 @@ pytestmark = pytest.mark.integration
 OPS = Path(__file__).parents[3] / "ops"
 RULES = leases.ClaimRules(affinity_seconds=1)
 AGEING, BUCKET = leases.AGEING_SECONDS, RULES.bucket_seconds
+SPEC = JobSpec(title="t", problem="p", checks=(CheckSpec(name="answer", kind="answer", value={"exact": "1"}),))
 # What grows with every job that was ever run.
 LARGE = {"jobs", "leases", "iterations", "candidates", "events", "outbox"}
 
@@ -120,14 +123,56 @@ def test_a_queue_is_claimed_in_the_documented_order(admin: Database, fleet: Data
     assert leases.claim(fleet, [Lane.GPU], "w0", "turn", RULES) is None
 
 
+def wait(admin: Database, seconds: float) -> None:
+    with admin.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE leases SET waiting_since = now() - make_interval(secs => :s) WHERE waiting_since > now() - "
+                "interval '1 min'"
+            ),
+            {"s": seconds},
+        )
+
+
+def test_an_owner_whose_many_jobs_have_waited_long_goes_after_one_who_has_used_less(
+    admin: Database, fleet: Database, login: Callable[..., str]
+) -> None:
+    with Database(login("ann")) as ann, Database(login("bob")) as bob:
+        queries.submit_jobs(ann, [SPEC] * 3)
+        wait(admin, 10 * AGEING)
+        (bobs,) = queries.submit_jobs(bob, [SPEC])
+    with admin.begin() as connection:
+        connection.execute(text("INSERT INTO owner_usage VALUES ('ann', date_trunc('hour', now()), 2000)"))
+    claim = leases.claim(fleet, [Lane.GPU], "w", "turn", RULES)
+    assert claim is not None
+    assert claim.job == bobs.job
+
+
+def test_a_job_that_has_waited_long_enough_goes_before_more_urgent_ones(
+    admin: Database, fleet: Database, login: Callable[..., str]
+) -> None:
+    with Database(login("ann")) as ann:
+        (patient,) = queries.submit_jobs(ann, [SPEC])
+        wait(admin, 4.9 * AGEING)
+        (urgent,) = queries.submit_jobs(ann, [dataclasses.replace(SPEC, priority=5)])
+        first = leases.claim(fleet, [Lane.GPU], "w", "turn", RULES)
+        queries.submit_jobs(ann, [dataclasses.replace(SPEC, priority=5)])
+    with admin.begin() as connection:
+        later = "UPDATE leases SET waiting_since = waiting_since - make_interval(secs => :s) WHERE job_id = :job"
+        connection.execute(text(later), {"s": 0.2 * AGEING, "job": patient.job})
+    second = leases.claim(fleet, [Lane.GPU], "w", "turn", RULES)
+    assert first is not None
+    assert second is not None
+    assert (first.job, second.job) == (urgent.job, patient.job)
+
+
 def test_workers_that_claim_at_once_take_each_job_once_and_miss_none(
     login: Callable[..., str], fleet: Database
 ) -> None:
-    spec = JobSpec(title="t", problem="p", checks=(CheckSpec(name="answer", kind="answer", value={"exact": "1"}),))
     made = []
     for owner in ("ann", "bob"):
         with Database(login(owner)) as user:
-            made += [one.job for one in queries.submit_jobs(user, [spec] * 100)]
+            made += [one.job for one in queries.submit_jobs(user, [SPEC] * 100)]
 
     def drain(worker: int) -> list[int]:
         turns = (leases.claim(fleet, [Lane.GPU], f"w{worker}", f"t{worker}", RULES) for _ in itertools.count())
@@ -136,6 +181,30 @@ def test_workers_that_claim_at_once_take_each_job_once_and_miss_none(
     with ThreadPoolExecutor(8) as pool:
         taken = [job for jobs in pool.map(drain, range(8)) for job in jobs]
     assert Counter(taken) == Counter(made)
+
+
+def test_of_hand_backs_at_once_one_wakes_the_relay_and_none_waits_for_another(
+    login: Callable[..., str], fleet: Database
+) -> None:
+    with Database(login("ann")) as ann:
+        queries.submit_jobs(ann, [SPEC] * 3)
+    held = [claim for number in range(3) if (claim := leases.claim(fleet, [Lane.GPU], f"w{number}", "turn", RULES))]
+    plain = login("fleet", "redraft_worker").replace("+psycopg", "", 1)
+    with psycopg.connect(plain, autocommit=True) as relay:
+        relay.execute("LISTEN redraft_wake")
+
+        def woken() -> int:
+            return len(list(relay.notifies(timeout=0.3)))
+
+        with fleet.begin() as first:
+            leases.release(first, held[0], Lane.GPU)
+            with fleet.begin() as second:
+                leases.release(second, held[1], Lane.GPU)
+            assert woken() == 0
+        assert woken() == 1
+        with fleet.begin() as third:
+            leases.release(third, held[2], Lane.GPU)
+        assert woken() == 1
 
 
 def scans(plan: dict[str, Any]) -> Iterator[str]:

@@ -210,6 +210,27 @@ def test_a_job_that_kills_its_worker_three_times_is_quarantined(user: Database, 
     assert take(fleet) is None
 
 
+def test_jobs_that_died_together_are_tried_one_at_a_time_before_the_last(user: Database, fleet: Database) -> None:
+    together = {put(user), put(user)}
+    for _ in range(leases.SUSPECT_CRASHES):
+        claims = [take(fleet), take(fleet)]
+        assert {claim.job for claim in claims if claim} == together
+        with fleet.begin() as connection:
+            connection.execute(text("UPDATE leases SET lease_until = now() - interval '1 s'"))
+        assert set(leases.reap(fleet, crash_cap=3)) == together
+    first = take(fleet)
+    assert first is not None
+    assert take(fleet) is None
+    fresh = put(user)
+    beside, other = take(fleet), take(fleet, "w2")
+    assert beside is not None
+    assert other is not None
+    assert (beside.job, other.job) == (fresh, (together - {first.job}).pop())
+    expire(fleet, first.job)
+    leases.reap(fleet, crash_cap=3)
+    assert (state(fleet, first.job), state(fleet, other.job)) == ("quarantined", "running")
+
+
 @pytest.fixture
 def bob(login: Callable[..., str]) -> Iterator[Database]:
     with Database(login("bob")) as database:

@@ -519,6 +519,7 @@ def test_pauses_claims_and_reaps_at_once_lose_nothing(user: Database, fleet: Dat
     change(fleet, "UPDATE leases SET lease_until = now() - interval '1 s' WHERE worker IS NOT NULL")
     leases.reap(fleet, crash_cap=1_000)
     assert breaches(fleet, submitted=mine) == ()
+    change(fleet, "UPDATE jobs SET crashes = 0")  # else a worker takes such suspects one at a time
     for job in mine:
         verbs.request_pause(user, job)
     assert take(fleet) is None

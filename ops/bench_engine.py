@@ -1,0 +1,174 @@
+"""`make bench-engine`: what many jobs at once get of the engine through Redraft, beside a plain client's share.
+
+The plain client sends what the jobs' own calls were, all of it at once, over asyncio and httpx: the same prompts, and
+answers made as long as theirs. Both stream. Runs are interleaved, and what is compared are ratios within a pair: on
+two cores that the engine, Redraft and its services share, tokens/s alone say little. Prefix reuse and preemptions are
+the engine's own counters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import psutil
+from figures import interval, table
+from rig import Rig, running
+
+from workers.engine.load import EngineLoad, read_load
+
+PAIRS = 5
+JOBS = (1, 4, 8, 16)
+MODELS = ("smollm2-135m", "qwen2.5-coder-1.5b")
+# Short answers: a pair of runs with sixteen jobs takes a minute on a busy machine.
+TASK = "Write two short sentences about the number {number}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One side's run: output tokens a second, prompt tokens looked up and found in the prefix cache, preemptions, and
+    the CPU seconds of everything but the engine for a thousand tokens."""
+
+    rate: float
+    queries: int
+    hits: int
+    preemptions: int
+    cpu: float = 0.0
+
+
+def main() -> None:
+    """One table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=MODELS, default=MODELS[0])
+    parser.add_argument("--pairs", type=int, default=PAIRS)
+    parser.add_argument("--jobs", type=int, nargs="+", default=JOBS, help="how many at once")
+    given = parser.parse_args()
+    head = ("jobs", "redraft tok/s", "plain tok/s", "ratio", f"95 % of {given.pairs} pairs", "reuse", "plain reuse")
+    with running(given.model) as rig:
+        bench = Bench(rig, TASK)
+        rows = [bench.row(jobs, given.pairs) for jobs in given.jobs]
+    print(f"\n{given.model}, output tokens")
+    print(table((*head, "preempted", "CPU s per 1,000"), rows))
+
+
+class Bench:
+    """Compares the two sides on one running stack, with jobs that are given `task`."""
+
+    def __init__(self, rig: Rig, task: str) -> None:
+        self._rig, self._task = rig, task
+
+    def row(self, jobs: int, pairs: int) -> tuple[str, ...]:
+        """`pairs` runs of each side, the one that goes first by turns. A run before them makes the requests, and warms
+        the prefix cache for both sides."""
+        ours: list[Run] = []
+        plain: list[Run] = []
+        _, requests = self._redraft(jobs)
+        for pair in range(pairs):
+            if pair % 2:
+                plain.append(self._plain(requests))
+            run, requests = self._redraft(jobs)
+            ours.append(run)
+            if not pair % 2:
+                plain.append(self._plain(requests))
+            print(f"{jobs} jobs: {run.rate:.0f} and {plain[-1].rate:.0f} tok/s", file=sys.stderr)
+        low, middle, high = interval([mine.rate / other.rate for mine, other in zip(ours, plain, strict=True)])
+        return (
+            str(jobs),
+            *(f"{statistics.median(run.rate for run in side):.0f}" for side in (ours, plain)),
+            f"{middle:.2f}",
+            f"{low:.2f} to {high:.2f}",
+            *(f"{sum(run.hits for run in side) / sum(run.queries for run in side):.0%}" for side in (ours, plain)),
+            str(sum(run.preemptions for run in ours)),
+            f"{statistics.median(run.cpu for run in ours):.2f}",
+        )
+
+    def _redraft(self, jobs: int) -> tuple[Run, list[dict[str, Any]]]:
+        """One run of `jobs` jobs of fixed seeds, from the first submission to the last end by the database's clock, and
+        the requests that it made."""
+        before, used = self._load(), self._cpu_seconds()
+        numbers = self._rig.run_jobs(jobs, seed=1000 * jobs, iterations=1, strategy="best_of_n", task=self._task)
+        used = self._cpu_seconds() - used
+        after = self._load()
+        took = self._rig.ask(
+            "SELECT extract(epoch FROM max(finished_at) - min(submitted_at)) AS s FROM jobs WHERE id = ANY(%s)", numbers
+        )[0]
+        calls = self._rig.ask(
+            "SELECT request, completion_tokens FROM calls WHERE job_id = ANY(%s) ORDER BY id", numbers
+        )
+        tokens = sum(row["completion_tokens"] for row in calls)
+        requests = [_as_long(row["request"], row["completion_tokens"]) for row in calls]
+        return _run(tokens, float(took["s"]), before, after, used), requests
+
+    def _plain(self, requests: Sequence[dict[str, Any]]) -> Run:
+        before, begun = self._load(), time.monotonic()
+        tokens = asyncio.run(_send_all(self._rig.engine.url, self._rig.engine.model, requests))
+        return _run(tokens, time.monotonic() - begun, before, self._load())
+
+    def _load(self) -> EngineLoad:
+        load = read_load(self._rig.engine.url.removesuffix("/v1"))
+        assert load is not None, "vLLM has metrics"
+        return load
+
+    def _cpu_seconds(self) -> float:
+        """Of all the stack's processes but the engine's session, and of those of their children that have ended."""
+        stack = psutil.Process(self._rig.owner_pid)
+        engine = self._rig.engine.pid
+        used = 0.0
+        for process in [stack, *stack.children(recursive=True)]:
+            try:
+                if engine not in (process.pid, *(parent.pid for parent in process.parents())):
+                    used += sum(process.cpu_times()[:4])
+            except psutil.NoSuchProcess:
+                continue
+        return used
+
+
+def _run(tokens: int, seconds: float, before: EngineLoad, after: EngineLoad, cpu: float = 0.0) -> Run:
+    return Run(
+        rate=tokens / seconds,
+        queries=after.prefix_queries - before.prefix_queries,
+        hits=after.prefix_hits - before.prefix_hits,
+        preemptions=after.preemptions - before.preemptions,
+        cpu=cpu / tokens * 1000,
+    )
+
+
+def _as_long(request: dict[str, Any], tokens: int) -> dict[str, Any]:
+    """A journalled request as a plain client sends it, with an answer of exactly `tokens` tokens."""
+    return {
+        "messages": [{"role": message["role"], "content": message["content"]} for message in request["messages"]],
+        **{name: request[name] for name in ("temperature", "top_p", "top_k", "seed")},
+        "max_tokens": tokens,
+        "ignore_eos": True,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+async def _send_all(url: str, model: str, requests: Sequence[dict[str, Any]]) -> int:
+    """All at once; the engine itself is the only limit. Output tokens of all answers."""
+    limits = httpx2.Limits(max_connections=None)
+    async with httpx2.AsyncClient(timeout=600, limits=limits, trust_env=False) as client:
+        return sum(await asyncio.gather(*(_send(client, url, model, request) for request in requests)))
+
+
+async def _send(client: httpx2.AsyncClient, url: str, model: str, request: dict[str, Any]) -> int:
+    tokens = 0
+    async with client.stream("POST", f"{url}/chat/completions", json={"model": model, **request}) as response:
+        response.raise_for_status()
+        async for line in response.aiter_lines():
+            if '"usage":{' in line:
+                tokens = int(json.loads(line.removeprefix("data: "))["usage"]["completion_tokens"])
+    return tokens
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""A whole stack of its own in a temporary home, with the real engine, for the benches: runs jobs and asks what became
+of them. Knows nothing of what is compared.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+
+from tasks.store.queries import submit_jobs
+from tasks.store.session import Database
+from tasks.types import Budget, CheckSpec, Egress, JobSpec
+from workers.engine.record import EngineRecord, read_record
+from workers.local import stack
+from workers.local.home import Home
+
+POLL_SECONDS = 0.05
+# No answer passes, so that every job runs its iterations to the end.
+NEVER = CheckSpec(name="answer:never", kind="answer", value={"exact": "no model writes this"})
+STORY = "Write a short story about the number {number}."
+
+
+class Rig:
+    """A running stack. `owner_pid` is that of the process above all its parts."""
+
+    def __init__(self, home: Home, database: Database, asked: psycopg.Connection[DictRow], owner_pid: int) -> None:
+        self._home, self._database, self._asked, self.owner_pid = home, database, asked, owner_pid
+
+    @property
+    def engine(self) -> EngineRecord:
+        """The engine that runs now."""
+        record = read_record(self._home)
+        assert record is not None, "the stack runs an engine"
+        return record
+
+    def run_jobs(
+        self, jobs: int, *, seed: int, iterations: int = 1, strategy: str = "single", task: str = STORY
+    ) -> list[int]:
+        """Submits and waits for the end. The same seed and task make the same requests."""
+        specs = [
+            JobSpec(
+                memory=False,  # what one job taught must not change the next one's figures
+                title="bench",
+                problem=task.format(number=seed * 100 + number),
+                checks=(NEVER,),
+                strategy=strategy,
+                budget=Budget(iterations=iterations),
+                egress=Egress.NEVER,
+                seed=seed * 100 + number,
+            )
+            for number in range(jobs)
+        ]
+        made = [one.job for one in submit_jobs(self._database, specs)]
+        while self.ask("SELECT 1 FROM jobs WHERE id = ANY(%s) AND finished_at IS NULL LIMIT 1", made):
+            time.sleep(POLL_SECONDS)
+        return made
+
+    def ask(self, query: str, parameter: object) -> Sequence[DictRow]:
+        """Rows of a query with one parameter, with the rights of a worker."""
+        return self._asked.execute(query, (parameter,)).fetchall()  # type: ignore[arg-type,unused-ignore]
+
+
+@contextmanager
+def running(model: str, **options: Any) -> Iterator[Rig]:
+    """A stack with the profile `model`; `options` are further settings. Nothing of it is left afterwards."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
+    home = Home(root=Path(tempfile.mkdtemp(prefix="redraft-bench-")))
+    told = {"REDRAFT_MODEL": model, **{f"REDRAFT_{name.upper()}": str(value) for name, value in options.items()}}
+    try:
+        up = stack.start(home, told, lambda line: print(line, file=sys.stderr), attached=True)
+        url = up.worker_url.replace("+psycopg", "", 1)
+        with (
+            Database(up.user_url, pool=2) as database,
+            psycopg.connect(url, autocommit=True, row_factory=dict_row) as asked,
+        ):
+            yield Rig(home, database, asked, up.owner_pid)
+    finally:
+        stack.stop(home)
+        shutil.rmtree(home.postgres_folder(), ignore_errors=True)
+        shutil.rmtree(home.root, ignore_errors=True)

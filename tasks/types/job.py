@@ -1,0 +1,93 @@
+"""A job with its past, who holds it, and what it teaches the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tasks.types.kinds import Lane, LessonKind
+from tasks.types.moves import Candidate, Iteration, Move, Spend, Stop
+from tasks.types.specs import JobSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """What one job taught, never changed once written. `id` is 0 until it is stored. `family` names the kind of
+    task (its kinds of checks); `evidence` says which checks of which job it rests on."""
+
+    job: int
+    owner: str
+    family: str
+    kind: LessonKind
+    situation: str
+    advice: str
+    avoid: str
+    evidence: str
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """A lesson that was found. `similarity` is the cosine of the meanings, in [-1, 1]; `score` is what orders the
+    matches of one search and says nothing beyond it."""
+
+    lesson: Lesson
+    similarity: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The right to write for a job until somebody with a higher `epoch` (fencing token) has claimed it."""
+
+    job: int
+    epoch: int
+    worker: str
+    turn: str  # the Celery task id, as Flower shows it
+    ghost: str | None = None  # the turn whose holder died, to be ended in Flower
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenIteration:
+    """The iteration under way: its move is committed, and so is all that was finished of it."""
+
+    number: int
+    move: Move
+    candidates: tuple[Candidate, ...] = ()  # empty until every slot of the move has its text
+    checked: frozenset[int] = frozenset()  # slots whose verdicts are committed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job with its whole past: all that the next step is built from. `lessons` is None until they were recalled,
+    which is once; `ended` says how it ended, if it did; `cloud` says whether a worker serves the cloud's lane now.
+    `idle_seconds` since `started_at` do not count as hours: the job was paused, or had ended before a retry. `read_at`
+    is when it was read, by the database's clock, the only one that hours are told by. `texts` are the contents of its
+    text attachments by hash."""
+
+    id: int
+    owner: str
+    spec: JobSpec
+    lane: Lane
+    history: tuple[Iteration, ...]
+    open: OpenIteration | None
+    incumbent: Candidate | None
+    spend: Spend
+    started_at: datetime
+    lessons: tuple[Lesson, ...] | None = None
+    ended: Stop | None = None
+    cloud: bool = False
+    idle_seconds: float = 0.0
+    read_at: datetime | None = field(default=None, compare=False)
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnReport:
+    """What a turn at a job did, for Flower and the log."""
+
+    job: int
+    iteration: int
+    score: float
+    next: str

@@ -1,0 +1,154 @@
+"""What was tried, what the checks said of it, and what may be decided on that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import assert_never
+
+from tasks.types.kinds import Acceptance, EscalationKind, GuardKind, JobState, Operator
+from tasks.types.specs import Budget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one check said of one candidate. `score` is in [0, 1]; `feedback` is for the model unless held out."""
+
+    check: str
+    kind: str
+    passed: bool
+    score: float
+    held_out: bool = False
+    feedback: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class CandidateRef:
+    """Names a candidate of a job."""
+
+    iteration: int
+    slot: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One candidate and what the checks said of it.
+
+    `root` is the draft its lineage began with, `revision` how many revisions away it is (0: the draft).
+    `score` is the mean over all checks, a held-out check counting 0 or 1 and a check not run 0.
+    A candidate with `guard` set is degenerate: it is never shown to a prompt and never checked.
+    """
+
+    ref: CandidateRef
+    operator: Operator
+    text: str
+    root: CandidateRef
+    revision: int = 0
+    parent: CandidateRef | None = None
+    guard: GuardKind | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    score: float = 0.0
+    accepted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Iteration:
+    """A recorded iteration: one move and the candidates it gave (an escalation that brought no answer gave none)."""
+
+    number: int
+    operator: Operator
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """Write `slots` fresh candidates in parallel. `restart` marks a fresh start after failures."""
+
+    slots: int
+    restart: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revise:
+    """Review and patch each of `parents`, in parallel."""
+
+    parents: tuple[CandidateRef, ...]
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Escalate:
+    """Ask the cloud model, at most once: the answer is validated like any other."""
+
+    kind: EscalationKind = EscalationKind.ANSWER
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """The job ends: `state` is accepted or unsolved, `why` is for people."""
+
+    state: JobState
+    why: str
+    acceptance: Acceptance | None = None
+
+
+Move = Draft | Revise | Escalate
+Decision = Move | Stop
+
+
+def operator_of(move: Move) -> Operator:
+    """The operator that makes a move's candidates."""
+    match move:
+        case Draft(restart=True):
+            return Operator.RESTART
+        case Draft():
+            return Operator.DRAFT
+        case Revise():
+            return Operator.REVISE
+        case Escalate():
+            return Operator.ESCALATE
+        case _:
+            assert_never(move)
+
+
+def describe(decision: Decision) -> str:
+    """A decision in a few words, as `history` and Flower show it."""
+    match decision:
+        case Draft():
+            verb, detail = ("restart" if decision.restart else "draft"), f"{decision.slots} slots"
+        case Revise():
+            verb, detail = "revise", ", ".join(f"{ref.iteration}.{ref.slot}" for ref in decision.parents)
+        case Escalate():
+            verb, detail = "escalate", str(decision.kind)
+        case Stop():
+            verb, detail = "stop", str(decision.state)
+        case _:
+            assert_never(decision)
+    return f"{verb} ({detail})" + (f": {decision.why}" if decision.why else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spend:
+    """What a job has used: US dollars, tokens in + out by where they were made, seconds on the engine."""
+
+    usd: Decimal = Decimal(0)
+    local_tokens: int = 0
+    cloud_tokens: int = 0
+    engine_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the policy must keep to, with what is used so far. `width` is the number of parallel slots; `cloud`
+    whether an escalation is allowed and served; the rest counts rejected iterations."""
+
+    budget: Budget
+    spend: Spend
+    hours: float
+    width: int
+    cloud: bool = False
+    escalate_after: int = 10
+    move_up_after: int = 3

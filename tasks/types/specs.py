@@ -1,0 +1,92 @@
+"""What a user asks for: a job as it was handed in, and what a retry or a fork changes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from tasks.types.kinds import Egress, Lane, Modality
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSpec:
+    """One check of a job, self-contained: the contents of its files travel with it.
+
+    `name` is unique in the job (for example `python:hidden.py`); `value` is the validator's own
+    JSON value; `files` maps file names to their text.
+    """
+
+    name: str
+    kind: str
+    value: Any
+    held_out: bool = False
+    timeout_seconds: float = 10.0
+    memory_mb: int = 512
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What a job may spend at most: US dollars, wall hours since its start, iterations, tokens in + out."""
+
+    usd: Decimal = Decimal("2.00")
+    hours: float = 4.0
+    iterations: int = 30
+    tokens: int = 2_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A file of a job, named by its content: `sha256` in hex, `media_type` such as image/png, its size in bytes.
+
+    `owner` is known once it is stored: a worker reads it as a file of this owner, never of another.
+    """
+
+    name: str
+    media_type: str
+    sha256: str
+    bytes: int
+    owner: str = ""
+
+    @property
+    def modality(self) -> Modality:
+        """What a model must take to be given it; text goes into the prompt and needs nothing."""
+        return Modality(self.media_type.partition("/")[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """A validated job, ready to be stored. `memory` False: it recalls no lessons and leaves none."""
+
+    title: str
+    problem: str
+    checks: tuple[CheckSpec, ...]
+    budget: Budget = field(default_factory=Budget)
+    strategy: str = "correct"
+    lane: Lane = Lane.GPU
+    egress: Egress = Egress.FULL
+    priority: int = 0
+    tags: tuple[str, ...] = ()
+    seed: int = 0
+    key: str | None = None
+    memory: bool = True
+    attachments: tuple[Attachment, ...] = ()
+
+    @property
+    def modalities(self) -> frozenset[Modality]:
+        """What a model must take to work on it."""
+        return frozenset({Modality.TEXT, *(attachment.modality for attachment in self.attachments)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a retry or a fork changes of a job's specification; None leaves it as it is. Units as in `Budget`."""
+
+    usd: Decimal | None = None
+    hours: float | None = None
+    iterations: int | None = None
+    tokens: int | None = None
+    strategy: str | None = None
+    seed: int | None = None

@@ -1,0 +1,143 @@
+"""Who may use the engine now."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import pytest
+
+from tasks.errors import Cancelled
+from tasks.journal import NO_ADMISSION
+from tasks.pulse import Silent
+from workers.engine.admission import READ_EVERY_SECONDS, SETTLE_SECONDS, Seats
+from workers.engine.load import EngineLoad
+
+IDLE = EngineLoad(kv_blocks=100, block_tokens=16)
+
+
+class Engine:
+    """Says its load; its clock stands still until it is moved."""
+
+    def __init__(self, load: EngineLoad | None = IDLE) -> None:
+        self.load, self.now, self.readings = load, 100.0, 0
+
+    def read(self) -> EngineLoad | None:
+        self.readings += 1
+        return self.load
+
+    def clock(self) -> float:
+        return self.now
+
+    def seats(self, seats: int = 4, width: int = 2) -> Seats:
+        return Seats(seats=seats, width=width, read=self.read, clock=self.clock)
+
+
+class Impatient(Silent):
+    """Stops what waits."""
+
+    def check(self) -> None:
+        raise Cancelled("enough")
+
+
+@pytest.fixture
+def held() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def test_turns_are_taken_until_the_seats_are_full() -> None:
+    seats = Engine().seats(seats=4, width=2)
+    assert [seats.take_turn(0) for _ in range(3)] == [True, True, False]
+
+
+def test_a_turn_that_has_settled_counts_with_the_requests_it_has(held: ExitStack) -> None:
+    engine = Engine()
+    seats = engine.seats(seats=4, width=2)
+    assert seats.take_turn(0)
+    assert seats.take_turn(0)
+    for _ in range(3):
+        held.enter_context(seats.seat(16, Silent()))
+    engine.now += SETTLE_SECONDS
+    assert seats.take_turn(0), "one seat is free while a turn waits for its last draft"
+    assert not seats.take_turn(0)
+
+
+@pytest.mark.parametrize("load", [EngineLoad(waiting=1), EngineLoad(kv_usage=0.95)])
+def test_no_turn_is_taken_while_others_wait_or_fill_the_kv_space(load: EngineLoad) -> None:
+    assert not Engine(load).seats().take_turn(0)
+
+
+def test_an_engine_without_metrics_gets_a_fixed_number() -> None:
+    seats = Engine(None).seats(seats=4, width=1)
+    assert [seats.take_turn(0) for _ in range(5)] == [True] * 4 + [False]
+
+
+def test_the_load_is_read_again_only_after_a_while() -> None:
+    engine = Engine()
+    seats = engine.seats()
+    seats.take_turn(0)
+    seats.take_turn(0)
+    assert engine.readings == 1
+    engine.now += READ_EVERY_SECONDS
+    seats.take_turn(0)
+    assert engine.readings == 2
+
+
+def test_a_request_waits_for_a_seat_and_gets_it_when_one_leaves() -> None:
+    seats, order = Engine(None).seats(seats=1), []
+    first_in, leave = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with seats.seat(1, Silent()):
+            first_in.set()
+            leave.wait(30)
+            order.append("first leaves")
+
+    def second() -> None:
+        with seats.seat(1, Silent()):
+            order.append("second enters")
+
+    with ThreadPoolExecutor(2) as pool:
+        running = pool.submit(first)
+        first_in.wait(30)
+        waiting = pool.submit(second)
+        assert not seats.take_turn(0)
+        leave.set()
+        running.result(30)
+        waiting.result(30)
+    assert order == ["first leaves", "second enters"]
+
+
+def test_what_is_in_flight_never_holds_more_blocks_than_the_kv_space_has(held: ExitStack) -> None:
+    seats = Engine(EngineLoad(kv_blocks=10, block_tokens=16)).seats(seats=8)
+    held.enter_context(seats.seat(16 * 6 - 1, Silent()))
+    held.enter_context(seats.seat(16 * 4, Silent()))
+    with pytest.raises(Cancelled), seats.seat(1, Impatient()):
+        pytest.fail("an eleventh block was given away")
+
+
+def test_one_request_alone_always_runs(held: ExitStack) -> None:
+    seats = Engine(EngineLoad(kv_blocks=10, block_tokens=16)).seats()
+    held.enter_context(seats.seat(1000, Silent()))
+
+
+def test_who_stops_waiting_leaves_the_queue(held: ExitStack) -> None:
+    seats = Engine(None).seats(seats=1)
+    with seats.seat(1, Silent()), pytest.raises(Cancelled), seats.seat(1, Impatient()):
+        pytest.fail("the only seat was given twice")
+    held.enter_context(seats.seat(1, Silent()))
+
+
+def test_a_fault_inside_gives_the_seat_back(held: ExitStack) -> None:
+    seats = Engine(None).seats(seats=1)
+    with pytest.raises(Cancelled), seats.seat(1, Silent()):
+        raise Cancelled("enough")
+    held.enter_context(seats.seat(1, Silent()))
+
+
+def test_its_twin_admits_at_once(held: ExitStack) -> None:
+    for _ in range(100):
+        held.enter_context(NO_ADMISSION.seat(10**9, Impatient()))

@@ -1,0 +1,84 @@
+"""The recovery ladder of a degenerate answer, and that a resumed turn climbs on from where it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from tasks.journal import ATTEMPTS, WARMER, JournalledModel, Sampling, call_seed
+from tasks.llm.scripted import ScriptedModel
+from tasks.pulse import Silent
+from tasks.types import CallKey, ChatRequest, Claim, Completion, Cut, Message, Operator
+from tests.doubles import Journal
+
+CLAIM = Claim(job=1, epoch=1, worker="w", turn="t")
+KEY = CallKey(iteration=2, operator=Operator.DRAFT, slot=0, attempt=1)
+LOOP = "A good start:\n" + "And so it goes on. " * 200
+SAMPLING = Sampling(temperature=0.7, answer_tokens=512)
+
+
+def window(cut: Cut) -> Sequence[Message]:
+    return (Message(role="user", content="Tell me. " * (4 >> (cut.rest or 0))),)
+
+
+def ask(journal: Journal, answer: Callable[[ChatRequest], str], attempts: int = ATTEMPTS) -> Completion:
+    model = JournalledModel(ledger=journal, model=ScriptedModel(answer), sampling=SAMPLING)  # type: ignore[arg-type]
+    return model.ask(CLAIM, KEY, 5, window, Silent(), attempts=attempts)
+
+
+def requests(journal: Journal) -> list[ChatRequest]:
+    return [request for request, _, _ in journal.calls.values()]
+
+
+def test_a_loop_is_asked_again_with_another_seed_and_warmer_and_then_with_a_shorter_window() -> None:
+    journal = Journal()
+    made = ask(journal, lambda request: LOOP)
+    first, second, third = requests(journal)
+    assert [key.attempt for key in journal.calls] == [1, 2, 3]
+    assert [r.temperature for r in (first, second, third)] == pytest.approx([0.7, 0.7 + WARMER, 0.7 + WARMER])
+    assert len({r.seed for r in (first, second, third)}) == 3
+    assert first.messages == second.messages == tuple(window(Cut()))
+    assert third.messages == tuple(window(Cut(ground=1, rest=1)))
+    assert made.guard is not None
+    assert made.text == "A good start:\n"
+
+
+@pytest.mark.parametrize("good", [1, 2, 3])
+def test_the_first_answer_without_a_loop_ends_the_ladder(good: int) -> None:
+    journal = Journal()
+    seed = call_seed(5, CallKey(iteration=2, operator=Operator.DRAFT, slot=0, attempt=good))
+    made = ask(journal, lambda request: "An answer." if request.seed == seed else LOOP)
+    assert len(journal.calls) == good
+    assert (made.text, made.guard) == ("An answer.", None)
+
+
+def test_the_loops_tokens_are_journalled_with_where_they_began() -> None:
+    journal = Journal()
+    ask(journal, lambda request: LOOP)
+    for _, _, made in journal.calls.values():
+        assert made.guard is not None
+        assert made.guard.at_char == len("A good start:\n")
+        assert 0 < made.completion_tokens < len(LOOP) // 4 // 2
+
+
+def test_a_caller_that_wants_no_ladder_gets_one_call() -> None:
+    journal = Journal()
+    assert ask(journal, lambda request: LOOP, attempts=1).guard is not None
+    assert len(journal.calls) == 1
+
+
+@pytest.mark.parametrize("journalled", [1, 2, 3])
+def test_a_resumed_turn_asks_only_for_the_rungs_that_are_missing(journalled: int) -> None:
+    whole, resumed = Journal(), Journal()
+    first = ask(whole, lambda request: LOOP)
+    resumed.calls = dict(list(whole.calls.items())[:journalled])
+    asked: list[ChatRequest] = []
+
+    def answer(request: ChatRequest) -> str:
+        asked.append(request)
+        return LOOP
+
+    again = ask(resumed, answer)
+    assert (again.text, again.guard) == (first.text, first.guard)
+    assert [r.seed for r in asked] == [r.seed for r in requests(whole)[journalled:]]

@@ -1,0 +1,116 @@
+"""How much the engine is given at once: as many requests as it batches, and no more tokens than its KV space holds, so
+that it never has to throw a sequence out and compute it again. It must not know jobs.
+
+What is asked of it here is counted to the token, at its worst. What others ask of the same engine is read from its
+metrics. An engine that doesn't say how it stands gets a fixed number of requests.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tasks.ports import Pulse
+from workers.engine.load import EngineLoad
+
+# A load is read when a turn asks to be taken, and serves for this long: /metrics costs the engine some milliseconds.
+READ_EVERY_SECONDS = 1.0
+# A turn's first requests are in flight by then; until then it counts with all that it may ask.
+SETTLE_SECONDS = 1.0
+# A new turn waits while more of the KV space is in use: what is under way grows.
+KV_HIGH = 0.9
+POLL_SECONDS = 0.25
+
+
+class Seats:
+    """Implements `Admission`. `seats`: requests at once; `width`: what one turn asks at once; `read` gives the engine's
+    load, None where it doesn't say."""
+
+    def __init__(
+        self,
+        *,
+        seats: int,
+        width: int,
+        read: Callable[[], EngineLoad | None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._seats, self._width, self._read, self._clock = seats, width, read, clock
+        self._changed, self._reading = threading.Condition(), threading.Lock()
+        self._queue: deque[object] = deque()
+        self._fresh: deque[float] = deque()
+        self._in_flight = self._blocks = 0
+        self._load: EngineLoad | None = None
+        self._read_at = -math.inf
+
+    def take_turn(self, seconds: float) -> bool:
+        """Whether one turn more finds room, waited for at most so long; then it is counted."""
+        deadline = self._clock() + seconds
+        while True:
+            load = self._recent()
+            with self._changed:
+                if self._has_room(load):
+                    self._fresh.append(self._clock() + SETTLE_SECONDS)
+                    return True
+                left = deadline - self._clock()
+                if left <= 0:
+                    return False
+                self._changed.wait(min(left, POLL_SECONDS))
+
+    @contextmanager
+    def seat(self, tokens: int, pulse: Pulse) -> Iterator[None]:
+        """One request of at most `tokens`, prompt and answer together, may run inside; first come, first served.
+
+        Raises what `pulse.checkpoint()` raises while it waits.
+        """
+        blocks, ticket = self._blocks_of(tokens), object()
+        with self._changed:
+            self._queue.append(ticket)
+            try:
+                while self._queue[0] is not ticket or not self._fits(blocks):
+                    pulse.checkpoint()
+                    pulse.beat()  # it waits for others who get on
+                    self._changed.wait(POLL_SECONDS)
+                self._in_flight += 1
+                self._blocks += blocks
+            finally:
+                self._queue.remove(ticket)
+                self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._in_flight -= 1
+                self._blocks -= blocks
+                self._changed.notify_all()
+
+    def _has_room(self, load: EngineLoad | None) -> bool:
+        now = self._clock()
+        while self._fresh and self._fresh[0] <= now:
+            self._fresh.popleft()
+        if self._queue or self._in_flight + len(self._fresh) * self._width >= self._seats:
+            return False
+        return load is None or (not load.waiting and load.kv_usage < KV_HIGH)
+
+    def _fits(self, blocks: int) -> bool:
+        """One alone always does: no request is larger than the engine's context, which its KV space holds."""
+        if not self._in_flight:
+            return True
+        held = self._load.kv_blocks if self._load else 0
+        return self._in_flight < self._seats and (not held or self._blocks + blocks <= held)
+
+    def _blocks_of(self, tokens: int) -> int:
+        load = self._recent()
+        return math.ceil(tokens / load.block_tokens) if load and load.block_tokens else 0
+
+    def _recent(self) -> EngineLoad | None:
+        """The load, read again where the last reading is old; never waits for another thread's reading."""
+        if self._clock() - self._read_at >= READ_EVERY_SECONDS and self._reading.acquire(blocking=False):
+            try:
+                self._load, self._read_at = self._read(), self._clock()
+            finally:
+                self._reading.release()
+        return self._load

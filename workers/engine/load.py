@@ -1,0 +1,77 @@
+"""What a vLLM says of its own load at `/metrics`. It must not know who asks, nor what is done about it."""
+
+from __future__ import annotations
+
+import http.client
+import urllib.request
+from collections import defaultdict
+from dataclasses import dataclass
+
+from prometheus_client.parser import text_string_to_metric_families
+
+METRICS_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineLoad:
+    """Requests `running` and `waiting` now and the share of KV space in use; the others count from the engine's start.
+
+    The KV space has `kv_blocks` of `block_tokens` tokens each, 0 where it isn't said. Of `prefix_queries` prompt tokens
+    `prefix_hits` were found in the prefix cache; `preemptions` sequences were thrown out, to be computed again.
+    """
+
+    running: int = 0
+    waiting: int = 0
+    kv_usage: float = 0.0
+    kv_blocks: int = 0
+    block_tokens: int = 0
+    tokens: int = 0
+    prefix_queries: int = 0
+    prefix_hits: int = 0
+    preemptions: int = 0
+
+
+def read_load(root: str, *, key: str = "", seconds: float = METRICS_SECONDS) -> EngineLoad | None:
+    """The load of the server whose pages are below `root`; None where it doesn't say, or isn't a vLLM."""
+    request = urllib.request.Request(f"{root}/metrics")  # noqa: S310 - the operator named it
+    if key:
+        request.add_header("Authorization", f"Bearer {key}")
+    try:
+        with urllib.request.urlopen(request, timeout=seconds) as response:  # noqa: S310
+            return parse_load(response.read().decode(errors="replace"))
+    except (OSError, http.client.HTTPException):
+        return None
+
+
+def parse_load(text: str) -> EngineLoad | None:
+    """Out of Prometheus's text format, summed over the engine's cores; None where it is no vLLM's."""
+    found: dict[str, float] = defaultdict(float)
+    blocks, block_tokens, cores = 0, 0, 0
+    try:
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if sample.name == "vllm:cache_config_info":
+                    blocks += max(0, _whole(sample.labels.get("num_gpu_blocks")) - 1)  # one is vLLM's own
+                    block_tokens = _whole(sample.labels.get("block_size"))
+                elif sample.name.startswith("vllm:"):
+                    found[sample.name] += sample.value
+                    cores += sample.name == "vllm:num_requests_running"
+    except ValueError:
+        return None
+    if not found:
+        return None
+    return EngineLoad(
+        running=int(found["vllm:num_requests_running"]),
+        waiting=int(found["vllm:num_requests_waiting"]),
+        kv_usage=found["vllm:kv_cache_usage_perc"] / max(1, cores),
+        kv_blocks=blocks,
+        block_tokens=block_tokens,
+        tokens=int(found["vllm:prompt_tokens_total"] + found["vllm:generation_tokens_total"]),
+        prefix_queries=int(found["vllm:prefix_cache_queries_total"]),
+        prefix_hits=int(found["vllm:prefix_cache_hits_total"]),
+        preemptions=int(found["vllm:num_preemptions_total"]),
+    )
+
+
+def _whole(label: str | None) -> int:
+    return int(label) if label and label.isdigit() else 0
