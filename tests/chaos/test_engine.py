@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
@@ -30,23 +30,6 @@ ALWAYS = CheckSpec(name="python:t.py", kind="python", value="t.py", files={"t.py
 FAULTS = [signal.SIGKILL]
 if "CHAOS_LONG" in os.environ:
     FAULTS.append(signal.SIGSTOP)
-
-
-@pytest.fixture
-def user(login: Callable[..., str]) -> Iterator[Database]:
-    with Database(login("alice")) as database:
-        yield database
-
-
-@pytest.fixture
-def fleet_url(login: Callable[..., str]) -> str:
-    return login("fleet", "redraft_worker")
-
-
-@pytest.fixture
-def fleet(fleet_url: str) -> Iterator[Database]:
-    with Database(fleet_url) as database:
-        yield database
 
 
 @pytest.fixture
