@@ -209,6 +209,7 @@ class Loop:
             case Revise(parents=parents):
                 jobs = [partial(self._revise, claim, job, begun, slot, ref, pulse) for slot, ref in enumerate(parents)]
             case Escalate():
+                pulse.checkpoint()  # what is not asked yet, or runs at the cloud, is the next worker's
                 made = self.cloud.answer(claim, job, begun.number, pulse)
                 ref = CandidateRef(iteration=begun.number, slot=0)
                 return (_candidate(made, ref=ref, operator=Operator.ESCALATE, root=ref),) if made else ()
