@@ -23,8 +23,8 @@ READ_EVERY_SECONDS = 1.0
 SETTLE_SECONDS = 1.0
 # A new turn waits while more of the KV space is in use: what is under way grows.
 KV_HIGH = 0.9
-# One request waits for every so many seats, so that a seat that is left is taken at once: between two turns lie a commit,
-# a claim and a prompt.
+# One request waits for every so many seats, so that a seat that is left is taken at once: between two turns lie a
+# commit, a claim and a prompt.
 BACKLOG = 2
 POLL_SECONDS = 0.25
 
