@@ -41,6 +41,8 @@ from workers.packaged import ops
 
 REDRAFT = (sys.executable, "-m", "workers.cli.main")
 VISIBILITY_TIMEOUT_SECONDS = 60
+# Fewer than jobs are kept alive: some always wait.
+SLOTS = 4
 # Between the recovery from one fault and the next.
 PAUSE_SECONDS = (3.0, 20.0)
 # Work that has not gone on by then counts as not back: loading a model anew takes under a minute.
@@ -88,6 +90,7 @@ class Soak:
         environment = {
             **child_environment(self._home.root),
             "REDRAFT_VISIBILITY_TIMEOUT_SECONDS": str(VISIBILITY_TIMEOUT_SECONDS),
+            "REDRAFT_SLOTS": str(SLOTS),
         }
         argv = [*REDRAFT, "up", "--detach", "--model", self._model]
         done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)

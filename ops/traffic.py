@@ -22,7 +22,8 @@ from workers.local import stackfile
 
 OWNERS = ("soak_ada", "soak_bob", "soak_eve")
 PASSWORD = "only-on-loopback"  # noqa: S105 - a database that lives as long as the soak
-# So many jobs are kept waiting or running: more than one worker's slots, so that there is always something to lose.
+# So many jobs are kept waiting or running: more than the soak gives its worker slots, so that there is always something
+# to lose.
 LIVE_JOBS = 10
 CANCELLED_SHARE = 0.08
 LOOK_SECONDS = 1.0

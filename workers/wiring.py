@@ -114,7 +114,9 @@ def build_station(
     width = settings.width or (0 if isinstance(host, NoEngine) else profile.width)
     root, key = host.url.removesuffix("/v1"), settings.endpoint_key.get_secret_value()
     seats = Seats(
-        seats=host.sequences or slots * max(1, width), width=max(1, width), read=lambda: read_load(root, key=key)
+        seats=host.sequences or slots * max(1, width),
+        width=max(1, width),
+        read=lambda: read_load(root, key=key) if host.abilities.metrics else None,
     )
     journalled = JournalledModel(ledger=ledger, model=model, sampling=sampling, admission=seats)
     bank = memory_bank(settings)

@@ -23,6 +23,9 @@ READ_EVERY_SECONDS = 1.0
 SETTLE_SECONDS = 1.0
 # A new turn waits while more of the KV space is in use: what is under way grows.
 KV_HIGH = 0.9
+# One request waits for every so many seats, so that a seat that is left is taken at once: between two turns lie a
+# commit, a claim and a prompt.
+BACKLOG = 2
 POLL_SECONDS = 0.25
 
 
@@ -91,7 +94,8 @@ class Seats:
         now = self._clock()
         while self._fresh and self._fresh[0] <= now:
             self._fresh.popleft()
-        if self._queue or self._in_flight + len(self._fresh) * self._width >= self._seats:
+        asked = self._in_flight + len(self._queue) + len(self._fresh) * self._width
+        if asked >= self._seats + self._seats // BACKLOG:
             return False
         return load is None or (not load.waiting and load.kv_usage < KV_HIGH)
 
