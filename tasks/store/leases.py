@@ -204,7 +204,16 @@ def release(
         },
     )
     # Of a job that is done too: a slot is free, and the relay need not wait for its next tick to fill it.
-    connection.execute(text("SELECT pg_notify('redraft_wake', :lane)"), {"lane": str(lane)})
+    _wake(connection, lane)
+
+
+def _wake(connection: Connection, lane: str) -> None:
+    # Postgres lets one notifying commit through at a time, so one that comes while another is on its way leaves it to
+    # that: the relay waits a little for such before it looks, and looks each second anyway.
+    connection.execute(
+        text("SELECT pg_notify('redraft_wake', :lane) WHERE pg_try_advisory_xact_lock(hashtext('redraft_wake'))"),
+        {"lane": lane},
+    )
 
 
 def park(connection: Connection, job: int, detail: str) -> bool:
@@ -263,7 +272,7 @@ def reap(database: Database, *, crash_cap: int, stall_seconds: float = STALL_SEC
             else:
                 park(connection, row.job_id, f"after its worker {row.worker} went silent")
         for lane in {row.lane for row in freed}:
-            connection.execute(text("SELECT pg_notify('redraft_wake', :lane)"), {"lane": lane})
+            _wake(connection, lane)
         return tuple(row.job_id for row in freed)
 
 

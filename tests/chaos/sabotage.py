@@ -111,7 +111,7 @@ def top_up(of: Redraft, crippled: dict[str, str]) -> None:
         while not client.llen("gpu"):
             time.sleep(0.02)
         client.flushall()
-    worker.start()
+    worker.start(REDRAFT_WAKEUP_SILENCE_SECONDS="600")  # else it looks for work itself, wake-up or not
     worker.wait()
     over(of, jobs, crippled)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import event, text
 
@@ -180,6 +181,30 @@ def test_workers_that_claim_at_once_take_each_job_once_and_miss_none(
     with ThreadPoolExecutor(8) as pool:
         taken = [job for jobs in pool.map(drain, range(8)) for job in jobs]
     assert Counter(taken) == Counter(made)
+
+
+def test_of_hand_backs_at_once_one_wakes_the_relay_and_none_waits_for_another(
+    login: Callable[..., str], fleet: Database
+) -> None:
+    with Database(login("ann")) as ann:
+        queries.submit_jobs(ann, [SPEC] * 3)
+    held = [claim for number in range(3) if (claim := leases.claim(fleet, [Lane.GPU], f"w{number}", "turn", RULES))]
+    plain = login("fleet", "redraft_worker").replace("+psycopg", "", 1)
+    with psycopg.connect(plain, autocommit=True) as relay:
+        relay.execute("LISTEN redraft_wake")
+
+        def woken() -> int:
+            return len(list(relay.notifies(timeout=0.3)))
+
+        with fleet.begin() as first:
+            leases.release(first, held[0], Lane.GPU)
+            with fleet.begin() as second:
+                leases.release(second, held[1], Lane.GPU)
+            assert woken() == 0
+        assert woken() == 1
+        with fleet.begin() as third:
+            leases.release(third, held[2], Lane.GPU)
+        assert woken() == 1
 
 
 def scans(plan: dict[str, Any]) -> Iterator[str]:
