@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from savings import savings
 
 from tasks.llm.cycles import COPIES, COVERED_CHARS
-from tasks.llm.guard import Guard
+from tasks.llm.guard import STEP_CHARS, Guard
 from tasks.types import GuardHit
 from tests.corpus import loops, machine, made, words
 from tests.corpus.collected import collected
@@ -72,7 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     print(f"half: {given.half}\n")
     print(recall("real loops", real[Label.LOOP]))
-    print(recall("real lists that only count", real[Label.COUNTING]))
+    print(recall("real, but for their numbers", real[Label.COUNTING]))
+    print(recall("real, in passing", real[Label.PASSING]))
+    print(recall("real, unclear", real[Label.UNCLEAR]))
     print(recall("generated loops", looping))
     print(false_alarms(ordinary))
     print(delays("real loops", real[Label.LOOP]))
@@ -97,7 +99,7 @@ def recall(title: str, seen: Sequence[Seen]) -> str:
     for kind, of_kind in _by_kind(seen):
         rows.append(_share(kind, [one for one in of_kind if one.hit], of_kind))
     rows.append(_share("all", [one for one in seen if one.hit], seen))
-    return table((title, "found", "of", "recall", "95 % interval"), rows) if seen else f"{title}: none collected yet\n"
+    return table((title, "found", "of", "share", "95 % interval"), rows) if seen else f"{title}: none collected yet\n"
 
 
 def false_alarms(ordinary: dict[str, list[Seen]]) -> str:
@@ -115,11 +117,12 @@ def false_alarms(ordinary: dict[str, list[Seen]]) -> str:
 
 
 def delays(title: str, seen: Sequence[Seen]) -> str:
-    """From the first copy to the hit. `beyond` is what the hit came later than the guard's own rule for exact copies:
-    three copies, and 48 tokens; `cut` is how far from the first copy the text is cut back."""
+    """From the first copy to the hit, where it did not hit an earlier passing loop. `beyond` is what the hit came later
+    than the guard's own rule for exact copies: three of them, and 48 tokens; `in three` is the part that kept it, give
+    or take two looks; `cut` is how far from the first copy the text is cut back."""
     rows = []
     for kind, of_kind in [*_by_kind(seen), ("all", seen)]:
-        found = [one for one in of_kind if one.hit and one.sample.onset is not None and one.sample.period]
+        found = [one for one in of_kind if one.hit and one.sample.period and one.read > (one.sample.onset or 0)]
         if found:
             late = [one.read - (one.sample.onset or 0) for one in found]
             copies = [chars / (one.sample.period or 1) for one, chars in zip(found, late, strict=True)]
@@ -127,8 +130,9 @@ def delays(title: str, seen: Sequence[Seen]) -> str:
             beyond = [(chars - least) / TOKEN_CHARS for chars, least in zip(late, rule, strict=True)]
             cut = [one.hit.at_char - (one.sample.onset or 0) for one in found if one.hit]
             tokens = [chars / TOKEN_CHARS for chars in late]
-            rows.append((kind, str(len(found)), *(_quantiles(v) for v in (copies, tokens, beyond, cut))))
-    heads = (f"{title}, median / 95 %", "n", "copies", "tokens", "tokens beyond", "cut, characters")
+            kept = sum(TOKEN_CHARS * tokens <= 2 * STEP_CHARS for tokens in beyond) / len(found)
+            rows.append((kind, str(len(found)), f"{kept:.2f}", *map(_quantiles, (copies, tokens, beyond, cut))))
+    heads = (f"{title}, median / 95 %", "n", "in three", "copies", "tokens", "tokens beyond", "cut, characters")
     return table(heads, rows) if rows else ""
 
 

@@ -25,7 +25,7 @@ from tasks.types import CallKey, Claim, Completion, Message, Operator
 from tests.corpus.label import Label, label
 from tests.doubles import Journal
 
-PARALLEL = 8
+PARALLEL = 16
 CONTEXT_TOKENS = 4_096
 SILENCE_SECONDS = 300.0
 ANSWER_SECONDS = 900.0
@@ -33,7 +33,17 @@ ANSWER_SECONDS = 900.0
 PROMPT_SEED = 1
 CLAIM = Claim(job=1, epoch=1, worker="bench", turn="bench")
 GENERATED = re.compile(r"^vllm:generation_tokens_total(?:\{[^}]*\})? ([0-9.e+]+)$", re.MULTILINE)
-HEADS = ("on and off", "prompts", "tokens off", "first call on", "all calls on", "calls on", "saved", "sound off", "on")
+HEADS = (
+    "guard off and on",
+    "prompts",
+    "tokens off",
+    "first call on",
+    "all calls on",
+    "calls on",
+    "saved",
+    "sound off",
+    "sound on",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +111,7 @@ class Client:
         (choice,) = answer["choices"]
         text = choice["message"]["content"] or ""
         kind, _ = label(text, cut_off=choice["finish_reason"] == "length")
-        return answer["usage"]["completion_tokens"], text, kind in (Label.LOOP, Label.COUNTING, Label.ENDED)
+        return answer["usage"]["completion_tokens"], text, kind in (Label.LOOP, Label.COUNTING)
 
     def guarded(self, number: int, prompt: str) -> tuple[Completion, ...]:
         """The calls of the ladder. The window is the prompt, which has nothing to be shortened."""

@@ -76,6 +76,10 @@ class EngineFault(ServiceFault):
     service = "engine"
 
 
+class ContextExceeded(EngineFault):
+    """The server says that a prompt is longer than its context: it was counted wrongly, or the context is smaller."""
+
+
 class CanaryFailed(EngineFault):
     """The engine answers, and what it says is wrong: nothing of it can be trusted."""
 
@@ -150,6 +154,14 @@ class LimitReached(RedraftError):
     def __init__(self, type: str, value: float, limit: float) -> None:
         self.type, self.value, self.limit = type, value, limit
         super().__init__(f"the budget of {limit:g} {type} is spent ({value:g} used)")
+
+
+class PromptTooLong(LimitReached):
+    """Even the shortest prompt of a job does not fit into the context of the worker's model."""
+
+    def __init__(self, tokens: int, room: int) -> None:
+        super().__init__("tokens of context", tokens, room)
+        self.args = (f"the shortest prompt has {tokens} tokens, and the model has room for {room}",)
 
 
 class EgressForbidden(RedraftError):

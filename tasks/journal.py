@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from tasks.crashpoints import CrashPoint, passing
+from tasks.errors import ContextExceeded
+from tasks.fitting import Build, fit
 from tasks.ports import Admission, ChatModel, Ledger, Pulse
-from tasks.types import CallKey, ChatRequest, Claim, Completion, Message, Operator
-from tasks.window import prompt_hash
+from tasks.types import CallKey, ChatRequest, Claim, Completion, Cut, Message, Operator
+from tasks.window import WHOLE, prompt_hash
 
 # The recovery ladder of a degenerate answer: as asked; another seed, warmer; and with a shorter window too.
 ATTEMPTS = 3
 WARMER = 0.2
 # Room that is kept free for the chat template's own tokens.
 TEMPLATE_TOKENS = 32
-# Fewer tokens than this are no answer: the window is too full to ask.
-LEAST_ANSWER_TOKENS = 64
+# Of the room for a window, where the server says that it was too long.
+SHORTER = (2, 4, 8)
+# Of the ladder's last attempt.
+HALVED = Cut(ground=1, rest=1)
 # One word of a given list, and the end of the text.
 CHOICE_TOKENS = 16
 
@@ -34,6 +38,7 @@ class Sampling:
     answer_tokens: int = 4096
     review_tokens: int = 1024
     lesson_tokens: int = 256
+    thinking_tokens: int = 0
 
     def room(self, operator: Operator) -> int:
         """Tokens that an answer to such a call may have."""
@@ -44,6 +49,10 @@ class Sampling:
                 return self.lesson_tokens
             case _:
                 return self.answer_tokens
+
+    def thoughts(self, operator: Operator) -> int:
+        """Tokens that a model may think before such a call's answer. A lesson is three lines about what is known."""
+        return 0 if operator is Operator.DISTIL else self.thinking_tokens
 
 
 class NoAdmission:
@@ -71,7 +80,7 @@ class JournalledModel:
         claim: Claim,
         key: CallKey,
         seed: int,
-        build: Callable[[int], Sequence[Message]],
+        build: Build,
         pulse: Pulse,
         *,
         attempts: int = ATTEMPTS,
@@ -79,19 +88,26 @@ class JournalledModel:
     ) -> Completion:
         """One answer for `key`, whose attempt is where the ladder begins; at most `attempts` calls.
 
-        `build(shorten)` gives the prompt; `shorten` is 1 where the window must be shorter. The answer of
+        `build(cut)` gives the prompt, which is cut where the model's context is too small for it. A model that thinks
+        does so before free text, never before a choice, and no more once its thoughts left no answer. The answer of
         the last attempt may still carry its guard: then it is degenerate and nothing may be built on it.
         With `choices` the answer is one of them, chosen without chance, in at most `CHOICE_TOKENS`.
-        Raises `LimitReached` before a call that the budget can't pay, `EngineFault`, and what `pulse` raises.
+        Raises `LimitReached` before a call that the budget can't pay, `PromptTooLong`, `EngineFault`, and what
+        `pulse` raises.
         """
         made: Completion | None = None
+        thinking = 0 if choices else self.sampling.thoughts(key.operator)
         for attempt in range(key.attempt, key.attempt + attempts):
             tried = dataclasses.replace(key, attempt=attempt)
             again = attempt - key.attempt
-            messages = build(1 if again == ATTEMPTS - 1 else 0)
-            made = self._once(claim, tried, self._request(tried, seed, messages, again > 0, choices), pulse)
-            if made.guard is None:
+            least = HALVED if again == ATTEMPTS - 1 else WHOLE
+            request = self._request(tried, seed, build(least), again > 0, choices)
+            request = dataclasses.replace(request, thinking_tokens=thinking)
+            made = self._once(claim, tried, request, build, least, pulse)
+            lost_in_thought = bool(made.reasoning) and not made.text.strip()
+            if made.guard is None and not lost_in_thought:
                 break
+            thinking = 0 if lost_in_thought else thinking
         assert made is not None
         return made
 
@@ -109,24 +125,48 @@ class JournalledModel:
             choices=choices,
         )
 
-    def _once(self, claim: Claim, key: CallKey, request: ChatRequest, pulse: Pulse) -> Completion:
+    def _once(
+        self, claim: Claim, key: CallKey, request: ChatRequest, build: Build, least: Cut, pulse: Pulse
+    ) -> Completion:
+        """The journal's answer, or a new one. The hash is that of the prompt before it is cut to a model: what stands
+        in the journal is found again by a worker whose model has another context, or whose tokenizer is away."""
         hashed = prompt_hash(request)
         found = self.ledger.find_call(claim, key, hashed)
         if found is not None:
             return found
         pulse.checkpoint()
-        prompt_tokens = self.model.count_tokens(request.messages)
-        left = self.model.context_tokens - prompt_tokens - TEMPLATE_TOKENS
-        room = min(request.max_tokens, max(LEAST_ANSWER_TOKENS, left))
-        with self.admission.seat(prompt_tokens + room, pulse):
-            self.ledger.reserve(claim, key, prompt_tokens + room)
+        request, tokens = self._fitted(request, build, least)
+        with self.admission.seat(tokens, pulse):
+            self.ledger.reserve(claim, key, tokens)
             passing(CrashPoint.RESERVED)
             with pulse.calling(key) as call:
-                made = self.model.complete(dataclasses.replace(request, max_tokens=room), call)
+                request, made = self._complete(request, build, least, call)
                 passing(CrashPoint.CALL_MADE)
                 self.ledger.commit_call(claim, key, request, hashed, made)
         passing(CrashPoint.CALL_COMMITTED)
         return made
+
+    def _complete(self, request: ChatRequest, build: Build, least: Cut, pulse: Pulse) -> tuple[ChatRequest, Completion]:
+        """The request as it was answered. A server that counts more than it says, or has no tokenizer, is asked in ever
+        shorter windows."""
+        for share in SHORTER:
+            try:
+                return request, self.model.complete(request, pulse)
+            except ContextExceeded:
+                request, _ = self._fitted(request, build, least, share)
+        return request, self.model.complete(request, pulse)
+
+    def _fitted(self, request: ChatRequest, build: Build, least: Cut, share: int = 1) -> tuple[ChatRequest, int]:
+        """The request with its window in one `share`th of the room, and the tokens of prompt, thoughts and answer."""
+        space, made = self.model.context_tokens - TEMPLATE_TOKENS, request.max_tokens + request.thinking_tokens
+        messages, prompt = fit(
+            build,
+            self.model.count_tokens,
+            room=(space - made) // share,
+            ground_room=(space - self.sampling.answer_tokens - self.sampling.thinking_tokens) // 2 // share,
+            least=least,
+        )
+        return dataclasses.replace(request, messages=tuple(messages)), prompt + made
 
 
 def call_seed(seed: int, key: CallKey) -> int:

@@ -113,7 +113,7 @@ class _Hearing:
             self.claim,
             _key(candidate, number * _STEPS),
             job.spec.seed,
-            lambda shorten: lenses.report(job, candidate, check, lens, shorten=shorten),
+            lambda cut: lenses.report(job, candidate, check, lens, cut=cut),
             self.pulse,
             attempts=1,
         )
@@ -124,7 +124,7 @@ class _Hearing:
             self.claim,
             _key(candidate, number * _STEPS + 1),
             job.spec.seed,
-            lambda shorten: lenses.verdict(job, candidate, check, problems, shorten=shorten),
+            lambda cut: lenses.verdict(job, candidate, check, problems, cut=cut),
             self.pulse,
             attempts=1,
             choices=lenses.CHOICES,

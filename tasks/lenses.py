@@ -7,7 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tasks import window
-from tasks.types import Candidate, CheckSpec, Job, Message
+from tasks.types import Candidate, CheckSpec, Cut, Job, Message
+from tasks.window import WHOLE
 
 PASS, FAIL = "PASS", "FAIL"
 CHOICES = (PASS, FAIL)
@@ -67,7 +68,7 @@ LENSES = (
 )
 
 
-def report(job: Job, candidate: Candidate, check: CheckSpec, lens: Lens, *, shorten: int = 0) -> tuple[Message, ...]:
+def report(job: Job, candidate: Candidate, check: CheckSpec, lens: Lens, *, cut: Cut = WHOLE) -> tuple[Message, ...]:
     """Asks for the problems of `candidate` that this lens shows, in free text, each with a quote."""
     return window.judge(
         job,
@@ -75,12 +76,12 @@ def report(job: Job, candidate: Candidate, check: CheckSpec, lens: Lens, *, shor
         window.rubric_of(check),
         f"# Task\nYou are a judge of the answer above, which somebody else wrote. {lens.look}\n{_REPORT}",
         "List the problems of the answer now, each with its quote, or write NO PROBLEMS.",
-        shorten=shorten,
+        cut=cut,
     )
 
 
 def verdict(
-    job: Job, candidate: Candidate, check: CheckSpec, problems: tuple[str, ...], *, shorten: int = 0
+    job: Job, candidate: Candidate, check: CheckSpec, problems: tuple[str, ...], *, cut: Cut = WHOLE
 ) -> tuple[Message, ...]:
     """Asks whether any of `problems`, whose quotes were found in `candidate`, is real: one word of `CHOICES`."""
     listed = "\n".join(f"- {problem}" for problem in problems) or "(no problem whose quote stands in the answer)"
@@ -94,5 +95,5 @@ def verdict(
         f"yourself. It is real only if the answer truly says so and thereby breaks what {measure} demands; a matter "
         "of taste is not.",
         f"Answer with one word: {FAIL} if at least one report is real, {PASS} if none is.",
-        shorten=shorten,
+        cut=cut,
     )

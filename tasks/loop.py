@@ -209,6 +209,7 @@ class Loop:
             case Revise(parents=parents):
                 jobs = [partial(self._revise, claim, job, begun, slot, ref, pulse) for slot, ref in enumerate(parents)]
             case Escalate():
+                pulse.checkpoint()  # what is not asked yet, or runs at the cloud, is the next worker's
                 made = self.cloud.answer(claim, job, begun.number, pulse)
                 ref = CandidateRef(iteration=begun.number, slot=0)
                 return (_candidate(made, ref=ref, operator=Operator.ESCALATE, root=ref),) if made else ()
@@ -223,7 +224,7 @@ class Loop:
     def _draft(self, claim: Claim, job: Job, begun: OpenIteration, slot: int, pulse: Pulse) -> Candidate:
         operator, ref = operator_of(begun.move), CandidateRef(iteration=begun.number, slot=slot)
         key = CallKey(iteration=begun.number, operator=operator, slot=slot, attempt=1)
-        made = self.model.ask(claim, key, job.spec.seed, lambda shorten: window.draft(job, shorten=shorten), pulse)
+        made = self.model.ask(claim, key, job.spec.seed, lambda cut: window.draft(job, cut=cut), pulse)
         return _candidate(made, ref=ref, operator=operator, root=ref)
 
     def _revise(
@@ -232,14 +233,10 @@ class Loop:
         """A review that lists problems only, each with a quote that is checked to be there, then the patch."""
         parent = next(c for past in job.history for c in past.candidates if c.ref == parent_ref)
         key = CallKey(iteration=begun.number, operator=Operator.REVIEW, slot=slot, attempt=1)
-        review = self.model.ask(
-            claim, key, job.spec.seed, lambda shorten: window.review(job, parent, shorten=shorten), pulse
-        )
+        review = self.model.ask(claim, key, job.spec.seed, lambda cut: window.review(job, parent, cut=cut), pulse)
         bugs = () if review.guard else window.bugs(review.text, parent.text)
         key = dataclasses.replace(key, operator=Operator.REVISE)
-        made = self.model.ask(
-            claim, key, job.spec.seed, lambda shorten: window.revise(job, parent, bugs, shorten=shorten), pulse
-        )
+        made = self.model.ask(claim, key, job.spec.seed, lambda cut: window.revise(job, parent, bugs, cut=cut), pulse)
         ref = CandidateRef(iteration=begun.number, slot=slot)
         return _candidate(
             made, ref=ref, operator=Operator.REVISE, root=parent.root, revision=parent.revision + 1, parent=parent.ref

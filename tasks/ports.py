@@ -81,7 +81,7 @@ class Admission(Protocol):
 
     def seat(self, tokens: int, pulse: Pulse) -> AbstractContextManager[None]:
         """One request of at most `tokens`, prompt and answer together, may run inside. Waits for room on entry, and
-        raises there what `pulse.check()` raises."""
+        raises there what `pulse.checkpoint()` raises."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

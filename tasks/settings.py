@@ -111,7 +111,7 @@ class Settings(BaseSettings):
     # Faults of services in a row before a job is `failed` instead of retried with backoff.
     fault_cap: int = Field(default=8, ge=1)
     # Turns in flight in one worker. 0: as many as the engine batches sequences, for each has one at least; eight where
-    # an endpoint doesn't say.
+    # an endpoint doesn't say, with all their drafts at once.
     slots: int = Field(default=0, ge=0)
     # Candidates drafted in parallel. 0: from the engine's profile (8 on a GPU, 2 on a CPU).
     width: int = Field(default=0, ge=0)

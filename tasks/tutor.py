@@ -54,7 +54,7 @@ class MemoryTutor:
             claim,
             key,
             job.spec.seed,
-            lambda shorten: window.distil(job, accepted=accepted, failures=failures, shorten=shorten),
+            lambda cut: window.distil(job, accepted=accepted, failures=failures, cut=cut),
             pulse,
         )
         lines = None if said.guard else window.lesson_lines(said.text)

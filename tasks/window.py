@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tasks.types import Candidate, ChatRequest, CheckSpec, Job, LessonKind, Message, Modality, Verdict
+from tasks.types import Candidate, ChatRequest, CheckSpec, Cut, Job, LessonKind, Message, Modality, Verdict
 
 # Characters, about four to a token: all but the longest problems fit an 8K window.
 PROBLEM_CHARS = 24_000
@@ -39,6 +39,7 @@ REVEALING_CHARS = 16
 # A shorter quote stands in any text and proves nothing.
 QUOTE_CHARS = 3
 
+WHOLE = Cut()
 SYSTEM = "You solve problems carefully. A program checks your answer, so keep exactly to the form that is asked for."
 HIDDEN_FAILED = "A hidden check failed."
 WRONG_ANSWER = "The answer is wrong."
@@ -52,25 +53,25 @@ _WORDS = re.compile(r"-?\w+(?:\.\w+)*")
 _QUOTES = re.compile(r"```[^\n`]*\n(.*?)```|``([^`]+)``|`([^`\n]+)`|\"([^\"\n]+)\"|“([^”\n]+)”", re.DOTALL)
 
 
-def draft(job: Job, *, shorten: int = 0) -> tuple[Message, ...]:
-    """Asks for a fresh answer. `shorten` = 1 halves every limit."""
+def draft(job: Job, *, cut: Cut = WHOLE) -> tuple[Message, ...]:
+    """Asks for a fresh answer, with limits halved as `cut` says."""
     role = "# Task\nSolve the problem above. Think of the edge cases before you write."
-    return _messages(job, _ground(job, shorten), role, _goal(job))
+    return _prompt(job, cut, _ground(job, cut), role, _goal(job))
 
 
-def review(job: Job, parent: Candidate, *, shorten: int = 0) -> tuple[Message, ...]:
+def review(job: Job, parent: Candidate, *, cut: Cut = WHOLE) -> tuple[Message, ...]:
     """Asks for a list of problems of `parent`, each with a quote; no fix, no praise."""
     role = (
         f"# Task\nBelow is an answer to the problem above. List what is wrong with it, at most {BUGS} problems, "
         "the worst first. Write each on a line of its own that begins with `- `, and quote in backticks the exact "
         "text of the answer that is wrong. Do not write a new answer. If nothing is wrong, write: NO PROBLEMS"
     )
-    shown = (_candidate(parent, shorten), _feedback(job, parent, shorten))
+    shown = (_candidate(parent, cut), _feedback(job, parent, cut))
     order = "List the problems of the answer now, each with its quote."
-    return _messages(job, _ground(job, shorten), role, *shown, order)
+    return _prompt(job, cut, _ground(job, cut), role, *shown, order)
 
 
-def revise(job: Job, parent: Candidate, bugs: tuple[str, ...], *, shorten: int = 0) -> tuple[Message, ...]:
+def revise(job: Job, parent: Candidate, bugs: tuple[str, ...], *, cut: Cut = WHOLE) -> tuple[Message, ...]:
     """Asks for the whole answer anew with the problems of `parent` mended."""
     role = (
         "# Task\nBelow is an answer to the problem above that is not right yet. Correct it and write all of it again."
@@ -78,20 +79,20 @@ def revise(job: Job, parent: Candidate, bugs: tuple[str, ...], *, shorten: int =
     found = ""
     if bugs:
         listed = "\n".join(f"- {bug}" for bug in bugs[:BUGS])
-        found = "# What a reviewer found\n" + _cut(listed, FEEDBACK_CHARS >> shorten)
-    shown = (_candidate(parent, shorten), _feedback(job, parent, shorten), found)
-    return _messages(job, _ground(job, shorten), role, *shown, _goal(job))
+        found = "# What a reviewer found\n" + _shorter(listed, _room(FEEDBACK_CHARS, cut))
+    shown = (_candidate(parent, cut), _feedback(job, parent, cut), found)
+    return _prompt(job, cut, _ground(job, cut), role, *shown, _goal(job))
 
 
 def judge(
-    job: Job, candidate: Candidate, rubric: str, task: str, order: str, *, shorten: int = 0
+    job: Job, candidate: Candidate, rubric: str, task: str, order: str, *, cut: Cut = WHOLE
 ) -> tuple[Message, ...]:
     """Asks a judge about `candidate`, which it sees without what other checks said. `rubric`, where there is any, is
     that of one check. All that differs between two judges, `task` and `order`, comes last."""
-    parts = [_ground(job, shorten), _candidate(candidate, shorten, JUDGED_CHARS)]
+    parts = [_candidate(candidate, cut, JUDGED_CHARS)]
     if rubric:
-        parts.append("# The rubric\n" + _fenced(_cut(rubric, RUBRIC_CHARS >> shorten), ""))
-    return _messages(job, *parts, task, order)
+        parts.append("# The rubric\n" + _fenced(_shorter(rubric, _room(RUBRIC_CHARS, cut)), ""))
+    return _prompt(job, cut, _ground(job, cut), *parts, task, order)
 
 
 def escalate(job: Job) -> tuple[Message, ...]:
@@ -103,8 +104,8 @@ def escalate(job: Job) -> tuple[Message, ...]:
         "# Task\nBelow are answers to the problem above that are not right, and what the checks say of each. "
         "Find out why they fail, then write a right answer of your own, whole."
     )
-    shown = [f"{_candidate(tried, 0)}\n\n{_feedback(job, tried, 0)}" for tried in _best(job)]
-    return _messages(job, _ground(job, 0), role if shown else "", *shown, _goal(job))
+    shown = [f"{_candidate(tried, WHOLE)}\n\n{_feedback(job, tried, WHOLE)}" for tried in _best(job)]
+    return _prompt(job, WHOLE, _ground(job, WHOLE), role if shown else "", *shown, _goal(job))
 
 
 def bugs(review_text: str, candidate_text: str) -> tuple[str, ...]:
@@ -116,14 +117,14 @@ def bugs(review_text: str, candidate_text: str) -> tuple[str, ...]:
     found: list[str] = []
     for item in _items(review_text):
         quotes = (" ".join(next(group for group in match if group).split()) for match in _QUOTES.findall(item))
-        bug = _cut(" ".join(item.split()), FEEDBACK_CHARS // 3)
+        bug = _shorter(" ".join(item.split()), FEEDBACK_CHARS // 3)
         if bug not in found and any(len(quote) >= QUOTE_CHARS and quote in candidate for quote in quotes):
             found.append(bug)
     return tuple(found[:BUGS])
 
 
 def distil(
-    job: Job, *, accepted: Candidate | None = None, failures: Sequence[str] = (), shorten: int = 0
+    job: Job, *, accepted: Candidate | None = None, failures: Sequence[str] = (), cut: Cut = WHOLE
 ) -> tuple[Message, ...]:
     """Asks what the ended job teaches, in three lines: of the `accepted` answer, or of `failures` as checks told them.
 
@@ -132,17 +133,17 @@ def distil(
     if accepted is not None:
         told = "The answer below to the problem above was checked and is right. Write down what made it work"
         answer = "\n".join(line for line in accepted.text.strip().splitlines() if not _ANSWER.match(line))
-        shown = "# The answer\n" + _fenced(_cut(answer, CANDIDATE_CHARS >> shorten), "")
+        shown = "# The answer\n" + _fenced(_shorter(answer, _room(CANDIDATE_CHARS, cut)), "")
     else:
         told = "No answer to the problem above was right. Write down what went wrong, from what the checks said"
-        room = (FEEDBACK_CHARS >> shorten) // max(1, len(failures))
-        shown = "# What the checks said\n" + "\n\n".join(_cut(failure, room) for failure in failures)
+        room = _room(FEEDBACK_CHARS, cut) // max(1, len(failures))
+        shown = "# What the checks said\n" + "\n\n".join(_shorter(failure, room) for failure in failures)
     role = (
         f"# Task\n{told}, as a lesson for somebody who will solve another problem of this kind. Name no value that "
         "is the answer. Write exactly three short lines, which begin with `WHEN:` (the kind of problem), `DO:` (what "
         "to do) and `AVOID:` (the mistake to avoid)."
     )
-    return _messages(job, _given(job, shorten), role, shown, "Write the three lines WHEN:, DO: and AVOID: now.")
+    return _prompt(job, cut, _given(job, cut), role, shown, "Write the three lines WHEN:, DO: and AVOID: now.")
 
 
 def lesson_lines(text: str) -> tuple[str, str, str] | None:
@@ -183,7 +184,7 @@ def reveals(job: Job, text: str) -> bool:
     """Whether a text holds what would give the job's checks away to another job: an expected answer, or a line of a
     hidden check's files."""
     words = f" {' '.join(_WORDS.findall(text.lower()))} "
-    shown = _given(job, 0)
+    shown = _given(job, WHOLE)
     for check in job.spec.checks:
         expected = _expected(check.value) if check.kind == "answer" else ()
         if any(f" {' '.join(_WORDS.findall(value.lower()))} " in words for value in expected):
@@ -195,56 +196,63 @@ def reveals(job: Job, text: str) -> bool:
 
 
 def prompt_hash(request: ChatRequest) -> str:
-    """SHA-256, in hex, of the canonical JSON of the messages and the sampling."""
-    canonical = json.dumps(dataclasses.asdict(request), sort_keys=True, separators=(",", ":"))
+    """SHA-256, in hex, of the canonical JSON of the messages and the sampling. Whether it thinks is the model's."""
+    told = dataclasses.asdict(request)
+    del told["thinking_tokens"]
+    canonical = json.dumps(told, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 # ── the parts of a prompt ─────────────────────────────────────────────────────────────────────
 
 
-def _messages(job: Job, *parts: str) -> tuple[Message, ...]:
-    content = "\n\n".join(part for part in parts if part)
+def _prompt(job: Job, cut: Cut, ground: str, *rest: str) -> tuple[Message, ...]:
+    content = "\n\n".join(part for part in (ground, *(rest if cut.rest is not None else ())) if part)
     media = tuple(attachment for attachment in job.spec.attachments if attachment.modality is not Modality.TEXT)
     return (Message(role="system", content=SYSTEM), Message(role="user", content=content, attachments=media))
 
 
-def _ground(job: Job, shorten: int) -> str:
+def _room(chars: int, cut: Cut) -> int:
+    """Of a part that follows the ground."""
+    return chars >> (cut.rest or 0)
+
+
+def _ground(job: Job, cut: Cut) -> str:
     """What all prompts of the job begin with."""
-    return "\n\n".join(part for part in (_given(job, shorten), _taught(job, shorten)) if part)
+    return "\n\n".join(part for part in (_given(job, cut), _taught(job, cut)) if part)
 
 
-def _taught(job: Job, shorten: int) -> str:
+def _taught(job: Job, cut: Cut) -> str:
     """The lessons of earlier jobs, frozen with the job's first iteration."""
     titles = {LessonKind.SUCCESS: "This worked:", LessonKind.FAILURE: "This failed:"}
-    room = LESSON_CHARS >> shorten
+    room = LESSON_CHARS >> cut.ground
     parts = []
     for lesson in job.lessons or ():
         named = (("When", lesson.situation), ("Do", lesson.advice), ("Avoid", lesson.avoid))
-        lines = "\n".join(f"- {name}: {_cut(text, room)}" for name, text in named if text)
+        lines = "\n".join(f"- {name}: {_shorter(text, room)}" for name, text in named if text)
         parts.append(f"{titles[lesson.kind]}\n{lines}")
     return "# What earlier jobs taught\n" + "\n".join(parts) if parts else ""
 
 
-def _given(job: Job, shorten: int) -> str:
+def _given(job: Job, cut: Cut) -> str:
     """The problem, the visible checks, and the form of answer."""
-    parts = [f"# Problem: {job.spec.title}\n{_cut(job.spec.problem.strip(), PROBLEM_CHARS >> shorten)}"]
-    parts.extend(_attached(job, shorten))
+    parts = [f"# Problem: {job.spec.title}\n{_shorter(job.spec.problem.strip(), PROBLEM_CHARS >> cut.ground)}"]
+    parts.extend(_attached(job, cut))
     visible = [check for check in job.spec.checks if not check.held_out]
     files = [file for check in visible if check.kind == "python" for file in sorted(check.files.items())]
-    room = (TESTS_CHARS >> shorten) // max(1, len(files))
+    room = (TESTS_CHARS >> cut.ground) // max(1, len(files))
     for name, text in files:
-        parts.append(f"solution.py will be checked by this file ({name}):\n{_fenced(_cut(text, room), 'python')}")
+        parts.append(f"solution.py will be checked by this file ({name}):\n{_fenced(_shorter(text, room), 'python')}")
     if _wants(job, "schema"):
         parts.extend(
-            f"The JSON must match this schema:\n{_fenced(_cut(text, room or TESTS_CHARS >> shorten), 'json')}"
+            f"The JSON must match this schema:\n{_fenced(_shorter(text, room or TESTS_CHARS >> cut.ground), 'json')}"
             for check in visible
             if check.kind == "schema"
             for _, text in sorted(check.files.items())
         )
     rubrics = [rubric for check in visible if check.kind == "judge" if (rubric := rubric_of(check))]
-    room = (RUBRIC_CHARS >> shorten) // max(1, len(rubrics))
-    parts.extend(f"The answer will be judged by this rubric:\n{_fenced(_cut(text, room), '')}" for text in rubrics)
+    room = (RUBRIC_CHARS >> cut.ground) // max(1, len(rubrics))
+    parts.extend(f"The answer will be judged by this rubric:\n{_fenced(_shorter(text, room), '')}" for text in rubrics)
     return "\n\n".join([*parts, *_form(job)])
 
 
@@ -253,18 +261,18 @@ def rubric_of(check: CheckSpec) -> str:
     return next(iter(check.files.values()), str(check.value)).strip()
 
 
-def _attached(job: Job, shorten: int) -> Iterator[str]:
+def _attached(job: Job, cut: Cut) -> Iterator[str]:
     """The text attachments, the short ones whole; of the others the names, in the order in which they come."""
     media = [attachment.name for attachment in job.spec.attachments if attachment.modality is not Modality.TEXT]
     if media:
         yield f"Attached before this text, in this order: {', '.join(media)}"
     files = [(a.name, job.texts[a.sha256]) for a in job.spec.attachments if a.modality is Modality.TEXT]
-    room, shares = ATTACHED_CHARS >> shorten, dict[int, int]()
+    room, shares = ATTACHED_CHARS >> cut.ground, dict[int, int]()
     for done, (number, (_, content)) in enumerate(sorted(enumerate(files), key=lambda entry: len(entry[1][1]))):
         shares[number] = min(len(content), room // (len(files) - done))
         room -= shares[number]
     for number, (name, content) in enumerate(files):
-        yield f"Attached file {name}:\n{_fenced(_cut(content, shares[number]), '')}"
+        yield f"Attached file {name}:\n{_fenced(_shorter(content, shares[number]), '')}"
 
 
 def _form(job: Job) -> Iterator[str]:
@@ -291,8 +299,8 @@ def _wants(job: Job, kind: str) -> bool:
     return any(check.kind == kind for check in job.spec.checks)
 
 
-def _candidate(candidate: Candidate, shorten: int, chars: int = CANDIDATE_CHARS) -> str:
-    return "# The answer\n" + _fenced(_cut(candidate.text.strip(), chars >> shorten), "")
+def _candidate(candidate: Candidate, cut: Cut, chars: int = CANDIDATE_CHARS) -> str:
+    return "# The answer\n" + _fenced(_shorter(candidate.text.strip(), _room(chars, cut)), "")
 
 
 def _best(job: Job) -> Sequence[Candidate]:
@@ -305,13 +313,13 @@ def _best(job: Job) -> Sequence[Candidate]:
     return sorted(best, key=lambda candidate: candidate.ref)
 
 
-def _feedback(job: Job, candidate: Candidate, shorten: int) -> str:
+def _feedback(job: Job, candidate: Candidate, cut: Cut) -> str:
     checks = {check.name: check for check in job.spec.checks}
     failed = [verdict for verdict in candidate.verdicts if not verdict.passed]
     hidden = [verdict for verdict in failed if _is_hidden(verdict, checks)]
     shown = [verdict for verdict in failed if not _is_hidden(verdict, checks)]
-    room = (FEEDBACK_CHARS >> shorten) // max(1, len(shown))
-    said = [f"{verdict.check} failed:\n{_cut(_said(verdict, checks[verdict.check]), room)}" for verdict in shown]
+    room = _room(FEEDBACK_CHARS, cut) // max(1, len(shown))
+    said = [f"{verdict.check} failed:\n{_shorter(_said(verdict, checks[verdict.check]), room)}" for verdict in shown]
     said += [HIDDEN_FAILED] if hidden else []
     return "# What the checks say\n" + "\n\n".join(said) if said else ""
 
@@ -367,7 +375,7 @@ def _items(review_text: str) -> Sequence[str]:
     return ["\n".join(item) for item in items]
 
 
-def _cut(text: str, chars: int) -> str:
+def _shorter(text: str, chars: int) -> str:
     """Two thirds from the beginning and one from the end, where the text is longer than `chars`."""
     if len(text) <= chars:
         return text

@@ -6,8 +6,9 @@ import threading
 from functools import partial
 from typing import Any
 
-from tasks.errors import LimitReached
+from tasks.errors import LimitReached, ShuttingDown
 from tasks.ports import Pulse, SandboxJob, SandboxResult
+from tasks.pulse import Silent
 from tasks.types import CallKey, ChatRequest, Claim, Completion
 
 
@@ -20,6 +21,18 @@ class NoSandbox:
 
     def run(self, job: SandboxJob, pulse: Pulse) -> SandboxResult:
         raise AssertionError("the sandbox was asked for")
+
+
+class Draining(Silent):
+    """A pulse that stops the step at its n-th checkpoint, and nowhere else."""
+
+    def __init__(self, after: int) -> None:
+        self._left = after
+
+    def checkpoint(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise ShuttingDown("worker w is shutting down")
 
 
 class Death:

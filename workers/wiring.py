@@ -17,6 +17,7 @@ from tasks.llm.chat import OpenAIChatModel
 from tasks.llm.prices import prices_of
 from tasks.llm.responsebody import CloudTerms
 from tasks.llm.responses import OpenAIResponses
+from tasks.llm.thoughts import Thinking
 from tasks.loop import ENGINE_LANES, Loop
 from tasks.policy import hours_used
 from tasks.ports import Cloud, Sandbox
@@ -88,6 +89,7 @@ def build_station(
     database = Database(url, name="redraft worker", pool=max(4, min(slots, MOST_CONNECTIONS)))
     ledger = PostgresLedger(database, fault_cap=settings.fault_cap)
     profile = host.profile
+    terms = profile.thinking
     model = OpenAIChatModel(
         base_url=host.url,
         model=host.model,
@@ -99,6 +101,7 @@ def build_station(
         engine=host.describe(),
         files=functools.partial(read_content, database),
         abilities=host.abilities,
+        thinking=Thinking(on=terms.on, off=terms.off, budget=terms.budget) if terms else Thinking(),
     )
     sampling = Sampling(
         temperature=profile.temperature,
@@ -106,10 +109,13 @@ def build_station(
         top_k=profile.top_k,
         answer_tokens=profile.max_answer_tokens,
         review_tokens=profile.max_review_tokens,
+        thinking_tokens=terms.tokens if terms else 0,
     )
     width = settings.width or (0 if isinstance(host, NoEngine) else profile.width)
     root, key = host.url.removesuffix("/v1"), settings.endpoint_key.get_secret_value()
-    seats = Seats(seats=host.sequences or slots, width=max(1, width), read=lambda: read_load(root, key=key))
+    seats = Seats(
+        seats=host.sequences or slots * max(1, width), width=max(1, width), read=lambda: read_load(root, key=key)
+    )
     journalled = JournalledModel(ledger=ledger, model=model, sampling=sampling, admission=seats)
     bank = memory_bank(settings)
     make_loop = functools.partial(

@@ -6,16 +6,18 @@ A stalled stream is left within `POLL_SECONDS`. It must not know jobs, prompts o
 from __future__ import annotations
 
 import base64
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, assert_never
 from urllib.parse import urlsplit
 
-from tasks.errors import AttachmentLost, EngineFault
+from tasks.errors import AttachmentLost, ContextExceeded, EngineFault
 from tasks.llm.abilities import Abilities, choice_field, chosen
 from tasks.llm.guard import Guard, engine_hit
 from tasks.llm.stream import Stream, chat
+from tasks.llm.thoughts import Thinking, apart
 from tasks.ports import Pulse
 from tasks.types import Attachment, ChatRequest, Completion, GuardHit, Message, Modality
 
@@ -36,9 +38,12 @@ SOUND_BYTES_PER_TOKEN = 640
 SOUND_FORMATS = {"audio/wav": "wav", "audio/mpeg": "mp3"}
 # What servers answer that have no /tokenize; everything else may be better the next time.
 NO_TOKENIZER = frozenset({401, 403, 404, 405, 501})
+# What vLLM, llama.cpp and OpenAI say of a prompt that is longer than the context.
+TOO_LONG = re.compile(r"context[ _](?:length|size|window)|maximum (?:model|context|input) length", re.IGNORECASE)
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 MESSAGE_CHARS = 300
 OUR_OWN = Abilities()
+THOUGHTLESS = Thinking()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,7 +71,7 @@ class OpenAIChatModel:
 
     Parameters: `base_url` ends in /v1; `extra` goes into each request's body; `engine` describes the server
     for the journal; `first_token_seconds` and `token_silence_seconds` bound its silence; `files` reads an attachment;
-    `abilities` is what it can.
+    `abilities` is what it can; `thinking` is how its model is told to think.
     """
 
     def __init__(
@@ -82,12 +87,13 @@ class OpenAIChatModel:
         engine: str,
         files: Callable[[Attachment], bytes] | None = None,
         abilities: Abilities = OUR_OWN,
+        thinking: Thinking = THOUGHTLESS,
     ) -> None:
         self.name, self.context_tokens = model, context_tokens
         self._base_url, self._api_key, self._engine = base_url.rstrip("/"), api_key, engine
         self._first_seconds, self._silence_seconds = first_token_seconds, token_silence_seconds
         self._extra, self._files = dict(extra), files or _no_file
-        self._abilities = abilities
+        self._abilities, self._thinking = abilities, thinking
         self._tokenizes = abilities.tokenizer != "none"
         self._tls: ssl.SSLContext | None = None
 
@@ -120,7 +126,7 @@ class OpenAIChatModel:
     # ── the request ──────────────────────────────────────────────────────────────────────────
 
     def _body(self, request: ChatRequest) -> dict[str, Any]:
-        able, extra = self._abilities, dict(self._extra)
+        able, extra = self._abilities, {**self._extra, **self._thinking.fields(request.thinking_tokens)}
         if able.top_k:
             extra["top_k"] = request.top_k
         if request.choices:
@@ -132,7 +138,7 @@ class OpenAIChatModel:
             "messages": [self._with_files(message) for message in request.messages],
             "temperature": request.temperature,
             "top_p": request.top_p,
-            "max_tokens": request.max_tokens,
+            "max_tokens": request.max_tokens + request.thinking_tokens,
             "seed": request.seed,
             "stream": True,
             "extra_body": extra,
@@ -263,7 +269,7 @@ class OpenAIChatModel:
         if answer.finish_reason == "repetition":
             hit = looped = engine_hit(answer.text or answer.reasoning)
         prompt_tokens = usage.get("prompt_tokens")
-        text = answer.text[: looped.at_char] if looped else answer.text
+        text, led_in = apart(answer.text[: looped.at_char] if looped else answer.text)
         return Completion(
             text=chosen(text, request.choices) if request.choices and hit is None else text,
             finish_reason=answer.finish_reason,
@@ -272,7 +278,7 @@ class OpenAIChatModel:
             cached_tokens=details.get("cached_tokens") or 0,
             completion_tokens=usage.get("completion_tokens") or answer.deltas,
             seconds=seconds,
-            reasoning=answer.reasoning,
+            reasoning=answer.reasoning or led_in,
             guard=hit,
             engine=self._engine,
         )
@@ -291,7 +297,9 @@ class OpenAIChatModel:
             case _:
                 said = f"broke off ({type(error).__name__}: {error})"
         line = " ".join(f"{self.name} {said}".split())
-        return EngineFault((line.replace(self._api_key, "***") if self._api_key else line)[:MESSAGE_CHARS])
+        refused = isinstance(error, openai.BadRequestError) and TOO_LONG.search(line)
+        kind = ContextExceeded if refused else EngineFault
+        return kind((line.replace(self._api_key, "***") if self._api_key else line)[:MESSAGE_CHARS])
 
 
 def _plain(messages: Sequence[Message]) -> list[dict[str, str]]:

@@ -1,8 +1,9 @@
 """The first net: the text's tail is a cycle of exact copies, of whatever period.
 
 At least `COPIES` copies over at least `COVERED_CHARS`. A run of one character must be longer, since rulers and indents
-are ordinary, and so must copies without a word, since grids of zeros, lookup tables, byte arrays and the rules of
-Markdown tables are. The numbers were set on the tuning half of the corpus (`make bench-guard`).
+are ordinary, and so must copies without a word, since the rules of Markdown tables are, and longer still where they
+have commas or ends of lines, as lists of literals and grids do. The numbers were set on the tuning half of the corpus
+(`make bench-guard`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ COPIES = 3
 COVERED_CHARS = 200
 RUN_CHARS = 400
 # A grid of 20 by 20 `False` is 2,900 characters of ordinary Python, a table of 256 wrapped ones 2,000.
-WORDLESS_CHARS = 3_000
+GRID_CHARS = 3_000
+# A model that spells numbers digit by digit needs 1,200 tokens for 1,200 characters of `.12.12.12`.
+WORDLESS_CHARS = 800
 PERIOD_CHARS = 2_000
 PROBE_CHARS = 32
 # Bounds the work per look where a probe occurs very often (rows of zeros); a rarer probe comes with the next looks.
@@ -77,4 +80,6 @@ def _least(unit: str, covered: int) -> int:
         return RUN_CHARS + 1
     if covered < COVERED_CHARS:
         return COVERED_CHARS
-    return COVERED_CHARS if has_word(unit) else WORDLESS_CHARS
+    if has_word(unit):
+        return COVERED_CHARS
+    return GRID_CHARS if "\n" in unit or "," in unit else WORDLESS_CHARS

@@ -19,8 +19,18 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """How often the limits of a prompt's parts are halved: of its `ground`, with which all prompts of a job begin, and
+    of the `rest`, which is left out where that is None."""
+
+    ground: int = 0
+    rest: int | None = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
-    """One request to a chat model. `choices`, where given, restricts the answer to one of them."""
+    """One request to a chat model. `choices`, where given, restricts the answer to one of them. `max_tokens` bound the
+    answer, `thinking_tokens` the thoughts before it."""
 
     messages: tuple[Message, ...]
     temperature: float = 1.0
@@ -29,6 +39,7 @@ class ChatRequest:
     max_tokens: int = 1024
     seed: int = 0
     choices: tuple[str, ...] = ()
+    thinking_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,12 +41,12 @@ _STATUS, _FILTER = 10, 11
 class BubblewrapSandbox:
     """`tasks.ports.Sandbox` on bubblewrap. `folder` keeps the runtime (see `default_runtime_folder`), which
     is built at the first run. Threads and processes may share a folder. Over its time limit a job may use
-    the CPU time of `cpu_cores` cores: engines need the others."""
+    the CPU time of `cpu_cores` cores: engines need the others. `programs` run at once, by default one a core: more
+    turns are in flight than that, and a limit on wall time is unfair to a program without a core."""
 
-    def __init__(self, folder: Path, cpu_cores: float = 1.0) -> None:
+    def __init__(self, folder: Path, cpu_cores: float = 1.0, programs: int = 0) -> None:
         self._folder, self._cpu_cores = folder, cpu_cores
-        # More turns are in flight than there are cores, and a limit on wall time is unfair to a program without one.
-        self._cores = threading.BoundedSemaphore(max(2, os.cpu_count() or 1))
+        self._places = threading.BoundedSemaphore(programs or max(2, os.cpu_count() or 1))
         self._runtime: Runtime | None = None
 
     def run(self, job: SandboxJob, pulse: Pulse) -> SandboxResult:
@@ -56,7 +56,7 @@ class BubblewrapSandbox:
         leaves the job's folder, and what `pulse.check()` raises: then the whole tree has been killed.
         """
         runtime = self.runtime(pulse)
-        with self._core(pulse):
+        with self._place(pulse):
             pulse.expect_silence(job.timeout_seconds + STARTING_SECONDS)
             if os.geteuid() != 0:
                 return _Run(runtime, job, None, self._cpu_cores).result(pulse)
@@ -64,14 +64,14 @@ class BubblewrapSandbox:
                 return _Run(runtime, job, uid, self._cpu_cores).result(pulse)
 
     @contextmanager
-    def _core(self, pulse: Pulse) -> Iterator[None]:
-        while not self._cores.acquire(timeout=PULSE_SECONDS):
+    def _place(self, pulse: Pulse) -> Iterator[None]:
+        while not self._places.acquire(timeout=PULSE_SECONDS):
             pulse.check()
             pulse.beat()  # it waits for others, whose time is limited
         try:
             yield
         finally:
-            self._cores.release()
+            self._places.release()
 
     def runtime(self, pulse: Pulse) -> Runtime:
         """The interpreter of the sandbox, built where it is missing. Raises `SandboxUnavailable`."""

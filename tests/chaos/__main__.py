@@ -7,6 +7,7 @@ Exits 1 where anything of Redraft's was lost, doubled or diverged.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import random
 import sys
@@ -46,20 +47,19 @@ def of_the_owner(made: Services, seed: int, rounds: int) -> list[Round]:
 def play(contestant: Contestant, faults: Sequence[Fault], seed: int) -> list[Round]:
     """The rounds of one contestant, after a run without faults."""
     arena = Arena(contestant, random.Random(seed), lambda line: say(f"{contestant.name}: {line}"))
-    try:
+    with contextlib.ExitStack() as ended:
+        ended.callback(contestant.stop)
         contestant.start()
         if found := arena.reference():
             raise SystemExit(f"{contestant.name} fails without a fault: {found}")
         contestant.learn()
-        for number, fault in enumerate(faults, start=1):
-            say(f"{contestant.name}: {number} of {len(faults)}")
-            arena.play(fault)
-    except KeyboardInterrupt:
-        say("interrupted; the tables are of the rounds so far")
-    finally:
-        rounds = arena.settled()
-        contestant.stop()
-    return rounds
+        try:
+            for number, fault in enumerate(faults, start=1):
+                say(f"{contestant.name}: {number} of {len(faults)}")
+                arena.play(fault)
+        except KeyboardInterrupt:
+            say("interrupted; the tables are of the rounds so far")
+        return arena.settled()
 
 
 def shared_with_celery(faults: Sequence[Fault], rounds: int | None) -> list[Fault]:

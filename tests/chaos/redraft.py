@@ -119,10 +119,14 @@ class Redraft:
         """The index is gone."""
         shutil.rmtree(self.memory_folder, ignore_errors=True)
 
-    def rebuild_memory(self) -> None:
-        """`redraft memory rebuild`, as an operator would."""
+    def wait_for_memory(self) -> None:
+        """Until it answers."""
         while not answers(self._memory_url, {"api-key": MEMORY_KEY}):
             time.sleep(0.1)
+
+    def rebuild_memory(self) -> None:
+        """`redraft memory rebuild`, as an operator would."""
+        self.wait_for_memory()
         database = self._url(WORKER)
         addresses = {"REDRAFT_DATABASE_URL": database, "REDRAFT_MEMORY_URL": self._memory_url}
         subprocess.run(

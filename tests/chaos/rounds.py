@@ -53,6 +53,8 @@ class _Watch:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._thread.join()
+        for job in self._before:  # one that has not gone on yet takes at least so long
+            self._went_on.setdefault(job, time.monotonic() - self._began)
 
     def strike(self) -> None:
         """From now on it counts the seconds."""

@@ -23,19 +23,23 @@ def collected(folder: Path = FOLDER) -> Iterator[tuple[Label, Sample]]:
     """Every collected text with its label; nothing where nothing was collected."""
     for path in sorted(folder.glob("*.jsonl.gz")):
         for number, row in enumerate(read(path)):
-            kind, tail = label(row["text"], cut_off=row["finish_reason"] == LIMIT)
-            looping = kind in (Label.LOOP, Label.COUNTING)
+            kind, stretch = label(row["text"], cut_off=row["finish_reason"] == LIMIT)
             yield (
                 kind,
                 Sample(
                     name=f"{path.name}/{number}",
-                    kind=f"{row['model'].rsplit('/', 1)[-1]} at {row['temperature']:g}, {row['kind']}",
+                    kind=_kind(row),
                     text=row["text"],
-                    onset=tail.onset if looping else None,
-                    period=tail.period if looping else None,
+                    onset=stretch.onset if stretch else None,
+                    period=stretch.period if stretch else None,
                     family=row["prompt"],
                 ),
             )
+
+
+def _kind(row: Mapping[str, Any]) -> str:
+    name = f"{row['model'].rsplit('/', 1)[-1]} at {row['temperature']:g}"
+    return f"{name}, system" if row["system"] else name
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -6,17 +6,22 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tasks import window
 from tasks.errors import Cancelled, PartFailed
 from tasks.llm.chat import OpenAIChatModel
 from tasks.settings import Settings
-from tasks.types import ChatRequest, Message
+from tasks.types import Candidate, CandidateRef, ChatRequest, Job, Message, Operator, Verdict
+from tests.unit.test_window import VISIBLE
+from tests.unit.test_window import _job as a_job
 from workers.engine.attached import AttachedEndpoint
 from workers.engine.choice import choose
 from workers.engine.hardware import detect
@@ -198,3 +203,56 @@ def test_stop_leaves_no_process(home: Home, engine: EngineServer) -> None:
     assert not psutil.wait_procs(family, timeout=10)[1]
     assert engine.health() == "down"
     assert not (home.run / "engine.json").exists()
+
+
+def tokens_of(engine: EngineServer, messages: Sequence[Message]) -> list[int]:
+    body = {"model": engine.model, "messages": [{"role": m.role, "content": m.content} for m in messages]}
+    told = fetch(engine.url.removesuffix("/v1") + "/tokenize", body={**body, "add_generation_prompt": True})
+    return list(told["tokens"])
+
+
+def whole_blocks(prompt: Sequence[int], *before: Sequence[int]) -> int:
+    """Tokens of the whole blocks that a prompt shares with one of those before it."""
+    shared = max(
+        sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(prompt, b, strict=False))) for b in before
+    )
+    return min(shared, len(prompt) - 1) // BLOCK_TOKENS * BLOCK_TOKENS
+
+
+def test_drafts_that_are_sent_together_share_one_prefill(engine: EngineServer) -> None:
+    long = "Count the herons of the lake. " * 160
+    prompt = tokens_of(engine, ask(long).messages)
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda n: client(engine).complete(ask(long, max_tokens=8, seed=n), Pulse()), range(4)))
+    reused = sum(one.cached_tokens for one in made)
+    assert reused >= 0.9 * 3 * whole_blocks(prompt, prompt)
+
+
+def iteration(job: Job, number: int, text: str) -> list[Sequence[Message]]:
+    """The prompts of one iteration: a draft, its review, its judge's report and the revision."""
+    ref = CandidateRef(iteration=number, slot=0)
+    said = Verdict(check=VISIBLE.name, kind="python", passed=False, score=0.0, held_out=False, feedback=f"{text} fails")
+    candidate = Candidate(ref=ref, operator=Operator.DRAFT, text=text, root=ref, verdicts=(said,))
+    return [
+        window.draft(job),
+        window.review(job, candidate),
+        window.judge(job, candidate, "", "# Task\nJudge it.", "Write your judgement now."),
+        window.revise(job, candidate, (f"`{text}` is wrong",)),
+    ]
+
+
+def test_the_next_iteration_reuses_the_blocks_that_it_shares_with_the_last(engine: EngineServer) -> None:
+    job = a_job(VISIBLE, problem="\n".join(f"{n}. The pump {n} of the works feeds basin {n * 7}." for n in range(70)))
+    sent: list[list[int]] = []
+    shared = reused = 0
+    for number, text in enumerate(("def pump(n):\n    return n", "def pump(n):\n    return 7 * n"), start=1):
+        before = list(sent)
+        for messages in iteration(job, number, text):
+            prompt = tokens_of(engine, messages)
+            made = client(engine).complete(ChatRequest(messages=tuple(messages), max_tokens=4), Pulse())
+            if before:
+                shared += whole_blocks(prompt, *before)
+                reused += made.cached_tokens
+            sent.append(prompt)
+    assert shared >= 4 * 8 * BLOCK_TOKENS, "the prompts share a long beginning"
+    assert reused >= 0.9 * shared

@@ -42,12 +42,10 @@ slots = 2
 max_answer_tokens = 128
 max_review_tokens = 64
 env = {{VLLM_CPU_KVCACHE_SPACE = "1"}}
+thinking = {{tokens = 64}}
 
 [weights]
 path = "{weights}"
-
-[request_extra.chat_template_kwargs]
-enable_thinking = true
 """
 PROBLEM = """---
 title: Six times seven
@@ -135,6 +133,7 @@ def test_noise_from_gemma_is_drafted_checked_and_ends_unsolved_and_its_thoughts_
     requests = "\n".join(message["content"] for call in calls for message in call.request["messages"])
     assert thoughts
     assert answers
+    assert {call.request["thinking_tokens"] for call in calls} <= {0, 64}
     assert not any(mark in call.text + call.reasoning for call in calls for mark in ("<|channel>", "<channel|>"))
     assert not [thought for thought in thoughts if thought.strip() in requests]
     assert [answer for answer in answers if answer.strip() in requests]

@@ -26,7 +26,7 @@ from tasks.types import (
     JobState,
     Lane,
 )
-from tests.doubles import Death, Killed, Mortal
+from tests.doubles import Death, Draining, Killed, Mortal
 from tests.loops import ENGINE_AND_CHECKS, corrected, outlive, run, take, twin_loop
 
 pytestmark = pytest.mark.integration
@@ -196,18 +196,6 @@ def events(fleet: Database, job: int) -> list[str]:
     with fleet.connect() as connection:
         found = connection.execute(text("SELECT kind FROM events WHERE job_id = :j ORDER BY id"), {"j": job})
         return list(found.scalars())
-
-
-class Draining(Silent):
-    """A pulse that stops the step at its n-th checkpoint, and nowhere else."""
-
-    def __init__(self, after: int) -> None:
-        self._left = after
-
-    def checkpoint(self) -> None:
-        self._left -= 1
-        if self._left < 0:
-            raise ShuttingDown("worker w is shutting down")
 
 
 def test_a_job_handed_back_at_any_checkpoint_is_free_at_once_and_asks_for_nothing_twice(

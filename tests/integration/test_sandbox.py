@@ -400,6 +400,29 @@ def test_a_file_outside_the_jobs_folder_is_refused(real_sandbox, name):
         run(real_sandbox, "", files={name: "x"})
 
 
+def test_a_program_beyond_as_many_as_may_run_waits_for_one_to_end():
+    narrow = BubblewrapSandbox(default_runtime_folder(load_settings().cache), programs=1)
+    narrow.runtime(Silent())
+    ended, running = [], threading.Event()
+
+    class Started(Silent):
+        def expect_silence(self, seconds: float) -> None:
+            running.set()
+
+    def slow() -> None:
+        job = SandboxJob(argv=("python", "-c", "import time; time.sleep(1.5)"))
+        assert narrow.run(job, Started()).exit_code == 0
+        ended.append("slow")
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(slow)
+        assert running.wait(30)
+        assert run(narrow, "print('fine')").stdout == "fine\n"
+        ended.append("quick")
+        first.result(30)
+    assert ended == ["slow", "quick"]
+
+
 def test_a_sandbox_that_works_has_nothing_to_diagnose():
     assert diagnose(default_runtime_folder(load_settings().cache)) is None
 

@@ -9,7 +9,7 @@ import pytest
 from tasks.journal import ATTEMPTS, WARMER, JournalledModel, Sampling, call_seed
 from tasks.llm.scripted import ScriptedModel
 from tasks.pulse import Silent
-from tasks.types import CallKey, ChatRequest, Claim, Completion, Message, Operator
+from tasks.types import CallKey, ChatRequest, Claim, Completion, Cut, Message, Operator
 from tests.doubles import Journal
 
 CLAIM = Claim(job=1, epoch=1, worker="w", turn="t")
@@ -18,8 +18,8 @@ LOOP = "A good start:\n" + "And so it goes on. " * 200
 SAMPLING = Sampling(temperature=0.7, answer_tokens=512)
 
 
-def window(shorten: int) -> Sequence[Message]:
-    return (Message(role="user", content="Tell me. " * (4 >> shorten)),)
+def window(cut: Cut) -> Sequence[Message]:
+    return (Message(role="user", content="Tell me. " * (4 >> (cut.rest or 0))),)
 
 
 def ask(journal: Journal, answer: Callable[[ChatRequest], str], attempts: int = ATTEMPTS) -> Completion:
@@ -38,8 +38,8 @@ def test_a_loop_is_asked_again_with_another_seed_and_warmer_and_then_with_a_shor
     assert [key.attempt for key in journal.calls] == [1, 2, 3]
     assert [r.temperature for r in (first, second, third)] == pytest.approx([0.7, 0.7 + WARMER, 0.7 + WARMER])
     assert len({r.seed for r in (first, second, third)}) == 3
-    assert first.messages == second.messages == tuple(window(0))
-    assert third.messages == tuple(window(1))
+    assert first.messages == second.messages == tuple(window(Cut()))
+    assert third.messages == tuple(window(Cut(ground=1, rest=1)))
     assert made.guard is not None
     assert made.text == "A good start:\n"
 

@@ -17,6 +17,7 @@ from tasks.types import (
     CandidateRef,
     ChatRequest,
     CheckSpec,
+    Cut,
     GuardKind,
     Iteration,
     Job,
@@ -73,11 +74,11 @@ def _failed(check: CheckSpec, feedback: str, *, held_out: bool | None = None) ->
     return Verdict(check=check.name, kind=check.kind, passed=False, score=0.0, held_out=hidden, feedback=feedback)
 
 
-def _prompts(job: Job, parent: Candidate, bugs: tuple[str, ...] = (), shorten: int = 0) -> dict[str, str]:
+def _prompts(job: Job, parent: Candidate, bugs: tuple[str, ...] = (), cut: Cut = window.WHOLE) -> dict[str, str]:
     made = {
-        "draft": window.draft(job, shorten=shorten),
-        "review": window.review(job, parent, shorten=shorten),
-        "revise": window.revise(job, parent, bugs, shorten=shorten),
+        "draft": window.draft(job, cut=cut),
+        "review": window.review(job, parent, cut=cut),
+        "revise": window.revise(job, parent, bugs, cut=cut),
     }
     return {name: "".join(f"[{m.role}]\n{m.content}\n" for m in messages) for name, messages in made.items()}
 
@@ -152,7 +153,7 @@ def test_nothing_of_a_held_out_check_is_ever_in_a_prompt(
 ) -> None:
     hidden = CheckSpec(name=name, kind=kind, value={"exact": value}, files={file: text}, held_out=True)
     parent = _candidate("def add(): ...", _failed(VISIBLE, "no"), _failed(hidden, feedback, held_out=marked))
-    for operator, prompt in _prompts(_job(VISIBLE, hidden), parent, (), shorten).items():
+    for operator, prompt in _prompts(_job(VISIBLE, hidden), parent, (), Cut(ground=shorten, rest=shorten)).items():
         for kept in (name, file, text, value, feedback):
             assert kept not in prompt
         assert (window.HIDDEN_FAILED in prompt) is (operator != "draft")
@@ -173,9 +174,26 @@ def test_an_expected_answer_is_never_shown() -> None:
 def test_a_prompt_is_bounded_however_long_its_parts_are(shorten: int) -> None:
     long = dataclasses.replace(VISIBLE, files={"visible.py": "assert 1  # tests\n" * 5_000})
     parent = _candidate("line of code\n" * 5_000, _failed(long, "it failed here\n" * 5_000))
-    prompts = _prompts(_job(long, problem="words " * 20_000), parent, ("`line of code` is bad " * 500,), shorten)
+    prompts = _prompts(
+        _job(long, problem="words " * 20_000),
+        parent,
+        ("`line of code` is bad " * 500,),
+        Cut(ground=shorten, rest=shorten),
+    )
     limit = window.PROBLEM_CHARS + window.CANDIDATE_CHARS + 2 * window.FEEDBACK_CHARS + window.TESTS_CHARS
     assert max(map(len, prompts.values())) < (limit >> shorten) + 1_500
+
+
+@pytest.mark.parametrize("ground", [0, 3])
+def test_the_ground_alone_is_the_beginning_of_every_prompt_whose_ground_is_cut_as_far(ground: int) -> None:
+    job = _job(VISIBLE, problem="words " * 5_000)
+    alone = {window.draft(job, cut=Cut(ground=ground, rest=None))[-1].content}
+    alone |= {window.review(job, CODE, cut=Cut(ground=ground, rest=None))[-1].content}
+    shared = alone.pop()
+    assert not alone
+    for rest in (0, 1, 7):
+        for prompt in _prompts(job, CODE, cut=Cut(ground=ground, rest=rest)).values():
+            assert prompt.partition("[user]\n")[2].startswith(shared)
 
 
 def _attach(job: Job, *files: tuple[str, str, str]) -> Job:
@@ -203,7 +221,7 @@ def test_attached_texts_follow_the_problem_and_media_go_with_the_message_of_ever
 def test_long_attached_texts_share_what_the_short_ones_leave(shorten: int) -> None:
     room = window.ATTACHED_CHARS >> shorten
     files = [(f"{n}.txt", "text/plain", f"{n}" * length) for n, length in ((1, 50_000), (2, 100), (3, 60_000))]
-    prompt = _prompts(_attach(_job(ANSWER), *files), NUMBER, shorten=shorten)["draft"]
+    prompt = _prompts(_attach(_job(ANSWER), *files), NUMBER, cut=Cut(ground=shorten))["draft"]
     assert "2" * 100 in prompt
     assert min(prompt.count("1"), prompt.count("3")) > 0.45 * room  # an even share would be a third
     assert len(prompt) < room + 1_000

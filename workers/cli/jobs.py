@@ -193,11 +193,9 @@ def _crashes(bill: CrashBill) -> str:
     """What was lost and is made again, as far as it is known and at most."""
     if not bill.crashes:
         return "none"
-    lost = (
-        f"{bill.calls} calls in flight lost, {output.count(bill.tokens)} to {output.count(bill.tokens_at_most)} tokens"
-    )
+    tokens = f"{output.count(bill.tokens)} to {output.count(bill.tokens_at_most)} tokens"
     seconds = f"{bill.seconds:.1f} to {bill.seconds_at_most:.1f} s"
-    return f"{bill.crashes} · {lost}, {seconds} · the last: {bill.why}"
+    return f"{bill.crashes}; calls in flight lost: {bill.calls} ({tokens}, {seconds}); the last: {bill.why}"
 
 
 def _line(job: JobSummary) -> tuple[str, ...]:

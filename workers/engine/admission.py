@@ -64,14 +64,14 @@ class Seats:
     def seat(self, tokens: int, pulse: Pulse) -> Iterator[None]:
         """One request of at most `tokens`, prompt and answer together, may run inside; first come, first served.
 
-        Raises what `pulse.check()` raises while it waits.
+        Raises what `pulse.checkpoint()` raises while it waits.
         """
         blocks, ticket = self._blocks_of(tokens), object()
         with self._changed:
             self._queue.append(ticket)
             try:
                 while self._queue[0] is not ticket or not self._fits(blocks):
-                    pulse.check()
+                    pulse.checkpoint()
                     pulse.beat()  # it waits for others who get on
                     self._changed.wait(POLL_SECONDS)
                 self._in_flight += 1

@@ -38,8 +38,6 @@ class AttachedEndpoint:
     to be used where its operator has a profile for it: what the server says of its context and slots still counts.
     """
 
-    sequences = 0
-
     def __init__(
         self,
         url: str,
@@ -61,6 +59,11 @@ class AttachedEndpoint:
         self._server = Server()
         self.abilities = Abilities()
         self.profile = self._serving()
+
+    @property
+    def sequences(self) -> int:
+        """Its slots, where it tells them (llama.cpp does)."""
+        return self._server.slots
 
     @property
     def ready(self) -> bool:
@@ -154,6 +157,7 @@ class AttachedEndpoint:
         wanted = given.slots or SLOTS
         slots = min(wanted, said.slots or wanted)
         answer = max(1, min(given.max_answer_tokens, context // 4))
+        thinking = given.thinking and given.thinking.model_copy(update={"tokens": min(given.thinking.tokens, answer)})
         extra = {name: value for name, value in given.request_extra.items() if name not in REPETITION}
         return given.model_copy(
             update={
@@ -162,6 +166,7 @@ class AttachedEndpoint:
                 "width": min(given.width, slots),
                 "max_answer_tokens": answer,
                 "max_review_tokens": min(given.max_review_tokens, answer),
+                "thinking": thinking,
                 "modalities": given.modalities | self._modalities,
                 "request_extra": extra | (REPETITION if self.abilities.repetition else {}),
             }

@@ -109,6 +109,16 @@ class Speculation(_Frozen):
         return json.dumps(told)
 
 
+class ThinkingTerms(_Frozen):
+    """At most so many tokens of thought before an answer, and what a request says for them: `on`, `off`, and the name
+    of the server's field for the budget."""
+
+    tokens: int = Field(gt=0)
+    on: Mapping[str, Any] = Field(default_factory=lambda: {"chat_template_kwargs": {"enable_thinking": True}})
+    off: Mapping[str, Any] = Field(default_factory=lambda: {"chat_template_kwargs": {"enable_thinking": False}})
+    budget: str = "thinking_token_budget"
+
+
 class Serving(_Frozen):
     """How Redraft uses a model, whoever hosts it. `width`: candidates drafted in parallel; `slots`: turns in
     flight, 0 for as many as the engine batches sequences."""
@@ -126,6 +136,8 @@ class Serving(_Frozen):
     modalities: frozenset[Modality] = frozenset({Modality.TEXT})
     # Goes into each request's body as it stands.
     request_extra: Mapping[str, Any] = Field(default_factory=dict)
+    # Where the model thinks before it answers.
+    thinking: ThinkingTerms | None = None
     canary_prompt: str = "Say hello."
     canary_pattern: str = ""
 
@@ -147,8 +159,9 @@ class Serving(_Frozen):
 
     @model_validator(mode="after")
     def _a_prompt_has_room(self) -> Self:
-        if self.max_answer_tokens >= self.max_model_len:
-            raise ValueError("max_answer_tokens must leave room for a prompt in max_model_len")
+        thoughts = self.thinking.tokens if self.thinking else 0
+        if self.max_answer_tokens + thoughts >= self.max_model_len:
+            raise ValueError("max_answer_tokens and thinking.tokens must leave room for a prompt in max_model_len")
         return self
 
 

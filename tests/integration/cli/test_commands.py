@@ -76,6 +76,25 @@ def test_show_is_for_people_without_json(redraft: Redraft, job: int) -> None:
     assert said.code == 0
     assert f"job         {job}" in said.out
     assert "answer      none yet" in said.out
+    assert "crashes     none" in said.out
+
+
+def test_show_says_what_crashes_cost_and_why_the_last_came(redraft: Redraft, admin: Admin, job: int) -> None:
+    admin.execute(
+        "INSERT INTO crashes (job_id, epoch, worker, why, calls, tokens, tokens_at_most, seconds, seconds_at_most) "
+        "VALUES (1, 1, 'w', 'a kill', 2, 70, 900, 1.5, 12), (1, 2, 'w', 'a hang', 1, 5, 99, 0.25, 3)"
+    )
+    said = redraft("show", str(job)).out
+    assert "crashes     2; calls in flight lost: 3 (75 to 999 tokens, 1.8 to 15.0 s); the last: a hang" in said
+    assert json.loads(redraft("show", str(job), "--json").out)["crash_bill"] == {
+        "crashes": 2,
+        "calls": 3,
+        "tokens": 75,
+        "tokens_at_most": 999,
+        "seconds": 1.75,
+        "seconds_at_most": 15,
+        "why": "a hang",
+    }
 
 
 @pytest.mark.parametrize("command", ["show", "result", "history", "cancel", "wait", "watch", "pause", "export"])

@@ -18,7 +18,7 @@ from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_egress, job_history, job_summary, request_cancel
 from tasks.store.session import Database
 from tasks.types import Budget, JobState
-from tests.doubles import Death, Killed, Mortal
+from tests.doubles import Death, Draining, Killed, Mortal
 from tests.integration.escalation.cases import (
     ALL,
     FAULT_CAP,
@@ -192,6 +192,19 @@ def test_a_worker_that_shuts_down_leaves_the_response_to_the_next_which_fetches_
         shutting = Stopping(ShuttingDown("drained"), lambda: any(row.response_id for row in rows(fleet, job)))
         loop(fleet, standin.url).turn(claim, ALL, shutting)
         assert (rows(fleet, job)[0].state, standin.cancels) == ("running", 0)
+        run(fleet, standin.url)
+        assert standin.posts == 1
+    assert job_summary(user, job).state is JobState.ACCEPTED
+
+
+def test_a_worker_that_drains_asks_the_cloud_nothing_more(user: Database, fleet: Database) -> None:
+    with serving([RIGHT]) as standin:
+        job = put(user)
+        until_escalation(fleet, standin.url)
+        claim = take(fleet, *ALL)
+        assert claim is not None
+        loop(fleet, standin.url).turn(claim, ALL, Draining(0))
+        assert (rows(fleet, job), standin.posts) == ([], 0)
         run(fleet, standin.url)
         assert standin.posts == 1
     assert job_summary(user, job).state is JobState.ACCEPTED

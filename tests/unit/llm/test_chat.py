@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tasks.errors import AttachmentLost, Cancelled, EngineFault
+from tasks.errors import AttachmentLost, Cancelled, ContextExceeded, EngineFault
 from tasks.llm.chat import IMAGE_TOKENS, SOUND_BYTES_PER_TOKEN, OpenAIChatModel
 from tasks.types import Attachment, ChatRequest, GuardKind, Message
 from tests.unit.llm.conftest import KEY, CountingPulse, SseServer, begin, delta, reply, send
@@ -295,3 +296,20 @@ def test_an_endpoint_without_a_tokenizer_is_asked_once_and_a_busy_one_again(
     model = chat()
     assert [model.count_tokens(REQUEST.messages) for _ in range(2)] == [9, 9]
     assert len(server.tokenized) == asked
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("This model's maximum context length is 4096 tokens. However, you requested 5000 tokens.", ContextExceeded),
+        ("the request exceeds the available context size, try increasing it", ContextExceeded),
+        ("temperature must be non-negative", EngineFault),
+    ],
+)
+def test_a_prompt_that_is_too_long_is_told_from_other_refusals(
+    server: SseServer, chat: Make, said: str, kind: type[EngineFault]
+) -> None:
+    server.script = lambda handler: reply(handler, 400, json.dumps({"error": {"message": said}}).encode())
+    with pytest.raises(EngineFault, match=said[:20]) as caught:
+        chat().complete(REQUEST, CountingPulse())
+    assert type(caught.value) is kind

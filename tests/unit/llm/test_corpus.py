@@ -67,18 +67,45 @@ def test_one_seed_is_one_corpus_and_a_text_never_changes_its_half() -> None:
 @pytest.mark.parametrize("kind", sorted(EXACT))
 def test_the_offline_label_calls_exact_loops_loops(looping: list[Sample], kind: str) -> None:
     for s in looping:
-        if s.kind == kind and s.onset is not None and s.onset < 0.5 * len(s.text):
-            found, tail = label(s.text, cut_off=True)
+        if s.kind == kind and s.onset is not None and s.onset < 0.5 * len(s.text) < 3_000:
+            found, stretch = label(s.text, cut_off=True)
             assert found is Label.LOOP, s.name
-            assert abs(tail.onset - s.onset) < 0.15 * len(s.text), s.name
-            assert label(s.text, cut_off=False)[0] is Label.ENDED
+            assert stretch is not None
+            assert abs(stretch.onset - s.onset) < 0.15 * len(s.text), s.name
+            assert label(s.text, cut_off=False) == (Label.PASSING, None)
 
 
-def test_the_offline_label_tells_counting_from_looping_and_both_from_prose() -> None:
-    counting = "".join(f"{n}. The reader should follow the method.\n" for n in range(300))
-    assert label(counting, cut_off=True)[0] is Label.COUNTING
-    assert label(made.MAKERS["plain"](random.Random(1)), cut_off=True)[0] is Label.ORDINARY
-    assert label("", cut_off=False)[0] is Label.ORDINARY
+PROSE = made.MAKERS["plain"](random.Random(1))
+LOOP = "The reader should follow the method. " * 30
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (PROSE, Label.ORDINARY),
+        ("", Label.ORDINARY),
+        (PROSE + LOOP, Label.LOOP),
+        (PROSE + LOOP.replace("method", "maze", 7), Label.LOOP),
+        (LOOP + PROSE, Label.PASSING),
+        (PROSE + "1. " * 300, Label.LOOP),
+        (PROSE + "".join(f"{n}. The reader should follow the method.\n" for n in range(30)), Label.COUNTING),
+        (PROSE + "".join(f"Packet {n}: 1000000000000 | {n}. " for n in range(100, 130)), Label.COUNTING),
+        (PROSE + "So it goes on and on for ever. " * 4, Label.UNCLEAR),
+    ],
+)
+def test_the_offline_label_tells_a_loop_from_counting_a_refrain_and_prose(text: str, found: Label) -> None:
+    assert label(text, cut_off=True)[0] is found
+
+
+def test_sentences_in_ever_another_order_are_a_loop_without_a_period() -> None:
+    rng = random.Random(3)
+    sentences = [f"The {noun} in the {place} is what the reader of the {noun} wants to see from the {place} today. "
+                 for noun, place in itertools.product(("lamp", "boat"), ("yard", "town"))]  # fmt: skip
+    text = PROSE[:1_000] + "".join(rng.choice(sentences) for _ in range(60))
+    found, stretch = label(text, cut_off=True)
+    assert found is Label.LOOP
+    assert stretch is not None
+    assert abs(stretch.onset - 1_000) < 200
 
 
 def test_collected_texts_come_back_with_their_labels(tmp_path: Path) -> None:
@@ -88,7 +115,7 @@ def test_collected_texts_come_back_with_their_labels(tmp_path: Path) -> None:
     collected.write(path, [{**row, "text": "So it goes on. " * 90}, {**row, "text": "An end."}])
     found = list(collected.collected(tmp_path))
     assert [kind for kind, _ in found] == [Label.LOOP, Label.ORDINARY]
-    assert (found[0][1].onset, found[0][1].period, found[0][1].kind) == (0, 15, "tiny at 0.8, prose")
+    assert (found[0][1].onset, found[0][1].period, found[0][1].kind) == (0, 15, "tiny at 0.8")
     assert found[0][1].half == found[1][1].half  # one prompt
     assert found[1][1].onset is None
     before = path.read_bytes()

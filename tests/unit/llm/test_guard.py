@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tasks.policy
-from tasks.llm.cycles import COPIES, COVERED_CHARS, WORDLESS_CHARS
+from tasks.llm.cycles import COPIES, COVERED_CHARS, GRID_CHARS, WORDLESS_CHARS
 from tasks.llm.guard import STEP_CHARS, Guard, engine_hit, scan
 from tasks.types import GuardHit, GuardKind
 
@@ -106,9 +106,21 @@ def test_grids_number_lists_lookup_tables_and_empty_cells_are_no_loop(text: str)
     assert scan(text) is None
 
 
-@pytest.mark.parametrize("unit", ["0, ", "0x00, ", "|---"])
-def test_copies_without_a_word_are_a_loop_when_there_is_no_end_of_them(unit: str) -> None:
-    assert scan("list: " + unit * (WORDLESS_CHARS // len(unit) + 1)) is not None
+@pytest.mark.parametrize(
+    ("unit", "least"),
+    [
+        ("0, ", GRID_CHARS),
+        ("0x00, ", GRID_CHARS),
+        ("|---", WORDLESS_CHARS),
+        (".12", WORDLESS_CHARS),
+        ("0, 0, 0,\n", GRID_CHARS),
+        ("1234567890", WORDLESS_CHARS),
+    ],
+)
+def test_copies_without_a_word_are_a_loop_when_there_is_no_end_of_them(unit: str, least: int) -> None:
+    copies = least // len(unit) + 1
+    assert scan("list: " + unit * copies) is not None
+    assert scan("list: " + unit * (copies - 40 // len(unit))) is None
 
 
 @pytest.mark.parametrize("unit", ["ha", "the ", "no, no, ", "说。"])
@@ -128,7 +140,7 @@ def test_a_whole_text_has_all_its_copies_counted() -> None:
         ("The same line again and again.\n" * 40, GuardKind.CYCLE),
         ("".join(f"{n}. The reader should follow the method.\n" for n in range(40)), GuardKind.TEMPLATE),
         (
-            "".join(f"Case {n * n}: the reader follows the method of the bridge. " for n in range(99)),
+            "".join(f"Case {n}: the reader follows the method of the bridge. " for n in range(99)),
             GuardKind.COMPRESSION,
         ),
     ],

@@ -1,0 +1,133 @@
+"""Thoughts: asked for, bounded, told apart, kept out of every prompt."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tasks import window
+from tasks.journal import JournalledModel, Sampling
+from tasks.llm.chat import OpenAIChatModel
+from tasks.llm.thoughts import Thinking, apart
+from tasks.pulse import Silent
+from tasks.types import CallKey, Candidate, CandidateRef, ChatRequest, Completion, Operator
+from tests.doubles import Journal
+from tests.unit.llm.conftest import SseServer, begin, delta, send
+from tests.unit.test_jury import CLAIM, job
+
+GEMMA = Thinking(
+    on={"chat_template_kwargs": {"enable_thinking": True}},
+    off={"chat_template_kwargs": {"enable_thinking": False}},
+    budget="thinking_token_budget",
+)
+SECRET = "First I weigh §secret§ thoughts."
+
+
+@pytest.fixture
+def model(chat: Callable[..., OpenAIChatModel]) -> OpenAIChatModel:
+    return chat(thinking=GEMMA)
+
+
+def says(*deltas: dict[str, Any], finish: str = "stop") -> Callable[[Any], None]:
+    def script(handler: Any) -> None:
+        begin(handler)
+        for one in deltas:
+            send(handler, delta(**one))
+        send(handler, delta("", finish))
+
+    return script
+
+
+def ask(model: OpenAIChatModel, journal: Journal, operator: Operator = Operator.DRAFT, **more: Any) -> Completion:
+    journalled = JournalledModel(
+        ledger=journal,  # type: ignore[arg-type]
+        model=model,
+        sampling=Sampling(answer_tokens=200, review_tokens=100, thinking_tokens=300),
+    )
+    key = CallKey(iteration=1, operator=operator, slot=0, attempt=1)
+    return journalled.ask(CLAIM, key, 7, lambda cut: window.draft(job(), cut=cut), Silent(), **more)
+
+
+@pytest.mark.parametrize(("operator", "tokens"), [(Operator.DRAFT, 500), (Operator.REVIEW, 400), (Operator.JUDGE, 400)])
+def test_free_text_is_thought_about_within_a_budget_of_its_own(
+    server: SseServer, model: OpenAIChatModel, operator: Operator, tokens: int
+) -> None:
+    server.script = says({"text": "fine"})
+    ask(model, Journal(), operator)
+    body = server.bodies[0]
+    assert body["chat_template_kwargs"] == {"enable_thinking": True}
+    assert (body["max_tokens"], body["thinking_token_budget"]) == (tokens, 300)
+
+
+def test_a_choice_is_made_without_thinking(server: SseServer, model: OpenAIChatModel) -> None:
+    server.script = says({"text": "PASS"})
+    ask(model, Journal(), Operator.JUDGE, choices=("PASS", "FAIL"))
+    body = server.bodies[0]
+    assert body["chat_template_kwargs"] == {"enable_thinking": False}
+    assert "thinking_token_budget" not in body
+    assert body["structured_outputs"] == {"choice": ["PASS", "FAIL"]}
+
+
+@pytest.mark.parametrize(
+    "streamed",
+    [
+        ({"reasoning": SECRET}, {"text": "It is 7."}),
+        ({"reasoning_content": SECRET}, {"text": "It is 7."}),
+        ({"text": "<think>\n" + SECRET}, {"text": "\n</think>\n\nIt is 7."}),
+    ],
+)
+def test_thoughts_are_stored_and_never_shown_to_a_prompt(
+    server: SseServer, model: OpenAIChatModel, streamed: tuple[dict[str, Any], ...]
+) -> None:
+    server.script = says(*streamed)
+    journal = Journal()
+    made = ask(model, journal)
+    assert (made.text, made.reasoning) == ("It is 7.", SECRET)
+    ((_, _, kept),) = journal.calls.values()
+    assert kept.reasoning == SECRET
+    ref = CandidateRef(iteration=1, slot=0)
+    candidate = Candidate(ref=ref, operator=Operator.DRAFT, text=made.text, root=ref)
+    for messages in (window.review(job(), candidate), window.revise(job(), candidate, ("`7` is wrong",))):
+        assert "It is 7." in messages[-1].content
+        assert "§secret§" not in "".join(message.content for message in messages)
+
+
+def test_thoughts_that_leave_no_answer_are_not_asked_for_again(server: SseServer, model: OpenAIChatModel) -> None:
+    answers = iter([says({"reasoning": SECRET}, finish="length"), says({"text": "It is 7."})])
+
+    def script(handler: Any) -> None:
+        next(answers)(handler)
+
+    server.script = script
+    journal = Journal()
+    assert ask(model, journal).text == "It is 7."
+    assert [body["chat_template_kwargs"]["enable_thinking"] for body in server.bodies] == [True, False]
+    assert [made.reasoning for _, _, made in journal.calls.values()] == [SECRET, ""]
+
+
+def test_a_model_without_thoughts_is_told_nothing_of_them(server: SseServer, chat: Callable[..., Any]) -> None:
+    server.script = says({"text": "fine"})
+    ask(chat(), Journal())
+    assert not {"chat_template_kwargs", "thinking_token_budget"} & set(server.bodies[0])
+
+
+def test_whether_a_model_thinks_does_not_make_another_prompt_of_it() -> None:
+    request = ChatRequest(messages=window.draft(job()))
+    assert window.prompt_hash(request) == window.prompt_hash(dataclasses.replace(request, thinking_tokens=9))
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "thoughts"),
+    [
+        ("It is 7.", "It is 7.", ""),
+        ("<think>hm</think>7", "7", "hm"),
+        ("\n<think>\nhm", "", "hm"),
+        ("Say <think>hm</think>", "Say <think>hm</think>", ""),
+        ("<thinking>hm</thinking>7", "<thinking>hm</thinking>7", ""),
+    ],
+)
+def test_only_thoughts_that_lead_an_answer_in_are_told_apart(text: str, answer: str, thoughts: str) -> None:
+    assert apart(text) == (answer, thoughts)

@@ -1,0 +1,57 @@
+"""Prompts as short as a model's context demands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from tasks.errors import PromptTooLong
+from tasks.fitting import fit
+from tasks.types import Cut, Message
+from tasks.window import WHOLE
+
+
+class Prompt:
+    """Has `ground` and `rest` tokens, one a character, and two that can't be cut from each."""
+
+    def __init__(self, ground: int, rest: int) -> None:
+        self.ground, self.rest, self.counted = ground, rest, 0
+
+    def build(self, cut: Cut) -> Sequence[Message]:
+        ground = "gg" + "g" * (self.ground >> cut.ground)
+        rest = "" if cut.rest is None else "rr" + "r" * (self.rest >> cut.rest)
+        return (Message(role="user", content=ground + rest),)
+
+    def count(self, messages: Sequence[Message]) -> int:
+        self.counted += 1
+        return len(messages[0].content)
+
+    def fitted(self, room: int, ground_room: int, least: Cut = WHOLE) -> str:
+        messages, tokens = fit(self.build, self.count, room=room, ground_room=ground_room, least=least)
+        assert tokens == len(messages[0].content) <= room
+        return messages[0].content
+
+
+def test_a_prompt_that_fits_is_left_whole_and_counted_once() -> None:
+    prompt = Prompt(30, 20)
+    assert prompt.fitted(100, 60) == "g" * 32 + "r" * 22
+    assert prompt.counted == 1
+
+
+def test_a_long_rest_is_cut_and_the_ground_is_left() -> None:
+    assert Prompt(30, 400).fitted(100, 60) == "g" * 32 + "r" * 52
+
+
+def test_a_long_ground_is_cut_alike_whatever_follows() -> None:
+    grounds = {Prompt(100, rest).fitted(100, 60).count("g") for rest in (0, 10, 100, 1000)}
+    assert grounds == {52}
+
+
+def test_what_must_be_halved_anyway_is() -> None:
+    assert Prompt(30, 20).fitted(100, 60, Cut(ground=1, rest=1)) == "g" * 17 + "r" * 12
+
+
+def test_a_prompt_that_nothing_makes_short_enough_is_refused_with_both_numbers() -> None:
+    with pytest.raises(PromptTooLong, match="the shortest prompt has 4 tokens, and the model has room for 3"):
+        Prompt(100, 100).fitted(3, 1)
