@@ -22,8 +22,8 @@ log = structlog.get_logger()
 
 class Station:
     """Parameters: `lanes` says which lanes can be served now; `loop` builds the loop for one turn around
-    its `say`; `rules` is how a claim chooses; `admits` says whether a turn on a lane finds room now. `woken_at` is when
-    a wake-up came last, on the monotonic clock."""
+    its `say`; `rules` is how a claim chooses; `admits` says whether a turn on a lane finds room now, and
+    `left` is told when one that did has ended. `woken_at` is when a wake-up came last, on the monotonic clock."""
 
     def __init__(
         self,
@@ -36,11 +36,12 @@ class Station:
         loop: Callable[[Callable[[TurnReport], None]], Loop],
         rules: leases.ClaimRules,
         events: TurnEvents,
-        admits: Callable[[Lane], bool],
+        admits: Callable[[Lane, str], bool],
+        left: Callable[[str], None],
     ) -> None:
         self._database, self._keeper, self._worker = database, keeper, worker
         self._lanes, self._loop, self._rules, self._events = lanes, loop, rules, events
-        self._slots, self._admits = slots, admits
+        self._slots, self._admits, self._left = slots, admits, left
         # What a worker holds decides what it may take: two claims at once would not see each other's.
         self._claiming = threading.Lock()
         self.draining = False
@@ -79,10 +80,16 @@ class Station:
     def claim(self, lane: Lane, turn: str) -> Claim | None:
         """The job to go on with, None where none waits or the lane can't be served now. Raises
         `DatabaseUnavailable`."""
-        if self.draining or lane not in self._lanes() or not self._admits(lane):
+        if self.draining or lane not in self._lanes() or not self._admits(lane, turn):
             return None
-        with self._claiming:
-            return leases.claim(self._database, [lane], self._worker, turn, self._rules)
+        claim = None
+        try:
+            with self._claiming:
+                claim = leases.claim(self._database, [lane], self._worker, turn, self._rules)
+        finally:
+            if claim is None:
+                self._left(turn)
+        return claim
 
     def hold(self, claim: Claim) -> None:
         """Takes the turn. A fault ends it with a line in the log: the lease runs out by itself."""
@@ -111,4 +118,5 @@ class Station:
             self._events.failed(claim.turn, str(error))
             raise
         finally:
+            self._left(claim.turn)
             self._keeper.drop(pulse)

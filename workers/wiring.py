@@ -162,8 +162,8 @@ def build_station(
         modalities=profile.modalities,
     )
 
-    def admits(lane: Lane) -> bool:
-        return lane not in ENGINE_LANES or seats.take_turn(ADMISSION_SECONDS)
+    def admits(lane: Lane, turn: str) -> bool:
+        return lane not in ENGINE_LANES or seats.take_turn(turn, ADMISSION_SECONDS)
 
     station = Station(
         database=database,
@@ -175,5 +175,6 @@ def build_station(
         rules=rules,
         events=events,
         admits=admits,
+        left=seats.leave,
     )
     return station, keeper, events

@@ -92,7 +92,8 @@ def station(
                 loop=lambda say: made,
                 rules=leases.ClaimRules(lease_seconds=lease, affinity_seconds=0),
                 events=TurnEvents(make_app(NOWHERE), name),
-                admits=lambda lane: True,
+                admits=lambda lane, turn: True,
+                left=lambda turn: None,
             )
         finally:
             keeper.stop()

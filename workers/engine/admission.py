@@ -19,7 +19,7 @@ from workers.engine.load import EngineLoad
 
 # A load is read when a turn asks to be taken, and serves for this long: /metrics costs the engine some milliseconds.
 READ_EVERY_SECONDS = 1.0
-# A turn's first requests are in flight by then; until then it counts with all that it may ask.
+# A turn's first requests are in flight by then; until then, or until it leaves, it counts with all that it may ask.
 SETTLE_SECONDS = 1.0
 # A new turn waits while more of the KV space is in use: what is under way grows.
 KV_HIGH = 0.9
@@ -44,24 +44,30 @@ class Seats:
         self._seats, self._width, self._read, self._clock = seats, width, read, clock
         self._changed, self._reading = threading.Condition(), threading.Lock()
         self._queue: deque[object] = deque()
-        self._fresh: deque[float] = deque()
+        self._fresh: dict[str, float] = {}
         self._in_flight = self._blocks = 0
         self._load: EngineLoad | None = None
         self._read_at = -math.inf
 
-    def take_turn(self, seconds: float) -> bool:
-        """Whether one turn more finds room, waited for at most so long; then it is counted."""
+    def take_turn(self, turn: str, seconds: float) -> bool:
+        """Whether one turn more finds room, waited for at most so long; then it counts until it settles or leaves."""
         deadline = self._clock() + seconds
         while True:
             load = self._recent()
             with self._changed:
                 if self._has_room(load):
-                    self._fresh.append(self._clock() + SETTLE_SECONDS)
+                    self._fresh[turn] = self._clock() + SETTLE_SECONDS
                     return True
                 left = deadline - self._clock()
                 if left <= 0:
                     return False
                 self._changed.wait(min(left, POLL_SECONDS))
+
+    def leave(self, turn: str) -> None:
+        """The turn has ended, or found nothing to do: a short one must not keep the next one out."""
+        with self._changed:
+            if self._fresh.pop(turn, None) is not None:
+                self._changed.notify_all()
 
     @contextmanager
     def seat(self, tokens: int, pulse: Pulse) -> Iterator[None]:
@@ -92,8 +98,7 @@ class Seats:
 
     def _has_room(self, load: EngineLoad | None) -> bool:
         now = self._clock()
-        while self._fresh and self._fresh[0] <= now:
-            self._fresh.popleft()
+        self._fresh = {turn: settled for turn, settled in self._fresh.items() if settled > now}
         asked = self._in_flight + len(self._queue) + len(self._fresh) * self._width
         if asked >= self._seats + self._seats // BACKLOG:
             return False

@@ -16,6 +16,7 @@ from tests.doubles import Draining
 from workers.engine.admission import READ_EVERY_SECONDS, SETTLE_SECONDS, Seats
 from workers.engine.load import EngineLoad
 
+TURNS = "abcdefgh"
 IDLE = EngineLoad(kv_blocks=100, block_tokens=16)
 
 
@@ -51,39 +52,46 @@ def held() -> Iterator[ExitStack]:
 
 def test_turns_are_taken_until_the_seats_are_full_and_half_as_many_requests_wait() -> None:
     seats = Engine().seats(seats=4, width=2)
-    assert [seats.take_turn(0) for _ in range(4)] == [True, True, True, False]
+    assert [seats.take_turn(turn, 0) for turn in TURNS[:4]] == [True, True, True, False]
 
 
 def test_a_turn_that_has_settled_counts_with_the_requests_it_has(held: ExitStack) -> None:
     engine = Engine()
     seats = engine.seats(seats=4, width=2)
-    for _ in range(3):
-        assert seats.take_turn(0)
+    for turn in TURNS[:3]:
+        assert seats.take_turn(turn, 0)
     for _ in range(4):
         held.enter_context(seats.seat(16, Silent()))
     engine.now += SETTLE_SECONDS
-    assert seats.take_turn(0), "two of the six requests have ended, and a turn asks two"
-    assert not seats.take_turn(0)
+    assert seats.take_turn("d", 0), "two of the six requests have ended, and a turn asks two"
+    assert not seats.take_turn("e", 0)
+
+
+def test_a_turn_that_has_left_makes_room_at_once() -> None:
+    seats = Engine().seats(seats=4, width=2)
+    for turn in TURNS:
+        assert seats.take_turn(turn, 0)
+        seats.leave(turn)
 
 
 @pytest.mark.parametrize("load", [EngineLoad(waiting=1), EngineLoad(kv_usage=0.95)])
 def test_no_turn_is_taken_while_others_wait_or_fill_the_kv_space(load: EngineLoad) -> None:
-    assert not Engine(load).seats().take_turn(0)
+    assert not Engine(load).seats().take_turn("a", 0)
 
 
 def test_an_engine_without_metrics_gets_a_fixed_number() -> None:
     seats = Engine(None).seats(seats=4, width=1)
-    assert [seats.take_turn(0) for _ in range(7)] == [True] * 6 + [False]
+    assert [seats.take_turn(turn, 0) for turn in TURNS[:7]] == [True] * 6 + [False]
 
 
 def test_the_load_is_read_again_only_after_a_while() -> None:
     engine = Engine()
     seats = engine.seats()
-    seats.take_turn(0)
-    seats.take_turn(0)
+    seats.take_turn("a", 0)
+    seats.take_turn("a", 0)
     assert engine.readings == 1
     engine.now += READ_EVERY_SECONDS
-    seats.take_turn(0)
+    seats.take_turn("a", 0)
     assert engine.readings == 2
 
 
