@@ -39,9 +39,10 @@ chaos: $(STAMP)
 bench-streams: $(STAMP)
 	$(BIN)/python ops/bench_streams.py
 
-# Recall, false alarms, delay and CPU of the guard, in half a minute.
+# Recall, false alarms, delay and CPU of the guard, in half a minute. With ENDPOINT=http://…/v1 MODEL=NAME: the tokens
+# that it saves on an engine.
 bench-guard: $(STAMP)
-	$(BIN)/python ops/bench_guard.py
+	$(BIN)/python ops/bench_guard.py $(if $(ENDPOINT),--endpoint $(ENDPOINT) --model $(MODEL))
 
 # Dispatch with a long queue and a long past; then beside DBOS and procrastinate, which have an environment of their own.
 PEERS := .venv-bench

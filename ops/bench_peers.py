@@ -33,14 +33,14 @@ ONCE = ("latency",)
 Found = dict[str, dict[str, list[dict[str, list[float]]]]]
 
 
-def main(peers_python: str) -> None:
+def main(peers_python: str, rounds: int = ROUNDS) -> None:
     """Prints a table a measure."""
     home = Home(root=Path(tempfile.mkdtemp(prefix="redraft-peers-")))
     home.make()
     server = EmbeddedPostgres(home)
     server.start()
     try:
-        found = measured(server, {**dict.fromkeys(SIDES, peers_python), "redraft": sys.executable})
+        found = measured(server, {**dict.fromkeys(SIDES, peers_python), "redraft": sys.executable}, rounds)
     finally:
         server.stop()
         shutil.rmtree(home.postgres_folder(), ignore_errors=True)
@@ -50,15 +50,15 @@ def main(peers_python: str) -> None:
     print(times_table("enqueue to claim", found["latency"]))
 
 
-def measured(server: EmbeddedPostgres, pythons: dict[str, str]) -> Found:
+def measured(server: EmbeddedPostgres, pythons: dict[str, str], rounds: int) -> Found:
     """Every measure of every side, a fresh database each, the sides in another order each round."""
     found: Found = defaultdict(lambda: defaultdict(list))
-    for number in range(ROUNDS):
+    for number in range(rounds):
         for measure, count in COUNTS.items():
             if number and measure in ONCE:
                 continue
             for side in SIDES[number % len(SIDES) :] + SIDES[: number % len(SIDES)]:
-                print(f"round {number + 1} of {ROUNDS}: {measure}, {side}", file=sys.stderr)
+                print(f"round {number + 1} of {rounds}: {measure}, {side}", file=sys.stderr)
                 url = _database(server, f"{side}_{measure}_{number}")
                 found[measure][side].append(_run(pythons[side], side, measure, url, count))
     return found
@@ -129,4 +129,4 @@ def _run(python: str, side: str, measure: str, url: str, count: int) -> dict[str
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], *(int(argument) for argument in sys.argv[2:3]))

@@ -3,9 +3,9 @@
     python ops/corpus.py --endpoint http://127.0.0.1:8000/v1 --model NAME --loops 300
 
 Every prompt is asked four times: at temperature 0 and 0.8, each with and without a system prompt, and with no guard of
-ours nor the engine's. All answers count and none is chosen by hand; they are labelled when they are read
-(`tests/corpus/label.py`), and of the ordinary ones only `--ordinary` are kept. What is there is saved every 40 answers
-and on Ctrl-C, and a further run goes on from it.
+ours nor the engine's. All answers count and none is chosen by hand; they are labelled (`tests/corpus/label.py`), and of
+the ordinary ones only `--ordinary` are kept. What is there is saved every 40 answers and on Ctrl-C, and a further run
+goes on from it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.corpus import words
-from tests.corpus.collected import FOLDER, LIMIT, read, write
-from tests.corpus.label import Label, label
+from tests.corpus.collected import FOLDER, labelled, read, write
+from tests.corpus.label import Label
 from tests.corpus.samples import seeded
 
 TEMPERATURES = (0.0, 0.8)
@@ -135,10 +135,9 @@ class Collection:
 
     def __init__(self, path: Path, loops: int, ordinary: int) -> None:
         self._path, self._loops, self._ordinary = path, loops, ordinary
-        self.rows: list[dict[str, Any]] = read(path) if path.exists() else []
+        self.rows = list(map(labelled, read(path))) if path.exists() else []
         self.counts = dict.fromkeys(Label, 0)
         for row in self.rows:
-            row["label"] = _label(row)
             self.counts[row["label"]] += 1
 
     def run(self, asker: Asker, requests: int, parallel: int, minutes: float) -> None:
@@ -172,11 +171,12 @@ class Collection:
         print(f"{self._path.name}: {said}", file=sys.stderr, flush=True)
 
     def _take(self, row: dict[str, Any]) -> None:
-        kind = _label(row)
+        row = labelled(row)
+        kind = row["label"]
         if kind is Label.ORDINARY and self.counts[kind] >= self._ordinary:
             return
         self.counts[kind] += 1
-        self.rows.append({**row, "label": kind})
+        self.rows.append(row)
 
 
 def prompt_for(seed: int, number: int) -> tuple[str, str]:
@@ -196,10 +196,6 @@ def prompt_for(seed: int, number: int) -> tuple[str, str]:
         x=rng.randint(5, 40),
         y=rng.randint(2, 9),
     )
-
-
-def _label(row: dict[str, Any]) -> Label:
-    return label(row["text"], cut_off=row["finish_reason"] == LIMIT)[0]
 
 
 def _order(row: dict[str, Any]) -> tuple[str, ...]:

@@ -60,9 +60,10 @@ class Station:
         """How many more turns could be under way."""
         return max(0, self._slots - self._keeper.holds)
 
-    def stuck(self, seconds: float) -> tuple[int, ...]:
-        """The jobs whose turn has not ended though its lease ran out more than `seconds` ago."""
-        return self._keeper.stuck(seconds)
+    @property
+    def overdue(self) -> tuple[int, ...]:
+        """The jobs whose turn has not ended though its lease has."""
+        return self._keeper.overdue
 
     def take_turn(self, lane: str, turn: str) -> None:
         """Answers one wake-up."""

@@ -42,7 +42,9 @@ class Watchdog:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
         self._looked_at = time.monotonic()
-        self._ignored_since: float | None = None
+        # In looks, not in seconds: whoever was stopped for an hour has looked no more often for it.
+        self._overdue_looks = self._ignored_looks = 0
+        self._woken_at = station.woken_at
 
     def start(self) -> None:
         """Starts the thread."""
@@ -85,16 +87,15 @@ class Watchdog:
 
     def _incurable(self) -> str:
         """Why this process should end; empty where it should not."""
-        stuck = self._station.stuck(self._deaf)
-        if stuck:
-            return f"the turn at job {stuck[0]} does not end though its lease is gone"
-        now = time.monotonic()
-        if not self._station.free_slots or not self._ignored():
-            self._ignored_since = None
-        elif self._ignored_since is None or self._ignored_since < self._station.woken_at:
-            self._ignored_since = now
-        elif now - self._ignored_since > self._deaf:
-            return f"wake-ups lie in its queue for {now - self._ignored_since:.0f} s and its consumer takes none"
+        overdue, woken_at = self._station.overdue, self._station.woken_at
+        self._overdue_looks = self._overdue_looks + 1 if overdue else 0
+        unwoken = woken_at == self._woken_at and self._station.free_slots > 0
+        self._ignored_looks = self._ignored_looks + 1 if unwoken and self._ignored() else 0
+        self._woken_at = woken_at
+        if self._overdue_looks * LOOK_SECONDS > self._deaf:
+            return f"the turn at job {overdue[0]} does not end though its lease is gone"
+        if self._ignored_looks * LOOK_SECONDS > self._deaf:
+            return f"its consumer takes no wake-up, and some lay in its queue at each of {self._ignored_looks} looks"
         return ""
 
     def _ignored(self) -> bool:

@@ -96,9 +96,10 @@ class Keeper:
         with self._lock:
             return len(self._held)
 
-    def stuck(self, seconds: float) -> tuple[int, ...]:
-        """The jobs whose turn has not ended though its lease ran out more than `seconds` ago."""
-        before = time.monotonic() - self._lease - seconds
+    @property
+    def overdue(self) -> tuple[int, ...]:
+        """The jobs whose turn has not ended though its lease has."""
+        before = time.monotonic() - self._lease
         with self._lock:
             return tuple(job for job, pulse in self._held.items() if pulse.renewed_at < before)
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import itertools
+import json
 import random
 import sys
 import tempfile
@@ -19,7 +21,7 @@ from pathlib import Path
 from tests.chaos import report
 from tests.chaos.contestant import Contestant
 from tests.chaos.faults import FAULTS, Fault
-from tests.chaos.fleet import Services, services
+from tests.chaos.fleet import services
 from tests.chaos.owned import KINDS, Owned, of_the_stack
 from tests.chaos.plain import PlainCelery
 from tests.chaos.redraft import Redraft
@@ -36,12 +38,6 @@ def sequence(seed: int, rounds: int, names: Sequence[str] = ()) -> list[Fault]:
     while len(chosen) < rounds:
         chosen += chance.sample(faults, len(faults))
     return sorted(chosen[:rounds], key=lambda fault: fault.name == LAST)
-
-
-def of_the_owner(made: Services, seed: int, rounds: int) -> list[Round]:
-    """Rounds of the faults that need a stack with its owner."""
-    kinds = [kind for _, kind in zip(range(rounds), itertools.cycle(KINDS), strict=False)]
-    return play(Owned(made), [of_the_stack(kind) for kind in kinds], seed) if kinds else []
 
 
 def play(contestant: Contestant, faults: Sequence[Fault], seed: int) -> list[Round]:
@@ -62,10 +58,20 @@ def play(contestant: Contestant, faults: Sequence[Fault], seed: int) -> list[Rou
         return arena.settled()
 
 
-def shared_with_celery(faults: Sequence[Fault], rounds: int | None) -> list[Fault]:
-    """Those that hit a part which plain Celery has, too: each once, or the first `rounds` of the sequence."""
-    shared = [fault for fault in faults if not fault.ours]
-    return list({fault.name: fault for fault in shared}.values()) if rounds is None else shared[:rounds]
+def shared_with_celery(seed: int, rounds: int | None) -> list[Fault]:
+    """Those that hit a part which plain Celery has, too: each once, or as many `rounds`."""
+    shared = [name for name, fault in FAULTS.items() if not fault.ours]
+    return sequence(seed, len(shared) if rounds is None else rounds, shared)
+
+
+def show(files: Sequence[Path]) -> int:
+    """Prints the tables of results files; the exit code."""
+    rows = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    rounds = [(row.pop("of"), report.read(row)) for row in rows]
+    beside = [one for of, one in rounds if of == PlainCelery.name]
+    ours = [one for of, one in rounds if of != PlainCelery.name]
+    print(f"{report.table(ours, beside)}\n\n{report.verdict(ours)}\n{report.charges(ours)}")
+    return 1 if any(one.charges for one in ours) else 0
 
 
 def say(line: str) -> None:
@@ -80,20 +86,25 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="of faults and jobs; a new one where left out")
     parser.add_argument("--only", action="append", default=[], choices=sorted(FAULTS), help="a fault, again for more")
     parser.add_argument("--owner-rounds", type=int, default=len(KINDS), help="of a stack that has an owner")
-    parser.add_argument("--celery-rounds", type=int, default=None, help="each fault once where left out")
+    parser.add_argument("--celery-rounds", type=int, default=None, help="each fault once where left out; 0: none")
+    parser.add_argument("--out", type=Path, default=None, help="the results file; chaos-SEED.jsonl where left out")
+    parser.add_argument(
+        "--show", type=Path, action="append", help="prints the tables of a results file; again for more"
+    )
     given = parser.parse_args()
+    if given.show:
+        return show(given.show)
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(2**31)
-    faults = sequence(seed, given.rounds, given.only)
-    beside: list[Round] = []
+    out = given.out or Path(f"chaos-{seed}.jsonl")
+    faults, shared = sequence(seed, given.rounds, given.only), shared_with_celery(seed, given.celery_rounds)
+    kinds = list(itertools.islice(itertools.cycle(KINDS), given.owner_rounds))
+    say(f"seed {seed}; the rounds are in {out} once their contestant is through")
     with tempfile.TemporaryDirectory(prefix="redraft-chaos-") as folder, services(Path(folder)) as made:
-        say(f"seed {seed}, {len(faults)} rounds")
-        ours = play(Redraft(made), faults, seed)
-        ours += of_the_owner(made, seed, given.owner_rounds)
-        shared = shared_with_celery(faults, given.celery_rounds)
-        if shared:
-            beside = play(PlainCelery(made), shared, seed)
-    print(f"seed {seed}\n\n{report.table(ours, beside)}\n\n{report.verdict(ours)}\n{report.charges(ours)}")
-    return 1 if any(one.charges for one in ours) else 0
+        for make, chosen in ((Redraft, faults), (Owned, [of_the_stack(kind) for kind in kinds]), (PlainCelery, shared)):
+            rounds = play(make(made), chosen, seed) if chosen else []
+            with out.open("a") as file:
+                file.writelines(json.dumps({"of": make.name, **dataclasses.asdict(one)}) + "\n" for one in rounds)
+    return show([out])
 
 
 if __name__ == "__main__":

@@ -30,13 +30,14 @@ EFFECT_SECONDS = 60.0
 class Owned:
     """Implements `Contestant`: a stack of its own in a home of its own, over a stand-in engine."""
 
+    name = "redraft up"
     steps_a_job = 20
     lease_seconds = 15.0
     patience_seconds = 120.0
     settle_seconds = 60.0
 
     def __init__(self, services: Services) -> None:
-        self.name, self.services = "redraft up", services
+        self.services = services
         self.home = Home(root=services.folder / "owned")
         self.workers: list[Part] = []
         self.relays: list[Part] = []

@@ -26,6 +26,7 @@ _CALLS = "SELECT job_id, iteration, operator, slot, text FROM plain_calls WHERE 
 class PlainCelery:
     """Implements `Contestant`, without the parts that only Redraft has."""
 
+    name = "plain celery"
     steps_a_job = 10
     lease_seconds = float(VISIBILITY_SECONDS)
     # Long enough for several redeliveries.
@@ -33,7 +34,7 @@ class PlainCelery:
     settle_seconds = 0.0
 
     def __init__(self, services: Services) -> None:
-        self.name, self.services = "plain celery", services
+        self.services = services
         self.relays: list[Part] = []
         self.memory: Part | None = None
         admin = services.postgres.url.replace("+psycopg", "", 1)

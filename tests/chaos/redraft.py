@@ -37,6 +37,7 @@ LAUNCH = (sys.executable, "-m", "tests.chaos.launch")
 class Redraft:
     """Implements `Contestant`, in a `database` of its own; `teaching` is whether it has a memory."""
 
+    name = "redraft"
     steps_a_job = 20
     lease_seconds = LEASE_SECONDS
     # A job takes four seconds when it is alone; one that is not over by then is lost.
@@ -45,7 +46,7 @@ class Redraft:
     settle_seconds = 30.0
 
     def __init__(self, services: Services, *, database: str = "chaos", teaching: bool = True, workers: int = 2) -> None:
-        self.name, self.services, self._database = "redraft", services, database
+        self.services, self._database = services, database
         with psycopg.connect(services.postgres.url.replace("+psycopg", "", 1), autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{database}"')  # type: ignore[arg-type]
         self._admin = services.postgres.url_of(database)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from tests.chaos.contestant import Charge
 from tests.chaos.rounds import Round
 
+# The round in which nothing strikes.
+CONTROL = "nothing"
 KINDS = ("lost", "doubled", "diverged")
 # Of n trials without one event: the rate is below 3/n, with 95 % confidence (Hanley and Lippman-Hand, 1983).
 RULE_OF_THREE = 3.0
@@ -24,9 +28,16 @@ def table(ours: Sequence[Round], beside: Sequence[Round] = ()) -> str:
     return "\n".join(_aligned(lines))
 
 
+def read(row: Mapping[str, Any]) -> Round:
+    """A round out of its line in a results file."""
+    return Round(**{**row, "charges": tuple(Charge(**charge) for charge in row["charges"])})
+
+
 def verdict(rounds: Sequence[Round]) -> str:
-    """What a run without a loss rules out, or that there was one."""
-    jobs = sum(one.jobs for one in rounds)
+    """What a run without a loss rules out, or that there was one. Rounds of the control count where something was
+    found, and not as trials."""
+    struck = [one for one in rounds if one.fault != CONTROL]
+    jobs = sum(one.jobs for one in struck)
     lines = []
     for kind in KINDS:
         hit = _count(rounds, kind)
@@ -34,8 +45,8 @@ def verdict(rounds: Sequence[Round]) -> str:
             lines.append(f"{kind}: {hit} of {jobs} jobs")
         else:
             lines.append(
-                f"{kind}: 0 of {jobs} jobs under {len(rounds)} faults rule out, at 95 %, a rate above "
-                f"{RULE_OF_THREE / jobs:.2%} of such jobs and {RULE_OF_THREE / len(rounds):.1%} of such faults"
+                f"{kind}: 0 of {jobs} jobs under {len(struck)} faults rule out, at 95 %, a rate above "
+                f"{RULE_OF_THREE / jobs:.2%} of such jobs and {RULE_OF_THREE / len(struck):.1%} of such faults"
             )
     return "\n".join(lines)
 

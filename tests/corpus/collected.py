@@ -1,7 +1,8 @@
 """Texts that models wrote, collected by `ops/corpus.py` into `collected/*.jsonl.gz`: one object a line.
 
-An object has `model, kind, prompt, system, temperature, seed, finish_reason, text, label`: `kind` is what the prompt
-asks for, `label` what `tests/corpus/label.py` says of the text. All answers to one prompt are in one half.
+An object has `model, kind, prompt, system, temperature, seed, max_tokens, finish_reason, text, label, onset, period`:
+`kind` is what the prompt asks for, the last three are what `tests/corpus/label.py` says of the text, kept because it
+takes long. All answers to one prompt are in one half.
 """
 
 from __future__ import annotations
@@ -23,18 +24,24 @@ def collected(folder: Path = FOLDER) -> Iterator[tuple[Label, Sample]]:
     """Every collected text with its label; nothing where nothing was collected."""
     for path in sorted(folder.glob("*.jsonl.gz")):
         for number, row in enumerate(read(path)):
-            kind, stretch = label(row["text"], cut_off=row["finish_reason"] == LIMIT)
             yield (
-                kind,
+                Label(row["label"]),
                 Sample(
                     name=f"{path.name}/{number}",
                     kind=_kind(row),
                     text=row["text"],
-                    onset=stretch.onset if stretch else None,
-                    period=stretch.period if stretch else None,
+                    onset=row["onset"],
+                    period=row["period"],
                     family=row["prompt"],
                 ),
             )
+
+
+def labelled(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with its label, made anew from its text."""
+    kind, stretch = label(row["text"], cut_off=row["finish_reason"] == LIMIT)
+    found = (stretch.onset, stretch.period) if stretch else (None, None)
+    return {**row, "label": kind, "onset": found[0], "period": found[1]}
 
 
 def _kind(row: Mapping[str, Any]) -> str:

@@ -72,7 +72,7 @@ def turn(engine: Engine, fleet_url: str) -> Iterator[threading.Thread]:
         host=host,
         sandbox=BubblewrapSandbox(default_runtime_folder(settings.cache)),
         lanes=lambda: LANES,
-        slots=1,
+        slots=2,
     )
     keeper.start()
     taking = threading.Thread(target=station.take_turn, args=("gpu", "turn"))

@@ -9,9 +9,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from tasks.errors import Cancelled
+from tasks.errors import Cancelled, ShuttingDown
 from tasks.journal import NO_ADMISSION
 from tasks.pulse import Silent
+from tests.doubles import Draining
 from workers.engine.admission import READ_EVERY_SECONDS, SETTLE_SECONDS, Seats
 from workers.engine.load import EngineLoad
 
@@ -140,3 +141,10 @@ def test_a_fault_inside_gives_the_seat_back(held: ExitStack) -> None:
 def test_its_twin_admits_at_once(held: ExitStack) -> None:
     for _ in range(100):
         held.enter_context(NO_ADMISSION.seat(10**9, Impatient()))
+
+
+def test_who_waits_for_a_seat_stops_as_soon_as_the_worker_drains(held: ExitStack) -> None:
+    seats = Engine(None).seats(seats=1)
+    held.enter_context(seats.seat(1, Silent()))
+    with pytest.raises(ShuttingDown), seats.seat(1, Draining(2)):
+        pytest.fail("it was seated")

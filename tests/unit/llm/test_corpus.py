@@ -112,7 +112,8 @@ def test_collected_texts_come_back_with_their_labels(tmp_path: Path) -> None:
     row = {"model": "lab/tiny", "kind": "prose", "prompt": "p", "system": None, "temperature": 0.8, "seed": 3}
     row["finish_reason"] = "length"
     path = tmp_path / "tiny.jsonl.gz"
-    collected.write(path, [{**row, "text": "So it goes on. " * 90}, {**row, "text": "An end."}])
+    texts = ("So it goes on. " * 90, "An end.")
+    collected.write(path, [collected.labelled({**row, "text": text}) for text in texts])
     found = list(collected.collected(tmp_path))
     assert [kind for kind, _ in found] == [Label.LOOP, Label.ORDINARY]
     assert (found[0][1].onset, found[0][1].period, found[0][1].kind) == (0, 15, "tiny at 0.8")
@@ -121,3 +122,9 @@ def test_collected_texts_come_back_with_their_labels(tmp_path: Path) -> None:
     before = path.read_bytes()
     collected.write(path, collected.read(path))
     assert path.read_bytes() == before
+
+
+def test_the_labels_that_are_kept_are_those_of_the_definition() -> None:
+    rows = [row for path in sorted(collected.FOLDER.glob("*.jsonl.gz")) for row in collected.read(path)[::15]]
+    assert len(rows) > 40
+    assert [collected.labelled(row) for row in rows] == rows
