@@ -29,7 +29,9 @@ PAIRS = 5
 JOBS = (1, 4, 8, 16)
 MODELS = ("smollm2-135m", "qwen2.5-coder-1.5b")
 # Short answers: a pair of runs with sixteen jobs takes a minute on a busy machine.
-TASK = "Write two short sentences about the number {number}."
+# The prompt is longer than a block of the CPU engine's cache, 128 tokens: a shorter one is never found there.
+FACTS = "".join(f"Pump {number} of the works feeds basin {number * 7}.\n" for number in range(40))
+TASK = FACTS + "\nWrite two short sentences about the number {number}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
