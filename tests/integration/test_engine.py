@@ -195,16 +195,6 @@ def test_the_engine_ends_a_loop_by_itself_when_it_is_asked_to(engine: EngineServ
     assert answer["usage"]["completion_tokens"] < 40
 
 
-def test_stop_leaves_no_process(home: Home, engine: EngineServer) -> None:
-    record = read_record(home)
-    assert record is not None
-    family = members(record.process)
-    engine.stop()
-    assert not psutil.wait_procs(family, timeout=10)[1]
-    assert engine.health() == "down"
-    assert not (home.run / "engine.json").exists()
-
-
 def tokens_of(engine: EngineServer, messages: Sequence[Message]) -> list[int]:
     body = {"model": engine.model, "messages": [{"role": m.role, "content": m.content} for m in messages]}
     told = fetch(engine.url.removesuffix("/v1") + "/tokenize", body={**body, "add_generation_prompt": True})
@@ -256,3 +246,13 @@ def test_the_next_iteration_reuses_the_blocks_that_it_shares_with_the_last(engin
             sent.append(prompt)
     assert shared >= 4 * 8 * BLOCK_TOKENS, "the prompts share a long beginning"
     assert reused >= 0.9 * shared
+
+
+def test_stop_leaves_no_process(home: Home, engine: EngineServer) -> None:
+    record = read_record(home)
+    assert record is not None
+    family = members(record.process)
+    engine.stop()
+    assert not psutil.wait_procs(family, timeout=10)[1]
+    assert engine.health() == "down"
+    assert not (home.run / "engine.json").exists()
