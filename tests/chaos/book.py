@@ -164,3 +164,29 @@ class Book:
 def _difference(expected: str, found: str) -> str:
     pairs = itertools.zip_longest(expected.split("\n"), found.split("\n"), fillvalue="(nothing)")
     return next((f"expected {a.strip()}, found {b.strip()}" for a, b in pairs if a != b), "")[:300]
+
+
+class Booked:
+    """A contestant whose jobs the product's own database tells of."""
+
+    _book: Book
+
+    def submit(self, riddles: Sequence[Riddle]) -> tuple[int, ...]:
+        """Hands them in."""
+        return self._book.submit(riddles)
+
+    def standings(self, jobs: Collection[int]) -> Mapping[int, Standing] | None:
+        """A step is a call, a verdict or an iteration that was recorded."""
+        return self._book.standings(jobs)
+
+    def cut_turns(self) -> int:
+        """Leases that ran out, and turns that ended with a fault of a service."""
+        return self._book.cut_turns()
+
+    def learn(self) -> None:
+        """What the jobs so far came to is what every later one of the same riddle must come to."""
+        self._book.learn()
+
+    def judge(self) -> tuple[Charge, ...]:
+        """The product's invariants, every job's story, every lesson."""
+        return self._book.judge()

@@ -6,18 +6,17 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from ops import faults as of_the_soak
 from tasks.settings import child_environment
 from tasks.store.roles import ensure_login
-from tests.chaos.book import OWNERS, WORKER, Book
-from tests.chaos.contestant import Charge, Contestant, Standing
+from tests.chaos.book import OWNERS, WORKER, Book, Booked
+from tests.chaos.contestant import Contestant
 from tests.chaos.faults.registry import Fault
 from tests.chaos.fleet import ROOT, Part, Services, port_of
 from tests.chaos.proxy import Proxy
 from tests.chaos.redraft import PASSWORD
-from tests.chaos.workload import Riddle
 from workers.local import stackfile
 from workers.local.home import Home
 
@@ -27,7 +26,7 @@ KINDS = ("owner.kill", "owner.term", "owner.stop", "worker.kill", "session.kill"
 EFFECT_SECONDS = 60.0
 
 
-class Owned:
+class Owned(Booked):
     """Implements `Contestant`: a stack of its own in a home of its own, over a stand-in engine."""
 
     name = "redraft up"
@@ -75,26 +74,6 @@ class Owned:
 
     def _url(self, login: str) -> str:
         return f"postgresql+psycopg://{login}:{PASSWORD}@{self._stack().admin_url.rsplit('@', 1)[1]}"
-
-    def submit(self, riddles: Sequence[Riddle]) -> tuple[int, ...]:
-        """Hands them in."""
-        return self._book.submit(riddles)
-
-    def standings(self, jobs: Collection[int]) -> Mapping[int, Standing] | None:
-        """As the database has them."""
-        return self._book.standings(jobs)
-
-    def cut_turns(self) -> int:
-        """As the database has them."""
-        return self._book.cut_turns()
-
-    def learn(self) -> None:
-        """What the jobs so far came to is what every later one of the same riddle must come to."""
-        self._book.learn()
-
-    def judge(self) -> tuple[Charge, ...]:
-        """The product's invariants, every job's story, every lesson."""
-        return self._book.judge()
 
     def links(self, service: str) -> Sequence[Proxy]:
         """It has none."""

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import distribution, version
 from pathlib import Path
 
@@ -17,11 +17,9 @@ from tasks.memory.bank import QdrantBank
 from tasks.memory.embedder import Embedder
 from tasks.store.migrate import upgrade
 from tasks.store.roles import ensure_login
-from tests.chaos.book import OWNERS, WORKER, Book
-from tests.chaos.contestant import Charge, Standing
+from tests.chaos.book import OWNERS, WORKER, Book, Booked
 from tests.chaos.fleet import ROOT, Part, Services, port_of
 from tests.chaos.proxy import Proxy
-from tests.chaos.workload import Riddle
 from workers.celery_app import make_app
 from workers.local.home import free_port
 from workers.local.parts import answers
@@ -34,7 +32,7 @@ NEXT_VERSION = "99.0"
 LAUNCH = (sys.executable, "-m", "tests.chaos.launch")
 
 
-class Redraft:
+class Redraft(Booked):
     """Implements `Contestant`, in a `database` of its own; `teaching` is whether it has a memory."""
 
     name = "redraft"
@@ -177,26 +175,6 @@ class Redraft:
         return [links[service] for links in self._all_links]
 
     # ── its jobs ─────────────────────────────────────────────────────────────────────────────
-
-    def submit(self, riddles: Sequence[Riddle]) -> tuple[int, ...]:
-        """Hands them in."""
-        return self._book.submit(riddles)
-
-    def standings(self, jobs: Collection[int]) -> Mapping[int, Standing] | None:
-        """A step is a call, a verdict or an iteration that was recorded."""
-        return self._book.standings(jobs)
-
-    def cut_turns(self) -> int:
-        """Leases that ran out, and turns that ended with a fault of a service."""
-        return self._book.cut_turns()
-
-    def learn(self) -> None:
-        """What the jobs so far came to is what every later one of the same riddle must come to."""
-        self._book.learn()
-
-    def judge(self) -> tuple[Charge, ...]:
-        """The product's invariants, every job's story, every lesson."""
-        return self._book.judge()
 
     def busy(self) -> list[Part]:
         """Those whose process holds a lease."""
