@@ -129,7 +129,9 @@ def test_what_is_in_flight_never_holds_more_blocks_than_the_kv_space_has(held: E
 
 def test_one_request_alone_always_runs(held: ExitStack) -> None:
     seats = Engine(EngineLoad(kv_blocks=10, block_tokens=16)).seats()
-    held.enter_context(seats.seat(1000, Silent()))
+    held.enter_context(seats.seat(1000, Impatient()))
+    with pytest.raises(Cancelled), seats.seat(1, Impatient()):
+        pytest.fail("there was room beside what fills it")
 
 
 def test_who_stops_waiting_leaves_the_queue(held: ExitStack) -> None:
