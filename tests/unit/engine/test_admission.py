@@ -149,8 +149,8 @@ def test_a_fault_inside_gives_the_seat_back(held: ExitStack) -> None:
 
 
 def test_its_twin_admits_at_once(held: ExitStack) -> None:
-    for _ in range(100):
-        held.enter_context(NO_ADMISSION.seat(10**9, Impatient()))
+    seated = [held.enter_context(NO_ADMISSION.seat(10**9, Impatient())) for _ in range(100)]
+    assert len(seated) == 100
 
 
 def test_who_waits_for_a_seat_stops_as_soon_as_the_worker_drains(held: ExitStack) -> None:
