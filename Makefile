@@ -36,6 +36,10 @@ chaos: $(STAMP)
 	CHAOS_LONG=1 CHAOS_CRASHES=$(CHAOS_CRASHES) $(BIN)/pytest --timeout=3600 tests/chaos tests/model
 	$(BIN)/python -m tests.chaos --rounds $(CHAOS_ROUNDS) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED))
 
+# BENCH_ENGINE="--model qwen2.5-coder-1.5b --jobs 8 16" chooses the model and how many jobs at once.
+bench-engine: $(STAMP)
+	$(BIN)/python ops/bench_engine.py $(BENCH_ENGINE)
+
 bench-streams: $(STAMP)
 	$(BIN)/python ops/bench_streams.py
 

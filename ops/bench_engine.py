@@ -1,9 +1,9 @@
 """`make bench-engine`: what many jobs at once get of the engine through Redraft, beside a plain client's share.
 
-The plain client sends what the jobs' own calls were, all of it at once, over asyncio and httpx: the same prompts, and
-answers made as long as theirs. Both stream. Runs are interleaved, and what is compared are ratios within a pair: on
-two cores that the engine, Redraft and its services share, tokens/s alone say little. Prefix reuse and preemptions are
-the engine's own counters.
+The plain client sends what the jobs' own calls were, over asyncio and httpx: the same prompts, and answers made as long
+as theirs. All jobs begin at once, and a job's next iteration begins when the one before it has all its answers. Both
+stream. Runs are interleaved, and what is compared are ratios within a pair: on two cores that the engine, Redraft and
+its services share, tokens/s alone say little. Prefix reuse and preemptions are the engine's own counters.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 import httpx2
 import psutil
 from figures import interval, table
+from psycopg.rows import DictRow
 from rig import Rig, running
 
 from workers.engine.load import EngineLoad, read_load
@@ -28,10 +29,14 @@ from workers.engine.load import EngineLoad, read_load
 PAIRS = 5
 JOBS = (1, 4, 8, 16)
 MODELS = ("smollm2-135m", "qwen2.5-coder-1.5b")
-# Short answers: a pair of runs with sixteen jobs takes a minute on a busy machine.
+ITERATIONS = 2
+SENTENCES = 4
 # The prompt is longer than a block of the CPU engine's cache, 128 tokens: a shorter one is never found there.
 FACTS = "".join(f"Pump {number} of the works feeds basin {number * 7}.\n" for number in range(40))
-TASK = FACTS + "\nWrite two short sentences about the number {number}."
+TASK = FACTS + "\nWrite {sentences} short sentences about the number {{number}}."
+
+# The calls of jobs, by job and iteration: what waits for what.
+Chains = Sequence[Sequence[Sequence[dict[str, Any]]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,34 +57,36 @@ def main() -> None:
     parser.add_argument("--model", choices=MODELS, default=MODELS[0])
     parser.add_argument("--pairs", type=int, default=PAIRS)
     parser.add_argument("--jobs", type=int, nargs="+", default=JOBS, help="how many at once")
+    parser.add_argument("--iterations", type=int, default=ITERATIONS, help="of each job")
+    parser.add_argument("--sentences", type=int, default=SENTENCES, help="that an answer is asked to have")
     given = parser.parse_args()
     head = ("jobs", "redraft tok/s", "plain tok/s", "ratio", f"95 % of {given.pairs} pairs", "reuse", "plain reuse")
     with running(given.model) as rig:
-        bench = Bench(rig, TASK)
+        bench = Bench(rig, TASK.format(sentences=given.sentences), given.iterations)
         rows = [bench.row(jobs, given.pairs) for jobs in given.jobs]
-    print(f"\n{given.model}, output tokens")
+    print(f"\n{given.model}, output tokens; {given.iterations} iterations a job")
     print(table((*head, "preempted", "CPU s per 1,000"), rows))
 
 
 class Bench:
-    """Compares the two sides on one running stack, with jobs that are given `task`."""
+    """Compares the two sides on one running stack, with jobs that are given `task` and go on for `iterations`."""
 
-    def __init__(self, rig: Rig, task: str) -> None:
-        self._rig, self._task = rig, task
+    def __init__(self, rig: Rig, task: str, iterations: int) -> None:
+        self._rig, self._task, self._iterations = rig, task, iterations
 
     def row(self, jobs: int, pairs: int) -> tuple[str, ...]:
-        """`pairs` runs of each side, the one that goes first by turns. A run before them makes the requests, and warms
+        """`pairs` runs of each side, the one that goes first by turns. A run before them makes the calls, and warms
         the prefix cache for both sides."""
         ours: list[Run] = []
         plain: list[Run] = []
-        _, requests = self._redraft(jobs)
+        _, chains = self._redraft(jobs)
         for pair in range(pairs):
             if pair % 2:
-                plain.append(self._plain(requests))
-            run, requests = self._redraft(jobs)
+                plain.append(self._plain(chains))
+            run, chains = self._redraft(jobs)
             ours.append(run)
             if not pair % 2:
-                plain.append(self._plain(requests))
+                plain.append(self._plain(chains))
             print(f"{jobs} jobs: {run.rate:.0f} and {plain[-1].rate:.0f} tok/s", file=sys.stderr)
         low, middle, high = interval([mine.rate / other.rate for mine, other in zip(ours, plain, strict=True)])
         return (
@@ -92,26 +99,35 @@ class Bench:
             f"{statistics.median(run.cpu for run in ours):.2f}",
         )
 
-    def _redraft(self, jobs: int) -> tuple[Run, list[dict[str, Any]]]:
+    def _redraft(self, jobs: int) -> tuple[Run, Chains]:
         """One run of `jobs` jobs of fixed seeds, from the first submission to the last end by the database's clock, and
-        the requests that it made."""
+        the calls that it made."""
         before, used = self._load(), self._cpu_seconds()
-        numbers = self._rig.run_jobs(jobs, seed=1000 * jobs, iterations=1, strategy="best_of_n", task=self._task)
+        numbers = self._rig.run_jobs(
+            jobs, seed=1000 * jobs, iterations=self._iterations, strategy="best_of_n", task=self._task
+        )
         used = self._cpu_seconds() - used
         after = self._load()
         took = self._rig.ask(
             "SELECT extract(epoch FROM max(finished_at) - min(submitted_at)) AS s FROM jobs WHERE id = ANY(%s)", numbers
         )[0]
         calls = self._rig.ask(
-            "SELECT request, completion_tokens FROM calls WHERE job_id = ANY(%s) ORDER BY id", numbers
+            "SELECT job_id, iteration, request, completion_tokens FROM calls WHERE job_id = ANY(%s) ORDER BY id",
+            numbers,
         )
         tokens = sum(row["completion_tokens"] for row in calls)
-        requests = [_as_long(row["request"], row["completion_tokens"]) for row in calls]
-        return _run(tokens, float(took["s"]), before, after, used), requests
+        chains = [
+            [
+                [_as_long(row["request"], row["completion_tokens"]) for row in calls if _place(row) == (job, iteration)]
+                for iteration in range(1, self._iterations + 1)
+            ]
+            for job in numbers
+        ]
+        return _run(tokens, float(took["s"]), before, after, used), chains
 
-    def _plain(self, requests: Sequence[dict[str, Any]]) -> Run:
+    def _plain(self, chains: Chains) -> Run:
         before, begun = self._load(), time.monotonic()
-        tokens = asyncio.run(_send_all(self._rig.engine.url, self._rig.engine.model, requests))
+        tokens = asyncio.run(_send_all(self._rig.engine.url, self._rig.engine.model, chains))
         return _run(tokens, time.monotonic() - begun, before, self._load())
 
     def _load(self) -> EngineLoad:
@@ -143,6 +159,10 @@ def _run(tokens: int, seconds: float, before: EngineLoad, after: EngineLoad, cpu
     )
 
 
+def _place(call: DictRow) -> tuple[int, int]:
+    return call["job_id"], call["iteration"]
+
+
 def _as_long(request: dict[str, Any], tokens: int) -> dict[str, Any]:
     """A journalled request as a plain client sends it, with an answer of exactly `tokens` tokens."""
     return {
@@ -155,11 +175,18 @@ def _as_long(request: dict[str, Any], tokens: int) -> dict[str, Any]:
     }
 
 
-async def _send_all(url: str, model: str, requests: Sequence[dict[str, Any]]) -> int:
-    """All at once; the engine itself is the only limit. Output tokens of all answers."""
+async def _send_all(url: str, model: str, chains: Chains) -> int:
+    """All jobs at once; the engine itself is the only limit. Output tokens of all answers."""
     limits = httpx2.Limits(max_connections=None)
     async with httpx2.AsyncClient(timeout=600, limits=limits, trust_env=False) as client:
-        return sum(await asyncio.gather(*(_send(client, url, model, request) for request in requests)))
+
+        async def follow(chain: Sequence[Sequence[dict[str, Any]]]) -> int:
+            tokens = 0
+            for calls in chain:
+                tokens += sum(await asyncio.gather(*(_send(client, url, model, call) for call in calls)))
+            return tokens
+
+        return sum(await asyncio.gather(*map(follow, chains)))
 
 
 async def _send(client: httpx2.AsyncClient, url: str, model: str, request: dict[str, Any]) -> int:
