@@ -30,7 +30,7 @@ PAIRS = 5
 JOBS = (1, 4, 8, 16)
 MODELS = ("smollm2-135m", "qwen2.5-coder-1.5b")
 ITERATIONS = 2
-SENTENCES = 4
+SENTENCES = 2
 # The prompt is longer than a block of the CPU engine's cache, 128 tokens: a shorter one is never found there.
 FACTS = "".join(f"Pump {number} of the works feeds basin {number * 7}.\n" for number in range(40))
 TASK = FACTS + "\nWrite {sentences} short sentences about the number {{number}}."

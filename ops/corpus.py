@@ -5,7 +5,8 @@
 Every prompt is asked four times: at temperature 0 and 0.8, each with and without a system prompt, and with no guard of
 ours nor the engine's. All answers count and none is chosen by hand; they are labelled (`tests/corpus/label.py`), and of
 the ordinary ones only `--ordinary` are kept. What is there is saved every 40 answers and on Ctrl-C, and a further run
-goes on from it.
+goes on from it. A prompt that the other half of the corpus has is passed over, so that `--half report` with a new `--seed`
+makes figures that no threshold has seen.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import re
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from typing import Any
 from tests.corpus import words
 from tests.corpus.collected import FOLDER, labelled, read, write
 from tests.corpus.label import Label
-from tests.corpus.samples import seeded
+from tests.corpus.samples import REPORT, TUNE, seeded
 
 TEMPERATURES = (0.0, 0.8)
 SYSTEMS = (None, "You are a careful assistant. Answer in full and explain every step.")
@@ -83,24 +84,34 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--max-tokens", type=int, default=1_200, help="where an answer is cut off")
     parser.add_argument("--parallel", type=int, default=16, help="requests in flight")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="the file to write (default: beside the tests)")
+    parser.add_argument("--half", choices=(TUNE, REPORT), default=REPORT)
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the halves are (default: beside the tests)")
     given = parser.parse_args(arguments)
-    out = given.out or FOLDER / f"{re.sub(r'[^a-z0-9.]+', '-', given.model.rsplit('/', 1)[-1].lower())}.jsonl.gz"
-    Collection(out, given.loops, given.ordinary).run(Asker(given), given.requests, given.parallel, given.minutes)
+    name = re.sub(r"[^a-z0-9.]+", "-", given.model.rsplit("/", 1)[-1].lower())
+    answers = Answers(given.folder / given.half / f"{name}.jsonl.gz", given.loops, given.ordinary)
+    others = {
+        row["prompt"]
+        for path in given.folder.glob("*/*.jsonl.gz")
+        for row in read(path)
+        if path.parent.name != given.half
+    }
+    answers.run(Asker(given, others), given.requests, given.parallel, given.minutes)
 
 
 class Asker:
     """Sends one request: the whole answer, streamed by nobody and guarded by nobody."""
 
-    def __init__(self, given: argparse.Namespace) -> None:
-        self.model, self.seed = given.model, given.seed
+    def __init__(self, given: argparse.Namespace, others: Collection[str]) -> None:
+        self.model, self.seed, self._others = given.model, given.seed, others
         self._url, self._tokens = given.endpoint.rstrip("/") + "/chat/completions", given.max_tokens
         self._key = os.environ.get("REDRAFT_ENDPOINT_KEY", "none")
 
     def plan(self) -> Iterator[dict[str, Any]]:
-        """The requests, without end, always in the same order for one seed."""
+        """The requests, without end, always in the same order for one seed; none with a prompt of the other half."""
         for number in itertools.count():
             kind, prompt = prompt_for(self.seed, number)
+            if prompt in self._others:
+                continue
             for temperature, system in itertools.product(TEMPERATURES, SYSTEMS):
                 seed = seeded(self.seed, f"{number}:{temperature}:{system is None}") >> 33
                 yield {
@@ -130,7 +141,7 @@ class Asker:
         return {**wanted, "finish_reason": choice["finish_reason"], "text": choice["message"]["content"] or ""}
 
 
-class Collection:
+class Answers:
     """The rows of one file, with their labels."""
 
     def __init__(self, path: Path, loops: int, ordinary: int) -> None:

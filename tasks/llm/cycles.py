@@ -2,21 +2,27 @@
 
 At least `COPIES` copies over at least `COVERED_CHARS`. A run of one character must be longer, since rulers and indents
 are ordinary, and so must copies without a word, since the rules of Markdown tables are, and longer still where they
-have commas or ends of lines, as lists of literals and grids do. The numbers were set on the tuning half of the corpus
-(`make bench-guard`).
+have commas or ends of lines, as lists of literals and grids do. But a grid repeats few things: copies of many numbers
+and letters (a spelt alphabet, a row of products) are none. The numbers were set on the tuning half of the corpus (`make
+bench-guard`).
 """
 
 from __future__ import annotations
 
-from tasks.llm.wording import has_word
+from tasks.llm.wording import different_runs, has_word, pieces
 from tasks.types import GuardHit, GuardKind
 
 COPIES = 3
 # 48 tokens of four characters.
 COVERED_CHARS = 200
 RUN_CHARS = 400
-# A grid of 20 by 20 `False` is 2,900 characters of ordinary Python, a table of 256 wrapped ones 2,000.
+# A grid of 20 by 20 `False` is 2,900 characters of ordinary Python, a table of 256 wrapped ones 2,000. One of 20 by 20
+# `'.'` is 1,500 pieces, which is what a model spends on it.
 GRID_CHARS = 3_000
+GRID_PIECES = 1_600
+# Copies with so many different numbers and words of letters are no grid. Ordinary ones cover 340 characters at most.
+VARIED = 6
+VARIED_CHARS = 400
 # A model that spells numbers digit by digit needs 1,200 tokens for 1,200 characters of `.12.12.12`.
 WORDLESS_CHARS = 800
 PERIOD_CHARS = 2_000
@@ -78,8 +84,10 @@ def _least(unit: str, covered: int) -> int:
     """How many characters the copies of `unit` must cover."""
     if unit.count(unit[0]) == len(unit):
         return RUN_CHARS + 1
-    if covered < COVERED_CHARS:
+    if covered < COVERED_CHARS or has_word(unit):
         return COVERED_CHARS
-    if has_word(unit):
-        return COVERED_CHARS
-    return GRID_CHARS if "\n" in unit or "," in unit else WORDLESS_CHARS
+    if different_runs(unit) >= VARIED:
+        return VARIED_CHARS
+    if "\n" in unit or "," in unit:
+        return min(GRID_CHARS, GRID_PIECES * len(unit) // max(1, pieces(unit)))
+    return WORDLESS_CHARS

@@ -18,6 +18,8 @@ _NO_WORD = re.compile(
 _ITEM = re.compile(r"""(['"])[\w.-]+\1(?=\s*[,)\]}])|\b[A-Z][A-Z0-9_]+\b(?=\s*,)""")
 # Two letters (single ones are cells of boards, or commands of paths), or one of a script that spells with few.
 _WORD = re.compile(r"[^\W\d_]{2,}|[^\x00-\u02ff\W\d_]")
+_RUN = re.compile(r"[^\W_]+")
+_PIECE = re.compile(r"\d|[^\W\d]{1,6}|[^\w\s]|\n|[ \t]{2,}")
 
 
 def has_word(unit: str) -> bool:
@@ -30,6 +32,18 @@ def has_word(unit: str) -> bool:
     if len(words) == 1:  # the same item again and again
         words = _beginning_in_the_middle(_ITEM.sub(_blank, text))
     return bool(words)
+
+
+def different_runs(unit: str) -> int:
+    """How many different runs of letters and digits copies of `unit` have. A unit may begin inside one: the middle of
+    three is read."""
+    text, length = 3 * unit, len(unit)
+    return len({found[0] for found in _RUN.finditer(text) if length <= found.start() < 2 * length})
+
+
+def pieces(unit: str) -> int:
+    """About how many tokens a model spends on text without words: one for each digit and each sign."""
+    return len(_PIECE.findall(unit))
 
 
 def word_share(text: str) -> float:

@@ -1,8 +1,8 @@
-"""Texts that models wrote, collected by `ops/corpus.py` into `collected/*.jsonl.gz`: one object a line.
+"""Texts that models wrote, collected by `ops/corpus.py` into `collected/HALF/*.jsonl.gz`: one object a line.
 
 An object has `model, kind, prompt, system, temperature, seed, max_tokens, finish_reason, text, label, onset, period`:
 `kind` is what the prompt asks for, the last three are what `tests/corpus/label.py` says of the text, kept because it
-takes long. All answers to one prompt are in one half.
+takes long. The half `report` was collected when the half `tune` had set every threshold, and no prompt is in both.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ LIMIT = "length"
 
 def collected(folder: Path = FOLDER) -> Iterator[tuple[Label, Sample]]:
     """Every collected text with its label; nothing where nothing was collected."""
-    for path in sorted(folder.glob("*.jsonl.gz")):
+    for path in sorted(folder.glob("*/*.jsonl.gz")):
         for number, row in enumerate(read(path)):
             yield (
                 Label(row["label"]),
                 Sample(
-                    name=f"{path.name}/{number}",
+                    name=f"{path.parent.name}/{path.name}/{number}",
                     kind=_kind(row),
                     text=row["text"],
                     onset=row["onset"],
                     period=row["period"],
-                    family=row["prompt"],
+                    collected_for=path.parent.name,
                 ),
             )
 

@@ -15,8 +15,7 @@ SPLIT_SEED = 20_260_101
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One text of a corpus. `name` is unique within it and decides the half, unless `family` does: texts of one
-    family are too much alike to be on both sides.
+    """One text of a corpus. `name` is unique within it and decides the half, unless it was collected for one.
 
     A loop says where its first copy begins (`onset`, in characters) and how long one copy is (`period`, in
     characters, a mean where copies differ); an ordinary text has neither.
@@ -27,12 +26,12 @@ class Sample:
     text: str
     onset: int | None = None
     period: int | None = None
-    family: str | None = None
+    collected_for: str | None = None
 
     @property
     def half(self) -> str:
-        """`tune` or `report`: a function of the family or the name alone."""
-        return TUNE if seeded(SPLIT_SEED, self.family or self.name) % 2 else REPORT
+        """`tune` or `report`."""
+        return self.collected_for or (TUNE if seeded(SPLIT_SEED, self.name) % 2 else REPORT)
 
 
 def seeded(seed: int, name: str) -> int:

@@ -75,9 +75,9 @@ def corpus(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_loops_are_collected_with_what_was_asked_and_few_ordinary_answers(
     corpus: ModuleType, endpoint: Endpoint, tmp_path: Path
 ) -> None:
-    out = tmp_path / "tiny.jsonl.gz"
-    corpus.main(["--endpoint", endpoint.url, "--model", "tiny", "--loops", "15", "--ordinary", "7", "--out", str(out)])
-    rows = read(out)
+    given = ["--endpoint", endpoint.url, "--model", "tiny", "--folder", str(tmp_path)]
+    corpus.main([*given, "--loops", "15", "--ordinary", "7"])
+    rows = read(tmp_path / "report" / "tiny.jsonl.gz")
     labels = [label for label, _ in collected(tmp_path)]
     assert 15 <= labels.count(Label.LOOP) <= 24  # what was in flight comes too
     assert [row["label"] for row in rows] == labels
@@ -89,16 +89,27 @@ def test_loops_are_collected_with_what_was_asked_and_few_ordinary_answers(
 
 
 def test_a_further_run_goes_on_where_the_last_one_was(corpus: ModuleType, endpoint: Endpoint, tmp_path: Path) -> None:
-    given = ["--endpoint", endpoint.url, "--model", "tiny", "--ordinary", "100", "--out", str(tmp_path / "t.jsonl.gz")]
+    given = ["--endpoint", endpoint.url, "--model", "tiny", "--ordinary", "100", "--folder", str(tmp_path)]
     corpus.main([*given, "--loops", "20"])
     corpus.main([*given, "--loops", "40"])
-    rows = read(tmp_path / "t.jsonl.gz")
+    rows = read(tmp_path / "report" / "tiny.jsonl.gz")
     assert len(rows) == len(endpoint.asked) >= 80
     assert len({(r["prompt"], r["system"], r["temperature"]) for r in rows}) == len(rows)
 
 
 def test_too_few_loops_are_said_and_kept(corpus: ModuleType, endpoint: Endpoint, tmp_path: Path) -> None:
-    given = ["--endpoint", endpoint.url, "--model", "tiny", "--out", str(tmp_path / "t.jsonl.gz")]
+    given = ["--endpoint", endpoint.url, "--model", "tiny", "--folder", str(tmp_path)]
     with pytest.raises(SystemExit, match="only 20 loops"):
         corpus.main([*given, "--loops", "50", "--requests", "40"])
-    assert len(read(tmp_path / "t.jsonl.gz")) == 40
+    assert len(read(tmp_path / "report" / "tiny.jsonl.gz")) == 40
+
+
+def test_no_prompt_is_in_both_halves(corpus: ModuleType, endpoint: Endpoint, tmp_path: Path) -> None:
+    given = ["--endpoint", endpoint.url, "--model", "tiny", "--folder", str(tmp_path), "--loops", "20"]
+    corpus.main([*given, "--half", "tune"])
+    corpus.main([*given, "--half", "report"])
+    halves = {sample.half: set[str]() for _, sample in collected(tmp_path)}
+    for half, prompts in halves.items():
+        prompts |= {row["prompt"] for row in read(tmp_path / half / "tiny.jsonl.gz")}
+    assert halves.keys() == {"tune", "report"}
+    assert not halves["tune"] & halves["report"]

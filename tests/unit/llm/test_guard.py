@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import random
+import string
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tasks.policy
-from tasks.llm.cycles import COPIES, COVERED_CHARS, GRID_CHARS, WORDLESS_CHARS
+from tasks.llm.cycles import COPIES, COVERED_CHARS, GRID_CHARS, GRID_PIECES, VARIED_CHARS, WORDLESS_CHARS
 from tasks.llm.guard import STEP_CHARS, Guard, engine_hit, scan
 from tasks.types import GuardHit, GuardKind
 
@@ -109,18 +110,21 @@ def test_grids_number_lists_lookup_tables_and_empty_cells_are_no_loop(text: str)
 @pytest.mark.parametrize(
     ("unit", "least"),
     [
-        ("0, ", GRID_CHARS),
-        ("0x00, ", GRID_CHARS),
+        ("False, ", GRID_CHARS),
+        ("0, ", GRID_PIECES * 3 // 2),
+        ("0x00, ", GRID_PIECES * 6 // 5),
         ("|---", WORDLESS_CHARS),
         (".12", WORDLESS_CHARS),
-        ("0, 0, 0,\n", GRID_CHARS),
+        ("0, 0, 0,\n", GRID_PIECES * 9 // 7),
         ("1234567890", WORDLESS_CHARS),
+        ("".join(f"{letter}: \n" for letter in string.ascii_uppercase), VARIED_CHARS),
+        ("2*16, 4*16, 8*16, 32*16, 64*16, 9*16, ", VARIED_CHARS),
     ],
 )
 def test_copies_without_a_word_are_a_loop_when_there_is_no_end_of_them(unit: str, least: int) -> None:
     copies = least // len(unit) + 1
     assert scan("list: " + unit * copies) is not None
-    assert scan("list: " + unit * (copies - 40 // len(unit))) is None
+    assert scan("list: " + unit * (copies - max(1, 40 // len(unit)))) is None
 
 
 @pytest.mark.parametrize("unit", ["ha", "the ", "no, no, ", "说。"])
