@@ -5,7 +5,7 @@
 Every prompt is asked four times: at temperature 0 and 0.8, each with and without a system prompt, and with no guard of
 ours nor the engine's. All answers count and none is chosen by hand; they are labelled (`tests/corpus/label.py`), and of
 the ordinary ones only `--ordinary` are kept. What is there is saved every 40 answers and on Ctrl-C, and a further run
-goes on from it. A prompt that the other half of the corpus has is passed over, so that `--half report` with a new `--seed`
+goes on from it. A prompt that the other half of the corpus has is passed over: `--half report` with a new `--seed`
 makes figures that no threshold has seen.
 """
 
