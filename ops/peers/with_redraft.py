@@ -20,7 +20,7 @@ from tasks.store.queries import job_summary, submit_jobs
 from tasks.store.roles import ensure_login
 from tasks.store.session import Database
 from tasks.types import Budget, CallKey, CheckSpec, Draft, Egress, JobSpec, Lane, Message, Operator
-from tests.integration.endpoint import serving
+from tests.standin.saying import serving
 from workers.local import stack
 from workers.local.home import Home
 

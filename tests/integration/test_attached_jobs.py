@@ -26,8 +26,8 @@ from tasks.types import (
     Lane,
     Modality,
 )
-from tests.integration.endpoint import serving
 from tests.loops import ENGINE_AND_CHECKS, corrected, run, twin_loop
+from tests.standin.saying import serving
 
 pytestmark = pytest.mark.integration
 ANSWER = CheckSpec(name="answer:answer", kind="answer", value={"exact": "42"})

@@ -9,13 +9,12 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tasks.llm.abilities import Abilities
+from tests.standin import serve
 
 WORDS = ("amber", "birch", "cobalt", "dune", "ember", "fjord", "grove", "harbor", "iris", "kelp", "lagoon", "maple")
 PLAIN = {"model", "messages", "temperature", "top_p", "max_tokens", "seed", "stream"}
@@ -105,61 +104,40 @@ def serving(
     """Serves one on loopback. `entry` is what its list of models tells of the only one, `tiny`."""
     standin = StandIn(able=able, strict=strict, said=said, entry=entry)
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None: ...
-
+    class Handler(serve.Handler):
         def do_GET(self) -> None:
             if self.path == "/v1/models":
-                self._json(200, {"data": [{"id": "tiny", **standin.entry}]})
+                self.send({"data": [{"id": "tiny", **standin.entry}]})
             elif self.path == "/metrics" and standin.able.metrics:
-                self._send(200, b'vllm:generation_tokens_total{m="x"} 1.0\n', "text/plain")
+                self.send(b'vllm:generation_tokens_total{m="x"} 1.0\n')
             else:
                 self._beside({})
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = self.asked()
             if self.path != "/v1/chat/completions":
                 self._beside(body)
                 return
             standin.bodies.append(body)
             if why := standin.refusal(body):
-                self._json(400, {"error": {"message": why}})
+                self.send({"error": {"message": why}}, 400)
             elif body.get("stream"):
                 self._stream(body)
             else:
-                self._json(200, {"choices": [{"message": {"content": standin.say(body)}}]})
+                self.say(standin.say(body))
 
         def _beside(self, body: Mapping[str, Any]) -> None:
             found = standin.page(self.path, body)
-            self._json(404 if found is None else 200, {"error": "no such page"} if found is None else found)
+            self.send({"error": "no such page"} if found is None else found, 404 if found is None else 200)
 
         def _stream(self, body: Mapping[str, Any]) -> None:
-            events: list[dict[str, Any]] = [
-                {"choices": [{"index": 0, "delta": {"content": standin.say(body)}, "finish_reason": None}]},
-                {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
-            ]
-            if standin.able.stream_usage and body.get("stream_options", {}).get("include_usage"):
-                events.append({"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 7}})
-            lines = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
-            self._send(200, lines.encode(), "text/event-stream")
+            usage = standin.able.stream_usage and body.get("stream_options", {}).get("include_usage")
+            self.begin()
+            with contextlib.suppress(OSError):  # whoever asked has gone
+                self.word(standin.say(body))
+                self.word(finish="stop")
+                self.end(11 if usage else None, 7)
 
-        def _json(self, status: int, body: object) -> None:
-            self._send(status, json.dumps(body).encode(), "application/json")
-
-        def _send(self, status: int, body: bytes, kind: str) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    standin.url = f"http://127.0.0.1:{server.server_port}/v1"
-    try:
+    with serve.serving(Handler) as root:
+        standin.url = f"{root}/v1"
         yield standin
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

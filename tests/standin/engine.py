@@ -16,8 +16,8 @@ import time
 import urllib.request
 from collections.abc import Callable
 from enum import StrEnum
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+
+from tests.standin import serve
 
 SLOWER = 10
 WORDS_BEFORE_BREAKING = 3
@@ -52,40 +52,32 @@ class _State:
             self.changed.wait_for(lambda: self.mood is not Mood.HUNG, HANG_SECONDS)
 
 
-def _handler(answer: Callable[[str, int], str], seconds: float, state: _State) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_: object) -> None: ...
-
+def _handler(answer: Callable[[str, int], str], seconds: float, state: _State) -> type[serve.Handler]:
+    class Handler(serve.Handler):
         def do_GET(self) -> None:
             state.hang()
-            self._send(200, {"data": [{"id": "standin", "max_model_len": 16384}]})
+            self.send({"data": [{"id": "standin", "max_model_len": 16384}]})
 
         def do_POST(self) -> None:
-            asked: dict[str, Any] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            asked = self.asked()
             if self.path == "/fault":
                 state.become(Mood(asked["mood"]))
-                self._send(200, {})
+                self.send({})
                 return
             state.hang()
             prompt = "\n".join(str(message["content"]) for message in asked["messages"])
             if self.path.endswith("/tokenize"):
-                self._send(200, {"count": len(prompt) // 4})
+                self.send({"count": len(prompt) // 4})
             elif state.mood is Mood.REFUSING:
-                self._send(500, {"error": {"message": "out of memory"}})
+                self.send({"error": {"message": "out of memory"}}, 500)
             elif not asked.get("stream"):
-                self._send(200, {"choices": [{"message": {"role": "assistant", "content": "Hello there."}}]})
+                self.say("Hello there.")
             else:
                 with contextlib.suppress(OSError):  # whoever asked has gone
                     self._stream(prompt, answer(prompt, int(asked.get("seed") or 0)))
 
         def _stream(self, prompt: str, said: str) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/event-stream")
-            self.send_header("Connection", "close")
-            self.end_headers()
-            self.close_connection = True
+            self.begin()
             words = said.split(" ")
             for place, word in enumerate(words):
                 time.sleep(seconds * (SLOWER if state.mood is Mood.SLOW else 1))
@@ -93,39 +85,12 @@ def _handler(answer: Callable[[str, int], str], seconds: float, state: _State) -
                 if state.mood is Mood.BREAKING and place >= WORDS_BEFORE_BREAKING:
                     return
                 if state.mood is Mood.GARBAGE:
-                    self._event("{]\x00" + word)
-                self._chunk([{"index": 0, "delta": {"content": f" {word}" if place else word}, "finish_reason": None}])
-            self._chunk([{"index": 0, "delta": {}, "finish_reason": "stop"}])
-            taken, given = len(prompt) // 4, len(words)
-            self._chunk([], {"prompt_tokens": taken, "completion_tokens": given, "total_tokens": taken + given})
-            self._event("[DONE]")
-
-        def _chunk(self, choices: list[dict[str, Any]], usage: dict[str, int] | None = None) -> None:
-            common = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "standin"}
-            self._event(json.dumps({**common, "choices": choices, "usage": usage}))
-
-        def _event(self, data: str) -> None:
-            self.wfile.write(f"data: {data}\n\n".encode())
-            self.wfile.flush()
-
-        def _send(self, status: int, document: dict[str, Any]) -> None:
-            content = json.dumps(document).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            with contextlib.suppress(OSError):
-                self.wfile.write(content)
+                    self.event("{]\x00" + word)
+                self.word(f" {word}" if place else word)
+            self.word(finish="stop")
+            self.end(len(prompt) // 4, len(words))
 
     return Handler
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is no error of ours."""
 
 
 def tell(port: int, mood: Mood) -> None:
@@ -140,7 +105,7 @@ def main() -> None:
     port, named, seconds = sys.argv[1:]
     module, _, function = named.partition(":")
     answer = getattr(importlib.import_module(module), function)
-    _Server(("127.0.0.1", int(port)), _handler(answer, float(seconds), _State())).serve_forever()
+    serve.Server(("127.0.0.1", int(port)), _handler(answer, float(seconds), _State())).serve_forever()
 
 
 if __name__ == "__main__":

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,55 +13,35 @@ import pytest
 
 from tests.corpus.collected import collected, read
 from tests.corpus.label import Label
+from tests.standin import serve
 
 OPS = Path(__file__).parents[2] / "ops"
 
 
-class Server(ThreadingHTTPServer):
-    """Takes sixteen connections at once without refusing one."""
-
-    request_queue_size = 64
-
-
+@dataclass
 class Endpoint:
     """Loops at temperature 0, answers in few words otherwise, and notes every request."""
 
-    def __init__(self) -> None:
-        self.asked: list[dict[str, Any]] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                outer.asked.append(body)
-                loops = body["temperature"] == 0
-                said = "It is so. " * 200 if loops else f"An answer to {body['messages'][-1]['content']}"
-                choice = {"message": {"content": said}, "finish_reason": "length" if loops else "stop"}
-                answer = json.dumps({"choices": [choice]}).encode()
-                self.send_response(200 if self.path == "/v1/chat/completions" else 404)
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                """Quiet."""
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    url: str = ""
+    asked: list[dict[str, Any]] = field(default_factory=list)
 
 
 @pytest.fixture
 def endpoint() -> Iterator[Endpoint]:
     running = Endpoint()
-    yield running
-    running.close()
+
+    class Handler(serve.Handler):
+        def do_POST(self) -> None:
+            body = self.asked()
+            running.asked.append(body)
+            loops = body["temperature"] == 0
+            said = "It is so. " * 200 if loops else f"An answer to {body['messages'][-1]['content']}"
+            choice = {"message": {"content": said}, "finish_reason": "length" if loops else "stop"}
+            self.send({"choices": [choice]}, 200 if self.path == "/v1/chat/completions" else 404)
+
+    with serve.serving(Handler) as root:
+        running.url = f"{root}/v1"
+        yield running
 
 
 @pytest.fixture

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.standin import serve
 from workers.engine.hardware import Gpu, Hardware
 from workers.engine.profiles import Profile, load_profiles
 
@@ -19,56 +17,43 @@ class StubEngine:
     """`status` and `answer` are what a chat request gets; `models` is listed; `tokens` is what /metrics counts."""
 
     def __init__(self) -> None:
-        self.healthy, self.status, self.answer = True, 200, "Hello there, how can I help?"
+        self.root, self.healthy, self.status, self.answer = "", True, 200, "Hello there, how can I help?"
         self.models: list[dict[str, Any]] = [{"id": "tiny", "max_model_len": 4096}]
         self.tokens, self.tokens_per_look = 0.0, 0.0
         self.bodies: list[dict[str, Any]] = []
         self.keys: list[str] = []
-        outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+    def handler(self) -> type[serve.Handler]:
+        """Of its server."""
+        engine = self
+
+        class Handler(serve.Handler):
             def do_GET(self) -> None:
-                outer.keys.append(self.headers.get("Authorization", ""))
+                engine.keys.append(self.headers.get("Authorization", ""))
                 if self.path == "/health":
-                    self.reply(200 if outer.healthy else 503, b"")
+                    self.send(b"", 200 if engine.healthy else 503)
                 elif self.path == "/metrics":
-                    outer.tokens += outer.tokens_per_look
-                    lines = (
-                        f'vllm:prompt_tokens_total{{m="x"}} 5.0\nvllm:generation_tokens_total{{m="x"}} {outer.tokens}\n'
-                    )
-                    self.reply(200, lines.encode())
+                    engine.tokens += engine.tokens_per_look
+                    made = f'vllm:generation_tokens_total{{m="x"}} {engine.tokens}\n'
+                    self.send(('vllm:prompt_tokens_total{m="x"} 5.0\n' + made).encode())
                 elif self.path == "/v1/models":
-                    self.reply(200 if outer.healthy else 503, json.dumps({"data": outer.models}).encode())
+                    self.send({"data": engine.models}, 200 if engine.healthy else 503)
                 else:
-                    self.reply(404, b'{"error": "no such page"}')
+                    self.send({"error": "no such page"}, 404)
 
             def do_POST(self) -> None:
-                outer.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                answer = {"choices": [{"message": {"content": outer.answer}}]}
-                self.reply(outer.status, json.dumps(answer).encode())
+                engine.bodies.append(self.asked())
+                self.send({"choices": [{"message": {"content": engine.answer}}]}, engine.status)
 
-            def reply(self, status: int, body: bytes) -> None:
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None: ...
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.root = f"http://127.0.0.1:{self.server.server_port}"
+        return Handler
 
 
 @pytest.fixture
 def stub() -> Iterator[StubEngine]:
     """A running one."""
     engine = StubEngine()
-    thread = threading.Thread(target=engine.server.serve_forever, args=(0.05,))
-    thread.start()
-    yield engine
-    engine.server.shutdown()
-    engine.server.server_close()
-    thread.join()
+    with serve.serving(engine.handler()) as engine.root:
+        yield engine
 
 
 @pytest.fixture

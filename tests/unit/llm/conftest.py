@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from tasks.llm.chat import OpenAIChatModel
+from tests.standin import serve
 
 KEY = "sk-very-secret"
 
@@ -43,15 +42,19 @@ class SseServer:
         self.headers: list[dict[str, str]] = []
         self.tokenized: list[dict[str, Any]] = []
         self.begun, self.hung_up, self.over = threading.Event(), threading.Event(), threading.Event()
+        self.url = ""
+
+    def handler(self) -> type[serve.Handler]:
+        """Of its server."""
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(serve.Handler):
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                body = self.asked()
                 if self.path == "/tokenize":
                     outer.tokenized.append(body)
                     status, answer = outer.tokenize()
-                    reply(self, status, answer)
+                    self.send(answer, status)
                     return
                 outer.bodies.append(body)
                 outer.headers.append({name.lower(): value for name, value in self.headers.items()})
@@ -61,20 +64,7 @@ class SseServer:
                 except OSError:
                     outer.hung_up.set()
 
-            def log_message(self, format: str, *args: Any) -> None:
-                """Quiet."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
-
-    def close(self) -> None:
-        self.over.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        return Handler
 
     def wait_for_hang_up(self, handler: Any) -> None:
         """Blocks until the client closes its side, as an engine notices it."""
@@ -83,35 +73,13 @@ class SseServer:
             self.hung_up.set()
 
 
-def reply(handler: Any, status: int, body: bytes) -> None:
-    handler.send_response(status)
-    handler.send_header("Content-Type", "application/json")
-    handler.send_header("Content-Length", str(len(body)))
-    handler.end_headers()
-    handler.wfile.write(body)
-
-
-def begin(handler: Any) -> None:
-    handler.send_response(200)
-    handler.send_header("Content-Type", "text/event-stream")
-    handler.end_headers()
-
-
-def send(handler: Any, event: dict[str, Any] | str) -> None:
-    data = event if isinstance(event, str) else json.dumps(event, ensure_ascii=False)
-    handler.wfile.write(f"data: {data}\n\n".encode())
-    handler.wfile.flush()
-
-
-def delta(text: str = "", finish: str | None = None, **fields: Any) -> dict[str, Any]:
-    return {"choices": [{"index": 0, "delta": {"content": text, **fields}, "finish_reason": finish}]}
-
-
 @pytest.fixture
 def server() -> Iterator[SseServer]:
     running = SseServer()
-    yield running
-    running.close()
+    with serve.serving(running.handler()) as root:
+        running.url = f"{root}/v1"
+        yield running
+        running.over.set()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 from tasks.errors import AttachmentLost, Cancelled, ContextExceeded, EngineFault
 from tasks.llm.chat import IMAGE_TOKENS, SOUND_BYTES_PER_TOKEN, OpenAIChatModel
 from tasks.types import Attachment, ChatRequest, GuardKind, Message
-from tests.unit.llm.conftest import KEY, CountingPulse, SseServer, begin, delta, reply, send
+from tests.unit.llm.conftest import KEY, CountingPulse, SseServer
 
 REQUEST = ChatRequest(messages=(Message(role="user", content="Say it in thirty characters!"),), max_tokens=50, seed=7)
 Make = Callable[..., OpenAIChatModel]
@@ -19,14 +18,14 @@ Make = Callable[..., OpenAIChatModel]
 
 def _says(*pieces: str, finish: str = "stop", usage: dict[str, Any] | None = None) -> Callable[[Any], None]:
     def script(handler: Any) -> None:
-        begin(handler)
-        send(handler, delta(role="assistant"))
+        handler.begin()
+        handler.word(role="assistant")
         for piece in pieces:
-            send(handler, delta(piece))
-        send(handler, delta(finish=finish))
+            handler.word(piece)
+        handler.word(finish=finish)
         if usage:
-            send(handler, {"choices": [], "usage": usage})
-        send(handler, "[DONE]")
+            handler.event({"choices": [], "usage": usage})
+        handler.event("[DONE]")
 
     return script
 
@@ -118,10 +117,10 @@ def test_without_usage_the_tokens_are_counted(server: SseServer, chat: Make) -> 
 
 def test_thoughts_are_kept_apart(server: SseServer, chat: Make) -> None:
     def script(handler: Any) -> None:
-        begin(handler)
-        send(handler, delta(reasoning="hm"))
-        send(handler, delta(reasoning_content="m"))
-        send(handler, delta("42", "stop"))
+        handler.begin()
+        handler.word(reasoning="hm")
+        handler.word(reasoning_content="m")
+        handler.word("42", "stop")
 
     server.script = script
     made = chat().complete(REQUEST, CountingPulse())
@@ -131,10 +130,10 @@ def test_thoughts_are_kept_apart(server: SseServer, chat: Make) -> None:
 @pytest.mark.parametrize("field", ["content", "reasoning"])
 def test_a_loop_is_cut_and_the_engine_sees_the_client_leave(server: SseServer, chat: Make, field: str) -> None:
     def script(handler: Any) -> None:
-        begin(handler)
-        send(handler, delta(**{field: "A good start"}))
+        handler.begin()
+        handler.word(**{field: "A good start"})
         for _ in range(100_000):
-            send(handler, delta(**{field: " and so on,"}))
+            handler.word(**{field: " and so on,"})
 
     server.script = script
     made = chat().complete(REQUEST, CountingPulse())
@@ -162,9 +161,9 @@ def test_the_engines_own_repetition_is_a_hit(server: SseServer, chat: Make, text
 def test_a_stop_ends_a_stalled_stream_at_the_engine(server: SseServer, chat: Make, sent: str) -> None:
     def script(handler: Any) -> None:
         if sent != "nothing":
-            begin(handler)
+            handler.begin()
         if sent == "a token":
-            send(handler, delta("Well"))
+            handler.word("Well")
         server.wait_for_hang_up(handler)
 
     server.script = script
@@ -176,9 +175,9 @@ def test_a_stop_ends_a_stalled_stream_at_the_engine(server: SseServer, chat: Mak
 @pytest.mark.parametrize("silent", ["first_token_seconds", "token_silence_seconds"])
 def test_too_long_a_silence_is_the_engines_fault(server: SseServer, chat: Make, silent: str) -> None:
     def script(handler: Any) -> None:
-        begin(handler)
+        handler.begin()
         if silent == "token_silence_seconds":
-            send(handler, delta("Well"))
+            handler.word("Well")
         server.wait_for_hang_up(handler)
 
     server.script = script
@@ -189,9 +188,9 @@ def test_too_long_a_silence_is_the_engines_fault(server: SseServer, chat: Make, 
 
 def test_a_stream_that_lives_and_brings_no_token_is_silent(server: SseServer, chat: Make) -> None:
     def script(handler: Any) -> None:
-        begin(handler)
+        handler.begin()
         while not server.over.wait(0.02):
-            send(handler, delta(""))
+            handler.word("")
 
     server.script = script
     with pytest.raises(EngineFault, match="was silent for"):
@@ -201,11 +200,11 @@ def test_a_stream_that_lives_and_brings_no_token_is_silent(server: SseServer, ch
 
 def test_a_paced_answer_may_take_longer_than_one_silence(server: SseServer, chat: Make) -> None:
     def script(handler: Any) -> None:
-        begin(handler)
+        handler.begin()
         for piece in "abcdefgh":
             server.over.wait(0.15)
-            send(handler, delta(piece))
-        send(handler, delta(finish="length"))
+            handler.word(piece)
+        handler.word(finish="length")
 
     server.script = script
     made = chat(token_silence_seconds=1.0).complete(REQUEST, CountingPulse())
@@ -213,9 +212,7 @@ def test_a_paced_answer_may_take_longer_than_one_silence(server: SseServer, chat
 
 
 def test_an_error_status_is_one_line_without_the_key(server: SseServer, chat: Make) -> None:
-    server.script = lambda handler: reply(
-        handler, 500, b'{"error": {"message": "out of\\nmemory, key sk-very-secret"}}'
-    )
+    server.script = lambda handler: handler.send({"error": {"message": "out of\nmemory, key sk-very-secret"}}, 500)
     with pytest.raises(EngineFault) as caught:
         chat().complete(REQUEST, CountingPulse())
     assert str(caught.value) == "tiny answered 500: out of memory, key ***"
@@ -223,35 +220,40 @@ def test_an_error_status_is_one_line_without_the_key(server: SseServer, chat: Ma
 
 
 def _half(handler: Any) -> None:
-    begin(handler)
-    send(handler, delta("half an ans"))
+    handler.begin()
+    handler.word("half an ans")
 
 
 def _garbage(handler: Any) -> None:
-    begin(handler)
-    send(handler, "{not json")
+    handler.begin()
+    handler.event("{not json")
 
 
 def _no_object(handler: Any) -> None:
-    begin(handler)
-    send(handler, "[1]")
+    handler.begin()
+    handler.event("[1]")
 
 
 def _odd_choices(handler: Any) -> None:
-    begin(handler)
-    send(handler, {"choices": [3]})
+    handler.begin()
+    handler.event({"choices": [3]})
 
 
 def _error_event(handler: Any) -> None:
-    begin(handler)
-    send(handler, {"error": {"message": "engine dead"}})
+    handler.begin()
+    handler.event({"error": {"message": "engine dead"}})
 
 
 def _broken_body(handler: Any) -> None:
     handler.send_response(200)
     handler.send_header("Content-Length", "5000")
     handler.end_headers()
-    send(handler, delta("half"))
+    handler.word("half")
+    handler.close_connection = True
+
+
+def _nothing(handler: Any) -> None:
+    handler.close_connection = True
 
 
 @pytest.mark.parametrize(
@@ -263,7 +265,7 @@ def _broken_body(handler: Any) -> None:
         (_odd_choices, "no part of an answer"),
         (_error_event, "engine dead"),
         (_broken_body, "broke off|cannot be reached"),
-        (lambda handler: None, "cannot be reached"),
+        (_nothing, "cannot be reached"),
     ],
 )
 def test_whatever_is_no_answer_is_the_engines_fault(
@@ -309,7 +311,7 @@ def test_an_endpoint_without_a_tokenizer_is_asked_once_and_a_busy_one_again(
 def test_a_prompt_that_is_too_long_is_told_from_other_refusals(
     server: SseServer, chat: Make, said: str, kind: type[EngineFault]
 ) -> None:
-    server.script = lambda handler: reply(handler, 400, json.dumps({"error": {"message": said}}).encode())
+    server.script = lambda handler: handler.send({"error": {"message": said}}, 400)
     with pytest.raises(EngineFault, match=said[:20]) as caught:
         chat().complete(REQUEST, CountingPulse())
     assert type(caught.value) is kind

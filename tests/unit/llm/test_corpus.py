@@ -111,13 +111,13 @@ def test_sentences_in_ever_another_order_are_a_loop_without_a_period() -> None:
 def test_collected_texts_come_back_with_their_labels(tmp_path: Path) -> None:
     row = {"model": "lab/tiny", "kind": "prose", "prompt": "p", "system": None, "temperature": 0.8, "seed": 3}
     row["finish_reason"] = "length"
-    path = tmp_path / "tiny.jsonl.gz"
+    path = tmp_path / "tune" / "tiny.jsonl.gz"
     texts = ("So it goes on. " * 90, "An end.")
     collected.write(path, [collected.labelled({**row, "text": text}) for text in texts])
     found = list(collected.collected(tmp_path))
     assert [kind for kind, _ in found] == [Label.LOOP, Label.ORDINARY]
     assert (found[0][1].onset, found[0][1].period, found[0][1].kind) == (0, 15, "tiny at 0.8")
-    assert found[0][1].half == found[1][1].half  # one prompt
+    assert [sample.half for _, sample in found] == ["tune", "tune"]  # the folder's
     assert found[1][1].onset is None
     before = path.read_bytes()
     collected.write(path, collected.read(path))
@@ -125,6 +125,6 @@ def test_collected_texts_come_back_with_their_labels(tmp_path: Path) -> None:
 
 
 def test_the_labels_that_are_kept_are_those_of_the_definition() -> None:
-    rows = [row for path in sorted(collected.FOLDER.glob("*.jsonl.gz")) for row in collected.read(path)[::15]]
+    rows = [row for path in sorted(collected.FOLDER.glob("*/*.jsonl.gz")) for row in collected.read(path)[::15]]
     assert len(rows) > 40
     assert [collected.labelled(row) for row in rows] == rows

@@ -15,7 +15,7 @@ from tasks.llm.thoughts import Thinking, apart
 from tasks.pulse import Silent
 from tasks.types import CallKey, Candidate, CandidateRef, ChatRequest, Completion, Operator
 from tests.doubles import Journal
-from tests.unit.llm.conftest import SseServer, begin, delta, send
+from tests.unit.llm.conftest import SseServer
 from tests.unit.test_jury import CLAIM, job
 
 GEMMA = Thinking(
@@ -33,10 +33,10 @@ def model(chat: Callable[..., OpenAIChatModel]) -> OpenAIChatModel:
 
 def says(*deltas: dict[str, Any], finish: str = "stop") -> Callable[[Any], None]:
     def script(handler: Any) -> None:
-        begin(handler)
+        handler.begin()
         for one in deltas:
-            send(handler, delta(**one))
-        send(handler, delta("", finish))
+            handler.word(**one)
+        handler.word("", finish)
 
     return script
 
