@@ -24,7 +24,7 @@ from workers.engine.record import EngineRecord, read_record
 from workers.local import stack
 from workers.local.home import Home
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.25
 # No answer passes, so that every job runs its iterations to the end.
 NEVER = CheckSpec(name="answer:never", kind="answer", value={"exact": "no model writes this"})
 STORY = "Write a short story about the number {number}."

@@ -8,12 +8,14 @@ import dataclasses
 import fcntl
 import getpass
 import json
+import math
 import os
 import re
 import secrets
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
@@ -41,6 +43,8 @@ from workers.local.stackfile import StackFile, write, write_private
 from workers.local.valkey import EmbeddedValkey
 
 TEND_SECONDS = 0.5
+# Asking all parts how they are costs a sign-in at Postgres and a few pages; while all are well, so often is enough.
+LOOK_SECONDS = 2.0
 WORKER_LOGIN = "redraft_local_worker"
 ALREADY_RUNNING = 75  # EX_TEMPFAIL: another owner holds this home
 
@@ -65,6 +69,7 @@ class Owner:
             ServicePart(name="valkey", server=self._valkey),
         ]
         self._parts: list[ProcessPart] = []
+        self._look_at = -math.inf
 
     def run(self) -> None:
         """Until `stop`. Raises `PartFailed` where the services don't start."""
@@ -117,13 +122,16 @@ class Owner:
             service.tend(lambda why: sys.stderr.writelines((why, "\n")))  # which is owner.log
         for part in self._parts:
             part.tend()
-        self._write_status()
+        if time.monotonic() >= self._look_at:
+            self._write_status()
 
     def _write_status(self) -> None:
         own = [part.status() for part in self._parts]
         engine = [engine_status(self._home, status) for status in own if status.name == "worker"]
         everything = [*(service.status() for service in self._services), *engine, *own]
         write_private(self._home.run / "parts.json", json.dumps([dataclasses.asdict(status) for status in everything]))
+        well = all(status.health == "ok" for status in everything)
+        self._look_at = time.monotonic() + (LOOK_SECONDS if well else 0.0)
 
     def _stop(self) -> None:
         for part in reversed(self._parts):
