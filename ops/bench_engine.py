@@ -1,8 +1,8 @@
 """`make bench-engine`: what many jobs at once get of the engine through Redraft, beside a plain client's share.
 
 The plain client sends what the jobs' own calls were, over asyncio and httpx: the same prompts, and answers made as long
-as theirs. All jobs begin at once, and a job's next iteration begins when the one before it has all its answers. Both
-stream. Runs are interleaved, and what is compared are ratios within a pair: on two cores that the engine, Redraft and
+as theirs. All jobs begin at once; a job's next iteration begins when the one before it has all its answers, and a slot's
+next attempt when the one before it has ended. Both stream. Runs are interleaved, and what is compared are ratios within a pair: on two cores that the engine, Redraft and
 its services share, tokens/s alone say little. Prefix reuse and preemptions are the engine's own counters.
 """
 
@@ -21,7 +21,6 @@ from typing import Any
 import httpx2
 import psutil
 from figures import interval, table
-from psycopg.rows import DictRow
 from rig import Rig, running
 
 from workers.engine.load import EngineLoad, read_load
@@ -35,8 +34,9 @@ SENTENCES = 2
 FACTS = "".join(f"Pump {number} of the works feeds basin {number * 7}.\n" for number in range(40))
 TASK = FACTS + "\nWrite {sentences} short sentences about the number {{number}}."
 
-# The calls of jobs, by job and iteration: what waits for what.
-Chains = Sequence[Sequence[Sequence[dict[str, Any]]]]
+# The calls of one slot of an iteration, one after the other; slots run side by side, iterations in turn, jobs side by side.
+Calls = Sequence[dict[str, Any]]
+Chains = Sequence[Sequence[Sequence[Calls]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,18 +112,16 @@ class Bench:
             "SELECT extract(epoch FROM max(finished_at) - min(submitted_at)) AS s FROM jobs WHERE id = ANY(%s)", numbers
         )[0]
         calls = self._rig.ask(
-            "SELECT job_id, iteration, request, completion_tokens FROM calls WHERE job_id = ANY(%s) ORDER BY id",
+            "SELECT job_id, iteration, slot, request, completion_tokens FROM calls WHERE job_id = ANY(%s) ORDER BY id",
             numbers,
         )
         tokens = sum(row["completion_tokens"] for row in calls)
-        chains = [
-            [
-                [_as_long(row["request"], row["completion_tokens"]) for row in calls if _place(row) == (job, iteration)]
-                for iteration in range(1, self._iterations + 1)
-            ]
-            for job in numbers
-        ]
-        return _run(tokens, float(took["s"]), before, after, used), chains
+        chains: dict[int, dict[int, dict[int, list[dict[str, Any]]]]] = {}
+        for row in calls:
+            slots = chains.setdefault(row["job_id"], {}).setdefault(row["iteration"], {})
+            slots.setdefault(row["slot"], []).append(_as_long(row["request"], row["completion_tokens"]))
+        run = _run(tokens, float(took["s"]), before, after, used)
+        return run, [[list(slots.values()) for slots in job.values()] for job in chains.values()]
 
     def _plain(self, chains: Chains) -> Run:
         before, begun = self._load(), time.monotonic()
@@ -159,10 +157,6 @@ def _run(tokens: int, seconds: float, before: EngineLoad, after: EngineLoad, cpu
     )
 
 
-def _place(call: DictRow) -> tuple[int, int]:
-    return call["job_id"], call["iteration"]
-
-
 def _as_long(request: dict[str, Any], tokens: int) -> dict[str, Any]:
     """A journalled request as a plain client sends it, with an answer of exactly `tokens` tokens."""
     return {
@@ -180,13 +174,13 @@ async def _send_all(url: str, model: str, chains: Chains) -> int:
     limits = httpx2.Limits(max_connections=None)
     async with httpx2.AsyncClient(timeout=600, limits=limits, trust_env=False) as client:
 
-        async def follow(chain: Sequence[Sequence[dict[str, Any]]]) -> int:
-            tokens = 0
-            for calls in chain:
-                tokens += sum(await asyncio.gather(*(_send(client, url, model, call) for call in calls)))
-            return tokens
+        async def slot(calls: Calls) -> int:
+            return sum([await _send(client, url, model, call) for call in calls])
 
-        return sum(await asyncio.gather(*map(follow, chains)))
+        async def job(iterations: Sequence[Sequence[Calls]]) -> int:
+            return sum([sum(await asyncio.gather(*map(slot, slots))) for slots in iterations])
+
+        return sum(await asyncio.gather(*map(job, chains)))
 
 
 async def _send(client: httpx2.AsyncClient, url: str, model: str, request: dict[str, Any]) -> int:
