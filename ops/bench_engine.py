@@ -1,9 +1,10 @@
 """`make bench-engine`: what many jobs at once get of the engine through Redraft, beside a plain client's share.
 
 The plain client sends what the jobs' own calls were, over asyncio and httpx: the same prompts, and answers made as long
-as theirs. All jobs begin at once; a job's next iteration begins when the one before it has all its answers, and a slot's
-next attempt when the one before it has ended. Both stream. Runs are interleaved, and what is compared are ratios within a pair: on two cores that the engine, Redraft and
-its services share, tokens/s alone say little. Prefix reuse and preemptions are the engine's own counters.
+as theirs. All jobs begin at once; a job's next iteration begins when the one before it has all its answers, a slot's
+next attempt when the one before it has ended. Both stream. Runs are interleaved, and what is compared are ratios within
+a pair: on two cores that the engine, Redraft and its services share, tokens/s alone say little. Prefix reuse and
+preemptions are the engine's own counters.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ SENTENCES = 2
 FACTS = "".join(f"Pump {number} of the works feeds basin {number * 7}.\n" for number in range(40))
 TASK = FACTS + "\nWrite {sentences} short sentences about the number {{number}}."
 
-# The calls of one slot of an iteration, one after the other; slots run side by side, iterations in turn, jobs side by side.
+# The calls of a slot come one after the other, slots side by side; iterations in turn, jobs side by side.
 Calls = Sequence[dict[str, Any]]
 Chains = Sequence[Sequence[Sequence[Calls]]]
 
