@@ -60,13 +60,15 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, nargs="+", default=JOBS, help="how many at once")
     parser.add_argument("--iterations", type=int, default=ITERATIONS, help="of each job")
     parser.add_argument("--sentences", type=int, default=SENTENCES, help="that an answer is asked to have")
+    parser.add_argument("--kv-blocks", type=int, help="that the engine's KV space has, instead of its own number")
     given = parser.parse_args()
+    flags = ("--num-gpu-blocks-override", str(given.kv_blocks)) if given.kv_blocks else ()
     head = ("jobs", "redraft tok/s", "plain tok/s", "ratio", f"95 % of {given.pairs} pairs", "reuse", "plain reuse")
-    with running(given.model) as rig:
+    with running(given.model, flags=flags) as rig:
         bench = Bench(rig, TASK.format(sentences=given.sentences), given.iterations)
         rows = [bench.row(jobs, given.pairs) for jobs in given.jobs]
     print(f"\n{given.model}, output tokens; {given.iterations} iterations a job")
-    print(table((*head, "preempted", "CPU s per 1,000"), rows))
+    print(table((*head, "preempted", "plain preempted", "CPU s per 1,000"), rows))
 
 
 class Bench:
@@ -96,7 +98,7 @@ class Bench:
             f"{middle:.2f}",
             f"{low:.2f} to {high:.2f}",
             *(f"{sum(run.hits for run in side) / sum(run.queries for run in side):.0%}" for side in (ours, plain)),
-            str(sum(run.preemptions for run in ours)),
+            *(str(sum(run.preemptions for run in side)) for side in (ours, plain)),
             f"{statistics.median(run.cpu for run in ours):.2f}",
         )
 

@@ -4,6 +4,8 @@ of them. Knows nothing of what is compared.
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import signal
 import sys
@@ -11,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +74,12 @@ class Rig:
 
 
 @contextmanager
-def running(model: str, **options: Any) -> Iterator[Rig]:
-    """A stack with the profile `model`; `options` are further settings. Nothing of it is left afterwards."""
+def running(model: str, *, flags: Sequence[str] = (), **options: Any) -> Iterator[Rig]:
+    """A stack with the profile `model` and further `flags` of its engine; `options` are further settings. Nothing of it
+    is left afterwards."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     home = Home(root=Path(tempfile.mkdtemp(prefix="redraft-bench-")))
+    _add_flags(home, model, flags)
     told = {"REDRAFT_MODEL": model, **{f"REDRAFT_{name.upper()}": str(value) for name, value in options.items()}}
     try:
         up = stack.start(home, told, lambda line: print(line, file=sys.stderr), attached=True)
@@ -88,3 +93,13 @@ def running(model: str, **options: Any) -> Iterator[Rig]:
         stack.stop(home)
         shutil.rmtree(home.postgres_folder(), ignore_errors=True)
         shutil.rmtree(home.root, ignore_errors=True)
+
+
+def _add_flags(home: Home, model: str, flags: Sequence[str]) -> None:
+    """Puts a profile into the home that replaces the packaged one of the same name."""
+    packaged = files("workers.engine") / "profiles" / f"{model}.toml"
+    more = "".join(f", {json.dumps(flag)}" for flag in flags)
+    changed = re.sub(r"^(argv = \[[^\]]*)\]", rf"\g<1>{more}]", packaged.read_text(), count=1, flags=re.MULTILINE)
+    folder = home.root / "profiles"
+    folder.mkdir(parents=True)
+    (folder / f"{model}.toml").write_text(changed)

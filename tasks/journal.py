@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import ContextExceeded
 from tasks.fitting import Build, fit
-from tasks.ports import Admission, ChatModel, Ledger, Pulse
+from tasks.ports import Admission, ChatModel, Ledger, Pulse, Space
 from tasks.types import CallKey, ChatRequest, Claim, Completion, Cut, Message, Operator
 from tasks.window import WHOLE, prompt_hash
 
@@ -58,7 +58,7 @@ class Sampling:
 class NoAdmission:
     """Implements `Admission` for an engine that nobody spares."""
 
-    def seat(self, tokens: int, pulse: Pulse) -> AbstractContextManager[None]:
+    def seat(self, space: Space, pulse: Pulse) -> AbstractContextManager[None]:
         """At once."""
         return nullcontext()
 
@@ -135,9 +135,10 @@ class JournalledModel:
         if found is not None:
             return found
         pulse.checkpoint()
-        request, tokens = self._fitted(request, build, least)
-        with self.admission.seat(tokens, pulse):
-            self.ledger.reserve(claim, key, tokens)
+        request, prompt = self._fitted(request, build, least)
+        space = Space(messages=request.messages, prompt_tokens=prompt, made_tokens=_made(request))
+        with self.admission.seat(space, pulse):
+            self.ledger.reserve(claim, key, space.prompt_tokens + space.made_tokens)
             passing(CrashPoint.RESERVED)
             with pulse.calling(key) as call:
                 request, made = self._complete(request, build, least, call)
@@ -157,16 +158,21 @@ class JournalledModel:
         return request, self.model.complete(request, pulse)
 
     def _fitted(self, request: ChatRequest, build: Build, least: Cut, share: int = 1) -> tuple[ChatRequest, int]:
-        """The request with its window in one `share`th of the room, and the tokens of prompt, thoughts and answer."""
-        space, made = self.model.context_tokens - TEMPLATE_TOKENS, request.max_tokens + request.thinking_tokens
+        """The request with its window in one `share`th of the room, and the tokens of its prompt."""
+        space = self.model.context_tokens - TEMPLATE_TOKENS
         messages, prompt = fit(
             build,
             self.model.count_tokens,
-            room=(space - made) // share,
+            room=(space - _made(request)) // share,
             ground_room=(space - self.sampling.answer_tokens - self.sampling.thinking_tokens) // 2 // share,
             least=least,
         )
-        return dataclasses.replace(request, messages=tuple(messages)), prompt + made
+        return dataclasses.replace(request, messages=tuple(messages)), prompt
+
+
+def _made(request: ChatRequest) -> int:
+    """Tokens of thoughts and answer, at most."""
+    return request.max_tokens + request.thinking_tokens
 
 
 def call_seed(seed: int, key: CallKey) -> int:

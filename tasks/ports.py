@@ -76,12 +76,22 @@ class ChatModel(Protocol):
         """Tokens of the rendered prompt, by the model's own tokenizer where the endpoint has one."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """What one request takes of an engine's memory at its worst, in tokens: its prompt, which requests with the same
+    messages have in common, and what it may write."""
+
+    messages: tuple[Message, ...]
+    prompt_tokens: int
+    made_tokens: int
+
+
 class Admission(Protocol):
     """How much an engine is given at once."""
 
-    def seat(self, tokens: int, pulse: Pulse) -> AbstractContextManager[None]:
-        """One request of at most `tokens`, prompt and answer together, may run inside. Waits for room on entry, and
-        raises there what `pulse.checkpoint()` raises."""
+    def seat(self, space: Space, pulse: Pulse) -> AbstractContextManager[None]:
+        """One request of such a size may run inside. Waits for room on entry, and raises there what
+        `pulse.checkpoint()` raises."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,9 @@
 """How much the engine is given at once: as many requests as it batches, and no more tokens than its KV space holds, so
 that it never has to throw a sequence out and compute it again. It must not know jobs.
 
-What is asked of it here is counted to the token, at its worst. What others ask of the same engine is read from its
-metrics. An engine that doesn't say how it stands gets a fixed number of requests.
+What is asked of it here is counted in blocks, at its worst, a prompt that several requests have in common once. What
+others ask of the same engine is read from its metrics. An engine that doesn't say how it stands gets a fixed number of
+requests.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from tasks.ports import Pulse
+from tasks.ports import Pulse, Space
+from tasks.types import Message
 from workers.engine.load import EngineLoad
 
 # A load is read when a turn asks to be taken, and serves for this long: /metrics costs the engine some milliseconds.
@@ -27,6 +30,14 @@ KV_HIGH = 0.9
 # commit, a claim and a prompt.
 BACKLOG = 2
 POLL_SECONDS = 0.25
+
+
+@dataclass(slots=True)
+class _Shared:
+    """The blocks of a prompt, held by so many requests in flight."""
+
+    blocks: int
+    holders: int = 0
 
 
 class Seats:
@@ -45,7 +56,8 @@ class Seats:
         self._changed, self._reading = threading.Condition(), threading.Lock()
         self._queue: deque[object] = deque()
         self._fresh: dict[str, float] = {}
-        self._in_flight = self._blocks = 0
+        self._in_flight = self._own_blocks = 0
+        self._prompts: dict[tuple[Message, ...], _Shared] = {}
         self._load: EngineLoad | None = None
         self._read_at = -math.inf
 
@@ -70,21 +82,22 @@ class Seats:
                 self._changed.notify_all()
 
     @contextmanager
-    def seat(self, tokens: int, pulse: Pulse) -> Iterator[None]:
-        """One request of at most `tokens`, prompt and answer together, may run inside; first come, first served.
+    def seat(self, space: Space, pulse: Pulse) -> Iterator[None]:
+        """One request of such a size may run inside; first come, first served.
 
         Raises what `pulse.checkpoint()` raises while it waits.
         """
-        blocks, ticket = self._blocks_of(tokens), object()
+        (own, common), ticket = self._blocks_of(space), object()
         with self._changed:
             self._queue.append(ticket)
             try:
-                while self._queue[0] is not ticket or not self._fits(blocks):
+                while self._queue[0] is not ticket or not self._fits(space, own, common):
                     pulse.checkpoint()
                     pulse.beat()  # it waits for others who get on
                     self._changed.wait(POLL_SECONDS)
                 self._in_flight += 1
-                self._blocks += blocks
+                self._own_blocks += own
+                self._prompts.setdefault(space.messages, _Shared(common)).holders += 1
             finally:
                 self._queue.remove(ticket)
                 self._changed.notify_all()
@@ -93,7 +106,10 @@ class Seats:
         finally:
             with self._changed:
                 self._in_flight -= 1
-                self._blocks -= blocks
+                self._own_blocks -= own
+                self._prompts[space.messages].holders -= 1
+                if not self._prompts[space.messages].holders:
+                    del self._prompts[space.messages]
                 self._changed.notify_all()
 
     def _has_room(self, load: EngineLoad | None) -> bool:
@@ -104,16 +120,24 @@ class Seats:
             return False
         return load is None or (not load.waiting and load.kv_usage < KV_HIGH)
 
-    def _fits(self, blocks: int) -> bool:
+    def _fits(self, space: Space, own: int, common: int) -> bool:
         """One alone always does: no request is larger than the engine's context, which its KV space holds."""
         if not self._in_flight:
             return True
         held = self._load.kv_blocks if self._load else 0
-        return self._in_flight < self._seats and (not held or self._blocks + blocks <= held)
+        used = self._own_blocks + sum(prompt.blocks for prompt in self._prompts.values())
+        more = own if space.messages in self._prompts else own + common
+        return self._in_flight < self._seats and (not held or used + more <= held)
 
-    def _blocks_of(self, tokens: int) -> int:
+    def _blocks_of(self, space: Space) -> tuple[int, int]:
+        """A request's own blocks, and those that it shares with others of the same prompt: whole ones, without the last
+        token, which is always computed."""
         load = self._recent()
-        return math.ceil(tokens / load.block_tokens) if load and load.block_tokens else 0
+        if not load or not load.block_tokens:
+            return 0, 0
+        blocks = math.ceil((space.prompt_tokens + space.made_tokens) / load.block_tokens)
+        common = max(0, space.prompt_tokens - 1) // load.block_tokens if load.prefix_cache else 0
+        return blocks - common, common
 
     def _recent(self) -> EngineLoad | None:
         """The load, read again where the last reading is old; never waits for another thread's reading."""

@@ -16,7 +16,8 @@ METRICS_SECONDS = 5.0
 class EngineLoad:
     """Requests `running` and `waiting` now and the share of KV space in use; the others count from the engine's start.
 
-    The KV space has `kv_blocks` of `block_tokens` tokens each, 0 where it isn't said. Of `prefix_queries` prompt tokens
+    The KV space has `kv_blocks` of `block_tokens` tokens each, 0 where it isn't said; sequences with equal beginnings
+    hold those blocks once where it has a `prefix_cache`. Of `prefix_queries` prompt tokens
     `prefix_hits` were found in the prefix cache; `preemptions` sequences were thrown out, to be computed again.
     """
 
@@ -25,6 +26,7 @@ class EngineLoad:
     kv_usage: float = 0.0
     kv_blocks: int = 0
     block_tokens: int = 0
+    prefix_cache: bool = False
     tokens: int = 0
     prefix_queries: int = 0
     prefix_hits: int = 0
@@ -46,13 +48,14 @@ def read_load(root: str, *, key: str = "", seconds: float = METRICS_SECONDS) -> 
 def parse_load(text: str) -> EngineLoad | None:
     """Out of Prometheus's text format, summed over the engine's cores; None where it is no vLLM's."""
     found: dict[str, float] = defaultdict(float)
-    blocks, block_tokens, cores = 0, 0, 0
+    blocks, block_tokens, cores, shares = 0, 0, 0, False
     try:
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 if sample.name == "vllm:cache_config_info":
                     blocks += max(0, _whole(sample.labels.get("num_gpu_blocks")) - 1)  # one is vLLM's own
                     block_tokens = _whole(sample.labels.get("block_size"))
+                    shares = sample.labels.get("enable_prefix_caching") == "True"
                 elif sample.name.startswith("vllm:"):
                     found[sample.name] += sample.value
                     cores += sample.name == "vllm:num_requests_running"
@@ -66,6 +69,7 @@ def parse_load(text: str) -> EngineLoad | None:
         kv_usage=found["vllm:kv_cache_usage_perc"] / max(1, cores),
         kv_blocks=blocks,
         block_tokens=block_tokens,
+        prefix_cache=shares,
         tokens=int(found["vllm:prompt_tokens_total"] + found["vllm:generation_tokens_total"]),
         prefix_queries=int(found["vllm:prefix_cache_queries_total"]),
         prefix_hits=int(found["vllm:prefix_cache_hits_total"]),

@@ -34,7 +34,7 @@ vllm:prompt_tokens_total{engine="0",model_name="smollm2-135m"} 1300.0
 vllm:generation_tokens_total{engine="0",model_name="smollm2-135m"} 700.0
 # HELP vllm:cache_config_info Information of the LLMEngine CacheConfig
 # TYPE vllm:cache_config_info gauge
-vllm:cache_config_info{block_size="128",cache_dtype="auto",engine="0",num_gpu_blocks="728"} 1.0
+vllm:cache_config_info{block_size="128",enable_prefix_caching="True",engine="0",num_gpu_blocks="728"} 1.0
 """
 
 
@@ -45,6 +45,7 @@ def test_a_vllms_metrics_are_read() -> None:
         kv_usage=0.25,
         kv_blocks=727,
         block_tokens=128,
+        prefix_cache=True,
         tokens=2000,
         prefix_queries=1200,
         prefix_hits=768,
