@@ -35,6 +35,7 @@ from workers.addresses import memory_bank
 from workers.engine.admission import Seats
 from workers.engine.host import ModelHost, NoEngine
 from workers.engine.load import read_load
+from workers.engine.profiles import Serving
 from workers.events import TurnEvents
 from workers.station import Station
 from workers.strategies import strategies
@@ -74,6 +75,43 @@ def build_cloud(settings: Settings, database: Database) -> Cloud:
     )
 
 
+def _chat(settings: Settings, host: ModelHost, database: Database) -> OpenAIChatModel:
+    profile, terms = host.profile, host.profile.thinking
+    return OpenAIChatModel(
+        base_url=host.url,
+        model=host.model,
+        api_key=settings.endpoint_key.get_secret_value() or "none",
+        context_tokens=profile.max_model_len,
+        first_token_seconds=settings.first_token_seconds,
+        token_silence_seconds=settings.token_silence_seconds,
+        extra=profile.request_extra,
+        engine=host.describe(),
+        files=functools.partial(read_content, database),
+        abilities=host.abilities,
+        thinking=Thinking(on=terms.on, off=terms.off, budget=terms.budget) if terms else Thinking(),
+    )
+
+
+def _sampling(profile: Serving) -> Sampling:
+    return Sampling(
+        temperature=profile.temperature,
+        top_p=profile.top_p,
+        top_k=profile.top_k,
+        answer_tokens=profile.max_answer_tokens,
+        review_tokens=profile.max_review_tokens,
+        thinking_tokens=profile.thinking.tokens if profile.thinking else 0,
+    )
+
+
+def _seats(settings: Settings, host: ModelHost, *, slots: int, width: int) -> Seats:
+    root, key = host.url.removesuffix("/v1"), settings.endpoint_key.get_secret_value()
+    return Seats(
+        seats=host.sequences or slots * max(1, width),
+        width=max(1, width),
+        read=lambda: read_load(root, key=key) if host.abilities.metrics else None,
+    )
+
+
 def build_station(
     settings: Settings,
     *,
@@ -89,47 +127,22 @@ def build_station(
     database = Database(url, name="redraft worker", pool=max(4, min(slots, MOST_CONNECTIONS)))
     ledger = PostgresLedger(database, fault_cap=settings.fault_cap)
     profile = host.profile
-    terms = profile.thinking
-    model = OpenAIChatModel(
-        base_url=host.url,
-        model=host.model,
-        api_key=settings.endpoint_key.get_secret_value() or "none",
-        context_tokens=profile.max_model_len,
-        first_token_seconds=settings.first_token_seconds,
-        token_silence_seconds=settings.token_silence_seconds,
-        extra=profile.request_extra,
-        engine=host.describe(),
-        files=functools.partial(read_content, database),
-        abilities=host.abilities,
-        thinking=Thinking(on=terms.on, off=terms.off, budget=terms.budget) if terms else Thinking(),
-    )
-    sampling = Sampling(
-        temperature=profile.temperature,
-        top_p=profile.top_p,
-        top_k=profile.top_k,
-        answer_tokens=profile.max_answer_tokens,
-        review_tokens=profile.max_review_tokens,
-        thinking_tokens=terms.tokens if terms else 0,
-    )
     width = settings.width or (0 if isinstance(host, NoEngine) else profile.width)
-    root, key = host.url.removesuffix("/v1"), settings.endpoint_key.get_secret_value()
-    seats = Seats(
-        seats=host.sequences or slots * max(1, width),
-        width=max(1, width),
-        read=lambda: read_load(root, key=key) if host.abilities.metrics else None,
+    seats = _seats(settings, host, slots=slots, width=width)
+    model = JournalledModel(
+        ledger=ledger, model=_chat(settings, host, database), sampling=_sampling(profile), admission=seats
     )
-    journalled = JournalledModel(ledger=ledger, model=model, sampling=sampling, admission=seats)
     bank = memory_bank(settings)
     make_loop = functools.partial(
         Loop,
         ledger=ledger,
-        model=journalled,
+        model=model,
         strategies=strategies(),
         validate=validate,
         judge=lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
         sandbox=sandbox,
-        jury=ModelJury(model=journalled),
-        tutor=MemoryTutor(bank=bank, model=journalled) if bank else NoTutor(),
+        jury=ModelJury(model=model),
+        tutor=MemoryTutor(bank=bank, model=model) if bank else NoTutor(),
         cloud=build_cloud(settings, database) if Lane.CLOUD in lanes() else NoCloud(),
         move_up_after=settings.move_up_after,
         escalate_after=settings.escalate_after,
