@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from tasks.errors import AttachmentLost, ContextExceeded, EngineFault
 from tasks.llm.abilities import Abilities, choice_field, chosen
+from tasks.llm.counting import Counts
 from tasks.llm.guard import Guard, engine_hit
 from tasks.llm.stream import Stream, chat
 from tasks.llm.thoughts import Thinking, apart
@@ -94,7 +95,7 @@ class OpenAIChatModel:
         self._first_seconds, self._silence_seconds = first_token_seconds, token_silence_seconds
         self._extra, self._files = dict(extra), files or _no_file
         self._abilities, self._thinking = abilities, thinking
-        self._tokenizes = abilities.tokenizer != "none"
+        self._tokenizes, self._counts = abilities.tokenizer != "none", Counts()
         self._tls: ssl.SSLContext | None = None
 
     def complete(self, request: ChatRequest, pulse: Pulse) -> Completion:
@@ -114,11 +115,11 @@ class OpenAIChatModel:
         return self._completion(request, self._end(answer), time.monotonic() - begun)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """By the endpoint's own tokenizer where it has one, else a third of the characters.
+        """By the endpoint's own tokenizer where it has one, each prompt once, else a third of the characters.
 
         What images and sounds cost is guessed: their bytes are sent once, for the answer.
         """
-        counted = self._tokenize(messages) if self._tokenizes else None
+        counted = self._counts.of(messages, lambda: self._tokenize(messages)) if self._tokenizes else None
         if counted is None:
             counted = sum(len(m.content) for m in messages) // CHARS_PER_TOKEN
         return counted + sum(_guess(attachment) for m in messages for attachment in m.attachments)
