@@ -1,10 +1,10 @@
 """`make bench-engine`: what many jobs at once get of the engine through Redraft, beside a plain client's share.
 
 The plain client sends what the jobs' own calls were, over asyncio and httpx: the same prompts, and answers made as long
-as theirs. All jobs begin at once; a job's next iteration begins when the one before it has all its answers, a slot's
-next attempt when the one before it has ended. Both stream. Runs are interleaved, and what is compared are ratios within
-a pair: on two cores that the engine, Redraft and its services share, tokens/s alone say little. Prefix reuse and
-preemptions are the engine's own counters.
+as theirs, which are `--tokens` long but for what the guard cuts. All jobs begin at once; a job's next iteration begins
+when the one before it has all its answers, a slot's next attempt when the one before it has ended. Both stream. Runs are
+interleaved, and what is compared are ratios within a pair: on two cores that the engine, Redraft and its services share,
+tokens/s alone say little. Prefix reuse and preemptions are the engine's own counters.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ PAIRS = 5
 JOBS = (1, 4, 8, 16)
 MODELS = ("smollm2-135m", "qwen2.5-coder-1.5b")
 ITERATIONS = 2
-SENTENCES = 2
+# Answers of one length: else a run of few jobs ends with one that writes alone, and that is all it measures.
+TOKENS = 96
 # The prompt is longer than a block of the CPU engine's cache, 128 tokens: a shorter one is never found there.
 FACTS = "".join(f"Pump {number} of the works feeds basin {number * 7}.\n" for number in range(40))
-TASK = FACTS + "\nWrite {sentences} short sentences about the number {{number}}."
+TASK = FACTS + "\nWrite a story about the number {number}."
 
 # The calls of a slot come one after the other, slots side by side; iterations in turn, jobs side by side.
 Calls = Sequence[dict[str, Any]]
@@ -59,15 +60,15 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=PAIRS)
     parser.add_argument("--jobs", type=int, nargs="+", default=JOBS, help="how many at once")
     parser.add_argument("--iterations", type=int, default=ITERATIONS, help="of each job")
-    parser.add_argument("--sentences", type=int, default=SENTENCES, help="that an answer is asked to have")
+    parser.add_argument("--tokens", type=int, default=TOKENS, help="of each answer")
     parser.add_argument("--kv-blocks", type=int, help="that the engine's KV space has, instead of its own number")
     given = parser.parse_args()
     flags = ("--num-gpu-blocks-override", str(given.kv_blocks)) if given.kv_blocks else ()
     head = ("jobs", "redraft tok/s", "plain tok/s", "ratio", f"95 % of {given.pairs} pairs", "reuse", "plain reuse")
-    with running(given.model, flags=flags) as rig:
-        bench = Bench(rig, TASK.format(sentences=given.sentences), given.iterations)
+    with running(given.model, flags=flags, answer_tokens=given.tokens) as rig:
+        bench = Bench(rig, TASK, given.iterations)
         rows = [bench.row(jobs, given.pairs) for jobs in given.jobs]
-    print(f"\n{given.model}, output tokens; {given.iterations} iterations a job")
+    print(f"\n{given.model}, output tokens; {given.iterations} iterations a job, {given.tokens} tokens an answer")
     print(table((*head, "preempted", "plain preempted", "CPU s per 1,000"), rows))
 
 

@@ -74,12 +74,16 @@ class Rig:
 
 
 @contextmanager
-def running(model: str, *, flags: Sequence[str] = (), **options: Any) -> Iterator[Rig]:
-    """A stack with the profile `model` and further `flags` of its engine; `options` are further settings. Nothing of it
-    is left afterwards."""
+def running(
+    model: str, *, flags: Sequence[str] = (), answer_tokens: int | None = None, **options: Any
+) -> Iterator[Rig]:
+    """A stack with the profile `model`; `options` are further settings. Nothing of it is left afterwards.
+
+    `flags` are added to the engine's; every answer has `answer_tokens`, whatever the model has to say.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     home = Home(root=Path(tempfile.mkdtemp(prefix="redraft-bench-")))
-    _add_flags(home, model, flags)
+    _change_profile(home, model, flags, answer_tokens)
     told = {"REDRAFT_MODEL": model, **{f"REDRAFT_{name.upper()}": str(value) for name, value in options.items()}}
     try:
         up = stack.start(home, told, lambda line: print(line, file=sys.stderr), attached=True)
@@ -95,11 +99,14 @@ def running(model: str, *, flags: Sequence[str] = (), **options: Any) -> Iterato
         shutil.rmtree(home.root, ignore_errors=True)
 
 
-def _add_flags(home: Home, model: str, flags: Sequence[str]) -> None:
+def _change_profile(home: Home, model: str, flags: Sequence[str], answer_tokens: int | None) -> None:
     """Puts a profile into the home that replaces the packaged one of the same name."""
-    packaged = files("workers.engine") / "profiles" / f"{model}.toml"
+    text = (files("workers.engine") / "profiles" / f"{model}.toml").read_text()
     more = "".join(f", {json.dumps(flag)}" for flag in flags)
-    changed = re.sub(r"^(argv = \[[^\]]*)\]", rf"\g<1>{more}]", packaged.read_text(), count=1, flags=re.MULTILINE)
+    text = re.sub(r"^(argv = \[[^\]]*)\]", rf"\g<1>{more}]", text, count=1, flags=re.MULTILINE)
+    if answer_tokens:
+        text = re.sub(r"^max_answer_tokens = .*", f"max_answer_tokens = {answer_tokens}", text, flags=re.MULTILINE)
+        text += "\n[request_extra]\nignore_eos = true\n"
     folder = home.root / "profiles"
     folder.mkdir(parents=True)
-    (folder / f"{model}.toml").write_text(changed)
+    (folder / f"{model}.toml").write_text(text)
