@@ -1,10 +1,10 @@
 """`make bench-engine`: what many jobs at once get of the engine through Redraft, beside a plain client's share.
 
-The plain client sends what the jobs' own calls were, over asyncio and httpx: the same prompts, and answers made as long
-as theirs, which are `--tokens` long but for what the guard cuts. All jobs begin at once; a job's next iteration begins
-when the one before it has all its answers, a slot's next attempt when the one before it has ended. Both stream. Runs are
-interleaved, and what is compared are ratios within a pair: on two cores that the engine, Redraft and its services share,
-tokens/s alone say little. Prefix reuse and preemptions are the engine's own counters.
+The plain client sends what the jobs' own calls were, over asyncio and httpx: the same prompts, and answers as long as
+theirs, which is `--tokens` but for what the guard cuts. All jobs begin at once; a job's next iteration begins when the
+one before it has all its answers, a slot's next attempt when the one before it has ended. Both stream. Runs are
+interleaved, and what is compared are ratios within a pair: on two cores that the engine, Redraft and its services
+share, tokens/s alone say little. Prefix reuse and preemptions are the engine's own counters.
 """
 
 from __future__ import annotations
