@@ -43,7 +43,8 @@ from workers.local.stackfile import StackFile, write, write_private
 from workers.local.valkey import EmbeddedValkey
 
 TEND_SECONDS = 0.5
-# Asking all parts how they are costs a sign-in at Postgres and a few pages; while all are well, so often is enough.
+# Asking all parts how they are costs a sign-in at Postgres and a few pages: while all are well and none is started again,
+# so often is enough.
 LOOK_SECONDS = 2.0
 WORKER_LOGIN = "redraft_local_worker"
 ALREADY_RUNNING = 75  # EX_TEMPFAIL: another owner holds this home
@@ -69,7 +70,7 @@ class Owner:
             ServicePart(name="valkey", server=self._valkey),
         ]
         self._parts: list[ProcessPart] = []
-        self._look_at = -math.inf
+        self._look_at, self._pids = -math.inf, list[int | None]()
 
     def run(self) -> None:
         """Until `stop`. Raises `PartFailed` where the services don't start."""
@@ -122,7 +123,9 @@ class Owner:
             service.tend(lambda why: sys.stderr.writelines((why, "\n")))  # which is owner.log
         for part in self._parts:
             part.tend()
-        if time.monotonic() >= self._look_at:
+        pids = [service.server.pid for service in self._services] + [part.pid for part in self._parts]
+        if pids != self._pids or time.monotonic() >= self._look_at:
+            self._pids = pids
             self._write_status()
 
     def _write_status(self) -> None:

@@ -65,6 +65,11 @@ class ProcessPart:
     next_try: float = 0.0
     seen_ok: bool = field(default=False)
 
+    @property
+    def pid(self) -> int | None:
+        """Of the living process."""
+        return self.child.pid if self.child is not None and self.child.poll() is None else None
+
     def start(self) -> None:
         """Starts the process."""
         self.child = spawn(
@@ -92,8 +97,7 @@ class ProcessPart:
 
     def status(self) -> PartStatus:
         """Where it stands."""
-        alive = self.child is not None and self.child.poll() is None
-        pid = self.child.pid if alive and self.child else None
+        pid = self.pid
         ok = pid is not None and self.probe(pid)
         health: Health = "ok" if ok else "down" if self.deaths >= DEATHS_BEFORE_DOWN else "starting"
         return PartStatus(
