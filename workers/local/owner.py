@@ -43,8 +43,8 @@ from workers.local.stackfile import StackFile, write, write_private
 from workers.local.valkey import EmbeddedValkey
 
 TEND_SECONDS = 0.5
-# Asking all parts how they are costs a sign-in at Postgres and a few pages: while all are well and none is started again,
-# so often is enough.
+# Asking all parts how they are costs a sign-in at Postgres and a few pages: so often is enough while all are well and
+# none is started again.
 LOOK_SECONDS = 2.0
 WORKER_LOGIN = "redraft_local_worker"
 ALREADY_RUNNING = 75  # EX_TEMPFAIL: another owner holds this home
