@@ -12,21 +12,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.standin.saying import serving
 from workers.local.home import Home
 from workers.local.stackfile import read
 
 pytestmark = pytest.mark.integration
-_spec = spec_from_file_location("endpoint", Path(__file__).with_name("endpoint.py"))
-assert _spec is not None
-assert _spec.loader is not None
-endpoint = module_from_spec(_spec)
-_spec.loader.exec_module(endpoint)
 
 PROBLEM = """---
 title: The sum
@@ -107,7 +102,7 @@ def redraft(home: Path) -> Iterator[Redraft]:
 
 @pytest.fixture
 def tiny() -> Iterator[str]:
-    with endpoint.serving(answer) as url:
+    with serving(answer) as url:
         yield url
 
 
