@@ -86,8 +86,10 @@ def _least(unit: str, covered: int) -> int:
         return RUN_CHARS + 1
     if covered < COVERED_CHARS or has_word(unit):
         return COVERED_CHARS
-    if different_runs(unit) >= VARIED:
+    if covered < VARIED_CHARS or different_runs(unit) >= VARIED:
         return VARIED_CHARS
-    if "\n" in unit or "," in unit:
-        return min(GRID_CHARS, GRID_PIECES * len(unit) // max(1, pieces(unit)))
-    return WORDLESS_CHARS
+    if "\n" not in unit and "," not in unit:
+        return WORDLESS_CHARS
+    if covered < GRID_PIECES:  # a piece is a character at least
+        return GRID_CHARS
+    return min(GRID_CHARS, GRID_PIECES * len(unit) // max(1, pieces(unit)))
