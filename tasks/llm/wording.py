@@ -5,6 +5,7 @@ Knows nothing of loops.
 
 from __future__ import annotations
 
+import functools
 import re
 
 # Numerals and whatever has a digit in it, the constants of programming languages, empty mark-up, escapes, and rulers
@@ -21,7 +22,11 @@ _WORD = re.compile(r"[^\W\d_]{2,}|[^\x00-\u02ff\W\d_]")
 _RUN = re.compile(r"[^\W_]+")
 _PIECE = re.compile(r"\d|[^\W\d]{1,6}|[^\w\s]|\n|[ \t]{2,}")
 
+# A copy that goes on is looked at every few characters, turned by as many: soon the same units come again.
+_remembered = functools.lru_cache(maxsize=512)
 
+
+@_remembered
 def has_word(unit: str) -> bool:
     """Whether copies of `unit` repeat words, not data. A unit may begin inside a word: the middle of three is read."""
     bare = unit.strip()
@@ -34,6 +39,7 @@ def has_word(unit: str) -> bool:
     return bool(words)
 
 
+@_remembered
 def different_runs(unit: str) -> int:
     """How many different runs of letters and digits copies of `unit` have. A unit may begin inside one: the middle of
     three is read."""
@@ -41,6 +47,7 @@ def different_runs(unit: str) -> int:
     return len({found[0] for found in _RUN.finditer(text) if length <= found.start() < 2 * length})
 
 
+@_remembered
 def pieces(unit: str) -> int:
     """About how many tokens a model spends on text without words: one for each digit and each sign."""
     return len(_PIECE.findall(unit))
