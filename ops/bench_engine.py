@@ -129,7 +129,7 @@ class Bench:
 
     def _plain(self, chains: Chains) -> Run:
         before, begun = self._load(), time.monotonic()
-        tokens = asyncio.run(_send_all(self._rig.engine.url, self._rig.engine.model, chains))
+        tokens = asyncio.run(send_all(self._rig.engine.url, self._rig.engine.model, chains))
         return _run(tokens, time.monotonic() - begun, before, self._load())
 
     def _load(self) -> EngineLoad:
@@ -173,7 +173,7 @@ def _as_long(request: dict[str, Any], tokens: int) -> dict[str, Any]:
     }
 
 
-async def _send_all(url: str, model: str, chains: Chains) -> int:
+async def send_all(url: str, model: str, chains: Chains) -> int:
     """All jobs at once; the engine itself is the only limit. Output tokens of all answers."""
     limits = httpx2.Limits(max_connections=None)
     async with httpx2.AsyncClient(timeout=600, limits=limits, trust_env=False) as client:
