@@ -24,6 +24,7 @@ OPTIONS = {
     "held_out": "true or false",
     "timeout_seconds": "a number more than 0 and at most 3600",
     "memory_mb": "a whole number from 16 to 65536",
+    "isolation": "process (the candidate has one of its own) or shared (it is loaded into the tests' process)",
 }
 
 
@@ -87,6 +88,8 @@ def _options(where: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         match name:
             case "held_out":
                 good = isinstance(value, bool)
+            case "isolation":
+                good = value in ("process", "shared")
             case "timeout_seconds":
                 good = number and 0 < value <= 3600
             case _:

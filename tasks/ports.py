@@ -121,11 +121,19 @@ class SandboxResult:
     report: bytes = b""
 
 
+# Descriptors of two joined jobs: reading and writing in turn, for each of eight threads that speak at once.
+JOINED = tuple(range(12, 28))
+
+
 class Sandbox(Protocol):
     """Runs what a model wrote, where it can touch nothing."""
 
     def run(self, job: SandboxJob, pulse: Pulse) -> SandboxResult:
         """Raises `SandboxUnavailable` where the sandbox itself cannot start; never runs anything outside it."""
+
+    def run_joined(self, job: SandboxJob, other: SandboxJob, pulse: Pulse) -> tuple[SandboxResult, SandboxResult]:
+        """Runs two jobs side by side, each in a sandbox of its own, with pipes between them at `JOINED`. The `other`
+        is ended with `job`. Raises as `run` does."""
 
 
 class CheckKind(Protocol):

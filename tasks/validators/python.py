@@ -7,26 +7,29 @@ not know how the sandbox confines, nor how a report is read.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
 import secrets
 import sys
-from collections.abc import Mapping
-from importlib import resources
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from tasks.errors import InvalidInput
-from tasks.ports import Pulse, Sandbox, SandboxJob
+from tasks.ports import JOINED, Pulse, Sandbox, SandboxJob, SandboxResult
 from tasks.types import CheckSpec, Verdict
 from tasks.validators.ending import ended
+from tasks.validators.confinement import MOUNTED_AT
 from tasks.validators.files import read_text
+from tasks.validators.runtime import PROGRAMS
 from tasks.validators.testreport import feedback_of, honest_pass, read, score_of
 from tasks.validators.text import code_of
 
 TEST_BYTES = 1_000_000
 SOLUTION_CHARS = 1_000_000
-_REPORT_FD = 9  # as in inside/run_tests.py
-_DRIVER = ".redraft/run_tests.py"
+_REPORT_FD = 9  # as in inside/reporting.py
+SHARED = "shared"
+PROGRAMS_AT = f"{MOUNTED_AT}/inside"
 _TAKEN = frozenset({"solution", "pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "conftest"})
 
 
@@ -58,25 +61,82 @@ class PythonValidator:
                 "There is no code in the answer." if not code.strip() else "The code is over a million characters long."
             )
             return _verdict(check, passed=False, score=0.0, feedback=why, seconds=0.0)
-        test = str(check.value)
-        source = check.files[test]
         nonce = secrets.token_hex(16)
-        order = {"nonce": nonce, "test": test, "imports": _standard_imports(source)}
-        job = SandboxJob(
-            argv=("python", "-P", "-s", _DRIVER),
-            files={_DRIVER: _driver(), test: source, "solution.py": code.encode("utf-8", "replace")},
-            stdin=json.dumps(order).encode(),
-            timeout_seconds=check.timeout_seconds,
-            memory_mb=check.memory_mb,
-            report_fd=_REPORT_FD,
-        )
-        result = sandbox.run(job, pulse)
+        tests = test_files(str(check.value), check.files)
+        sources = {path: _text(check.files[path]) for path in tests}
+        order = _order(nonce, check, sources)
+        result, ending = _run(check, order, code, sandbox, pulse)
         found = read(result.report, nonce)
-        passed = result.killed is None and honest_pass(found, required_names(source))
-        feedback = "" if passed else feedback_of(found, ended(result, check), result.stderr or result.stdout)
+        required = [name for source in sources.values() for name in required_names(source)]
+        passed = ending is None and result.killed is None and honest_pass(found, required)
+        feedback = "" if passed else feedback_of(found, ending, result.stderr or result.stdout)
         return _verdict(
             check, passed=passed, score=score_of(found, passed=passed), feedback=feedback, seconds=result.seconds
         )
+
+
+def _order(nonce: str, check: CheckSpec, sources: Mapping[str, str], mode: str = "") -> dict[str, Any]:
+    """What the tests' process is told: see `inside/run_tests.py`."""
+    python = {path: _text(content) for path, content in check.files.items() if path.endswith(".py")}
+    trees = [ast.parse(source) for source in python.values()]
+    return {
+        "nonce": nonce,
+        "mode": mode or check.isolation,
+        "tests": list(sources),
+        "imports": sorted({name for source in sources.values() for name in _standard_imports(source)}),
+        "named": sorted({name for tree in trees for name in _identifiers(tree)}),
+        "channels": JOINED,
+        "asynchronous": any(isinstance(node, ast.AsyncFunctionDef) for tree in trees for node in ast.walk(tree)),
+        "conftest": any(Path(path).name == "conftest.py" for path in python),
+    }
+
+
+def _run(
+    check: CheckSpec, order: Mapping[str, Any], code: str, sandbox: Sandbox, pulse: Pulse
+) -> tuple[SandboxResult, str | None]:
+    """The result of the tests' process, and in words what ended either one early."""
+    solution = {"solution.py": code.encode("utf-8", "replace")}
+    shared = check.isolation == SHARED
+    tests = SandboxJob(
+        argv=_program("run_tests"),
+        files={**check.files, **(solution if shared else {})},
+        stdin=json.dumps(order).encode(),
+        timeout_seconds=check.timeout_seconds,
+        memory_mb=check.memory_mb,
+        report_fd=_REPORT_FD,
+    )
+    if shared:
+        result = sandbox.run(tests, pulse)
+        return result, ended(result, check)
+    candidate = dataclasses.replace(
+        tests, argv=_program("candidate", *map(str, JOINED)), files=solution, stdin=b"", report_fd=None
+    )
+    result, beside = sandbox.run_joined(tests, candidate, pulse)
+    return result, ended(beside, check) or ended(result, check)
+
+
+def _program(name: str, *arguments: str) -> tuple[str, ...]:
+    start = f"import sys; sys.path.insert(0, {PROGRAMS_AT!r}); from {PROGRAMS}.{name} import main; main()"
+    return ("python", "-P", "-s", "-c", start, *arguments)
+
+
+def _text(content: str | bytes) -> str:
+    return content if isinstance(content, str) else content.decode("utf-8", "replace")
+
+
+def _identifiers(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.alias):
+            yield node.name
+
+
+def test_files(value: str, files: Mapping[str, str | bytes]) -> tuple[str, ...]:
+    """The test modules among the files of a check."""
+    return (value,)
 
 
 def test_names(source: str) -> list[str]:
@@ -118,10 +178,6 @@ def _read(path: Path, value: str) -> str:
     except ValueError as error:
         raise InvalidInput("python", value, f"valid Python ({error})") from None
     return source
-
-
-def _driver() -> str:
-    return resources.files("tasks.validators").joinpath("inside/run_tests.py").read_text(encoding="utf-8")
 
 
 def _verdict(check: CheckSpec, *, passed: bool, score: float, feedback: str, seconds: float) -> Verdict:

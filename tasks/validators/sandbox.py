@@ -10,15 +10,16 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
 from tasks.errors import SandboxUnavailable
-from tasks.ports import Pulse, SandboxJob, SandboxResult
+from tasks.ports import JOINED, Pulse, SandboxJob, SandboxResult
 from tasks.pulse import Silent
 from tasks.validators.confinement import FILES, HOME, MOUNTED_AT, TEMPORARY, Placed, confined, system_files
 from tasks.validators.obstacles import explained
+from tasks.validators.joining import Companion, joining_pipes
 from tasks.validators.process import Conversation, Process, Stream, first_pid, program_exit_code
 from tasks.validators.runtime import Runtime, default_runtime_folder, ensure
 from tasks.validators.slots import unprivileged_uid
@@ -34,7 +35,7 @@ BUILDING_SECONDS = 120.0
 # Output beyond what is kept is thrown away; so far beyond, nobody means it.
 OUTPUT_KILL_FACTOR, OUTPUT_KILL_BYTES = 64, 2**20
 _KEPT_BYTES = {"report": 4 * 2**20, "status": 2**16}
-_PLACED_FROM = 20  # descriptors 0-9 are the program's, 10 and 11 bwrap's own
+_PLACED_FROM = 40  # descriptors 0-9 and `JOINED` are the program's, 10 and 11 bwrap's own
 _STATUS, _FILTER = 10, 11
 
 
@@ -56,12 +57,33 @@ class BubblewrapSandbox:
         leaves the job's folder, and what `pulse.check()` raises: then the whole tree has been killed.
         """
         runtime = self.runtime(pulse)
-        with self._place(pulse):
+        with self._place(pulse), self._uid(pulse) as uid:
             pulse.expect_silence(job.timeout_seconds + STARTING_SECONDS)
-            if os.geteuid() != 0:
-                return _Run(runtime, job, None, self._cpu_cores).result(pulse)
-            with unprivileged_uid(self._folder / "uids", pulse) as uid:
-                return _Run(runtime, job, uid, self._cpu_cores).result(pulse)
+            return _Run(runtime, job, uid, self._cpu_cores).result(pulse)
+
+    def run_joined(self, job: SandboxJob, other: SandboxJob, pulse: Pulse) -> tuple[SandboxResult, SandboxResult]:
+        """Runs `job`, and `other` as long as that lasts, joined by pipes. Both have limits, a uid and a namespace of
+        their own. Raises as `run` does."""
+        runtime = self.runtime(pulse)
+        with self._place(pulse), self._uid(pulse) as uid, self._uid(pulse) as other_uid, ExitStack() as stack:
+            ours, theirs = joining_pipes(stack, JOINED)
+            pulse.expect_silence(job.timeout_seconds + STARTING_SECONDS)
+            run = _Run(runtime, job, uid, self._cpu_cores, ours)
+            companion = Companion(_Run(runtime, other, other_uid, self._cpu_cores, theirs).result)
+            # The ends are closed here as soon as both have theirs: then each sees the other's end.
+            with companion:
+                companion.wait_until_started()
+                result = run.result(pulse, stack.close)
+            return result, companion.result()
+
+    @contextmanager
+    def _uid(self, pulse: Pulse) -> Iterator[int | None]:
+        """Whom root becomes in the sandbox; None for an ordinary user."""
+        if os.geteuid() != 0:
+            yield None
+            return
+        with unprivileged_uid(self._folder / "uids", pulse) as uid:
+            yield uid
 
     @contextmanager
     def _place(self, pulse: Pulse) -> Iterator[None]:
@@ -111,17 +133,21 @@ def diagnose(folder: Path) -> str | None:
 class _Run:
     """One run: its descriptors, its process, its limits."""
 
-    def __init__(self, runtime: Runtime, job: SandboxJob, uid: int | None, cpu_cores: float) -> None:
-        self._runtime, self._job, self._uid = runtime, job, uid
+    def __init__(
+        self, runtime: Runtime, job: SandboxJob, uid: int | None, cpu_cores: float, joined: Mapping[int, int] | None = None
+    ) -> None:
+        self._runtime, self._job, self._uid, self._joined = runtime, job, uid, joined or {}
         self._cpu_seconds = job.timeout_seconds * cpu_cores + 1
         self._stack = ExitStack()
         self._limit: str | None = None
         self._watcher: Watcher | None = None
         self._began = self._next_pulse = 0.0
 
-    def result(self, pulse: Pulse) -> SandboxResult:
+    def result(self, pulse: Pulse, started: Callable[[], None] = lambda: None) -> SandboxResult:
+        """`started` is called when the process has been given its descriptors."""
         with self._stack:
             streams, stdin, process = self._start()
+            started()
             conversation = Conversation(process, streams, stdin, self._job.stdin)
             self._stack.callback(conversation.close)
             try:
@@ -148,6 +174,7 @@ class _Run:
             self._stack.callback(os.close, ours)
             streams[name] = Stream(handle=ours, keep=_KEPT_BYTES.get(name, job.output_bytes))
         theirs[0], stdin = os.pipe()
+        theirs |= {number: os.dup(handle) for number, handle in self._joined.items()}
         placed = self._place(theirs)
         program = filter_program()
         if program is not None:
