@@ -134,7 +134,12 @@ class _Run:
     """One run: its descriptors, its process, its limits."""
 
     def __init__(
-        self, runtime: Runtime, job: SandboxJob, uid: int | None, cpu_cores: float, joined: Mapping[int, int] | None = None
+        self,
+        runtime: Runtime,
+        job: SandboxJob,
+        uid: int | None,
+        cpu_cores: float,
+        joined: Mapping[int, int] | None = None,
     ) -> None:
         self._runtime, self._job, self._uid, self._joined = runtime, job, uid, joined or {}
         self._cpu_seconds = job.timeout_seconds * cpu_cores + 1

@@ -18,7 +18,7 @@ from .channels import Channel, Channels, Gone
 from .peer import Peer
 
 SOLUTION = "solution.py"
-WRITTEN_CHARS = 1_000_000  # of what is printed between two frames; more is left out
+WRITTEN_CHARS = 1_000_000  # of what is printed, on either stream
 
 
 class Host:
@@ -83,6 +83,8 @@ class Host:
 
 
 class _Written(io.TextIOBase):
+    """What is printed goes along with the next frame; too much of it to the sandbox's own output, which has a limit."""
+
     def __init__(self, peer: Peer, kind: str) -> None:
         self._written, self._kind = peer.written, kind
         self._left = WRITTEN_CHARS
@@ -91,12 +93,12 @@ class _Written(io.TextIOBase):
         return True
 
     def write(self, text: str) -> int:
-        if not self._written:
-            self._left = WRITTEN_CHARS
-        shown = str(text)[: self._left]
+        shown, rest = text[: self._left], text[self._left :]
         self._left -= len(shown)
         if shown:
             self._written.append([self._kind, shown])
+        if rest:
+            sys.__stdout__.write(rest)  # type: ignore[union-attr]
         return len(text)
 
 

@@ -21,7 +21,16 @@ ORDERING = ("__lt__", "__le__", "__gt__", "__ge__")
 _ARITHMETIC = ("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "divmod", "pow", "lshift", "rshift")
 _ARITHMETIC += ("and", "or", "xor")
 ARITHMETIC = tuple(f"__{side}{name}__" for side in ("", "r", "i") for name in _ARITHMETIC)
-OTHERS = ("__call__", "__getitem__", "__setitem__", "__delitem__", "__contains__", "__iter__", "__next__", "__reversed__")
+OTHERS = (
+    "__call__",
+    "__getitem__",
+    "__setitem__",
+    "__delitem__",
+    "__contains__",
+    "__iter__",
+    "__next__",
+    "__reversed__",
+)
 OTHERS += ("__enter__", "__exit__", "__aenter__", "__aexit__", "__aiter__", "__anext__", "__await__", "__length_hint__")
 OTHERS += ("__repr__", "__str__", "__format__", "__bytes__", "__hash__", "__copy__", "__deepcopy__", "__missing__")
 SPECIALS = (*UNARY, *ORDERING, *ARITHMETIC, *OTHERS)

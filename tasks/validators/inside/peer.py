@@ -215,5 +215,3 @@ def _differs(before: Any, after: Any) -> bool:
     if isinstance(before, bytes):
         return bool(before != after)
     return len(before) != len(after) or not all(map(is_, before, after))
-
-

@@ -172,9 +172,7 @@ class Proxies:
         """Makes the class of the other side with that number, once. Raises `Malformed`."""
         if number in self.classes:
             return
-        bases = tuple(
-            self.classes[form[1]] if form[0] == "class" else type_of_form(form) for form in description.bases
-        )
+        bases = tuple(self.classes[form[1]] if form[0] == "class" else type_of_form(form) for form in description.bases)
         build = _error_class if description.kind == "error" else _object_class
         self.classes[number] = build(self._peer, number, description, bases)
 
@@ -250,7 +248,9 @@ def _object_class(peer: Peer, number: int, description: Description, bases: tupl
     if description.fields is not None:
         import dataclasses
 
-        namespace["__dataclass_fields__"] = dataclasses.make_dataclass("Fields", description.fields).__dataclass_fields__  # type: ignore[attr-defined]
+        namespace["__dataclass_fields__"] = dataclasses.make_dataclass(
+            "Fields", description.fields
+        ).__dataclass_fields__  # type: ignore[attr-defined]
     objects = tuple(base for base in bases if isinstance(base, RemoteClass))
     return RemoteClass(description.name, objects or (Remote,), namespace)
 
@@ -328,7 +328,9 @@ def _arithmetic(name: str) -> Callable[..., Any]:
         value = peer.special(self, name, other, *rest)
         if isinstance(value, Remote):
             value._redraft_tainted = value is not self
-        elif name in _MEASURING and not isinstance(value, str | bytes | list | tuple | dict | set | type(NotImplemented)):
+        elif name in _MEASURING and not isinstance(
+            value, str | bytes | list | tuple | dict | set | type(NotImplemented)
+        ):
             raise TypeError(_MIXED.format("combined"))
         return value
 

@@ -86,11 +86,9 @@ def _told(raised: Any) -> dict[str, Any]:
     if isinstance(error, SyntaxError):
         return _syntax(error)
     if type(error).__name__ == "CollectError":
-        return _import_error(str(error))
+        return _import_error(str(error)) | _solution_place(error.__cause__)
     fields: dict[str, Any] = {"type": type(error).__name__, "message": raised.exconly()[:MESSAGE_CHARS]}
-    place = vars(error).get("_redraft_place")  # of the solution's process
-    if type(place) is list and [type(part) for part in place] == [int, str]:
-        fields["solution"] = place
+    fields |= _solution_place(error)
     for entry in raised.traceback:
         name = Path(entry.path).name
         if entry.frame.code.fullsource is None:  # of the interpreter itself
@@ -100,6 +98,13 @@ def _told(raised: Any) -> dict[str, Any]:
         elif not any(part in str(entry.path) for part in _NOT_SHOWN):
             fields["at"] = [name, entry.lineno + 1, str(entry.statement).strip()[:200]]
     return fields
+
+
+def _solution_place(error: Any) -> dict[str, Any]:
+    """Where in the solution an exception of its process was raised, as that says."""
+    place = vars(error).get("_redraft_place") if isinstance(error, BaseException) else None
+    known = type(place) is list and [type(part) for part in place] == [int, str]
+    return {"solution": place} if known else {}
 
 
 def _import_error(text: str) -> dict[str, Any]:
@@ -119,5 +124,3 @@ def _syntax(error: SyntaxError) -> dict[str, Any]:
     name = Path(error.filename or SOLUTION).name
     text = (error.text or "").strip()[:120]
     return syntax_fields(type(error).__name__, str(error.msg), name, error.lineno or 0, text)
-
-

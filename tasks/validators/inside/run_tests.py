@@ -95,5 +95,3 @@ def _run(order: dict[str, Any], plugins: list[Any], reporter: Reporter, before: 
     status = int(run([*options, *order["tests"]], plugins=plugins))
     lost()
     send("finished", status=status)
-
-

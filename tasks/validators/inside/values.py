@@ -115,9 +115,7 @@ class Decoder:
 
 def _items(values: Iterable[Any], encode: Encode) -> list[Form]:
     return [
-        value
-        if (kind := type(value)) in _ATOMS or (kind is int and -_LARGE < value < _LARGE)
-        else encode(value)
+        value if (kind := type(value)) in _ATOMS or (kind is int and -_LARGE < value < _LARGE) else encode(value)
         for value in values
     ]
 
