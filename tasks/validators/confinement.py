@@ -23,12 +23,16 @@ TEMPORARY_BYTES = 64 * 2**20
 FILE_BYTES = 16 * 2**20
 FILES = 4096
 OPEN_FILES = 128
+SIGNALS = 1024  # queued ones and timers, which the kernel holds
 # RLIMIT_NPROC stands a little above what the watcher allows: the watcher's kill names the limit, while
 # a fork that fails at once would leave a bomb spinning until its wall limit.
 PROCESS_HEADROOM = 16
 # Address space is no measure of memory (thread stacks, arenas): this only stops one absurd allocation
 # at once, which the watcher would see one poll later.
 ADDRESS_SPACE_FACTOR, ADDRESS_SPACE_EXTRA_BYTES = 2, 2**30
+
+# What of the machine's own a /proc of a sandbox would still show: its boot parameters, kernel, keys and disks.
+_MASKED = ("cmdline", "config.gz", "diskstats", "kallsyms", "key-users", "keys", "modules", "partitions")
 
 _PASSWD = b"sandbox:x:65534:65534::/home/job:/bin/sh\n"
 _GROUP = b"sandbox:x:65534:\n"
@@ -100,6 +104,11 @@ def _system_mounts() -> list[str]:
 
 def _private_mounts() -> list[str]:
     mounts = ["--proc", "/proc", "--dev", "/dev"]
+    for name in _MASKED:
+        if (Path("/proc") / name).exists():
+            mounts += ["--ro-bind", "/dev/null", f"/proc/{name}"]
+    # Pages mapped from /dev/zero and what lies in terminals' buffers is in no process's size. /dev/full reads alike.
+    mounts += ["--dev-bind", "/dev/full", "/dev/zero", "--tmpfs", "/dev/pts", "--remount-ro", "/dev/pts"]
     for place in TEMPORARY:
         mounts += ["--size", str(TEMPORARY_BYTES), "--perms", "0700", "--tmpfs", place]
     return mounts
@@ -120,9 +129,9 @@ def _limits(memory_bytes: int, timeout_seconds: float, processes: int, *, rooted
     cpu = math.ceil(timeout_seconds) + 1
     address_space = memory_bytes * ADDRESS_SPACE_FACTOR + ADDRESS_SPACE_EXTRA_BYTES
     limits = [f"--cpu={cpu}", f"--as={address_space}", f"--fsize={FILE_BYTES}", f"--nofile={OPEN_FILES}"]
-    limits += ["--core=0", "--stack=8388608", "--memlock=65536", "--msgqueue=0"]
+    limits += ["--core=0", "--stack=8388608", "--memlock=65536", "--msgqueue=0", "--rtprio=0"]
     if rooted or _counts_processes_by_namespace():
-        limits.append(f"--nproc={processes + PROCESS_HEADROOM}")
+        limits += [f"--nproc={processes + PROCESS_HEADROOM}", f"--sigpending={SIGNALS}"]
     return [_program("prlimit"), *limits, "--"]
 
 
