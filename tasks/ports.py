@@ -97,7 +97,8 @@ class Admission(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxJob:
     """A program to run in the sandbox. `argv` runs in the job's folder, which holds `files`;
-    `report_fd` asks for a pipe of that number, whose content comes back as `report`."""
+    `report_fd` asks for a pipe of that number, whose content comes back as `report`; `runtime` names packages that
+    Python finds there beside its own."""
 
     argv: tuple[str, ...]
     files: Mapping[str, str | bytes] = field(default_factory=dict)
@@ -107,6 +108,7 @@ class SandboxJob:
     processes: int = 64
     output_bytes: int = 64 * 1024
     report_fd: int | None = None
+    runtime: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +127,8 @@ class Sandbox(Protocol):
     """Runs what a model wrote, where it can touch nothing."""
 
     def run(self, job: SandboxJob, pulse: Pulse) -> SandboxResult:
-        """Raises `SandboxUnavailable` where the sandbox itself cannot start; never runs anything outside it."""
+        """Raises `SandboxUnavailable` where the sandbox itself cannot start or lacks the job's runtime; never runs
+        anything outside it."""
 
 
 class CheckKind(Protocol):

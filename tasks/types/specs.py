@@ -15,7 +15,7 @@ class CheckSpec:
     """One check of a job, self-contained: the contents of its files travel with it.
 
     `name` is unique in the job (for example `python:hidden.py`); `value` is the validator's own
-    JSON value; `files` maps file names to their text.
+    JSON value; `files` maps file names to their text; `runtime` names the packages its programs may import.
     """
 
     name: str
@@ -24,6 +24,7 @@ class CheckSpec:
     held_out: bool = False
     timeout_seconds: float = 10.0
     memory_mb: int = 512
+    runtime: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
 
 

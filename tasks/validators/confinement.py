@@ -16,6 +16,7 @@ from tasks.validators.runtime import Runtime
 
 HOME = "/home/job"
 MOUNTED_AT = "/opt/redraft"  # the runtime, inside
+PACKAGES_AT = "/opt/redraft-runtime"  # a named runtime's packages, on Python's path
 TEMPORARY = (HOME, "/tmp", "/dev/shm")  # noqa: S108 - names inside the sandbox
 SANDBOX_UID = 65534
 # Enough for test data; what is in them counts as memory, so they need not be small.
@@ -33,6 +34,9 @@ ADDRESS_SPACE_FACTOR, ADDRESS_SPACE_EXTRA_BYTES = 2, 2**30
 
 # What of the machine's own a /proc of a sandbox would still show: its boot parameters, kernel, keys and disks.
 _MASKED = ("cmdline", "config.gz", "diskstats", "kallsyms", "key-users", "keys", "modules", "partitions")
+
+# Numeric libraries start a thread for each core of the machine: they are no part of the candidate's share.
+_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 _PASSWD = b"sandbox:x:65534:65534::/home/job:/bin/sh\n"
 _GROUP = b"sandbox:x:65534:\n"
@@ -75,11 +79,13 @@ def confined(
     command += ["--new-session", "--cap-drop", "ALL", "--uid", str(SANDBOX_UID), "--gid", str(SANDBOX_UID)]
     command += ["--hostname", "sandbox", "--json-status-fd", str(status_handle)]
     command += [*_system_mounts(), "--ro-bind", str(runtime.root), MOUNTED_AT, *_private_mounts()]
+    if runtime.packages is not None:
+        command += ["--ro-bind", str(runtime.packages), PACKAGES_AT]
     for file in placed:
         command += ["--perms", "0555", "--ro-bind-data", str(file.handle), file.path]
     # /dev and the root are temporary file systems of their own: left writable, nothing would bound them.
     command += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", HOME, "--clearenv"]
-    for name, value in _environment().items():
+    for name, value in _environment(packages=runtime.packages is not None).items():
         command += ["--setenv", name, value]
     if filter_handle is not None:
         command += ["--seccomp", str(filter_handle)]
@@ -114,8 +120,8 @@ def _private_mounts() -> list[str]:
     return mounts
 
 
-def _environment() -> dict[str, str]:
-    return {
+def _environment(*, packages: bool) -> dict[str, str]:
+    environment = {
         "HOME": HOME,
         "PATH": f"{MOUNTED_AT}/python/bin:/usr/bin:/bin",
         "LANG": "C.UTF-8",
@@ -123,6 +129,9 @@ def _environment() -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",  # the same candidate gets the same verdict: order of sets included
     }
+    if packages:
+        environment |= {"PYTHONPATH": PACKAGES_AT, **dict.fromkeys(_THREADS, "1")}
+    return environment
 
 
 def _limits(memory_bytes: int, timeout_seconds: float, processes: int, *, rooted: bool) -> list[str]:

@@ -35,6 +35,7 @@ class PythonValidator:
 
     kind: ClassVar[str] = "python"
     cost: ClassVar[int] = 10
+    takes_runtime: ClassVar[bool] = True
 
     def parse(self, value: Any, folder: Path | None) -> tuple[Any, Mapping[str, str]]:
         """The test file's name, and its text. Raises `InvalidInput` where it can't be read or is no Python."""
@@ -68,6 +69,7 @@ class PythonValidator:
             stdin=json.dumps(order).encode(),
             timeout_seconds=check.timeout_seconds,
             memory_mb=check.memory_mb,
+            runtime=check.runtime,
             report_fd=_REPORT_FD,
         )
         result = sandbox.run(job, pulse)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from tasks.errors import SandboxUnavailable
@@ -19,6 +20,7 @@ from tasks.ports import Pulse, SandboxJob, SandboxResult
 from tasks.pulse import Silent
 from tasks.validators.confinement import FILES, HOME, MOUNTED_AT, TEMPORARY, Placed, confined, system_files
 from tasks.validators.obstacles import explained
+from tasks.validators.packages import BUILD_SECONDS, IMPORT_ALL, NamedRuntimes
 from tasks.validators.process import Conversation, Process, Stream, first_pid, program_exit_code
 from tasks.validators.runtime import Runtime, default_runtime_folder, ensure
 from tasks.validators.slots import unprivileged_uid
@@ -52,10 +54,12 @@ class BubblewrapSandbox:
     def run(self, job: SandboxJob, pulse: Pulse) -> SandboxResult:
         """Runs `job` and gives back what came of it, whatever it did.
 
-        Raises `SandboxUnavailable` where the sandbox cannot start, `ValueError` for a file name that
-        leaves the job's folder, and what `pulse.check()` raises: then the whole tree has been killed.
+        Raises `SandboxUnavailable` where the sandbox cannot start or lacks `job.runtime`, `ValueError` for a file
+        name that leaves the job's folder, and what `pulse.check()` raises: then the whole tree has been killed.
         """
-        runtime = self.runtime(pulse)
+        return self._run(self._runtime_of(job, pulse), job, pulse)
+
+    def _run(self, runtime: Runtime, job: SandboxJob, pulse: Pulse) -> SandboxResult:
         with self._place(pulse):
             pulse.expect_silence(job.timeout_seconds + STARTING_SECONDS)
             if os.geteuid() != 0:
@@ -79,6 +83,22 @@ class BubblewrapSandbox:
             pulse.expect_silence(BUILDING_SECONDS)
             self._runtime = ensure(self._folder, self._verify)
         return self._runtime
+
+    def _runtime_of(self, job: SandboxJob, pulse: Pulse) -> Runtime:
+        runtime = self.runtime(pulse)
+        if not job.runtime:
+            return runtime
+        pulse.expect_silence(BUILD_SECONDS)  # the first time
+        return replace(runtime, packages=NamedRuntimes(self._folder).ensure(job.runtime))
+
+    def verify_packages(self, folder: Path, names: Sequence[str]) -> None:
+        """That each of the distributions `names` in `folder` can be imported inside. Raises `SandboxUnavailable`."""
+        runtime = replace(self.runtime(Silent()), packages=folder)
+        argv = ("python", "-P", "-s", "-c", IMPORT_ALL, *names)
+        result = self._run(runtime, SandboxJob(argv=argv, timeout_seconds=120, memory_mb=2048), Silent())
+        if result.exit_code:
+            last = (result.stderr.strip() or f"{result.killed or 'exit code'} {result.exit_code}").splitlines()[-1]
+            raise SandboxUnavailable(f"{', '.join(names)} cannot be imported in the sandbox: {last}")
 
     def _verify(self, runtime: Runtime) -> None:
         """That the copied interpreter runs inside, with its packages."""

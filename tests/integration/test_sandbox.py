@@ -24,7 +24,7 @@ from tasks.errors import Cancelled, SandboxUnavailable
 from tasks.ports import SandboxJob, SandboxResult
 from tasks.pulse import Silent
 from tasks.settings import load_settings
-from tasks.validators.runtime import make_open
+from tasks.validators.folders import make_open
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder, diagnose
 
 pytestmark = pytest.mark.integration

@@ -61,6 +61,7 @@ def examine(settings: Settings, *, deep: bool = False) -> Iterator[Finding]:
         ("home", home),
         ("disk", disk),
         ("sandbox", sandbox),
+        ("runtimes", runtimes),
         ("gpu", gpu),
         ("stack", stack),
         ("postgres", postgres),
@@ -133,6 +134,19 @@ def sandbox(settings: Settings) -> Finding:
         return Finding(name="sandbox", outcome="ok", detail=f"a program ran in it in {result.seconds:.2f} s")
     said = (result.stderr.strip().split("\n")[-1] or f"exit {result.exit_code}")[:200]
     return Finding(name="sandbox", outcome="fail", detail=said, advice="checks refuse to run outside it")
+
+
+def runtimes(settings: Settings) -> Finding:
+    """The packages that checks may name."""
+    from tasks.validators.packages import NamedRuntimes
+    from tasks.validators.sandbox import default_runtime_folder
+
+    kept = NamedRuntimes(default_runtime_folder(settings.cache))
+    shown = []
+    for runtime in map(kept.find, kept.names()):
+        later = "" if runtime.built else ", built when first used"
+        shown.append(f"{runtime.name} ({' '.join(runtime.packages)}{later})")
+    return Finding(name="runtimes", outcome="ok", detail="; ".join(shown))
 
 
 def gpu(_: Settings) -> Finding:

@@ -11,8 +11,8 @@ from seccompy import syscalls
 
 from tasks.errors import ShuttingDown
 from tasks.validators import slots
+from tasks.validators.folders import unreachable
 from tasks.validators.obstacles import explained
-from tasks.validators.runtime import unreachable
 from tasks.validators.slots import unprivileged_uid
 from tasks.validators.syscalls import filter_program
 
