@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from tasks.errors import SandboxUnavailable
 from tasks.ports import Pulse, SandboxJob, SandboxResult
 from tasks.pulse import Silent
+from tasks.validators import cgroup
 from tasks.validators.confinement import FILES, HOME, MOUNTED_AT, TEMPORARY, Placed, confined, system_files
 from tasks.validators.obstacles import explained
 from tasks.validators.packages import BUILD_SECONDS, IMPORT_ALL, NamedRuntimes
@@ -136,6 +137,7 @@ class _Run:
         self._cpu_seconds = job.timeout_seconds * cpu_cores + 1
         self._stack = ExitStack()
         self._limit: str | None = None
+        self._group: Path | None = None
         self._watcher: Watcher | None = None
         self._began = self._next_pulse = 0.0
 
@@ -150,6 +152,8 @@ class _Run:
                 streams["status"].pull()
                 process.kill(first_pid(streams["status"].content()))
             conversation.drain()
+            if self._limit is None and self._group and cgroup.out_of_memory(self._group):
+                self._limit = "memory"
             if self._limit is None and _too_much(streams):  # however fast it was: the same output, the same verdict
                 self._limit = "output"
             return self._told(streams, process)
@@ -184,6 +188,7 @@ class _Run:
             uid=self._uid,
         )
         try:
+            command = self._in_group(command)
             self._began = time.monotonic()
             process = Process(command, theirs)
         except BaseException as error:
@@ -196,6 +201,14 @@ class _Run:
                 os.close(handle)
         self._stack.callback(process.close)
         return streams, stdin, process
+
+    def _in_group(self, command: list[str]) -> list[str]:
+        place = cgroup.find_place()
+        if place is None:
+            return command
+        values = cgroup.limits(self._job.memory_mb * 2**20, self._job.processes)
+        self._group = self._stack.enter_context(cgroup.group(place, values))
+        return [*cgroup.joining(self._group), *command]
 
     def _place(self, theirs: dict[int, int]) -> list[Placed]:
         files: dict[str, bytes] = dict(system_files())

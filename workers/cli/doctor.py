@@ -131,7 +131,8 @@ def sandbox(settings: Settings) -> Finding:
     job = SandboxJob(argv=("python", "-c", "print('alive')"), timeout_seconds=30)
     result = box.run(job, Silent())
     if result.exit_code == 0 and result.stdout.strip() == "alive":
-        return Finding(name="sandbox", outcome="ok", detail=f"a program ran in it in {result.seconds:.2f} s")
+        detail = f"a program ran in it in {result.seconds:.2f} s; {_bounds()}"
+        return Finding(name="sandbox", outcome="ok", detail=detail)
     said = (result.stderr.strip().split("\n")[-1] or f"exit {result.exit_code}")[:200]
     return Finding(name="sandbox", outcome="fail", detail=said, advice="checks refuse to run outside it")
 
@@ -333,6 +334,15 @@ def _cause(settings: Settings) -> str:
 
     cause = find_cause(read_since(Home(root=settings.home).log / "engine.log", 0))
     return f"likely: {cause.meaning}" if cause else ""
+
+
+def _bounds() -> str:
+    """What bounds a program's memory and processes here."""
+    from tasks.validators import cgroup
+
+    if why := cgroup.why_not():
+        return f"memory and processes are watched ({why})"
+    return f"memory and processes are bounded by a cgroup below {cgroup.find_place()}, and watched"
 
 
 def _database(settings: Settings) -> str | None:
