@@ -25,6 +25,7 @@ OPTIONS = {
     "timeout_seconds": "a number more than 0 and at most 3600",
     "memory_mb": "a whole number from 16 to 65536",
     "isolation": "process (the candidate has one of its own) or shared (it is loaded into the tests' process)",
+    "runtime": "the name of a runtime, such as numpy; `redraft sandbox ls` lists them",
 }
 
 
@@ -69,8 +70,11 @@ def _check(where: str, entry: Any, folder: Path, validators: ValidatorSource, ta
     if not isinstance(entry, Mapping):
         raise InvalidInput(where, entry, f"`KIND: VALUE` with a kind among {', '.join(validators.kinds())}")
     kind = _kind(where, entry, validators.kinds())
+    validator = validators.find(kind)
+    if "runtime" in entry and not getattr(validator, "takes_runtime", False):
+        raise InvalidInput(f"{where}.runtime", entry["runtime"], f"a check of kind {kind} runs no program of yours")
     try:
-        value, files = validators.find(kind).parse(entry[kind], folder)
+        value, files = validator.parse(entry[kind], folder)
     except InvalidInput as error:
         field = error.field.removeprefix(kind).lstrip(".")
         inner = f"{where}.{kind}" + (f".{field}" if field else "")
@@ -92,6 +96,8 @@ def _options(where: str, entry: Mapping[str, Any]) -> dict[str, Any]:
                 good = value in ("process", "shared")
             case "timeout_seconds":
                 good = number and 0 < value <= 3600
+            case "runtime":
+                good = isinstance(value, str) and re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", value) is not None
             case _:
                 good = number and isinstance(value, int) and 16 <= value <= 65_536
         if not good:

@@ -1,4 +1,5 @@
-"""Two sandboxed processes that speak with each other: the pipes between them, and the one that runs beside.
+"""Two sandboxed processes that speak with each other: the pipes between them, the folder that both write into, and
+the one that runs beside.
 
 Must not know what they say, nor how either is confined.
 """
@@ -6,14 +7,18 @@ Must not know what they say, nor how either is confined.
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Protocol
 
 from tasks.ports import Pulse, SandboxResult
 from tasks.pulse import Silent
+from tasks.validators.folders import make_open
 
 
 class _Ended(Exception):
@@ -38,6 +43,34 @@ def joining_pipes(stack: ExitStack, numbers: Sequence[int]) -> tuple[dict[int, i
         for handle in (ours[reading], theirs[writing], theirs[reading], ours[writing]):
             stack.callback(os.close, handle)
     return ours, theirs
+
+
+@contextmanager
+def exchange_folder(parent: Path, uid: int | None) -> Iterator[Path]:
+    """A folder that `uid` alone may use, gone with all that is in it when the context is left."""
+    make_open(parent)
+    folder = Path(tempfile.mkdtemp(dir=parent))
+    try:
+        if uid is not None:
+            os.chown(folder, uid, uid)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_overfull(folder: Path, most_bytes: int, most_files: int) -> bool:
+    """Whether there is more in a folder: on the host's disk nothing else bounds it."""
+    held = files = 0
+    waiting = [str(folder)]
+    while waiting and held <= most_bytes and files <= most_files:
+        with suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                files += 1
+                with suppress(OSError):
+                    held += entry.stat(follow_symlinks=False).st_blocks * 512
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+    return held > most_bytes or files > most_files
 
 
 class Companion(AbstractContextManager["Companion"]):

@@ -18,8 +18,8 @@ from typing import Any, ClassVar
 from tasks.errors import InvalidInput
 from tasks.ports import JOINED, Pulse, Sandbox, SandboxJob, SandboxResult
 from tasks.types import CheckSpec, Verdict
-from tasks.validators.ending import ended
 from tasks.validators.confinement import MOUNTED_AT
+from tasks.validators.ending import ended
 from tasks.validators.files import read_text
 from tasks.validators.runtime import PROGRAMS
 from tasks.validators.testreport import feedback_of, honest_pass, read, score_of
@@ -29,6 +29,8 @@ TEST_BYTES = 1_000_000
 SOLUTION_CHARS = 1_000_000
 _REPORT_FD = 9  # as in inside/reporting.py
 SHARED = "shared"
+# Who uses these in a test shows the solution files of its own.
+_TEMPORARY_FILES = frozenset({"tempfile", "tmp_path", "tmp_path_factory", "tmpdir", "tmpdir_factory"})
 PROGRAMS_AT = f"{MOUNTED_AT}/inside"
 _TAKEN = frozenset({"solution", "pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "conftest"})
 
@@ -38,6 +40,7 @@ class PythonValidator:
 
     kind: ClassVar[str] = "python"
     cost: ClassVar[int] = 10
+    takes_runtime: ClassVar[bool] = True
 
     def parse(self, value: Any, folder: Path | None) -> tuple[Any, Mapping[str, str]]:
         """The test file's name, and its text. Raises `InvalidInput` where it can't be read or is no Python."""
@@ -87,6 +90,7 @@ def _order(nonce: str, check: CheckSpec, sources: Mapping[str, str], mode: str =
         "named": sorted({name for tree in trees for name in _identifiers(tree)}),
         "channels": JOINED,
         "asynchronous": any(isinstance(node, ast.AsyncFunctionDef) for tree in trees for node in ast.walk(tree)),
+        "exchange": any(not _TEMPORARY_FILES.isdisjoint(_identifiers(tree)) for tree in trees),
         "conftest": any(Path(path).name == "conftest.py" for path in python),
     }
 
@@ -103,7 +107,9 @@ def _run(
         stdin=json.dumps(order).encode(),
         timeout_seconds=check.timeout_seconds,
         memory_mb=check.memory_mb,
+        runtime=check.runtime,
         report_fd=_REPORT_FD,
+        exchange=bool(order["exchange"]),
     )
     if shared:
         result = sandbox.run(tests, pulse)
@@ -132,6 +138,8 @@ def _identifiers(tree: ast.AST) -> Iterator[str]:
             yield node.attr
         elif isinstance(node, ast.alias):
             yield node.name
+        elif isinstance(node, ast.arg):
+            yield node.arg
 
 
 def test_files(value: str, files: Mapping[str, str | bytes]) -> tuple[str, ...]:

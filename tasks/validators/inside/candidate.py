@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import builtins
 import io
+import linecache
 import os
 import sys
 import threading
 import types
+from contextlib import suppress
 from typing import Any
 
 from .channels import Channel, Channels, Gone
@@ -22,13 +24,13 @@ WRITTEN_CHARS = 1_000_000  # of what is printed, on either stream
 
 
 class Host:
-    """Serves the requests. One with no target is to this class: `compile`, `load`."""
+    """Serves the requests. One with no target is to this class: `compile`, `load`, `chdir`."""
 
     def __init__(self, pairs: list[tuple[int, int]]) -> None:
         self._channels = [Channel(reading, writing) for reading, writing in pairs]
         channels = Channels(self._channels, borrows=True)
         self._peer = Peer(channels, strict=False, permit=lambda *_: None, file=SOLUTION)
-        self._own = {"compile": self._compile, "load": self._load}
+        self._own = {"compile": self._compile, "load": self._load, "chdir": _change_folder}
 
     def serve(self) -> None:
         """Until the tests' process is gone."""
@@ -64,6 +66,7 @@ class Host:
         module = types.ModuleType("solution")
         module.__file__ = SOLUTION
         sys.modules["solution"] = module
+        linecache.getlines(SOLUTION)  # kept: the folder may change
         exec(self._code(), vars(module))  # noqa: S102 - in the sandbox, where model-written code belongs
         public = [name for name in vars(module) if not name.startswith("_")]
         return module, [name for name in getattr(module, "__all__", public) if isinstance(name, str)]
@@ -80,6 +83,11 @@ class Host:
 
         warnings.showwarning = warn
         warnings.simplefilter("always")
+
+
+def _change_folder(path: str) -> None:
+    with suppress(OSError):  # a folder of the tests' process alone
+        os.chdir(path)
 
 
 class _Written(io.TextIOBase):

@@ -5,23 +5,17 @@ Must not know how a report is read.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 from unittest.mock import MagicMock
 
-import sys
-
 
 def stand_in_for_all() -> Any:
-    """A module that has every name."""
-    return _Everything(name="solution")
-
-
-class _Everything(MagicMock):
-    """Whatever is asked of it, it has; `mock_calls` says whether a test used more than its names while it was loaded."""
-
-    __path__: list[str] = []
-    __all__: list[str] = []
+    """A module that has every name. Its `mock_calls` say whether a test used more than names while it was loaded."""
+    module = MagicMock(name="solution")
+    module.__path__, module.__all__ = [], []
+    return module
 
 
 class Collector:
@@ -33,8 +27,8 @@ class Collector:
     def pytest_collection_finish(self, session: Any) -> None:
         """All tests are known."""
         for item in session.items:
-            info = getattr(item, "_fixtureinfo", None)
-            for name in getattr(info, "argnames", ()):
+            info: Any = getattr(item, "_fixtureinfo", None)
+            for name in () if info is None else info.argnames:
                 if name != "request" and name not in info.name2fixturedefs:
                     self._send("unfit", test=item.nodeid, fixture=name)
         self._send("used", calls=len(sys.modules["solution"].mock_calls))

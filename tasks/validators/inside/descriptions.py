@@ -1,4 +1,4 @@
-"""What the other process must know of a class to make proxies of its objects, and which objects go over as plain values.
+"""What the other process must know of a class to make proxies of its objects; which objects are plain values.
 
 Must not know proxies, pipes, nor which side it runs on.
 """
@@ -15,13 +15,34 @@ from typing import Any
 from .values import Form
 
 # Special methods that a proxy passes on. Attribute access, comparison and construction have rules of their own.
-UNARY = ("__abs__", "__neg__", "__pos__", "__invert__", "__int__", "__float__", "__index__", "__complex__")
+UNARY: tuple[str, ...] = (
+    "__abs__",
+    "__neg__",
+    "__pos__",
+    "__invert__",
+    "__int__",
+    "__float__",
+    "__index__",
+    "__complex__",
+)
 UNARY += ("__trunc__", "__floor__", "__ceil__", "__round__", "__bool__", "__len__")
 ORDERING = ("__lt__", "__le__", "__gt__", "__ge__")
-_ARITHMETIC = ("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "divmod", "pow", "lshift", "rshift")
+_ARITHMETIC: tuple[str, ...] = (
+    "add",
+    "sub",
+    "mul",
+    "matmul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "divmod",
+    "pow",
+    "lshift",
+    "rshift",
+)
 _ARITHMETIC += ("and", "or", "xor")
 ARITHMETIC = tuple(f"__{side}{name}__" for side in ("", "r", "i") for name in _ARITHMETIC)
-OTHERS = (
+OTHERS: tuple[str, ...] = (
     "__call__",
     "__getitem__",
     "__setitem__",

@@ -110,9 +110,10 @@ def _as_plain(value: Any, base: type) -> Any:
     if base is bytes:
         return bytes.__getitem__(value, slice(None))
     if base in (int, float):
-        return base.__mul__(value, 1)  # type: ignore[attr-defined]
+        return base.__mul__(value, 1)
     if base is complex:
         return complex(complex.__add__(value, 0))
     if base is dict:
         return dict(dict.items(value))
-    return base(base.__iter__(value))  # type: ignore[attr-defined]
+    every: Any = base
+    return every(every.__iter__(value))

@@ -49,7 +49,8 @@ class Peer:
         Raises what was raised there, and `Gone` where the other side has ended or breaks the protocol.
         """
         with self.channels.mine() as channel:
-            encoder = Encoder(self._writer(channel, classes := []))
+            classes: list[Any] = []
+            encoder = Encoder(self._writer(channel, classes))
             encode = encoder.encode
             pairs = [[key, encode(value)] for key, value in kwargs.items()]
             frame = [operation, encode(target), name, [encode(one) for one in args], pairs, classes]
@@ -123,7 +124,8 @@ class Peer:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the caller's, on the other side
             outcome, value = "no", error
-        encoder = Encoder(self._writer(channel, classes := []), containers)
+        classes: list[Any] = []
+        encoder = Encoder(self._writer(channel, classes), containers)
         try:
             form = encoder.encode(value)
         except Exception as error:  # noqa: BLE001 - what can't go over is the caller's too
@@ -176,7 +178,7 @@ class Peer:
         raise Malformed(f"no tag: {form[0]!r}")
 
 
-def _perform(operation: str, target: Any, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+def _perform(operation: str, target: Any, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:  # noqa: PLR0911
     match operation:
         case "call":
             return target(*args, **kwargs)

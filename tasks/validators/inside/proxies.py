@@ -32,7 +32,10 @@ _READABLE = frozenset(
 _COMPARABLE_BY_NUMBER = ("sub", "truediv", "floordiv", "mod", "divmod", "xor", "pow", "lshift", "rshift")
 # Arithmetic whose result tells how near two numbers are: `abs(answer - expected) < 1e-9`.
 _MEASURING = frozenset(f"__{side}{name}__" for side in ("", "r", "i") for name in _COMPARABLE_BY_NUMBER)
-_MIXED = "an object of the solution's own was {} with the tests' plain values: only a check with `isolation: shared` can do that"
+_MIXED = (
+    "an object of the solution's own was combined with plain values of the tests, and then read as a number: "
+    "only a check with `isolation: shared` can do that"
+)
 
 
 class RemoteClass(type):
@@ -156,7 +159,7 @@ class Proxies:
 
     def number_of(self, value: Any) -> int | None:
         """The other side's number of its own object; None for an object of this side."""
-        kind = type(value)
+        kind: Any = type(value)
         if isinstance(kind, RemoteClass):
             return int(value._redraft_number)
         if isinstance(value, type):
@@ -165,8 +168,8 @@ class Proxies:
             return vars(value).get("_redraft_number")
         if kind in (types.GeneratorType, types.CoroutineType):
             return self._numbers.get(value)
-        proxy = getattr(kind, "_redraft_kind", None) and value._redraft_proxy
-        return int(proxy._redraft_number) if proxy is not None else None
+        proxy = value._redraft_proxy if hasattr(kind, "_redraft_kind") else None
+        return None if proxy is None else int(proxy._redraft_number)
 
     def learn(self, number: int, description: Description) -> None:
         """Makes the class of the other side with that number, once. Raises `Malformed`."""
@@ -179,11 +182,11 @@ class Proxies:
     def proxy_of(self, tag: str, number: int, class_number: int) -> Any:
         """The proxy of an object: the same one while it lives."""
         kind = self.classes[class_number]
-        proxy = self._alive.get(number)
+        proxy: Any = self._alive.get(number)
         if proxy is None:
             if not isinstance(kind, RemoteClass):
                 raise Malformed("no class of objects")
-            proxy = object.__new__(kind)
+            proxy = object.__new__(kind)  # type: ignore[arg-type]
             proxy._redraft_number, proxy._redraft_count, proxy._redraft_tainted = number, 1, False
             self._alive[number] = proxy
         else:
@@ -252,7 +255,8 @@ def _object_class(peer: Peer, number: int, description: Description, bases: tupl
             "Fields", description.fields
         ).__dataclass_fields__  # type: ignore[attr-defined]
     objects = tuple(base for base in bases if isinstance(base, RemoteClass))
-    return RemoteClass(description.name, objects or (Remote,), namespace)
+    kind: type = RemoteClass(description.name, objects or (Remote,), namespace)
+    return kind
 
 
 def _common(peer: Peer, number: int, description: Description) -> dict[str, Any]:
@@ -290,19 +294,10 @@ class _BoundMethod:
 
 
 def _special(name: str) -> Callable[..., Any]:
-    if name == "__call__":
-        return lambda self, *args, **kwargs: type(self)._redraft_peer.request("call", self, "", *args, **kwargs)
-    if name == "__await__":
-        return lambda self: await_other(type(self)._redraft_peer, self).__await__()
-    if name == "__contains__":
-        return _contains
-    if name in ORDERING:
-        return _ordering(name)
-    if name in ARITHMETIC:
-        return _arithmetic(name)
-    if name in UNARY:
-        return _unary(name)
-    return lambda self, *args: type(self)._redraft_peer.special(self, name, *args)
+    for names, rule in ((ORDERING, _ordering), (ARITHMETIC, _arithmetic), (UNARY, _unary)):
+        if name in names:
+            return rule(name)
+    return _OWN_RULES.get(name) or (lambda self, *args: type(self)._redraft_peer.special(self, name, *args))
 
 
 def _ordering(name: str) -> Callable[..., Any]:
@@ -331,7 +326,7 @@ def _arithmetic(name: str) -> Callable[..., Any]:
         elif name in _MEASURING and not isinstance(
             value, str | bytes | list | tuple | dict | set | type(NotImplemented)
         ):
-            raise TypeError(_MIXED.format("combined"))
+            raise TypeError(_MIXED)
         return value
 
     return calculate
@@ -340,7 +335,7 @@ def _arithmetic(name: str) -> Callable[..., Any]:
 def _unary(name: str) -> Callable[..., Any]:
     def calculate(self: Any, *args: Any) -> Any:
         if self._redraft_tainted:
-            raise TypeError(_MIXED.format("combined"))
+            raise TypeError(_MIXED)
         return type(self)._redraft_peer.special(self, name, *args)
 
     return calculate
@@ -353,6 +348,13 @@ def _contains(self: Any, item: Any) -> bool:
     if not peer.strict or isinstance(item, Remote) or named:
         return bool(peer.special(self, "__contains__", item))
     return any(one is item or one == item for one in self)
+
+
+_OWN_RULES: dict[str, Callable[..., Any]] = {
+    "__call__": lambda self, *args, **kwargs: type(self)._redraft_peer.request("call", self, "", *args, **kwargs),
+    "__await__": lambda self: await_other(type(self)._redraft_peer, self).__await__(),
+    "__contains__": _contains,
+}
 
 
 def _scalar_class(kind: RemoteClass, base: type) -> type:
@@ -374,11 +376,11 @@ class _ErrorClass(type):
         return super().__new__(mcs, name, bases, namespace)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        return cls._redraft_peer.request("call", cls, "", *args, **kwargs)  # type: ignore[attr-defined]
+        return cls._redraft_peer.request("call", cls, "", *args, **kwargs)
 
     def __getattr__(cls, name: str) -> Any:
         _require_readable(cls, name)
-        return cls._redraft_peer.request("get", cls, name)  # type: ignore[attr-defined]
+        return cls._redraft_peer.request("get", cls, name)
 
 
 def _error_class(peer: Peer, number: int, description: Description, bases: tuple[type, ...]) -> type:

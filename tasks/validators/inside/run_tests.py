@@ -20,12 +20,13 @@ from .reporting import SOLUTION, Reporter, syntax_fields
 from .standin import Candidate, Finder
 
 PACKAGES = "/opt/redraft/pytest"
+EXCHANGE = "/exchange"
 
 
 def main() -> None:
     """Reads the order from standard input, and obeys it: {nonce, mode: process|shared|collect, tests: [file, …],
     imports: [module, …] of Python that the tests import, named: [identifier, …] in the tests, channels: [descriptor,
-    …], asynchronous, conftest: whether there is any of either}."""
+    …], asynchronous, conftest: whether there is any of either, exchange: whether files are shown to the candidate}."""
     order = json.loads(sys.stdin.buffer.read())
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
@@ -46,6 +47,8 @@ def _in_two_processes(order: dict[str, Any]) -> None:
         reporter.send("syntax", **syntax_fields(fields[0], fields[1], SOLUTION, int(fault.get("line", 0)), fields[2]))
         return
     sys.meta_path.insert(0, Finder(candidate))
+    if order["exchange"]:
+        candidate.follow()
     _run(order, [reporter], reporter)
 
 
@@ -88,6 +91,8 @@ def _run(order: dict[str, Any], plugins: list[Any], reporter: Reporter, before: 
     options += ["--rootdir", here, "--import-mode=importlib"]
     if not order["conftest"]:
         options.append("--noconftest")
+    if order["exchange"] and order["mode"] == "process":
+        options.append(f"--basetemp={EXCHANGE}/pytest")
     if order["asynchronous"]:
         options += ["-p", "pytest_asyncio.plugin", "-o", "asyncio_mode=auto"]
     run, send, lost = pytest.main, reporter.send, reporter.report_loss

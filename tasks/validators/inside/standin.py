@@ -5,8 +5,10 @@ Must not know pytest, nor what becomes of the outcome.
 
 from __future__ import annotations
 
+import os
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 from .channels import Channel, Channels, Gone
@@ -74,6 +76,16 @@ class Candidate:
         if not isinstance(module, Remote) or type(names) is not list:
             raise Gone("it has no module")
         return _Standin(self._peer, module, [name for name in names if type(name) is str], self._named)
+
+    def follow(self) -> None:
+        """From now on the candidate's process changes its folder with this one."""
+        change, request = os.chdir, self._peer.request
+
+        def chdir(path: Any) -> None:
+            change(path)
+            request("call", None, "chdir", str(Path.cwd()))
+
+        os.chdir = chdir
 
 
 class _Watched(Channel):

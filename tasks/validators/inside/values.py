@@ -91,7 +91,7 @@ class Decoder:
             return self._other(form, self.decode) if read is None else read(form, self.decode)
         except Malformed:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - constructors raise what they like
             raise Malformed(f"{type(error).__name__}: {error}") from None
 
     def update(self, container: Any, form: list[Form]) -> None:
@@ -109,7 +109,7 @@ class Decoder:
             (container.update if hasattr(container, "update") else container.extend)(content)
         except Malformed:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - constructors raise what they like
             raise Malformed(f"{type(error).__name__}: {error}") from None
 
 
@@ -161,6 +161,16 @@ def _factory(form: Form, decode: Decode) -> Any:
     return factory
 
 
+def _fill_ordered(value: OrderedDict[Any, Any], forms: list[Form], decode: Decode) -> None:
+    values = [decode(form) for form in forms]
+    value.update(zip(values[::2], values[1::2], strict=True))
+
+
+def _fill_default(value: defaultdict[Any, Any], form: list[Form], decode: Decode) -> None:
+    value.default_factory = _factory(form[1], decode)
+    _fill_pairs(value, form[2:], decode)
+
+
 # Containers that can be changed: how each is written, and how an empty one is made and filled.
 _CONTAINERS: dict[type, Callable[[Any, Encode], Form]] = {
     list: lambda value, encode: ["list", *_items(value, encode)],
@@ -184,19 +194,9 @@ _CONTAINERS_BY_TAG: dict[str, _Fill] = {
     ),
     "ordered": (lambda _: OrderedDict(), lambda value, form, decode: _fill_ordered(value, form[1:], decode)),
     "counter": (lambda _: Counter(), lambda value, form, decode: _fill_pairs(value, form[1:], decode)),
-    "defaultdict": (lambda _: defaultdict(), lambda value, form, decode: _fill_default(value, form, decode)),
-    "array": (lambda form: _array(form), lambda value, form, decode: None),
+    "defaultdict": (lambda _: defaultdict(), _fill_default),
+    "array": (_array, lambda value, form, decode: None),
 }
-
-
-def _fill_ordered(value: OrderedDict[Any, Any], forms: list[Form], decode: Decode) -> None:
-    values = [decode(form) for form in forms]
-    value.update(zip(values[::2], values[1::2], strict=True))
-
-
-def _fill_default(value: defaultdict[Any, Any], form: list[Form], decode: Decode) -> None:
-    value.default_factory = _factory(form[1], decode)
-    _fill_pairs(value, form[2:], decode)
 
 
 def form_of_type(kind: type) -> Form | None:
@@ -255,7 +255,19 @@ _WRITERS: dict[type, Callable[[Any, Encode], Form]] = {
     type(...): lambda value, _: ["ellipsis"],
     type(NotImplemented): lambda value, _: ["notimplemented"],
 }
-_NUMBERS = ("bool", "bool_", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16")
+_NUMBERS: tuple[str, ...] = (
+    "bool",
+    "bool_",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float16",
+)
 _NUMBERS += ("float32", "float64", "complex64", "complex128")
 # Modules that are costly to import are known by name: whoever has such a value has imported them.
 _NAMED_WRITERS: dict[tuple[str, str], Callable[[Any, Encode], Form]] = {
@@ -286,13 +298,13 @@ _NAMED_WRITERS: dict[tuple[str, str], Callable[[Any, Encode], Form]] = {
 def _read_datetime(form: list[Form], decode: Decode) -> Any:
     import datetime
 
-    return datetime.datetime(*form[1:8], fold=form[8], tzinfo=decode(form[9]))
+    return datetime.datetime(*form[1:8], decode(form[9])).replace(fold=form[8])
 
 
 def _read_time(form: list[Form], decode: Decode) -> Any:
     import datetime
 
-    return datetime.time(*form[1:5], fold=form[5], tzinfo=decode(form[6]))
+    return datetime.time(*form[1:5], decode(form[6])).replace(fold=form[5])
 
 
 def _read_of(module: str, name: str) -> Callable[[list[Form], Decode], Any]:
