@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 ATTACHMENTS_NAMED = 8
+CHECKS_TRIED = 50  # a quarter of a second each
 
 
 @app.command()
@@ -85,6 +86,7 @@ def submit(
         handed_in = read_jobs(files, flags, rules(settings), sys.stdin.buffer.read, checked)
         specs = handed_in.specs
         check_runtimes(specs, settings)
+        examine_checks(specs, settings, functools.partial(shown.tell, "loaded"))
         with open_database() as database:
             made = submit_jobs(database, specs, handed_in.contents, functools.partial(shown.tell, "stored"))
             workers = live_workers(database)
@@ -131,6 +133,35 @@ def check_runtimes(specs: Sequence[JobSpec], settings: Settings) -> None:
             if check.runtime and check.runtime not in known:
                 allowed = f"runtimes here are {', '.join(known)}; `redraft sandbox add NAME PACKAGE...` builds one"
                 raise InvalidInput(f"checks[{number}].runtime", check.runtime, allowed)
+
+
+def examine_checks(specs: Sequence[JobSpec], settings: Settings, tell: Callable[[int, int], None]) -> None:
+    """Tries checks that can be tried before there is a candidate: each once, up to a bound. Raises `InvalidInput`."""
+    from tasks.errors import InvalidInput, SandboxUnavailable
+    from tasks.ports import Examiner
+    from tasks.pulse import Silent
+    from tasks.validators import registry
+    from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
+
+    every = [(number, one) for spec in specs for number, one in enumerate(spec.checks)]
+    distinct = {
+        repr((one.kind, one.value, one.isolation, one.runtime, one.files)): (number, one) for number, one in every
+    }
+    tried = [(number, one) for number, one in distinct.values() if isinstance(registry.find(one.kind), Examiner)]
+    sandbox = BubblewrapSandbox(default_runtime_folder(settings.cache))
+    for done, (number, one) in enumerate(tried[:CHECKS_TRIED], start=1):
+        kind = registry.find(one.kind)
+        assert isinstance(kind, Examiner)
+        try:
+            kind.examine(one, sandbox, Silent())
+        except SandboxUnavailable as error:
+            output.note(f"no tests were loaded before storing: {error}")
+            return
+        except InvalidInput as error:
+            raise InvalidInput(f"checks[{number}].{error.field}", error.value, error.allowed) from None
+        tell(done, min(len(tried), CHECKS_TRIED))
+    if len(tried) > CHECKS_TRIED:
+        output.note(f"the tests of {CHECKS_TRIED} checks were loaded, those of {len(tried) - CHECKS_TRIED} were not")
 
 
 def _name_attachments(specs: Sequence[JobSpec]) -> None:
