@@ -19,15 +19,13 @@ from tasks.errors import InvalidInput
 from tasks.ports import Pulse, Sandbox, SandboxJob
 from tasks.types import CheckSpec, Verdict
 from tasks.validators.ending import ended
-from tasks.validators.files import read_text
+from tasks.validators.pythonfiles import gather, test_files, unresolved
 from tasks.validators.testreport import feedback_of, honest_pass, read, score_of
 from tasks.validators.text import code_of
 
-TEST_BYTES = 1_000_000
 SOLUTION_CHARS = 1_000_000
 _REPORT_FD = 9  # as in inside/run_tests.py
 _DRIVER = ".redraft/run_tests.py"
-_TAKEN = frozenset({"solution", "pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "conftest"})
 
 
 class PythonValidator:
@@ -36,19 +34,28 @@ class PythonValidator:
     kind: ClassVar[str] = "python"
     cost: ClassVar[int] = 10
 
-    def parse(self, value: Any, folder: Path | None) -> tuple[Any, Mapping[str, str]]:
-        """The test file's name, and its text. Raises `InvalidInput` where it can't be read or is no Python."""
+    def parse(self, value: Any, folder: Path | None) -> tuple[Any, Mapping[str, str | bytes]]:
+        """The path of the test file or folder, and what travels with it, as `gather` has them. Raises `InvalidInput`
+        where something can't be read or is no Python."""
         if not isinstance(value, str) or not value.strip():
-            raise InvalidInput("python", value, "the path of a test file, relative to the job file")
-        path = Path(value) if folder is None else folder / value
-        name = path.name
-        if path.suffix != ".py" or path.stem in _TAKEN or path.stem in sys.stdlib_module_names:
-            allowed = "a name that ends in .py and is not solution.py or the name of a module of Python or pytest"
-            raise InvalidInput("python", value, allowed)
-        source = _read(path, value)
-        if not test_names(source):
+            raise InvalidInput("python", value, "the path of a test file or folder, relative to the job file")
+        path, files = gather(value, folder)
+        if not any(test_names(str(files[name])) for name in test_files(path, files)):
             raise InvalidInput("python", value, "a test file with at least one function or method named test...")
-        return name, {name: source}
+        return path, files
+
+    def examine(self, check: CheckSpec) -> None:
+        """Raises `InvalidInput` where the tests import what no file of theirs and no package of the sandbox is; which
+        packages a named runtime has only the sandbox knows."""
+        if getattr(check, "runtime", None):
+            return
+        for missing in unresolved(str(check.value), check.files):
+            raise InvalidInput(
+                "python",
+                missing.module,
+                f"{missing.source} imports it, and it is neither beside the tests nor in the sandbox; "
+                "`runtime: NAME` on the check names one with further packages, `redraft sandbox add` makes it",
+            )
 
     def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> Verdict:
         """Raises only `ServiceFault`s and what `pulse` raises."""
@@ -59,7 +66,7 @@ class PythonValidator:
             )
             return _verdict(check, passed=False, score=0.0, feedback=why, seconds=0.0)
         test = str(check.value)
-        source = check.files[test]
+        source = check.text(test)
         nonce = secrets.token_hex(16)
         order = {"nonce": nonce, "test": test, "imports": _standard_imports(source)}
         job = SandboxJob(
@@ -107,17 +114,6 @@ def _standard_imports(source: str) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module)
     return sorted(name for name in names if name.partition(".")[0] in sys.stdlib_module_names)
-
-
-def _read(path: Path, value: str) -> str:
-    source = read_text("python", value, path, TEST_BYTES)
-    try:
-        compile(source, path.name, "exec", dont_inherit=True)
-    except SyntaxError as error:
-        raise InvalidInput("python", value, f"valid Python (line {error.lineno}: {error.msg})") from None
-    except ValueError as error:
-        raise InvalidInput("python", value, f"valid Python ({error})") from None
-    return source
 
 
 def _driver() -> str:
