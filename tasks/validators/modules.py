@@ -39,7 +39,7 @@ class Modules:
         above = [folder / CONFTEST for folder in test.parents]
         waiting = [test, *(path for path in (*above, *self._packages(test)) if self.is_file(path))]
         while waiting:
-            path = waiting.pop()
+            path = waiting.pop(0)
             if path in self.loaded:
                 continue
             self.loaded[path] = self.parse(path)

@@ -29,7 +29,7 @@ def test_a_stream_has_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_a_table_in_a_pipe_is_one_line_a_row(capsys: pytest.CaptureFixture[str]) -> None:
     output.table(("a", "b"), [("1", "x\ty\nz"), ("2", "\x1b[31mred")])
-    assert capsys.readouterr().out == "a\tb\n1\tx y z\n2\t[31mred\n"
+    assert capsys.readouterr().out == "a\tb\n1\tx y z\n2\t\\x1b[31mred\n"
 
 
 @pytest.mark.parametrize(("number", "shown"), [(950, "950"), (81_234, "81.2k"), (999_960, "1.0M"), (2_000_000, "2.0M")])
