@@ -7,7 +7,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_PATH_CALLS = frozenset({"Path", "PurePath", "PosixPath", "open", "join", "joinpath", "glob", "iglob", "rglob"})
+_PATH_CALLS = frozenset({"Path", "PurePath", "PosixPath", "open", "join", "joinpath", "glob", "iglob"})
 _IMPORT_CALLS = frozenset({"import_module", "importorskip", "__import__"})
 _LONGEST_NAME = 255
 
@@ -96,14 +96,22 @@ class _Imports(ast.NodeVisitor):
 
 def paths_of(tree: ast.Module) -> Iterator[NamedPath]:
     """Every path that is written out, and every other text that could be one."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant | ast.JoinedStr):
-            parts = _literal(node)
-            joined = False
-        else:
-            parts, joined = _tail(node), True
-        if parts:
+    nodes = list(ast.walk(tree))
+    inner = {id(start) for node in nodes if (start := _start(node)) is not None}
+    for node in nodes:
+        joined = not isinstance(node, ast.Constant | ast.JoinedStr)
+        if id(node) not in inner and (parts := _tail(node)):
             yield NamedPath(parts=tuple(parts), joined=joined)
+
+
+def _start(node: ast.AST) -> ast.AST | None:
+    """The path that this one goes on from, which is no name of its own then."""
+    match node:
+        case ast.BinOp(op=ast.Div(), right=ast.Constant() | ast.JoinedStr()):
+            return node.left
+        case ast.Call(func=ast.Attribute() as function) if _called(node) in _PATH_CALLS and _tail(node):
+            return function.value
+    return None
 
 
 def _tail(node: ast.AST) -> list[str]:
@@ -131,7 +139,7 @@ def _literal(node: ast.AST) -> list[str]:
     text = _text(node)
     if isinstance(node, ast.JoinedStr):
         text = "".join(_text(part) or "*" for part in node.values)
-    if not text or len(text) > _LONGEST_NAME or not text.isprintable() or text.startswith(("/", "~")):
+    if not text or len(text) > _LONGEST_NAME or not text.isprintable() or text.startswith(("/", "~", "**")):
         return []
     return text.split("/")
 

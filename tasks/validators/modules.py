@@ -33,6 +33,7 @@ class Modules:
     parse: Callable[[PurePosixPath], ast.Module]
     loaded: dict[PurePosixPath, ast.Module] = field(default_factory=dict)
     unresolved: list[Unresolved] = field(default_factory=list)
+    searched: set[PurePosixPath] = field(default_factory=set)  # the folders in which something was there to import
 
     def load(self, test: PurePosixPath) -> None:
         """Follows a test file, each `conftest.py` and package above it, and whatever they import."""
@@ -63,6 +64,8 @@ class Modules:
             return []
         for folder in folders:
             if files := self._files(imported, folder):
+                if not imported.level:
+                    self.searched.add(folder)
                 return files
         if imported.required and not imported.level:
             self.unresolved.append(Unresolved(module=top, source=source))

@@ -54,7 +54,7 @@ def gather(value: str, folder: Path | None) -> tuple[str, Files]:
         raise InvalidInput("python", value, f"a file that exists, and {home / name} does not") from None
     except ValueError as error:
         raise InvalidInput("python", value, str(error)) from None
-    root = _root(named if is_folder else named.parent, gathering.files)
+    root = _root((named if is_folder else named.parent), gathering)
     path = named.relative_to(root)
     files = {str(file.relative_to(root)): content for file, content in gathering.files.items()}
     return (f"{path}/" if is_folder and path.parts else str(path)), files
@@ -88,6 +88,7 @@ class _Gathering:
         self._home, self._value = home, value
         self._bytes = 0
         self.files: dict[PurePosixPath, str | bytes] = {}
+        self.searched: set[PurePosixPath] = set()
 
     def add_folder(self, folder: PurePosixPath) -> list[PurePosixPath]:
         """Takes all files of a folder; the tests among them."""
@@ -103,12 +104,14 @@ class _Gathering:
         modules = Modules(is_file=self._is_file, parse=self._parse)
         for test in tests:
             modules.load(test)
+        self.searched = modules.searched
         beside = dict.fromkeys(test.parent for test in tests)
         for source, tree in modules.loaded.items():
             for named in paths_of(tree):
-                self._add_named(named, source.parents if named.joined else dict.fromkeys((source.parent, *beside)))
+                if named.joined or ".." not in named.parts:
+                    self._add_named(named, source.parents if named.joined else (source.parent, *beside))
 
-    def _add_named(self, named: NamedPath, folders: Sequence[PurePosixPath] | dict[PurePosixPath, None]) -> None:
+    def _add_named(self, named: NamedPath, folders: Sequence[PurePosixPath]) -> None:
         for folder in folders:
             matches = list(self._matches(folder, named.parts))
             for path in matches:
@@ -202,10 +205,12 @@ def _one_test(path: PurePosixPath, value: str) -> list[PurePosixPath]:
     return [path]
 
 
-def _root(tests: PurePosixPath, files: Mapping[PurePosixPath, object]) -> PurePosixPath:
-    """The nearest folder that holds the tests and all files, and is no package itself unless it is the job's."""
-    root = next(folder for folder in (tests, *tests.parents) if all(file.is_relative_to(folder) for file in files))
-    while root.parts and root / PACKAGE in files:
+def _root(tests: PurePosixPath, gathering: _Gathering) -> PurePosixPath:
+    """The nearest folder that holds the tests, all files and what imports start from, and is no package itself unless
+    it is the job's."""
+    held = (*gathering.files, *gathering.searched)
+    root = next(folder for folder in (tests, *tests.parents) if all(path.is_relative_to(folder) for path in held))
+    while root.parts and root / PACKAGE in gathering.files:
         root = root.parent
     return root
 
