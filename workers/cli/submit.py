@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tasks.types import JobSpec
 
 app = typer.Typer()
-ATTACHMENTS_NAMED = 8
+FILES_NAMED = 8
 
 
 @app.command()
@@ -87,7 +87,7 @@ def submit(
         with open_database() as database:
             made = submit_jobs(database, specs, handed_in.contents, functools.partial(shown.tell, "stored"))
             workers = live_workers(database)
-    _name_attachments(specs)
+    _name_files(specs)
     output.note(_cloud(specs, settings, workers))
     found = sum(1 for one in made if not one.new)
     if found:
@@ -116,12 +116,15 @@ def rules(settings: Settings) -> Rules:
     return Rules(validators=registry, strategies=tuple(strategies), egress=settings.egress)
 
 
-def _name_attachments(specs: Sequence[JobSpec]) -> None:
-    """Which files went along: what a link carries off is never silent."""
-    names = list(dict.fromkeys(attachment.name for spec in specs for attachment in spec.attachments))
-    if names:
-        more = f" and {len(names) - ATTACHMENTS_NAMED} more" if len(names) > ATTACHMENTS_NAMED else ""
-        output.note(f"attached: {', '.join(names[:ATTACHMENTS_NAMED])}{more}")
+def _name_files(specs: Sequence[JobSpec]) -> None:
+    """Which files went along: what a link or a test carries off is never silent."""
+    attached = dict.fromkeys(attachment.name for spec in specs for attachment in spec.attachments)
+    checks = (check for spec in specs for check in spec.checks if isinstance(check.value, str))
+    travelling = dict.fromkeys(name for check in checks for name in check.files if name != check.value)
+    for title, names in (("attached", list(attached)), ("with the checks", list(travelling))):
+        if names:
+            more = f" and {len(names) - FILES_NAMED} more" if len(names) > FILES_NAMED else ""
+            output.note(f"{title}: {', '.join(names[:FILES_NAMED])}{more}")
 
 
 def _cloud(specs: Sequence[JobSpec], settings: Settings, workers: Sequence[WorkerRow]) -> str:

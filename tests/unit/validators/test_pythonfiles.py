@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -213,6 +214,15 @@ def test_an_import_that_nothing_satisfies_is_refused_at_submit_with_what_to_do(
     assert str(refused.value).startswith(f"checks[0].python: '{module}' is not allowed; {source} imports it")
     assert "runtime: NAME" in str(refused.value)
     assert "redraft sandbox add" in str(refused.value)
+
+
+def test_what_a_named_runtime_has_only_the_sandbox_knows() -> None:
+    files = {"t.py": importing("import numpy")}
+    check = SimpleNamespace(value="t.py", files=files, runtime="science")
+    PythonValidator().examine(check)  # type: ignore[arg-type]
+    check.runtime = ""
+    with pytest.raises(InvalidInput, match="numpy"):
+        PythonValidator().examine(check)  # type: ignore[arg-type]
 
 
 def test_a_folder_s_scripts_that_no_test_imports_may_import_anything(tmp_path: Path) -> None:
