@@ -1,7 +1,6 @@
 """Files that a problem's prose links to → attachments, or one clear line.
 
-Whoever wrote a job may be a stranger (JSON lines, a pipe) and what is attached goes to models: so a link is relative
-to the job's folder, leads nowhere outside it, and never to a hidden file. Must not know the database or the models.
+Where a link may lead is `tasks.jobfolder`'s to say. Must not know the database or the models.
 """
 
 from __future__ import annotations
@@ -14,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
+from tasks.decoding import decode
 from tasks.errors import InvalidInput
+from tasks.jobfolder import Missing, is_inside, locate, read
 from tasks.types import Attachment
 
 # What one prompt can carry: the engine's profiles allow as many images.
@@ -64,14 +65,14 @@ def read_attachments(problem: str, folder: Path) -> tuple[AttachedFile, ...]:
     Addresses and anchors are left alone, and so are links to what is neither a picture nor named like a file that can
     be attached. Raises `InvalidInput`.
     """
-    found: dict[Path, AttachedFile] = {}
+    found: dict[PurePosixPath, AttachedFile] = {}
     for target, picture in _links(problem):
-        path = _locate(target, folder.resolve(), picture=picture)
+        path = _locate(target, folder, picture=picture)
         if path is None or path in found:
             continue
         if len(found) == MOST:
             raise InvalidInput("problem", target, f"at most {MOST} files are attached to a job")
-        found[path] = _read(path, os.path.normpath(target), target)
+        found[path] = _read(folder, path, target)
         if sum(file.attachment.bytes for file in found.values()) > TOTAL_BYTES:
             raise InvalidInput("problem", target, f"the files of a job have at most {TOTAL_BYTES:,} bytes together")
     return tuple(found.values())
@@ -90,53 +91,37 @@ def _links(problem: str) -> Iterator[tuple[str, bool]]:
                 yield unquote(re.split(r"[?#]", target, maxsplit=1)[0]), token.type == "image"
 
 
-def _locate(target: str, folder: Path, *, picture: bool) -> Path | None:
+def _locate(target: str, folder: Path, *, picture: bool) -> PurePosixPath | None:
     """The file in `folder`, None where the link means no file of the job's."""
     suffix = PurePosixPath(target).suffix.lower()
     kind = suffix in _MEDIA or _TEXT.fullmatch(suffix) is not None
-    named = picture or kind
-    plain = os.path.normpath(target)
-    if not target.isprintable() or target.startswith(("/", "~")) or plain.split("/")[0] == "..":
-        if not named:
-            return None
-        raise InvalidInput("problem", target, "linked files lie in the job's folder and are named relative to it")
-    try:
-        path = (folder / plain).resolve(strict=True)
-        regular = path.is_file()
-    except (OSError, RuntimeError) as error:
-        if not named:
-            return None
-        reason = error.strerror if isinstance(error, OSError) else "its links go round"
-        raise InvalidInput(
-            "problem", target, f"a linked file must be there ({reason}: {folder / plain}); an address has https://"
-        ) from None
-    if not named and not regular:
+    if not picture and not kind and not (is_inside(target) and (folder / os.path.normpath(target)).is_file()):
         return None
-    if not path.is_relative_to(folder):
-        raise InvalidInput("problem", target, "linked files lie in the job's folder, and this one leads out of it")
-    if any(part.startswith(".") for part in (*plain.split("/"), *path.relative_to(folder).parts)):
-        raise InvalidInput("problem", target, "hidden files are never attached")
-    if not regular:
-        raise InvalidInput("problem", target, "a linked file must be a regular file")
-    if not kind:
+    try:
+        path = locate(folder, target, noun="linked file", verb="attached")
+    except Missing as error:
+        raise InvalidInput("problem", target, f"{error}; an address has https://") from None
+    except ValueError as error:
+        raise InvalidInput("problem", target, str(error)) from None
+    if not kind and (folder / path).is_file():
         raise InvalidInput("problem", target, f"attached are {_KINDS}")
     return path
 
 
-def _read(path: Path, name: str, target: str) -> AttachedFile:
+def _read(folder: Path, path: PurePosixPath, target: str) -> AttachedFile:
+    name = os.path.normpath(target)
     expected = _MEDIA.get(PurePosixPath(name).suffix.lower())
     limit = MEDIA_BYTES if expected else TEXT_BYTES
     try:
-        with path.open("rb") as file:
-            content = file.read(limit + 1)
-    except OSError as error:
-        raise InvalidInput("problem", target, f"a linked file must be readable ({error.strerror})") from None
+        content = read(folder, path, limit, noun="linked file")
+    except ValueError as error:
+        raise InvalidInput("problem", target, str(error)) from None
+    if len(content) <= limit and expected is None:
+        content = _text(content, target).encode()
     if len(content) > limit:
         kind = "an image or a sound" if expected else "a text"
         raise InvalidInput("problem", target, f"{kind} has at most {limit:,} bytes")
-    if expected is None:
-        _require_text(content, target)
-    elif _sniff(content) != expected:
+    if expected is not None and _sniff(content) != expected:
         is_ = _sniff(content) or "none of the kinds that are attached"
         raise InvalidInput("problem", target, f"its ending says {expected}, and its content is {is_}")
     attachment = Attachment(
@@ -148,13 +133,15 @@ def _read(path: Path, name: str, target: str) -> AttachedFile:
     return AttachedFile(attachment=attachment, content=content)
 
 
-def _require_text(content: bytes, target: str) -> None:
+def _text(content: bytes, target: str) -> str:
+    """What is stored of a text: UTF-8 whatever it was written in, without its mark and with one kind of line end."""
     try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidInput("problem", target, f"a text is in UTF-8 (the byte at offset {error.start} is not)") from None
+        text = decode(content)
+    except ValueError as error:
+        raise InvalidInput("problem", target, f"a text is in UTF-8, or in UTF-16 with its mark ({error})") from None
     if "\0" in text or not text.strip():
         raise InvalidInput("problem", target, "a text holds words and no NUL bytes")
+    return text
 
 
 def _sniff(content: bytes) -> str | None:

@@ -9,17 +9,17 @@ import difflib
 import math
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from tasks.errors import InvalidInput
 from tasks.jobfile import parse_yaml
-from tasks.ports import CheckKind
+from tasks.jobfolder import CHECK_FILES_BYTES, Typed
+from tasks.ports import CheckKind, Examiner
 from tasks.types import CheckSpec
 
 CHECKS = 50
-# What the files of a job's checks may weigh together: they travel with each turn.
-FILES_BYTES = 4_000_000
+FILES_BYTES = CHECK_FILES_BYTES
 OPTIONS = {
     "held_out": "true or false",
     "timeout_seconds": "a number more than 0 and at most 3600",
@@ -40,11 +40,11 @@ class ValidatorSource(Protocol):
 
 
 def parse_check_flag(text: str, *, held_out: bool, flag: str) -> Mapping[str, Any]:
-    """`KIND:VALUE` as a check; a value in braces or brackets is YAML. Raises `InvalidInput`."""
+    """`KIND:VALUE` as a check; a value in braces or brackets is YAML, another is `Typed`. Raises `InvalidInput`."""
     kind, colon, value = text.partition(":")
     if not colon or not value.strip() or not re.fullmatch(r"[a-z][a-z0-9_-]*", kind):
         raise InvalidInput(flag, text, "KIND:VALUE, for example python:tests/hidden.py or answer:42")
-    parsed = parse_yaml(value, flag) if value.lstrip()[0] in "[{" else value
+    parsed = parse_yaml(value, flag) if value.lstrip()[0] in "[{" else Typed(value)
     return {kind: parsed, "held_out": held_out}
 
 
@@ -60,7 +60,7 @@ def build_checks(written: Sequence[Any], folder: Path, validators: ValidatorSour
     for number, entry in enumerate(written):
         taken = {check.name for check in checks}
         checks.append(_check(f"checks[{number}]", entry, folder, validators, taken))
-    size = sum(len(text.encode()) for check in checks for text in check.files.values())
+    size = sum(_size(content) for check in checks for content in check.files.values())
     if size > FILES_BYTES:
         raise InvalidInput("checks", f"{size:,} bytes of files", f"at most {FILES_BYTES:,} bytes in all")
     return tuple(checks)
@@ -70,19 +70,35 @@ def _check(where: str, entry: Any, folder: Path, validators: ValidatorSource, ta
     if not isinstance(entry, Mapping):
         raise InvalidInput(where, entry, f"`KIND: VALUE` with a kind among {', '.join(validators.kinds())}")
     kind = _kind(where, entry, validators.kinds())
-    validator = validators.find(kind)
-    if "runtime" in entry and not getattr(validator, "takes_runtime", False):
+    found = validators.find(kind)
+    options = _options(where, entry)
+    if "runtime" in entry and not getattr(found, "takes_runtime", False):
         raise InvalidInput(f"{where}.runtime", entry["runtime"], f"a check of kind {kind} runs no program of yours")
     try:
-        value, files = validator.parse(entry[kind], folder)
+        value, files = found.parse(entry[kind], folder)
+        label = _label(entry[kind], value, files)
+        base = f"{kind}:{label}" if label else kind
+        names = (base if n == 1 else f"{base}#{n}" for n in range(1, CHECKS + 2))
+        name = next(name for name in names if name not in taken)
+        check = CheckSpec(name=name, kind=kind, value=value, files=files, **options)
+        if isinstance(found, Examiner):
+            found.examine(check)
     except InvalidInput as error:
         field = error.field.removeprefix(kind).lstrip(".")
         inner = f"{where}.{kind}" + (f".{field}" if field else "")
         raise InvalidInput(inner, error.value, error.allowed) from None
-    base = f"{kind}:{Path(next(iter(files))).name}" if files else kind
-    names = (base if n == 1 else f"{base}#{n}" for n in range(1, CHECKS + 2))
-    name = next(name for name in names if name not in taken)
-    return CheckSpec(name=name, kind=kind, value=value, files=files, **_options(where, entry))
+    return check
+
+
+def _label(written: Any, value: Any, files: Mapping[str, str | bytes]) -> str:
+    """The name of the first file of a check, or of the folder that its value names."""
+    if files and isinstance(value, str) and (value == "." or value.endswith("/")):
+        return PurePosixPath(str(written)).name or "."
+    return PurePosixPath(next(iter(files), "")).name
+
+
+def _size(content: str | bytes) -> int:
+    return len(content if isinstance(content, bytes) else content.encode())
 
 
 def _options(where: str, entry: Mapping[str, Any]) -> dict[str, Any]:

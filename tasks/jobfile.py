@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from tasks.decoding import decode
 from tasks.errors import InvalidInput
 
 # A problem is read by a model whose window is a small part of this.
@@ -51,7 +52,6 @@ def read_source(name: str, stdin: Callable[[], bytes]) -> list[RawJob]:
 
 def parse_markdown(text: str, where: str, folder: Path) -> RawJob:
     """A Markdown text; its front matter, where there is any, lies between two lines of `---`. Raises `InvalidInput`."""
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     lines = text.split("\n")
     if lines[0].rstrip() != "---":
         return RawJob(where=where, folder=folder, fields={}, problem=text)
@@ -74,7 +74,7 @@ def parse_markdown(text: str, where: str, folder: Path) -> RawJob:
 def parse_json_lines(text: str, where: str, folder: Path) -> list[RawJob]:
     """One job an object a line, its text in `problem`; empty lines are skipped. Raises `InvalidInput` with the line."""
     found = []
-    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         here = f"{where} line {number}"
@@ -182,13 +182,13 @@ def _read(path: Path, limit: int) -> bytes:
 
 def _decode(content: bytes, where: str) -> str:
     try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        bad = content[error.start : error.start + 1]
-        raise InvalidInput(where, bad, f"the byte at offset {error.start} is not UTF-8") from None
+        text = decode(content)
+    except ValueError as error:
+        allowed = f"{error}; a job file is in UTF-8, or in UTF-16 with its mark"
+        raise InvalidInput(where, content[:20], allowed) from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise InvalidInput(f"{where} line {line}", "\0", "a job file holds no NUL bytes")
+        raise InvalidInput(f"{where} line {line}", "\0", "a job file holds no NUL bytes; UTF-16 begins with its mark")
     return text
 
 

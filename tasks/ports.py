@@ -147,12 +147,20 @@ class CheckKind(Protocol):
     kind: ClassVar[str]
     cost: ClassVar[int]  # cheap ones run first
 
-    def parse(self, value: Any, folder: Path | None) -> tuple[Any, Mapping[str, str]]:
+    def parse(self, value: Any, folder: Path | None) -> tuple[Any, Mapping[str, str | bytes]]:
         """Validates the value a user wrote; `folder` is the job file's (None where there is no file).
 
         Returns the value to store and the files to store with it. Raises `InvalidInput`, whose field
         is relative to the check.
         """
+
+
+@runtime_checkable
+class Examiner(Protocol):
+    """A kind of check that looks at a check once more when its options are known, before it is stored."""
+
+    def examine(self, check: CheckSpec) -> None:
+        """Raises `InvalidInput`, whose field is relative to the check, where no answer could ever pass."""
 
 
 @runtime_checkable
@@ -164,10 +172,10 @@ class Validator(CheckKind, Protocol):
 
 
 @runtime_checkable
-class Examiner(CheckKind, Protocol):
-    """A kind of check that can be tried at submit, before any candidate is there."""
+class DryRun(CheckKind, Protocol):
+    """A kind of check that can be tried in the sandbox before any candidate is there."""
 
-    def examine(self, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> None:
+    def dry_run(self, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> None:
         """Raises `InvalidInput`, whose field is the kind, where no candidate could pass, and `ServiceFault`s."""
 
 

@@ -168,6 +168,8 @@ class Settings(BaseSettings):
     cloud_fault_cap: int = Field(default=5, ge=1)
 
     flower_password: SecretStr = SecretStr("")
+    # Names under which Flower may be called beside loopback's, `flower.example.org`: for a proxy in front of it.
+    flower_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("gpus", mode="before")
@@ -179,6 +181,12 @@ class Settings(BaseSettings):
             if isinstance(given, str)
             else given
         )
+
+    @field_validator("flower_hosts", mode="before")
+    @classmethod
+    def _split(cls, written: Any) -> Any:
+        """Text out of the environment is a list with commas."""
+        return [part.strip() for part in written.split(",") if part.strip()] if isinstance(written, str) else written
 
     @field_validator("endpoint_modalities", mode="before")
     @classmethod

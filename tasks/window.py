@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tasks.testfiles import beside, shown_files
 from tasks.types import Candidate, ChatRequest, CheckSpec, Cut, Job, LessonKind, Message, Modality, Verdict
 
 # Characters, about four to a token: all but the longest problems fit an 8K window.
@@ -189,7 +190,7 @@ def reveals(job: Job, text: str) -> bool:
         expected = _expected(check.value) if check.kind == "answer" else ()
         if any(f" {' '.join(_WORDS.findall(value.lower()))} " in words for value in expected):
             return True
-        lines = (line.strip() for file in check.files.values() for line in file.splitlines()) if check.held_out else ()
+        lines = (line.strip() for file in check.texts.values() for line in file.splitlines()) if check.held_out else ()
         if any(len(line) >= REVEALING_CHARS and line in text and line not in shown for line in lines):
             return True
     return False
@@ -239,16 +240,17 @@ def _given(job: Job, cut: Cut) -> str:
     parts = [f"# Problem: {job.spec.title}\n{_shorter(job.spec.problem.strip(), PROBLEM_CHARS >> cut.ground)}"]
     parts.extend(_attached(job, cut))
     visible = [check for check in job.spec.checks if not check.held_out]
-    files = [file for check in visible if check.kind == "python" for file in sorted(check.files.items())]
+    files = list(shown_files(job.spec.checks))
     room = (TESTS_CHARS >> cut.ground) // max(1, len(files))
-    for name, text in files:
-        parts.append(f"solution.py will be checked by this file ({name}):\n{_fenced(_shorter(text, room), 'python')}")
+    parts.extend(f"{title}:\n{_fenced(_shorter(text, room), 'python')}" for title, text in files)
+    if names := beside(job.spec.checks):
+        parts.append(f"The tests may read: {', '.join(names)}")
     if _wants(job, "schema"):
         parts.extend(
             f"The JSON must match this schema:\n{_fenced(_shorter(text, room or TESTS_CHARS >> cut.ground), 'json')}"
             for check in visible
             if check.kind == "schema"
-            for _, text in sorted(check.files.items())
+            for _, text in sorted(check.texts.items())
         )
     rubrics = [rubric for check in visible if check.kind == "judge" if (rubric := rubric_of(check))]
     room = (RUBRIC_CHARS >> cut.ground) // max(1, len(rubrics))
@@ -258,7 +260,7 @@ def _given(job: Job, cut: Cut) -> str:
 
 def rubric_of(check: CheckSpec) -> str:
     """What a `judge` check judges by, beside the problem itself; empty where the problem is all."""
-    return next(iter(check.files.values()), str(check.value)).strip()
+    return next(iter(check.texts.values()), str(check.value)).strip()
 
 
 def _attached(job: Job, cut: Cut) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from celery import Celery
 
+from tasks.printable import printable
 from tasks.types import Claim, TurnReport
 
 log = structlog.get_logger()
@@ -21,7 +22,10 @@ RETRY_SECONDS = 1.0
 
 
 class TurnEvents:
-    """Sends the `task-*` events of turns. Only args, kwargs and result of a progress event show in Flower."""
+    """Sends the `task-*` events of turns, whose texts a browser shows.
+
+    Only args, kwargs and result of a progress event show in Flower.
+    """
 
     def __init__(self, app: Celery, hostname: str) -> None:
         self._app, self._hostname = app, hostname
@@ -66,7 +70,8 @@ class TurnEvents:
 
     def _send(self, kind: str, turn: str, **fields: Any) -> None:
         try:
-            self._queue.put_nowait((kind, {"uuid": turn, **fields}))
+            shown = {name: printable(value) if isinstance(value, str) else value for name, value in fields.items()}
+            self._queue.put_nowait((kind, {"uuid": turn, **shown}))
         except queue.Full:
             log.debug("an event was dropped", kind=kind)
 

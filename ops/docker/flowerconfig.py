@@ -1,4 +1,4 @@
-"""Flower's settings in a container (`celery flower --conf=…`): the password comes from a secret file, never from argv.
+"""Flower's settings in a container (`python -m workers.flower --conf=…`): the password is in a file, never in argv.
 
 The same columns as on the local stack. It listens on every address of its container; compose publishes loopback only.
 """

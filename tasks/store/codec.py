@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, assert_never
@@ -62,7 +63,23 @@ def move_from_json(stored: Mapping[str, Any]) -> Move:
 
 def checks_to_json(checks: tuple[CheckSpec, ...]) -> list[dict[str, Any]]:
     """The checks with the contents of their files."""
-    return [dataclasses.asdict(check) for check in checks]
+    return [{**dataclasses.asdict(check), "files": _files_to_json(check.files)} for check in checks]
+
+
+def _files_to_json(files: Mapping[str, str | bytes]) -> dict[str, Any]:
+    """A text as it is, bytes as {"base64": …}."""
+    return {
+        name: content if isinstance(content, str) else {"base64": b64encode(content).decode()}
+        for name, content in files.items()
+    }
+
+
+def _check_from_json(stored: Mapping[str, Any]) -> CheckSpec:
+    files = {
+        name: content if isinstance(content, str) else b64decode(content["base64"])
+        for name, content in stored.get("files", {}).items()
+    }
+    return CheckSpec(**{**stored, "files": files})
 
 
 def attachment_to_json(attachment: Attachment) -> dict[str, Any]:
@@ -75,7 +92,7 @@ def spec_from_row(row: Row[Any]) -> JobSpec:
     return JobSpec(
         title=row.title,
         problem=row.problem,
-        checks=tuple(CheckSpec(**check) for check in row.checks),
+        checks=tuple(_check_from_json(check) for check in row.checks),
         budget=Budget(
             usd=Decimal(row.budget_usd),
             hours=row.budget_hours,

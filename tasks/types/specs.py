@@ -15,8 +15,9 @@ class CheckSpec:
     """One check of a job, self-contained: the contents of its files travel with it.
 
     `name` is unique in the job (for example `python:hidden.py`); `value` is the validator's own
-    JSON value; `files` maps file names to their text; `runtime` names the packages its programs may import. `isolation`
-    is `process` where the candidate has a process of its own, `shared` where it is loaded into the one that judges it.
+    JSON value; `files` maps file names to their text, or to their bytes where they are no text; `runtime` names the
+    packages its programs may import. `isolation` is `process` where the candidate has a process of its own, `shared`
+    where it is loaded into the one that judges it.
     """
 
     name: str
@@ -27,7 +28,17 @@ class CheckSpec:
     memory_mb: int = 512
     isolation: str = "process"
     runtime: str = ""
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
+
+    def text(self, name: str) -> str:
+        """The text of the file `name`; what is no UTF-8 in it is replaced."""
+        content = self.files[name]
+        return content if isinstance(content, str) else content.decode(errors="replace")
+
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """The files that are texts."""
+        return {name: content for name, content in self.files.items() if isinstance(content, str)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

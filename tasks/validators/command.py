@@ -7,6 +7,8 @@ can't end it with 0. Must not know how the sandbox confines.
 
 from __future__ import annotations
 
+import codecs
+import os
 import re
 import shlex
 import shutil
@@ -14,11 +16,12 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
+from tasks.decoding import exact
 from tasks.errors import InvalidInput
 from tasks.ports import Pulse, Sandbox, SandboxJob, SandboxResult
 from tasks.types import CheckSpec, Verdict
 from tasks.validators.ending import ended
-from tasks.validators.files import read_text
+from tasks.validators.files import read_content, text_of
 from tasks.validators.text import clipped, printable
 
 CANDIDATE = "candidate"  # its file's name, beside the program
@@ -31,6 +34,7 @@ FEEDBACK_CHARS = 1500
 # What the sandbox's own interpreter is called there; everything else of it is in these folders.
 _PYTHON = frozenset({"python", "python3"})
 _SYSTEM = "/usr/bin:/bin"
+_SYSTEM_FOLDERS = ("/usr/", "/bin/", "/sbin/", "/lib/")
 _NOT_STARTED = frozenset({126, 127})  # as a shell says it, and prlimit
 _ALLOWED = 'a list such as ["./verify.sh", "{candidate}"], or one text that is split as a shell does'
 
@@ -42,24 +46,27 @@ class CommandValidator:
     cost: ClassVar[int] = 5
     takes_runtime: ClassVar[bool] = True
 
-    def parse(self, value: Any, folder: Path | None) -> tuple[Any, Mapping[str, str]]:
-        """The arguments, and the files among them with their texts, by their paths below `folder`: the program first.
+    def parse(self, value: Any, folder: Path | None) -> tuple[Any, Mapping[str, str | bytes]]:
+        """The arguments, and the files among them by their paths below `folder`: the program first.
 
         A `.py` program is run by the sandbox's Python. Raises `InvalidInput`.
         """
         argv = _arguments(value)
         here = Path.cwd() if folder is None else folder
-        files: dict[str, str] = {}
+        files: dict[str, str | bytes] = {}
         for number, argument in enumerate(argv):
-            named = _file_of(argument, here, value, program=number == 0)
+            named = _file_of(argument, here, program=number == 0)
             if named is not None:
-                files[named] = read_text("command", argument, here / named, FILE_BYTES)
+                _, content = read_content("command", named, here, FILE_BYTES)
+                # A byte order mark, or a CR behind `#!/bin/sh`, would confuse an interpreter; data stays as it is.
+                script = _is_script(named, content)
+                files[named] = text_of("command", argument, content) if script else exact(content)
         if CANDIDATE in files:
             raise InvalidInput("command", value, f"files with other names than `{CANDIDATE}`, which is the answer's")
         first = _normal(argv[0])
         if first in files:
             argv = ["python", first, *argv[1:]] if first.endswith(".py") else [f"./{first}", *argv[1:]]
-        elif argv[0] not in _PYTHON and shutil.which(argv[0], path=_SYSTEM) is None:
+        elif argv[0] not in _PYTHON and not _is_there(argv[0]):
             raise InvalidInput("command", argv[0], "a file beside the job file, or a program such as sh or python")
         return argv, files
 
@@ -107,17 +114,24 @@ def _is_plain(argument: Any) -> bool:
     return isinstance(argument, str | int | float) and not isinstance(argument, bool)
 
 
-def _file_of(argument: str, here: Path, value: Any, *, program: bool) -> str | None:
+def _is_there(program: str) -> bool:
+    """Whether it is one of the system's programs, which are all that the sandbox has."""
+    path = shutil.which(program, path=_SYSTEM)
+    return path is not None and path.startswith(_SYSTEM_FOLDERS)
+
+
+def _is_script(name: str, content: bytes) -> bool:
+    return name.endswith((".py", ".sh")) or content.removeprefix(codecs.BOM_UTF8).startswith(b"#!")
+
+
+def _file_of(argument: str, here: Path, *, program: bool) -> str | None:
     """The path below `here` of the file that an argument names, or None. The program must be a file where it looks
     like one; another argument is taken as it stands where there is no such file."""
     relative = PurePosixPath(_normal(argument))
     looks_so = program and not relative.is_absolute() and ("/" in argument or re.search(r"\.\w{1,4}$", argument))
     if relative.is_absolute() or not relative.parts:
         return None
-    try:
-        there = (here / relative).is_file()
-    except (OSError, ValueError):
-        there = False
+    there = os.path.lexists(here / relative) and not (here / relative).is_dir()
     if not there and not looks_so:
         return None
     if ".." in relative.parts:

@@ -3,6 +3,7 @@ verdict, with calls to a model, of which no validator knows anything."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,10 +33,9 @@ class JudgeCheck:
         text = value.strip()
         if text == GOAL:
             return "", {}
-        path = Path(text) if folder is None else folder / text
-        if _names_a_file(text, path):
-            rubric = read_text("judge", value, path, RUBRIC_BYTES)
-            return path.name, {path.name: _bounded(rubric, value)}
+        if _names_a_file(text, Path(text) if folder is None else folder / text):
+            name, rubric = read_text("judge", type(value)(text), folder, RUBRIC_BYTES)
+            return name, {name: _bounded(rubric, value)}
         if len(text.split()) < 2:
             raise InvalidInput("judge", value, _ALLOWED)
         return _bounded(text, value), {}
@@ -46,7 +46,7 @@ def _names_a_file(text: str, path: Path) -> bool:
     if "\n" in text or len(text) > 1000:
         return False
     try:
-        there = path.exists()
+        there = os.path.lexists(path)
     except (OSError, ValueError):
         there = False
     return there or re.fullmatch(r"\S+\.\w{1,8}|\S*/\S+", text) is not None

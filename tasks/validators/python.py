@@ -21,19 +21,17 @@ from tasks.types import CheckSpec, Verdict
 from tasks.validators.confinement import MOUNTED_AT
 from tasks.validators.ending import ended
 from tasks.validators.examination import unloadable, unsupported
-from tasks.validators.files import read_text
+from tasks.validators.pythonfiles import gather, test_files, unresolved
 from tasks.validators.runtime import PROGRAMS
 from tasks.validators.testreport import feedback_of, honest_pass, read, score_of
 from tasks.validators.text import code_of
 
-TEST_BYTES = 1_000_000
 SOLUTION_CHARS = 1_000_000
 _REPORT_FD = 9  # as in inside/reporting.py
 SHARED = "shared"
 # Who uses these in a test shows the solution files of its own.
 _TEMPORARY_FILES = frozenset({"tempfile", "tmp_path", "tmp_path_factory", "tmpdir", "tmpdir_factory"})
 PROGRAMS_AT = f"{MOUNTED_AT}/inside"
-_TAKEN = frozenset({"solution", "pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "conftest"})
 
 
 class PythonValidator:
@@ -43,19 +41,31 @@ class PythonValidator:
     cost: ClassVar[int] = 10
     takes_runtime: ClassVar[bool] = True
 
-    def parse(self, value: Any, folder: Path | None) -> tuple[Any, Mapping[str, str]]:
-        """The test file's name, and its text. Raises `InvalidInput` where it can't be read or is no Python."""
+    def parse(self, value: Any, folder: Path | None) -> tuple[Any, Mapping[str, str | bytes]]:
+        """The path of the test file or folder, and what travels with it, as `gather` has them. Raises `InvalidInput`
+        where something can't be read or is no Python."""
         if not isinstance(value, str) or not value.strip():
-            raise InvalidInput("python", value, "the path of a test file, relative to the job file")
-        path = Path(value) if folder is None else folder / value
-        name = path.name
-        if path.suffix != ".py" or path.stem in _TAKEN or path.stem in sys.stdlib_module_names:
-            allowed = "a name that ends in .py and is not solution.py or the name of a module of Python or pytest"
-            raise InvalidInput("python", value, allowed)
-        source = _read(path, value)
-        if not test_names(source):
+            raise InvalidInput("python", value, "the path of a test file or folder, relative to the job file")
+        path, files = gather(value, folder)
+        if not any(test_names(str(files[name])) for name in test_files(path, files)):
             raise InvalidInput("python", value, "a test file with at least one function or method named test...")
-        return name, {name: source}
+        return path, files
+
+    def examine(self, check: CheckSpec) -> None:
+        """Raises `InvalidInput` where the tests need the solution in their own process and don't say so, or import what
+        no file of theirs and no package of the sandbox is; which packages a runtime has only the sandbox knows."""
+        fault = unsupported(_sources(check)) if check.isolation != SHARED else None
+        if fault is not None:
+            raise InvalidInput("python", check.value, fault)
+        if check.runtime:
+            return
+        for missing in unresolved(str(check.value), check.files):
+            raise InvalidInput(
+                "python",
+                missing.module,
+                f"{missing.source} imports it, and it is neither beside the tests nor in the sandbox; "
+                "`runtime: NAME` on the check names one with further packages, `redraft sandbox add` makes it",
+            )
 
     def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> Verdict:
         """Raises only `ServiceFault`s and what `pulse` raises."""
@@ -66,8 +76,7 @@ class PythonValidator:
             )
             return _verdict(check, passed=False, score=0.0, feedback=why, seconds=0.0)
         nonce = secrets.token_hex(16)
-        tests = test_files(str(check.value), check.files)
-        sources = {path: _text(check.files[path]) for path in tests}
+        sources = _sources(check)
         order = _order(nonce, check, sources)
         result, ending = _run(check, order, code, sandbox, pulse)
         found = read(result.report, nonce)
@@ -78,21 +87,22 @@ class PythonValidator:
             check, passed=passed, score=score_of(found, passed=passed), feedback=feedback, seconds=result.seconds
         )
 
-    def examine(self, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> None:
+    def dry_run(self, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> None:
         """Loads the tests once, with a stand-in for the solution. Raises `InvalidInput` where they can't work."""
-        sources = {path: _text(check.files[path]) for path in test_files(str(check.value), check.files)}
-        fault = unsupported(sources) if check.isolation != SHARED else None
-        if fault is None:
-            nonce = secrets.token_hex(16)
-            job = _tests_job(check, _order(nonce, check, sources, "collect"))
-            fault = unloadable(read(sandbox.run(job, pulse).report, nonce), sources)
+        sources, nonce = _sources(check), secrets.token_hex(16)
+        job = _tests_job(check, _order(nonce, check, sources, "collect"))
+        fault = unloadable(read(sandbox.run(job, pulse).report, nonce), sources)
         if fault is not None:
             raise InvalidInput("python", check.value, fault)
 
 
+def _sources(check: CheckSpec) -> dict[str, str]:
+    return {path: check.text(path) for path in test_files(str(check.value), check.files)}
+
+
 def _order(nonce: str, check: CheckSpec, sources: Mapping[str, str], mode: str = "") -> dict[str, Any]:
     """What the tests' process is told: see `inside/run_tests.py`."""
-    python = {path: _text(content) for path, content in check.files.items() if path.endswith(".py")}
+    python = {path: check.text(path) for path in check.files if path.endswith(".py")}
     trees = [ast.parse(source) for source in python.values()]
     return {
         "nonce": nonce,
@@ -141,10 +151,6 @@ def _program(name: str, *arguments: str) -> tuple[str, ...]:
     return ("python", "-P", "-s", "-c", start, *arguments)
 
 
-def _text(content: str | bytes) -> str:
-    return content if isinstance(content, str) else content.decode("utf-8", "replace")
-
-
 def _identifiers(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
@@ -155,11 +161,6 @@ def _identifiers(tree: ast.AST) -> Iterator[str]:
             yield node.name
         elif isinstance(node, ast.arg):
             yield node.arg
-
-
-def test_files(value: str, files: Mapping[str, str | bytes]) -> tuple[str, ...]:
-    """The test modules among the files of a check."""
-    return (value,)
 
 
 def test_names(source: str) -> list[str]:
@@ -190,17 +191,6 @@ def _standard_imports(source: str) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module)
     return sorted(name for name in names if name.partition(".")[0] in sys.stdlib_module_names)
-
-
-def _read(path: Path, value: str) -> str:
-    source = read_text("python", value, path, TEST_BYTES)
-    try:
-        compile(source, path.name, "exec", dont_inherit=True)
-    except SyntaxError as error:
-        raise InvalidInput("python", value, f"valid Python (line {error.lineno}: {error.msg})") from None
-    except ValueError as error:
-        raise InvalidInput("python", value, f"valid Python ({error})") from None
-    return source
 
 
 def _verdict(check: CheckSpec, *, passed: bool, score: float, feedback: str, seconds: float) -> Verdict:

@@ -40,8 +40,7 @@ class SchemaValidator:
         """The schema file's name, and its text. Raises `InvalidInput` where it is no JSON Schema that stands alone."""
         if not isinstance(value, str) or not value.strip():
             raise InvalidInput("schema", value, "the path of a JSON Schema, relative to the job file")
-        path = Path(value) if folder is None else folder / value
-        text = read_text("schema", value, path, SCHEMA_BYTES)
+        name, text = read_text("schema", value, folder, SCHEMA_BYTES)
         try:
             schema = strict_json(text)
         except ValueError as error:
@@ -49,7 +48,7 @@ class SchemaValidator:
         fault = _fault(schema)
         if fault is not None:
             raise InvalidInput("schema", value, f"a JSON Schema: {printable(clipped(fault, 300))}")
-        return path.name, {path.name: text}
+        return name, {name: text}
 
     def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> Verdict:
         """Raises only `ServiceFault`s and what `pulse` raises."""
@@ -65,7 +64,7 @@ class SchemaValidator:
         job = SandboxJob(
             argv=("python", "-P", "-s", _PROGRAM),
             files={_PROGRAM: _program()},
-            stdin=json.dumps({"schema": check.files[str(check.value)], "instance": text}).encode(),
+            stdin=json.dumps({"schema": check.text(str(check.value)), "instance": text}).encode(),
             timeout_seconds=check.timeout_seconds,
             memory_mb=check.memory_mb,
             report_fd=_REPORT_FD,

@@ -1,4 +1,4 @@
-"""`make attack`: every attack on real parts, and how many of each area were stopped. Exits with 1 where one got through.
+"""`make attack`: every attack on real parts, and how many of each area were stopped. Exits 1 where one got through.
 
 `--area NAME` chooses some; `--every N` makes each Nth only.
 """

@@ -22,6 +22,7 @@ PROGRAMS = {
     "plain.py": "import sys\nsys.exit(None if sys.stdin.read() == 'right' else 'not right')\n",
     "shebang.py": "#!/usr/bin/env python3\nimport sys\nsys.exit(open(sys.argv[1]).read() != 'right' and 'not right')\n",
     "data.py": "import sys\nsys.exit(sys.stdin.read() != open('data/words.txt').read() and 'not right')\n",
+    "windows.sh": '\ufeff#!/bin/sh\r\nif grep -q right "$1"\r\nthen exit 0\r\nfi\r\necho "not right"\r\nexit 1\r\n',
     "loop.sh": "while :; do :; done\n",
     "dies.sh": "kill -9 $$\n",
     "flood.sh": "yes\n",
@@ -37,7 +38,7 @@ def sandbox():
 @pytest.fixture
 def run(sandbox, tmp_path):
     for name, text in PROGRAMS.items():
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_bytes(text.encode())
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "words.txt").write_text("right")
 
@@ -56,6 +57,7 @@ def run(sandbox, tmp_path):
         "sh ./shell.sh {candidate}",
         "./bash.sh",
         "bare.sh",
+        "./windows.sh {candidate}",
         "./plain.py",
         ["python", "shebang.py", "{candidate}"],
         "./shebang.py {candidate}",

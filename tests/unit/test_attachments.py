@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,27 @@ def test_content_that_is_not_what_it_says_or_too_large_is_refused(
     (folder / name).write_bytes(content)
     with pytest.raises(InvalidInput, match=expected):
         read_attachments(f"[x]({name})", folder)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_text_is_stored_in_one_encoding_whatever_editor_wrote_it(folder: Path, encoding: str) -> None:
+    (folder / "a.txt").write_bytes("größe\r\n1\r\n".encode(encoding))
+    (made,) = read_attachments("[x](a.txt)", folder)
+    assert made.content == "größe\n1\n".encode()
+    assert made.attachment.bytes == len(made.content)
+
+
+def test_a_text_may_not_grow_beyond_its_limit_as_it_is_decoded(folder: Path) -> None:
+    (folder / "a.txt").write_text("語" * (attachments.TEXT_BYTES // 2 - 1), encoding="utf-16")
+    with pytest.raises(InvalidInput, match="a text has at most 200,000 bytes"):
+        read_attachments("[x](a.txt)", folder)
+
+
+@pytest.mark.parametrize("name", ["pipe.txt", "pipe.png"])
+def test_a_pipe_is_refused_and_not_waited_for(folder: Path, name: str) -> None:
+    os.mkfifo(folder / name)
+    with pytest.raises(InvalidInput, match="must be a regular file"):
+        read_attachments(f"![x]({name})" if name.endswith("png") else f"[x]({name})", folder)
 
 
 def test_a_job_has_at_most_sixteen_files(folder: Path) -> None:

@@ -106,3 +106,10 @@ def test_an_installed_engine_must_be_a_program(tmp_path: Path) -> None:
         existing_engine(program)
     program.chmod(0o755)
     assert existing_engine(program) == program
+
+
+def test_the_names_of_flower_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().flower_hosts == frozenset()
+    load_settings.cache_clear()
+    monkeypatch.setenv("REDRAFT_FLOWER_HOSTS", "a.example, b.example:8443")
+    assert load_settings().flower_hosts == {"a.example", "b.example:8443"}

@@ -157,6 +157,17 @@ def test_json_lines_give_a_job_a_line(read: Reader) -> None:
     assert [(spec.problem, spec.checks[0].value) for spec in specs] == [("P1", 1), ("P2", 2)]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("lines", [False, True])
+def test_a_job_file_may_come_from_any_editor(read: Reader, encoding: str, lines: bool) -> None:
+    text = '{"problem": "Größe?", "checks": [{"answer": "ä"}]}\n' if lines else job("checks: [{answer: ä}]", "Größe?\n")
+    mark = "\ufeff" if encoding.endswith(("le", "be")) else ""
+    content = (mark + text.replace("\n", "\r\n")).encode(encoding)
+    (spec,) = read(content, name="jobs.jsonl" if lines else "p.md")
+    assert (spec.problem, spec.checks[0].value) == ("Größe?", "ä")
+    assert read_jobs(["-"], Flags(), RULES, lambda: content).specs == (spec,)
+
+
 @pytest.mark.parametrize("content", [job(CHECK), '{"problem": "Add two numbers.", "checks": [{"answer": 42}]}\n'])
 def test_standard_input_may_hold_either(content: str) -> None:
     (spec,) = read_jobs(["-"], Flags(), RULES, content.encode).specs
@@ -219,6 +230,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "deeply nested YAML": (job("checks: " + "[" * 3000), "not valid YAML"),
     "not UTF-8": (b"---\nchecks: []\n---\ncaf\xe9", "the byte at offset 22 is not UTF-8"),
     "NUL byte": (job(CHECK, "a\0b"), "line 5: '\\x00' is not allowed; a job file holds no NUL bytes"),
+    "UTF-16 without its mark": ("x".encode("utf-16-le"), "UTF-16 begins with its mark"),
+    "half of UTF-16": (b"\xff\xfea", "the byte at offset 2 is not UTF-16"),
     "NUL by escape": (job('checks: [{answer: "a\\0"}]'), "checks[0].answer: 'a\\x00' is not allowed"),
     "problem too large": (job(CHECK, "x" * 1_000_001), "problem: '1,000,001 bytes' is not allowed; at most"),
     "file too large": ("x" * 1_100_000, "it is larger than 1,064,000 bytes"),

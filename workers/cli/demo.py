@@ -15,7 +15,7 @@ from tasks.store.session import Database
 from tasks.store.summaries import IterationRow, JobSummary
 from tasks.submit import Flags, read_jobs
 from tasks.types import Acceptance, JobState
-from workers.cli.output import Json, emit, note, printable, table
+from workers.cli.output import Json, emit, note, table
 from workers.cli.stack import start_options
 from workers.cli.submit import rules
 from workers.local import stack as local
@@ -95,7 +95,7 @@ def _line(job: JobSummary, iteration: IterationRow) -> str:
         said = f"{failed.check}: {told}"
     if len(said) > FEEDBACK_CHARS:
         said = said[: FEEDBACK_CHARS - 1] + "…"
-    return printable(
+    return (
         f"job {job.job} {job.title} · iteration {iteration.iteration} {iteration.operator} · "
         f"score {iteration.score or 0:.2f} · {said}"
     )

@@ -47,7 +47,7 @@ def doctor(
         findings.append(finding)
         if not as_json:
             advice = f" → {finding.advice}" if finding.advice else ""
-            print(output.printable(f"{finding.outcome:<4}  {finding.name:<9} {finding.detail}{advice}"), flush=True)
+            output.line(f"{finding.outcome:<4}  {finding.name:<9} {finding.detail}{advice}")
     if as_json:
         output.emit({"checks": [asdict(finding) for finding in findings]})
     if any(finding.outcome == "fail" for finding in findings):

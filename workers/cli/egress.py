@@ -63,9 +63,9 @@ def _print_whole(row: EgressRow) -> None:
         tokens = f"{output.count(row.prompt_tokens)} tokens in, {output.count(row.completion_tokens)} out"
         spent = f"{output.usd(row.usd)}, {tokens}"
     when = row.created_at.isoformat(timespec="seconds")
-    print(f"── {when} · iteration {row.iteration} · {row.kind} of {row.model} · {row.state} · {spent}")
+    output.line(f"── {when} · iteration {row.iteration} · {row.kind} of {row.model} · {row.state} · {spent}")
     if row.error:
-        print(f"   {output.printable(row.error)}")
+        output.line(f"   {row.error}")
     request: dict[str, Any] = json.loads(row.request)
     texts = {name: str(request.pop(name, "")) for name in ("instructions", "input")}
     output.pairs([(name, json.dumps(value)) for name, value in request.items()])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tasks.printable import printable
 from workers.cli import history, jobs, output
 
 if TYPE_CHECKING:
@@ -119,7 +120,11 @@ def _write_jobs(found: Sequence[JobSummary], *, as_json: bool) -> None:
     elif rows:
         writer = csv.DictWriter(sys.stdout, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+
+
+def _cell(value: Any) -> Any:
+    return printable(value) if isinstance(value, str) and sys.stdout.isatty() else value
 
 
 def _flat(document: dict[str, Any]) -> dict[str, Any]:

@@ -132,9 +132,11 @@ def _line(row: IterationRow) -> tuple[str, ...]:
 
 
 def _print_whole(row: IterationRow) -> None:
-    print(f"\n── iteration {row.iteration} · {row.operator} · score {output.score(row.score)} " + "─" * 20)
+    print()
+    output.line(f"── iteration {row.iteration} · {row.operator} · score {output.score(row.score)} " + "─" * 20)
     output.text(row.candidate or "(no candidate)")
     for verdict in row.verdicts:
-        print(f"\n{'passed' if verdict.passed else 'failed'}: {verdict.check}")
+        print()
+        output.line(f"{'passed' if verdict.passed else 'failed'}: {verdict.check}")
         if verdict.feedback:
             output.text(verdict.feedback)

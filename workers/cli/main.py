@@ -17,6 +17,7 @@ from typer.exceptions import TyperException
 from typer.main import get_command, get_group
 
 from tasks.errors import RedraftError
+from tasks.printable import printable
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -167,7 +168,7 @@ def _explain(error: Exception) -> int:
 
 
 def _say(message: str, code: int) -> int:
-    print(" ".join(message.split("\n")), file=sys.stderr)
+    print(printable(" ".join(message.split("\n"))), file=sys.stderr)
     return code
 
 

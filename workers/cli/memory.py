@@ -109,7 +109,7 @@ def rebuild(as_json: output.Json = False) -> None:
     if as_json:
         output.emit({"lessons": count, "owner": None if who.everybody else who.owner})
     else:
-        print(f"{count} lessons are in the memory" + ("" if who.everybody else f" of {who.owner}"))
+        output.line(f"{count} lessons are in the memory" + ("" if who.everybody else f" of {who.owner}"))
 
 
 def document(row: LessonRow) -> dict[str, Any]:

@@ -1,9 +1,11 @@
-"""How the command line writes: JSON and tables on stdout, words for people on stderr. Knows no command."""
+"""How the command line writes: JSON and tables on stdout, words for people on stderr. Knows no command.
+
+All that others wrote passes `printable` on its way to a person; what programs read stays as it is.
+"""
 
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,16 +14,16 @@ from typing import Annotated, Any
 
 import typer
 
+from tasks.printable import printable, printable_json
+
 # What every command offers.
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
-
-# Text that a model or a stranger wrote could otherwise move the cursor, recolour or retitle a terminal.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def emit(document: Any, *, indent: int | None = 2) -> None:
     """One JSON document on stdout; moments as ISO 8601 with zone, money as a number."""
-    print(json.dumps(document, indent=indent, default=_plain, ensure_ascii=False, allow_nan=False))
+    written = json.dumps(document, indent=indent, default=_plain, ensure_ascii=False, allow_nan=False)
+    print(printable_json(written) if sys.stdout.isatty() else written)
 
 
 def emit_line(document: Any) -> None:
@@ -32,17 +34,17 @@ def emit_line(document: Any) -> None:
 
 def note(message: str) -> None:
     """A line for people, on stderr."""
-    print(message, file=sys.stderr)
+    print(printable(message), file=sys.stderr)
+
+
+def line(content: str) -> None:
+    """One line for people on stdout, flushed: a step of something that takes time."""
+    print(printable(" ".join(content.split("\n"))), flush=True)
 
 
 def text(content: str) -> None:
-    """Text on stdout as it is; on a terminal without control characters."""
+    """Text on stdout as it is; on a terminal with escapes for what can't be seen."""
     print(printable(content) if sys.stdout.isatty() else content)
-
-
-def printable(content: str) -> str:
-    """The text without what could steer a terminal."""
-    return _CONTROL.sub("", content)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
@@ -58,7 +60,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Seque
 
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in columns:
-        shown.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        shown.add_column(Text(printable(name)), justify="right" if name in right else "left", overflow="fold")
     for row in rows:
         shown.add_row(*(Text(printable(cell)) for cell in row))
     Console().print(shown)
@@ -68,7 +70,8 @@ def pairs(rows: Sequence[tuple[str, str]]) -> None:
     """Names and values, one pair a line."""
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        print(f"{name:<{width}}  {printable(value)}")
+        indented = printable(value).replace("\n", "\n" + " " * (width + 2))  # no line of it passes for a pair
+        print(f"{name:<{width}}  {indented}")
 
 
 def usd(amount: Decimal) -> str:

@@ -1,6 +1,7 @@
 """A job as one page of HTML that needs nothing else: facts, plots as inline SVG, iterations, the answer. Pure.
 
-All text goes through `escape`, for models and strangers wrote it, and the page's own policy lets no script run.
+All text goes through `printable` and `escape`, for models and strangers wrote it, and the page's own policy lets no
+script run.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import accumulate
 
+from tasks.printable import printable
 from tasks.store.summaries import IterationRow, JobSummary
 from workers.cli import output
 
@@ -57,7 +59,7 @@ def page(job: JobSummary, rounds: Sequence[IterationRow]) -> str:
 
 
 def _text(content: str) -> str:
-    return escape(output.printable(content))
+    return escape(printable(content))
 
 
 def _facts(job: JobSummary) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tasks.errors import InvalidInput
+from tasks.jobfolder import Typed
 from tasks.settings import load_settings
 from tasks.validators.files import read_text
 from tasks.validators.packages import PACKAGED, NamedRuntime, NamedRuntimes, check_name
@@ -62,7 +63,7 @@ def _add(runtimes: NamedRuntimes, name: str, packages: list[str], lock: Path | N
     if lock is not None and packages:
         raise InvalidInput("PACKAGE", packages[0], "nothing beside --lock, which names every package")
     if lock is not None:
-        return runtimes.add_locked(name, read_text("--lock", str(lock), lock, LOCK_BYTES))
+        return runtimes.add_locked(name, read_text("--lock", Typed(str(lock)), None, LOCK_BYTES)[1])
     if packages:
         note(f"choosing versions of {', '.join(packages)} and fetching them")
         return runtimes.add(name, packages)

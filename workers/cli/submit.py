@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from tasks.types import JobSpec
 
 app = typer.Typer()
-ATTACHMENTS_NAMED = 8
 CHECKS_TRIED = 50  # a quarter of a second each
+FILES_NAMED = 8
 
 
 @app.command()
@@ -86,11 +86,11 @@ def submit(
         handed_in = read_jobs(files, flags, rules(settings), sys.stdin.buffer.read, checked)
         specs = handed_in.specs
         check_runtimes(specs, settings)
-        examine_checks(specs, settings, functools.partial(shown.tell, "loaded"))
+        try_checks(specs, settings, functools.partial(shown.tell, "loaded"))
         with open_database() as database:
             made = submit_jobs(database, specs, handed_in.contents, functools.partial(shown.tell, "stored"))
             workers = live_workers(database)
-    _name_attachments(specs)
+    _name_files(specs)
     output.note(_cloud(specs, settings, workers))
     found = sum(1 for one in made if not one.new)
     if found:
@@ -135,10 +135,10 @@ def check_runtimes(specs: Sequence[JobSpec], settings: Settings) -> None:
                 raise InvalidInput(f"checks[{number}].runtime", check.runtime, allowed)
 
 
-def examine_checks(specs: Sequence[JobSpec], settings: Settings, tell: Callable[[int, int], None]) -> None:
+def try_checks(specs: Sequence[JobSpec], settings: Settings, tell: Callable[[int, int], None]) -> None:
     """Tries checks that can be tried before there is a candidate: each once, up to a bound. Raises `InvalidInput`."""
     from tasks.errors import InvalidInput, SandboxUnavailable
-    from tasks.ports import Examiner
+    from tasks.ports import DryRun
     from tasks.pulse import Silent
     from tasks.validators import registry
     from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
@@ -147,13 +147,13 @@ def examine_checks(specs: Sequence[JobSpec], settings: Settings, tell: Callable[
     distinct = {
         repr((one.kind, one.value, one.isolation, one.runtime, one.files)): (number, one) for number, one in every
     }
-    tried = [(number, one) for number, one in distinct.values() if isinstance(registry.find(one.kind), Examiner)]
+    tried = [(number, one) for number, one in distinct.values() if isinstance(registry.find(one.kind), DryRun)]
     sandbox = BubblewrapSandbox(default_runtime_folder(settings.cache))
     for done, (number, one) in enumerate(tried[:CHECKS_TRIED], start=1):
         kind = registry.find(one.kind)
-        assert isinstance(kind, Examiner)
+        assert isinstance(kind, DryRun)
         try:
-            kind.examine(one, sandbox, Silent())
+            kind.dry_run(one, sandbox, Silent())
         except SandboxUnavailable as error:
             output.note(f"no tests were loaded before storing: {error}")
             return
@@ -164,12 +164,15 @@ def examine_checks(specs: Sequence[JobSpec], settings: Settings, tell: Callable[
         output.note(f"the tests of {CHECKS_TRIED} checks were loaded, those of {len(tried) - CHECKS_TRIED} were not")
 
 
-def _name_attachments(specs: Sequence[JobSpec]) -> None:
-    """Which files went along: what a link carries off is never silent."""
-    names = list(dict.fromkeys(attachment.name for spec in specs for attachment in spec.attachments))
-    if names:
-        more = f" and {len(names) - ATTACHMENTS_NAMED} more" if len(names) > ATTACHMENTS_NAMED else ""
-        output.note(f"attached: {', '.join(names[:ATTACHMENTS_NAMED])}{more}")
+def _name_files(specs: Sequence[JobSpec]) -> None:
+    """Which files went along: what a link or a test carries off is never silent."""
+    attached = dict.fromkeys(attachment.name for spec in specs for attachment in spec.attachments)
+    checks = (check for spec in specs for check in spec.checks if isinstance(check.value, str))
+    travelling = dict.fromkeys(name for check in checks for name in check.files if name != check.value)
+    for title, names in (("attached", list(attached)), ("with the checks", list(travelling))):
+        if names:
+            more = f" and {len(names) - FILES_NAMED} more" if len(names) > FILES_NAMED else ""
+            output.note(f"{title}: {', '.join(names[:FILES_NAMED])}{more}")
 
 
 def _cloud(specs: Sequence[JobSpec], settings: Settings, workers: Sequence[WorkerRow]) -> str:

@@ -51,7 +51,7 @@ def watch(jobs: SomeJobs = None, as_json: output.Json = False) -> None:
         elif sys.stdout.isatty():
             _follow_live(reader(database, numbers))
         else:
-            follow(reader(database, numbers), lambda job: print(change_line(job), flush=True))
+            follow(reader(database, numbers), lambda job: output.line(change_line(job)))
 
 
 @app.command()
@@ -191,7 +191,7 @@ def change_line(job: JobSummary) -> str:
         output.usd(job.spend.usd),
         output.duration(job.age_seconds),
     ]
-    return output.printable(" · ".join(part for part in parts if part))
+    return " · ".join(part for part in parts if part)
 
 
 def bar(job: JobSummary, width: int = 12) -> str:
@@ -221,6 +221,8 @@ def view(jobs: Iterable[JobSummary], rates: Mapping[int, float]) -> RenderableTy
     from rich.table import Table
     from rich.text import Text
 
+    from tasks.printable import printable
+
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("job", "state", "budget used", "iter", "score", "tok/s", "spent", "age"):
         shown.add_column(name, no_wrap=True, justify="left" if name in ("state", "budget used") else "right")
@@ -237,7 +239,7 @@ def view(jobs: Iterable[JobSummary], rates: Mapping[int, float]) -> RenderableTy
             f"{rates[job.job]:.0f}" if rates.get(job.job, 0.0) >= 0.5 else "-",
             output.usd(job.spend.usd),
             output.duration(job.age_seconds),
-            Text(output.printable(f"{doing(job)} · {job.title}".strip(" ·"))),
+            Text(printable(f"{doing(job)} · {job.title}".strip(" ·"))),
         ]
         shown.add_row(*cells)
     return shown

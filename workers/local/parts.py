@@ -238,7 +238,7 @@ def flower_part(home: Home, stack: StackFile) -> ProcessPart:
         f"address = '127.0.0.1'\nport = {port}\nbasic_auth = ['{stack.flower_user}:{stack.flower_password}']\n"
         "tasks_columns = 'name,state,kwargs,result,received,runtime,worker'\n",
     )
-    argv = [sys.executable, "-m", "celery", "-A", "workers.celery_app:app", "flower", f"--conf={config}"]
+    argv = [sys.executable, "-m", "workers.flower", f"--conf={config}"]
     return ProcessPart(
         name="flower",
         argv=argv,

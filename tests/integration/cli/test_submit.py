@@ -148,6 +148,19 @@ def test_attachments_are_stored_with_the_job_and_named(redraft: Redraft, files: 
     assert "whose content is another" in again.err
 
 
+def test_what_a_test_needs_is_named_and_stored_byte_for_byte(redraft: Redraft, files: Path, admin: Admin) -> None:
+    (files / "tests" / "near.py").write_text("ROWS = open('rows.bin', 'rb').read()\n")
+    (files / "tests" / "rows.bin").write_bytes(b"\x00\xff")
+    (files / "tests" / "visible.py").write_text("import near\n\ndef test_add():\n    assert near.ROWS\n")
+    (files / "p.md").write_text(GOOD)
+    said = redraft("submit", "p.md")
+    assert (said.code, said.err) == (0, "with the checks: near.py, rows.bin\n" + OFF)
+    row = admin.execute("SELECT checks FROM jobs").fetchone()
+    assert row is not None
+    assert row[0][0]["files"]["rows.bin"] == {"base64": "AP8="}
+    assert row[0][0]["value"] == "visible.py"
+
+
 def test_a_picture_that_no_model_takes_is_refused_and_nothing_is_stored(
     redraft: Redraft, files: Path, admin: Admin
 ) -> None:

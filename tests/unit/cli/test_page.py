@@ -125,6 +125,15 @@ def test_a_job_without_iterations_has_a_page() -> None:
     assert "svg" not in tags.seen
 
 
+def test_what_is_invisible_stands_on_the_page_as_an_escape() -> None:
+    hidden = "safe\u202egnp\u200b\U000e0041\x1b[1m"
+    verdict = dataclasses.replace(TRIED.verdicts[0], feedback=hidden)
+    row = dataclasses.replace(TRIED, candidate=hidden, decision=hidden, verdicts=(verdict,))
+    made = page(dataclasses.replace(JOB, title=hidden, answer=hidden), (row,))
+    assert made.count(r"safe\u202egnp\u200b\U000e0041\x1b[1m") == 6
+    assert not any(letter in made for letter in "\u202e\u200b\U000e0041\x1b")
+
+
 @given(st.text() | st.sampled_from(["<script>x</script>", "</pre><img src=x onerror=y>", "</title>", '" onload="x']))
 def test_whatever_a_model_writes_adds_no_tag_and_no_attribute(written: str) -> None:
     verdict = dataclasses.replace(TRIED.verdicts[0], check="c" + written, feedback="f" + written)

@@ -79,10 +79,11 @@ def test_what_a_job_waits_for_is_said() -> None:
 
 
 def test_a_title_cannot_steer_the_terminal() -> None:
-    console = Console(width=120, record=True, file=io.StringIO())
+    console = Console(width=160, record=True, file=io.StringIO())
     console.print(view([changed(title="\x1b]0;owned\x07 [bold]x[/bold]")], {}))
     shown = console.export_text()
     assert "\x1b" not in shown
+    assert r"\x1b]0;owned\x07" in shown
     assert "[bold]x[/bold]" in shown
 
 

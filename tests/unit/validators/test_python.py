@@ -6,7 +6,8 @@ import pytest
 
 from tasks.errors import InvalidInput
 from tasks.types import CheckSpec
-from tasks.validators.python import TEST_BYTES, PythonValidator, required_names
+from tasks.validators.python import PythonValidator, required_names
+from tasks.validators.pythonfiles import TEST_BYTES
 
 
 def test_a_test_file_is_stored_with_its_text(tmp_path):
