@@ -28,8 +28,8 @@ class Host:
 
     def __init__(self, pairs: list[tuple[int, int]]) -> None:
         self._channels = [Channel(reading, writing) for reading, writing in pairs]
-        channels = Channels(self._channels, borrows=True)
-        self._peer = Peer(channels, strict=False, permit=lambda *_: None, file=SOLUTION)
+        self._threads = Channels(self._channels, borrows=True)
+        self._peer = Peer(self._threads, strict=False, permit=lambda *_: None, file=SOLUTION)
         self._own = {"compile": self._compile, "load": self._load, "chdir": _change_folder}
 
     def serve(self) -> None:
@@ -39,6 +39,7 @@ class Host:
         self._serve(self._channels[0])
 
     def _serve(self, channel: Channel) -> None:
+        self._threads.bind(channel)
         try:
             while True:
                 frame = channel.receive()

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from typing import Any
 
 FRAME_BYTES = 256 * 2**20
 _CHUNK = 65536
 _HEAD = 4
+# An answer is mostly there within microseconds; to sleep and be woken on another core takes fifty.
+_LOOKS = 40
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-_decode = json.JSONDecoder().decode
+_scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 
 
 class Gone(BaseException):
@@ -26,10 +28,14 @@ class Channel:
 
     def __init__(self, reading: int, writing: int) -> None:
         self._reading, self._writing = reading, writing
+        os.set_blocking(reading, False)
+        self._poll = select.poll()
+        self._poll.register(reading, select.POLLIN)
         self._rest = b""
         self.described: set[int] = set()
         self.lock = threading.RLock()
         self.serving = 0  # how many requests of the other side are being answered
+        self.lent = 0  # how many requests deep is a thread that has this channel for their time alone
 
     def send(self, frame: list[Any]) -> None:
         """Writes one frame. Raises `Gone`."""
@@ -52,11 +58,12 @@ class Channel:
         if len(data) < _HEAD + length:
             data = self._read_whole(data, _HEAD + length)
         self._rest = data[_HEAD + length :]
+        body = data[_HEAD : _HEAD + length]
         try:
-            frame = _decode(data[_HEAD : _HEAD + length].decode())
-        except (ValueError, RecursionError) as error:
+            frame, end = _scan(body.decode(), 0)
+        except (ValueError, RecursionError, StopIteration) as error:
             raise Gone(f"no frame: {error}") from None
-        if type(frame) is not list or not frame:
+        if type(frame) is not list or not frame or end != length:
             raise Gone("no frame")
         return frame
 
@@ -69,76 +76,101 @@ class Channel:
 
     def _read(self, most: int) -> bytes:
         try:
-            chunk = os.read(self._reading, most)
+            chunk = self._soon(most)
         except OSError as error:
             raise Gone(str(error)) from None
         if not chunk:
             raise Gone("it has ended")
         return chunk
 
+    def _soon(self, most: int) -> bytes:
+        for _ in range(_LOOKS):
+            try:
+                return os.read(self._reading, most)
+            except BlockingIOError:
+                os.sched_yield()
+        while True:
+            self._poll.poll()
+            with suppress(BlockingIOError):
+                return os.read(self._reading, most)
+
 
 class Channels:
-    """The channels of a process: a thread keeps the one that it speaks on until its outermost request is answered.
+    """The channels of a process, and which one a thread speaks on.
 
-    A thread that begins to speak takes a free one. Where `borrows` is set (the candidate's process, whose channels
-    are each served by a thread of their own), it shares one that is serving a request: there the other side listens.
+    The first is the creating thread's. Another thread takes a free one for as long as its request lasts; where `borrows`
+    is set (the candidate's process, whose channels are each served by a thread of their own), it shares one that is
+    serving a request, for only there the other side listens.
     """
 
     def __init__(self, channels: list[Channel], *, borrows: bool) -> None:
         self.all, self._borrows = channels, borrows
-        self._free = list(reversed(channels))
+        self._free = channels[1:]
         self._changed = threading.Condition()
+        self._waiting = 0
         self._mine = threading.local()
+        self.bind(channels[0])
 
-    @contextmanager
-    def mine(self) -> Iterator[Channel]:
-        """The channel of this thread, locked."""
+    def bind(self, channel: Channel) -> None:
+        """From now on this thread speaks on `channel`."""
+        self._mine.channel = channel
+
+    def take(self) -> Channel:
+        """The channel of this thread, locked; `give` it back."""
         channel: Channel | None = getattr(self._mine, "channel", None)
-        if channel is not None:
-            with channel.lock:
-                yield channel
-            return
-        with self._borrowed() if self._borrows else self._taken() as channel:
-            yield channel
+        if channel is None:
+            return self._borrowed() if self._borrows else self._lent()
+        channel.lock.acquire()
+        channel.lent += channel.lent > 0
+        return channel
 
-    def begin(self, channel: Channel) -> Channel | None:
-        """This thread answers a request that came on `channel`; the channel that it spoke on before."""
-        before: Channel | None = getattr(self._mine, "channel", None)
-        self._mine.channel = channel
-        with self._changed:
-            channel.serving += 1
-            self._changed.notify_all()
-        return before
-
-    def end(self, channel: Channel, before: Channel | None, reply: list[Any]) -> None:
-        """Sends the reply; from then on nobody may borrow the channel for this request. Raises `Gone`."""
-        self._mine.channel = before
-        with channel.lock:
-            channel.serving -= 1
-            channel.send(reply)
-
-    @contextmanager
-    def _taken(self) -> Iterator[Channel]:
-        with self._changed:
-            while not self._free:
-                self._changed.wait()
-            channel = self._free.pop()
-        self._mine.channel = channel
-        try:
-            yield channel
-        finally:
+    def give(self, channel: Channel) -> None:
+        """The request is answered."""
+        lent, channel.lent = channel.lent, max(0, channel.lent - 1)
+        channel.lock.release()
+        if lent == 1:
             self._mine.channel = None
             with self._changed:
                 self._free.append(channel)
                 self._changed.notify()
 
-    @contextmanager
-    def _borrowed(self) -> Iterator[Channel]:
-        while True:
+    def begin(self, channel: Channel) -> None:
+        """A request that came on `channel` is being answered."""
+        channel.serving += 1
+        if self._waiting:
             with self._changed:
+                self._changed.notify_all()
+
+    def end(self, channel: Channel, reply: list[Any]) -> None:
+        """Sends the reply; from then on nobody may borrow the channel for this request. Raises `Gone`."""
+        with channel.lock:
+            channel.serving -= 1
+            channel.send(reply)
+
+    def _lent(self) -> Channel:
+        with self._changed:
+            while not self._free:
+                self._changed.wait()
+            channel = self._free.pop(0)
+        channel.lock.acquire()
+        channel.lent = 1
+        self.bind(channel)
+        return channel
+
+    def _borrowed(self) -> Channel:
+        while True:
+            channel = self._serving()
+            channel.lock.acquire()
+            if channel.serving:
+                return channel
+            channel.lock.release()
+
+    def _serving(self) -> Channel:
+        with self._changed:
+            self._waiting += 1
+            try:
                 while not (serving := [channel for channel in self.all if channel.serving]):
                     self._changed.wait()
-            with serving[0].lock:
-                if serving[0].serving:
-                    yield serving[0]
-                    return
+                return serving[0]
+            finally:
+                self._waiting -= 1

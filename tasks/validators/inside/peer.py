@@ -48,19 +48,19 @@ class Peer:
 
         Raises what was raised there, and `Gone` where the other side has ended or breaks the protocol.
         """
-        with self.channels.mine() as channel:
+        channel = self.channels.take()
+        try:
             classes: list[Any] = []
             encoder = Encoder(self._writer(channel, classes))
             encode = encoder.encode
             pairs = [[key, encode(value)] for key, value in kwargs.items()]
             frame = [operation, encode(target), name, [encode(one) for one in args], pairs, classes]
             channel.send([*frame, *self._notes()])
-            while True:
-                reply = channel.receive()
-                if reply[0] in ("ok", "no"):
-                    outcome, value = self._understood(self._conclude, reply, encoder.containers)
-                    break
+            while (reply := channel.receive())[0] not in ("ok", "no"):
                 self.answer(channel, reply)
+            outcome, value = self._understood(self._conclude, reply, encoder.containers)
+        finally:
+            self.channels.give(channel)
         if outcome == "no":
             raise value
         return value
@@ -71,9 +71,8 @@ class Peer:
 
     def answer(self, channel: Channel, frame: list[Any]) -> None:
         """Does what the other side asks for, and replies. Raises `Gone`."""
-        before = self.channels.begin(channel)
-        reply = self._reply(channel, *self._understood(self._parsed, frame))
-        self.channels.end(channel, before, reply)
+        self.channels.begin(channel)
+        self.channels.end(channel, self._reply(channel, *self._understood(self._parsed, frame)))
 
     def forget(self, number: int, count: int) -> None:
         """The proxy of the object with that number, which had come `count` times, is no more."""
@@ -145,11 +144,12 @@ class Peer:
         return [list(pair) for pair in released], written
 
     def _take_notes(self, classes: list[Any], released: list[Any], written: list[Any]) -> None:
-        with self._lock:
-            for number, description in classes:
-                self.proxies.learn(number, Description.from_form(description))
-            for number, count in released:
-                self.objects.release(number, count)
+        if classes or released:
+            with self._lock:
+                for number, description in classes:
+                    self.proxies.learn(number, Description.from_form(description))
+                for number, count in released:
+                    self.objects.release(number, count)
         if written:
             self._show(written)
 

@@ -72,11 +72,13 @@ def tests_side():
     """The strict side, whose other side serves `CANDIDATES` as attributes of an object."""
     down, up = os.pipe(), os.pipe()
     theirs = Channel(down[0], up[1])
-    candidate = Peer(Channels([theirs], borrows=True), strict=False, permit=lambda *_: None)
+    channels = Channels([theirs], borrows=True)
+    candidate = Peer(channels, strict=False, permit=lambda *_: None)
     root = type("Root", (), {})()
     vars(root).update(CANDIDATES)
 
     def serve():
+        channels.bind(theirs)
         try:
             while True:
                 frame = theirs.receive()
