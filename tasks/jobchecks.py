@@ -24,6 +24,8 @@ OPTIONS = {
     "held_out": "true or false",
     "timeout_seconds": "a number more than 0 and at most 3600",
     "memory_mb": "a whole number from 16 to 65536",
+    "isolation": "process (the candidate has one of its own) or shared (it is loaded into the tests' process)",
+    "runtime": "the name of a runtime, such as numpy; `redraft sandbox ls` lists them",
 }
 
 
@@ -69,6 +71,8 @@ def _check(where: str, entry: Any, folder: Path, validators: ValidatorSource, ta
         raise InvalidInput(where, entry, f"`KIND: VALUE` with a kind among {', '.join(validators.kinds())}")
     kind = _kind(where, entry, validators.kinds())
     found = validators.find(kind)
+    if "runtime" in entry and not getattr(found, "takes_runtime", False):
+        raise InvalidInput(f"{where}.runtime", entry["runtime"], f"a check of kind {kind} runs no program of yours")
     options = _options(where, entry)
     try:
         value, files = found.parse(entry[kind], folder)
@@ -104,8 +108,12 @@ def _options(where: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         match name:
             case "held_out":
                 good = isinstance(value, bool)
+            case "isolation":
+                good = value in ("process", "shared")
             case "timeout_seconds":
                 good = number and 0 < value <= 3600
+            case "runtime":
+                good = isinstance(value, str) and re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", value) is not None
             case _:
                 good = number and isinstance(value, int) and 16 <= value <= 65_536
         if not good:

@@ -96,8 +96,10 @@ class Admission(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxJob:
-    """A program to run in the sandbox. `argv` runs in the job's folder, which holds `files`;
-    `report_fd` asks for a pipe of that number, whose content comes back as `report`."""
+    """A program to run in the sandbox. `argv` runs in the job's folder, which holds `files`; `exchange` asks for a
+    folder that joined jobs share, in which their temporary files lie;
+    `report_fd` asks for a pipe of that number, whose content comes back as `report`; `runtime` names packages that
+    Python finds there beside its own."""
 
     argv: tuple[str, ...]
     files: Mapping[str, str | bytes] = field(default_factory=dict)
@@ -107,6 +109,8 @@ class SandboxJob:
     processes: int = 64
     output_bytes: int = 64 * 1024
     report_fd: int | None = None
+    exchange: bool = False
+    runtime: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,11 +125,20 @@ class SandboxResult:
     report: bytes = b""
 
 
+# Descriptors of two joined jobs: reading and writing in turn, for each of eight threads that speak at once.
+JOINED = tuple(range(12, 28))
+
+
 class Sandbox(Protocol):
     """Runs what a model wrote, where it can touch nothing."""
 
     def run(self, job: SandboxJob, pulse: Pulse) -> SandboxResult:
-        """Raises `SandboxUnavailable` where the sandbox itself cannot start; never runs anything outside it."""
+        """Raises `SandboxUnavailable` where the sandbox itself cannot start or lacks the job's runtime; never runs
+        anything outside it."""
+
+    def run_joined(self, job: SandboxJob, other: SandboxJob, pulse: Pulse) -> tuple[SandboxResult, SandboxResult]:
+        """Runs two jobs side by side, each in a sandbox of its own, with pipes between them at `JOINED`. The `other`
+        is ended with `job`. Raises as `run` does."""
 
 
 class CheckKind(Protocol):

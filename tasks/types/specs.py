@@ -15,7 +15,9 @@ class CheckSpec:
     """One check of a job, self-contained: the contents of its files travel with it.
 
     `name` is unique in the job (for example `python:hidden.py`); `value` is the validator's own
-    JSON value; `files` maps file names to their text, or to their bytes where they are no text.
+    JSON value; `files` maps file names to their text, or to their bytes where they are no text; `runtime` names the
+    packages its programs may import. `isolation` is `process` where the candidate has a process of its own, `shared`
+    where it is loaded into the one that judges it.
     """
 
     name: str
@@ -24,6 +26,8 @@ class CheckSpec:
     held_out: bool = False
     timeout_seconds: float = 10.0
     memory_mb: int = 512
+    isolation: str = "process"
+    runtime: str = ""
     files: Mapping[str, str | bytes] = field(default_factory=dict)
 
     def text(self, name: str) -> str:

@@ -44,6 +44,7 @@ class CommandValidator:
 
     kind: ClassVar[str] = "command"
     cost: ClassVar[int] = 5
+    takes_runtime: ClassVar[bool] = True
 
     def parse(self, value: Any, folder: Path | None) -> tuple[Any, Mapping[str, str | bytes]]:
         """The arguments, and the files among them by their paths below `folder`: the program first.
@@ -82,6 +83,7 @@ class CommandValidator:
             stdin=b"" if named else text,
             timeout_seconds=check.timeout_seconds,
             memory_mb=check.memory_mb,
+            runtime=check.runtime,
         )
         result = sandbox.run(job, pulse)
         return _verdict(check, _feedback(result, check), result.seconds)

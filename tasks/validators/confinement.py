@@ -16,6 +16,8 @@ from tasks.validators.runtime import Runtime
 
 HOME = "/home/job"
 MOUNTED_AT = "/opt/redraft"  # the runtime, inside
+PACKAGES_AT = "/opt/redraft-runtime"  # a named runtime's packages, on Python's path
+EXCHANGE = "/exchange"  # what two joined sandboxes both write into
 TEMPORARY = (HOME, "/tmp", "/dev/shm")  # noqa: S108 - names inside the sandbox
 SANDBOX_UID = 65534
 # Enough for test data; what is in them counts as memory, so they need not be small.
@@ -23,12 +25,19 @@ TEMPORARY_BYTES = 64 * 2**20
 FILE_BYTES = 16 * 2**20
 FILES = 4096
 OPEN_FILES = 128
+SIGNALS = 1024  # queued ones and timers, which the kernel holds
 # RLIMIT_NPROC stands a little above what the watcher allows: the watcher's kill names the limit, while
 # a fork that fails at once would leave a bomb spinning until its wall limit.
 PROCESS_HEADROOM = 16
 # Address space is no measure of memory (thread stacks, arenas): this only stops one absurd allocation
 # at once, which the watcher would see one poll later.
 ADDRESS_SPACE_FACTOR, ADDRESS_SPACE_EXTRA_BYTES = 2, 2**30
+
+# What of the machine's own a /proc of a sandbox would still show: its boot parameters, kernel, keys and disks.
+_MASKED = ("cmdline", "config.gz", "diskstats", "kallsyms", "key-users", "keys", "modules", "partitions")
+
+# Numeric libraries start a thread for each core of the machine: they are no part of the candidate's share.
+_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 _PASSWD = b"sandbox:x:65534:65534::/home/job:/bin/sh\n"
 _GROUP = b"sandbox:x:65534:\n"
@@ -59,8 +68,10 @@ def confined(
     status_handle: int,
     filter_handle: int | None,
     uid: int | None,
+    exchange: Path | None = None,
 ) -> list[str]:
     """The whole command. `uid` is whom root becomes before anything else, None for an ordinary user.
+    `exchange` is the folder here that is `EXCHANGE` inside.
 
     Raises `SandboxUnavailable` where a program it needs is missing.
     """
@@ -70,12 +81,16 @@ def confined(
     command += [str(runtime.bwrap), "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent"]
     command += ["--new-session", "--cap-drop", "ALL", "--uid", str(SANDBOX_UID), "--gid", str(SANDBOX_UID)]
     command += ["--hostname", "sandbox", "--json-status-fd", str(status_handle)]
-    command += [*_system_mounts(), "--ro-bind", str(runtime.root), MOUNTED_AT, *_private_mounts()]
+    command += ["--clearenv", *_system_mounts(), "--ro-bind", str(runtime.root), MOUNTED_AT, *_private_mounts()]
+    if runtime.packages is not None:
+        command += ["--ro-bind", str(runtime.packages), PACKAGES_AT]
+    if exchange is not None:
+        command += ["--bind", str(exchange), EXCHANGE, "--setenv", "TMPDIR", EXCHANGE]
     for file in placed:
         command += ["--perms", "0555", "--ro-bind-data", str(file.handle), file.path]
     # /dev and the root are temporary file systems of their own: left writable, nothing would bound them.
-    command += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", HOME, "--clearenv"]
-    for name, value in _environment().items():
+    command += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", HOME]
+    for name, value in _environment(packages=runtime.packages is not None).items():
         command += ["--setenv", name, value]
     if filter_handle is not None:
         command += ["--seccomp", str(filter_handle)]
@@ -100,13 +115,18 @@ def _system_mounts() -> list[str]:
 
 def _private_mounts() -> list[str]:
     mounts = ["--proc", "/proc", "--dev", "/dev"]
+    for name in _MASKED:
+        if (Path("/proc") / name).exists():
+            mounts += ["--ro-bind", "/dev/null", f"/proc/{name}"]
+    # Pages mapped from /dev/zero and what lies in terminals' buffers is in no process's size. /dev/full reads alike.
+    mounts += ["--dev-bind", "/dev/full", "/dev/zero", "--tmpfs", "/dev/pts", "--remount-ro", "/dev/pts"]
     for place in TEMPORARY:
         mounts += ["--size", str(TEMPORARY_BYTES), "--perms", "0700", "--tmpfs", place]
     return mounts
 
 
-def _environment() -> dict[str, str]:
-    return {
+def _environment(*, packages: bool) -> dict[str, str]:
+    environment = {
         "HOME": HOME,
         "PATH": f"{MOUNTED_AT}/python/bin:/usr/bin:/bin",
         "LANG": "C.UTF-8",
@@ -114,15 +134,18 @@ def _environment() -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",  # the same candidate gets the same verdict: order of sets included
     }
+    if packages:
+        environment |= {"PYTHONPATH": PACKAGES_AT, **dict.fromkeys(_THREADS, "1")}
+    return environment
 
 
 def _limits(memory_bytes: int, timeout_seconds: float, processes: int, *, rooted: bool) -> list[str]:
     cpu = math.ceil(timeout_seconds) + 1
     address_space = memory_bytes * ADDRESS_SPACE_FACTOR + ADDRESS_SPACE_EXTRA_BYTES
     limits = [f"--cpu={cpu}", f"--as={address_space}", f"--fsize={FILE_BYTES}", f"--nofile={OPEN_FILES}"]
-    limits += ["--core=0", "--stack=8388608", "--memlock=65536", "--msgqueue=0"]
+    limits += ["--core=0", "--stack=8388608", "--memlock=65536", "--msgqueue=0", "--rtprio=0"]
     if rooted or _counts_processes_by_namespace():
-        limits.append(f"--nproc={processes + PROCESS_HEADROOM}")
+        limits += [f"--nproc={processes + PROCESS_HEADROOM}", f"--sigpending={SIGNALS}"]
     return [_program("prlimit"), *limits, "--"]
 
 

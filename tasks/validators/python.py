@@ -7,25 +7,30 @@ not know how the sandbox confines, nor how a report is read.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
 import secrets
 import sys
-from collections.abc import Mapping
-from importlib import resources
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from tasks.errors import InvalidInput
-from tasks.ports import Pulse, Sandbox, SandboxJob
+from tasks.ports import JOINED, Pulse, Sandbox, SandboxJob, SandboxResult
 from tasks.types import CheckSpec, Verdict
+from tasks.validators.confinement import MOUNTED_AT
 from tasks.validators.ending import ended
 from tasks.validators.pythonfiles import gather, test_files, unresolved
+from tasks.validators.runtime import PROGRAMS
 from tasks.validators.testreport import feedback_of, honest_pass, read, score_of
 from tasks.validators.text import code_of
 
 SOLUTION_CHARS = 1_000_000
-_REPORT_FD = 9  # as in inside/run_tests.py
-_DRIVER = ".redraft/run_tests.py"
+_REPORT_FD = 9  # as in inside/reporting.py
+SHARED = "shared"
+# Who uses these in a test shows the solution files of its own.
+_TEMPORARY_FILES = frozenset({"tempfile", "tmp_path", "tmp_path_factory", "tmpdir", "tmpdir_factory"})
+PROGRAMS_AT = f"{MOUNTED_AT}/inside"
 
 
 class PythonValidator:
@@ -33,6 +38,7 @@ class PythonValidator:
 
     kind: ClassVar[str] = "python"
     cost: ClassVar[int] = 10
+    takes_runtime: ClassVar[bool] = True
 
     def parse(self, value: Any, folder: Path | None) -> tuple[Any, Mapping[str, str | bytes]]:
         """The path of the test file or folder, and what travels with it, as `gather` has them. Raises `InvalidInput`
@@ -47,7 +53,7 @@ class PythonValidator:
     def examine(self, check: CheckSpec) -> None:
         """Raises `InvalidInput` where the tests import what no file of theirs and no package of the sandbox is; which
         packages a named runtime has only the sandbox knows."""
-        if getattr(check, "runtime", None):
+        if check.runtime:
             return
         for missing in unresolved(str(check.value), check.files):
             raise InvalidInput(
@@ -65,25 +71,78 @@ class PythonValidator:
                 "There is no code in the answer." if not code.strip() else "The code is over a million characters long."
             )
             return _verdict(check, passed=False, score=0.0, feedback=why, seconds=0.0)
-        test = str(check.value)
-        source = check.text(test)
         nonce = secrets.token_hex(16)
-        order = {"nonce": nonce, "test": test, "imports": _standard_imports(source)}
-        job = SandboxJob(
-            argv=("python", "-P", "-s", _DRIVER),
-            files={_DRIVER: _driver(), test: source, "solution.py": code.encode("utf-8", "replace")},
-            stdin=json.dumps(order).encode(),
-            timeout_seconds=check.timeout_seconds,
-            memory_mb=check.memory_mb,
-            report_fd=_REPORT_FD,
-        )
-        result = sandbox.run(job, pulse)
+        tests = test_files(str(check.value), check.files)
+        sources = {path: check.text(path) for path in tests}
+        order = _order(nonce, check, sources)
+        result, ending = _run(check, order, code, sandbox, pulse)
         found = read(result.report, nonce)
-        passed = result.killed is None and honest_pass(found, required_names(source))
-        feedback = "" if passed else feedback_of(found, ended(result, check), result.stderr or result.stdout)
+        required = [name for source in sources.values() for name in required_names(source)]
+        passed = ending is None and result.killed is None and honest_pass(found, required)
+        feedback = "" if passed else feedback_of(found, ending, result.stderr or result.stdout)
         return _verdict(
             check, passed=passed, score=score_of(found, passed=passed), feedback=feedback, seconds=result.seconds
         )
+
+
+def _order(nonce: str, check: CheckSpec, sources: Mapping[str, str], mode: str = "") -> dict[str, Any]:
+    """What the tests' process is told: see `inside/run_tests.py`."""
+    python = {path: check.text(path) for path in check.files if path.endswith(".py")}
+    trees = [ast.parse(source) for source in python.values()]
+    return {
+        "nonce": nonce,
+        "mode": mode or check.isolation,
+        "tests": list(sources),
+        "imports": sorted({name for source in sources.values() for name in _standard_imports(source)}),
+        "named": sorted({name for tree in trees for name in _identifiers(tree)}),
+        "channels": JOINED,
+        "asynchronous": any(isinstance(node, ast.AsyncFunctionDef) for tree in trees for node in ast.walk(tree)),
+        "exchange": any(not _TEMPORARY_FILES.isdisjoint(_identifiers(tree)) for tree in trees),
+        "conftest": any(Path(path).name == "conftest.py" for path in python),
+    }
+
+
+def _run(
+    check: CheckSpec, order: Mapping[str, Any], code: str, sandbox: Sandbox, pulse: Pulse
+) -> tuple[SandboxResult, str | None]:
+    """The result of the tests' process, and in words what ended either one early."""
+    solution = {"solution.py": code.encode("utf-8", "replace")}
+    shared = check.isolation == SHARED
+    tests = SandboxJob(
+        argv=_program("run_tests"),
+        files={**check.files, **(solution if shared else {})},
+        stdin=json.dumps(order).encode(),
+        timeout_seconds=check.timeout_seconds,
+        memory_mb=check.memory_mb,
+        runtime=check.runtime,
+        report_fd=_REPORT_FD,
+        exchange=bool(order["exchange"]),
+    )
+    if shared:
+        result = sandbox.run(tests, pulse)
+        return result, ended(result, check)
+    candidate = dataclasses.replace(
+        tests, argv=_program("candidate", *map(str, JOINED)), files=solution, stdin=b"", report_fd=None
+    )
+    result, beside = sandbox.run_joined(tests, candidate, pulse)
+    return result, ended(beside, check) or ended(result, check)
+
+
+def _program(name: str, *arguments: str) -> tuple[str, ...]:
+    start = f"import sys; sys.path.insert(0, {PROGRAMS_AT!r}); from {PROGRAMS}.{name} import main; main()"
+    return ("python", "-P", "-s", "-c", start, *arguments)
+
+
+def _identifiers(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.alias):
+            yield node.name
+        elif isinstance(node, ast.arg):
+            yield node.arg
 
 
 def test_names(source: str) -> list[str]:
@@ -114,10 +173,6 @@ def _standard_imports(source: str) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module)
     return sorted(name for name in names if name.partition(".")[0] in sys.stdlib_module_names)
-
-
-def _driver() -> str:
-    return resources.files("tasks.validators").joinpath("inside/run_tests.py").read_text(encoding="utf-8")
 
 
 def _verdict(check: CheckSpec, *, passed: bool, score: float, feedback: str, seconds: float) -> Verdict:

@@ -10,15 +10,28 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from tasks.errors import SandboxUnavailable
-from tasks.ports import Pulse, SandboxJob, SandboxResult
+from tasks.ports import JOINED, Pulse, SandboxJob, SandboxResult
 from tasks.pulse import Silent
-from tasks.validators.confinement import FILES, HOME, MOUNTED_AT, TEMPORARY, Placed, confined, system_files
+from tasks.validators import cgroup
+from tasks.validators.confinement import (
+    FILES,
+    HOME,
+    MOUNTED_AT,
+    TEMPORARY,
+    TEMPORARY_BYTES,
+    Placed,
+    confined,
+    system_files,
+)
+from tasks.validators.joining import Companion, exchange_folder, is_overfull, joining_pipes
 from tasks.validators.obstacles import explained
+from tasks.validators.packages import BUILD_SECONDS, IMPORT_ALL, NamedRuntimes
 from tasks.validators.process import Conversation, Process, Stream, first_pid, program_exit_code
 from tasks.validators.runtime import Runtime, default_runtime_folder, ensure
 from tasks.validators.slots import unprivileged_uid
@@ -34,7 +47,7 @@ BUILDING_SECONDS = 120.0
 # Output beyond what is kept is thrown away; so far beyond, nobody means it.
 OUTPUT_KILL_FACTOR, OUTPUT_KILL_BYTES = 64, 2**20
 _KEPT_BYTES = {"report": 4 * 2**20, "status": 2**16}
-_PLACED_FROM = 20  # descriptors 0-9 are the program's, 10 and 11 bwrap's own
+_PLACED_FROM = 40  # descriptors 0-9 and `JOINED` are the program's, 10 and 11 bwrap's own
 _STATUS, _FILTER = 10, 11
 
 
@@ -52,16 +65,43 @@ class BubblewrapSandbox:
     def run(self, job: SandboxJob, pulse: Pulse) -> SandboxResult:
         """Runs `job` and gives back what came of it, whatever it did.
 
-        Raises `SandboxUnavailable` where the sandbox cannot start, `ValueError` for a file name that
-        leaves the job's folder, and what `pulse.check()` raises: then the whole tree has been killed.
+        Raises `SandboxUnavailable` where the sandbox cannot start or lacks `job.runtime`, `ValueError` for a file
+        name that leaves the job's folder, and what `pulse.check()` raises: then the whole tree has been killed.
         """
-        runtime = self.runtime(pulse)
-        with self._place(pulse):
+        return self._run(self._runtime_of(job, pulse), job, pulse)
+
+    def _run(self, runtime: Runtime, job: SandboxJob, pulse: Pulse) -> SandboxResult:
+        with self._place(pulse), self._uid(pulse) as uid:
             pulse.expect_silence(job.timeout_seconds + STARTING_SECONDS)
-            if os.geteuid() != 0:
-                return _Run(runtime, job, None, self._cpu_cores).result(pulse)
-            with unprivileged_uid(self._folder / "uids", pulse) as uid:
-                return _Run(runtime, job, uid, self._cpu_cores).result(pulse)
+            return _Run(runtime, job, uid, self._cpu_cores).result(pulse)
+
+    def run_joined(self, job: SandboxJob, other: SandboxJob, pulse: Pulse) -> tuple[SandboxResult, SandboxResult]:
+        """Runs `job`, and `other` as long as that lasts, joined by pipes. Both have limits, a uid and a namespace of
+        their own. Raises as `run` does."""
+        runtime = self._runtime_of(job, pulse)
+        with self._place(pulse), self._uid(pulse) as uid, ExitStack() as stack:
+            # One uid where they share files; namespaces keep them apart in everything else.
+            other_uid = uid if job.exchange else stack.enter_context(self._uid(pulse))
+            exchange = stack.enter_context(exchange_folder(self._folder / "exchange", uid)) if job.exchange else None
+            pipes = stack.enter_context(ExitStack())
+            ours, theirs = joining_pipes(pipes, JOINED)
+            pulse.expect_silence(job.timeout_seconds + STARTING_SECONDS)
+            run = _Run(runtime, job, uid, self._cpu_cores, ours, exchange)
+            companion = Companion(_Run(runtime, other, other_uid, self._cpu_cores, theirs, exchange).result)
+            with companion:
+                companion.wait_until_started()
+                # Closed here as soon as both have their ends: then each sees the end of the other.
+                result = run.result(pulse, pipes.close)
+            return result, companion.result()
+
+    @contextmanager
+    def _uid(self, pulse: Pulse) -> Iterator[int | None]:
+        """Whom root becomes in the sandbox; None for an ordinary user."""
+        if os.geteuid() != 0:
+            yield None
+            return
+        with unprivileged_uid(self._folder / "uids", pulse) as uid:
+            yield uid
 
     @contextmanager
     def _place(self, pulse: Pulse) -> Iterator[None]:
@@ -79,6 +119,22 @@ class BubblewrapSandbox:
             pulse.expect_silence(BUILDING_SECONDS)
             self._runtime = ensure(self._folder, self._verify)
         return self._runtime
+
+    def _runtime_of(self, job: SandboxJob, pulse: Pulse) -> Runtime:
+        runtime = self.runtime(pulse)
+        if not job.runtime:
+            return runtime
+        pulse.expect_silence(BUILD_SECONDS)  # the first time
+        return replace(runtime, packages=NamedRuntimes(self._folder).ensure(job.runtime))
+
+    def verify_packages(self, folder: Path, names: Sequence[str]) -> None:
+        """That each of the distributions `names` in `folder` can be imported inside. Raises `SandboxUnavailable`."""
+        runtime = replace(self.runtime(Silent()), packages=folder)
+        argv = ("python", "-P", "-s", "-c", IMPORT_ALL, *names)
+        result = self._run(runtime, SandboxJob(argv=argv, timeout_seconds=120, memory_mb=2048), Silent())
+        if result.exit_code:
+            last = (result.stderr.strip() or f"{result.killed or 'exit code'} {result.exit_code}").splitlines()[-1]
+            raise SandboxUnavailable(f"{', '.join(names)} cannot be imported in the sandbox: {last}")
 
     def _verify(self, runtime: Runtime) -> None:
         """That the copied interpreter runs inside, with its packages."""
@@ -111,17 +167,29 @@ def diagnose(folder: Path) -> str | None:
 class _Run:
     """One run: its descriptors, its process, its limits."""
 
-    def __init__(self, runtime: Runtime, job: SandboxJob, uid: int | None, cpu_cores: float) -> None:
-        self._runtime, self._job, self._uid = runtime, job, uid
+    def __init__(
+        self,
+        runtime: Runtime,
+        job: SandboxJob,
+        uid: int | None,
+        cpu_cores: float,
+        joined: Mapping[int, int] | None = None,
+        exchange: Path | None = None,
+    ) -> None:
+        self._runtime, self._job, self._uid, self._joined = runtime, job, uid, joined or {}
+        self._exchange = exchange
         self._cpu_seconds = job.timeout_seconds * cpu_cores + 1
         self._stack = ExitStack()
         self._limit: str | None = None
+        self._group: Path | None = None
         self._watcher: Watcher | None = None
         self._began = self._next_pulse = 0.0
 
-    def result(self, pulse: Pulse) -> SandboxResult:
+    def result(self, pulse: Pulse, started: Callable[[], None] = lambda: None) -> SandboxResult:
+        """`started` is called when the process has been given its descriptors."""
         with self._stack:
             streams, stdin, process = self._start()
+            started()
             conversation = Conversation(process, streams, stdin, self._job.stdin)
             self._stack.callback(conversation.close)
             try:
@@ -130,6 +198,8 @@ class _Run:
                 streams["status"].pull()
                 process.kill(first_pid(streams["status"].content()))
             conversation.drain()
+            if self._limit is None and self._group and cgroup.out_of_memory(self._group):
+                self._limit = "memory"
             if self._limit is None and _too_much(streams):  # however fast it was: the same output, the same verdict
                 self._limit = "output"
             return self._told(streams, process)
@@ -148,6 +218,7 @@ class _Run:
             self._stack.callback(os.close, ours)
             streams[name] = Stream(handle=ours, keep=_KEPT_BYTES.get(name, job.output_bytes))
         theirs[0], stdin = os.pipe()
+        theirs |= {number: os.dup(handle) for number, handle in self._joined.items()}
         placed = self._place(theirs)
         program = filter_program()
         if program is not None:
@@ -162,8 +233,10 @@ class _Run:
             status_handle=_STATUS,
             filter_handle=None if program is None else _FILTER,
             uid=self._uid,
+            exchange=self._exchange,
         )
         try:
+            command = self._in_group(command)
             self._began = time.monotonic()
             process = Process(command, theirs)
         except BaseException as error:
@@ -176,6 +249,14 @@ class _Run:
                 os.close(handle)
         self._stack.callback(process.close)
         return streams, stdin, process
+
+    def _in_group(self, command: list[str]) -> list[str]:
+        place = cgroup.find_place()
+        if place is None:
+            return command
+        values = cgroup.limits(self._job.memory_mb * 2**20, self._job.processes)
+        self._group = self._stack.enter_context(cgroup.group(place, values))
+        return [*cgroup.joining(self._group), *command]
 
     def _place(self, theirs: dict[int, int]) -> list[Placed]:
         files: dict[str, bytes] = dict(system_files())
@@ -196,6 +277,8 @@ class _Run:
             self._limit = "wall"
         elif _too_much(streams):
             self._limit = "output"
+        elif self._exchange and is_overfull(self._exchange, TEMPORARY_BYTES, FILES):
+            self._limit = "files"
         else:
             self._limit = self._usage_limit(streams["status"])
         return self._limit is not None

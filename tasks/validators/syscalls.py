@@ -1,57 +1,99 @@
-"""The system calls refused in the sandbox, as a classic BPF program for `bwrap --seccomp`.
+"""The system calls refused in the sandbox, compiled by seccompy to the BPF program that `bwrap --seccomp` loads.
 
-Refused is what holds memory that no process's resident size shows (memfd, System V shared memory,
-message queues), and what widens the kernel's surface with no use to a check (io_uring, bpf, keyrings,
-userfaultfd, perf events, ptrace). Must not know what is run.
+Refused is what holds memory that no process's resident size shows, what reaches outside or makes namespaces, and what
+widens the kernel's surface with no use to a check. Must not know what is run.
 """
 
 from __future__ import annotations
 
+import errno
+import functools
 import platform
+import socket
 import struct
 
-_AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-# name: (x86_64, aarch64), from the kernel's syscall tables
-_REFUSED = {
-    "memfd_create": (319, 279),
-    "memfd_secret": (447, 447),
-    "shmget": (29, 194),
-    "msgget": (68, 186),
-    "semget": (64, 190),
-    "mq_open": (240, 180),
-    "io_uring_setup": (425, 425),
-    "bpf": (321, 280),
-    "userfaultfd": (323, 282),
-    "perf_event_open": (298, 241),
-    "add_key": (248, 217),
-    "request_key": (249, 218),
-    "keyctl": (250, 219),
-    "ptrace": (101, 117),
-    "process_vm_readv": (310, 270),
-    "process_vm_writev": (311, 271),
-}
-_LOAD, _JUMP_EQUAL, _JUMP_GE, _RETURN = 0x20, 0x15, 0x35, 0x06
-_NUMBER_AT, _ARCH_AT = 0, 4  # offsets in struct seccomp_data
-_ALLOW, _KILL, _EPERM = 0x7FFF0000, 0x80000000, 0x00050000 | 1
-_X32_BIT = 0x40000000  # x86-64's second table of the same calls
+from seccompy import ArgCmp, CmpOp, Filter, bpf, syscalls
+
+MACHINES = ("x86_64", "aarch64")
+# Refused with EPERM.
+_FORBIDDEN = (
+    *("memfd_create", "memfd_secret", "shmget", "msgget", "semget", "mq_open", "io_setup"),
+    *("bpf", "userfaultfd", "perf_event_open", "add_key", "request_key", "keyctl", "syslog", "seccomp"),
+    *("ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_getfd", "kcmp", "modify_ldt"),
+    *("unshare", "setns", "chroot", "pivot_root", "mount", "umount2", "mount_setattr", "move_mount", "open_tree"),
+    *("fsopen", "fsmount", "fsconfig", "fspick", "name_to_handle_at", "open_by_handle_at"),
+    *("fanotify_init", "inotify_init", "inotify_init1"),
+    *("landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"),
+)
+# Refused with ENOSYS: who calls these has another way for a kernel without them. A filter can't look into clone3's
+# arguments. What moves pages without copying pins pages that no limit counts: a byte of each page in a pipe is enough.
+_ABSENT = ("clone3", "io_uring_setup", "splice", "tee", "vmsplice", "sendfile")
+
+_CLONE_NAMESPACES = (0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000, 0x00020000)
+_F_SETPIPE_SZ, _F_OFD_SETLK, _F_OFD_SETLKW = 1031, 37, 38  # /proc/locks names no owner of the latter's locks
+_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+# Socket options that make a socket hold more than the watcher counts for it: buffers, filters, pages sent in place.
+_SOL_SOCKET = socket.SOL_SOCKET
+_GROWING_OPTIONS = (7, 8, 26, 32, 33, 50, 51, 60)
+# Pages of a shared mapping without a file stay when they are unmapped, and are then in no process's size.
+_MAP_SHARED_ANONYMOUS, _MAP_HUGETLB = 0x21, 0x40000
+
+_NUMBER_AT = 0  # in struct seccomp_data
+_REFUSE_ABSENT = 0x00050000 | errno.ENOSYS
 
 
-def filter_program(machine: str | None = None) -> bytes | None:
-    """The program as an array of `struct sock_filter`; None on a machine whose call numbers we don't list."""
-    machine = machine or platform.machine()
-    arch = _AUDIT_ARCH.get(machine)
-    if arch is None:
+@functools.cache
+def filter_program() -> bytes | None:
+    """The program as an array of `struct sock_filter`; None on a machine whose calls seccompy doesn't know."""
+    if platform.machine() not in MACHINES:
         return None
-    numbers = [pair[0 if machine == "x86_64" else 1] for pair in _REFUSED.values()]
-    count = len(numbers)
-    program = [
-        (_LOAD, 0, 0, _ARCH_AT),
-        (_JUMP_EQUAL, 1, 0, arch),
-        (_RETURN, 0, 0, _KILL),  # 32-bit calls have other numbers: the list below would not hold
-        (_LOAD, 0, 0, _NUMBER_AT),
-        (_JUMP_GE, count + 1, 0, _X32_BIT),
-    ]
-    # Each comparison jumps over the ones after it and the `allow`, to the refusal at the end.
-    program += [(_JUMP_EQUAL, count - index, 0, number) for index, number in enumerate(numbers)]
-    program += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _EPERM)]
-    return b"".join(struct.pack("HBBI", *step) for step in program)
+    return _ceiling() + _policy().program
+
+
+def _ceiling() -> bytes:
+    """Newer calls than the list knows do not exist, nor does x86-64's second table of the same calls (x32). It runs
+    into the program after it: jumps of classic BPF are relative."""
+    last = max(syscalls.syscall_nr(name) for name in _known())
+    steps = ((bpf.BPF_LD_ABS_W, 0, 0, _NUMBER_AT), (bpf.BPF_JGT, 0, 1, last), (bpf.BPF_RET_K, 0, 0, _REFUSE_ABSENT))
+    return b"".join(struct.pack("<HBBI", *step) for step in steps)
+
+
+def _known() -> dict[str, int]:
+    return syscalls.X86_64_SYSCALLS if platform.machine() == "x86_64" else syscalls.AARCH64_SYSCALLS
+
+
+def _policy() -> Filter:
+    policy = Filter()
+    for name in _FORBIDDEN:
+        if name in _known():  # modify_ldt and inotify_init are x86's alone
+            policy.errno(name, errno.EPERM)
+    for name in _ABSENT:
+        policy.errno(name, errno.ENOSYS)
+    _sockets(policy)
+    for bits in _CLONE_NAMESPACES:
+        policy.errno("clone", errno.EPERM, args=[_has(0, bits)])
+    for bits in (_MAP_SHARED_ANONYMOUS, _MAP_HUGETLB):
+        policy.errno("mmap", errno.EPERM, args=[_has(3, bits)])
+    for command in (_F_SETPIPE_SZ, _F_OFD_SETLK, _F_OFD_SETLKW):
+        policy.errno("fcntl", errno.EPERM, args=[_is(1, command)])
+    for request in (_TIOCSTI, _TIOCLINUX):
+        policy.errno("ioctl", errno.EPERM, args=[_is(1, request)])
+    return policy
+
+
+def _sockets(policy: Filter) -> None:
+    """Sockets of the local family alone: event loops wake themselves by a pair of them."""
+    other = [ArgCmp(0, CmpOp.NE, socket.AF_UNIX)]
+    for name in ("socket", "socketpair"):
+        policy.errno(name, errno.EAFNOSUPPORT, args=other)
+    for option in _GROWING_OPTIONS:
+        policy.errno("setsockopt", errno.EPERM, args=[_is(1, _SOL_SOCKET), _is(2, option)])
+
+
+def _is(index: int, value: int) -> ArgCmp:
+    """The argument as an int: the kernel ignores the upper half of the register, and so must the comparison."""
+    return ArgCmp(index, CmpOp.MASKED_EQ, value, 0xFFFFFFFF)
+
+
+def _has(index: int, bits: int) -> ArgCmp:
+    return ArgCmp(index, CmpOp.MASKED_EQ, bits, bits)

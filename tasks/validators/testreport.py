@@ -33,7 +33,8 @@ class Raised:
 @dataclass(slots=True, kw_only=True)
 class TestReport:
     """What was reported. `excused` tests are marked skip or xfail by the test file itself; `passed` and
-    `failed` hold node ids; `running` is the test that had begun last."""
+    `failed` hold node ids; `running` is the test that had begun last, `lost` the one in which the candidate's process
+    was lost (empty: before any)."""
 
     collected: tuple[str, ...] = ()
     excused: frozenset[str] = frozenset()
@@ -43,6 +44,7 @@ class TestReport:
     syntax: Raised | None = None
     tampered: str | None = None
     running: str | None = None
+    lost: str | None = None
     finished: bool = False
 
     @property
@@ -100,6 +102,8 @@ def _note(found: TestReport, event: str, fields: dict[str, Any]) -> None:
             found.syntax = _raised(fields)
         case "tampered":
             found.tampered = found.tampered or fields["what"]
+        case "lost":
+            found.lost = fields["test"] if found.lost is None else found.lost
         case "finished":
             found.finished = True
 
@@ -119,6 +123,7 @@ def honest_pass(found: TestReport, required: Sequence[str]) -> bool:
     names = {name_of(test) for test in found.collected}
     return (
         found.finished
+        and found.lost is None
         and found.tampered is None
         and found.syntax is None
         and not any(test not in found.collected for test in found.raised)
@@ -154,7 +159,10 @@ def feedback_of(found: TestReport, ended: str | None, rest: str) -> str:
             f"The solution changed {found.tampered}, which belongs to the tests. Leave the tests and Python's own "
             "functions alone; only what the functions of the solution give back is judged."
         )
-    if ended:
+    if ended is None and found.lost is not None:
+        during = f" while {_short(found.lost)} ran" if found.lost else ""
+        lines.append(f"The program ended by itself{during}: it must not exit the process.")
+    elif ended:
         during = f" while {_short(found.running)} ran" if found.running else ""
         lines.append(f"The run was ended{during}: {ended}.")
     elif not found.finished and not found.tampered:

@@ -1,4 +1,4 @@
-"""Watches what a sandbox uses as a whole: processes, CPU, memory. Reads /proc only; kills nothing itself.
+"""Watches what a sandbox uses as a whole: processes, CPU, memory, files. Reads /proc only; kills nothing itself.
 
 Sizes are bytes, times seconds. Must not know why a sandbox runs.
 """
@@ -13,7 +13,10 @@ from pathlib import Path
 
 import psutil
 
+from tasks.validators import kernelmemory
+
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_MAPPED_BY_TABLE_BYTE = 512  # eight bytes of page table for each page of 4 KiB
 _TICKS = os.sysconf("SC_CLK_TCK")
 _KERNEL_LISTS_CHILDREN = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").exists()
 _GONE = (FileNotFoundError, ProcessLookupError, PermissionError, NotADirectoryError)
@@ -21,7 +24,7 @@ _GONE = (FileNotFoundError, ProcessLookupError, PermissionError, NotADirectoryEr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ceiling:
-    """What a sandbox may use in all. `files` counts entries in its temporary file systems."""
+    """What a sandbox may use in all. `files` counts entries in its temporary file systems and in the kernel's lists."""
 
     memory_bytes: int
     cpu_seconds: float
@@ -31,9 +34,11 @@ class Ceiling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What it uses now. `memory_bytes` is resident memory, shared pages counted in each process, and its files."""
+    """What it uses now. `resident_bytes` is memory with its page tables, shared pages counted in each process;
+    `other_bytes` is what its files hold, and the kernel for it."""
 
-    memory_bytes: int = 0
+    resident_bytes: int = 0
+    other_bytes: int = 0
     cpu_seconds: float = 0.0
     tasks: int = 0
     files: int = 0
@@ -58,9 +63,8 @@ class Watcher:
             return "files"
         # Forked processes share most of their pages: only a sum that is too large is worth the exact,
         # dearer count of each page once.
-        if usage.memory_bytes > self._ceiling.memory_bytes and self._exact(pids, usage) > self._ceiling.memory_bytes:
-            return "memory"
-        return None
+        room = self._ceiling.memory_bytes - usage.other_bytes
+        return "memory" if usage.resident_bytes > room and _exact(pids, usage) > room else None
 
     def _measure(self, pids: list[int]) -> Usage:
         memory = tasks = 0
@@ -68,12 +72,19 @@ class Watcher:
         for pid in pids:
             with suppress(*_GONE, IndexError, ValueError):
                 fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-                # proc_pid_stat(5), counted from the state: own and waited-for times, threads, resident pages
+                # proc_pid_stat(5), counted from the state: own and waited-for times, threads, size, resident pages
                 cpu += sum(int(fields[index]) for index in range(11, 15)) / _TICKS
                 tasks += int(fields[17])
-                memory += int(fields[21]) * _PAGE
+                memory += int(fields[21]) * _PAGE + int(fields[20]) // _MAPPED_BY_TABLE_BYTE
         held, files = self._held_in_files()
-        return Usage(memory_bytes=memory + held, cpu_seconds=cpu, tasks=tasks, files=files)
+        kernel = kernelmemory.measure(self._root, pids)
+        return Usage(
+            resident_bytes=memory,
+            other_bytes=held + kernel.memory_bytes,
+            cpu_seconds=cpu,
+            tasks=tasks,
+            files=files + kernel.entries,
+        )
 
     def _held_in_files(self) -> tuple[int, int]:
         held = files = 0
@@ -86,17 +97,6 @@ class Watcher:
                 held += (status.f_blocks - status.f_bfree) * status.f_frsize
                 files += status.f_files - status.f_ffree
         return held, files
-
-    def _exact(self, pids: list[int], usage: Usage) -> int:
-        total = 0
-        for pid in pids:
-            try:
-                total += _proportional(pid)
-            except PermissionError:
-                return usage.memory_bytes  # not ours to read: the upper bound has to do
-            except _GONE:
-                continue  # ended, or waiting to be reaped: it holds nothing
-        return total + self._held_in_files()[0]
 
 
 def descendants(root: int) -> Iterator[int]:
@@ -116,8 +116,20 @@ def descendants(root: int) -> Iterator[int]:
                     waiting.extend(map(int, Path(f"/proc/{pid}/task/{thread}/children").read_bytes().split()))
 
 
-def _proportional(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_bytes().splitlines():
-        if line.startswith(b"Pss:"):
-            return int(line.split()[1]) * 1024
+def _exact(pids: list[int], usage: Usage) -> int:
+    total = 0
+    for pid in pids:
+        try:
+            total += _kilobytes(pid, "smaps_rollup", b"Pss:") + _kilobytes(pid, "status", b"VmPTE:")
+        except PermissionError:
+            return usage.resident_bytes  # not ours to read: the upper bound has to do
+        except _GONE:
+            continue  # ended, or waiting to be reaped: it holds nothing
+    return total * 1024
+
+
+def _kilobytes(pid: int, file: str, name: bytes) -> int:
+    for line in Path(f"/proc/{pid}/{file}").read_bytes().splitlines():
+        if line.startswith(name):
+            return int(line.split()[1])
     return 0

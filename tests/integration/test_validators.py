@@ -124,7 +124,7 @@ ATTACKS = {
     "a module of the tests swapped": (
         "import sys, types\nfake = types.ModuleType('math')\nfake.isclose = lambda *a: True\n"
         "sys.modules['math'] = fake\n"
-        "def add(a, b): return a + b"
+        "def add(a, b): return a + b if isinstance(a, int) else 7"
     ),
     "AssertionError replaced": "import builtins\nbuiltins.AssertionError = Warning\ndef add(a, b): return 1",
     "the tests replaced while they run": (

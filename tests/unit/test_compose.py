@@ -36,7 +36,10 @@ SECRET = re.compile(r"PASSWORD|_KEY|TOKEN|SECRET|(DATABASE|BROKER)_URL")
 
 def commands(service: dict[str, Any]) -> Iterator[list[str]]:
     """Each `redraft …` that a service runs, itself or in a script or as its health check, without the program."""
-    for argv in (service.get("command", []), service.get("healthcheck", {}).get("test", [])[1:]):
+    for argv in (
+        service.get("entrypoint", []) + service.get("command", []),
+        service.get("healthcheck", {}).get("test", [])[1:],
+    ):
         if argv[:1] == ["sh"]:
             yield from (line.split()[1:] for line in argv[-1].splitlines() if line.startswith("redraft"))
         elif argv and Path(argv[0]).name == "redraft":
@@ -54,10 +57,11 @@ def checked(spec: dict[str, Any]) -> compose_spec.PyCompose:
 def test_it_is_a_compose_file_of_the_services_that_make_a_deployment() -> None:
     made = checked(COMPOSE)
     assert set(made.service_names()) == {
-        *("postgres", "valkey", "qdrant", "migrate", "relay", "flower", "check", "cloud", "worker-cpu", "worker-gpu")
+        *("postgres", "valkey", "qdrant", "migrate", "relay", "flower", "check"),
+        *("runtimes", "cloud", "worker-cpu", "worker-gpu"),
     }
     profiles = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
-    assert profiles == {"cloud": ["cloud"], "worker-cpu": ["cpu"], "worker-gpu": ["gpu"]}
+    assert profiles == {"runtimes": ["runtimes"], "cloud": ["cloud"], "worker-cpu": ["cpu"], "worker-gpu": ["gpu"]}
     with pytest.raises(ValueError, match="comand"):
         checked({**COMPOSE, "services": {**SERVICES, "relay": {**SERVICES["relay"], "comand": "redraft relay"}}})
 
@@ -105,8 +109,25 @@ def test_what_runs_candidates_has_no_key_and_no_way_out() -> None:
     assert set(check["security_opt"]) == {
         *("no-new-privileges:true", "seccomp=unconfined", "apparmor=unconfined", "systempaths=unconfined")
     }
-    others = [service for name, service in OURS.items() if name != "check"]
+    others = [service for name, service in OURS.items() if name not in ("check", "runtimes")]
     assert all(service["security_opt"] == ["no-new-privileges:true"] for service in others)
+
+
+def test_what_candidates_can_use_up_is_bounded() -> None:
+    check = SERVICES["check"]
+    assert check["memswap_limit"] == check["mem_limit"] == "8g"  # the former is the sum of both: no swap
+    assert 256 <= check["pids_limit"] <= 4096
+    for name in ("valkey", "relay", "flower", "runtimes"):
+        assert SERVICES[name]["memswap_limit"] == SERVICES[name]["mem_limit"] == "1g"
+        assert SERVICES[name]["pids_limit"] == 256
+
+
+def test_packages_for_checks_are_fetched_by_a_service_that_holds_no_secret() -> None:
+    runtimes = SERVICES["runtimes"]
+    assert runtimes["volumes"] == SERVICES["check"]["volumes"]
+    assert runtimes["security_opt"] == SERVICES["check"]["security_opt"]
+    assert runtimes["networks"] == ["outside"]
+    assert not runtimes.keys() & {"secrets", "environment", "ports"}
 
 
 def test_nothing_is_published_beyond_loopback() -> None:
@@ -177,7 +198,7 @@ def test_images_are_pinned_to_the_versions_that_are_tested() -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_service_that_stays_has_a_health_check(name: str) -> None:
-    assert ("healthcheck" in SERVICES[name]) is (name != "migrate")
+    assert ("healthcheck" in SERVICES[name]) is (name not in ("migrate", "runtimes"))
     for other, how in SERVICES[name].get("depends_on", {}).items():
         wanted = "service_completed_successfully" if other == "migrate" else "service_healthy"
         assert how == {"condition": wanted}

@@ -199,6 +199,11 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "timeout too long": (job("checks: [{answer: 1, timeout_seconds: 3601}]"), "timeout_seconds: 3601 is not allowed"),
     "timeout no number": (job("checks: [{answer: 1, timeout_seconds: .nan}]"), "timeout_seconds: nan is not allowed"),
     "memory too small": (job("checks: [{answer: 1, memory_mb: 8}]"), "memory_mb: 8 is not allowed"),
+    "runtime not a name": (job("checks: [{python: tests/visible.py, runtime: ../x}]"), "checks[0].runtime: '../x' is"),
+    "runtime without a program": (
+        job("checks: [{answer: 1, runtime: numpy}]"),
+        "a check of kind answer runs no program",
+    ),
     "memory not whole": (job("checks: [{answer: 1, memory_mb: 64.5}]"), "memory_mb: 64.5 is not allowed"),
     "negative budget": (job(CHECK + "budget: {usd: -1}"), "budget.usd: -1 is not allowed; a number more than 0"),
     "zero budget": (job(CHECK + "budget: {hours: 0}"), "budget.hours: 0 is not allowed; a number more than 0"),

@@ -61,6 +61,7 @@ def examine(settings: Settings, *, deep: bool = False) -> Iterator[Finding]:
         ("home", home),
         ("disk", disk),
         ("sandbox", sandbox),
+        ("runtimes", runtimes),
         ("gpu", gpu),
         ("stack", stack),
         ("postgres", postgres),
@@ -130,9 +131,23 @@ def sandbox(settings: Settings) -> Finding:
     job = SandboxJob(argv=("python", "-c", "print('alive')"), timeout_seconds=30)
     result = box.run(job, Silent())
     if result.exit_code == 0 and result.stdout.strip() == "alive":
-        return Finding(name="sandbox", outcome="ok", detail=f"a program ran in it in {result.seconds:.2f} s")
+        detail = f"a program ran in it in {result.seconds:.2f} s; {_bounds()}"
+        return Finding(name="sandbox", outcome="ok", detail=detail)
     said = (result.stderr.strip().split("\n")[-1] or f"exit {result.exit_code}")[:200]
     return Finding(name="sandbox", outcome="fail", detail=said, advice="checks refuse to run outside it")
+
+
+def runtimes(settings: Settings) -> Finding:
+    """The packages that checks may name."""
+    from tasks.validators.packages import NamedRuntimes
+    from tasks.validators.sandbox import default_runtime_folder
+
+    kept = NamedRuntimes(default_runtime_folder(settings.cache))
+    shown = []
+    for runtime in map(kept.find, kept.names()):
+        later = "" if runtime.built else ", built when first used"
+        shown.append(f"{runtime.name} ({' '.join(runtime.packages)}{later})")
+    return Finding(name="runtimes", outcome="ok", detail="; ".join(shown))
 
 
 def gpu(_: Settings) -> Finding:
@@ -319,6 +334,15 @@ def _cause(settings: Settings) -> str:
 
     cause = find_cause(read_since(Home(root=settings.home).log / "engine.log", 0))
     return f"likely: {cause.meaning}" if cause else ""
+
+
+def _bounds() -> str:
+    """What bounds a program's memory and processes here."""
+    from tasks.validators import cgroup
+
+    if why := cgroup.why_not():
+        return f"memory and processes are watched ({why})"
+    return f"memory and processes are bounded by a cgroup below {cgroup.find_place()}, and watched"
 
 
 def _database(settings: Settings) -> str | None:

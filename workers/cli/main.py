@@ -59,6 +59,7 @@ COMMANDS: dict[str, Entry] = {
     "worker": Entry(module="workers.cli.worker", help="Run a worker that takes turns at jobs."),
     "relay": Entry(module="workers.cli.worker", help="Run the relay that wakes workers."),
     "engine": Entry(module="workers.cli.engine", help="Fetch, serve and probe the local model.", group=True),
+    "sandbox": Entry(module="workers.cli.sandbox", help="The packages that checks may import.", group=True),
     "db": Entry(module="workers.cli.db", help="The database's schema and logins.", group=True),
     "alive": Entry(module="workers.cli.alive", help="Exit 0 where this machine's worker, or the relay, is at work."),
     "doctor": Entry(module="workers.cli.doctor", help="Check everything that Redraft needs, and say what to do."),

@@ -84,6 +84,7 @@ def submit(
         checked = functools.partial(shown.tell, "checked")
         handed_in = read_jobs(files, flags, rules(settings), sys.stdin.buffer.read, checked)
         specs = handed_in.specs
+        check_runtimes(specs, settings)
         with open_database() as database:
             made = submit_jobs(database, specs, handed_in.contents, functools.partial(shown.tell, "stored"))
             workers = live_workers(database)
@@ -125,6 +126,22 @@ def _name_files(specs: Sequence[JobSpec]) -> None:
         if names:
             more = f" and {len(names) - FILES_NAMED} more" if len(names) > FILES_NAMED else ""
             output.note(f"{title}: {', '.join(names[:FILES_NAMED])}{more}")
+
+
+def check_runtimes(specs: Sequence[JobSpec], settings: Settings) -> None:
+    """With the stack on this machine, a runtime that is not here is nowhere. Raises `InvalidInput`."""
+    from tasks.errors import InvalidInput
+    from tasks.validators.packages import NamedRuntimes
+    from tasks.validators.sandbox import default_runtime_folder
+
+    if settings.database_url.get_secret_value():
+        return  # the workers are elsewhere
+    known = NamedRuntimes(default_runtime_folder(settings.cache)).names()
+    for spec in specs:
+        for number, check in enumerate(spec.checks):
+            if check.runtime and check.runtime not in known:
+                allowed = f"runtimes here are {', '.join(known)}; `redraft sandbox add NAME PACKAGE...` builds one"
+                raise InvalidInput(f"checks[{number}].runtime", check.runtime, allowed)
 
 
 def _cloud(specs: Sequence[JobSpec], settings: Settings, workers: Sequence[WorkerRow]) -> str:

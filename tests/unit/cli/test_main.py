@@ -157,4 +157,4 @@ def test_the_shell_completes_commands_and_options() -> None:
         env={**os.environ, **environment, "COMP_WORDS": "redraft s"},
         check=False,
     )
-    assert said.stdout.split() == ["status", "submit", "show", "sql"]
+    assert said.stdout.split() == ["status", "submit", "show", "sql", "sandbox"]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -178,7 +178,7 @@ def test_a_link_out_of_the_folder_is_refused_where_it_is_needed(tmp_path: Path, 
 @pytest.mark.parametrize(
     "line",
     [
-        "import json, pytest, _pytest.outcomes, solution",
+        "import json, pytest, _pytest.outcomes, pluggy, pytest_asyncio, solution",
         "from solution.inner import x",
         "try:\n    import numpy\nexcept ImportError:\n    numpy = None",
         "try:\n    import numpy\nexcept Exception:\n    numpy = None",
@@ -218,11 +218,10 @@ def test_an_import_that_nothing_satisfies_is_refused_at_submit_with_what_to_do(
 
 def test_what_a_named_runtime_has_only_the_sandbox_knows() -> None:
     files = {"t.py": importing("import numpy")}
-    check = SimpleNamespace(value="t.py", files=files, runtime="science")
-    PythonValidator().examine(check)  # type: ignore[arg-type]
-    check.runtime = ""
+    check = CheckSpec(name="python:t.py", kind="python", value="t.py", files=files, runtime="science")
+    PythonValidator().examine(check)
     with pytest.raises(InvalidInput, match="numpy"):
-        PythonValidator().examine(check)  # type: ignore[arg-type]
+        PythonValidator().examine(dataclasses.replace(check, runtime=""))
 
 
 def test_a_folder_s_scripts_that_no_test_imports_may_import_anything(tmp_path: Path) -> None:

@@ -1,0 +1,119 @@
+"""The objects of this process that the other one holds by number, and how they are written for it.
+
+Must not know pipes, nor how the other side shows them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+from typing import Any
+
+from .descriptions import attributes_of, describe, own_bases, place_of, plain_base, scalar_base
+from .values import Encode, Form, Malformed, form_of_type
+
+
+class Objects:
+    """Keeps each object alive while the other side has a proxy of it. `file` is the source whose lines are named."""
+
+    def __init__(self, file: str = "") -> None:
+        self._file = file
+        self._entries: dict[int, list[Any]] = {}  # by number: the object, and how often it was sent
+        self._numbers: dict[int, int] = {}  # by id
+        self._next = 1
+
+    def of(self, number: int) -> Any:
+        """The object. Raises `Malformed` where there is none of that number."""
+        entry = self._entries.get(number)
+        if entry is None:
+            raise Malformed(f"no object {number!r}")
+        return entry[0]
+
+    def number(self, value: Any) -> int:
+        """Its number, given where it has none yet; one more proxy of it is on the way."""
+        number = self._numbers.get(id(value))
+        if number is None:
+            number, self._next = self._next, self._next + 1
+            self._numbers[id(value)] = number
+            self._entries[number] = [value, 0]
+        self._entries[number][1] += 1
+        return number
+
+    def release(self, number: int, count: int) -> None:
+        """The other side has dropped a proxy that was sent `count` times."""
+        entry = self._entries.get(number)
+        if entry is not None:
+            entry[1] -= count
+            if entry[1] <= 0:
+                del self._entries[number]
+                self._numbers.pop(id(entry[0]), None)
+
+    def write(self, value: Any, encode: Encode, described: set[int], classes: list[Any]) -> Form:
+        """The form of what is no plain value. Descriptions of classes that the other side lacks are added."""
+        if isinstance(value, type):
+            return form_of_type(value) or self._class(value, described, classes)
+        if isinstance(value, BaseException):
+            return self._error(value, encode, described, classes)
+        kind = type(value)
+        plain = plain_base(kind)
+        if plain is not None:
+            return encode(_as_plain(value, plain))
+        tag = _tag(value)
+        if tag == "scalar":
+            base = scalar_base(kind)
+            assert base is not None
+            form = encode(_as_plain(value, base))
+            return [tag, self.number(value), self._class(kind, described, classes)[1], form]
+        return [tag, self.number(value), self._class(kind, described, classes)[1]]
+
+    def _class(self, kind: type, described: set[int], classes: list[Any]) -> Form:
+        number = self._numbers.get(id(kind)) or self.number(kind)  # a class is never released
+        if number not in described:
+            bases = [form_of_type(base) or self._class(base, described, classes) for base in own_bases(kind)]
+            described.add(number)
+            classes.append([number, describe(kind, bases).form()])
+        return ["class", number]
+
+    def _error(self, error: BaseException, encode: Encode, described: set[int], classes: list[Any]) -> Form:
+        kind = form_of_type(type(error))
+        own = kind is None
+        return [
+            "error",
+            kind or self._class(type(error), described, classes),
+            self.number(error) if own else 0,
+            encode(_arguments(error)),
+            encode(attributes_of(error)),
+            str(error),
+            encode(error.__cause__),
+            place_of(error, self._file),
+        ]
+
+
+def _arguments(error: BaseException) -> tuple[Any, ...]:
+    if isinstance(error, OSError) and error.filename is not None:
+        return (error.errno, error.strerror, error.filename)
+    return tuple(error.args)
+
+
+def _tag(value: Any) -> str:
+    if isinstance(value, types.GeneratorType):
+        return "generator"
+    if inspect.iscoroutine(value):
+        return "awaitable"
+    return "mine" if scalar_base(type(value)) is None else "scalar"
+
+
+def _as_plain(value: Any, base: type) -> Any:
+    """The value without what its subclass adds."""
+    if base is str:
+        return "".join(str.__iter__(value))
+    if base is bytes:
+        return bytes.__getitem__(value, slice(None))
+    if base in (int, float):
+        return base.__mul__(value, 1)
+    if base is complex:
+        return complex(complex.__add__(value, 0))
+    if base is dict:
+        return dict(dict.items(value))
+    every: Any = base
+    return every(every.__iter__(value))
