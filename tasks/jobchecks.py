@@ -71,9 +71,9 @@ def _check(where: str, entry: Any, folder: Path, validators: ValidatorSource, ta
         raise InvalidInput(where, entry, f"`KIND: VALUE` with a kind among {', '.join(validators.kinds())}")
     kind = _kind(where, entry, validators.kinds())
     found = validators.find(kind)
+    options = _options(where, entry)
     if "runtime" in entry and not getattr(found, "takes_runtime", False):
         raise InvalidInput(f"{where}.runtime", entry["runtime"], f"a check of kind {kind} runs no program of yours")
-    options = _options(where, entry)
     try:
         value, files = found.parse(entry[kind], folder)
         label = _label(entry[kind], value, files)

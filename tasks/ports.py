@@ -171,6 +171,14 @@ class Validator(CheckKind, Protocol):
         """Raises only `ServiceFault`s and what `pulse` raises: all that a candidate does wrong is a verdict."""
 
 
+@runtime_checkable
+class DryRun(CheckKind, Protocol):
+    """A kind of check that can be tried in the sandbox before any candidate is there."""
+
+    def dry_run(self, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> None:
+        """Raises `InvalidInput`, whose field is the kind, where no candidate could pass, and `ServiceFault`s."""
+
+
 class Jury(Protocol):
     """The second agent: judges candidates by the job's `judge` checks, with model calls that are journalled."""
 

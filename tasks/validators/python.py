@@ -20,6 +20,7 @@ from tasks.ports import JOINED, Pulse, Sandbox, SandboxJob, SandboxResult
 from tasks.types import CheckSpec, Verdict
 from tasks.validators.confinement import MOUNTED_AT
 from tasks.validators.ending import ended
+from tasks.validators.examination import unloadable, unsupported
 from tasks.validators.pythonfiles import gather, test_files, unresolved
 from tasks.validators.runtime import PROGRAMS
 from tasks.validators.testreport import feedback_of, honest_pass, read, score_of
@@ -51,8 +52,11 @@ class PythonValidator:
         return path, files
 
     def examine(self, check: CheckSpec) -> None:
-        """Raises `InvalidInput` where the tests import what no file of theirs and no package of the sandbox is; which
-        packages a named runtime has only the sandbox knows."""
+        """Raises `InvalidInput` where the tests need the solution in their own process and don't say so, or import what
+        no file of theirs and no package of the sandbox is; which packages a runtime has only the sandbox knows."""
+        fault = unsupported(_sources(check)) if check.isolation != SHARED else None
+        if fault is not None:
+            raise InvalidInput("python", check.value, fault)
         if check.runtime:
             return
         for missing in unresolved(str(check.value), check.files):
@@ -72,8 +76,7 @@ class PythonValidator:
             )
             return _verdict(check, passed=False, score=0.0, feedback=why, seconds=0.0)
         nonce = secrets.token_hex(16)
-        tests = test_files(str(check.value), check.files)
-        sources = {path: check.text(path) for path in tests}
+        sources = _sources(check)
         order = _order(nonce, check, sources)
         result, ending = _run(check, order, code, sandbox, pulse)
         found = read(result.report, nonce)
@@ -83,6 +86,18 @@ class PythonValidator:
         return _verdict(
             check, passed=passed, score=score_of(found, passed=passed), feedback=feedback, seconds=result.seconds
         )
+
+    def dry_run(self, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> None:
+        """Loads the tests once, with a stand-in for the solution. Raises `InvalidInput` where they can't work."""
+        sources, nonce = _sources(check), secrets.token_hex(16)
+        job = _tests_job(check, _order(nonce, check, sources, "collect"))
+        fault = unloadable(read(sandbox.run(job, pulse).report, nonce), sources)
+        if fault is not None:
+            raise InvalidInput("python", check.value, fault)
+
+
+def _sources(check: CheckSpec) -> dict[str, str]:
+    return {path: check.text(path) for path in test_files(str(check.value), check.files)}
 
 
 def _order(nonce: str, check: CheckSpec, sources: Mapping[str, str], mode: str = "") -> dict[str, Any]:
@@ -107,10 +122,21 @@ def _run(
 ) -> tuple[SandboxResult, str | None]:
     """The result of the tests' process, and in words what ended either one early."""
     solution = {"solution.py": code.encode("utf-8", "replace")}
-    shared = check.isolation == SHARED
-    tests = SandboxJob(
+    tests = _tests_job(check, order)
+    if check.isolation == SHARED:
+        result = sandbox.run(dataclasses.replace(tests, files={**check.files, **solution}), pulse)
+        return result, ended(result, check)
+    candidate = dataclasses.replace(
+        tests, argv=_program("candidate", *map(str, JOINED)), files=solution, stdin=b"", report_fd=None
+    )
+    result, beside = sandbox.run_joined(tests, candidate, pulse)
+    return result, ended(beside, check) or ended(result, check)
+
+
+def _tests_job(check: CheckSpec, order: Mapping[str, Any]) -> SandboxJob:
+    return SandboxJob(
         argv=_program("run_tests"),
-        files={**check.files, **(solution if shared else {})},
+        files=check.files,
         stdin=json.dumps(order).encode(),
         timeout_seconds=check.timeout_seconds,
         memory_mb=check.memory_mb,
@@ -118,14 +144,6 @@ def _run(
         report_fd=_REPORT_FD,
         exchange=bool(order["exchange"]),
     )
-    if shared:
-        result = sandbox.run(tests, pulse)
-        return result, ended(result, check)
-    candidate = dataclasses.replace(
-        tests, argv=_program("candidate", *map(str, JOINED)), files=solution, stdin=b"", report_fd=None
-    )
-    result, beside = sandbox.run_joined(tests, candidate, pulse)
-    return result, ended(beside, check) or ended(result, check)
 
 
 def _program(name: str, *arguments: str) -> tuple[str, ...]:

@@ -34,7 +34,11 @@ class Raised:
 class TestReport:
     """What was reported. `excused` tests are marked skip or xfail by the test file itself; `passed` and
     `failed` hold node ids; `running` is the test that had begun last, `lost` the one in which the candidate's process
-    was lost (empty: before any)."""
+    was lost (empty: before any).
+
+    Of tests that were only collected: `unfit` is a test and a fixture that it lacks; `used` says that they used more of
+    the solution than its names while they were loaded.
+    """
 
     collected: tuple[str, ...] = ()
     excused: frozenset[str] = frozenset()
@@ -45,6 +49,8 @@ class TestReport:
     tampered: str | None = None
     running: str | None = None
     lost: str | None = None
+    unfit: tuple[str, str] | None = None
+    used: bool = False
     finished: bool = False
 
     @property
@@ -102,6 +108,10 @@ def _note(found: TestReport, event: str, fields: dict[str, Any]) -> None:
             found.syntax = _raised(fields)
         case "tampered":
             found.tampered = found.tampered or fields["what"]
+        case "unfit":
+            found.unfit = found.unfit or (fields["test"], fields["fixture"])
+        case "used":
+            found.used = fields["calls"] > 0
         case "lost":
             found.lost = fields["test"] if found.lost is None else found.lost
         case "finished":

@@ -63,7 +63,7 @@ def _add(runtimes: NamedRuntimes, name: str, packages: list[str], lock: Path | N
     if lock is not None and packages:
         raise InvalidInput("PACKAGE", packages[0], "nothing beside --lock, which names every package")
     if lock is not None:
-        return runtimes.add_locked(name, read_text("--lock", Typed(lock), None, LOCK_BYTES)[1])
+        return runtimes.add_locked(name, read_text("--lock", Typed(str(lock)), None, LOCK_BYTES)[1])
     if packages:
         note(f"choosing versions of {', '.join(packages)} and fetching them")
         return runtimes.add(name, packages)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tasks.types import JobSpec
 
 app = typer.Typer()
+CHECKS_TRIED = 50  # a quarter of a second each
 FILES_NAMED = 8
 
 
@@ -85,6 +86,7 @@ def submit(
         handed_in = read_jobs(files, flags, rules(settings), sys.stdin.buffer.read, checked)
         specs = handed_in.specs
         check_runtimes(specs, settings)
+        try_checks(specs, settings, functools.partial(shown.tell, "loaded"))
         with open_database() as database:
             made = submit_jobs(database, specs, handed_in.contents, functools.partial(shown.tell, "stored"))
             workers = live_workers(database)
@@ -117,17 +119,6 @@ def rules(settings: Settings) -> Rules:
     return Rules(validators=registry, strategies=tuple(strategies), egress=settings.egress)
 
 
-def _name_files(specs: Sequence[JobSpec]) -> None:
-    """Which files went along: what a link or a test carries off is never silent."""
-    attached = dict.fromkeys(attachment.name for spec in specs for attachment in spec.attachments)
-    checks = (check for spec in specs for check in spec.checks if isinstance(check.value, str))
-    travelling = dict.fromkeys(name for check in checks for name in check.files if name != check.value)
-    for title, names in (("attached", list(attached)), ("with the checks", list(travelling))):
-        if names:
-            more = f" and {len(names) - FILES_NAMED} more" if len(names) > FILES_NAMED else ""
-            output.note(f"{title}: {', '.join(names[:FILES_NAMED])}{more}")
-
-
 def check_runtimes(specs: Sequence[JobSpec], settings: Settings) -> None:
     """With the stack on this machine, a runtime that is not here is nowhere. Raises `InvalidInput`."""
     from tasks.errors import InvalidInput
@@ -142,6 +133,46 @@ def check_runtimes(specs: Sequence[JobSpec], settings: Settings) -> None:
             if check.runtime and check.runtime not in known:
                 allowed = f"runtimes here are {', '.join(known)}; `redraft sandbox add NAME PACKAGE...` builds one"
                 raise InvalidInput(f"checks[{number}].runtime", check.runtime, allowed)
+
+
+def try_checks(specs: Sequence[JobSpec], settings: Settings, tell: Callable[[int, int], None]) -> None:
+    """Tries checks that can be tried before there is a candidate: each once, up to a bound. Raises `InvalidInput`."""
+    from tasks.errors import InvalidInput, SandboxUnavailable
+    from tasks.ports import DryRun
+    from tasks.pulse import Silent
+    from tasks.validators import registry
+    from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
+
+    every = [(number, one) for spec in specs for number, one in enumerate(spec.checks)]
+    distinct = {
+        repr((one.kind, one.value, one.isolation, one.runtime, one.files)): (number, one) for number, one in every
+    }
+    tried = [(number, one) for number, one in distinct.values() if isinstance(registry.find(one.kind), DryRun)]
+    sandbox = BubblewrapSandbox(default_runtime_folder(settings.cache))
+    for done, (number, one) in enumerate(tried[:CHECKS_TRIED], start=1):
+        kind = registry.find(one.kind)
+        assert isinstance(kind, DryRun)
+        try:
+            kind.dry_run(one, sandbox, Silent())
+        except SandboxUnavailable as error:
+            output.note(f"no tests were loaded before storing: {error}")
+            return
+        except InvalidInput as error:
+            raise InvalidInput(f"checks[{number}].{error.field}", error.value, error.allowed) from None
+        tell(done, min(len(tried), CHECKS_TRIED))
+    if len(tried) > CHECKS_TRIED:
+        output.note(f"the tests of {CHECKS_TRIED} checks were loaded, those of {len(tried) - CHECKS_TRIED} were not")
+
+
+def _name_files(specs: Sequence[JobSpec]) -> None:
+    """Which files went along: what a link or a test carries off is never silent."""
+    attached = dict.fromkeys(attachment.name for spec in specs for attachment in spec.attachments)
+    checks = (check for spec in specs for check in spec.checks if isinstance(check.value, str))
+    travelling = dict.fromkeys(name for check in checks for name in check.files if name != check.value)
+    for title, names in (("attached", list(attached)), ("with the checks", list(travelling))):
+        if names:
+            more = f" and {len(names) - FILES_NAMED} more" if len(names) > FILES_NAMED else ""
+            output.note(f"{title}: {', '.join(names[:FILES_NAMED])}{more}")
 
 
 def _cloud(specs: Sequence[JobSpec], settings: Settings, workers: Sequence[WorkerRow]) -> str:

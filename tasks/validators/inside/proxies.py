@@ -159,7 +159,7 @@ class Proxies:
 
     def number_of(self, value: Any) -> int | None:
         """The other side's number of its own object; None for an object of this side."""
-        kind: Any = type(value)
+        kind = type(value)
         if isinstance(kind, RemoteClass):
             return int(value._redraft_number)
         if isinstance(value, type):
@@ -168,8 +168,7 @@ class Proxies:
             return vars(value).get("_redraft_number")
         if kind in (types.GeneratorType, types.CoroutineType):
             return self._numbers.get(value)
-        proxy = value._redraft_proxy if hasattr(kind, "_redraft_kind") else None
-        return None if proxy is None else int(proxy._redraft_number)
+        return int(vars(value)["_redraft_proxy"]._redraft_number) if hasattr(kind, "_redraft_kind") else None
 
     def learn(self, number: int, description: Description) -> None:
         """Makes the class of the other side with that number, once. Raises `Malformed`."""
@@ -211,7 +210,7 @@ class Proxies:
         local = self._scalars.get((class_number, type(value)))
         if local is None:
             local = self._scalars[class_number, type(value)] = _scalar_class(kind, type(value))
-        scalar = type(value).__new__(local, value)
+        scalar: Any = type(value).__new__(local, value)
         scalar._redraft_proxy = proxy
         if kind._redraft_description.single:
             self._members[number] = scalar

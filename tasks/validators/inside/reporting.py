@@ -114,8 +114,10 @@ def _import_error(text: str) -> dict[str, Any]:
     fields: dict[str, Any] = {"type": message.partition(":")[0] or "ImportError", "message": message or text}
     for number, line in enumerate(lines[:-1]):
         name, _, rest = line.partition(":")
-        if name == SOLUTION:
-            fields["solution"] = [int(rest.partition(":")[0]), lines[number + 1].strip()[:120]]
+        place = rest.partition(":")[0]
+        if place.isdigit():
+            key, shown = ("solution", []) if name == SOLUTION else ("at", [name])
+            fields[key] = [*shown, int(place), lines[number + 1].strip()[:120]]
     fields["message"] = fields["message"][:MESSAGE_CHARS]
     return fields
 

@@ -86,9 +86,10 @@ def _run(order: dict[str, Any], plugins: list[Any], reporter: Reporter, before: 
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     import pytest
 
-    sys.path.insert(0, here := str(Path.cwd()))
+    here = str(Path.cwd())
+    sys.path[:0] = _folders(order["tests"])
     options = ["-q", "--tb=no", "--no-header", "--no-summary", "-p", "no:cacheprovider", "-c", os.devnull]
-    options += ["--rootdir", here, "--import-mode=importlib"]
+    options += ["--rootdir", here, "--confcutdir", here, "--import-mode=importlib"]
     if not order["conftest"]:
         options.append("--noconftest")
     if order["exchange"] and order["mode"] == "process":
@@ -100,3 +101,9 @@ def _run(order: dict[str, Any], plugins: list[Any], reporter: Reporter, before: 
     status = int(run([*options, *order["tests"]], plugins=plugins))
     lost()
     send("finished", status=status)
+
+
+def _folders(tests: list[str]) -> list[str]:
+    """Where the tests find their helpers: beside them, and in the folders above."""
+    folders = [folder for test in tests for folder in (Path.cwd() / test).parents]
+    return list(dict.fromkeys(str(folder) for folder in folders if folder.is_relative_to(Path.cwd())))

@@ -298,13 +298,13 @@ _NAMED_WRITERS: dict[tuple[str, str], Callable[[Any, Encode], Form]] = {
 def _read_datetime(form: list[Form], decode: Decode) -> Any:
     import datetime
 
-    return datetime.datetime(*form[1:8], decode(form[9])).replace(fold=form[8])
+    return datetime.datetime(*form[1:8]).replace(fold=form[8], tzinfo=decode(form[9]))
 
 
 def _read_time(form: list[Form], decode: Decode) -> Any:
     import datetime
 
-    return datetime.time(*form[1:5], decode(form[6])).replace(fold=form[5])
+    return datetime.time(*form[1:5]).replace(fold=form[5], tzinfo=decode(form[6]))
 
 
 def _read_of(module: str, name: str) -> Callable[[list[Form], Decode], Any]:

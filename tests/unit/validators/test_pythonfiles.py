@@ -218,7 +218,7 @@ def test_an_import_that_nothing_satisfies_is_refused_at_submit_with_what_to_do(
 
 def test_what_a_named_runtime_has_only_the_sandbox_knows() -> None:
     files = {"t.py": importing("import numpy")}
-    check = CheckSpec(name="python:t.py", kind="python", value="t.py", files=files, runtime="science")
+    check = CheckSpec(name="p", kind="python", value="t.py", files=files, runtime="science")
     PythonValidator().examine(check)
     with pytest.raises(InvalidInput, match="numpy"):
         PythonValidator().examine(dataclasses.replace(check, runtime=""))

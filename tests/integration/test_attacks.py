@@ -1,0 +1,26 @@
+"""The short form of `make attack`: some attacks of each area, none of which gets through."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.attacks.attack import Attack
+from tests.attacks.suite import AREAS, attacks, tried
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+# The grader has 230 attacks of a third of a second, the sandbox some that last until a limit.
+EVERY = {"grader": 5, "checks": 2, "sandbox": 3, "database": 1, "files": 1}
+
+
+@pytest.mark.parametrize("area", AREAS)
+def test_no_attack_gets_through(area, tmp_path_factory):
+    outcomes = [tried(attack) for attack in attacks(tmp_path_factory.mktemp("attacks"), [area], EVERY[area])]
+    assert len(outcomes) >= 10
+    assert [f"{outcome.name}: {outcome.through}" for outcome in outcomes if outcome.through is not None] == []
+
+
+def test_an_attack_that_gets_through_or_fails_is_seen():
+    through = Attack(area="x", name="y", attempt=lambda: "it did")
+    fails = Attack(area="x", name="z", attempt=lambda: 1 // 0)
+    assert tried(through).through == "it did"
+    assert "ZeroDivisionError" in tried(fails).through
