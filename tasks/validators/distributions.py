@@ -30,6 +30,14 @@ def with_requirements(names: tuple[str, ...]) -> set[str]:
     return found
 
 
+def modules_of(names: tuple[str, ...]) -> frozenset[str]:
+    """What `names` and their requirements let a program import, by the first part of its name."""
+    files = [entry for name in with_requirements(names) for entry in metadata.files(name) or ()]
+    return frozenset(
+        entry.parts[0].removesuffix(".py") for entry in files if entry.suffix == ".py" and ".." not in entry.parts
+    )
+
+
 def installed_version(name: str) -> str | None:
     """The version of an installed distribution, or None."""
     try:

@@ -1,20 +1,26 @@
-"""Which modules a test file loads, by the rules of `sys.path` and packages. Pure: where files are, and what is in them,
-is asked of its caller."""
+"""Which modules a test file loads, by the rules of `sys.path` and packages. Must not know where files are: its caller
+says whether there is one, and what it holds."""
 
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from tasks.validators.distributions import modules_of
 from tasks.validators.imports import Import, imports_of
+from tasks.validators.runtime import PACKAGES
 
 CONFTEST, PACKAGE, SOLUTION = "conftest.py", "__init__.py", "solution"
-# What the sandbox's interpreter has beside Python's own library.
-INSTALLED = frozenset({"pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments"})
-TAKEN = INSTALLED | {SOLUTION} | sys.stdlib_module_names
+
+
+@functools.cache
+def taken_names() -> frozenset[str]:
+    """The modules that the sandbox has: Python's library, pytest with what comes along, and the candidate's."""
+    return modules_of(PACKAGES["pytest"]) | {SOLUTION} | sys.stdlib_module_names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +65,7 @@ class Modules:
     ) -> list[PurePosixPath]:
         top = imported.module.partition(".")[0]
         folders = search if not imported.level else source.parents[imported.level - 1 : imported.level]
-        if not imported.level and top in TAKEN:
+        if not imported.level and top in taken_names():
             self._require_no_double(top, search)
             return []
         for folder in folders:

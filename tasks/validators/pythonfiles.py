@@ -28,7 +28,7 @@ from tasks.errors import InvalidInput
 from tasks.jobfolder import CHECK_FILES_BYTES, Missing, anchored, locate, read
 from tasks.validators.files import text_of
 from tasks.validators.imports import NamedPath, paths_of
-from tasks.validators.modules import CONFTEST, PACKAGE, SOLUTION, TAKEN, Modules, Unresolved, is_test
+from tasks.validators.modules import CONFTEST, PACKAGE, SOLUTION, Modules, Unresolved, is_test, taken_names
 
 FILES = 200
 TEST_BYTES = 1_000_000
@@ -199,7 +199,7 @@ class _Gathering:
 
 
 def _one_test(path: PurePosixPath, value: str) -> list[PurePosixPath]:
-    if path.suffix != ".py" or path.stem in TAKEN or path.name == CONFTEST:
+    if path.suffix != ".py" or path.stem in taken_names() or path.name == CONFTEST:
         allowed = "a name that ends in .py and is not solution.py or the name of a module of Python or pytest"
         raise InvalidInput("python", value, allowed)
     return [path]

@@ -205,8 +205,9 @@ def test_every_port_is_loopback_and_no_secret_is_in_a_command_line(redraft: Redr
     }
     assert knows == {"flower": False, "relay": False}
     assert (home / "run" / "stack.json").stat().st_mode & 0o077 == 0
-    with pytest.raises(urllib.error.HTTPError, match="401"):
-        urllib.request.urlopen(stack.flower_url, timeout=5)
+    for path, headers, code in (("/", {}, "401"), ("/metrics", {}, "401"), ("/", {"Host": "attacker.example"}, "403")):
+        with pytest.raises(urllib.error.HTTPError, match=code):
+            urllib.request.urlopen(urllib.request.Request(stack.flower_url + path, headers=headers), timeout=5)
 
 
 def test_an_endpoint_that_does_not_answer_ends_up_with_one_reason_and_leaves_nothing(

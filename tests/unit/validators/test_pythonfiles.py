@@ -178,7 +178,7 @@ def test_a_link_out_of_the_folder_is_refused_where_it_is_needed(tmp_path: Path, 
 @pytest.mark.parametrize(
     "line",
     [
-        "import json, pytest, _pytest.outcomes, solution",
+        "import json, pytest, _pytest.outcomes, pluggy, pytest_asyncio, solution",
         "from solution.inner import x",
         "try:\n    import numpy\nexcept ImportError:\n    numpy = None",
         "try:\n    import numpy\nexcept Exception:\n    numpy = None",
