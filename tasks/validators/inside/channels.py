@@ -98,9 +98,9 @@ class Channel:
 class Channels:
     """The channels of a process, and which one a thread speaks on.
 
-    The first is the creating thread's. Another thread takes a free one for as long as its request lasts; where `borrows`
-    is set (the candidate's process, whose channels are each served by a thread of their own), it shares one that is
-    serving a request, for only there the other side listens.
+    The first is the creating thread's. Another thread takes a free one for as long as its request lasts; where
+    `borrows` is set (the candidate's process, whose channels are each served by a thread of their own), it shares one
+    that is serving a request, for only there the other side listens.
     """
 
     def __init__(self, channels: list[Channel], *, borrows: bool) -> None:
