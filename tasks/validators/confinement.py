@@ -115,6 +115,9 @@ def _system_mounts() -> list[str]:
 
 def _private_mounts() -> list[str]:
     mounts = ["--proc", "/proc", "--dev", "/dev"]
+    # The namespace's first process is bwrap: under the program's uid, so its memory, and the exit code that it passes
+    # on, could be changed through there.
+    mounts += ["--tmpfs", "/proc/1", "--remount-ro", "/proc/1"]
     for name in _MASKED:
         if (Path("/proc") / name).exists():
             mounts += ["--ro-bind", "/dev/null", f"/proc/{name}"]

@@ -21,7 +21,7 @@ _FORBIDDEN = (
     *("bpf", "userfaultfd", "perf_event_open", "add_key", "request_key", "keyctl", "syslog", "seccomp"),
     *("ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_getfd", "kcmp", "modify_ldt"),
     *("unshare", "setns", "chroot", "pivot_root", "mount", "umount2", "mount_setattr", "move_mount", "open_tree"),
-    *("fsopen", "fsmount", "fsconfig", "fspick", "name_to_handle_at", "open_by_handle_at"),
+    *("fsopen", "fsmount", "fsconfig", "fspick", "name_to_handle_at", "open_by_handle_at", "quotactl", "quotactl_fd"),
     *("fanotify_init", "inotify_init", "inotify_init1"),
     *("landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"),
 )
