@@ -192,7 +192,7 @@ def _end_what_breaks_a_limit() -> None:
         ), ended AS (
             UPDATE jobs j SET state = CASE WHEN state IN {FINAL} THEN state ELSE 'failed' END, lesson_due = false,
                    reason = CASE WHEN state IN {FINAL} THEN reason
-                       ELSE 'it breaks the limit ' || broken || ' of the database, and was stored before there was one' END,
+                       ELSE 'it was stored before the database had the limit ' || broken || ', and breaks it' END,
                    finished_at = coalesce(finished_at, now())
             FROM judged WHERE judged.id = j.id AND broken IS NOT NULL RETURNING j.id, j.reason
         ), freed AS (

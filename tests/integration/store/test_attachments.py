@@ -76,8 +76,8 @@ def test_another_owner_can_neither_read_nor_change_nor_name_it(alice: Database, 
         connection.execute(
             text("""INSERT INTO jobs (spec_hash, title, problem, checks, strategy, lane, egress, budget_usd,
                     budget_hours, budget_iterations, budget_tokens, priority, attachments)
-                    VALUES ('', 't', 'p', '[{"kind": "answer", "name": "answer", "value": 1}]', 'correct', 'gpu', 'never',
-                            1, 1, 1, 1, 9, CAST(:files AS jsonb))"""),
+                    VALUES ('', 't', 'p', '[{"kind": "answer", "name": "answer", "value": 1}]', 'correct', 'gpu',
+                            'never', 1, 1, 1, 1, 9, CAST(:files AS jsonb))"""),
             {"files": f'[{{"name": "a", "media_type": "text/plain", "sha256": "{TABLE.sha256}", "bytes": 1}}]'},
         )
     claim = leases.claim(fleet, [Lane.GPU], "w", "t", leases.ClaimRules())

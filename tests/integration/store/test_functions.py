@@ -28,7 +28,8 @@ WITH functions AS (
 SELECT name, 'its search path is ' || path AS defect FROM functions WHERE path <> 'pg_catalog, pg_temp'
 UNION ALL SELECT name, 'everybody may call it' FROM functions WHERE everybodys
 UNION ALL SELECT name, 'its owner ' || rolname || ' may do too much' FROM functions
-    WHERE definer AND (rolsuper OR rolcanlogin OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication OR joined)
+    WHERE definer AND (rolsuper OR rolcanlogin OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication
+                       OR joined)
 UNION ALL SELECT name, 'it names a table without its schema' FROM functions, relations
     WHERE body ~ ('(FROM|JOIN|INTO|UPDATE|TABLE)\s+(' || names || ')\y')
        OR body ~ ('(?<!public\.)\y(' || names || ')%(ROW)?TYPE')
