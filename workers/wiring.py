@@ -30,7 +30,7 @@ from tasks.store.ledger import PostgresLedger
 from tasks.store.session import WORKER_LOCK_SECONDS, Database
 from tasks.tutor import MemoryTutor, NoTutor
 from tasks.types import Lane, TurnReport
-from tasks.validators.registry import accepted, score, validate
+from tasks.validators.registry import accepted, examine, score, validate
 from workers.addresses import memory_bank
 from workers.engine.admission import Seats
 from workers.engine.host import ModelHost, NoEngine
@@ -144,6 +144,7 @@ def build_station(
         model=model,
         strategies=strategies(),
         validate=validate,
+        examine=examine,
         judge=lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
         sandbox=sandbox,
         jury=ModelJury(model=model),

@@ -9,9 +9,9 @@ from typing import Any, assert_never
 
 from sqlalchemy import Row
 
+from tasks.errors import MalformedJob
 from tasks.types import (
     Attachment,
-    Budget,
     CallKey,
     Candidate,
     CandidateRef,
@@ -20,13 +20,10 @@ from tasks.types import (
     Claim,
     Completion,
     Draft,
-    Egress,
     Escalate,
     EscalationKind,
     GuardHit,
     GuardKind,
-    JobSpec,
-    Lane,
     Lesson,
     LessonKind,
     Move,
@@ -70,40 +67,19 @@ def attachment_to_json(attachment: Attachment) -> dict[str, Any]:
     return {name: value for name, value in dataclasses.asdict(attachment).items() if name != "owner"}
 
 
-def spec_from_row(row: Row[Any]) -> JobSpec:
-    """A stored job's specification."""
-    return JobSpec(
-        title=row.title,
-        problem=row.problem,
-        checks=tuple(CheckSpec(**check) for check in row.checks),
-        budget=Budget(
-            usd=Decimal(row.budget_usd),
-            hours=row.budget_hours,
-            iterations=row.budget_iterations,
-            tokens=row.budget_tokens,
-        ),
-        strategy=row.strategy,
-        lane=Lane(row.lane),
-        egress=Egress(row.egress),
-        priority=row.priority,
-        tags=tuple(row.tags),
-        seed=row.seed,
-        key=row.key,
-        memory=row.memory,
-        attachments=tuple(Attachment(**attachment, owner=row.owner) for attachment in row.attachments),
-    )
-
-
 def lessons_to_json(lessons: Sequence[Lesson]) -> list[dict[str, Any]]:
     """The lessons as a job recalled them."""
     return [dataclasses.asdict(lesson) for lesson in lessons]
 
 
 def lessons_from_json(stored: Sequence[Mapping[str, Any]] | None) -> tuple[Lesson, ...] | None:
-    """The inverse of `lessons_to_json`; None where nothing was recalled yet."""
+    """The inverse of `lessons_to_json`; None where nothing was recalled yet. Raises `MalformedJob`."""
     if stored is None:
         return None
-    return tuple(Lesson(**{**lesson, "kind": LessonKind(lesson["kind"])}) for lesson in stored)
+    try:
+        return tuple(Lesson(**{**lesson, "kind": LessonKind(lesson["kind"])}) for lesson in stored)
+    except (TypeError, KeyError, ValueError) as error:
+        raise MalformedJob(f"recalled: what is stored are no lessons ({error})") from error
 
 
 def request_to_json(request: ChatRequest) -> dict[str, Any]:
