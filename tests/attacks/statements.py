@@ -248,7 +248,8 @@ READS = (
           "INSERT INTO public.jobs (spec_hash, title, problem, checks, strategy, lane, egress, budget_usd,"
           " budget_hours, budget_iterations, budget_tokens, attachments) SELECT '', 't', 'p', '[{\"kind\": \"answer\","
           " \"name\": \"a\", \"value\": 1}]', 'correct', 'gpu', 'never', 1, 1, 1, 1,"
-          " jsonb_build_array(jsonb_build_object('name', 'a', 'media_type', 'text/plain', 'bytes', 1, 'sha256', sha256)) FROM public.attachments"),
+          " jsonb_build_array(jsonb_build_object('name', 'a', 'media_type', 'text/plain',"
+          " 'bytes', 1, 'sha256', sha256)) FROM public.attachments"),
 )  # fmt: skip
 
 WRITES = (
