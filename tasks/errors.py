@@ -176,5 +176,9 @@ class JournalMismatch(RedraftError):
     function of what is stored, so this is a defect of Redraft and the job is stopped, not guessed on."""
 
 
+class MalformedJob(RedraftError):
+    """What is stored of a job is not what a submission stores: the job is stopped at once, not tried again."""
+
+
 class AttachmentLost(RedraftError):
     """An attachment is not in the store, or not as it was handed in: the job is stopped, not guessed on."""

@@ -98,7 +98,7 @@ class Escalation:
             self.ledger.identify(claim, number, response_id)
             passing(CrashPoint.IDENTIFIED)
 
-        ask = partial(self.cloud.start, asked.plan.request, job.spec.egress, identify, pulse)
+        ask = partial(self.cloud.start, asked.plan.request, job.spec.egress or Egress.NEVER, identify, pulse)
         return self._conclude(claim, number, asked, ask)
 
     def _conclude(self, claim: Claim, number: int, asked: Asked, ask: Callable[[], CloudAnswer]) -> Completion | None:

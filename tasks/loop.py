@@ -5,8 +5,9 @@ Over ports only: it knows no database, no server and no clock but the one it is 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,7 @@ from tasks.errors import (
     Cancelled,
     JournalMismatch,
     LimitReached,
+    MalformedJob,
     MemoryUnavailable,
     NeedsLane,
     Paused,
@@ -62,7 +64,8 @@ ENGINE_LANES = frozenset({Lane.GPU, Lane.FAST})
 class Loop:
     """Takes turns at jobs. A turn is at most one iteration.
 
-    `validate` runs a candidate's deterministic checks, `judge` reads verdicts; `hours` tells how long a job has run;
+    `validate` runs a candidate's deterministic checks, `judge` reads verdicts, `examine` says what of a stored job's
+    checks could never be decided here; `hours` tells how long a job has run;
     `say` is told what happens; `width` is 0 on a worker without an engine; `modalities` are what the model takes.
     """
 
@@ -81,6 +84,7 @@ class Loop:
     hours: Callable[[Job], float]
     say: Callable[[TurnReport], None]
     modalities: frozenset[Modality] = frozenset(Modality)
+    examine: Callable[[Sequence[CheckSpec]], str] = lambda checks: ""
 
     def turn(self, claim: Claim, lanes: frozenset[Lane], pulse: Pulse) -> None:
         """Goes on with the job through the steps that `lanes` serve, and gives the lease back.
@@ -92,6 +96,7 @@ class Loop:
         try:
             job = self.ledger.load(claim)
             lane = job.lane
+            self._examine(job)
             if not job.spec.modalities <= self.modalities:  # its model would be shown what it doesn't take
                 lanes -= ENGINE_LANES
             if job.ended is None:
@@ -109,12 +114,22 @@ class Loop:
         except NeedsLane as elsewhere:
             self.ledger.hand_over(claim, elsewhere.lane)
             passing(CrashPoint.HANDED_OVER)
-        except (JournalMismatch, AttachmentLost) as defect:
+        except (JournalMismatch, AttachmentLost, MalformedJob) as defect:
             self.ledger.stop(claim, Stop(state=JobState.FAILED, why=str(defect)))
         except ServiceFault as fault:
             if fault.service == "postgres":
                 raise
             self.ledger.hand_over(claim, lane, fault=f"{fault.service}: {fault}")
+
+    def _examine(self, job: Job) -> None:
+        """Raises `MalformedJob` where the job names what this worker doesn't have: it would never be solved here."""
+        if job.spec.strategy not in self.strategies:
+            raise MalformedJob(
+                f"strategy: {job.spec.strategy!r} is stored, and not one of {', '.join(sorted(self.strategies))}"
+            )
+        defect = self.examine(job.spec.checks)
+        if defect:
+            raise MalformedJob(defect)
 
     def _iterate(self, claim: Claim, job: Job, lanes: frozenset[Lane], pulse: Pulse) -> None:
         """One iteration: attempt, checks, judges, decision. Raises `NeedsLane` before a step of another lane."""
@@ -255,7 +270,8 @@ class Loop:
                 checked.append(candidate)
                 continue
             pulse.checkpoint()
-            verdicts = self.validate(candidate.text, checks, self.sandbox, pulse)
+            with _readable_checks():
+                verdicts = self.validate(candidate.text, checks, self.sandbox, pulse)
             checked.append(self._commit(claim, job, candidate, verdicts))
         return tuple(checked)
 
@@ -267,7 +283,8 @@ class Loop:
         judged: list[Candidate] = []
         for candidate in candidates:
             if _unjudged(job, begun, candidate):
-                verdicts = self.jury.deliberate(claim, job, candidate, checks, pulse)
+                with _readable_checks():
+                    verdicts = self.jury.deliberate(claim, job, candidate, checks, pulse)
                 judged.append(self._commit(claim, job, candidate, (*candidate.verdicts, *verdicts)))
             else:
                 judged.append(candidate)
@@ -283,6 +300,15 @@ class Loop:
     def _tell(self, job: Job, number: int, best: Candidate | None, what: str) -> None:
         score = best.score if best else 0.0
         self.say(TurnReport(job=job.id, iteration=number, score=score, next=what))
+
+
+@contextlib.contextmanager
+def _readable_checks() -> Iterator[None]:
+    """A check whose stored value its validator can't read would fail every turn alike."""
+    try:
+        yield
+    except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
+        raise MalformedJob(f"checks: one can't be decided ({type(error).__name__}: {error})") from error
 
 
 def _drafted(job: Job) -> int:

@@ -141,7 +141,9 @@ class Settings(BaseSettings):
     move_up_after: int = Field(default=3, ge=1)
     escalate_after: int = Field(default=10, ge=1)
 
-    egress: Egress = Egress.FULL
+    # A key that lies in the environment for other tools sends nothing: the operator says here that text may leave, and
+    # a worker with a key serves the cloud's lane only then. `redraft up --cloud` says so for its stack.
+    egress: Egress = Egress.NEVER
     openai_api_key: SecretStr = Field(
         default=SecretStr(""), validation_alias=AliasChoices("openai_api_key", "OPENAI_API_KEY")
     )

@@ -49,11 +49,12 @@ _ALLOWED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What this deployment allows: kinds of checks, names of strategies, and the egress of a job that names none."""
+    """What this deployment allows: kinds of checks, names of strategies, and the egress of a job that names none where
+    this installation says so."""
 
     validators: ValidatorSource
     strategies: tuple[str, ...]
-    egress: Egress = Egress.FULL
+    egress: Egress | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +198,7 @@ def _build(raw: RawJob, flags: Flags, rules: Rules) -> JobSpec:
         budget=Budget(**budget),
         strategy=_one_of("strategy", fields.strategy, rules.strategies),
         lane=Lane(_one_of("lane", fields.lane, LANES)),
-        egress=Egress(_one_of("egress", egress, tuple(Egress))),
+        egress=None if egress is None else Egress(_one_of("egress", egress, tuple(Egress))),
         priority=fields.priority,
         tags=tuple(dict.fromkeys(fields.tags)),
         seed=fields.seed,

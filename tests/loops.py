@@ -20,7 +20,7 @@ from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
 from tasks.tutor import NoTutor
 from tasks.types import ChatRequest, Claim, Lane
-from tasks.validators.registry import accepted, score, validate
+from tasks.validators.registry import accepted, examine, score, validate
 from tests.doubles import NoSandbox
 
 ENGINE_AND_CHECKS = frozenset({Lane.GPU, Lane.CHECK})
@@ -41,6 +41,7 @@ def twin_loop(
     given: dict[str, Any] = {
         "strategies": {strategy.name: strategy for strategy in (Correct(), Single(), BestOfN())},
         "validate": validate,
+        "examine": examine,
         "judge": lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
         "sandbox": NoSandbox(),
         "cloud": NoCloud(),

@@ -17,6 +17,8 @@ log = structlog.get_logger()
 
 # Nobody waits for a lesson.
 LOOK_SECONDS = 1.0
+# A lesson that its owner holds locked is carried later; those of others come next.
+LOCK_SECONDS = 0.5
 
 
 def memory_handlers(bank: MemoryBank) -> dict[str, Handler]:
@@ -29,7 +31,7 @@ class Carrier:
     """Parameters: `url` of the database (a worker's login), and a handler for each topic."""
 
     def __init__(self, url: str, handlers: dict[str, Handler]) -> None:
-        self._database = Database(url, name="redraft outbox", pool=1)
+        self._database = Database(url, name="redraft outbox", pool=1, lock_seconds=LOCK_SECONDS)
         self._outbox = Outbox(self._database, handlers)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)

@@ -14,7 +14,7 @@ from kombu.exceptions import OperationalError
 
 from tasks.errors import DatabaseUnavailable
 from tasks.store import escalations, leases
-from tasks.store.session import Database
+from tasks.store.session import WORKER_LOCK_SECONDS, Database
 from tasks.types import Lane
 
 log = structlog.get_logger()
@@ -30,7 +30,7 @@ class Relay:
 
     def __init__(self, url: str, app: Celery, broker: str, *, crash_cap: int, stall_seconds: float) -> None:
         self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
-        self._database = Database(url, name="redraft relay", pool=2)
+        self._database = Database(url, name="redraft relay", pool=2, lock_seconds=WORKER_LOCK_SECONDS)
         self._app, self._crash_cap, self._stall_seconds = app, crash_cap, stall_seconds
         self._redis = redis.Redis.from_url(broker, socket_timeout=5, socket_connect_timeout=5)
         self._stopping = threading.Event()

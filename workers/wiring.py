@@ -27,10 +27,10 @@ from tasks.store.escalations import PostgresEscalations
 from tasks.store.keeper import Keeper, WorkerCard
 from tasks.store.leases import ClaimRules
 from tasks.store.ledger import PostgresLedger
-from tasks.store.session import Database
+from tasks.store.session import WORKER_LOCK_SECONDS, Database
 from tasks.tutor import MemoryTutor, NoTutor
 from tasks.types import Lane, TurnReport
-from tasks.validators.registry import accepted, score, validate
+from tasks.validators.registry import accepted, examine, score, validate
 from workers.addresses import memory_bank
 from workers.engine.admission import Seats
 from workers.engine.host import ModelHost, NoEngine
@@ -124,7 +124,12 @@ def build_station(
     slots: int,
 ) -> tuple[Station, Keeper, TurnEvents]:
     """The parts of one worker process, not yet started."""
-    database = Database(url, name="redraft worker", pool=max(4, min(slots, MOST_CONNECTIONS)))
+    database = Database(
+        url,
+        name="redraft worker",
+        pool=max(4, min(slots, MOST_CONNECTIONS)),
+        lock_seconds=WORKER_LOCK_SECONDS,
+    )
     ledger = PostgresLedger(database, fault_cap=settings.fault_cap)
     profile = host.profile
     width = settings.width or (0 if isinstance(host, NoEngine) else profile.width)
@@ -139,6 +144,7 @@ def build_station(
         model=model,
         strategies=strategies(),
         validate=validate,
+        examine=examine,
         judge=lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
         sandbox=sandbox,
         jury=ModelJury(model=model),

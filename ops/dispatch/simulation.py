@@ -51,7 +51,8 @@ class Night:
         """New jobs of an owner, which need so many iterations each."""
         query = text("""INSERT INTO jobs (owner, spec_hash, title, problem, checks, strategy, lane, egress, priority,
                         budget_usd, budget_hours, budget_iterations, budget_tokens)
-                        SELECT :owner, '', 'simulated', '', '[]', 'correct', 'gpu', 'full', :priority, 1, 1, 1, 1
+                        SELECT :owner, '', 'simulated', 'p', '[{"kind": "answer", "name": "answer", "value": 1}]',
+                               'correct', 'gpu', 'full', :priority, 1, 1, 1, 1
                         FROM generate_series(1, :jobs) RETURNING id""")
         with self.database.begin() as connection:
             made = list(connection.execute(query, {"owner": owner, "priority": priority, "jobs": jobs}).scalars())

@@ -27,8 +27,9 @@ SET session_replication_role = replica;
 
 INSERT INTO jobs (owner, spec_hash, title, problem, checks, strategy, lane, egress, priority, budget_usd, budget_hours,
                   budget_iterations, budget_tokens, state, iterations, score, submitted_at, started_at, finished_at)
-SELECT 'owner' || n %% %(owners)s, md5(n::text), 'job ' || n, repeat('words ', 50), '[]', 'correct', 'gpu', 'full', 0,
-       2, 4, 30, 2000000, (ARRAY['accepted', 'unsolved', 'cancelled'])[1 + n %% 3], %(each)s, 0.5, t, t, t
+SELECT 'owner' || n %% %(owners)s, md5(n::text), 'job ' || n, repeat('words ', 50),
+       '[{"kind": "answer", "name": "answer", "value": 1}]', 'correct', 'gpu', 'full', 0, 2, 4, 30, 2000000,
+       (ARRAY['accepted', 'unsolved', 'cancelled'])[1 + n %% 3], %(each)s, 0.5, t, t, t
 FROM generate_series(1, %(past)s / %(each)s) n,
      LATERAL (SELECT now() - make_interval(mins => 600 + n %% 100000)) AS at(t);
 
@@ -59,7 +60,8 @@ SELECT 'worker' || n, 'host', n, '{gpu,check}', 8, '0', '{text,image,audio}' FRO
 WITH made AS (
     INSERT INTO jobs (owner, spec_hash, title, problem, checks, strategy, lane, egress, priority, budget_usd,
                       budget_hours, budget_iterations, budget_tokens, submitted_at)
-    SELECT 'owner' || n %% %(owners)s, md5(n::text), 'job ' || n, repeat('words ', 50), '[]', 'correct', 'gpu', 'full',
+    SELECT 'owner' || n %% %(owners)s, md5(n::text), 'job ' || n, repeat('words ', 50),
+           '[{"kind": "answer", "name": "answer", "value": 1}]', 'correct', 'gpu', 'full',
            CASE WHEN n %% 100 < 2 THEN 5 ELSE 0 END, 2, 4, 30, 2000000,
            now() - make_interval(secs => (n * 7919) %% 14400)
     FROM generate_series(1, %(queued)s) n RETURNING id, owner, lane, priority, submitted_at

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from tasks.errors import AttachmentLost, InvalidInput
+from tasks.errors import AttachmentLost, InvalidInput, MalformedJob
 from tasks.store.leases import WORKER_SILENCE_SECONDS
 from tasks.store.session import Database
 from tasks.store.tables import attachments
@@ -66,9 +66,16 @@ def _served(connection: Connection, lane: Lane) -> list[tuple[str, frozenset[Mod
 
 
 def texts(connection: Connection, spec: JobSpec) -> dict[str, str]:
-    """The contents of the text attachments of a stored job, by hash. Raises `AttachmentLost`."""
+    """The contents of the text attachments of a stored job, by hash. Raises `AttachmentLost`, `MalformedJob`."""
     found = (attachment for attachment in spec.attachments if attachment.modality is Modality.TEXT)
-    return {attachment.sha256: _content(connection, attachment).decode("utf-8-sig") for attachment in found}
+    return {attachment.sha256: _text(attachment, _content(connection, attachment)) for attachment in found}
+
+
+def _text(attachment: Attachment, content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise MalformedJob(f"the attachment {attachment.name} is no text: byte {error.start} is not UTF-8") from None
 
 
 def read_content(database: Database, attachment: Attachment) -> bytes:

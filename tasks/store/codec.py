@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, assert_never
 
 from sqlalchemy import Row
 
+from tasks.errors import MalformedJob
 from tasks.types import (
     Attachment,
-    Budget,
     CallKey,
     Candidate,
     CandidateRef,
@@ -21,13 +21,10 @@ from tasks.types import (
     Claim,
     Completion,
     Draft,
-    Egress,
     Escalate,
     EscalationKind,
     GuardHit,
     GuardKind,
-    JobSpec,
-    Lane,
     Lesson,
     LessonKind,
     Move,
@@ -74,41 +71,9 @@ def _files_to_json(files: Mapping[str, str | bytes]) -> dict[str, Any]:
     }
 
 
-def _check_from_json(stored: Mapping[str, Any]) -> CheckSpec:
-    files = {
-        name: content if isinstance(content, str) else b64decode(content["base64"])
-        for name, content in stored.get("files", {}).items()
-    }
-    return CheckSpec(**{**stored, "files": files})
-
-
 def attachment_to_json(attachment: Attachment) -> dict[str, Any]:
     """An attachment as its job names it; whose it is follows from the job."""
     return {name: value for name, value in dataclasses.asdict(attachment).items() if name != "owner"}
-
-
-def spec_from_row(row: Row[Any]) -> JobSpec:
-    """A stored job's specification."""
-    return JobSpec(
-        title=row.title,
-        problem=row.problem,
-        checks=tuple(_check_from_json(check) for check in row.checks),
-        budget=Budget(
-            usd=Decimal(row.budget_usd),
-            hours=row.budget_hours,
-            iterations=row.budget_iterations,
-            tokens=row.budget_tokens,
-        ),
-        strategy=row.strategy,
-        lane=Lane(row.lane),
-        egress=Egress(row.egress),
-        priority=row.priority,
-        tags=tuple(row.tags),
-        seed=row.seed,
-        key=row.key,
-        memory=row.memory,
-        attachments=tuple(Attachment(**attachment, owner=row.owner) for attachment in row.attachments),
-    )
 
 
 def lessons_to_json(lessons: Sequence[Lesson]) -> list[dict[str, Any]]:
@@ -117,10 +82,13 @@ def lessons_to_json(lessons: Sequence[Lesson]) -> list[dict[str, Any]]:
 
 
 def lessons_from_json(stored: Sequence[Mapping[str, Any]] | None) -> tuple[Lesson, ...] | None:
-    """The inverse of `lessons_to_json`; None where nothing was recalled yet."""
+    """The inverse of `lessons_to_json`; None where nothing was recalled yet. Raises `MalformedJob`."""
     if stored is None:
         return None
-    return tuple(Lesson(**{**lesson, "kind": LessonKind(lesson["kind"])}) for lesson in stored)
+    try:
+        return tuple(Lesson(**{**lesson, "kind": LessonKind(lesson["kind"])}) for lesson in stored)
+    except (TypeError, KeyError, ValueError) as error:
+        raise MalformedJob(f"recalled: what is stored are no lessons ({error})") from error
 
 
 def request_to_json(request: ChatRequest) -> dict[str, Any]:

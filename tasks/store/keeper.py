@@ -1,5 +1,8 @@
 """One connection a process that keeps its leases: renews those that make progress, hears cancels and
-pauses, and says that the worker lives. Knows nothing of what the turns do."""
+pauses, and says that the worker lives. Knows nothing of what the turns do.
+
+Nothing that a submitter's login can do reaches further than that owner's own jobs: a lease row that such a login has
+locked is passed over, and a notification, which any login may send, only makes the keeper look."""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 import structlog
@@ -20,8 +24,30 @@ log = structlog.get_logger()
 # How often the keeper looks up from its renewals: a cancel or a pause is heard by NOTIFY, so this bounds only the rest.
 TICK_SECONDS = 0.5
 HEARTBEAT_SECONDS = 3.0
+# However many notifications come, the leases are looked at no more often than this.
+GATHER_SECONDS = 0.02
 # How old the last word on the calls in flight may be when a worker dies: what its crash bill can't know.
 REPORT_SECONDS = 2.0
+
+
+# One row for each lease that is this worker's still, whether it could be renewed or somebody holds its row.
+_RENEW = """
+WITH asked AS (
+    SELECT * FROM unnest(%(jobs)s::bigint[], %(epochs)s::bigint[], %(tokens)s::bigint[], %(phases)s::text[],
+                         %(quiet)s::float[]) AS v(job, epoch, tokens, phase, quiet)
+), free AS (
+    SELECT l.job_id FROM leases l JOIN asked v ON l.job_id = v.job AND l.epoch = v.epoch
+    WHERE l.worker = %(worker)s FOR UPDATE OF l SKIP LOCKED
+), renewed AS (
+    UPDATE leases l SET lease_until = now() + make_interval(secs => %(lease)s), live_tokens = v.tokens,
+           phase = v.phase, progress_at = now() - make_interval(secs => v.quiet)
+    FROM free, asked v WHERE l.job_id = free.job_id AND v.job = l.job_id RETURNING l.job_id
+)
+SELECT l.job_id, EXISTS (SELECT 1 FROM renewed r WHERE r.job_id = l.job_id) AS renewed,
+       j.cancel_requested_at IS NOT NULL AS cancelled, j.pause_requested_at IS NOT NULL AS paused
+FROM leases l JOIN asked v ON l.job_id = v.job AND l.epoch = v.epoch JOIN jobs j ON j.id = l.job_id
+WHERE l.worker = %(worker)s
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +151,7 @@ class Keeper:
 
     def _keep(self, connection: psycopg.Connection[object]) -> None:
         next_renewal = next_heartbeat = next_report = 0.0
-        present = True
+        present, locked = True, False
         while not self._stopping.is_set():
             now = time.monotonic()
             if self._stop_at is not None:
@@ -136,21 +162,22 @@ class Keeper:
                 self._heartbeat(connection)
                 next_heartbeat = now + HEARTBEAT_SECONDS
             if now >= next_renewal or self._unasked:
-                self._renew(connection)
-                next_renewal = now + self._lease / 3
+                locked = self._renew(connection)
+                next_renewal = now + (self._lease / 30 if locked else self._lease / 3)
             if now >= next_report:
                 self._report(connection)
                 next_report = now + REPORT_SECONDS
-            for notice in connection.notifies(timeout=min(TICK_SECONDS, self._lease / 6), stop_after=1):
-                self._tell(int(notice.payload), notice.channel)
+            self._listen(connection, min(TICK_SECONDS, self._lease / (30 if locked else 6)))
 
-    def _tell(self, job: int, channel: str) -> None:
+    def _listen(self, connection: psycopg.Connection[object], seconds: float) -> None:
+        """Looks again at once where somebody has spoken of a job that is held here; after what came together, once."""
+        spoken = [notice.payload for notice in connection.notifies(timeout=seconds, stop_after=1)]
+        if not spoken:
+            return
+        self._stopping.wait(GATHER_SECONDS)
+        spoken += [notice.payload for notice in connection.notifies(timeout=0)]
         with self._lock:
-            pulse = self._held.get(job)
-        if pulse is not None and channel == "redraft_cancel":
-            pulse.cancelled = True
-        elif pulse is not None:
-            pulse.paused = True
+            self._unasked = self._unasked or any(str(job) in spoken for job in self._held)
 
     def _leave(self, connection: psycopg.Connection[object]) -> None:
         connection.execute("DELETE FROM workers WHERE name = %s", (self._card().name,))
@@ -175,40 +202,40 @@ class Keeper:
             ),
         )
 
-    def _renew(self, connection: psycopg.Connection[object]) -> None:
-        """One UPDATE for all leases whose slot makes progress; what it doesn't give back is lost."""
+    def _renew(self, connection: psycopg.Connection[object]) -> bool:
+        """Renews in one statement all leases whose slot makes progress; says whether a row was locked by somebody.
+
+        A locked row is passed over, so that it holds up no other: the slot's own writes lock it for milliseconds, and
+        where its owner does so for longer, that lease alone runs out. What is no longer ours is lost.
+        """
         with self._lock:
             asked, self._unasked = time.monotonic(), False
             pulses: Sequence[LeasePulse] = [p for p in self._held.values() if p.alive_until >= asked]
         if not pulses:
-            return
+            return False
         rows = connection.execute(
-            """UPDATE leases l SET lease_until = now() + make_interval(secs => %s), live_tokens = v.tokens,
-                      phase = v.phase, progress_at = now() - make_interval(secs => v.quiet)
-               FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::float[])
-                   AS v(job, epoch, tokens, phase, quiet)
-               WHERE l.job_id = v.job AND l.epoch = v.epoch AND l.worker = %s
-               RETURNING l.job_id,
-                   (SELECT j.cancel_requested_at IS NOT NULL FROM jobs j WHERE j.id = l.job_id) AS cancelled,
-                   (SELECT j.pause_requested_at IS NOT NULL FROM jobs j WHERE j.id = l.job_id) AS paused""",
-            (
-                self._lease,
-                [p.claim.job for p in pulses],
-                [p.claim.epoch for p in pulses],
-                [p.tokens for p in pulses],
-                [p.phase for p in pulses],
-                [asked - p.progress_at for p in pulses],
-                pulses[0].claim.worker,
-            ),
+            _RENEW,
+            {
+                "lease": self._lease,
+                "jobs": [p.claim.job for p in pulses],
+                "epochs": [p.claim.epoch for p in pulses],
+                "tokens": [p.tokens for p in pulses],
+                "phases": [p.phase for p in pulses],
+                "quiet": [asked - p.progress_at for p in pulses],
+                "worker": pulses[0].claim.worker,
+            },
         ).fetchall()
-        kept = {row.job_id: (row.cancelled, row.paused) for row in rows}  # type: ignore[attr-defined]
+        ours: dict[int, Any] = {row.job_id: row for row in rows}  # type: ignore[attr-defined]
         for pulse in pulses:
-            if pulse.claim.job in kept:
-                pulse.renewed_at = asked  # the lease runs from before the UPDATE, never from after it
-                cancelled, pulse.paused = kept[pulse.claim.job]  # a pause may be withdrawn, a cancel may not
-                pulse.cancelled = pulse.cancelled or cancelled
-            else:
+            row = ours.get(pulse.claim.job)
+            if row is None:
                 pulse.lost = True
+                continue
+            if row.renewed:
+                pulse.renewed_at = asked  # the lease runs from before the UPDATE, never from after it
+            pulse.paused = row.paused  # a pause may be withdrawn, a cancel may not
+            pulse.cancelled = pulse.cancelled or row.cancelled
+        return not all(row.renewed for row in ours.values())
 
     def _report(self, connection: psycopg.Connection[object]) -> None:
         """How far the calls in flight have come: one UPDATE for all of them, and none where there are none."""

@@ -45,7 +45,8 @@ class PostgresLedger:
     # ── reading ──────────────────────────────────────────────────────────────────────────────
 
     def load(self, claim: Claim) -> Job:
-        """The job with all that is committed of it. Raises `LeaseLost`, `AttachmentLost`, `DatabaseUnavailable`."""
+        """The job with all that is committed of it. Raises `LeaseLost`, `MalformedJob`, `AttachmentLost`,
+        `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
             connection.execute(  # an iteration's time begins with its first turn, not in the queue
@@ -266,7 +267,7 @@ class PostgresLedger:
             leases.fence(connection, claim)
             leases.end(connection, claim.job, decision.state, decision.why, decision.acceptance)
             lane = connection.execute(select(jobs.c.lane).where(jobs.c.id == claim.job)).scalar_one()
-            leases.release(connection, claim, Lane(lane), done=True)
+            leases.release(connection, claim, Lane(lane) if lane in list(Lane) else Lane.GPU, done=True)
 
     def hand_over(self, claim: Claim, lane: Lane, fault: str = "", *, interrupted: bool = False) -> None:
         """Gives the lease back with the next step on `lane`; a `fault` of a service delays it, longer with

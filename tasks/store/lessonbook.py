@@ -96,7 +96,8 @@ class IndexDelivery:
     def upsert(self, connection: Connection, payload: Mapping[str, Any]) -> None:
         """Adds a lesson, unless an earlier one says the same: then that one was seen once more."""
         found = connection.execute(
-            text(f"{_ROWS}WHERE l.id = :lesson AND {_IN_THE_INDEX} FOR UPDATE OF l"), {"lesson": payload["lesson"]}
+            text(f"{_ROWS}WHERE l.id = :lesson AND {_IN_THE_INDEX} FOR UPDATE OF l NOWAIT"),
+            {"lesson": payload["lesson"]},
         ).one_or_none()
         if found is None:
             return self.remove(connection, payload)

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, text
 
 from tasks.errors import NoSuchJob
-from tasks.store import attachments, codec, leases
+from tasks.store import attachments, codec, leases, stored
 from tasks.store.session import Database, explained
 from tasks.store.tables import candidates, iterations, jobs, verdicts
 from tasks.types import (
@@ -37,7 +37,8 @@ _NOW = "clock_timestamp() AS now"
 
 
 def load_job(database: Database, job: int) -> Job:
-    """One of the login's own jobs with all that is committed of it. Raises `NoSuchJob`, `DatabaseUnavailable`."""
+    """One of the login's own jobs with all that is committed of it. Raises `NoSuchJob`, `MalformedJob`,
+    `DatabaseUnavailable`."""
     with database.begin() as connection, explained():
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
         found = read_job(connection, job)
@@ -47,7 +48,8 @@ def load_job(database: Database, job: int) -> Job:
 
 
 def read_job(connection: Connection, job: int) -> Job | None:
-    """The job with all that is committed of it, or None where the login sees no such job."""
+    """The job with all that is committed of it, or None where the login sees no such job. Raises `MalformedJob`,
+    `AttachmentLost`."""
     row = connection.execute(select(jobs, text(_IDLE), text(_NOW)).where(jobs.c.id == job)).one_or_none()
     if row is None:
         return None
@@ -56,7 +58,7 @@ def read_job(connection: Connection, job: int) -> Job | None:
         select(iterations).where(iterations.c.job_id == job).order_by(iterations.c.number)
     ).all()
     checked, by_iteration = _candidates(connection, job)
-    spec = codec.spec_from_row(row)
+    spec = stored.spec_of(row)
     return Job(
         id=job,
         owner=row.owner,

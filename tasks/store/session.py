@@ -14,15 +14,20 @@ from tasks.errors import DatabaseUnavailable
 CONNECT_SECONDS = 5
 # Half-open connections (a pulled cable, a paused server) are given up by the kernel after about this long.
 TCP_TIMEOUT_MS = 10_000
+# A worker's statement waits no longer for a row: other workers lock one for milliseconds, and whoever holds one open in
+# a transaction of their own must not keep a slot from other owners' jobs. Far less than a lease.
+WORKER_LOCK_SECONDS = 4.0
 
 
 class Database:
     """A pool of connections to one database. Safe to share between threads, not between processes.
 
-    Parameters: `url` (postgresql+psycopg://…), `name` shown by pg_stat_activity, `pool` connections kept.
+    Parameters: `url` (postgresql+psycopg://…), `name` shown by pg_stat_activity, `pool` connections kept,
+    `lock_seconds` a statement waits for a lock at most (0: the login's own setting).
     """
 
-    def __init__(self, url: str, *, name: str = "redraft", pool: int = 5) -> None:
+    def __init__(self, url: str, *, name: str = "redraft", pool: int = 5, lock_seconds: float = 0.0) -> None:
+        limits = {"options": f"-c lock_timeout={int(lock_seconds * 1000)}"} if lock_seconds else {}
         self.engine: Engine = create_engine(
             url,
             pool_size=pool,
@@ -35,6 +40,7 @@ class Database:
                 "keepalives_interval": 2,
                 "keepalives_count": 3,
                 "application_name": name,
+                **limits,
             },
         )
 

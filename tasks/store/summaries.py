@@ -159,10 +159,11 @@ class WorkerRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
-    """A job's number, and whether this submission made it (False: its key had made it before)."""
+    """A job's number, whether this submission made it (False: its key had made it before), and what may leave."""
 
     job: int
     new: bool
+    egress: Egress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

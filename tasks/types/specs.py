@@ -72,7 +72,8 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
-    """A validated job, ready to be stored. `memory` False: it recalls no lessons and leaves none."""
+    """A validated job, ready to be stored. `memory` False: it recalls no lessons and leaves none. `egress` None: what
+    the deployment says when it is stored, and a stored job always has one."""
 
     title: str
     problem: str
@@ -80,7 +81,7 @@ class JobSpec:
     budget: Budget = field(default_factory=Budget)
     strategy: str = "correct"
     lane: Lane = Lane.GPU
-    egress: Egress = Egress.FULL
+    egress: Egress | None = None
     priority: int = 0
     tags: tuple[str, ...] = ()
     seed: int = 0

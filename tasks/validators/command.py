@@ -70,6 +70,15 @@ class CommandValidator:
             raise InvalidInput("command", argv[0], "a file beside the job file, or a program such as sh or python")
         return argv, files
 
+    def examine(self, value: Any) -> str:
+        """Why stored arguments name no program, empty where they do: what begins with - is an option of whatever starts
+        it."""
+        try:
+            program = _arguments(value)[0] if isinstance(value, list) else ""
+        except InvalidInput as error:
+            return str(error)
+        return f"{value!r:.80} is stored, and begins with no program" if not program or program[0] == "-" else ""
+
     def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> Verdict:
         """Raises only `ServiceFault`s and what `pulse` raises."""
         if len(candidate) > CANDIDATE_CHARS:

@@ -64,6 +64,19 @@ def validate(candidate: str, checks: Sequence[CheckSpec], sandbox: Sandbox, puls
     return visible + _run(candidate, [check for check in ordered if check.held_out], sandbox, pulse)
 
 
+def examine(checks: Sequence[CheckSpec]) -> str:
+    """Why checks that are stored could never be decided here, empty where they can: for what was not submitted by
+    `redraft submit`, or by one with other plug-ins."""
+    for number, check in enumerate(checks):
+        if check.kind not in kinds():
+            return f"checks[{number}].kind: {check.kind!r} is stored, and not one of {', '.join(kinds())}"
+        look = getattr(find(check.kind), "examine", None)
+        defect = look(check.value) if look else ""
+        if defect:
+            return f"checks[{number}].value: {defect}"
+    return ""
+
+
 def score(verdicts: Sequence[Verdict], checks: Sequence[CheckSpec]) -> float:
     """The mean over all the job's checks, in [0, 1]: a visible check's score, 0 or 1 for a held-out one
     (a finer score would tell the search about it), 0 for a check not run."""

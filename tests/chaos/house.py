@@ -81,7 +81,7 @@ class House:
             bank.upsert(read_lesson(self._fleet, self._known).lesson)
         egress = Egress.FULL if self._escalate_after < 3 else Egress.NEVER
         spec = JobSpec(title="t", problem="What is six times seven?", checks=CHECKS, egress=egress, seed=11)
-        job = submit_jobs(self._user, [spec])[0].job
+        job = submit_jobs(self._user, [spec], egress=egress)[0].job
         outbox = Outbox(self._fleet, memory_handlers(bank))
         with armed(fatal):
             while self._busy(job):

@@ -19,14 +19,14 @@ from tasks.pulse import Silent
 from tasks.store import leases
 from tasks.store.queries import job_summary, live_workers, submit_jobs
 from tasks.store.session import Database
-from tasks.types import Budget, CheckSpec, JobSpec, JobState, Lane
+from tasks.types import Budget, CheckSpec, Egress, JobSpec, JobState, Lane
 from tests.integration.escalation.cases import HIDDEN, RIGHT, VISIBLE, loop
 from tests.standin.responses import serving
 
 pytestmark = pytest.mark.integration
 
 
-def put(user: Database, *checks: CheckSpec) -> int:
+def put(user: Database, *checks: CheckSpec, egress: Egress | None = None) -> int:
     made = JobSpec(
         title="A secret",
         problem="What is the secret?",
@@ -34,7 +34,7 @@ def put(user: Database, *checks: CheckSpec) -> int:
         budget=Budget(iterations=3),
         memory=False,
     )
-    return submit_jobs(user, [made])[0].job
+    return submit_jobs(user, [made], egress=egress)[0].job
 
 
 def lane_of(fleet: Database, job: int) -> str:
@@ -107,9 +107,10 @@ def test_a_worker_of_checks_alone_takes_a_turn_without_an_engine(
 def test_workers_of_the_cloud_and_of_checks_solve_what_the_engine_s_worker_could_not(
     user: Database, fleet: Database, environment: dict[str, str]
 ) -> None:
-    job = put(user)
+    job = put(user, egress=Egress.FULL)
     with serving([RIGHT], key="sk-test") as standin:
-        keyed = {**environment, "OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": standin.url}
+        opened = {"REDRAFT_EGRESS": "full", "OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": standin.url}
+        keyed = {**environment, **opened}
         with (
             process(["relay"], environment),
             process(["worker", "--lane", "cloud"], keyed) as cloud,
@@ -136,8 +137,22 @@ def test_a_worker_of_the_cloud_without_a_key_says_what_is_missing(environment: d
     assert said.stderr.strip() == "--lane: 'cloud' is not allowed; lane cloud needs an OpenAI key: set OPENAI_API_KEY"
 
 
+def test_a_key_that_lies_in_the_environment_serves_no_cloud(environment: dict[str, str]) -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "workers.cli.main", "worker", "--lane", "check,cloud"],
+        env={**os.environ, **environment, "OPENAI_API_KEY": "sk-test"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert said.returncode == 2
+    assert "egress is never here: set REDRAFT_EGRESS=full" in said.stderr
+    assert "sk-test" not in said.stderr
+
+
 def test_a_model_without_prices_keeps_the_cloud_s_worker_from_starting(environment: dict[str, str]) -> None:
-    unknown = {"OPENAI_API_KEY": "sk-test", "REDRAFT_CLOUD_MODEL": "gpt-9"}
+    unknown = {"OPENAI_API_KEY": "sk-test", "REDRAFT_CLOUD_MODEL": "gpt-9", "REDRAFT_EGRESS": "full"}
     said = subprocess.run(
         [sys.executable, "-m", "workers.cli.main", "worker", "--lane", "cloud"],
         env={**os.environ, **environment, **unknown},

@@ -300,9 +300,14 @@ def memory(settings: Settings) -> Finding:
 
 def cloud(settings: Settings) -> Finding:
     """Whether anything may leave."""
+    from tasks.types import Egress
+
     if not settings.openai_api_key.get_secret_value():
         return Finding(name="cloud", outcome="ok", detail="no OpenAI key: nothing can leave this deployment")
-    return Finding(name="cloud", outcome="ok", detail=f"an OpenAI key is configured; egress is {settings.egress}")
+    if settings.egress is not Egress.FULL:
+        detail = f"an OpenAI key is configured and egress is {settings.egress}: nothing leaves this deployment"
+        return Finding(name="cloud", outcome="ok", detail=detail)
+    return Finding(name="cloud", outcome="ok", detail="an OpenAI key is configured and egress is full: text may leave")
 
 
 def promises(settings: Settings) -> Iterator[Finding]:

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
+from tasks.errors import InvalidInput
 from tasks.settings import Settings, load_settings
+from tasks.types import Egress
 from workers.cli.output import Json, emit, note, table
 from workers.engine.select import build_host
 from workers.local import stack as local
@@ -25,12 +27,20 @@ def up(
         str, typer.Option("--model", help="A profile's name (see `redraft engine probe`), or the endpoint's model.")
     ] = "",
     endpoint: Annotated[str, typer.Option("--endpoint", help="An OpenAI-compatible server to use.")] = "",
+    cloud: Annotated[
+        bool, typer.Option("--cloud", help="Let jobs ask the cloud: REDRAFT_EGRESS=full for this stack. Needs a key.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Start the local stack and wait until it can take work."""
     settings = load_settings()
     home = Home(root=settings.home)
-    found = local.start(home, start_options(settings, model, endpoint), note, attached=not detach)
+    options = start_options(settings, model, endpoint)
+    if cloud:
+        if not settings.openai_api_key.get_secret_value():
+            raise InvalidInput("--cloud", True, "needs an OpenAI key: set OPENAI_API_KEY")
+        options |= {"REDRAFT_EGRESS": str(Egress.FULL)}
+    found = local.start(home, options, note, attached=not detach)
     _show(found, as_json)
     if detach:
         return

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tasks.types import Egress
 from workers.cli import output
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 app = typer.Typer()
 CHECKS_TRIED = 50  # a quarter of a second each
 FILES_NAMED = 8
+# How an operator opens the deployment; a key that lies in the environment for other tools opens nothing.
+CLOUD_BY = "`redraft up --cloud`, or REDRAFT_EGRESS=full and an OpenAI key"
 
 
 @app.command()
@@ -88,10 +91,11 @@ def submit(
         check_runtimes(specs, settings)
         try_checks(specs, settings, functools.partial(shown.tell, "loaded"))
         with open_database() as database:
-            made = submit_jobs(database, specs, handed_in.contents, functools.partial(shown.tell, "stored"))
+            stored = functools.partial(shown.tell, "stored")
+            made = submit_jobs(database, specs, handed_in.contents, stored, egress=egress_said(settings))
             workers = live_workers(database)
     _name_files(specs)
-    output.note(_cloud(specs, settings, workers))
+    output.note(_cloud(specs, [one.egress for one in made], workers))
     found = sum(1 for one in made if not one.new)
     if found:
         output.note(f"{found} of {len(made)} keys had been used before: the same jobs are given back")
@@ -116,7 +120,12 @@ def rules(settings: Settings) -> Rules:
     from tasks.validators import registry
 
     strategies = sorted({entry.name for entry in entry_points(group="redraft.strategies")})
-    return Rules(validators=registry, strategies=tuple(strategies), egress=settings.egress)
+    return Rules(validators=registry, strategies=tuple(strategies), egress=egress_said(settings))
+
+
+def egress_said(settings: Settings) -> Egress | None:
+    """What this installation says of jobs that name no egress; None where it leaves that to the deployment."""
+    return settings.egress if "egress" in settings.model_fields_set else None
 
 
 def check_runtimes(specs: Sequence[JobSpec], settings: Settings) -> None:
@@ -175,18 +184,18 @@ def _name_files(specs: Sequence[JobSpec]) -> None:
             output.note(f"{title}: {', '.join(names[:FILES_NAMED])}{more}")
 
 
-def _cloud(specs: Sequence[JobSpec], settings: Settings, workers: Sequence[WorkerRow]) -> str:
+def _cloud(specs: Sequence[JobSpec], stored: Sequence[Egress], workers: Sequence[WorkerRow]) -> str:
     """One line: whether these jobs may ask the cloud, and why."""
     from tasks.store.leases import WORKER_SILENCE_SECONDS
 
-    free = sum(1 for spec in specs if spec.egress == "full")
-    if not free:
-        named = ", ".join(sorted({spec.egress for spec in specs}))
+    free = stored.count(Egress.FULL)
+    if not free and all(spec.egress not in (None, Egress.FULL) for spec in specs):
+        named = ", ".join(sorted({str(spec.egress) for spec in specs}))
         return f"escalation is off for these jobs (egress: {named}): every word stays at home"
+    if not free:
+        return f"escalation is off, for no cloud is configured ({CLOUD_BY}): every word stays at home"
     live = [worker for worker in workers if worker.silent_seconds < WORKER_SILENCE_SECONDS]
     kept = f", {len(specs) - free} of {len(specs)} stay at home" if free < len(specs) else ""
     if any("cloud" in worker.lanes for worker in live):
         return f"escalation is on, for a worker serves the cloud; `--egress never` keeps a job at home{kept}"
-    if not settings.openai_api_key.get_secret_value():
-        return "escalation is off, for no OpenAI key is configured: every word stays at home"
-    return f"escalation is on, for an OpenAI key is configured, as soon as a worker serves lane cloud{kept}"
+    return f"escalation is on, for REDRAFT_EGRESS says so, as soon as a worker serves lane cloud{kept}"

@@ -12,7 +12,7 @@ import typer
 from tasks.crashpoints import arm_process
 from tasks.errors import InvalidInput
 from tasks.settings import load_settings
-from tasks.types import Lane
+from tasks.types import Egress, Lane
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -52,6 +52,9 @@ def worker(
     settings, lanes = load_settings(), parse_lanes(lane)
     if Lane.CLOUD in lanes and not settings.openai_api_key.get_secret_value():
         raise InvalidInput("--lane", lane, "lane cloud needs an OpenAI key: set OPENAI_API_KEY")
+    if Lane.CLOUD in lanes and settings.egress is not Egress.FULL:
+        why = f"lane cloud sends text out, and egress is {settings.egress} here: set REDRAFT_EGRESS=full"
+        raise InvalidInput("--lane", lane, why)
     _log_plainly(settings.log_level)
     from workers.addresses import broker_url, worker_database_url
     from workers.celery_app import make_app

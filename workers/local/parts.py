@@ -16,7 +16,7 @@ import psycopg
 
 from tasks.errors import PartFailed
 from tasks.settings import child_environment, load_settings
-from tasks.types import Lane
+from tasks.types import Egress, Lane
 from workers.engine.record import read_record
 from workers.local.home import Home, free_port
 from workers.local.process import Recorded, end_tree, spawn
@@ -203,7 +203,7 @@ def relay_part(home: Home) -> ProcessPart:
 
 
 def worker_part(home: Home, stack: StackFile) -> ProcessPart:
-    """One worker for all lanes, the cloud's where a key is configured; well when it says in the database that it
+    """One worker for all lanes, the cloud's where it is opened; well when it says in the database that it
     lives."""
     plain = stack.worker_url.replace("+psycopg", "", 1)
 
@@ -224,9 +224,10 @@ def worker_part(home: Home, stack: StackFile) -> ProcessPart:
 
 
 def local_lanes() -> tuple[Lane, ...]:
-    """The lanes of the local worker."""
-    keyed = bool(load_settings().openai_api_key.get_secret_value())
-    return (Lane.GPU, Lane.FAST, Lane.CHECK, *([Lane.CLOUD] if keyed else []))
+    """The lanes of the local worker; the cloud's where the operator has opened it, and given a key."""
+    settings = load_settings()
+    opened = settings.egress is Egress.FULL and bool(settings.openai_api_key.get_secret_value())
+    return (Lane.GPU, Lane.FAST, Lane.CHECK, *([Lane.CLOUD] if opened else []))
 
 
 def flower_part(home: Home, stack: StackFile) -> ProcessPart:

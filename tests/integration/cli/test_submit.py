@@ -31,7 +31,10 @@ tags: [sums]
 Write `add(a, b)`.
 """
 CHECK = "checks: [{answer: 42}]\n"
-OFF = "escalation is off, for no OpenAI key is configured: every word stays at home\n"
+OFF = (
+    "escalation is off, for no cloud is configured (`redraft up --cloud`, or REDRAFT_EGRESS=full and an OpenAI key): "
+    "every word stays at home\n"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -186,20 +189,44 @@ def test_submit_wait_exits_as_wait_does(redraft: Redraft, files: Path) -> None:
     assert (said.code, said.out, said.err) == (5, "1\n", OFF + "job 1 is queued\n")
 
 
-@pytest.mark.parametrize(
-    ("egress", "expected"), [("full", "escalation is on"), ("never", "escalation is off"), (None, "escalation is on")]
-)
-def test_whether_the_cloud_may_be_asked_is_said_where_a_key_is_configured(
-    redraft: Redraft, files: Path, monkeypatch: pytest.MonkeyPatch, egress: str | None, expected: str
+def egress_of(admin: Admin) -> list[str]:
+    return [egress for (egress,) in admin.execute("SELECT egress FROM jobs ORDER BY id").fetchall()]
+
+
+@pytest.mark.parametrize("named", ["full", "hint", "never", None])
+def test_a_key_alone_sends_nothing_and_that_is_stored_with_the_job(
+    redraft: Redraft, files: Path, admin: Admin, monkeypatch: pytest.MonkeyPatch, named: str | None
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     load_settings.cache_clear()
     (files / "p.md").write_text(GOOD)
-    said = redraft("submit", "p.md", *(("--egress", egress) if egress else ()))
+    said = redraft("submit", "p.md", *(("--egress", named) if named else ()))
     assert said.out == "1\n"
-    assert said.err.startswith(expected)
+    assert said.err.startswith("escalation is off")
     assert said.err.count("\n") == 1
     assert "sk-test" not in said.err
+    assert egress_of(admin) == ["never"]
+
+
+@pytest.mark.parametrize(("setting", "named", "stored"), [
+    ("full", None, "full"), ("full", "never", "never"), ("full", "hint", "hint"), ("hint", None, "hint"),
+    ("never", None, "never"), ("never", "full", "never"),
+])  # fmt: skip
+def test_what_the_operator_says_holds_for_jobs_that_name_nothing(
+    redraft: Redraft,
+    files: Path,
+    admin: Admin,
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str,
+    named: str | None,
+    stored: str,
+) -> None:
+    monkeypatch.setenv("REDRAFT_EGRESS", setting)
+    load_settings.cache_clear()
+    (files / "p.md").write_text(GOOD)
+    said = redraft("submit", "p.md", *(("--egress", named) if named else ()))
+    assert egress_of(admin) == [stored]
+    assert said.err.startswith("escalation is on" if stored == "full" else "escalation is off")
 
 
 def test_escalation_is_on_where_a_live_worker_serves_the_cloud_though_the_key_is_the_worker_s_alone(
@@ -216,6 +243,31 @@ def test_escalation_is_on_where_a_live_worker_serves_the_cloud_though_the_key_is
     assert said.err.endswith("1 of 2 stay at home\n")
     admin.execute("UPDATE workers SET seen_at = now() - interval '1 hour'")
     assert redraft("submit", "p.md").err == OFF
+    assert egress_of(admin) == ["full", "never", "never"]
+
+
+def test_a_key_gives_the_job_back_whatever_the_deployment_says_by_then(
+    redraft: Redraft, files: Path, admin: Admin
+) -> None:
+    (files / "p.md").write_text(GOOD)
+    assert redraft("submit", "p.md", "--key", "k").out == "1\n"
+    admin.execute(
+        "INSERT INTO workers (name, host, pid, lanes, slots, version) VALUES ('w', 'h', 1, '{cloud}', 1, '0')"
+    )
+    again = redraft("submit", "p.md", "--key", "k")
+    assert again.out == "1\n"
+    assert again.err.startswith("escalation is off")
+    assert egress_of(admin) == ["never"]
+    assert redraft("submit", "p.md", "--key", "k", "--egress", "full").code == 2
+
+
+def test_a_key_of_an_earlier_release_which_gave_each_job_an_egress_gives_it_back(
+    redraft: Redraft, files: Path, admin: Admin
+) -> None:
+    (files / "p.md").write_text(GOOD)
+    redraft("submit", "p.md", "--key", "k", "--egress", "full")
+    admin.execute("UPDATE jobs SET egress = 'full'")
+    assert redraft("submit", "p.md", "--key", "k").out == "1\n"
 
 
 BAD: dict[str, tuple[str | bytes, str]] = {

@@ -18,7 +18,7 @@ from tasks.store.escalations import PostgresEscalations
 from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import submit_jobs
 from tasks.store.session import Database
-from tasks.types import Budget, CheckSpec, JobSpec, Lane
+from tasks.types import Budget, CheckSpec, Egress, JobSpec, Lane
 from tests.loops import take, twin_loop
 from tests.standin.responses import Rule
 
@@ -41,9 +41,9 @@ def serve(fleet: Database, lanes: str = "{gpu,fast,check,cloud}") -> None:
 
 
 def put(user: Database, **fields: Any) -> int:
-    given = {"budget": Budget(iterations=6), **fields}
+    given = {"budget": Budget(iterations=6), "egress": Egress.FULL, **fields}
     made = JobSpec(title="A secret", problem="What is the secret?", checks=(VISIBLE, HIDDEN), **given)
-    return submit_jobs(user, [made])[0].job
+    return submit_jobs(user, [made], egress=Egress.FULL)[0].job
 
 
 def loop(fleet: Database, url: str, *, ledger: Any = None, asked: Any = None, after: int = 2) -> Loop:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from tasks.errors import AttachmentLost, InvalidInput
 from tasks.store import leases
@@ -76,7 +76,8 @@ def test_another_owner_can_neither_read_nor_change_nor_name_it(alice: Database, 
         connection.execute(
             text("""INSERT INTO jobs (spec_hash, title, problem, checks, strategy, lane, egress, budget_usd,
                     budget_hours, budget_iterations, budget_tokens, priority, attachments)
-                    VALUES ('', '', '', '[]', 'correct', 'gpu', 'never', 1, 1, 1, 1, 9, CAST(:files AS jsonb))"""),
+                    VALUES ('', 't', 'p', '[{"kind": "answer", "name": "answer", "value": 1}]', 'correct', 'gpu',
+                            'never', 1, 1, 1, 1, 9, CAST(:files AS jsonb))"""),
             {"files": f'[{{"name": "a", "media_type": "text/plain", "sha256": "{TABLE.sha256}", "bytes": 1}}]'},
         )
     claim = leases.claim(fleet, [Lane.GPU], "w", "t", leases.ClaimRules())
@@ -85,7 +86,9 @@ def test_another_owner_can_neither_read_nor_change_nor_name_it(alice: Database, 
         PostgresLedger(fleet, fault_cap=3).load(claim)
 
 
-def test_a_worker_reads_it_with_the_job_and_notices_a_changed_content(alice: Database, fleet: Database) -> None:
+def test_a_worker_reads_it_with_the_job_and_notices_a_changed_content(
+    alice: Database, fleet: Database, admin_url: str
+) -> None:
     submit_jobs(alice, [SPEC], CONTENTS)
     claim = leases.claim(fleet, [Lane.GPU], "w", "t", leases.ClaimRules())
     assert claim is not None
@@ -93,8 +96,12 @@ def test_a_worker_reads_it_with_the_job_and_notices_a_changed_content(alice: Dat
     (stored,) = job.spec.attachments
     assert stored == dataclasses.replace(TABLE, owner="alice")
     assert job.texts == {TABLE.sha256: CONTENT.decode()}
-    with fleet.begin() as connection:
-        connection.execute(text("UPDATE attachments SET content = content || 'x'"))
+    change = text("UPDATE attachments SET content = content || 'x'")
+    with pytest.raises(IntegrityError, match="attachments_sha256"), fleet.begin() as connection:
+        connection.execute(change)
+    with Database(admin_url) as admin, admin.begin() as connection:  # as a file system may, too
+        connection.execute(text("ALTER TABLE attachments DROP CONSTRAINT attachments_sha256"))
+        connection.execute(change)
     with pytest.raises(AttachmentLost, match="was changed in the store"):
         read_content(fleet, stored)
 

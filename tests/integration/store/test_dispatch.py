@@ -80,7 +80,8 @@ def queue(admin: Database, chance: random.Random, jobs: int) -> list[Waiting]:
             job = connection.execute(
                 text("""INSERT INTO jobs (owner, spec_hash, title, problem, checks, strategy, lane, egress, priority,
                         budget_usd, budget_hours, budget_iterations, budget_tokens)
-                        VALUES (:owner, 'h', 't', 'p', '[]', 'correct', 'gpu', 'full', :priority, 1, 1, 1, 1)
+                        VALUES (:owner, 'h', 't', 'p', '[{"kind": "answer", "name": "answer", "value": 1}]', 'correct',
+                                'gpu', 'full', :priority, 1, 1, 1, 1)
                         RETURNING id"""),
                 given,
             ).scalar_one()

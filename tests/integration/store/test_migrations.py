@@ -13,10 +13,19 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
 
-from tasks.store import migrate
+from tasks.errors import InvalidInput
+from tasks.store import leases, migrate
+from tasks.store.ledger import PostgresLedger
+from tasks.store.queries import list_jobs, submit_jobs
+from tasks.store.roles import ensure_login
+from tasks.store.session import Database
 from tasks.store.tables import metadata
+from tasks.store.verbs import fork, request_pause, retry
+from tasks.types import Changes, CheckSpec, JobSpec, JobState, Lane
+from workers.local.postgres import EmbeddedPostgres
 
 pytestmark = pytest.mark.integration
+CHECK = CheckSpec(name="answer", kind="answer", value={"exact": "42"})
 
 
 def test_up_and_down_and_up_again(empty_database: str) -> None:
@@ -59,3 +68,88 @@ def test_every_table_that_holds_a_users_rows_has_forced_row_level_security(admin
             "AND NOT (relrowsecurity AND relforcerowsecurity)"
         ).fetchall()
     assert {row[0] for row in rows} == {"alembic_version", "workers"}
+
+
+BEFORE = "0010"  # the last release's schema
+JOBS = 100_000
+# A hundred thousand jobs as that release left them: finished, waiting, held; and a few that no submission wrote.
+_FILL = f"""
+SET session_replication_role = replica;
+INSERT INTO jobs (owner, spec_hash, title, problem, checks, strategy, lane, egress, budget_usd, budget_hours,
+                  budget_iterations, budget_tokens, state, iterations, finished_at)
+SELECT 'owner' || n % 20, md5(n::text), 'job ' || n, 'words', jsonb_build_array(jsonb_build_object('kind', 'answer',
+       'name', 'answer', 'value', n, 'files', '{{}}'::jsonb, 'held_out', false, 'memory_mb', 512, 'timeout_seconds',
+       10)), 'correct', 'gpu', 'full', 2, 4, 30, 2000000, CASE WHEN n % 10 = 0 THEN 'queued' ELSE 'accepted' END, 3,
+       CASE WHEN n % 10 > 0 THEN now() END
+FROM generate_series(1, {JOBS}) n;
+INSERT INTO leases (job_id, owner, lane, priority, runnable)
+SELECT id, owner, lane, priority, state = 'queued' FROM jobs;
+UPDATE leases SET worker = 'w', turn = 't', epoch = 1, lease_until = now() + interval '1 h' WHERE job_id = 10;
+INSERT INTO iterations (job_id, number, operator, move, finished_at)
+SELECT id, n, 'draft', '{{}}', now() FROM jobs, generate_series(1, 3) n WHERE id % 10 = 0;
+INSERT INTO events (job_id, kind, detail) SELECT id, 'submitted', title FROM jobs;
+SET session_replication_role = DEFAULT;
+"""
+# What an earlier release took from whoever wrote SQL, by job: 20 and 30 wait, 10 is held, 11 has ended.
+_BREAK = """
+UPDATE jobs SET priority = 2000000000 WHERE id IN (10, 11);
+UPDATE jobs SET checks = '5' WHERE id = 20;
+UPDATE jobs SET budget_hours = 'NaN' WHERE id = 30;
+"""
+
+
+def test_a_hundred_thousand_jobs_of_the_last_release_are_upgraded_and_go_on(
+    empty_database: str, postgres: EmbeddedPostgres
+) -> None:
+    migrate.upgrade(empty_database, BEFORE)
+    with psycopg.connect(empty_database.replace("+psycopg", "", 1), autocommit=True) as admin:
+        admin.execute(_FILL.encode())
+        admin.execute(_BREAK.encode())
+        admin.execute("ANALYZE")
+        migrate.upgrade(empty_database)
+        ended = admin.execute("SELECT id, reason FROM jobs WHERE state = 'failed' ORDER BY id").fetchall()
+        assert [job for job, _ in ended] == [10, 20, 30]
+        for (_, reason), limit in zip(ended, ("jobs_priority", "jobs_checks", "jobs_budget"), strict=True):
+            assert limit in reason
+        held = "SELECT worker, epoch, runnable FROM leases WHERE job_id = 10"
+        assert admin.execute(held).fetchone() == (None, 2, False)
+        assert admin.execute("SELECT state, priority FROM jobs WHERE id = 11").fetchone() == ("accepted", 2000000000)
+        states = "SELECT state, count(*) FROM jobs GROUP BY state ORDER BY state"
+        assert admin.execute(states).fetchall() == [("accepted", 90_000), ("failed", 3), ("queued", 9_997)]
+
+        ensure_login(empty_database, "owner0", "secret", "redraft_submitter")
+        own = postgres.url_of(empty_database.rsplit("/", 1)[1], "owner0", "secret")
+        with Database(own) as owner, Database(empty_database) as fleet:
+            assert {job.owner for job in list_jobs(owner, states=[JobState.QUEUED], limit=50)} == {"owner0"}
+            made = submit_jobs(owner, [JobSpec(title="t", problem="p", checks=(CHECK,), priority=100)])[0].job
+            claim = leases.claim(fleet, [Lane.GPU], "w2", "turn", leases.ClaimRules())
+            assert claim is not None
+            assert claim.job == made
+            assert PostgresLedger(fleet, fault_cap=3).load(claim).spec.title == "t"
+            assert request_pause(owner, 40) is JobState.PAUSED
+            assert fork(owner, 40, 2, Changes()) == made + 1
+            with pytest.raises(InvalidInput, match="jobs_checks"):
+                retry(owner, 20, Changes())
+        for view in ("job_summary", "iteration_history", "spend_by_day"):
+            assert admin.execute(f"SELECT count(*) >= 0 FROM {view}").fetchone() == (True,)  # type: ignore[arg-type]
+
+        migrate.downgrade(empty_database, BEFORE)
+        assert admin.execute("SELECT count(*) FROM jobs").fetchone() == (JOBS + 2,)
+        assert admin.execute("SELECT redraft_cancel(50)").fetchone() == ("cancelled",)
+    migrate.upgrade(empty_database)
+    migrate.downgrade(empty_database, "base")
+
+
+def test_a_table_that_holds_what_no_submission_writes_still_refuses_it_from_now_on(empty_database: str) -> None:
+    migrate.upgrade(empty_database, BEFORE)
+    with psycopg.connect(empty_database.replace("+psycopg", "", 1), autocommit=True) as admin:
+        row = """INSERT INTO jobs (spec_hash, title, problem, checks, strategy, lane, egress, budget_usd, budget_hours,
+                     budget_iterations, budget_tokens, state, lesson_due)
+                 VALUES ('h', 't', 'p', '[]', 'correct', 'gpu', 'never', 1, 1, 1, 1, 'unsolved', true) RETURNING id"""
+        admin.execute(row)
+        migrate.upgrade(empty_database)
+        assert admin.execute("SELECT state, lesson_due FROM jobs").fetchone() == ("unsolved", False)
+        with pytest.raises(psycopg.errors.CheckViolation):
+            admin.execute(row)
+        valid = "SELECT bool_or(convalidated) FROM pg_constraint WHERE conname ~ '^jobs_' AND contype = 'c'"
+        assert admin.execute(valid).fetchone() == (False,)

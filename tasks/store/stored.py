@@ -1,0 +1,169 @@
+"""A stored job's specification, read with distrust: a row may have been written past `redraft submit`, or by an earlier
+release. Its limits are those of a submission. Must not know which kinds of checks there are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from base64 import b64decode
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from pathlib import PurePosixPath
+from typing import Any
+
+from sqlalchemy import Row
+
+from tasks.errors import MalformedJob
+from tasks.types import Attachment, Budget, CheckSpec, Egress, JobSpec, Lane, Modality
+
+CHECKS = 50
+TIMEOUT_SECONDS = 3600
+MEMORY_MB = (16, 65_536)
+ATTACHMENTS = 16
+ISOLATIONS = ("process", "shared")
+_RUNTIME = re.compile(r"([a-z0-9][a-z0-9_-]{0,63})?")
+
+
+def spec_of(row: Row[Any]) -> JobSpec:
+    """A stored job's specification. Raises `MalformedJob`."""
+    return JobSpec(
+        title=row.title,
+        problem=row.problem,
+        checks=_checks(row.checks),
+        budget=_budget(row),
+        strategy=row.strategy,
+        lane=_one_of("lane", row.lane, Lane),
+        egress=_one_of("egress", row.egress, Egress),
+        priority=row.priority,
+        tags=tuple(_all(row.tags, "tags", str)),
+        seed=row.seed,
+        key=row.key,
+        memory=row.memory,
+        attachments=_attachments(row.attachments, row.owner),
+    )
+
+
+def _checks(stored: Any) -> tuple[CheckSpec, ...]:
+    _require(isinstance(stored, list) and 1 <= len(stored) <= CHECKS, "checks", stored, f"a list of 1 to {CHECKS}")
+    return tuple(_check(f"checks[{number}]", one) for number, one in enumerate(stored))
+
+
+def _check(where: str, stored: Any) -> CheckSpec:
+    check: CheckSpec = _fields(where, stored, CheckSpec)
+    _require(_is_name(check.name), f"{where}.name", check.name, "text")
+    _require(_is_name(check.kind), f"{where}.kind", check.kind, "the name of a kind of check")
+    _require(isinstance(check.held_out, bool), f"{where}.held_out", check.held_out, "true or false")
+    seconds, allowed = check.timeout_seconds, f"more than 0 and at most {TIMEOUT_SECONDS}"
+    _require(_is_timeout(seconds), f"{where}.timeout_seconds", seconds, allowed)
+    least, most = MEMORY_MB
+    _require(
+        _is_whole(check.memory_mb) and least <= check.memory_mb <= most,
+        f"{where}.memory_mb",
+        check.memory_mb,
+        f"a whole number from {least} to {most}",
+    )
+    _require(check.isolation in ISOLATIONS, f"{where}.isolation", check.isolation, f"one of {', '.join(ISOLATIONS)}")
+    _require(_is_runtime(check.runtime), f"{where}.runtime", check.runtime, "the name of a runtime")
+    return dataclasses.replace(check, files=_files(f"{where}.files", check.files))
+
+
+def _files(where: str, stored: Any) -> dict[str, str | bytes]:
+    _require(isinstance(stored, Mapping), where, stored, "names and contents")
+    for name in stored:
+        _require(is_inside(name), where, name, "a path inside the job's folder")
+    return {name: _content(f"{where}[{name!r}]", content) for name, content in stored.items()}
+
+
+def _content(where: str, stored: Any) -> str | bytes:
+    """A text as it is, bytes as {"base64": …}."""
+    if isinstance(stored, str):
+        return stored
+    written = stored.get("base64") if isinstance(stored, Mapping) else None
+    try:
+        return b64decode(written, validate=True)  # type: ignore[arg-type]  # None is a TypeError
+    except (TypeError, ValueError):
+        raise _defect(where, stored, 'a text, or {"base64": ...}') from None
+
+
+def is_inside(name: str) -> bool:
+    """Whether the path of a job's file stays in the job's folder, wherever that is."""
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\0" not in name
+
+
+def _attachments(stored: Any, owner: str) -> tuple[Attachment, ...]:
+    right = isinstance(stored, list) and len(stored) <= ATTACHMENTS
+    _require(right, "attachments", stored, f"a list of at most {ATTACHMENTS}")
+    made: list[Attachment] = []
+    for number, one in enumerate(stored):
+        where = f"attachments[{number}]"
+        attachment: Attachment = _fields(
+            where, {**one, "owner": owner} if isinstance(one, Mapping) else one, Attachment
+        )
+        _require(_is_name(attachment.name), f"{where}.name", attachment.name, "text")
+        _require(_is_name(attachment.sha256), f"{where}.sha256", attachment.sha256, "a hash")
+        _require(_is_whole(attachment.bytes), f"{where}.bytes", attachment.bytes, "a whole number")
+        kind = attachment.media_type.partition("/")[0] if isinstance(attachment.media_type, str) else None
+        _one_of(f"{where}.media_type", kind, Modality)
+        made.append(attachment)
+    return tuple(made)
+
+
+def _budget(row: Row[Any]) -> Budget:
+    usd, hours = Decimal(row.budget_usd), row.budget_hours
+    _require(usd.is_finite(), "budget_usd", str(usd), "a number")
+    _require(math.isfinite(hours), "budget_hours", hours, "a number")
+    return Budget(usd=usd, hours=hours, iterations=row.budget_iterations, tokens=row.budget_tokens)
+
+
+def _fields(where: str, stored: Any, kind: Callable[..., Any]) -> Any:
+    """A dataclass out of an object of JSON, with no field too many and none too few."""
+    known = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    _require(isinstance(stored, Mapping), where, stored, f"an object with {', '.join(known)}")
+    unknown = next((name for name in stored if name not in known), None)
+    _require(unknown is None, where, unknown, f"fields are {', '.join(known)}")
+    for name, field in known.items():
+        optional = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+        _require(name in stored or optional, f"{where}.{name}", None, "it is missing")
+    return kind(**stored)
+
+
+def _all(stored: Sequence[Any], where: str, kind: type) -> Sequence[Any]:
+    for value in stored:
+        _require(isinstance(value, kind), where, value, "a list of texts")
+    return stored
+
+
+def _one_of(where: str, value: Any, known: Callable[..., Any]) -> Any:
+    try:
+        return known(value)
+    except ValueError:
+        raise _defect(where, value, f"one of {', '.join(known)}") from None  # type: ignore[arg-type]
+
+
+def _is_runtime(value: Any) -> bool:
+    return isinstance(value, str) and _RUNTIME.fullmatch(value) is not None
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_timeout(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= TIMEOUT_SECONDS
+
+
+def _require(right: bool, where: str, value: Any, allowed: str) -> None:
+    if not right:
+        raise _defect(where, value, allowed)
+
+
+def _defect(where: str, value: Any, allowed: str) -> MalformedJob:
+    shown = repr(value)
+    return MalformedJob(f"{where}: {shown if len(shown) <= 80 else shown[:77] + '...'} is stored, and not {allowed}")
