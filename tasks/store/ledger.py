@@ -177,6 +177,7 @@ class PostgresLedger:
                             "score": v.score,
                             "feedback": v.feedback,
                             "seconds": v.seconds,
+                            "isolation": v.isolation,
                             "worker": claim.worker,
                             "epoch": claim.epoch,
                         }

@@ -106,6 +106,7 @@ def _candidates(connection: Connection, job: int) -> tuple[set[CandidateRef], Ma
                 held_out=v.held_out,
                 feedback=v.feedback,
                 seconds=v.seconds,
+                isolation=v.isolation,
             )
         )
     checked: set[CandidateRef] = set()

@@ -38,7 +38,9 @@ SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations,
        coalesce((SELECT i.operator FROM iterations i WHERE i.job_id = j.id AND i.finished_at IS NULL
                  ORDER BY i.number DESC LIMIT 1), '') AS operator,
        EXISTS (SELECT 1 FROM events e WHERE e.job_id = j.id AND e.kind = 'moved up') AS moved_up,
-       clock_timestamp() AS now, redraft_crash_bill(j.id) AS crash_bill, {answer} AS answer
+       clock_timestamp() AS now, redraft_crash_bill(j.id) AS crash_bill, {answer} AS answer,
+       ARRAY(SELECT DISTINCT v.check_name FROM verdicts v WHERE v.job_id = j.id AND v.isolation = 'shared'
+             ORDER BY 1) AS shared_checks
 FROM jobs j JOIN leases l ON l.job_id = j.id
 """
 
@@ -116,7 +118,14 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
         query = text("SELECT * FROM verdict_history WHERE job = :job ORDER BY iteration, slot, ordinal")
         for v in connection.execute(query, {"job": job}):
             said.setdefault((v.iteration, v.slot), []).append(
-                VerdictRow(check=v.check_name, passed=v.passed, held_out=v.held_out, score=v.score, feedback=v.feedback)
+                VerdictRow(
+                    check=v.check_name,
+                    passed=v.passed,
+                    held_out=v.held_out,
+                    score=v.score,
+                    feedback=v.feedback,
+                    isolation=v.isolation,
+                )
             )
         query = text("SELECT * FROM iteration_history WHERE job = :job ORDER BY iteration")
         return tuple(
@@ -327,4 +336,5 @@ def _summary(row: Row[Any]) -> JobSummary:
         now=row.now,
         moved_up=row.moved_up,
         crash_bill=CrashBill(**row.crash_bill),
+        shared_checks=tuple(row.shared_checks),
     )

@@ -35,7 +35,7 @@ class JobSummary:
     """One job as `show` and `watch` see it. `now` is the database's clock when it was read; `phase`, `worker`
     and `live_tokens` (received in the turn under way) are of the holder; `answer` is left out of lists; `moved_up` says
     that a job of lane fast goes on with the large model. `idle_seconds` are those since its start that its budget of
-    hours does not count: paused, or ended and retried."""
+    hours does not count: paused, or ended and retried. `shared_checks` have judged in the candidate's own process."""
 
     job: int
     title: str
@@ -68,6 +68,7 @@ class JobSummary:
     idle_seconds: float = 0.0
     moved_up: bool = False
     crash_bill: CrashBill = NO_CRASHES
+    shared_checks: tuple[str, ...] = ()
 
     @property
     def age_seconds(self) -> float:
@@ -84,6 +85,14 @@ class VerdictRow:
     held_out: bool
     score: float
     feedback: str
+    isolation: str = ""
+
+    @property
+    def notes(self) -> str:
+        """What a reader must know beside its name, in brackets."""
+        shared = "shares its process with the candidate" if self.isolation == "shared" else ""
+        said = ", ".join(note for note in ("held out" if self.held_out else "", shared) if note)
+        return f" ({said})" if said else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

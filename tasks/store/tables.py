@@ -211,6 +211,7 @@ verdicts = Table(
     Column("worker", Text, nullable=False),
     Column("epoch", BigInteger, nullable=False),
     _moment("created_at", required=True),
+    Column("isolation", Text, nullable=False, server_default=""),
     ForeignKeyConstraint(
         ["job_id", "iteration", "slot"],
         ["candidates.job_id", "candidates.iteration", "candidates.slot"],

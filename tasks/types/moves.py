@@ -12,7 +12,11 @@ from tasks.types.specs import Budget
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What one check said of one candidate. `score` is in [0, 1]; `feedback` is for the model unless held out."""
+    """What one check said of one candidate. `score` is in [0, 1]; `feedback` is for the model unless held out.
+
+    `isolation` is `process` where the candidate ran in one of its own, `shared` where it could reach what judged it,
+    and empty where it did not run.
+    """
 
     check: str
     kind: str
@@ -21,6 +25,7 @@ class Verdict:
     held_out: bool = False
     feedback: str = ""
     seconds: float = 0.0
+    isolation: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

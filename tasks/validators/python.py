@@ -202,4 +202,5 @@ def _verdict(check: CheckSpec, *, passed: bool, score: float, feedback: str, sec
         held_out=check.held_out,
         feedback=feedback,
         seconds=seconds,
+        isolation=check.isolation,
     )

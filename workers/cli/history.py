@@ -104,6 +104,7 @@ def document(row: IterationRow) -> dict[str, Any]:
                 "held_out": verdict.held_out,
                 "score": verdict.score,
                 "feedback": verdict.feedback,
+                "isolation": verdict.isolation,
             }
             for verdict in row.verdicts
         ],
@@ -119,7 +120,7 @@ def document(row: IterationRow) -> dict[str, Any]:
 
 
 def _line(row: IterationRow) -> tuple[str, ...]:
-    said = ", ".join(f"{'+' if v.passed else '-'}{v.check}{' (held out)' if v.held_out else ''}" for v in row.verdicts)
+    said = ", ".join(f"{'+' if v.passed else '-'}{v.check}{v.notes}" for v in row.verdicts)
     return (
         str(row.iteration),
         row.operator,

@@ -63,6 +63,7 @@ def show(job: JobArgument, as_json: output.Json = False) -> None:
         ("title", found.title),
         ("state", f"{found.state} ({found.acceptance})" if found.acceptance else str(found.state)),
         ("reason", found.reason or "-"),
+        *([("shared", _shared(found))] if found.shared_checks else []),
         ("strategy", found.strategy),
         ("lane", f"{found.lane}, moved up to {Lane.GPU}" if found.moved_up else str(found.lane)),
         ("iterations", f"{found.iterations} of {budget.iterations}"),
@@ -168,6 +169,7 @@ def document(job: JobSummary) -> dict[str, Any]:
         "lane": str(job.lane),
         "moved_up": job.moved_up,
         "egress": str(job.egress),
+        "shared_checks": job.shared_checks,
         "priority": job.priority,
         "key": job.key,
         "budget": {
@@ -187,6 +189,10 @@ def document(job: JobSummary) -> dict[str, Any]:
 def without_answer(job: JobSummary) -> dict[str, Any]:
     """As `document`, for lists and streams."""
     return {name: value for name, value in document(job).items() if name != "answer"}
+
+
+def _shared(job: JobSummary) -> str:
+    return f"{', '.join(job.shared_checks)}: the candidate ran in the process that judged it (isolation: shared)"
 
 
 def _crashes(bill: CrashBill) -> str:

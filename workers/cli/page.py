@@ -68,6 +68,7 @@ def _facts(job: JobSummary) -> str:
         ("state", f"{job.state} ({job.acceptance})" if job.acceptance else str(job.state)),
         ("reason", job.reason or "-"),
         ("score", output.score(job.score)),
+        ("judged in the candidate's process", ", ".join(job.shared_checks) or "never"),
         ("strategy", job.strategy),
         ("iterations", f"{job.iterations} of {budget.iterations}"),
         ("tokens", f"{output.count(spend.local_tokens + spend.cloud_tokens)} of {output.count(budget.tokens)}"),
@@ -160,7 +161,7 @@ def _iterations(rounds: Sequence[IterationRow]) -> str:
 def _iteration(row: IterationRow) -> str:
     said = "<br>".join(
         f'<span class="{"passed" if v.passed else "failed"}">{"passed" if v.passed else "failed"}</span> '
-        f"{_text(v.check)}{' (held out)' if v.held_out else ''}"
+        f"{_text(v.check)}{_text(v.notes)}"
         + (f"<details><summary>feedback</summary><pre>{_text(v.feedback)}</pre></details>" if v.feedback else "")
         for v in row.verdicts
     )
