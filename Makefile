@@ -1,11 +1,11 @@
-# The only commands to remember: make demo | test | check | bench | bench-engine | bench-guard | bench-queue | chaos | soak.
+# The only commands to remember: make demo | test | check | attack | bench | bench-engine | bench-guard | bench-queue | chaos | soak.
 # Each makes what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench bench-engine bench-guard bench-queue bench-streams chaos soak lock clean
+.PHONY: demo test check attack bench bench-engine bench-grader bench-guard bench-queue bench-streams chaos soak lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -25,6 +25,10 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Every attack on real parts, and how many of each area were stopped. AREA="grader files" chooses some.
+attack: $(STAMP)
+	$(BIN)/python -m tests.attacks $(addprefix --area ,$(AREA))
+
 bench: $(STAMP)
 	$(BIN)/python ops/bench.py
 
@@ -39,6 +43,10 @@ chaos: $(STAMP)
 # BENCH_ENGINE="--model qwen2.5-coder-1.5b --jobs 8 16" chooses the model and how many jobs at once.
 bench-engine: $(STAMP)
 	$(BIN)/python ops/bench_engine.py $(BENCH_ENGINE)
+
+# What a process of its own for the candidate costs a check, and a call.
+bench-grader: $(STAMP)
+	$(BIN)/python ops/bench_grader.py
 
 bench-streams: $(STAMP)
 	$(BIN)/python ops/bench_streams.py

@@ -9,10 +9,14 @@ from sqlalchemy import Connection, create_engine, text
 from tasks.crashpoints import CrashPoint, passing
 
 LOCK = 0x7265_6472_6166_74  # "redraft": one key for every release
+# Whoever holds a table open in a transaction makes an upgrade wait, and everybody else behind it: better it fails, and
+# is tried again.
+LOCK_TIMEOUT = "20s"
 
 
 def _run(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK})
+    connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
     connection.commit()
     try:
         context.configure(
@@ -24,6 +28,7 @@ def _run(connection: Connection) -> None:
             context.run_migrations()
     finally:
         connection.rollback()
+        connection.execute(text("RESET lock_timeout"))
         connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK})
         connection.commit()
 

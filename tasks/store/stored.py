@@ -22,6 +22,7 @@ CHECKS = 50
 TIMEOUT_SECONDS = 3600
 MEMORY_MB = (16, 65_536)
 ATTACHMENTS = 16
+LANES = (Lane.GPU, Lane.FAST)
 ISOLATIONS = ("process", "shared")
 _RUNTIME = re.compile(r"([a-z0-9][a-z0-9_-]{0,63})?")
 
@@ -34,7 +35,7 @@ def spec_of(row: Row[Any]) -> JobSpec:
         checks=_checks(row.checks),
         budget=_budget(row),
         strategy=row.strategy,
-        lane=_one_of("lane", row.lane, Lane),
+        lane=_lane(row.lane),
         egress=_one_of("egress", row.egress, Egress),
         priority=row.priority,
         tags=tuple(_all(row.tags, "tags", str)),
@@ -45,9 +46,19 @@ def spec_of(row: Row[Any]) -> JobSpec:
     )
 
 
+def _lane(value: Any) -> Lane:
+    """Of the lanes, those where a job may begin."""
+    _require(value in LANES, "lane", value, f"one of {', '.join(LANES)}")
+    return Lane(value)
+
+
 def _checks(stored: Any) -> tuple[CheckSpec, ...]:
     _require(isinstance(stored, list) and 1 <= len(stored) <= CHECKS, "checks", stored, f"a list of 1 to {CHECKS}")
-    return tuple(_check(f"checks[{number}]", one) for number, one in enumerate(stored))
+    checks = tuple(_check(f"checks[{number}]", one) for number, one in enumerate(stored))
+    names = [check.name for check in checks]
+    twin = next((name for name in names if names.count(name) > 1), None)
+    _require(twin is None, "checks", twin, "a name of one check alone")
+    return checks
 
 
 def _check(where: str, stored: Any) -> CheckSpec:

@@ -259,6 +259,8 @@ class EmbeddedPostgres:
                     known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
                     if not known:
                         connection.execute(f"CREATE DATABASE {DATABASE}")
+                    # The cluster is the stack's alone: a submitter's login has no business in its other databases.
+                    connection.execute("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")
         except RetryError as error:
             raise PartFailed(f"Postgres started but refuses connections: {error}") from error
 

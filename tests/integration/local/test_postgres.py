@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from tasks.errors import PartFailed
+from tasks.store.roles import ensure_login
 from workers.local.home import Home
 from workers.local.postgres import EmbeddedPostgres
 
@@ -168,3 +169,10 @@ def test_it_listens_on_loopback_only_and_its_password_is_in_no_log(server: Embed
     assert {c.laddr.ip for c in process.net_connections() if c.status == psutil.CONN_LISTEN} == {"127.0.0.1"}
     assert server.password not in " ".join(process.cmdline())
     assert all(server.password not in log.read_text(errors="replace") for log in home.log.iterdir())
+
+
+def test_a_submitters_login_gets_into_the_stacks_database_alone(postgres: EmbeddedPostgres, admin_url: str) -> None:
+    ensure_login(admin_url, "visitor", "secret", "redraft_submitter")
+    for other in ("postgres", "template1"):
+        with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+            psycopg.connect(postgres.url_of(other, "visitor", "secret").replace("+psycopg", "", 1))

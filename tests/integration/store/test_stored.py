@@ -63,6 +63,7 @@ MALFORMED = {
     "a file without a name": ("checks", checks(files={"": "y"}), r"checks\[0\]\.files: ''"),
     "a file that is a number": ("checks", checks(files={"a": 5}), r"checks\[0\]\.files\['a'\]: 5"),
     "files in a list": ("checks", checks(files=["a"]), r"checks\[0\]\.files: \['a'\]"),
+    "a lane of a step": ("lane", "cloud", "lane: 'cloud' is stored"),
     "another lane": ("lane", "express", "lane: 'express' is stored"),
     "another egress": ("egress", "everything", "egress: 'everything'"),
     "no number of dollars": ("budget_usd", "NaN", "budget_usd: 'NaN'"),
@@ -84,6 +85,7 @@ UNKNOWN = {
     "an option for a program": ("checks", checks(kind="command", value=["--", "true"]), r"checks\[0\]\.value: \['--',"),
     "no arguments": ("checks", checks(kind="command", value={"a": 1}), r"checks\[0\]\.value: "),
     "a field of a check": ("checks", checks(isolated="no"), r"checks\[0\]: 'isolated' is stored"),
+    "two checks of one name": ("checks", json.dumps([ANSWER, ANSWER]), "checks: 'answer' is stored"),
     "a lesson": ("recalled", '[{"x": 1}]', "recalled: what is stored are no lessons"),
 }
 
