@@ -97,7 +97,9 @@ class Admission(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxJob:
     """A program to run in the sandbox. `argv` runs in the job's folder, which holds `files`;
-    `report_fd` asks for a pipe of that number, whose content comes back as `report`."""
+    `report_fd` asks for a pipe of that number, whose content comes back as `report`. A job that is `servable` runs
+    `tasks.validators.inside.serve`: a sandbox may keep its program waiting, with everything imported, and fork it for
+    each of several orders on standard input."""
 
     argv: tuple[str, ...]
     files: Mapping[str, str | bytes] = field(default_factory=dict)
@@ -107,6 +109,7 @@ class SandboxJob:
     processes: int = 64
     output_bytes: int = 64 * 1024
     report_fd: int | None = None
+    servable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,9 +19,9 @@ from tasks.errors import InvalidInput
 from tasks.ports import Pulse, Sandbox, SandboxJob
 from tasks.types import CheckSpec, Verdict
 from tasks.validators.ending import ended
+from tasks.validators.extraction import code_of
 from tasks.validators.files import read_text
 from tasks.validators.testreport import feedback_of, honest_pass, read, score_of
-from tasks.validators.text import code_of
 
 TEST_BYTES = 1_000_000
 SOLUTION_CHARS = 1_000_000

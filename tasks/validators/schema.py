@@ -17,8 +17,9 @@ from tasks.errors import InvalidInput
 from tasks.ports import Pulse, Sandbox, SandboxJob
 from tasks.types import CheckSpec, Verdict
 from tasks.validators.ending import ended
+from tasks.validators.extraction import json_of, strict_json
 from tasks.validators.files import read_text
-from tasks.validators.text import clipped, json_of, printable, strict_json
+from tasks.validators.text import clipped, printable
 
 SCHEMA_BYTES = 256_000
 # A model's own limit of tokens is far below; more would only be work for the comparison.
