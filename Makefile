@@ -1,11 +1,11 @@
-# The only commands to remember: make demo | test | check | bench | bench-engine | bench-guard | bench-queue | chaos | soak.
+# The only commands to remember: make demo | test | check | bench | bench-engine | bench-guard | bench-queue | bench-checks | chaos | soak.
 # Each makes what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench bench-engine bench-guard bench-queue bench-streams chaos soak lock clean
+.PHONY: demo test check bench bench-engine bench-guard bench-queue bench-streams bench-checks chaos soak lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -39,6 +39,10 @@ chaos: $(STAMP)
 # BENCH_ENGINE="--model qwen2.5-coder-1.5b --jobs 8 16" chooses the model and how many jobs at once.
 bench-engine: $(STAMP)
 	$(BIN)/python ops/bench_engine.py $(BENCH_ENGINE)
+
+# What a check of mathematics or of a schema costs, with a sandbox of its own and with a program kept waiting.
+bench-checks: $(STAMP)
+	$(BIN)/python ops/bench_checks.py
 
 bench-streams: $(STAMP)
 	$(BIN)/python ops/bench_streams.py

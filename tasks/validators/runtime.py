@@ -28,7 +28,11 @@ _LAYOUT = 1  # raise when what is put into the folder changes
 PACKAGES = {
     "pytest": ("pytest",),
     "math": ("math-verify", "antlr4-python3-runtime"),
-    "schema": ("jsonschema",),
+    # Extras are left out where requirements are followed: these check its formats.
+    "schema": (
+        *("jsonschema", "fqdn", "idna", "isoduration", "jsonpointer", "uri-template", "webcolors"),
+        *("rfc3339-validator", "rfc3986-validator", "rfc3987-syntax"),
+    ),
 }
 _LEFT_OUT: tuple[str, ...] = (
     "site-packages",

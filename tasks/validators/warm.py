@@ -22,7 +22,7 @@ from tasks.validators.confinement import FILES, TEMPORARY
 from tasks.validators.inside.serve import READY, SERVE
 from tasks.validators.process import Conversation, Process, Stream, first_pid
 from tasks.validators.runtime import Runtime
-from tasks.validators.sandbox import LOOK_SECONDS, PULSE_SECONDS, STARTING_SECONDS, BubblewrapSandbox, _Run
+from tasks.validators.sandbox import LOOK_SECONDS, PULSE_SECONDS, STARTING_SECONDS, BubblewrapSandbox, _Run, _too_much
 from tasks.validators.slots import unprivileged_uid
 from tasks.validators.watcher import Ceiling, Watcher, descendants
 
@@ -180,7 +180,7 @@ class _Server:
             pulse.check()
             return READY in self._streams["stdout"].content() or time.monotonic() > deadline
 
-        conversation = Conversation(self._process, self._streams, os.dup(self._stdin), b"\n"[:0])
+        conversation = Conversation(self._process, self._streams, os.dup(self._stdin), b"")
         try:
             conversation.hold(LOOK_SECONDS, ready)
         finally:
@@ -239,7 +239,7 @@ class _Exchange:
             self.status = int(line)
         elif now - self._began > self._job.timeout_seconds:
             self.limit = "wall"
-        elif any(stream.total > stream.keep for stream in self.streams.values()):
+        elif _too_much(self.streams):
             self.limit = "output"
         elif now >= self._next_look:
             self._next_look = now + LOOK_SECONDS
@@ -250,6 +250,8 @@ class _Exchange:
         """None where the server ended without a word and no limit is broken."""
         if self.status is None and self.limit is None and not self.streams["report"].total:
             return None
+        if self.limit is None and _too_much(self.streams):
+            self.limit = "output"
         status = self.status if self.status is not None else process.exit_code
         code = 137 if status is None else status if status >= 0 else 128 - status
         if code == 152 and self.limit is None:  # 128 + SIGXCPU

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from tasks.validators.extraction.answerline import layers
 
-_SPACES = re.compile(r"\\[,;: ]|[\u00a0\u2007\u2009\u202f~]")
+_SPACES = re.compile(r"\\[,;: ]|[\u00a0\u2007\u2009\u202f]|(?<=\d)~(?=\d{3})")
 _COMMAS = re.compile(r"\{,\}|,\\!")
 _GROUPED = r"\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d{1,3}(?:\.\d{3}){2,}(?!\.)"
 _DECIMAL = re.compile(rf"(?P<whole>{_GROUPED}|\d{{1,400}})?(?P<part>\.\d{{0,400}})?(?P<power>[eE][+-]?\d{{1,3}})?")

@@ -17,7 +17,7 @@ _TOKEN = re.compile(
 )
 _SPACES = r"\, \; \: \! \quad \qquad \displaystyle \limits \left \right \bigl \bigr \Bigl \Bigr \big \Big"
 _SPACING = frozenset(_SPACES.split())
-_SPACING |= {"\\ ", "~"}
+_SPACING |= {"\\ "}
 _FUNCTIONS = r"arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log|ln|exp|max|min|gcd|lcm|pi|theta|infty|pm"
 _SYMBOLS = {
     **{"≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "÷": r"\div "},
@@ -58,6 +58,7 @@ def in_latex(text: str) -> str:
     text = "".join(str(unicodedata.decimal(char)) if char.isdecimal() else char for char in text)
     for symbol, latex in _SYMBOLS.items():
         text = text.replace(symbol, latex)
+    text = re.sub(r"(?<=\S)~(?=\S)", " ", text)  # a space to LaTeX, but "about" in front
     text = text.replace("**", "^").replace("<=", r"\le ").replace(">=", r"\ge ").replace("!=", r"\ne ")
     text = re.sub(r"(?<=\d)(?:\{,\}|,\\!)(?=\d{3})", "", text)
     text = re.sub(r"(?<![\w.\\])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,4})(?![\w.])", r"\1 \\cdot 10^{\2}", text)
