@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check attack bench bench-engine bench-grader bench-guard bench-queue bench-streams chaos soak lock clean
+.PHONY: demo test check attack bench bench-engine bench-checks bench-guard bench-queue bench-streams chaos soak lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -44,8 +44,10 @@ chaos: $(STAMP)
 bench-engine: $(STAMP)
 	$(BIN)/python ops/bench_engine.py $(BENCH_ENGINE)
 
-# What a process of its own for the candidate costs a check, and a call.
-bench-grader: $(STAMP)
+# What a check of mathematics or of a schema costs, with a sandbox of its own and with a program kept waiting; and what
+# a process of its own for the candidate costs a check of code, and a call.
+bench-checks: $(STAMP)
+	$(BIN)/python ops/bench_checks.py
 	$(BIN)/python ops/bench_grader.py
 
 bench-streams: $(STAMP)

@@ -1,4 +1,4 @@
-"""What a process of its own for the candidate costs: `make bench-grader`.
+"""What a process of its own for the candidate costs: `make bench-checks`.
 
 The same tests and solutions with `isolation: process` and `isolation: shared`, in turn: milliseconds for a candidate, a
 median over `--rounds`, and the difference with its 95 % interval over the pairs. Then microseconds for a call from a

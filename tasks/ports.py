@@ -96,10 +96,13 @@ class Admission(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxJob:
-    """A program to run in the sandbox. `argv` runs in the job's folder, which holds `files`; `exchange` asks for a
-    folder that joined jobs share, in which their temporary files lie;
-    `report_fd` asks for a pipe of that number, whose content comes back as `report`; `runtime` names packages that
-    Python finds there beside its own."""
+    """A program to run in the sandbox. `argv` runs in the job's folder, which holds `files`; `report_fd` asks for a
+    pipe of that number, whose content comes back as `report`; `runtime` names packages that Python finds there beside
+    its own; `exchange` asks for a folder that joined jobs share, in which their temporary files lie.
+
+    A job that is `servable` runs `tasks.validators.inside.serve`: a sandbox may keep its program waiting, with
+    everything imported, and fork it for each of several orders on standard input.
+    """
 
     argv: tuple[str, ...]
     files: Mapping[str, str | bytes] = field(default_factory=dict)
@@ -111,6 +114,7 @@ class SandboxJob:
     report_fd: int | None = None
     exchange: bool = False
     runtime: str = ""
+    servable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

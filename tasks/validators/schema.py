@@ -7,26 +7,25 @@ Must not know how the sandbox confines.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar
 
 from tasks.errors import InvalidInput
-from tasks.ports import Pulse, Sandbox, SandboxJob
+from tasks.ports import Pulse, Sandbox
 from tasks.types import CheckSpec, Verdict
+from tasks.validators.comparison import job_of, report_of
 from tasks.validators.ending import ended
+from tasks.validators.extraction import json_of, strict_json
 from tasks.validators.files import read_text
-from tasks.validators.text import clipped, json_of, printable, strict_json
+from tasks.validators.inside.match_schema import formats_of
+from tasks.validators.text import clipped, printable
 
 SCHEMA_BYTES = 256_000
 # A model's own limit of tokens is far below; more would only be work for the comparison.
 JSON_CHARS = 200_000
 FEEDBACK_CHARS = 1500
 SHOWN_ERRORS = 5
-_REPORT_FD = 9  # as in inside/match_schema.py
-_PROGRAM = ".redraft/match_schema.py"
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
@@ -47,7 +46,7 @@ class SchemaValidator:
             raise InvalidInput("schema", value, f"valid JSON: {error}") from None
         fault = _fault(schema)
         if fault is not None:
-            raise InvalidInput("schema", value, f"a JSON Schema: {printable(clipped(fault, 300))}")
+            raise InvalidInput("schema", value, f"a JSON Schema: {printable(clipped(fault, 400))}")
         return name, {name: text}
 
     def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> Verdict:
@@ -61,16 +60,9 @@ class SchemaValidator:
             strict_json(text)
         except ValueError as error:
             return _verdict(check, f"The JSON block is not valid JSON: {error}.")
-        job = SandboxJob(
-            argv=("python", "-P", "-s", _PROGRAM),
-            files={_PROGRAM: _program()},
-            stdin=json.dumps({"schema": check.text(str(check.value)), "instance": text}).encode(),
-            timeout_seconds=check.timeout_seconds,
-            memory_mb=check.memory_mb,
-            report_fd=_REPORT_FD,
-        )
-        result = sandbox.run(job, pulse)
-        report = _report(result.report)
+        order = {"schema": check.text(str(check.value)), "instance": text}
+        result = sandbox.run(job_of("match_schema", order, check), pulse)
+        report = _report(report_of(result.report))
         if "found" not in report:
             why = ended(result, check) or report.get("fault") or "the comparison ended early"
             return _verdict(
@@ -94,6 +86,8 @@ def _fault(schema: Any) -> str | None:
         fault = f"at {error.json_path}: {error.message}"
     except Unresolvable as error:
         fault = f"each $ref must point into it, and {error.ref!r} does not"
+    except _UnknownFormat as error:
+        fault = str(error)
     except ValueError as error:
         fault = f"a reference or an $id of it is no URI: {error}"
     except RecursionError:
@@ -108,15 +102,22 @@ def _examine(schema: Any) -> None:
     fields = schema if isinstance(schema, dict) else {}
     if "$schema" in fields:
         specification_with(str(fields["$schema"]))
-    validator_for(fields, default=Draft202012Validator).check_schema(schema)
-    _resolve(schema)
+    draft = validator_for(fields, default=Draft202012Validator)
+    draft.check_schema(schema)
+    _walk(schema, formats_of(draft).checkers)
 
 
-def _resolve(schema: Any) -> None:
-    """Looks up every reference, with nothing at hand but the schema and the drafts' own. Raises `Unresolvable`."""
+class _UnknownFormat(Exception):
+    """A format that the draft does not name: nothing would check it."""
+
+
+def _walk(schema: Any, formats: Mapping[str, Any]) -> None:
+    """Looks up every reference, with nothing at hand but the schema and the drafts' own, and every format.
+
+    Raises `Unresolvable` and `_UnknownFormat`.
+    """
     from jsonschema_specifications import REGISTRY
     from referencing import Resource
-    from referencing.exceptions import Unresolvable
     from referencing.jsonschema import DRAFT202012
 
     root = Resource.from_contents(schema, default_specification=DRAFT202012)
@@ -124,21 +125,26 @@ def _resolve(schema: Any) -> None:
     while waiting:
         resource, resolver = waiting.pop()
         if isinstance(resource.contents, Mapping):
-            for name in _REFERENCES:
-                if isinstance(reference := resource.contents.get(name), str):
-                    try:
-                        resolver.lookup(reference)
-                    except Unresolvable:  # an anchor's carries no reference
-                        raise Unresolvable(ref=reference) from None
+            _look_up(resource.contents, resolver)
+            name = resource.contents.get("format")
+            if isinstance(name, str) and name not in formats:
+                raise _UnknownFormat(f"{name!r} is no format of its draft, which has {', '.join(sorted(formats))}")
         waiting.extend((inner, resolver.in_subresource(inner)) for inner in resource.subresources())
 
 
-def _report(written: bytes) -> dict[str, Any]:
+def _look_up(contents: Mapping[str, Any], resolver: Any) -> None:
+    from referencing.exceptions import Unresolvable
+
+    for name in _REFERENCES:
+        if isinstance(reference := contents.get(name), str):
+            try:
+                resolver.lookup(reference)
+            except Unresolvable:  # an anchor's carries no reference
+                raise Unresolvable(ref=reference) from None
+
+
+def _report(document: Any) -> dict[str, Any]:
     """What the program reported; empty where it was ended first."""
-    try:
-        document = json.loads(written)
-    except ValueError:
-        return {}
     return document if isinstance(document, dict) else {}
 
 
@@ -149,10 +155,6 @@ def _listed(found: int, errors: list[list[str]]) -> str:
     lines = [f"- {path}: {message}" for path, message in errors[:SHOWN_ERRORS]]
     more = [f"- and {found - len(lines)} more"] if found > len(lines) else []
     return clipped(printable("\n".join(["The JSON does not match the schema:", *lines, *more])), FEEDBACK_CHARS)
-
-
-def _program() -> str:
-    return resources.files("tasks.validators").joinpath("inside/match_schema.py").read_text(encoding="utf-8")
 
 
 def _verdict(check: CheckSpec, feedback: str, seconds: float = 0.0) -> Verdict:

@@ -51,6 +51,10 @@ class Watcher:
         self._root, self._ceiling, self._temporary = root, ceiling, temporary
         self._outside = {place: Path(place).stat().st_dev for place in temporary if Path(place).exists()}
 
+    def usage(self) -> Usage:
+        """What the tree uses now."""
+        return self._measure(list(descendants(self._root)))
+
     def broken_limit(self) -> str | None:
         """The limit that the tree is over now (memory, cpu, processes, files), or None."""
         pids = list(descendants(self._root))

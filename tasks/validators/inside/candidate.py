@@ -134,4 +134,5 @@ def pairs_of(numbers: list[int]) -> list[tuple[int, int]]:
 
 def main() -> None:
     """Descriptors are the arguments."""
+    sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as above; where the solution's other files are
     Host(pairs_of([int(one) for one in sys.argv[1:]])).serve()

@@ -1,47 +1,95 @@
-"""Compares a JSON text with a JSON Schema: reads {schema, instance}, both texts, from standard input, reports
-{found, errors: [[path, message], …]} or {fault} on a pipe. Runs in the sandbox because a pattern that backtracks
-or a reference to itself takes any amount of time and memory."""
+"""Compares a JSON text with a JSON Schema: an order is {schema, instance}, both texts, the report {found, errors:
+[[path, message], …]} or {fault}.
+
+Runs in the sandbox because a pattern that backtracks or a reference to itself takes any amount of time and memory.
+"""
 
 from __future__ import annotations
 
 import itertools
 import json
-import os
+import re
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 PACKAGES = "/opt/redraft/schema"
-REPORT = 9
 SHOWN = 5
 COUNTED = 100
 MESSAGE_CHARS = 240
+_EMAILS = ("email", "idn-email")
+_LOCAL_PART = re.compile(r'[^\s"(),:;<>@\[\\\].]+(?:\.[^\s"(),:;<>@\[\\\].]+)*|"(?:[^"\\\r\n]|\\.)*"')
+_ADDRESS = re.compile(r"\[(?:IPv6:(?P<six>[^\]]+)|(?P<four>[^\]]+))\]")
 
 
 def main() -> None:
     """Compares and reports."""
-    order = json.loads(sys.stdin.buffer.read())
     sys.path.insert(0, PACKAGES)
-    try:
-        report = _compare(json.loads(order["schema"]), json.loads(order["instance"]))
-    except RecursionError:
-        report = {"fault": "schema and JSON are nested too deeply, or the schema refers to itself"}
-    except Exception as error:  # noqa: BLE001 - whatever it is, the schema cannot be used on this answer
-        report = {"fault": _clipped(f"{type(error).__name__}: {error}")}
-    os.write(order.get("report", REPORT), json.dumps(report).encode())
+    from . import serve
+
+    serve.run(_reported, _warm_up)
 
 
-def _compare(schema: Any, instance: Any) -> dict[str, Any]:
+def compare(schema: Any, instance: Any) -> dict[str, Any]:
+    """How many errors there are, up to `COUNTED`, and the first ones."""
     from jsonschema.exceptions import best_match
+
+    errors = list(itertools.islice(validator_of(schema).iter_errors(instance), COUNTED))
+    # Of `anyOf` and `oneOf`, the branch that came nearest says more than that none fits.
+    nearest = [best_match([error]) for error in errors[:SHOWN]]
+    return {"found": len(errors), "errors": [[_clipped(one.json_path), _clipped(one.message)] for one in nearest]}
+
+
+def validator_of(schema: Any, registry: Any = None) -> Any:
+    """A validator by the draft that the schema names; it checks formats, and fetches nothing."""
     from jsonschema.validators import Draft202012Validator, validator_for
     from referencing import Registry
 
-    made = validator_for(schema, default=Draft202012Validator)
+    draft = validator_for(schema, default=Draft202012Validator)
     # The default registry fetches what a reference names; this one has the drafts and nothing else.
-    validator = made(schema, registry=Registry(), format_checker=made.FORMAT_CHECKER)
-    errors = list(itertools.islice(validator.iter_errors(instance), COUNTED))
-    # Of `anyOf` and `oneOf`, the branch that came nearest says more than that none fits.
-    told = [best_match([error]) for error in errors[:SHOWN]]
-    return {"found": len(errors), "errors": [[_clipped(one.json_path), _clipped(one.message)] for one in told]}
+    return draft(schema, registry=Registry() if registry is None else registry, format_checker=formats_of(draft))
+
+
+def formats_of(draft: Any) -> Any:
+    """The draft's formats; jsonschema's own look at an address of mail is whether an @ is in it."""
+    from jsonschema import FormatChecker
+
+    checker = FormatChecker()
+    checkers = dict(draft.FORMAT_CHECKER.checkers)
+    checkers |= {name: (_is_email, ()) for name in _EMAILS if name in checkers}
+    checker.checkers = checkers  # of this one only
+    return checker
+
+
+def _is_email(instance: object) -> bool:
+    if not isinstance(instance, str):
+        return True
+    local, _, domain = instance.rpartition("@")
+    if not _LOCAL_PART.fullmatch(local):
+        return False
+    if address := _ADDRESS.fullmatch(domain):
+        return _conforms(address["six"] or address["four"], "ipv6" if address["six"] else "ipv4")
+    return _conforms(domain, "hostname" if domain.isascii() else "idn-hostname")
+
+
+def _conforms(text: str, name: str) -> bool:
+    from jsonschema.validators import Draft202012Validator
+
+    return bool(Draft202012Validator.FORMAT_CHECKER.conforms(text, name))
+
+
+def _reported(order: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return compare(json.loads(order["schema"]), json.loads(order["instance"]))
+    except RecursionError:
+        return {"fault": "schema and JSON are nested too deeply, or the schema refers to itself"}
+    except Exception as error:  # noqa: BLE001 - whatever it is, the schema cannot be used on this answer
+        return {"fault": _clipped(f"{type(error).__name__}: {error}")}
+
+
+def _warm_up() -> None:
+    """What a comparison loads on its way."""
+    compare({"type": "string", "format": "email", "pattern": "@"}, "a@example.com")
 
 
 def _clipped(text: str) -> str:

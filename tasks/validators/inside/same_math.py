@@ -1,58 +1,64 @@
-"""Whether two texts are the same mathematics, by math-verify: reads {nonce, expected, given} from standard
-input, reports [nonce, same|other|unreadable] on a pipe. Runs in the sandbox because symbolic mathematics on
-hostile input (towers of powers) takes any amount of time and memory."""
+"""Whether two texts are the same mathematics: an order is {nonce, expected, given}, the report [nonce, word], where the
+word is same, other, unreadable or "unreadable expected".
+
+Runs in the sandbox because symbolic mathematics on hostile input (towers of powers) takes any amount of time and
+memory. `ops/docs/answers.md` shows what is the same.
+"""
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-import re
 import sys
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .mathvalue import Value
 
 PACKAGES = "/opt/redraft/math"
-REPORT = 9
 
 
 def main() -> None:
     """Compares and reports."""
-    order = json.loads(sys.stdin.buffer.read())
     sys.path.insert(0, PACKAGES)
-    logging.disable(logging.CRITICAL)
-    expected, given = _read(order["expected"]), _read(order["given"])
-    verdict = "other"
-    if not expected or not given:
-        verdict = "unreadable expected" if not expected else "unreadable"
-    elif _same(expected, given):
-        verdict = "same"
-    os.write(order.get("report", REPORT), json.dumps([order["nonce"], verdict]).encode())
+    sys.set_int_max_str_digits(0)  # 2004! is an ordinary answer; time and memory are limited
+    from . import serve
+
+    serve.run(_reported, _warm_up)
 
 
-def _read(text: str) -> list[Any]:
-    """What math-verify makes of one LaTeX expression; plain forms such as `x**2` and `sqrt(2)` are put in LaTeX."""
-    from math_verify import LatexExtractionConfig, parse
+def compare(expected: str, given: str) -> str:
+    """The word for two texts."""
+    from .mathtext import Unreadable
+    from .mathvalue import readings
 
-    bare = re.sub(r"^(\$\$?|\\\(|\\\[)(.*?)(\$\$?|\\\)|\\\])\.?$", r"\2", text.strip())
-    latex = re.sub(r"\bsqrt\(([^()]*)\)", r"\\sqrt{\1}", bare.replace("**", "^"))
-    latex = re.sub(r"(?<![\\a-zA-Z])(pi|sin|cos|tan|log|ln|exp)\b", r"\\\1 ", latex)
-    latex = re.sub(r"\^\(([^()]*)\)", r"^{\1}", latex).replace("*", r" \cdot ")
-    # Its own time limit is a signal, and would be no limit on memory: the sandbox has both.
-    found: list[Any] = parse(
-        f"${latex}$",
-        extraction_config=[LatexExtractionConfig()],
-        extraction_mode="first_match",
-        fallback_mode="no_fallback",
-        parsing_timeout=None,
-    )
-    return found
+    try:
+        wanted = readings(expected)
+    except Unreadable:
+        return "unreadable expected"
+    try:
+        answers = readings(given)
+    except Unreadable:
+        return "unreadable"
+    return "same" if any(_same(one, other) for one in wanted for other in answers) else "other"
 
 
-def _same(expected: list[Any], given: list[Any]) -> bool:
-    from math_verify import verify
+def _reported(order: Mapping[str, Any]) -> list[Any]:
+    return [order["nonce"], compare(order["expected"], order["given"])]
 
-    return bool(verify(expected, given, timeout_seconds=None))
 
+def _warm_up() -> None:
+    """What a comparison loads on its way: the grammar, and the parts of sympy that simplify."""
+    for expected, given in (("x^2+2x+1", "(x+1)^2"), ("\\sqrt{2}/2", "1/\\sqrt{2}"), ("\\sin^2 x", "1-\\cos^2 x")):
+        compare(expected, given)
+
+
+def _same(expected: Value, given: Value) -> bool:
+    from . import matching
+
+    return matching.same(expected, given)
+
+
+__all__: Sequence[str] = ("compare", "main")
 
 if __name__ == "__main__":
     main()
