@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 
-from tasks.errors import DatabaseUnavailable
+from tasks.errors import DatabaseUnavailable, InvalidInput
 
 # A connection that hangs is worse than one that fails: the lease of the job it writes for runs out meanwhile.
 CONNECT_SECONDS = 5
@@ -69,9 +70,15 @@ class Database:
 
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
-    """Says what to do where the schema is missing or a login lacks its role. The rest goes on as it is."""
+    """Says what to do where the schema is missing, a login lacks its role, or a row breaks a limit of the schema's. The
+    rest goes on as it is."""
     try:
         yield
+    except IntegrityError as error:
+        if not isinstance(error.orig, psycopg.errors.CheckViolation):
+            raise
+        limit = error.orig.diag.constraint_name
+        raise InvalidInput("job", limit, "the database has that limit, and the job's row would break it") from error
     except ProgrammingError as error:
         match getattr(error.orig, "sqlstate", None):
             case "42P01" | "42883" | "42703" | "3F000":

@@ -17,8 +17,6 @@ from tasks.types import Changes, JobState
 
 # What the functions raise where a person asks for what is not allowed: field, value and rule.
 REFUSED = "RD001"
-# A constraint of the table, which the job's row or what was asked for would break.
-BREAKS_A_LIMIT = "23514"
 
 
 def request_pause(database: Database, job: int) -> JobState:
@@ -79,12 +77,9 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if not isinstance(error.orig, psycopg.Error) or error.orig.sqlstate not in (REFUSED, BREAKS_A_LIMIT):
+        if not isinstance(error.orig, psycopg.Error) or error.orig.sqlstate != REFUSED:
             raise
         said = error.orig.diag
-        if error.orig.sqlstate == BREAKS_A_LIMIT:
-            allowed = "what a submission may store; an earlier release stored it: submit it anew"
-            raise InvalidInput("JOB", said.constraint_name, allowed) from None
         value = said.message_detail or ""
         raise InvalidInput(
             said.message_primary or "", int(value) if value.isdigit() else value, said.message_hint or ""

@@ -115,9 +115,9 @@ def test_a_worker_whose_model_takes_text_only_leaves_the_model_calls_to_others(u
 def test_a_job_whose_attachment_is_gone_ends_failed_with_the_reason(user: Database, fleet: Database) -> None:
     job = put_with_files(user, fleet)
     with fleet.begin() as connection:
-        connection.execute(text("UPDATE attachments SET content = 'other' WHERE media_type = 'text/plain'"))
+        connection.execute(text("DELETE FROM attachments WHERE media_type = 'text/plain'"))
     run(fleet, PostgresLedger(fleet, fault_cap=3), ScriptedModel(corrected))
     summary = job_summary(user, job)
     assert summary.state is JobState.FAILED
     assert "the attachment t.csv" in summary.reason
-    assert "was changed in the store" in summary.reason
+    assert "is not stored" in summary.reason

@@ -11,10 +11,13 @@ import psycopg
 import pytest
 from psycopg import errors, sql
 
+from tasks.errors import InvalidInput
 from tasks.llm.scripted import ScriptedModel
 from tasks.pulse import Silent
 from tasks.store.ledger import PostgresLedger
+from tasks.store.queries import submit_jobs
 from tasks.store.session import Database
+from tasks.types import CheckSpec, JobSpec
 from tests.loops import ENGINE_AND_CHECKS, take, twin_loop
 
 pytestmark = pytest.mark.integration
@@ -237,3 +240,9 @@ def test_a_submitter_writes_the_columns_of_a_submission_and_no_other(admin: Conn
                 AND (has_any_column_privilege('eve', oid, 'INSERT, UPDATE') OR has_table_privilege('eve', oid,
                     'DELETE, TRUNCATE, REFERENCES, TRIGGER'))"""
     assert {name for (name,) in admin.execute(tables)} == {"jobs", "attachments"}
+
+
+def test_whoever_stores_past_the_command_line_hears_which_limit_it_was(user: Database) -> None:
+    made = JobSpec(title="t" * 201, problem="p", checks=(CheckSpec(name="a", kind="answer", value="1"),))
+    with pytest.raises(InvalidInput, match="jobs_title"):
+        submit_jobs(user, [made])
