@@ -21,6 +21,7 @@ from tasks.types import CheckSpec, Verdict
 from tasks.validators.ending import ended
 from tasks.validators.examination import unloadable, unsupported
 from tasks.validators.extraction import Code, find_code
+from tasks.validators.programs import argv_of
 from tasks.validators.pythonfiles import gather, test_files, unresolved
 from tasks.validators.testreport import feedback_of, honest_pass, read, score_of
 
