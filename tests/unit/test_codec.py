@@ -6,7 +6,11 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
-from tasks.store.codec import checks_to_json, spec_from_row
+import pytest
+
+from tasks.errors import MalformedJob
+from tasks.store.codec import checks_to_json
+from tasks.store.stored import spec_of
 from tasks.types import CheckSpec
 
 CHECK = CheckSpec(
@@ -22,9 +26,9 @@ def stored(*checks: dict[str, Any]) -> tuple[CheckSpec, ...]:
     row = SimpleNamespace(
         **dict.fromkeys(("title", "problem", "strategy", "key", "owner"), ""),
         **dict.fromkeys(("budget_usd", "budget_hours", "budget_iterations", "budget_tokens", "priority", "seed"), 1),
-        **{"tags": [], "attachments": [], "memory": True, "lane": "gpu", "egress": "never", "checks": checks},
+        **{"tags": [], "attachments": [], "memory": True, "lane": "gpu", "egress": "never", "checks": list(checks)},
     )
-    return spec_from_row(row).checks  # type: ignore[arg-type]
+    return spec_of(row).checks  # type: ignore[arg-type]
 
 
 def test_files_come_back_as_they_were_texts_and_bytes() -> None:
@@ -38,3 +42,19 @@ def test_checks_of_earlier_releases_are_read() -> None:
     (check,) = stored(old)
     assert (check.files, check.texts, check.text("v.py")) == ({"v.py": "x"}, {"v.py": "x"}, "x")
     assert stored({"name": "answer", "kind": "answer", "value": {"exact": "1"}})[0].files == {}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("files", {"a.bin": {"base64": "%"}}, "base64"),
+        ("files", {"a.bin": {"base64": 5}}, "base64"),
+        ("files", {"a.bin": 5}, "base64"),
+        ("isolation", "none", "process, shared"),
+        ("runtime", "../x", "the name of a runtime"),
+    ],
+)
+def test_what_no_submission_stores_is_named(field: str, value: Any, said: str) -> None:
+    with pytest.raises(MalformedJob, match=said) as refused:
+        stored({"name": "c", "kind": "python", "value": "t.py", field: value})
+    assert f"checks[0].{field}" in str(refused.value)
