@@ -26,9 +26,8 @@ pytestmark = pytest.mark.integration
 
 PROGRAM = """
 import sys
-from pathlib import Path
-sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
-from tasks.validators.inside import serve
+sys.path.insert(0, "/opt/redraft/inside")
+from redraft_inside import serve
 serve.run(lambda order: eval(order["code"]), lambda: None)
 """
 SCHEMA = '{"type": "object", "required": ["a"], "properties": {"a": {"format": "date"}}}'
@@ -77,8 +76,9 @@ def test_what_breaks_a_limit_takes_its_program_with_it_and_no_other(sandbox):
 def evaluate(sandbox, code, **fields):
     """What came of a program that evaluates what it is ordered to."""
     check = CheckSpec(name="c", kind="schema", value=None, **fields)
-    job = job_of(("match_schema",), {"code": code}, check)
-    return sandbox.run(dataclasses.replace(job, files=job.files | {job.argv[-1]: PROGRAM}), Silent())
+    job = job_of("match_schema", {"code": code}, check)
+    argv = ("python", "-P", "-s", "evaluate.py")
+    return sandbox.run(dataclasses.replace(job, argv=argv, files={"evaluate.py": PROGRAM}), Silent())
 
 
 @pytest.mark.parametrize(
