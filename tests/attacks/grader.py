@@ -379,7 +379,8 @@ def double(n):
 
 # The candidate speaks the protocol itself: `SPEAK` answers each request with a frame of its own.
 SPEAK = """
-import gc, json, os, struct, sys
+import json, os
+os.set_blocking(12, True)
 def frames():
     rest = b""
     while True:
@@ -393,13 +394,21 @@ def error(module, name):
 def send(frame):
     body = frame if isinstance(frame, bytes) else json.dumps(frame).encode()
     os.write(13, len(body).to_bytes(4, "big") + body)
+def ask(operation, target, name, args=(), kwargs=()):
+    # Answers right only where the other side did as it was asked.
+    if FRAME[0] == "get":
+        return send(["ok", ["mine", 3, 3], [], [[3, dict(DESCRIPTION, specials=["__call__"])]], [], []])
+    number = FRAME[3][0]
+    send([operation, target, name, list(args), list(kwargs), [], [], []])
+    send(["ok", 2 * number if next(FRAMES)[0] == "ok" else 0, *NOTHING])
 NOTHING = [[], [], [], []]
 EVERY = ["__eq__", "__ne__", "__instancecheck__", "__class__", "__getattribute__", "__lt__"]
 DESCRIPTION = dict(name="X", qualname="X", module="m", doc=None, kind="object", bases=[], specials=[], methods=[],
     fields=None, compared=None, hashable=True, backed=False, single=False, match_args=[])
 send(["ok", ["tuple", ["mine", 1, 1], ["list", "double"]], [], [[1, DESCRIPTION]], [], []])
-for frame in frames():
-    reply(frame)
+FRAMES = frames()
+for FRAME in FRAMES:
+    reply(FRAME)
 """
 _REPLIES = {
     "garbage": "send(b'garbage')",
@@ -433,11 +442,26 @@ send(['ok', ['mine', 2, 2], [], [[2, dict(DESCRIPTION, specials=EVERY)]], [], []
     "deep nesting": "send(b'[\"ok\",' + b'[\"list\",' * 100000 + b']' * 100000 + b',[],[],[],[]]')",
     "a long integer": "send(b'[\"ok\",' + b'9' * 200000 + b',[],[],[],[]]')",
     "a change of what was not sent": "send(['ok', 4, [[3, ['list', 1]]], [], [], []])",
-    "a request while it answers": "send(['call', ['type', 'os', 'system'], '', ['exit 0'], [], [], [], []])",
-    "a call of the tests' exit": "send(['call', ['type', 'builtins', 'exit'], '', [0], [], [], [], []])",
-    "a request for its own reader": "send(['get', ['yours', 1], '__globals__', [], [], [], [], []])",
-    "a request for the code of a function": "send(['get', ['yours', 1], '__code__', [], [], [], [], []])",
-    "a request for a frame": "send(['get', ['yours', 1], 'f_globals', [], [], [], [], []])",
+    "a request while it answers": "ask('call', ['type', 'os', 'system'], '', ['exit 0'])",
+    "a program started by a class": "ask('call', ['type', 'subprocess', 'Popen'], '', [['list', 'sh', '-c', 'exit']])",
+    "a file opened by a class": "ask('call', ['type', '_io', 'FileIO'], '', ['t_hidden.py'])",
+    "a text that formats an object": "ask('method', '{0.__globals__}', 'format', [['yours', 1]])",
+    "a list that maps a class": "ask('method', ['list'], 'sort', [], [['key', ['type', 'subprocess', 'Popen']]])",
+    "a class handed to a reader": "ask('call', ['yours', 1], '', [['type', 'subprocess', 'Popen']])",
+    "an object that is equal by its class's description": """
+if frame[0] == 'get': send(['ok', ['mine', 3, 3], [], [[3, dict(DESCRIPTION, specials=['__call__'])]], [], []])
+elif frame[0] == 'call': send(['ok', ['mine', 2, 2], [], [[2, dict(DESCRIPTION, specials=['__eq__'])]], [], []])
+else: send(['ok', True, *NOTHING[:4]])
+""",
+    "an object that is everything by its class's description": """
+if frame[0] == 'get': send(['ok', ['mine', 3, 3], [], [[3, dict(DESCRIPTION, specials=['__call__'])]], [], []])
+elif frame[0] == 'call': send(['ok', ['mine', 2, 2], [], [[2, dict(DESCRIPTION, specials=EVERY)]], [], []])
+else: send(['ok', True, *NOTHING[:4]])
+""",
+    "a call of the tests' exit": "ask('call', ['type', 'builtins', 'exit'], '', [0])",
+    "a request for its own reader": "ask('get', ['yours', 1], '__globals__')",
+    "a request for the code of a function": "ask('get', ['yours', 1], '__code__')",
+    "a request for a frame": "ask('get', ['yours', 1], 'f_globals')",
     "warnings as errors": "send(['ok', 0, [], [], [], [['warning', 'SystemExit', 'x']]])",
     "output that is none": "send(['ok', 0, [], [], [], [5]])",
     "no reply at all": "pass",
@@ -491,6 +515,11 @@ def double(given):
 }
 
 
+def speaker(reply: str) -> str:
+    """A candidate that answers each request, `frame`, with what `reply` sends."""
+    return f"def reply(frame):\n{textwrap.indent(reply, '    ')}\n{SPEAK}"
+
+
 def attacks(sandbox: Sandbox) -> Iterator[Attack]:
     """Each candidate against tests that it does not solve."""
     for (liar, code), (style, tests) in itertools.product(LIARS.items(), STYLES.items()):
@@ -498,7 +527,7 @@ def attacks(sandbox: Sandbox) -> Iterator[Attack]:
     for name, code in PROCESS.items():
         yield _attack(f"a process that {name}", SUM, code, sandbox)
     for name, reply in _REPLIES.items():
-        yield _attack(f"in the protocol, {name}", SUM, f"def reply(frame):\n    {reply}\n{SPEAK}", sandbox)
+        yield _attack(f"in the protocol, {name}", SUM, speaker(reply), sandbox)
     for name, code in _REACH.items():
         yield _attack(f"reaching for {name}", textwrap.dedent(_SEARCH_OBJECT), code, sandbox)
     for name, code in _REACH_BY_CALLBACK.items():

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from tasks.pulse import Silent
+from tasks.settings import load_settings
+from tasks.types import CheckSpec
+from tasks.validators.python import PythonValidator
+from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
+from tests.attacks import grader
 from tests.attacks.attack import Attack
 from tests.attacks.suite import AREAS, attacks, tried
 
@@ -17,6 +23,18 @@ def test_no_attack_gets_through(area, tmp_path_factory):
     outcomes = [tried(attack) for attack in attacks(tmp_path_factory.mktemp("attacks"), [area], EVERY[area])]
     assert len(outcomes) >= 10
     assert [f"{outcome.name}: {outcome.through}" for outcome in outcomes if outcome.through is not None] == []
+
+
+def test_a_candidate_that_speaks_the_protocol_rightly_passes():
+    """The attacks in the protocol speak as this one does: they are not stopped for a mistake of their own."""
+    reply = """
+if frame[0] == 'get': send(['ok', ['mine', 3, 3], [], [[3, dict(DESCRIPTION, specials=['__call__'])]], [], []])
+else: send(['ok', 2 * frame[3][0], *NOTHING])
+"""
+    check = CheckSpec(name="p", kind="python", value="t_hidden.py", files={"t_hidden.py": grader.SUM})
+    sandbox = BubblewrapSandbox(default_runtime_folder(load_settings().cache))
+    verdict = PythonValidator().validate(f"```python\n{grader.speaker(reply)}\n```", check, sandbox, Silent())
+    assert verdict.passed, verdict.feedback
 
 
 def test_an_attack_that_gets_through_or_fails_is_seen():

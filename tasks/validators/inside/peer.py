@@ -99,6 +99,8 @@ class Peer:
     def _parsed(self, frame: list[Any]) -> tuple[str, Any, str, list[Any], dict[str, Any], list[Any]]:
         operation, target_form, name, arg_forms, pair_forms, *notes = frame
         self._take_notes(*notes)
+        if type(target_form) is not list or target_form[0] != "yours":  # a text has a method `format`, a class a call
+            raise Malformed("what is asked for is no object of this side")
         decoder = Decoder(self._read)
         target = decoder.decode(target_form)
         args = [decoder.decode(form) for form in arg_forms]

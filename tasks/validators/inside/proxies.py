@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .awaiting import await_other
-from .descriptions import ARITHMETIC, ORDERING, UNARY, Description
+from .descriptions import ARITHMETIC, ORDERING, SPECIALS, UNARY, Description
 from .values import Decode, Form, Malformed, type_of_form
 
 if TYPE_CHECKING:
@@ -29,9 +29,8 @@ _READABLE = frozenset(
         *("version", "author", "all", "dict", "self", "func", "type_params", "abstractmethods"),
     )
 )
-_COMPARABLE_BY_NUMBER = ("sub", "truediv", "floordiv", "mod", "divmod", "xor", "pow", "lshift", "rshift")
-# Arithmetic whose result tells how near two numbers are: `abs(answer - expected) < 1e-9`.
-_MEASURING = frozenset(f"__{side}{name}__" for side in ("", "r", "i") for name in _COMPARABLE_BY_NUMBER)
+# The arithmetic whose result does not tell how near two values are, as `abs(answer - expected) < 1e-9` does.
+_NOT_MEASURING = frozenset(f"__{side}{name}__" for side in ("", "r", "i") for name in ("add", "mul", "matmul"))
 _MIXED = (
     "an object of the solution's own was combined with plain values of the tests, and then read as a number: "
     "only a check with `isolation: shared` can do that"
@@ -237,7 +236,8 @@ _SCALAR_TYPES = (int, float, complex, str, bytes, tuple, frozenset)
 
 
 def _object_class(peer: Peer, number: int, description: Description, bases: tuple[type, ...]) -> type:
-    namespace: dict[str, Any] = {name: _special(name) for name in description.specials}
+    specials = [name for name in SPECIALS if name in description.specials]  # those, whatever else is described
+    namespace: dict[str, Any] = {name: _special(name) for name in specials}
     namespace.update({name: _Method(name) for name in description.methods if not name.startswith("__")})
     namespace.update(_common(peer, number, description), __slots__=(), __match_args__=tuple(description.match_args))
     if not description.hashable:
@@ -311,7 +311,7 @@ def _ordering(name: str) -> Callable[..., Any]:
 
 def _arithmetic(name: str) -> Callable[..., Any]:
     """With a plain value, only objects whose class the tests name take part, and what comes of a subtraction or a
-    division is no plain number: it could be made to look as if it were near to what is expected."""
+    division is no plain value: it could be made to look as if it were near to what is expected."""
 
     def calculate(self: Any, other: Any, *rest: Any) -> Any:
         peer = type(self)._redraft_peer
@@ -322,9 +322,7 @@ def _arithmetic(name: str) -> Callable[..., Any]:
         value = peer.special(self, name, other, *rest)
         if isinstance(value, Remote):
             value._redraft_tainted = value is not self
-        elif name in _MEASURING and not isinstance(
-            value, str | bytes | list | tuple | dict | set | type(NotImplemented)
-        ):
+        elif name not in _NOT_MEASURING and value is not NotImplemented:
             raise TypeError(_MIXED)
         return value
 

@@ -25,7 +25,7 @@ EXCHANGE = "/exchange"
 
 def main() -> None:
     """Reads the order from standard input, and obeys it: {nonce, mode: process|shared|collect, tests: [file, …],
-    imports: [module, …] of Python that the tests import, named: [identifier, …] in the tests, channels: [descriptor,
+    imports: [module, …] of Python that the tests import, named: [class, …] that the tests name, channels: [descriptor,
     …], asynchronous, conftest: whether there is any of either, exchange: whether files are shown to the candidate}."""
     order = json.loads(sys.stdin.buffer.read())
     null = os.open(os.devnull, os.O_RDONLY)
@@ -87,7 +87,7 @@ def _run(order: dict[str, Any], plugins: list[Any], reporter: Reporter, before: 
     import pytest
 
     here = str(Path.cwd())
-    sys.path[:0] = _folders(order["tests"])
+    sys.path += _folders(order["tests"])  # last: no file that appears there stands for one of Python's or pytest's
     options = ["-q", "--tb=no", "--no-header", "--no-summary", "-p", "no:cacheprovider", "-c", os.devnull]
     options += ["--rootdir", here, "--confcutdir", here, "--import-mode=importlib"]
     if not order["conftest"]:

@@ -20,6 +20,8 @@ _READABLE = frozenset({"__name__", "__qualname__", "__doc__", "__module__"})
 # What Python's own objects offer beside their use: a way from a generator, a frame or a function to the tests' data.
 _INNER = ("gi_", "cr_", "ag_", "f_", "tb_", "co_", "func_")
 _OPERATIONS = frozenset({"call", "method", "get", "set", "delete", "special", "copy", "content", "await"})
+# Callables of Python's own that a test might hand over as one, and that would do more than the test means.
+_BROAD = frozenset({eval, exec, compile, open, getattr, setattr, delattr, vars, globals, locals, __import__})
 _CLOSED = (types.FrameType, types.CodeType, types.TracebackType, types.ModuleType)
 
 
@@ -56,8 +58,8 @@ class _Standin(types.ModuleType):
 
 
 class Candidate:
-    """The candidate's process, by the pipes to it. `lost` says how it was lost, if it was; `named` are the identifiers
-    in the tests' source."""
+    """The candidate's process, by the pipes to it. `lost` says how it was lost, if it was; `named` are the names of
+    classes in the tests' source."""
 
     def __init__(self, pairs: list[tuple[int, int]], named: frozenset[str]) -> None:
         channels = Channels([_Watched(self, reading, writing) for reading, writing in pairs], borrows=False)
@@ -134,11 +136,13 @@ def permit(operation: str, target: Any, name: str) -> None:
     """What the candidate may do to an object of the tests: use it as any caller would. Raises `Forbidden`."""
     if operation not in _OPERATIONS or isinstance(target, _CLOSED) or type(target).__module__.startswith("_pytest"):
         raise Forbidden(f"{operation} of {type(target).__name__}")
+    if operation in ("call", "special") and isinstance(target, types.BuiltinFunctionType) and target in _BROAD:
+        raise Forbidden(f"a call of {target.__name__}")
     if operation in ("set", "delete") and (isinstance(target, type | types.FunctionType) or _of_python(type(target))):
         raise Forbidden(f"an attribute of {type(target).__name__} can't be changed")
     if operation in ("get", "set", "delete", "method"):
         special = name.startswith("_") and not (operation == "get" and name in _READABLE)
-        if special or name.startswith(_INNER):
+        if special or (name.startswith(_INNER) and _of_python(type(target))):
             raise Forbidden(f"{name} of {type(target).__name__}")
     if operation == "special" and name not in _specials():
         raise Forbidden(f"{name} of {type(target).__name__}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
 import threading
 
 import pytest
@@ -12,6 +13,7 @@ from tasks.validators.inside.channels import Channel, Channels, Gone
 from tasks.validators.inside.peer import Peer
 from tasks.validators.inside.proxies import Remote
 from tasks.validators.inside.standin import Forbidden, permit
+from tasks.validators.inside.values import Malformed, form_of_type, type_of_form
 
 
 class Lie:
@@ -64,7 +66,14 @@ class Money:
     __hash__ = None
 
 
-CANDIDATES = {"lie": Lie, "pair": Pair, "money": Money, "twice": lambda: [1], "call": lambda f, *a: f(*a)}
+CANDIDATES = {
+    "lie": Lie,
+    "pair": Pair,
+    "money": Money,
+    "twice": lambda: [1],
+    "call": lambda f, *a: f(*a),
+    "value": lambda one: one.value,
+}
 
 
 @pytest.fixture
@@ -158,7 +167,7 @@ def test_an_object_of_the_tests_comes_back_itself(get):
 
     mine = Mine()
     assert get("call")(lambda one: one, mine) is mine
-    assert get("call")(getattr, mine, "value") == 3
+    assert get("value")(mine) == 3
 
 
 @pytest.mark.parametrize(
@@ -174,6 +183,9 @@ def test_an_object_of_the_tests_comes_back_itself(get):
         ("set", ValueError(), "args"),
         ("delete", threading.Event(), "wait"),
         ("get", os, "system"),
+        ("call", getattr, ""),
+        ("call", eval, ""),
+        ("special", open, "__call__"),
         ("call", pytest.mark.parametrize, ""),
         ("special", object(), "__reduce__"),
         ("special", object(), "__getattribute__"),
@@ -200,6 +212,27 @@ def test_ordinary_use_of_an_object_of_the_tests_is_permitted():
     ]:
         permit(operation, Mine(), name)
     permit("get", test_ordinary_use_of_an_object_of_the_tests_is_permitted, "__name__")
+
+
+@pytest.mark.parametrize(
+    "target", [["type", "subprocess", "Popen"], ["type", "builtins", "list"], "{0.__globals__}", ["list"], None, 5]
+)
+def test_the_candidate_may_ask_for_what_is_done_to_an_object_that_it_was_given_alone(target):
+    down, up = os.pipe(), os.pipe()
+    theirs = Channel(down[0], up[1])
+    peer = Peer(Channels([Channel(up[0], down[1])], borrows=False), strict=True, permit=permit)
+    theirs.send(["call", target, "", [], [], [], [], []])
+    with pytest.raises(Gone, match="no object of this side"):
+        peer.request("get", None, "x")
+    for handle in (*down, *up):
+        os.close(handle)
+
+
+@pytest.mark.parametrize("kind", [subprocess.Popen, threading.Thread, property, map])
+def test_no_class_that_does_something_goes_by_its_name(kind):
+    assert form_of_type(kind) is None
+    with pytest.raises(Malformed):
+        type_of_form(["type", kind.__module__, kind.__qualname__])
 
 
 def test_the_end_of_the_other_side_is_no_exception_that_a_test_could_expect():
