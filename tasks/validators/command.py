@@ -70,14 +70,12 @@ class CommandValidator:
             raise InvalidInput("command", argv[0], "a file beside the job file, or a program such as sh or python")
         return argv, files
 
-    def examine(self, value: Any) -> str:
-        """Why stored arguments name no program, empty where they do: what begins with - is an option of whatever starts
+    def examine(self, check: CheckSpec) -> None:
+        """Raises `InvalidInput` where the arguments name no program: what begins with - is an option of whatever starts
         it."""
-        try:
-            program = _arguments(value)[0] if isinstance(value, list) else ""
-        except InvalidInput as error:
-            return str(error)
-        return f"{value!r:.80} is stored, and begins with no program" if not program or program[0] == "-" else ""
+        program = _arguments(check.value)[0] if isinstance(check.value, list) else ""
+        if not program or program[0] == "-":
+            raise InvalidInput("command", check.value, "a program first")
 
     def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> Verdict:
         """Raises only `ServiceFault`s and what `pulse` raises."""

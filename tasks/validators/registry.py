@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 
 from tasks.errors import InvalidInput, RedraftError
-from tasks.ports import CheckKind, Pulse, Sandbox, Validator
+from tasks.ports import CheckKind, Examiner, Pulse, Sandbox, Validator
 from tasks.types import CheckSpec, Verdict
 
 GROUP = "redraft.validators"
@@ -70,10 +70,14 @@ def examine(checks: Sequence[CheckSpec]) -> str:
     for number, check in enumerate(checks):
         if check.kind not in kinds():
             return f"checks[{number}].kind: {check.kind!r} is stored, and not one of {', '.join(kinds())}"
-        look = getattr(find(check.kind), "examine", None)
-        defect = look(check.value) if look else ""
-        if defect:
-            return f"checks[{number}].value: {defect}"
+        kind = find(check.kind)
+        try:
+            if isinstance(kind, Examiner):
+                kind.examine(check)
+        except InvalidInput as error:
+            return f"checks[{number}].{error}"
+        except (LookupError, ValueError, TypeError, SyntaxError) as error:
+            return f"checks[{number}]: what is stored can't be read ({type(error).__name__}: {error})"
     return ""
 
 

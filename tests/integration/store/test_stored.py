@@ -85,8 +85,18 @@ MALFORMED = {
 UNKNOWN = {
     "a strategy": ("strategy", "oracle", "strategy: 'oracle' is stored, and not one of best_of_n"),
     "a kind of check": ("checks", checks(kind="oracle"), r"checks\[0\]\.kind: 'oracle' is stored, and not one of ans"),
-    "an option for a program": ("checks", checks(kind="command", value=["--", "true"]), r"checks\[0\]\.value: \['--',"),
-    "no arguments": ("checks", checks(kind="command", value={"a": 1}), r"checks\[0\]\.value: "),
+    "an option for a program": (
+        "checks",
+        checks(kind="command", value=["--", "true"]),
+        r"checks\[0\].command: \['--',",
+    ),
+    "a test that is not there": ("checks", checks(kind="python", value="t.py", files={}), r"checks\[0\]: .*KeyError"),
+    "tests that are no Python": (
+        "checks",
+        checks(kind="python", value="t.py", files={"t.py": "def"}),
+        r"checks\[0\]: .*SyntaxError",
+    ),
+    "no arguments": ("checks", checks(kind="command", value={"a": 1}), r"checks\[0\].command: "),
     "a field of a check": ("checks", checks(isolated="no"), r"checks\[0\]: 'isolated' is stored"),
     "two checks of one name": ("checks", json.dumps([ANSWER, ANSWER]), "checks: 'answer' is stored"),
     "a lesson": ("recalled", '[{"x": 1}]', "recalled: what is stored are no lessons"),
