@@ -175,7 +175,7 @@ def test_history_is_one_object_an_iteration(redraft: Redraft, admin: Admin, job:
     fields += ["cached_tokens", "completion_tokens", "usd", "seconds", "worker", "epoch", "decision"]
     assert list(row) == fields
     assert row["verdicts"] == [
-        {"check": "answer", "passed": False, "held_out": False, "score": 0.0, "feedback": "not 42"}
+        {"check": "answer", "passed": False, "held_out": False, "score": 0.0, "feedback": "not 42", "isolation": ""}
     ]
     assert "-answer" in redraft("history", str(job)).out
     assert "print(1)" in redraft("history", str(job), "--full").out
