@@ -9,8 +9,9 @@ from tasks.settings import load_settings
 from tasks.types import CheckSpec
 from tasks.validators.python import PythonValidator
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
-from tests.attacks import grader
 from tests.attacks.attack import Attack
+from tests.attacks.grader_process import SUM
+from tests.attacks.grader_protocol import speaker
 from tests.attacks.suite import AREAS, attacks, tried
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -31,9 +32,9 @@ def test_a_candidate_that_speaks_the_protocol_rightly_passes():
 if frame[0] == 'get': send(['ok', ['mine', 3, 3], [], [[3, dict(DESCRIPTION, specials=['__call__'])]], [], []])
 else: send(['ok', 2 * frame[3][0], *NOTHING])
 """
-    check = CheckSpec(name="p", kind="python", value="t_hidden.py", files={"t_hidden.py": grader.SUM})
+    check = CheckSpec(name="p", kind="python", value="t_hidden.py", files={"t_hidden.py": SUM})
     sandbox = BubblewrapSandbox(default_runtime_folder(load_settings().cache))
-    verdict = PythonValidator().validate(f"```python\n{grader.speaker(reply)}\n```", check, sandbox, Silent())
+    verdict = PythonValidator().validate(f"```python\n{speaker(reply)}\n```", check, sandbox, Silent())
     assert verdict.passed, verdict.feedback
 
 

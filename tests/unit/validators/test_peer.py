@@ -210,8 +210,8 @@ def test_ordinary_use_of_an_object_of_the_tests_is_permitted():
         ("special", "__len__"),
         ("call", ""),
     ]:
-        permit(operation, Mine(), name)
-    permit("get", test_ordinary_use_of_an_object_of_the_tests_is_permitted, "__name__")
+        assert permit(operation, Mine(), name) is None
+    assert permit("get", test_ordinary_use_of_an_object_of_the_tests_is_permitted, "__name__") is None
 
 
 @pytest.mark.parametrize(
