@@ -145,8 +145,10 @@ def test_however_many_blocks_there_are_so_many_sources_are_compiled_at_most():
 
 
 @given(st.text("`~\n \"'()ab=:#>-", max_size=120), st.lists(st.sampled_from(["a", "b"]), max_size=2))
-def test_any_text_has_some_code(text, wanted):
-    find_code(text, wanted)
+def test_any_text_gives_some_source_and_the_same_one_again(text, wanted):
+    code = find_code(text, wanted)
+    assert isinstance(code.source, str)
+    assert code == find_code(text, wanted)
 
 
 @pytest.mark.parametrize(
