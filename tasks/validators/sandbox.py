@@ -73,7 +73,7 @@ class BubblewrapSandbox:
     def _run(self, runtime: Runtime, job: SandboxJob, pulse: Pulse) -> SandboxResult:
         with self._place(pulse), self._uid(pulse) as uid:
             pulse.expect_silence(job.timeout_seconds + STARTING_SECONDS)
-            return _Run(runtime, job, uid, self._cpu_cores).result(pulse)
+            return Run(runtime, job, uid, self._cpu_cores).result(pulse)
 
     def run_joined(self, job: SandboxJob, other: SandboxJob, pulse: Pulse) -> tuple[SandboxResult, SandboxResult]:
         """Runs `job`, and `other` as long as that lasts, joined by pipes. Both have limits, a uid and a namespace of
@@ -86,8 +86,8 @@ class BubblewrapSandbox:
             pipes = stack.enter_context(ExitStack())
             ours, theirs = joining_pipes(pipes, JOINED)
             pulse.expect_silence(job.timeout_seconds + STARTING_SECONDS)
-            run = _Run(runtime, job, uid, self._cpu_cores, ours, exchange)
-            companion = Companion(_Run(runtime, other, other_uid, self._cpu_cores, theirs, exchange).result)
+            run = Run(runtime, job, uid, self._cpu_cores, ours, exchange)
+            companion = Companion(Run(runtime, other, other_uid, self._cpu_cores, theirs, exchange).result)
             with companion:
                 companion.wait_until_started()
                 # Closed here as soon as both have their ends: then each sees the end of the other.
@@ -144,7 +144,7 @@ class BubblewrapSandbox:
             source = program.format(f"{MOUNTED_AT}/{folder}", module)
             job = SandboxJob(argv=("python", "-P", "-s", "-c", source), timeout_seconds=60, memory_mb=1024)
             uid = None if os.geteuid() != 0 else _BUILDER_UID
-            result = _Run(runtime, job, uid, self._cpu_cores).result(Silent())
+            result = Run(runtime, job, uid, self._cpu_cores).result(Silent())
             if result.stdout != _FINE:
                 last = (result.stderr.strip() or f"exit code {result.exit_code}").splitlines()[-1]
                 raise SandboxUnavailable(f"this Python does not run in the sandbox ({module}): {last}")
@@ -164,7 +164,7 @@ def diagnose(folder: Path) -> str | None:
     return None if result.stdout.strip() == _FINE else f"the sandbox started, but a program failed: {result.stderr}"
 
 
-class _Run:
+class Run:
     """One run: its descriptors, its process, its limits."""
 
     def __init__(
@@ -179,7 +179,7 @@ class _Run:
         self._runtime, self._job, self._uid, self._joined = runtime, job, uid, joined or {}
         self._exchange = exchange
         self._cpu_seconds = job.timeout_seconds * cpu_cores + 1
-        self._stack = ExitStack()
+        self.stack = ExitStack()
         self._limit: str | None = None
         self._group: Path | None = None
         self._watcher: Watcher | None = None
@@ -187,11 +187,11 @@ class _Run:
 
     def result(self, pulse: Pulse, started: Callable[[], None] = lambda: None) -> SandboxResult:
         """`started` is called when the process has been given its descriptors."""
-        with self._stack:
-            streams, stdin, process = self._start()
+        with self.stack:
+            streams, stdin, process = self.start()
             started()
             conversation = Conversation(process, streams, stdin, self._job.stdin)
-            self._stack.callback(conversation.close)
+            self.stack.callback(conversation.close)
             try:
                 conversation.hold(LOOK_SECONDS, lambda: self._must_end(streams, pulse))
             finally:
@@ -200,11 +200,12 @@ class _Run:
             conversation.drain()
             if self._limit is None and self._group and cgroup.out_of_memory(self._group):
                 self._limit = "memory"
-            if self._limit is None and _too_much(streams):  # however fast it was: the same output, the same verdict
+            if self._limit is None and too_much(streams):  # however fast it was: the same output, the same verdict
                 self._limit = "output"
             return self._told(streams, process)
 
-    def _start(self) -> tuple[dict[str, Stream], int, Process]:
+    def start(self) -> tuple[dict[str, Stream], int, Process]:
+        """Our ends of its pipes, its standard input, and its process; `stack` gives all of it back."""
         job = self._job
         theirs: dict[int, int] = {}
         streams: dict[str, Stream] = {}
@@ -215,7 +216,7 @@ class _Run:
             numbers["report"] = job.report_fd
         for name, number in numbers.items():
             ours, theirs[number] = os.pipe()
-            self._stack.callback(os.close, ours)
+            self.stack.callback(os.close, ours)
             streams[name] = Stream(handle=ours, keep=_KEPT_BYTES.get(name, job.output_bytes))
         theirs[0], stdin = os.pipe()
         theirs |= {number: os.dup(handle) for number, handle in self._joined.items()}
@@ -247,7 +248,7 @@ class _Run:
         finally:
             for handle in theirs.values():
                 os.close(handle)
-        self._stack.callback(process.close)
+        self.stack.callback(process.close)
         return streams, stdin, process
 
     def _in_group(self, command: list[str]) -> list[str]:
@@ -255,7 +256,7 @@ class _Run:
         if place is None:
             return command
         values = cgroup.limits(self._job.memory_mb * 2**20, self._job.processes)
-        self._group = self._stack.enter_context(cgroup.group(place, values))
+        self._group = self.stack.enter_context(cgroup.group(place, values))
         return [*cgroup.joining(self._group), *command]
 
     def _place(self, theirs: dict[int, int]) -> list[Placed]:
@@ -275,7 +276,7 @@ class _Run:
             self._next_pulse = now + PULSE_SECONDS
         if now - self._began > self._job.timeout_seconds:
             self._limit = "wall"
-        elif _too_much(streams):
+        elif too_much(streams):
             self._limit = "output"
         elif self._exchange and is_overfull(self._exchange, TEMPORARY_BYTES, FILES):
             self._limit = "files"
@@ -321,7 +322,8 @@ _KILLED = 137  # 128 + SIGKILL, as a shell and bwrap would say
 _CPU_EXCEEDED = 152  # 128 + SIGXCPU
 
 
-def _too_much(streams: Mapping[str, Stream]) -> bool:
+def too_much(streams: Mapping[str, Stream]) -> bool:
+    """Whether so much was written that nobody means it."""
     return any(stream.total > max(stream.keep * OUTPUT_KILL_FACTOR, OUTPUT_KILL_BYTES) for stream in streams.values())
 
 

@@ -22,7 +22,7 @@ from tasks.validators.confinement import FILES, TEMPORARY
 from tasks.validators.inside.serve import READY, SERVE
 from tasks.validators.process import Conversation, Process, Stream, first_pid
 from tasks.validators.runtime import Runtime
-from tasks.validators.sandbox import LOOK_SECONDS, PULSE_SECONDS, STARTING_SECONDS, BubblewrapSandbox, _Run, _too_much
+from tasks.validators.sandbox import LOOK_SECONDS, PULSE_SECONDS, STARTING_SECONDS, BubblewrapSandbox, Run, too_much
 from tasks.validators.slots import unprivileged_uid
 from tasks.validators.watcher import Ceiling, Watcher, descendants
 
@@ -196,18 +196,18 @@ class _Opened:
     """A sandboxed program with our ends of its pipes; killed whole and closed at the end."""
 
     def __init__(self, runtime: Runtime, job: SandboxJob, uid: int | None, cpu_cores: float) -> None:
-        self._run = _Run(runtime, job, uid, cpu_cores)
+        self._run = Run(runtime, job, uid, cpu_cores)
 
     def __enter__(self) -> _Opened:
         with ExitStack() as stack:
-            stack.enter_context(self._run._stack)
-            self.parts = self._run._start()
+            stack.enter_context(self._run.stack)
+            self.parts = self._run.start()
             stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         streams, stdin, process = self.parts
-        with self._run._stack:
+        with self._run.stack:
             os.close(stdin)
             streams["status"].pull()
             process.kill(first_pid(streams["status"].content()))
@@ -239,7 +239,7 @@ class _Exchange:
             self.status = int(line)
         elif now - self._began > self._job.timeout_seconds:
             self.limit = "wall"
-        elif _too_much(self.streams):
+        elif too_much(self.streams):
             self.limit = "output"
         elif now >= self._next_look:
             self._next_look = now + LOOK_SECONDS
@@ -250,7 +250,7 @@ class _Exchange:
         """None where the server ended without a word and no limit is broken."""
         if self.status is None and self.limit is None and not self.streams["report"].total:
             return None
-        if self.limit is None and _too_much(self.streams):
+        if self.limit is None and too_much(self.streams):
             self.limit = "output"
         status = self.status if self.status is not None else process.exit_code
         code = 137 if status is None else status if status >= 0 else 128 - status
