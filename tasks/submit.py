@@ -76,9 +76,10 @@ class Flags:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandedIn:
-    """Validated jobs, and the contents of their attachments by hash."""
+    """Validated jobs, where each was written, and the contents of their attachments by hash."""
 
     specs: tuple[JobSpec, ...]
+    places: tuple[str, ...]
     contents: Mapping[str, bytes]
 
 
@@ -136,7 +137,7 @@ def read_jobs(
                 f"at most {CONTENTS_BYTES:,} bytes of files at once",
             )
         tell(number, len(raw))
-    return HandedIn(specs=tuple(specs), contents=contents)
+    return HandedIn(specs=tuple(specs), places=tuple(job.where for job in raw), contents=contents)
 
 
 def build_spec(raw: RawJob, flags: Flags, rules: Rules) -> tuple[JobSpec, tuple[AttachedFile, ...]]:

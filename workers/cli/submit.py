@@ -15,7 +15,7 @@ from workers.cli import output
 if TYPE_CHECKING:
     from tasks.settings import Settings
     from tasks.store.summaries import WorkerRow
-    from tasks.submit import Rules
+    from tasks.submit import HandedIn, Rules
     from tasks.types import JobSpec
 
 app = typer.Typer()
@@ -88,8 +88,8 @@ def submit(
         checked = functools.partial(shown.tell, "checked")
         handed_in = read_jobs(files, flags, rules(settings), sys.stdin.buffer.read, checked)
         specs = handed_in.specs
-        check_runtimes(specs, settings)
-        try_checks(specs, settings, functools.partial(shown.tell, "loaded"))
+        check_runtimes(handed_in, settings)
+        try_checks(handed_in, settings, functools.partial(shown.tell, "loaded"))
         with open_database() as database:
             stored = functools.partial(shown.tell, "stored")
             made = submit_jobs(database, specs, handed_in.contents, stored, egress=egress_said(settings))
@@ -128,7 +128,7 @@ def egress_said(settings: Settings) -> Egress | None:
     return settings.egress if "egress" in settings.model_fields_set else None
 
 
-def check_runtimes(specs: Sequence[JobSpec], settings: Settings) -> None:
+def check_runtimes(handed_in: HandedIn, settings: Settings) -> None:
     """With the stack on this machine, a runtime that is not here is nowhere. Raises `InvalidInput`."""
     from tasks.errors import InvalidInput
     from tasks.validators.packages import NamedRuntimes
@@ -137,14 +137,14 @@ def check_runtimes(specs: Sequence[JobSpec], settings: Settings) -> None:
     if settings.database_url.get_secret_value():
         return  # the workers are elsewhere
     known = NamedRuntimes(default_runtime_folder(settings.cache)).names()
-    for spec in specs:
+    for place, spec in zip(handed_in.places, handed_in.specs, strict=True):
         for number, check in enumerate(spec.checks):
             if check.runtime and check.runtime not in known:
                 allowed = f"runtimes here are {', '.join(known)}; `redraft sandbox add NAME PACKAGE...` builds one"
-                raise InvalidInput(f"checks[{number}].runtime", check.runtime, allowed)
+                raise InvalidInput(f"{place}: checks[{number}].runtime", check.runtime, allowed)
 
 
-def try_checks(specs: Sequence[JobSpec], settings: Settings, tell: Callable[[int, int], None]) -> None:
+def try_checks(handed_in: HandedIn, settings: Settings, tell: Callable[[int, int], None]) -> None:
     """Tries checks that can be tried before there is a candidate: each once, up to a bound. Raises `InvalidInput`."""
     from tasks.errors import InvalidInput, SandboxUnavailable
     from tasks.ports import DryRun
@@ -152,13 +152,14 @@ def try_checks(specs: Sequence[JobSpec], settings: Settings, tell: Callable[[int
     from tasks.validators import registry
     from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
 
-    every = [(number, one) for spec in specs for number, one in enumerate(spec.checks)]
     distinct = {
-        repr((one.kind, one.value, one.isolation, one.runtime, one.files)): (number, one) for number, one in every
+        repr((one.kind, one.value, one.isolation, one.runtime, one.files)): (f"{place}: checks[{number}]", one)
+        for place, spec in zip(handed_in.places, handed_in.specs, strict=True)
+        for number, one in enumerate(spec.checks)
     }
-    tried = [(number, one) for number, one in distinct.values() if isinstance(registry.find(one.kind), DryRun)]
+    tried = [(where, one) for where, one in distinct.values() if isinstance(registry.find(one.kind), DryRun)]
     sandbox = BubblewrapSandbox(default_runtime_folder(settings.cache))
-    for done, (number, one) in enumerate(tried[:CHECKS_TRIED], start=1):
+    for done, (where, one) in enumerate(tried[:CHECKS_TRIED], start=1):
         kind = registry.find(one.kind)
         assert isinstance(kind, DryRun)
         try:
@@ -167,7 +168,7 @@ def try_checks(specs: Sequence[JobSpec], settings: Settings, tell: Callable[[int
             output.note(f"no tests were loaded before storing: {error}")
             return
         except InvalidInput as error:
-            raise InvalidInput(f"checks[{number}].{error.field}", error.value, error.allowed) from None
+            raise InvalidInput(f"{where}.{error.field}", error.value, error.allowed) from None
         tell(done, min(len(tried), CHECKS_TRIED))
     if len(tried) > CHECKS_TRIED:
         output.note(f"the tests of {CHECKS_TRIED} checks were loaded, those of {len(tried) - CHECKS_TRIED} were not")

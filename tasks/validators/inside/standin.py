@@ -34,7 +34,7 @@ class _Standin(types.ModuleType):
 
     def __init__(self, peer: Peer, module: Any, names: list[str], named: frozenset[str]) -> None:
         super().__init__(NAME)
-        vars(self).update(_peer=peer, _module=module, _named=named, __all__=names)
+        vars(self).update(_peer=peer, _module=module, _named=named, __all__=names, __file__=f"{NAME}.py")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__") and name not in ("__version__", "__author__", "__doc__"):

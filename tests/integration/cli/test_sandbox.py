@@ -11,6 +11,7 @@ import pytest
 
 from tasks.errors import InvalidInput
 from tasks.settings import Settings
+from tasks.submit import HandedIn
 from tasks.types import CheckSpec, JobSpec
 from workers.cli import doctor
 from workers.cli.submit import check_runtimes
@@ -62,11 +63,15 @@ def test_doctor_lists_the_runtimes(tmp_path: Path) -> None:
     assert finding.detail.startswith("numpy (numpy==")
 
 
+def handed_in(*specs: JobSpec) -> HandedIn:
+    return HandedIn(specs=specs, places=tuple(f"job {number}" for number in range(len(specs))), contents={})
+
+
 def test_submit_refuses_a_runtime_that_this_machine_lacks(tmp_path: Path) -> None:
-    check_runtimes([job(""), job("numpy")], settings(tmp_path))
-    with pytest.raises(InvalidInput, match=r"checks\[0\].runtime: 'nowhere' is not allowed; runtimes here are "):
-        check_runtimes([job("nowhere")], settings(tmp_path))
+    check_runtimes(handed_in(job(""), job("numpy")), settings(tmp_path))
+    with pytest.raises(InvalidInput, match=r"job 0: checks\[0\].runtime: 'nowhere' is not allowed; runtimes here are "):
+        check_runtimes(handed_in(job("nowhere")), settings(tmp_path))
 
 
 def test_submit_leaves_it_to_the_workers_of_a_deployment(tmp_path: Path) -> None:
-    check_runtimes([job("nowhere")], settings(tmp_path, database_url="postgresql+psycopg://a@b/c"))
+    check_runtimes(handed_in(job("nowhere")), settings(tmp_path, database_url="postgresql+psycopg://a@b/c"))
