@@ -12,7 +12,7 @@ from typing import Any
 FRAME_BYTES = 256 * 2**20
 _CHUNK = 65536
 _HEAD = 4
-# An answer is mostly there within microseconds; to sleep and be woken on another core takes fifty.
+# An answer is mostly there within microseconds; to sleep and be woken on another core takes longer than a call.
 _LOOKS = 40
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]

@@ -37,8 +37,8 @@ _MIXED = (
 )
 
 
-class RemoteClass(type):
-    """A class of the other process."""
+class _OtherClass(type):
+    """A class of the other process: calling it and reading from it happens there."""
 
     _redraft_peer: Peer
     _redraft_class: int
@@ -55,6 +55,10 @@ class RemoteClass(type):
     def __getattr__(cls, name: str) -> Any:
         _require_readable(cls, name)
         return cls._redraft_peer.request("get", cls, name)
+
+
+class RemoteClass(_OtherClass):
+    """A class of objects."""
 
     def __setattr__(cls, name: str, value: Any) -> None:
         if name.startswith("__"):
@@ -364,20 +368,8 @@ def _scalar_class(kind: RemoteClass, base: type) -> type:
     return type(kind.__name__, (base,), namespace)
 
 
-class _ErrorClass(type):
-    """A class of exceptions of the other side. Such classes are real ones here, so that `except` knows them."""
-
-    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> Any:
-        if "_redraft_class" not in namespace:
-            raise TypeError("an exception of the solution can't be subclassed in the tests without `isolation: shared`")
-        return super().__new__(mcs, name, bases, namespace)
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        return cls._redraft_peer.request("call", cls, "", *args, **kwargs)
-
-    def __getattr__(cls, name: str) -> Any:
-        _require_readable(cls, name)
-        return cls._redraft_peer.request("get", cls, name)
+class _ErrorClass(_OtherClass):
+    """A class of exceptions. Such classes are real ones here, so that `except` knows them."""
 
 
 def _error_class(peer: Peer, number: int, description: Description, bases: tuple[type, ...]) -> type:
