@@ -139,7 +139,7 @@ class Bench:
 
     def _cpu_seconds(self) -> float:
         """Of all the stack's processes but the engine's session, and of those of their children that have ended."""
-        stack = psutil.Process(self._rig.owner_pid)
+        stack = psutil.Process(self._rig.supervisor_pid)
         engine = self._rig.engine.pid
         used = 0.0
         for process in [stack, *stack.children(recursive=True)]:

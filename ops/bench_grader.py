@@ -12,7 +12,7 @@ import statistics
 
 from figures import table
 
-from tasks.pulse import Silent
+from tasks.heartbeat import SilentHeartbeat
 from tasks.settings import load_settings
 from tasks.types import CheckSpec
 from tasks.validators.python import PythonValidator
@@ -76,7 +76,7 @@ def _pairs(sandbox: BubblewrapSandbox, tests: str, rounds: int) -> tuple[list[fl
                 isolation=isolation,
                 timeout_seconds=60,
             )
-            verdict = PythonValidator().validate(f"```python\n{SOLUTION}\n```", check, sandbox, Silent())
+            verdict = PythonValidator().validate(f"```python\n{SOLUTION}\n```", check, sandbox, SilentHeartbeat())
             if not verdict.passed:
                 raise SystemExit(f"the bench's own solution was refused: {verdict.feedback}")
             if number:  # the first of each side warms the page cache

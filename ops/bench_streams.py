@@ -1,7 +1,7 @@
 """`make bench-streams`: what Redraft's own client costs for each token, against a server that computes nothing.
 
 A process of its own sends paced streams; this one reads them through the real chat client with guard and journal's
-pulse, and counts its own CPU seconds. Prints a table; the share is of one core.
+heartbeat, and counts its own CPU seconds. Prints a table; the share is of one core.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from figures import table
 
+from tasks.heartbeat import SilentHeartbeat
 from tasks.llm.chat import OpenAIChatModel
-from tasks.pulse import Silent
 from tasks.types import ChatRequest, Message
 
 WORDS = [
@@ -97,11 +97,12 @@ def measure(streams: int, tokens: int, rate: float) -> tuple[str, ...]:
             engine="paced",
         )
         request = ChatRequest(messages=(Message(role="user", content="Go on."),), max_tokens=tokens)
-        model.complete(request, Silent())  # imports and first connections are not what a token costs
+        model.complete(request, SilentHeartbeat())  # imports and first connections are not what a token costs
         used, begun = time.process_time(), time.monotonic()
         with ThreadPoolExecutor(streams) as pool:
             made = sum(
-                done.completion_tokens for done in pool.map(lambda _: model.complete(request, Silent()), range(streams))
+                done.completion_tokens
+                for done in pool.map(lambda _: model.complete(request, SilentHeartbeat()), range(streams))
             )
         seconds, cpu = time.monotonic() - begun, time.process_time() - used
     finally:

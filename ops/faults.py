@@ -65,7 +65,7 @@ def victims(home: Home, fault: Fault) -> list[psutil.Process]:
             return []
         case "owner":
             found = stackfile.read(home.root)
-            pids = [found.owner_pid] if found else []
+            pids = [found.supervisor_pid] if found else []
         case "engine" | "core":
             record = read_record(home)
             family = members(record.process) if record else []

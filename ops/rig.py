@@ -34,10 +34,10 @@ STORY = "Write a short story about the number {number}."
 
 
 class Rig:
-    """A running stack. `owner_pid` is that of the process above all its parts."""
+    """A running stack. `supervisor_pid` is that of the process above all its parts."""
 
-    def __init__(self, home: Home, database: Database, asked: psycopg.Connection[DictRow], owner_pid: int) -> None:
-        self._home, self._database, self._asked, self.owner_pid = home, database, asked, owner_pid
+    def __init__(self, home: Home, database: Database, asked: psycopg.Connection[DictRow], supervisor_pid: int) -> None:
+        self._home, self._database, self._asked, self.supervisor_pid = home, database, asked, supervisor_pid
 
     @property
     def engine(self) -> EngineRecord:
@@ -92,7 +92,7 @@ def running(
             Database(up.user_url, pool=2) as database,
             psycopg.connect(url, autocommit=True, row_factory=dict_row) as asked,
         ):
-            yield Rig(home, database, asked, up.owner_pid)
+            yield Rig(home, database, asked, up.supervisor_pid)
     finally:
         stack.stop(home)
         shutil.rmtree(home.postgres_folder(), ignore_errors=True)

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 from corpus import prompt_for
 
+from tasks.heartbeat import SilentHeartbeat
 from tasks.journal import JournalledModel, Sampling
 from tasks.llm.chat import OpenAIChatModel
 from tasks.llm.guard import scan
-from tasks.pulse import Silent
 from tasks.types import CallKey, Claim, Completion, Message, Operator
 from tests.corpus.label import Label, label
 from tests.doubles import Journal
@@ -119,7 +119,7 @@ class Client:
         sampling = Sampling(temperature=0.0, answer_tokens=self._tokens)
         key = CallKey(iteration=1, operator=Operator.DRAFT, slot=number, attempt=1)
         JournalledModel(ledger=journal, model=self._chat, sampling=sampling).ask(
-            CLAIM, key, PROMPT_SEED, lambda shorten: (Message(role="user", content=prompt),), Silent()
+            CLAIM, key, PROMPT_SEED, lambda shorten: (Message(role="user", content=prompt),), SilentHeartbeat()
         )
         return tuple(made for _, _, made in journal.calls.values())
 

@@ -18,15 +18,15 @@ from tasks.errors import Cancelled, CloudFault, CloudUnreached
 from tasks.llm.guard import scan
 from tasks.llm.prices import Prices, most_tokens
 from tasks.llm.responsebody import CloudTerms, request_json
-from tasks.ports import CloudModel, EscalationLedger, Pulse
+from tasks.ports import CloudModel, EscalationLedger, Heartbeat
 from tasks.types import (
-    Asked,
     Claim,
     CloudAnswer,
     CloudEnd,
     CloudPlan,
     Completion,
     Egress,
+    EscalationRecord,
     EscalationState,
     Job,
     Usage,
@@ -38,7 +38,7 @@ ENGINE = "openai responses"
 class NoCloud:
     """The twin of a deployment without a cloud model: nothing is sent, and no answer comes."""
 
-    def answer(self, claim: Claim, job: Job, number: int, pulse: Pulse) -> Completion | None:
+    def answer(self, claim: Claim, job: Job, number: int, heartbeat: Heartbeat) -> Completion | None:
         """None."""
         return None
 
@@ -54,7 +54,7 @@ class Escalation:
     prices: Prices
     fault_cap: int
 
-    def answer(self, claim: Claim, job: Job, number: int, pulse: Pulse) -> Completion | None:
+    def answer(self, claim: Claim, job: Job, number: int, heartbeat: Heartbeat) -> Completion | None:
         """As the port has it: sent once, re-attached to by its id, or found in the ledger."""
         if job.spec.egress is not Egress.FULL:
             return None
@@ -62,15 +62,15 @@ class Escalation:
         if asked is None:
             asked = self.ledger.intend(claim, number, self._plan(job))
             passing(CrashPoint.INTENDED)
-            return self._send(claim, job, number, asked, pulse) if asked.state is EscalationState.INTENT else None
+            return self._send(claim, job, number, asked, heartbeat) if asked.state is EscalationState.INTENT else None
         if not asked.open:
             return asked.made
         match asked.state:
             case EscalationState.UNSENT:
                 self.ledger.intend_again(claim, number)
-                return self._send(claim, job, number, asked, pulse)
+                return self._send(claim, job, number, asked, heartbeat)
             case EscalationState.RUNNING if asked.response_id is not None:
-                return self._conclude(claim, number, asked, partial(self.cloud.attach, asked.response_id, pulse))
+                return self._conclude(claim, number, asked, partial(self.cloud.attach, asked.response_id, heartbeat))
             case _:
                 why = "its turn ended between the request and the cloud's id, so it may have been received"
                 return self._settle(claim, number, asked, CloudAnswer(end=CloudEnd.LOST, error=why))
@@ -92,16 +92,20 @@ class Escalation:
             completion_tokens=most.completion_tokens,
         )
 
-    def _send(self, claim: Claim, job: Job, number: int, asked: Asked, pulse: Pulse) -> Completion | None:
+    def _send(
+        self, claim: Claim, job: Job, number: int, asked: EscalationRecord, heartbeat: Heartbeat
+    ) -> Completion | None:
         def identify(response_id: str) -> None:
             passing(CrashPoint.POSTED)
             self.ledger.identify(claim, number, response_id)
             passing(CrashPoint.IDENTIFIED)
 
-        ask = partial(self.cloud.start, asked.plan.request, job.spec.egress or Egress.NEVER, identify, pulse)
+        ask = partial(self.cloud.start, asked.plan.request, job.spec.egress or Egress.NEVER, identify, heartbeat)
         return self._conclude(claim, number, asked, ask)
 
-    def _conclude(self, claim: Claim, number: int, asked: Asked, ask: Callable[[], CloudAnswer]) -> Completion | None:
+    def _conclude(
+        self, claim: Claim, number: int, asked: EscalationRecord, ask: Callable[[], CloudAnswer]
+    ) -> Completion | None:
         """Asks, and commits what came of it. A fault goes on as it is, unless there were too many in a row."""
         last = asked.faults + 1 >= self.fault_cap
         try:
@@ -120,7 +124,7 @@ class Escalation:
             raise
         return self._settle(claim, number, asked, answer)
 
-    def _withdraw(self, claim: Claim, number: int, asked: Asked) -> None:
+    def _withdraw(self, claim: Claim, number: int, asked: EscalationRecord) -> None:
         """The job's owner has cancelled it: so is the response, and what it cost until then is charged."""
         now = self.ledger.find(claim, number)
         if now is not None and now.response_id is not None:
@@ -129,7 +133,7 @@ class Escalation:
             answer = CloudAnswer(end=CloudEnd.LOST, error="cancelled by its owner before the cloud's id was known")
         self._settle(claim, number, asked, answer)
 
-    def _settle(self, claim: Claim, number: int, asked: Asked, answer: CloudAnswer) -> Completion | None:
+    def _settle(self, claim: Claim, number: int, asked: EscalationRecord, answer: CloudAnswer) -> Completion | None:
         passing(CrashPoint.ANSWERED)
         made = self._completion(asked, answer)
         match answer.end:
@@ -143,7 +147,7 @@ class Escalation:
         passing(CrashPoint.SETTLED)
         return made if state is EscalationState.DONE else None
 
-    def _completion(self, asked: Asked, answer: CloudAnswer) -> Completion:
+    def _completion(self, asked: EscalationRecord, answer: CloudAnswer) -> Completion:
         """What is charged: what the cloud says it used, nothing for a request that it did not take, and else the
         whole reservation."""
         plan = asked.plan

@@ -1,4 +1,4 @@
-"""The Celery tasks: one, which is one turn at a job. Everything it needs hangs on the app as `station`."""
+"""The Celery tasks: one, which is one turn at a job. Everything it needs hangs on the app as `runner`."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ from celery import Task, shared_task
 )
 def turn(self: Task, lane: str) -> None:
     """A wake-up for `lane`: takes the job that should run next there, if there is one, and one turn at it."""
-    self.app.station.take_turn(lane, self.request.id)
+    self.app.runner.take_turn(lane, self.request.id)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import ContextExceeded
 from tasks.fitting import Build, fit
-from tasks.ports import Admission, ChatModel, Ledger, Pulse, Space
-from tasks.types import CallKey, ChatRequest, Claim, Completion, Cut, Message, Operator
+from tasks.ports import Admission, ChatModel, Heartbeat, Ledger
+from tasks.types import CallKey, ChatRequest, Claim, Completion, Cut, Message, Operator, RequestSize
 from tasks.window import WHOLE, prompt_hash
 
 # The recovery ladder of a degenerate answer: as asked; another seed, warmer; and with a shorter window too.
@@ -58,7 +58,7 @@ class Sampling:
 class NoAdmission:
     """Implements `Admission` for an engine that nobody spares."""
 
-    def seat(self, space: Space, pulse: Pulse) -> AbstractContextManager[None]:
+    def admit(self, space: RequestSize, heartbeat: Heartbeat) -> AbstractContextManager[None]:
         """At once."""
         return nullcontext()
 
@@ -81,7 +81,7 @@ class JournalledModel:
         key: CallKey,
         seed: int,
         build: Build,
-        pulse: Pulse,
+        heartbeat: Heartbeat,
         *,
         attempts: int = ATTEMPTS,
         choices: tuple[str, ...] = (),
@@ -93,7 +93,7 @@ class JournalledModel:
         the last attempt may still carry its guard: then it is degenerate and nothing may be built on it.
         With `choices` the answer is one of them, chosen without chance, in at most `CHOICE_TOKENS`.
         Raises `LimitReached` before a call that the budget can't pay, `PromptTooLong`, `EngineFault`, and what
-        `pulse` raises.
+        `heartbeat` raises.
         """
         made: Completion | None = None
         thinking = 0 if choices else self.sampling.thoughts(key.operator)
@@ -103,7 +103,7 @@ class JournalledModel:
             least = HALVED if again == ATTEMPTS - 1 else WHOLE
             request = self._request(tried, seed, build(least), again > 0, choices)
             request = dataclasses.replace(request, thinking_tokens=thinking)
-            made = self._once(claim, tried, request, build, least, pulse)
+            made = self._once(claim, tried, request, build, least, heartbeat)
             lost_in_thought = bool(made.reasoning) and not made.text.strip()
             if made.guard is None and not lost_in_thought:
                 break
@@ -126,7 +126,7 @@ class JournalledModel:
         )
 
     def _once(
-        self, claim: Claim, key: CallKey, request: ChatRequest, build: Build, least: Cut, pulse: Pulse
+        self, claim: Claim, key: CallKey, request: ChatRequest, build: Build, least: Cut, heartbeat: Heartbeat
     ) -> Completion:
         """The journal's answer, or a new one. The hash is that of the prompt before it is cut to a model: what stands
         in the journal is found again by a worker whose model has another context, or whose tokenizer is away."""
@@ -134,28 +134,30 @@ class JournalledModel:
         found = self.ledger.find_call(claim, key, hashed)
         if found is not None:
             return found
-        pulse.checkpoint()
+        heartbeat.checkpoint()
         request, prompt = self._fitted(request, build, least)
-        space = Space(messages=request.messages, prompt_tokens=prompt, made_tokens=_made(request))
-        with self.admission.seat(space, pulse):
-            self.ledger.reserve(claim, key, space.prompt_tokens + space.made_tokens)
+        space = RequestSize(messages=request.messages, prompt_tokens=prompt, completion_tokens=_made(request))
+        with self.admission.admit(space, heartbeat):
+            self.ledger.reserve(claim, key, space.prompt_tokens + space.completion_tokens)
             passing(CrashPoint.RESERVED)
-            with pulse.calling(key) as call:
+            with heartbeat.calling(key) as call:
                 request, made = self._complete(request, build, least, call)
                 passing(CrashPoint.CALL_MADE)
                 self.ledger.commit_call(claim, key, request, hashed, made)
         passing(CrashPoint.CALL_COMMITTED)
         return made
 
-    def _complete(self, request: ChatRequest, build: Build, least: Cut, pulse: Pulse) -> tuple[ChatRequest, Completion]:
+    def _complete(
+        self, request: ChatRequest, build: Build, least: Cut, heartbeat: Heartbeat
+    ) -> tuple[ChatRequest, Completion]:
         """The request as it was answered. A server that counts more than it says, or has no tokenizer, is asked in ever
         shorter windows."""
         for share in SHORTER:
             try:
-                return request, self.model.complete(request, pulse)
+                return request, self.model.complete(request, heartbeat)
             except ContextExceeded:
                 request, _ = self._fitted(request, build, least, share)
-        return request, self.model.complete(request, pulse)
+        return request, self.model.complete(request, heartbeat)
 
     def _fitted(self, request: ChatRequest, build: Build, least: Cut, share: int = 1) -> tuple[ChatRequest, int]:
         """The request with its window in one `share`th of the room, and the tokens of its prompt."""
@@ -164,7 +166,7 @@ class JournalledModel:
             build,
             self.model.count_tokens,
             room=(space - _made(request)) // share,
-            ground_room=(space - self.sampling.answer_tokens - self.sampling.thinking_tokens) // 2 // share,
+            prefix_room=(space - self.sampling.answer_tokens - self.sampling.thinking_tokens) // 2 // share,
             least=least,
         )
         return dataclasses.replace(request, messages=tuple(messages)), prompt

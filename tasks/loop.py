@@ -29,7 +29,7 @@ from tasks.errors import (
 )
 from tasks.journal import JournalledModel
 from tasks.policy import JUDGES, engine_lane, limits_of
-from tasks.ports import Cloud, Jury, Ledger, Pulse, Sandbox, Strategy, Tutor
+from tasks.ports import Cloud, Heartbeat, JudgePanel, Ledger, LessonService, Sandbox, Strategy
 from tasks.types import (
     CallKey,
     Candidate,
@@ -64,19 +64,19 @@ ENGINE_LANES = frozenset({Lane.GPU, Lane.FAST})
 class Loop:
     """Takes turns at jobs. A turn is at most one iteration.
 
-    `validate` runs a candidate's deterministic checks, `judge` reads verdicts, `examine` says what of a stored job's
-    checks could never be decided here; `hours` tells how long a job has run;
-    `say` is told what happens; `width` is 0 on a worker without an engine; `modalities` are what the model takes.
+    `validate` runs a candidate's deterministic checks, `grade` gives the score of verdicts and whether they accept,
+    `examine` says which of a stored job's checks could never be decided here; `hours` gives how long a job has run;
+    `say` hears what happens; `width` is 0 on a worker without an engine; `modalities` are what the model takes.
     """
 
     ledger: Ledger
     model: JournalledModel
     strategies: Mapping[str, Strategy]
-    validate: Callable[[str, Sequence[CheckSpec], Sandbox, Pulse], tuple[Verdict, ...]]
-    judge: Callable[[Sequence[Verdict], Sequence[CheckSpec]], tuple[float, bool]]
+    validate: Callable[[str, Sequence[CheckSpec], Sandbox, Heartbeat], tuple[Verdict, ...]]
+    grade: Callable[[Sequence[Verdict], Sequence[CheckSpec]], tuple[float, bool]]
     sandbox: Sandbox
-    jury: Jury
-    tutor: Tutor
+    judge_panel: JudgePanel
+    lesson_service: LessonService
     cloud: Cloud
     width: int
     move_up_after: int
@@ -86,7 +86,7 @@ class Loop:
     modalities: frozenset[Modality] = frozenset(Modality)
     examine: Callable[[Sequence[CheckSpec]], str] = lambda checks: ""
 
-    def turn(self, claim: Claim, lanes: frozenset[Lane], pulse: Pulse) -> None:
+    def turn(self, claim: Claim, lanes: frozenset[Lane], heartbeat: Heartbeat) -> None:
         """Goes on with the job through the steps that `lanes` serve, and gives the lease back.
 
         Raises `LeaseLost` where somebody else holds the job by now, `DatabaseUnavailable` where nothing
@@ -100,9 +100,9 @@ class Loop:
             if not job.spec.modalities <= self.modalities:  # its model would be shown what it doesn't take
                 lanes -= ENGINE_LANES
             if job.ended is None:
-                self._iterate(claim, job, lanes, pulse)
+                self._iterate(claim, job, lanes, heartbeat)
             else:
-                self._teach(claim, job, lanes, pulse)
+                self._distil_lesson(claim, job, lanes, heartbeat)
         except LimitReached as limit:
             self.ledger.stop(claim, Stop(state=JobState.UNSOLVED, why=str(limit)))
         except Cancelled:
@@ -131,7 +131,7 @@ class Loop:
         if defect:
             raise MalformedJob(defect)
 
-    def _iterate(self, claim: Claim, job: Job, lanes: frozenset[Lane], pulse: Pulse) -> None:
+    def _iterate(self, claim: Claim, job: Job, lanes: frozenset[Lane], heartbeat: Heartbeat) -> None:
         """One iteration: attempt, checks, judges, decision. Raises `NeedsLane` before a step of another lane."""
         limits = self._limits(job)
         engine = engine_lane(job.spec.lane, job.history, limits)
@@ -144,22 +144,22 @@ class Loop:
         if not candidates:
             _need(Lane.CLOUD if isinstance(begun.move, Escalate) else engine, lanes)
             self._tell(job, begun.number, job.incumbent, str(operator_of(begun.move)))
-            candidates = self._attempt(claim, job, begun, pulse)
+            candidates = self._attempt(claim, job, begun, heartbeat)
             self.ledger.commit_candidates(claim, begun.number, candidates)
             passing(CrashPoint.CANDIDATES_COMMITTED)
         if any(_unchecked(job, begun, candidate) for candidate in candidates):
             _need(Lane.CHECK, lanes)
             self._tell(job, begun.number, job.incumbent, "validate")
-            candidates = self._check(claim, job, begun, candidates, pulse)
+            candidates = self._check(claim, job, begun, candidates, heartbeat)
         if any(_unjudged(job, begun, candidate) for candidate in candidates):
             _need(engine, lanes)
             self._tell(job, begun.number, job.incumbent, "judge")
-            candidates = self._judge(claim, job, begun, candidates, pulse)
+            candidates = self._judge(claim, job, begun, candidates, heartbeat)
         iteration = Iteration(number=begun.number, operator=operator_of(begun.move), candidates=tuple(candidates))
         past = (*job.history, iteration)
         decision = self._decide(job, past, limits)
         ended = dataclasses.replace(job, history=past, ended=decision) if isinstance(decision, Stop) else None
-        due = ended is not None and job.spec.memory and self.tutor.teaches(ended)
+        due = ended is not None and job.spec.memory and self.lesson_service.has_lesson(ended)
         lane = Lane.CLOUD if isinstance(decision, Escalate) else engine_lane(job.spec.lane, past, limits)
         passing(CrashPoint.DECIDED)
         self.ledger.record(claim, iteration, decision, lane=lane, lesson_due=due)
@@ -167,11 +167,11 @@ class Loop:
         best = max(candidates, key=lambda candidate: candidate.score, default=job.incumbent)
         self._tell(job, begun.number, best, describe(decision))
 
-    def _teach(self, claim: Claim, job: Job, lanes: frozenset[Lane], pulse: Pulse) -> None:
+    def _distil_lesson(self, claim: Claim, job: Job, lanes: frozenset[Lane], heartbeat: Heartbeat) -> None:
         """A job that has ended owes its lesson: a step of its own, so that nobody waits for it to hear of the end."""
         _need(job.lane, lanes)
         self._tell(job, len(job.history), job.incumbent, "distil")
-        lesson = self.tutor.distil(claim, job, pulse)
+        lesson = self.lesson_service.distil(claim, job, heartbeat)
         passing(CrashPoint.DISTILLED)
         self.ledger.keep_lesson(claim, lesson)
         passing(CrashPoint.LESSON_KEPT)
@@ -205,14 +205,14 @@ class Loop:
         if not job.spec.memory:
             return ()
         try:
-            return self.tutor.recall(job)
+            return self.lesson_service.recall(job)
         except MemoryUnavailable as fault:
             self.ledger.note(claim, "no lessons", str(fault))
             return ()
 
     # ── attempt ──────────────────────────────────────────────────────────────────────────────
 
-    def _attempt(self, claim: Claim, job: Job, begun: OpenIteration, pulse: Pulse) -> tuple[Candidate, ...]:
+    def _attempt(self, claim: Claim, job: Job, begun: OpenIteration, heartbeat: Heartbeat) -> tuple[Candidate, ...]:
         """Every slot of the move at once: on a batching engine they cost little more than one.
 
         Where the budget pays for some slots only, those are the iteration's candidates.
@@ -220,12 +220,14 @@ class Loop:
         jobs: list[Callable[[], Candidate]]
         match begun.move:
             case Draft(slots=slots):
-                jobs = [partial(self._draft, claim, job, begun, slot, pulse) for slot in range(slots)]
+                jobs = [partial(self._draft, claim, job, begun, slot, heartbeat) for slot in range(slots)]
             case Revise(parents=parents):
-                jobs = [partial(self._revise, claim, job, begun, slot, ref, pulse) for slot, ref in enumerate(parents)]
+                jobs = [
+                    partial(self._revise, claim, job, begun, slot, ref, heartbeat) for slot, ref in enumerate(parents)
+                ]
             case Escalate():
-                pulse.checkpoint()  # what is not asked yet, or runs at the cloud, is the next worker's
-                made = self.cloud.answer(claim, job, begun.number, pulse)
+                heartbeat.checkpoint()  # what is not asked yet, or runs at the cloud, is the next worker's
+                made = self.cloud.answer(claim, job, begun.number, heartbeat)
                 ref = CandidateRef(iteration=begun.number, slot=0)
                 return (_candidate(made, ref=ref, operator=Operator.ESCALATE, root=ref),) if made else ()
             case _:
@@ -236,22 +238,24 @@ class Loop:
             raise (fatal or failed)[0]
         return tuple(drafted)
 
-    def _draft(self, claim: Claim, job: Job, begun: OpenIteration, slot: int, pulse: Pulse) -> Candidate:
+    def _draft(self, claim: Claim, job: Job, begun: OpenIteration, slot: int, heartbeat: Heartbeat) -> Candidate:
         operator, ref = operator_of(begun.move), CandidateRef(iteration=begun.number, slot=slot)
         key = CallKey(iteration=begun.number, operator=operator, slot=slot, attempt=1)
-        made = self.model.ask(claim, key, job.spec.seed, lambda cut: window.draft(job, cut=cut), pulse)
+        made = self.model.ask(claim, key, job.spec.seed, lambda cut: window.draft(job, cut=cut), heartbeat)
         return _candidate(made, ref=ref, operator=operator, root=ref)
 
     def _revise(
-        self, claim: Claim, job: Job, begun: OpenIteration, slot: int, parent_ref: CandidateRef, pulse: Pulse
+        self, claim: Claim, job: Job, begun: OpenIteration, slot: int, parent_ref: CandidateRef, heartbeat: Heartbeat
     ) -> Candidate:
         """A review that lists problems only, each with a quote that is checked to be there, then the patch."""
         parent = next(c for past in job.history for c in past.candidates if c.ref == parent_ref)
         key = CallKey(iteration=begun.number, operator=Operator.REVIEW, slot=slot, attempt=1)
-        review = self.model.ask(claim, key, job.spec.seed, lambda cut: window.review(job, parent, cut=cut), pulse)
+        review = self.model.ask(claim, key, job.spec.seed, lambda cut: window.review(job, parent, cut=cut), heartbeat)
         bugs = () if review.guard else window.bugs(review.text, parent.text)
         key = dataclasses.replace(key, operator=Operator.REVISE)
-        made = self.model.ask(claim, key, job.spec.seed, lambda cut: window.revise(job, parent, bugs, cut=cut), pulse)
+        made = self.model.ask(
+            claim, key, job.spec.seed, lambda cut: window.revise(job, parent, bugs, cut=cut), heartbeat
+        )
         ref = CandidateRef(iteration=begun.number, slot=slot)
         return _candidate(
             made, ref=ref, operator=Operator.REVISE, root=parent.root, revision=parent.revision + 1, parent=parent.ref
@@ -260,7 +264,7 @@ class Loop:
     # ── validate ─────────────────────────────────────────────────────────────────────────────
 
     def _check(
-        self, claim: Claim, job: Job, begun: OpenIteration, candidates: Sequence[Candidate], pulse: Pulse
+        self, claim: Claim, job: Job, begun: OpenIteration, candidates: Sequence[Candidate], heartbeat: Heartbeat
     ) -> tuple[Candidate, ...]:
         """The deterministic verdicts of each candidate, committed one candidate at a time."""
         checks = [check for check in job.spec.checks if check.kind not in JUDGES]
@@ -269,14 +273,14 @@ class Loop:
             if not _unchecked(job, begun, candidate):
                 checked.append(candidate)
                 continue
-            pulse.checkpoint()
+            heartbeat.checkpoint()
             with _readable_checks():
-                verdicts = self.validate(candidate.text, checks, self.sandbox, pulse)
+                verdicts = self.validate(candidate.text, checks, self.sandbox, heartbeat)
             checked.append(self._commit(claim, job, candidate, verdicts))
         return tuple(checked)
 
     def _judge(
-        self, claim: Claim, job: Job, begun: OpenIteration, candidates: Sequence[Candidate], pulse: Pulse
+        self, claim: Claim, job: Job, begun: OpenIteration, candidates: Sequence[Candidate], heartbeat: Heartbeat
     ) -> tuple[Candidate, ...]:
         """The second agent's verdicts on each candidate that passed all else; any fail fails."""
         checks = [check for check in job.spec.checks if check.kind in JUDGES]
@@ -284,14 +288,14 @@ class Loop:
         for candidate in candidates:
             if _unjudged(job, begun, candidate):
                 with _readable_checks():
-                    verdicts = self.jury.deliberate(claim, job, candidate, checks, pulse)
+                    verdicts = self.judge_panel.judge(claim, job, candidate, checks, heartbeat)
                 judged.append(self._commit(claim, job, candidate, (*candidate.verdicts, *verdicts)))
             else:
                 judged.append(candidate)
         return tuple(judged)
 
     def _commit(self, claim: Claim, job: Job, candidate: Candidate, verdicts: tuple[Verdict, ...]) -> Candidate:
-        score, accepted = self.judge(verdicts, job.spec.checks)
+        score, accepted = self.grade(verdicts, job.spec.checks)
         made = dataclasses.replace(candidate, verdicts=verdicts, score=score, accepted=accepted)
         self.ledger.commit_verdicts(claim, made, done=not _awaits_judges(job, made))
         passing(CrashPoint.CHECKED)

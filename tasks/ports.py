@@ -5,12 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from tasks.types import (
-    Asked,
     CallKey,
     Candidate,
     ChatRequest,
@@ -21,6 +19,7 @@ from tasks.types import (
     Completion,
     Decision,
     Egress,
+    EscalationRecord,
     EscalationState,
     Iteration,
     Job,
@@ -31,12 +30,15 @@ from tasks.types import (
     Match,
     Message,
     Move,
+    RequestSize,
+    SandboxJob,
+    SandboxResult,
     Stop,
     Verdict,
 )
 
 
-class Pulse(Protocol):
+class Heartbeat(Protocol):
     """How a step shows that it lives, and learns that it must stop.
 
     A lease is renewed only while its step makes progress or is within a silence it announced.
@@ -55,8 +57,8 @@ class Pulse(Protocol):
         """As `check`, between two steps, where stopping loses nothing: there a worker that is shutting down stops at
         once, and does not use up its grace."""
 
-    def calling(self, key: CallKey) -> AbstractContextManager[Pulse]:
-        """The pulse of one model call: what it has received is lost with its worker until the context is left."""
+    def calling(self, key: CallKey) -> AbstractContextManager[Heartbeat]:
+        """The heartbeat of one model call: what it has received is lost with its worker until the context is left."""
 
 
 class ChatModel(Protocol):
@@ -65,10 +67,10 @@ class ChatModel(Protocol):
     name: str
     context_tokens: int
 
-    def complete(self, request: ChatRequest, pulse: Pulse) -> Completion:
+    def complete(self, request: ChatRequest, heartbeat: Heartbeat) -> Completion:
         """One streamed answer, guarded while it streams.
 
-        Raises `EngineFault` where the engine fails, and whatever `pulse.check()` raises: then the
+        Raises `EngineFault` where the engine fails, and whatever `heartbeat.check()` raises: then the
         request has been cancelled at the engine.
         """
 
@@ -76,73 +78,26 @@ class ChatModel(Protocol):
         """Tokens of the rendered prompt, by the model's own tokenizer where the endpoint has one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Space:
-    """What one request takes of an engine's memory at its worst, in tokens: its prompt, which requests with the same
-    messages have in common, and what it may write."""
-
-    messages: tuple[Message, ...]
-    prompt_tokens: int
-    made_tokens: int
-
-
 class Admission(Protocol):
     """How much an engine is given at once."""
 
-    def seat(self, space: Space, pulse: Pulse) -> AbstractContextManager[None]:
+    def admit(self, space: RequestSize, heartbeat: Heartbeat) -> AbstractContextManager[None]:
         """One request of such a size may run inside. Waits for room on entry, and raises there what
-        `pulse.checkpoint()` raises."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SandboxJob:
-    """A program to run in the sandbox. `argv` runs in the job's folder, which holds `files`; `report_fd` asks for a
-    pipe of that number, whose content comes back as `report`; `runtime` names packages that Python finds there beside
-    its own; `exchange` asks for a folder that joined jobs share, in which their temporary files lie.
-
-    A job that is `servable` runs `tasks.validators.inside.serve`: a sandbox may keep its program waiting, with
-    everything imported, and fork it for each of several orders on standard input.
-    """
-
-    argv: tuple[str, ...]
-    files: Mapping[str, str | bytes] = field(default_factory=dict)
-    stdin: bytes = b""
-    timeout_seconds: float = 10.0
-    memory_mb: int = 512
-    processes: int = 64
-    output_bytes: int = 64 * 1024
-    report_fd: int | None = None
-    exchange: bool = False
-    runtime: str = ""
-    servable: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SandboxResult:
-    """What came of it. `killed` is None or the limit that ended it: wall, cpu, memory, processes, files, output."""
-
-    exit_code: int
-    stdout: str
-    stderr: str
-    seconds: float
-    killed: str | None = None
-    report: bytes = b""
-
-
-# Descriptors of two joined jobs: reading and writing in turn, for each of eight threads that speak at once.
-JOINED = tuple(range(12, 28))
+        `heartbeat.checkpoint()` raises."""
 
 
 class Sandbox(Protocol):
     """Runs what a model wrote, where it can touch nothing."""
 
-    def run(self, job: SandboxJob, pulse: Pulse) -> SandboxResult:
+    def run(self, job: SandboxJob, heartbeat: Heartbeat) -> SandboxResult:
         """Raises `SandboxUnavailable` where the sandbox itself cannot start or lacks the job's runtime; never runs
         anything outside it."""
 
-    def run_joined(self, job: SandboxJob, other: SandboxJob, pulse: Pulse) -> tuple[SandboxResult, SandboxResult]:
-        """Runs two jobs side by side, each in a sandbox of its own, with pipes between them at `JOINED`. The `other`
-        is ended with `job`. Raises as `run` does."""
+    def run_joined(
+        self, job: SandboxJob, other: SandboxJob, heartbeat: Heartbeat
+    ) -> tuple[SandboxResult, SandboxResult]:
+        """Runs two jobs side by side, each in a sandbox of its own, with pipes between them at the descriptors
+        `tasks.types.JOINED`. The `other` is ended with `job`. Raises as `run` does."""
 
 
 class CheckKind(Protocol):
@@ -169,28 +124,28 @@ class Examiner(Protocol):
 
 @runtime_checkable
 class Validator(CheckKind, Protocol):
-    """A kind of check that a program decides. A `judge` check is the one kind that is none: a `Jury` decides it."""
+    """A kind of check that a program decides. A `judge` check is not one: a `JudgePanel` decides it."""
 
-    def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> Verdict:
-        """Raises only `ServiceFault`s and what `pulse` raises: all that a candidate does wrong is a verdict."""
+    def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbeat) -> Verdict:
+        """Raises only `ServiceFault`s and what `heartbeat` raises: all that a candidate does wrong is a verdict."""
 
 
 @runtime_checkable
 class DryRun(CheckKind, Protocol):
     """A kind of check that can be tried in the sandbox before any candidate is there."""
 
-    def dry_run(self, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> None:
+    def dry_run(self, check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbeat) -> None:
         """Raises `InvalidInput`, whose field is the kind, where no candidate could pass, and `ServiceFault`s."""
 
 
-class Jury(Protocol):
+class JudgePanel(Protocol):
     """The second agent: judges candidates by the job's `judge` checks, with model calls that are journalled."""
 
-    def deliberate(
-        self, claim: Claim, job: Job, candidate: Candidate, checks: Sequence[CheckSpec], pulse: Pulse
+    def judge(
+        self, claim: Claim, job: Job, candidate: Candidate, checks: Sequence[CheckSpec], heartbeat: Heartbeat
     ) -> tuple[Verdict, ...]:
         """One verdict a check, visible ones first, up to the first that did not pass. Raises `LimitReached`,
-        `EngineFault`, and what `pulse` raises."""
+        `EngineFault`, and what `heartbeat` raises."""
 
 
 class MemoryBank(Protocol):
@@ -218,42 +173,42 @@ class MemoryBank(Protocol):
         """How many lessons there are."""
 
 
-class Tutor(Protocol):
+class LessonService(Protocol):
     """What earlier jobs taught, and what this one teaches."""
 
     def recall(self, job: Job) -> tuple[Lesson, ...]:
         """At most one success and one failure that fit the job. Raises `ServiceFault` where the memory is away."""
 
-    def teaches(self, job: Job) -> bool:
+    def has_lesson(self, job: Job) -> bool:
         """Whether an ended job has something sure to teach."""
 
-    def distil(self, claim: Claim, job: Job, pulse: Pulse) -> Lesson | None:
+    def distil(self, claim: Claim, job: Job, heartbeat: Heartbeat) -> Lesson | None:
         """What the ended job teaches, by one journalled call; None where nothing honest can be said. Raises
-        `LimitReached`, `EngineFault`, and what `pulse` raises."""
+        `LimitReached`, `EngineFault`, and what `heartbeat` raises."""
 
 
 class Cloud(Protocol):
     """The stronger model, asked at most once for each decision."""
 
-    def answer(self, claim: Claim, job: Job, number: int, pulse: Pulse) -> Completion | None:
+    def answer(self, claim: Claim, job: Job, number: int, heartbeat: Heartbeat) -> Completion | None:
         """The answer to the escalation of iteration `number`: asked for, re-attached to after a crash, or found in
-        the ledger. None where none came: refused, failed, unaffordable or unknown. Raises what `pulse` raises, and
+        the ledger. None where none came: refused, failed, unaffordable or unknown. Raises what `heartbeat` raises, and
         `CloudFault` where a later turn may still fetch it."""
 
 
 class CloudModel(Protocol):
     """The cloud's API: one request, fetched until it ends."""
 
-    def start(self, request: str, egress: Egress, on_id: Callable[[str], None], pulse: Pulse) -> CloudAnswer:
+    def start(self, request: str, egress: Egress, on_id: Callable[[str], None], heartbeat: Heartbeat) -> CloudAnswer:
         """Sends `request` (JSON) once and stays with it to its end. `on_id` is called with the cloud's id as soon as
         it is known, before anything else is read.
 
         Raises `EgressForbidden` before a socket is opened, `CloudUnreached` where no byte of the request left,
-        `CloudFault` where it has an id and can't be fetched now, and what `pulse` and `on_id` raise.
+        `CloudFault` where it has an id and can't be fetched now, and what `heartbeat` and `on_id` raise.
         """
 
-    def attach(self, response_id: str, pulse: Pulse) -> CloudAnswer:
-        """Fetches a response that was asked for before. Raises `CloudFault` and what `pulse` raises."""
+    def attach(self, response_id: str, heartbeat: Heartbeat) -> CloudAnswer:
+        """Fetches a response that was asked for before. Raises `CloudFault` and what `heartbeat` raises."""
 
     def cancel(self, response_id: str) -> CloudAnswer:
         """Tells the cloud to stop; what is known of it then. Takes seconds at most, and raises nothing of ours."""
@@ -262,10 +217,10 @@ class CloudModel(Protocol):
 class EscalationLedger(Protocol):
     """What is kept of a job's escalations, one for each iteration that is one. Writes are fenced as `Ledger`'s."""
 
-    def find(self, claim: Claim, number: int) -> Asked | None:
+    def find(self, claim: Claim, number: int) -> EscalationRecord | None:
         """The escalation of iteration `number`, or None."""
 
-    def intend(self, claim: Claim, number: int, plan: CloudPlan) -> Asked:
+    def intend(self, claim: Claim, number: int, plan: CloudPlan) -> EscalationRecord:
         """Reserves the plan's USD and tokens and stores it as `intent`; as `refused` where the budget can't pay."""
 
     def intend_again(self, claim: Claim, number: int) -> None:

@@ -58,7 +58,7 @@ _QUOTES = re.compile(r"```[^\n`]*\n(.*?)```|``([^`]+)``|`([^`\n]+)`|\"([^\"\n]+)
 def draft(job: Job, *, cut: Cut = WHOLE) -> tuple[Message, ...]:
     """Asks for a fresh answer, with limits halved as `cut` says."""
     role = "# Task\nSolve the problem above. Think of the edge cases before you write."
-    return _prompt(job, cut, _ground(job, cut), role, _goal(job))
+    return _prompt(job, cut, _prefix(job, cut), role, _goal(job))
 
 
 def review(job: Job, parent: Candidate, *, cut: Cut = WHOLE) -> tuple[Message, ...]:
@@ -70,7 +70,7 @@ def review(job: Job, parent: Candidate, *, cut: Cut = WHOLE) -> tuple[Message, .
     )
     shown = (_candidate(parent, cut), _feedback(job, parent, cut))
     order = "List the problems of the answer now, each with its quote."
-    return _prompt(job, cut, _ground(job, cut), role, *shown, order)
+    return _prompt(job, cut, _prefix(job, cut), role, *shown, order)
 
 
 def revise(job: Job, parent: Candidate, bugs: tuple[str, ...], *, cut: Cut = WHOLE) -> tuple[Message, ...]:
@@ -83,7 +83,7 @@ def revise(job: Job, parent: Candidate, bugs: tuple[str, ...], *, cut: Cut = WHO
         listed = "\n".join(f"- {bug}" for bug in bugs[:BUGS])
         found = "# What a reviewer found\n" + _shorter(listed, _room(FEEDBACK_CHARS, cut))
     shown = (_candidate(parent, cut), _feedback(job, parent, cut), found)
-    return _prompt(job, cut, _ground(job, cut), role, *shown, _goal(job))
+    return _prompt(job, cut, _prefix(job, cut), role, *shown, _goal(job))
 
 
 def judge(
@@ -94,7 +94,7 @@ def judge(
     parts = [_candidate(candidate, cut, JUDGED_CHARS)]
     if rubric:
         parts.append("# The rubric\n" + _fenced(_shorter(rubric, _room(RUBRIC_CHARS, cut)), ""))
-    return _prompt(job, cut, _ground(job, cut), *parts, task, order)
+    return _prompt(job, cut, _prefix(job, cut), *parts, task, order)
 
 
 def escalate(job: Job) -> tuple[Message, ...]:
@@ -107,7 +107,7 @@ def escalate(job: Job) -> tuple[Message, ...]:
         "Find out why they fail, then write a right answer of your own, whole."
     )
     shown = [f"{_candidate(tried, WHOLE)}\n\n{_feedback(job, tried, WHOLE)}" for tried in _best(job)]
-    return _prompt(job, WHOLE, _ground(job, WHOLE), role if shown else "", *shown, _goal(job))
+    return _prompt(job, WHOLE, _prefix(job, WHOLE), role if shown else "", *shown, _goal(job))
 
 
 def bugs(review_text: str, candidate_text: str) -> tuple[str, ...]:
@@ -219,7 +219,7 @@ def _room(chars: int, cut: Cut) -> int:
     return chars >> (cut.rest or 0)
 
 
-def _ground(job: Job, cut: Cut) -> str:
+def _prefix(job: Job, cut: Cut) -> str:
     """What all prompts of the job begin with."""
     return "\n\n".join(part for part in (_given(job, cut), _taught(job, cut)) if part)
 

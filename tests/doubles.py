@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 from tasks.errors import LimitReached, ShuttingDown
-from tasks.ports import Pulse, SandboxJob, SandboxResult
-from tasks.pulse import Silent
-from tasks.types import CallKey, ChatRequest, Claim, Completion
+from tasks.heartbeat import SilentHeartbeat
+from tasks.ports import Heartbeat
+from tasks.types import CallKey, ChatRequest, Claim, Completion, SandboxJob, SandboxResult
 
 
 class Killed(BaseException):
@@ -19,12 +19,12 @@ class Killed(BaseException):
 class NoSandbox:
     """For checks that need none."""
 
-    def run(self, job: SandboxJob, pulse: Pulse) -> SandboxResult:
+    def run(self, job: SandboxJob, heartbeat: Heartbeat) -> SandboxResult:
         raise AssertionError("the sandbox was asked for")
 
 
-class Draining(Silent):
-    """A pulse that stops the step at its n-th checkpoint, and nowhere else."""
+class Draining(SilentHeartbeat):
+    """A heartbeat that stops the step at its n-th checkpoint, and nowhere else."""
 
     def __init__(self, after: int) -> None:
         self._left = after

@@ -9,16 +9,16 @@ from typing import Any
 from sqlalchemy import text
 
 from tasks.escalation import NoCloud
+from tasks.heartbeat import SilentHeartbeat
 from tasks.journal import JournalledModel, Sampling
-from tasks.jury import NoJury
+from tasks.judge_panel import NoJudgePanel
+from tasks.lesson_service import NoLessonService
 from tasks.loop import Loop
 from tasks.policy import BestOfN, Correct, Single
-from tasks.ports import ChatModel, Jury, Tutor
-from tasks.pulse import Silent
+from tasks.ports import ChatModel, JudgePanel, LessonService
 from tasks.store import leases
 from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
-from tasks.tutor import NoTutor
 from tasks.types import ChatRequest, Claim, Lane
 from tasks.validators.registry import accepted, examine, score, validate
 from tests.doubles import NoSandbox
@@ -30,12 +30,12 @@ def twin_loop(
     ledger: Any,
     model: ChatModel,
     *,
-    jury: Callable[[JournalledModel], Jury] = lambda model: NoJury(),
-    tutor: Callable[[JournalledModel], Tutor] = lambda model: NoTutor(),
+    judge_panel: Callable[[JournalledModel], JudgePanel] = lambda model: NoJudgePanel(),
+    lesson_service: Callable[[JournalledModel], LessonService] = lambda model: NoLessonService(),
     sampling: Sampling | None = None,
     **parts: Any,
 ) -> Loop:
-    """The loop with no cloud, no jury, no tutor and no clock, but for the `parts` that a test brings."""
+    """A loop with no cloud, no judge panel, no lesson service and no clock, but for the `parts` of a test."""
     sampling = sampling or Sampling(answer_tokens=64, review_tokens=32)
     journalled = JournalledModel(ledger=ledger, model=model, sampling=sampling)
     given: dict[str, Any] = {
@@ -51,7 +51,13 @@ def twin_loop(
         "hours": lambda job: 0.0,
         "say": lambda report: None,
     }
-    return Loop(ledger=ledger, model=journalled, jury=jury(journalled), tutor=tutor(journalled), **{**given, **parts})
+    return Loop(
+        ledger=ledger,
+        model=journalled,
+        judge_panel=judge_panel(journalled),
+        lesson_service=lesson_service(journalled),
+        **{**given, **parts},
+    )
 
 
 def corrected(request: ChatRequest) -> str:
@@ -65,7 +71,7 @@ def corrected(request: ChatRequest) -> str:
 def run(fleet: Database, ledger: PostgresLedger, model: ChatModel, *, width: int = 1) -> None:
     """Turns until there is nothing to do."""
     while (claim := take(fleet)) is not None:
-        twin_loop(ledger, model, width=width).turn(claim, ENGINE_AND_CHECKS, Silent())
+        twin_loop(ledger, model, width=width).turn(claim, ENGINE_AND_CHECKS, SilentHeartbeat())
 
 
 def take(fleet: Database, *lanes: Lane) -> Claim | None:

@@ -63,7 +63,7 @@ class TurnEvents:
         self._send("task-succeeded", claim.turn, result=result, runtime=runtime)
 
     def failed(self, turn: str, why: str) -> None:
-        """A turn ended without a result: ours, or the ghost of a worker that died."""
+        """A turn ended without a result: ours, or the stale one of a worker that died."""
         self._started.pop(turn, None)
         self._last.pop(turn, None)
         self._send("task-failed", turn, exception=why, traceback="")

@@ -23,7 +23,7 @@ from tasks.validators.sandbox import default_runtime_folder
 from tasks.validators.warm import WarmSandbox
 from workers.engine.host import ModelHost
 from workers.watchdog import Watchdog
-from workers.wiring import build_station, worker_name
+from workers.wiring import build_turn_runner, worker_name
 
 log = structlog.get_logger()
 
@@ -77,7 +77,7 @@ def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, la
     gate = Gate(lanes, host)
     slots = settings.slots or host.profile.slots or host.sequences
     sandbox = WarmSandbox(default_runtime_folder(settings.cache))
-    station, keeper, events = build_station(
+    runner, renewer, events = build_turn_runner(
         settings,
         app=app,
         url=url,
@@ -87,7 +87,7 @@ def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, la
         lanes=gate.open_lanes,
         slots=slots,
     )
-    app.station = station
+    app.runner = runner
     worker = app.Worker(
         hostname=f"{name}@redraft",
         pool="threads",
@@ -100,7 +100,7 @@ def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, la
     )
 
     def drain(**_: object) -> None:
-        station.drain(settings.drain_seconds)
+        runner.drain(settings.drain_seconds)
 
     def ready(**_: object) -> None:
         # Celery's own QUIT waits for the turns first and says that they should end afterwards.
@@ -110,16 +110,16 @@ def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, la
     def leave(why: str) -> None:
         """Ends the process though its main thread may hang; the engine lives on for the next worker to adopt."""
         log.error("the worker ends, to be started again", why=why)
-        station.drain(settings.drain_seconds)
+        runner.drain(settings.drain_seconds)
         deadline = time.monotonic() + settings.drain_seconds + HAND_BACK_SECONDS
-        while keeper.holds and time.monotonic() < deadline:
+        while renewer.holds and time.monotonic() < deadline:
             time.sleep(GATE_SECONDS / 10)
-        keeper.stop()
+        renewer.stop()
         sys.stdout.flush()
         os._exit(1)
 
     watchdog = Watchdog(
-        station,
+        runner,
         lanes=gate.open_lanes,
         broker=str(app.conf.broker_url),
         wakeup_silence_seconds=settings.wakeup_silence_seconds,
@@ -129,7 +129,7 @@ def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, la
     worker_shutting_down.connect(drain, weak=False)
     worker_ready.connect(ready, weak=False)
     watcher = threading.Thread(target=gate.watch, args=(lambda: worker.consumer,), name="gate", daemon=True)
-    keeper.start()
+    renewer.start()
     events.start()
     watcher.start()
     watchdog.start()
@@ -139,7 +139,7 @@ def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, la
         gate.stop()
         watchdog.stop()
         events.stop()
-        keeper.stop()
+        renewer.stop()
         sandbox.close()
-        station.close()
+        runner.close()
         host.stop()

@@ -14,7 +14,7 @@ import structlog
 
 from tasks.errors import ServiceFault
 from tasks.types import Lane
-from workers.station import Station
+from workers.turn_runner import TurnRunner
 
 log = structlog.get_logger()
 
@@ -28,7 +28,7 @@ class Watchdog:
 
     def __init__(
         self,
-        station: Station,
+        runner: TurnRunner,
         *,
         lanes: Callable[[], frozenset[Lane]],
         broker: str,
@@ -36,7 +36,7 @@ class Watchdog:
         deaf_seconds: float,
         leave: Callable[[str], None],
     ) -> None:
-        self._station, self._lanes, self._leave = station, lanes, leave
+        self._runner, self._lanes, self._leave = runner, lanes, leave
         self._silence, self._deaf = wakeup_silence_seconds, deaf_seconds
         self._redis = redis.Redis.from_url(broker, socket_timeout=BROKER_SECONDS, socket_connect_timeout=BROKER_SECONDS)
         self._stopping = threading.Event()
@@ -44,7 +44,7 @@ class Watchdog:
         self._looked_at = time.monotonic()
         # In looks, not in seconds: whoever was stopped for an hour has looked no more often for it.
         self._overdue_looks = self._ignored_looks = 0
-        self._woken_at = station.woken_at
+        self._woken_at = runner.woken_at
 
     def start(self) -> None:
         """Starts the thread."""
@@ -58,7 +58,7 @@ class Watchdog:
 
     def _watch(self) -> None:
         while not self._stopping.wait(LOOK_SECONDS):
-            if self._station.draining:
+            if self._runner.draining:
                 continue
             try:
                 why = self._incurable()
@@ -71,25 +71,25 @@ class Watchdog:
 
     def _unheard(self) -> float:
         """Seconds since a wake-up came, or since this looked for work and found none; 0 where no slot is free."""
-        if not self._station.free_slots:
+        if not self._runner.free_slots:
             self._looked_at = time.monotonic()
-        return time.monotonic() - max(self._station.woken_at, self._looked_at)
+        return time.monotonic() - max(self._runner.woken_at, self._looked_at)
 
     def _look_for_work(self) -> None:
         """Takes one turn where there is work, and looks again at once; else it waits as long as before."""
         for lane in sorted(self._lanes()):
-            claim = self._station.claim(lane, str(uuid.uuid4()))
+            claim = self._runner.claim(lane, str(uuid.uuid4()))
             if claim is not None:
                 log.warning("no wake-up came for work that waits; it is taken without one", lane=lane, job=claim.job)
-                threading.Thread(target=self._station.hold, args=(claim,), name="unwoken", daemon=True).start()
+                threading.Thread(target=self._runner.hold, args=(claim,), name="unwoken", daemon=True).start()
                 return
         self._looked_at = time.monotonic()
 
     def _incurable(self) -> str:
         """Why this process should end; empty where it should not."""
-        overdue, woken_at = self._station.overdue, self._station.woken_at
+        overdue, woken_at = self._runner.overdue, self._runner.woken_at
         self._overdue_looks = self._overdue_looks + 1 if overdue else 0
-        unwoken = woken_at == self._woken_at and self._station.free_slots > 0
+        unwoken = woken_at == self._woken_at and self._runner.free_slots > 0
         self._ignored_looks = self._ignored_looks + 1 if unwoken and self._ignored() else 0
         self._woken_at = woken_at
         if self._overdue_looks * LOOK_SECONDS > self._deaf:

@@ -12,7 +12,8 @@ from celery import Celery
 
 from tasks.escalation import Escalation, NoCloud
 from tasks.journal import JournalledModel, Sampling
-from tasks.jury import ModelJury
+from tasks.judge_panel import ModelJudgePanel
+from tasks.lesson_service import MemoryLessonService, NoLessonService
 from tasks.llm.chat import OpenAIChatModel
 from tasks.llm.prices import prices_of
 from tasks.llm.responsebody import CloudTerms
@@ -24,21 +25,20 @@ from tasks.ports import Cloud, Sandbox
 from tasks.settings import Settings
 from tasks.store.attachments import read_content
 from tasks.store.escalations import PostgresEscalations
-from tasks.store.keeper import Keeper, WorkerCard
+from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
 from tasks.store.leases import ClaimRules
 from tasks.store.ledger import PostgresLedger
 from tasks.store.session import WORKER_LOCK_SECONDS, Database
-from tasks.tutor import MemoryTutor, NoTutor
 from tasks.types import Lane, TurnReport
 from tasks.validators.registry import accepted, examine, score, validate
 from workers.addresses import memory_bank
-from workers.engine.admission import Seats
+from workers.engine.admission import AdmissionController
 from workers.engine.host import ModelHost, NoEngine
 from workers.engine.load import read_load
 from workers.engine.profiles import Serving
 from workers.events import TurnEvents
-from workers.station import Station
 from workers.strategies import strategies
+from workers.turn_runner import TurnRunner
 
 # Commits take milliseconds: more turns than this wait for each other at the disk, not for a connection.
 MOST_CONNECTIONS = 16
@@ -87,7 +87,7 @@ def _chat(settings: Settings, host: ModelHost, database: Database) -> OpenAIChat
         extra=profile.request_extra,
         engine=host.describe(),
         files=functools.partial(read_content, database),
-        abilities=host.abilities,
+        capabilities=host.capabilities,
         thinking=Thinking(on=terms.on, off=terms.off, budget=terms.budget) if terms else Thinking(),
     )
 
@@ -103,16 +103,16 @@ def _sampling(profile: Serving) -> Sampling:
     )
 
 
-def _seats(settings: Settings, host: ModelHost, *, slots: int, width: int) -> Seats:
+def _admission(settings: Settings, host: ModelHost, *, slots: int, width: int) -> AdmissionController:
     root, key = host.url.removesuffix("/v1"), settings.endpoint_key.get_secret_value()
-    return Seats(
-        seats=host.sequences or slots * max(1, width),
+    return AdmissionController(
+        requests=host.sequences or slots * max(1, width),
         width=max(1, width),
-        read=lambda: read_load(root, key=key) if host.abilities.metrics else None,
+        read=lambda: read_load(root, key=key) if host.capabilities.metrics else None,
     )
 
 
-def build_station(
+def build_turn_runner(
     settings: Settings,
     *,
     app: Celery,
@@ -122,7 +122,7 @@ def build_station(
     sandbox: Sandbox,
     lanes: Callable[[], frozenset[Lane]],
     slots: int,
-) -> tuple[Station, Keeper, TurnEvents]:
+) -> tuple[TurnRunner, LeaseRenewer, TurnEvents]:
     """The parts of one worker process, not yet started."""
     database = Database(
         url,
@@ -133,9 +133,9 @@ def build_station(
     ledger = PostgresLedger(database, fault_cap=settings.fault_cap)
     profile = host.profile
     width = settings.width or (0 if isinstance(host, NoEngine) else profile.width)
-    seats = _seats(settings, host, slots=slots, width=width)
+    admission = _admission(settings, host, slots=slots, width=width)
     model = JournalledModel(
-        ledger=ledger, model=_chat(settings, host, database), sampling=_sampling(profile), admission=seats
+        ledger=ledger, model=_chat(settings, host, database), sampling=_sampling(profile), admission=admission
     )
     bank = memory_bank(settings)
     make_loop = functools.partial(
@@ -145,10 +145,10 @@ def build_station(
         strategies=strategies(),
         validate=validate,
         examine=examine,
-        judge=lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
+        grade=lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
         sandbox=sandbox,
-        jury=ModelJury(model=model),
-        tutor=MemoryTutor(bank=bank, model=model) if bank else NoTutor(),
+        judge_panel=ModelJudgePanel(model=model),
+        lesson_service=MemoryLessonService(bank=bank, model=model) if bank else NoLessonService(),
         cloud=build_cloud(settings, database) if Lane.CLOUD in lanes() else NoCloud(),
         move_up_after=settings.move_up_after,
         escalate_after=settings.escalate_after,
@@ -160,8 +160,8 @@ def build_station(
     def loop(say: Callable[[TurnReport], None]) -> Loop:
         return make_loop(say=say)
 
-    def card() -> WorkerCard:
-        return WorkerCard(
+    def registration() -> WorkerRegistration:
+        return WorkerRegistration(
             name=name,
             host=socket.gethostname(),
             pid=os.getpid(),
@@ -172,7 +172,9 @@ def build_station(
             modalities=tuple(sorted(profile.modalities)),
         )
 
-    keeper = Keeper(url, card, lease_seconds=settings.lease_seconds, silence_seconds=settings.silence_seconds)
+    renewer = LeaseRenewer(
+        url, registration, lease_seconds=settings.lease_seconds, silence_seconds=settings.silence_seconds
+    )
     events = TurnEvents(app, name)
     rules = ClaimRules(
         lease_seconds=settings.lease_seconds,
@@ -181,19 +183,19 @@ def build_station(
         modalities=profile.modalities,
     )
 
-    def admits(lane: Lane, turn: str) -> bool:
-        return lane not in ENGINE_LANES or seats.take_turn(turn, ADMISSION_SECONDS)
+    def can_admit(lane: Lane, turn: str) -> bool:
+        return lane not in ENGINE_LANES or admission.take_turn(turn, ADMISSION_SECONDS)
 
-    station = Station(
+    runner = TurnRunner(
         database=database,
-        keeper=keeper,
+        renewer=renewer,
         worker=name,
         slots=slots,
         lanes=lanes,
         loop=loop,
         rules=rules,
         events=events,
-        admits=admits,
-        left=seats.leave,
+        can_admit=can_admit,
+        on_turn_end=admission.on_turn_end,
     )
-    return station, keeper, events
+    return runner, renewer, events

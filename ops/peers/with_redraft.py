@@ -10,9 +10,9 @@ from pathlib import Path
 
 from measure import CLAIMERS, drain, main
 
+from tasks.heartbeat import SilentHeartbeat
 from tasks.journal import JournalledModel, Sampling
 from tasks.llm.scripted import ScriptedModel
-from tasks.pulse import Silent
 from tasks.store import leases
 from tasks.store.ledger import PostgresLedger
 from tasks.store.migrate import upgrade
@@ -83,7 +83,7 @@ def steps(url: str, count: int) -> dict[str, object]:
     for slot in range(count):
         key = CallKey(iteration=1, operator=Operator.DRAFT, slot=slot, attempt=1)
         begun = time.perf_counter()
-        model.ask(held, key, 1, lambda _: messages, Silent())
+        model.ask(held, key, 1, lambda _: messages, SilentHeartbeat())
         each.append(time.perf_counter() - begun)
     return {"seconds": sum(each), "each": each}
 

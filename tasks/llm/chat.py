@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, assert_never
 from urllib.parse import urlsplit
 
 from tasks.errors import AttachmentLost, ContextExceeded, EngineFault
-from tasks.llm.abilities import Abilities, choice_field, chosen
+from tasks.llm.capabilities import Capabilities, choice_field, chosen
 from tasks.llm.counting import Counts
 from tasks.llm.guard import Guard, engine_hit
 from tasks.llm.stream import Stream, chat
 from tasks.llm.thoughts import Thinking, apart
-from tasks.ports import Pulse
+from tasks.ports import Heartbeat
 from tasks.types import Attachment, ChatRequest, Completion, GuardHit, Message, Modality
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ NO_TOKENIZER = frozenset({401, 403, 404, 405, 501})
 TOO_LONG = re.compile(r"context[ _](?:length|size|window)|maximum (?:model|context|input) length", re.IGNORECASE)
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 MESSAGE_CHARS = 300
-OUR_OWN = Abilities()
+OUR_OWN = Capabilities()
 THOUGHTLESS = Thinking()
 
 
@@ -72,7 +72,7 @@ class OpenAIChatModel:
 
     Parameters: `base_url` ends in /v1; `extra` goes into each request's body; `engine` describes the server
     for the journal; `first_token_seconds` and `token_silence_seconds` bound its silence; `files` reads an attachment;
-    `abilities` is what it can; `thinking` is how its model is told to think.
+    `capabilities` is what it can; `thinking` is how its model is told to think.
     """
 
     def __init__(
@@ -87,29 +87,29 @@ class OpenAIChatModel:
         extra: Mapping[str, Any],
         engine: str,
         files: Callable[[Attachment], bytes] | None = None,
-        abilities: Abilities = OUR_OWN,
+        capabilities: Capabilities = OUR_OWN,
         thinking: Thinking = THOUGHTLESS,
     ) -> None:
         self.name, self.context_tokens = model, context_tokens
         self._base_url, self._api_key, self._engine = base_url.rstrip("/"), api_key, engine
         self._first_seconds, self._silence_seconds = first_token_seconds, token_silence_seconds
         self._extra, self._files = dict(extra), files or _no_file
-        self._abilities, self._thinking = abilities, thinking
-        self._tokenizes, self._counts = abilities.tokenizer != "none", Counts()
+        self._capabilities, self._thinking = capabilities, thinking
+        self._tokenizes, self._counts = capabilities.tokenizer != "none", Counts()
         self._tls: ssl.SSLContext | None = None
 
-    def complete(self, request: ChatRequest, pulse: Pulse) -> Completion:
-        """One streamed answer. Raises `EngineFault` and what `pulse.check()` raises; then the engine stops too."""
-        pulse.check()
+    def complete(self, request: ChatRequest, heartbeat: Heartbeat) -> Completion:
+        """One streamed answer. Raises `EngineFault` and what `heartbeat.check()` raises; then the engine stops too."""
+        heartbeat.check()
         begun = time.monotonic()
         answer = _Answer(heard=begun, allowed=self._first_seconds)
-        pulse.expect_silence(answer.allowed)
+        heartbeat.expect_silence(answer.allowed)
         ask = chat(self._body(request))
         stream = Stream(
-            self._client(), self._base_url, self._api_key, ask, lambda event: self._hear(event, answer, pulse)
+            self._client(), self._base_url, self._api_key, ask, lambda event: self._hear(event, answer, heartbeat)
         )
         try:
-            self._wait(stream, answer, pulse)
+            self._wait(stream, answer, heartbeat)
         finally:
             stream.leave()
         return self._completion(request, self._end(answer), time.monotonic() - begun)
@@ -127,7 +127,7 @@ class OpenAIChatModel:
     # ── the request ──────────────────────────────────────────────────────────────────────────
 
     def _body(self, request: ChatRequest) -> dict[str, Any]:
-        able, extra = self._abilities, {**self._extra, **self._thinking.fields(request.thinking_tokens)}
+        able, extra = self._capabilities, {**self._extra, **self._thinking.fields(request.thinking_tokens)}
         if able.top_k:
             extra["top_k"] = request.top_k
         if request.choices:
@@ -188,7 +188,7 @@ class OpenAIChatModel:
 
     def _count(self, client: httpx2.Client, body: Mapping[str, Any]) -> int | None:
         """Of a chat as vLLM counts it, or of the text that llama.cpp renders it to."""
-        if self._abilities.tokenizer == "chat":
+        if self._capabilities.tokenizer == "chat":
             told = self._ask_root(client, "tokenize", body)
             return int(told["count"]) if told else None
         rendered = self._ask_root(client, "apply-template", {"messages": body["messages"]})
@@ -206,29 +206,29 @@ class OpenAIChatModel:
 
     # ── the answer ───────────────────────────────────────────────────────────────────────────
 
-    def _wait(self, stream: Stream, answer: _Answer, pulse: Pulse) -> None:
+    def _wait(self, stream: Stream, answer: _Answer, heartbeat: Heartbeat) -> None:
         """Until the stream ends, the guard hits, or the engine is silent for too long. An answer that is whole is
         given back though the step must stop by now: it is paid for."""
         while not stream.ended(POLL_SECONDS):
-            pulse.check()
+            heartbeat.check()
             if time.monotonic() - answer.heard > answer.allowed:
                 when = "after its last token" if answer.deltas else "before its first token"
                 raise EngineFault(f"{self.name} was silent for {answer.allowed:g} s {when}")
         if stream.error is None:
             return
-        pulse.check()
+        heartbeat.check()
         if isinstance(stream.error, EngineFault):
             raise stream.error
         raise self._fault(stream.error) from None
 
-    def _hear(self, event: Mapping[str, Any], answer: _Answer, pulse: Pulse) -> bool:
+    def _hear(self, event: Mapping[str, Any], answer: _Answer, heartbeat: Heartbeat) -> bool:
         """One event, in the reader's thread; whether to go on. One without a token is no progress: a stream may live
         and bring nothing."""
         tokens = self._take(event, answer)
         if tokens:
             answer.heard, answer.allowed = time.monotonic(), self._silence_seconds
-            pulse.beat(tokens)
-            pulse.expect_silence(answer.allowed)  # after the beat, which announces a shorter one
+            heartbeat.beat(tokens)
+            heartbeat.expect_silence(answer.allowed)  # after the beat, which announces a shorter one
         return answer.hit is None
 
     def _take(self, event: Mapping[str, Any], answer: _Answer) -> int:

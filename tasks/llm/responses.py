@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from tasks.errors import Cancelled, CloudFault, CloudUnreached, EgressForbidden, TurnEnded
 from tasks.llm.responsebody import MESSAGE_CHARS, ended, said, told
 from tasks.llm.stream import Ask, Stream, events
-from tasks.ports import Pulse
+from tasks.ports import Heartbeat
 from tasks.types import CloudAnswer, CloudEnd, Egress
 
 if TYPE_CHECKING:
@@ -60,18 +60,18 @@ class OpenAIResponses:
         self._looks = looks
         self._tls: ssl.SSLContext | None = None
 
-    def start(self, request: str, egress: Egress, on_id: Callable[[str], None], pulse: Pulse) -> CloudAnswer:
+    def start(self, request: str, egress: Egress, on_id: Callable[[str], None], heartbeat: Heartbeat) -> CloudAnswer:
         """As the port has it: at most one POST, whatever happens."""
         if egress is not Egress.FULL:
             raise EgressForbidden(egress)
-        pulse.check()
+        heartbeat.check()
         begun = time.monotonic()
         body: Mapping[str, Any] = json.loads(request)
         stream = self._stream(_create(body), silence=max(self._first_seconds, STREAM_SILENCE_SECONDS))
         try:
-            response_id, answer = self._first(stream, on_id, pulse)
+            response_id, answer = self._first(stream, on_id, heartbeat)
             if answer is None:
-                answer = self._listen(stream, begun, pulse)
+                answer = self._listen(stream, begun, heartbeat)
         except TurnEnded as ended:
             stream.leave()
             if not stream.sent and not isinstance(ended, Cancelled):  # a cancelled job has no next turn to send it
@@ -79,11 +79,11 @@ class OpenAIResponses:
             raise
         finally:
             stream.leave()
-        return answer or self._follow(response_id, begun, pulse)
+        return answer or self._follow(response_id, begun, heartbeat)
 
-    def attach(self, response_id: str, pulse: Pulse) -> CloudAnswer:
+    def attach(self, response_id: str, heartbeat: Heartbeat) -> CloudAnswer:
         """As the port has it: GETs only."""
-        return self._follow(response_id, time.monotonic(), pulse)
+        return self._follow(response_id, time.monotonic(), heartbeat)
 
     def cancel(self, response_id: str) -> CloudAnswer:
         """As the port has it: one POST that carries the id alone."""
@@ -96,12 +96,14 @@ class OpenAIResponses:
 
     # ── one stream ───────────────────────────────────────────────────────────────────────────
 
-    def _first(self, stream: Stream, on_id: Callable[[str], None], pulse: Pulse) -> tuple[str, CloudAnswer | None]:
+    def _first(
+        self, stream: Stream, on_id: Callable[[str], None], heartbeat: Heartbeat
+    ) -> tuple[str, CloudAnswer | None]:
         """The response's id, handed on at the first event that brings it; or how the request ended without one."""
         deadline = time.monotonic() + self._first_seconds
-        pulse.expect_silence(self._first_seconds)
+        heartbeat.expect_silence(self._first_seconds)
         while True:
-            pulse.check()
+            heartbeat.check()
             try:
                 item = stream.items.get(timeout=POLL_SECONDS)
             except queue.Empty:
@@ -112,7 +114,7 @@ class OpenAIResponses:
                 found = item.get("response")
                 if isinstance(found, dict) and found.get("id"):
                     on_id(str(found["id"]))
-                    pulse.beat()
+                    heartbeat.beat()
                     return str(found["id"]), ended(found, 0.0)
                 if item.get("type") == "error":
                     return "", CloudAnswer(end=CloudEnd.LOST, error=self._line(said(item) or "an error event"))
@@ -131,12 +133,12 @@ class OpenAIResponses:
             return CloudAnswer(end=CloudEnd.REJECTED, error=line)
         return CloudAnswer(end=CloudEnd.LOST, error=line)
 
-    def _listen(self, stream: Stream, begun: float, pulse: Pulse) -> CloudAnswer | None:
+    def _listen(self, stream: Stream, begun: float, heartbeat: Heartbeat) -> CloudAnswer | None:
         """The response's end, or None where the stream breaks or falls silent before it."""
         heard = time.monotonic()
-        pulse.expect_silence(STREAM_SILENCE_SECONDS)
+        heartbeat.expect_silence(STREAM_SILENCE_SECONDS)
         while time.monotonic() - heard < STREAM_SILENCE_SECONDS and time.monotonic() - begun < self._answer_seconds:
-            pulse.check()
+            heartbeat.check()
             try:
                 item = stream.items.get(timeout=POLL_SECONDS)
             except queue.Empty:
@@ -144,8 +146,8 @@ class OpenAIResponses:
             if not isinstance(item, dict):
                 return None
             heard = time.monotonic()
-            pulse.beat(1 if str(item.get("type", "")).endswith(".delta") else 0)
-            pulse.expect_silence(STREAM_SILENCE_SECONDS)
+            heartbeat.beat(1 if str(item.get("type", "")).endswith(".delta") else 0)
+            heartbeat.expect_silence(STREAM_SILENCE_SECONDS)
             found = item.get("response")
             if isinstance(found, dict) and (answer := ended(found, heard - begun)):
                 return answer
@@ -153,12 +155,12 @@ class OpenAIResponses:
 
     # ── polling ──────────────────────────────────────────────────────────────────────────────
 
-    def _follow(self, response_id: str, begun: float, pulse: Pulse) -> CloudAnswer:
+    def _follow(self, response_id: str, begun: float, heartbeat: Heartbeat) -> CloudAnswer:
         """Looks at the response until it has ended. Raises `CloudFault` where looking fails again and again."""
         looks = failures = 0
         while True:
             try:
-                found = self._once(_retrieve(response_id), FETCH_SECONDS, pulse)
+                found = self._once(_retrieve(response_id), FETCH_SECONDS, heartbeat)
             except _Failed as failed:
                 if failed.gone:
                     return CloudAnswer(end=CloudEnd.LOST, error=str(failed))
@@ -167,12 +169,12 @@ class OpenAIResponses:
                     raise CloudFault(f"{response_id} can't be fetched: {failed}") from None
             else:
                 failures = 0
-                pulse.beat()
+                heartbeat.beat()
                 if answer := ended(found, time.monotonic() - begun):
                     return answer
             if time.monotonic() - begun > self._answer_seconds:
                 return self._give_up(response_id)
-            self._pause(self._looks[min(looks, len(self._looks) - 1)], pulse)
+            self._pause(self._looks[min(looks, len(self._looks) - 1)], heartbeat)
             looks += 1
 
     def _give_up(self, response_id: str) -> CloudAnswer:
@@ -182,18 +184,18 @@ class OpenAIResponses:
         why = f"it had not ended after {self._answer_seconds:g} s and was cancelled"
         return CloudAnswer(end=made.end, model=made.model, usage=made.usage, error=why)
 
-    def _once(self, ask: Ask, seconds: float, pulse: Pulse | None) -> Mapping[str, Any]:
-        """One small request's JSON. Raises `_Failed`, and what `pulse` raises."""
+    def _once(self, ask: Ask, seconds: float, heartbeat: Heartbeat | None) -> Mapping[str, Any]:
+        """One small request's JSON. Raises `_Failed`, and what `heartbeat` raises."""
         import openai
 
         stream = self._stream(ask, silence=seconds)
         deadline = time.monotonic() + seconds
-        if pulse is not None:
-            pulse.expect_silence(seconds + max(self._looks))
+        if heartbeat is not None:
+            heartbeat.expect_silence(seconds + max(self._looks))
         try:
             while time.monotonic() < deadline:
-                if pulse is not None:
-                    pulse.check()
+                if heartbeat is not None:
+                    heartbeat.check()
                 try:
                     item = stream.items.get(timeout=POLL_SECONDS)
                 except queue.Empty:
@@ -207,10 +209,10 @@ class OpenAIResponses:
             stream.leave()
 
     @staticmethod
-    def _pause(seconds: float, pulse: Pulse) -> None:
+    def _pause(seconds: float, heartbeat: Heartbeat) -> None:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
-            pulse.check()
+            heartbeat.check()
             time.sleep(min(POLL_SECONDS, left))
 
     # ── the connection ───────────────────────────────────────────────────────────────────────

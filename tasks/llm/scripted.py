@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from tasks.llm.guard import Guard
-from tasks.ports import Pulse
+from tasks.ports import Heartbeat
 from tasks.types import ChatRequest, Completion, Message
 
 CHUNK_CHARS = 16
@@ -32,7 +32,7 @@ class ScriptedModel:
         self._answer, self._delay_seconds = answer, delay_seconds
         self._faults: Iterator[Exception | None] = iter(()) if faults is None else faults
 
-    def complete(self, request: ChatRequest, pulse: Pulse) -> Completion:
+    def complete(self, request: ChatRequest, heartbeat: Heartbeat) -> Completion:
         """The scripted answer, cut where its tokens are used up or the guard hits. Raises the next fault."""
         fault = next(self._faults, None)
         if fault is not None:
@@ -42,12 +42,12 @@ class ScriptedModel:
         allowed = whole[: request.max_tokens * CHARS_PER_TOKEN]
         guard, streamed = Guard(), ""
         for start in range(0, len(allowed), CHUNK_CHARS):
-            pulse.check()
+            heartbeat.check()
             if self._delay_seconds:
                 time.sleep(self._delay_seconds)
             chunk = allowed[start : start + CHUNK_CHARS]
             streamed += chunk
-            pulse.beat(_tokens(chunk))
+            heartbeat.beat(_tokens(chunk))
             if guard.feed(chunk):
                 break
         hit = guard.finish()

@@ -80,10 +80,10 @@ class Templates:
         for period in range(1, len(self._masked) + 1):
             copies = self._run[period] // period + 1
             if copies >= PROSE_COPIES and self._run[period] % period == 0:
-                found = found or self._judge(period, copies)
+                found = found or self._assess(period, copies)
         return found
 
-    def _judge(self, period: int, copies: int) -> GuardHit | None:
+    def _assess(self, period: int, copies: int) -> GuardHit | None:
         block = list(self._masked)[-period:]
         if copies < (PROSE_COPIES if _prose(block) else CODE_COPIES) or self._falls(period):
             return None

@@ -17,12 +17,12 @@ from tasks.store import codec, leases
 from tasks.store.session import Database
 from tasks.store.tables import calls, escalations, reservations
 from tasks.types import (
-    Asked,
     CallKey,
     Claim,
     CloudPlan,
     Completion,
     EscalationKind,
+    EscalationRecord,
     EscalationState,
     Operator,
 )
@@ -34,12 +34,12 @@ class PostgresEscalations:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def find(self, claim: Claim, number: int) -> Asked | None:
+    def find(self, claim: Claim, number: int) -> EscalationRecord | None:
         """As the port has it. Raises `DatabaseUnavailable`."""
         with self._database.connect() as connection:
             return _find(connection, claim, number)
 
-    def intend(self, claim: Claim, number: int, plan: CloudPlan) -> Asked:
+    def intend(self, claim: Claim, number: int, plan: CloudPlan) -> EscalationRecord:
         """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
@@ -64,7 +64,7 @@ class PostgresEscalations:
             else:
                 _reserve(connection, claim, number, plan.prompt_tokens + plan.completion_tokens)
             connection.execute(insert(escalations).values(row))
-            return Asked(plan=plan, state=state, open=not why, faults=_faults(connection, claim))
+            return EscalationRecord(plan=plan, state=state, open=not why, faults=_faults(connection, claim))
 
     def intend_again(self, claim: Claim, number: int) -> None:
         """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
@@ -150,7 +150,7 @@ def abandon(database: Database) -> tuple[int, ...]:
         return tuple(row.job_id for row in left)
 
 
-def _find(connection: Connection, claim: Claim, number: int) -> Asked | None:
+def _find(connection: Connection, claim: Claim, number: int) -> EscalationRecord | None:
     row = connection.execute(select(escalations).where(*_is(claim, number))).one_or_none()
     if row is None:
         return None
@@ -158,7 +158,7 @@ def _find(connection: Connection, claim: Claim, number: int) -> Asked | None:
     if row.state == EscalationState.DONE:
         call = select(calls).where(*_called(calls, claim, number))
         made = codec.completion_from_row(connection.execute(call).one())
-    return Asked(
+    return EscalationRecord(
         plan=CloudPlan(
             model=row.model,
             request=json.dumps(row.request, sort_keys=True, ensure_ascii=False),

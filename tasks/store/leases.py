@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import LeaseLost
-from tasks.store import crashbill
+from tasks.store import lost_work
 from tasks.store.session import Database
 from tasks.types import Claim, JobState, Lane, Modality
 
@@ -161,7 +161,7 @@ def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rul
     if row is None:
         return None
     passing(CrashPoint.CLAIMED)
-    return Claim(job=row.job_id, epoch=row.epoch, worker=worker, turn=turn, ghost=row.ghost)
+    return Claim(job=row.job_id, epoch=row.epoch, worker=worker, turn=turn, stale_task_id=row.ghost)
 
 
 def fence(connection: Connection, held: Claim) -> None:
@@ -258,7 +258,7 @@ def reap(database: Database, *, crash_cap: int, stall_seconds: float = STALL_SEC
             why = f"no token and no verdict for {row.quiet:.0f} s on lane {row.lane} ({row.phase or 'claimed'})"
             why += f"; worker {row.worker} {seen}"
             note(connection, row.job_id, "lease expired" if row.expired else "lease taken", why)
-            crashbill.charge(connection, row.job_id, epoch=row.epoch, worker=row.worker, why=why)
+            lost_work.charge(connection, row.job_id, epoch=row.epoch, worker=row.worker, why=why)
             job = connection.execute(
                 text("""UPDATE jobs SET crashes = crashes + 1 WHERE id = :job
                         RETURNING crashes, cancel_requested_at IS NOT NULL AS cancelled"""),

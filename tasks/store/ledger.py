@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import JournalMismatch, LimitReached
-from tasks.store import codec, leases, lessons, past
+from tasks.store import codec, job_loader, leases, lesson_writes
 from tasks.store.session import Database
 from tasks.store.tables import calls, candidates, iterations, jobs, reservations, verdicts
 from tasks.types import (
@@ -54,7 +54,7 @@ class PostgresLedger:
                 .where(iterations.c.job_id == claim.job, iterations.c.started_at.is_(None))
                 .values(started_at=text("now()"))
             )
-            found = past.read_job(connection, claim.job)
+            found = job_loader.read_job(connection, claim.job)
         assert found is not None  # the fence has found its lease
         return found
 
@@ -232,7 +232,7 @@ class PostgresLedger:
                     )
                 )
             if isinstance(decision, Stop):
-                lessons.count(connection, claim.job, decision.state)
+                lesson_writes.count(connection, claim.job, decision.state)
                 leases.end(connection, claim.job, decision.state, decision.why, decision.acceptance)
                 connection.execute(update(jobs).where(jobs.c.id == claim.job).values(lesson_due=lesson_due))
             else:
@@ -246,7 +246,7 @@ class PostgresLedger:
         with self._database.begin() as connection:
             leases.fence(connection, claim)
             if lesson is not None:
-                lessons.keep(connection, claim.job, lesson)
+                lesson_writes.keep(connection, claim.job, lesson)
             row = connection.execute(
                 update(jobs)
                 .where(jobs.c.id == claim.job)

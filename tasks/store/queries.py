@@ -20,7 +20,7 @@ from tasks.errors import InvalidInput, NoSuchJob
 from tasks.store import attachments, codec, leases
 from tasks.store.session import Database
 from tasks.store.session import explained as _explained
-from tasks.store.summaries import CrashBill, EgressRow, IterationRow, JobSummary, Submitted, VerdictRow, WorkerRow
+from tasks.store.summaries import EgressRow, IterationRow, JobSummary, LostWork, Submitted, VerdictRow, WorkerRow
 from tasks.store.tables import jobs
 from tasks.types import Acceptance, Budget, Egress, JobSpec, JobState, Lane, Spend
 
@@ -335,6 +335,6 @@ def _summary(row: Row[Any]) -> JobSummary:
         operator=row.operator,
         now=row.now,
         moved_up=row.moved_up,
-        crash_bill=CrashBill(**row.crash_bill),
+        crash_bill=LostWork(**row.crash_bill),
         shared_checks=tuple(row.shared_checks),
     )

@@ -1,4 +1,4 @@
-"""Login roles. Owner is `session_user`, so each person and each fleet of workers has a login of its own."""
+"""Login roles. Supervisor is `session_user`, so each person and each fleet of workers has a login of its own."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CrashBill:
+class LostWork:
     """All crashes of a job together: `calls` were in flight and are made again.
 
     `tokens` had been received and `seconds` of engine time had passed in them when their worker last said so, two
@@ -27,7 +27,7 @@ class CrashBill:
     why: str = ""
 
 
-NO_CRASHES = CrashBill()
+NOTHING_LOST = LostWork()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class JobSummary:
     pause_requested: bool = False
     idle_seconds: float = 0.0
     moved_up: bool = False
-    crash_bill: CrashBill = NO_CRASHES
+    crash_bill: LostWork = NOTHING_LOST
     shared_checks: tuple[str, ...] = ()
 
     @property

@@ -4,15 +4,16 @@ Each name is imported from here; the modules below it are its shelves.
 """
 
 from tasks.types.answers import (
-    Asked,
     CallKey,
     ChatRequest,
     CloudAnswer,
     CloudPlan,
     Completion,
     Cut,
+    EscalationRecord,
     GuardHit,
     Message,
+    RequestSize,
     Usage,
 )
 from tasks.types.job import Claim, Job, Lesson, Match, OpenIteration, TurnReport
@@ -45,11 +46,12 @@ from tasks.types.moves import (
     describe,
     operator_of,
 )
+from tasks.types.programs import JOINED, SandboxJob, SandboxResult
 from tasks.types.specs import Attachment, Budget, Changes, CheckSpec, JobSpec
 
 __all__ = [
+    "JOINED",
     "Acceptance",
-    "Asked",
     "Attachment",
     "Budget",
     "CallKey",
@@ -69,6 +71,7 @@ __all__ = [
     "Egress",
     "Escalate",
     "EscalationKind",
+    "EscalationRecord",
     "EscalationState",
     "GuardHit",
     "GuardKind",
@@ -86,7 +89,10 @@ __all__ = [
     "Move",
     "OpenIteration",
     "Operator",
+    "RequestSize",
     "Revise",
+    "SandboxJob",
+    "SandboxResult",
     "Spend",
     "Stop",
     "TurnReport",

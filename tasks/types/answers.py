@@ -28,6 +28,16 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RequestSize:
+    """What one request takes of an engine's memory at its worst, in tokens: its prompt, which requests with the same
+    messages have in common, and what it may write."""
+
+    messages: tuple[Message, ...]
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
     """One request to a chat model. `choices`, where given, restricts the answer to one of them. `max_tokens` bound the
     answer, `thinking_tokens` the thoughts before it."""
@@ -106,7 +116,7 @@ class CloudPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class EscalationRecord:
     """An escalation as it is stored. `made` is the answer of one that is done; `open` says that it is still to be
     settled; `faults` counts the turns in a row that ended in a fault of a service."""
 

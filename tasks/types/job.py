@@ -45,7 +45,7 @@ class Claim:
     epoch: int
     worker: str
     turn: str  # the Celery task id, as Flower shows it
-    ghost: str | None = None  # the turn whose holder died, to be ended in Flower
+    stale_task_id: str | None = None  # the turn whose holder died, to be ended in Flower
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

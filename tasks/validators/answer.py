@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import regex
 
 from tasks.errors import InvalidInput
-from tasks.ports import Pulse, Sandbox
+from tasks.ports import Heartbeat, Sandbox
 from tasks.types import CheckSpec, Verdict
 from tasks.validators import mathematics
 from tasks.validators.extraction import AnswerLine, find_answer, layers, number_of
@@ -70,10 +70,10 @@ class AnswerValidator:
             )
         return stored, {}
 
-    def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> Verdict:
-        """Raises only `ServiceFault`s and what `pulse` raises."""
+    def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbeat) -> Verdict:
+        """Raises only `ServiceFault`s and what `heartbeat` raises."""
         began = time.monotonic()
-        feedback = _judge(find_answer(candidate), check, sandbox, pulse)
+        feedback = _compare_line(find_answer(candidate), check, sandbox, heartbeat)
         return Verdict(
             check=check.name,
             kind=check.kind,
@@ -91,16 +91,16 @@ def is_about_form(feedback: str) -> bool:
     return feedback.startswith(_FORM)
 
 
-def _judge(line: AnswerLine | None, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> str:
+def _compare_line(line: AnswerLine | None, check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbeat) -> str:
     """Empty where the answer is right; else what to tell the model, which never names the right answer."""
     if line is None:
         return NO_LINE
     if line.ambiguous:
         return TWO_LINES
-    return _compare(line.value, check, sandbox, pulse) if 0 < len(line.value) <= ANSWER_CHARS else NO_VALUE
+    return _compare(line.value, check, sandbox, heartbeat) if 0 < len(line.value) <= ANSWER_CHARS else NO_VALUE
 
 
-def _compare(answer: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> str:
+def _compare(answer: str, check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbeat) -> str:
     value = check.value if isinstance(check.value, Mapping) else {"plain": check.value}
     form = next(name for name in ("plain", *FORMS) if name in value)
     expected = str(value[form])
@@ -117,7 +117,7 @@ def _compare(answer: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> s
             tolerance = Fraction(str(value.get("tolerance", "0")))
             return _by_number(answer, expected, tolerance, f"{shown} is not right.")
         case _:
-            return _by_math(answer, expected, shown, mathematics.compare(expected, answer, check, sandbox, pulse))
+            return _by_math(answer, expected, shown, mathematics.compare(expected, answer, check, sandbox, heartbeat))
 
 
 def _by_text(answer: str, expected: str, wrong: str) -> str:

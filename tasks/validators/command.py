@@ -18,8 +18,8 @@ from typing import Any, ClassVar
 
 from tasks.decoding import exact
 from tasks.errors import InvalidInput
-from tasks.ports import Pulse, Sandbox, SandboxJob, SandboxResult
-from tasks.types import CheckSpec, Verdict
+from tasks.ports import Heartbeat, Sandbox
+from tasks.types import CheckSpec, SandboxJob, SandboxResult, Verdict
 from tasks.validators.ending import ended
 from tasks.validators.files import read_content, text_of
 from tasks.validators.text import clipped, printable
@@ -77,8 +77,8 @@ class CommandValidator:
         if not program or program[0] == "-":
             raise InvalidInput("command", check.value, "a program first")
 
-    def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> Verdict:
-        """Raises only `ServiceFault`s and what `pulse` raises."""
+    def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbeat) -> Verdict:
+        """Raises only `ServiceFault`s and what `heartbeat` raises."""
         if len(candidate) > CANDIDATE_CHARS:
             return _verdict(check, "The answer is over a million characters long.", 0.0)
         text = candidate.encode("utf-8", "replace")
@@ -92,7 +92,7 @@ class CommandValidator:
             memory_mb=check.memory_mb,
             runtime=check.runtime,
         )
-        result = sandbox.run(job, pulse)
+        result = sandbox.run(job, heartbeat)
         return _verdict(check, _feedback(result, check), result.seconds)
 
 

@@ -6,8 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tasks.ports import SandboxJob
-from tasks.types import CheckSpec
+from tasks.types import CheckSpec, SandboxJob
 from tasks.validators.programs import argv_of
 
 _REPORT_FD = 9  # as in inside/serve.py

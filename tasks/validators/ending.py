@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from tasks.ports import SandboxResult
-from tasks.types import CheckSpec
+from tasks.types import CheckSpec, SandboxResult
 
 
 def ended(result: SandboxResult, check: CheckSpec) -> str | None:

@@ -16,8 +16,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from pathlib import Path
 from typing import Protocol
 
-from tasks.ports import Pulse, SandboxResult
-from tasks.pulse import Silent
+from tasks.heartbeat import SilentHeartbeat
+from tasks.ports import Heartbeat
+from tasks.types import SandboxResult
 from tasks.validators.folders import make_open
 
 
@@ -28,7 +29,7 @@ class _Ended(Exception):
 class Running(Protocol):
     """A run that is not begun yet."""
 
-    def __call__(self, pulse: Pulse, started: Callable[[], None]) -> SandboxResult:
+    def __call__(self, heartbeat: Heartbeat, started: Callable[[], None]) -> SandboxResult:
         """Runs to the end; calls `started` once the process has its descriptors."""
 
 
@@ -112,8 +113,8 @@ class Companion(AbstractContextManager["Companion"]):
             self._started.set()
 
 
-class _Stoppable(Silent):
-    """The pulse of a run that is no job's own."""
+class _Stoppable(SilentHeartbeat):
+    """The heartbeat of a run that is no job's own."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop

@@ -1,5 +1,5 @@
-"""The check `judge: …`: what the user wrote, read and stored. It has no `validate`: the jury (`tasks.jury`) gives its
-verdict, with calls to a model, of which no validator knows anything."""
+"""The check `judge: …`: what the user wrote, read and stored. It has no `validate`: the judge panel
+(`tasks.judge_panel`) gives its verdict, with calls to a model, of which no validator knows anything."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import sys
 from enum import StrEnum
 from typing import Any
 
-from tasks.ports import Pulse, Sandbox
+from tasks.ports import Heartbeat, Sandbox
 from tasks.types import CheckSpec
 from tasks.validators.comparison import job_of, report_of
 
@@ -25,14 +25,14 @@ class Comparison(StrEnum):
     UNREADABLE_EXPECTED = "unreadable expected"
 
 
-def compare(expected: str, given: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> Comparison | None:
+def compare(expected: str, given: str, check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbeat) -> Comparison | None:
     """Whether they are the same; None where that could not be said within the check's limits.
 
-    Raises `SandboxUnavailable` and what `pulse` raises.
+    Raises `SandboxUnavailable` and what `heartbeat` raises.
     """
     nonce = secrets.token_hex(16)
     order = {"nonce": nonce, "expected": expected, "given": given}
-    result = sandbox.run(job_of("same_math", order, check), pulse)
+    result = sandbox.run(job_of("same_math", order, check), heartbeat)
     return _word(report_of(result.report), nonce)
 
 

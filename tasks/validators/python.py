@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tasks.errors import InvalidInput
-from tasks.ports import JOINED, Pulse, Sandbox, SandboxJob, SandboxResult
-from tasks.types import CheckSpec, Verdict
+from tasks.ports import Heartbeat, Sandbox
+from tasks.types import JOINED, CheckSpec, SandboxJob, SandboxResult, Verdict
 from tasks.validators.ending import ended
 from tasks.validators.examination import unloadable, unsupported
 from tasks.validators.extraction import Code, find_code
@@ -65,8 +65,8 @@ class PythonValidator:
                 "`runtime: NAME` on the check names one with further packages, `redraft sandbox add` makes it",
             )
 
-    def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> Verdict:
-        """Raises only `ServiceFault`s and what `pulse` raises."""
+    def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbeat) -> Verdict:
+        """Raises only `ServiceFault`s and what `heartbeat` raises."""
         sources, nonce = _sources(check), secrets.token_hex(16)
         code = find_code(candidate, wanted_names(sources.values()))
         if not code.source.strip() or len(code.source) > SOLUTION_CHARS:
@@ -74,7 +74,7 @@ class PythonValidator:
             why = "There is no code in the answer." if empty else "The code is over a million characters long."
             return _verdict(check, passed=False, score=0.0, feedback=why, seconds=0.0)
         order = _order(nonce, check, sources)
-        result, ending = _run(check, order, code, sandbox, pulse)
+        result, ending = _run(check, order, code, sandbox, heartbeat)
         found = read(result.report, nonce)
         required = [name for source in sources.values() for name in required_names(source)]
         passed = ending is None and result.killed is None and honest_pass(found, required)
@@ -83,11 +83,11 @@ class PythonValidator:
             check, passed=passed, score=score_of(found, passed=passed), feedback=feedback, seconds=result.seconds
         )
 
-    def dry_run(self, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> None:
+    def dry_run(self, check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbeat) -> None:
         """Loads the tests once, with a stand-in for the solution. Raises `InvalidInput` where they can't work."""
         sources, nonce = _sources(check), secrets.token_hex(16)
         job = _tests_job(check, _order(nonce, check, sources, "collect"))
-        fault = unloadable(read(sandbox.run(job, pulse).report, nonce), sources)
+        fault = unloadable(read(sandbox.run(job, heartbeat).report, nonce), sources)
         if fault is not None:
             raise InvalidInput("python", check.value, fault)
 
@@ -114,19 +114,19 @@ def _order(nonce: str, check: CheckSpec, sources: Mapping[str, str], mode: str =
 
 
 def _run(
-    check: CheckSpec, order: Mapping[str, Any], code: Code, sandbox: Sandbox, pulse: Pulse
+    check: CheckSpec, order: Mapping[str, Any], code: Code, sandbox: Sandbox, heartbeat: Heartbeat
 ) -> tuple[SandboxResult, str | None]:
     """The result of the tests' process, and in words what ended either one early."""
     texts = {**code.modules, "solution.py": code.source}
     solution = {name: text.encode("utf-8", "replace") for name, text in texts.items()}
     tests = _tests_job(check, order)
     if check.isolation == SHARED:
-        result = sandbox.run(dataclasses.replace(tests, files={**solution, **check.files}), pulse)
+        result = sandbox.run(dataclasses.replace(tests, files={**solution, **check.files}), heartbeat)
         return result, ended(result, check)
     candidate = dataclasses.replace(
         tests, argv=argv_of("candidate", *map(str, JOINED)), files=solution, stdin=b"", report_fd=None
     )
-    result, beside = sandbox.run_joined(tests, candidate, pulse)
+    result, beside = sandbox.run_joined(tests, candidate, heartbeat)
     return result, ended(beside, check) or ended(result, check)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 
 from tasks.errors import InvalidInput, RedraftError
-from tasks.ports import CheckKind, Examiner, Pulse, Sandbox, Validator
+from tasks.ports import CheckKind, Examiner, Heartbeat, Sandbox, Validator
 from tasks.types import CheckSpec, Verdict
 
 GROUP = "redraft.validators"
@@ -51,17 +51,19 @@ def load(entry: EntryPoint) -> CheckKind:
     return made
 
 
-def validate(candidate: str, checks: Sequence[CheckSpec], sandbox: Sandbox, pulse: Pulse) -> tuple[Verdict, ...]:
+def validate(
+    candidate: str, checks: Sequence[CheckSpec], sandbox: Sandbox, heartbeat: Heartbeat
+) -> tuple[Verdict, ...]:
     """Runs the visible checks, cheap ones first, and the held-out ones only where every visible one passed.
 
-    `checks` are such as a program decides. Raises `ServiceFault`s and what `pulse` raises; a check not run has
+    `checks` are such as a program decides. Raises `ServiceFault`s and what `heartbeat` raises; a check not run has
     no verdict.
     """
     ordered = sorted(checks, key=lambda check: find(check.kind).cost)
-    visible = _run(candidate, [check for check in ordered if not check.held_out], sandbox, pulse)
+    visible = _run(candidate, [check for check in ordered if not check.held_out], sandbox, heartbeat)
     if not all(verdict.passed for verdict in visible):
         return visible
-    return visible + _run(candidate, [check for check in ordered if check.held_out], sandbox, pulse)
+    return visible + _run(candidate, [check for check in ordered if check.held_out], sandbox, heartbeat)
 
 
 def examine(checks: Sequence[CheckSpec]) -> str:
@@ -97,12 +99,12 @@ def accepted(verdicts: Sequence[Verdict], checks: Sequence[CheckSpec]) -> bool:
     return bool(checks) and not failed and all(check.name in passed for check in checks)
 
 
-def _run(candidate: str, checks: Sequence[CheckSpec], sandbox: Sandbox, pulse: Pulse) -> tuple[Verdict, ...]:
+def _run(candidate: str, checks: Sequence[CheckSpec], sandbox: Sandbox, heartbeat: Heartbeat) -> tuple[Verdict, ...]:
     verdicts = []
     for check in checks:
-        pulse.check()
-        verdicts.append(_program(check.kind).validate(candidate, check, sandbox, pulse))
-        pulse.beat()
+        heartbeat.check()
+        verdicts.append(_program(check.kind).validate(candidate, check, sandbox, heartbeat))
+        heartbeat.beat()
     return tuple(verdicts)
 
 

@@ -16,8 +16,9 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from tasks.errors import SandboxUnavailable
-from tasks.ports import JOINED, Pulse, SandboxJob, SandboxResult
-from tasks.pulse import Silent
+from tasks.heartbeat import SilentHeartbeat
+from tasks.ports import Heartbeat
+from tasks.types import JOINED, SandboxJob, SandboxResult
 from tasks.validators import cgroup
 from tasks.validators.confinement import (
     FILES,
@@ -62,76 +63,78 @@ class BubblewrapSandbox:
         self._places = threading.BoundedSemaphore(programs or max(2, os.cpu_count() or 1))
         self._runtime: Runtime | None = None
 
-    def run(self, job: SandboxJob, pulse: Pulse) -> SandboxResult:
+    def run(self, job: SandboxJob, heartbeat: Heartbeat) -> SandboxResult:
         """Runs `job` and gives back what came of it, whatever it did.
 
         Raises `SandboxUnavailable` where the sandbox cannot start or lacks `job.runtime`, `ValueError` for a file
-        name that leaves the job's folder, and what `pulse.check()` raises: then the whole tree has been killed.
+        name that leaves the job's folder, and what `heartbeat.check()` raises: then the whole tree has been killed.
         """
-        return self._run(self._runtime_of(job, pulse), job, pulse)
+        return self._run(self._runtime_of(job, heartbeat), job, heartbeat)
 
-    def _run(self, runtime: Runtime, job: SandboxJob, pulse: Pulse) -> SandboxResult:
-        with self._place(pulse), self._uid(pulse) as uid:
-            pulse.expect_silence(job.timeout_seconds + STARTING_SECONDS)
-            return Run(runtime, job, uid, self._cpu_cores).result(pulse)
+    def _run(self, runtime: Runtime, job: SandboxJob, heartbeat: Heartbeat) -> SandboxResult:
+        with self._place(heartbeat), self._uid(heartbeat) as uid:
+            heartbeat.expect_silence(job.timeout_seconds + STARTING_SECONDS)
+            return Run(runtime, job, uid, self._cpu_cores).result(heartbeat)
 
-    def run_joined(self, job: SandboxJob, other: SandboxJob, pulse: Pulse) -> tuple[SandboxResult, SandboxResult]:
+    def run_joined(
+        self, job: SandboxJob, other: SandboxJob, heartbeat: Heartbeat
+    ) -> tuple[SandboxResult, SandboxResult]:
         """Runs `job`, and `other` as long as that lasts, joined by pipes. Both have limits, a uid and a namespace of
         their own. Raises as `run` does."""
-        runtime = self._runtime_of(job, pulse)
-        with self._place(pulse), self._uid(pulse) as uid, ExitStack() as stack:
+        runtime = self._runtime_of(job, heartbeat)
+        with self._place(heartbeat), self._uid(heartbeat) as uid, ExitStack() as stack:
             # One uid where they share files; namespaces keep them apart in everything else.
-            other_uid = uid if job.exchange else stack.enter_context(self._uid(pulse))
+            other_uid = uid if job.exchange else stack.enter_context(self._uid(heartbeat))
             exchange = stack.enter_context(exchange_folder(self._folder / "exchange", uid)) if job.exchange else None
             pipes = stack.enter_context(ExitStack())
             ours, theirs = joining_pipes(pipes, JOINED)
-            pulse.expect_silence(job.timeout_seconds + STARTING_SECONDS)
+            heartbeat.expect_silence(job.timeout_seconds + STARTING_SECONDS)
             run = Run(runtime, job, uid, self._cpu_cores, ours, exchange)
             companion = Companion(Run(runtime, other, other_uid, self._cpu_cores, theirs, exchange).result)
             with companion:
                 companion.wait_until_started()
                 # Closed here as soon as both have their ends: then each sees the end of the other.
-                result = run.result(pulse, pipes.close)
+                result = run.result(heartbeat, pipes.close)
             return result, companion.result()
 
     @contextmanager
-    def _uid(self, pulse: Pulse) -> Iterator[int | None]:
+    def _uid(self, heartbeat: Heartbeat) -> Iterator[int | None]:
         """Whom root becomes in the sandbox; None for an ordinary user."""
         if os.geteuid() != 0:
             yield None
             return
-        with unprivileged_uid(self._folder / "uids", pulse) as uid:
+        with unprivileged_uid(self._folder / "uids", heartbeat) as uid:
             yield uid
 
     @contextmanager
-    def _place(self, pulse: Pulse) -> Iterator[None]:
+    def _place(self, heartbeat: Heartbeat) -> Iterator[None]:
         while not self._places.acquire(timeout=PULSE_SECONDS):
-            pulse.check()
-            pulse.beat()  # it waits for others, whose time is limited
+            heartbeat.check()
+            heartbeat.beat()  # it waits for others, whose time is limited
         try:
             yield
         finally:
             self._places.release()
 
-    def runtime(self, pulse: Pulse) -> Runtime:
+    def runtime(self, heartbeat: Heartbeat) -> Runtime:
         """The interpreter of the sandbox, built where it is missing. Raises `SandboxUnavailable`."""
         if self._runtime is None or not self._runtime.root.is_dir():
-            pulse.expect_silence(BUILDING_SECONDS)
+            heartbeat.expect_silence(BUILDING_SECONDS)
             self._runtime = ensure(self._folder, self._verify)
         return self._runtime
 
-    def _runtime_of(self, job: SandboxJob, pulse: Pulse) -> Runtime:
-        runtime = self.runtime(pulse)
+    def _runtime_of(self, job: SandboxJob, heartbeat: Heartbeat) -> Runtime:
+        runtime = self.runtime(heartbeat)
         if not job.runtime:
             return runtime
-        pulse.expect_silence(BUILD_SECONDS)  # the first time
+        heartbeat.expect_silence(BUILD_SECONDS)  # the first time
         return replace(runtime, packages=NamedRuntimes(self._folder).ensure(job.runtime))
 
     def verify_packages(self, folder: Path, names: Sequence[str]) -> None:
         """That each of the distributions `names` in `folder` can be imported inside. Raises `SandboxUnavailable`."""
-        runtime = replace(self.runtime(Silent()), packages=folder)
+        runtime = replace(self.runtime(SilentHeartbeat()), packages=folder)
         argv = ("python", "-P", "-s", "-c", IMPORT_ALL, *names)
-        result = self._run(runtime, SandboxJob(argv=argv, timeout_seconds=120, memory_mb=2048), Silent())
+        result = self._run(runtime, SandboxJob(argv=argv, timeout_seconds=120, memory_mb=2048), SilentHeartbeat())
         if result.exit_code:
             last = (result.stderr.strip() or f"{result.killed or 'exit code'} {result.exit_code}").splitlines()[-1]
             raise SandboxUnavailable(f"{', '.join(names)} cannot be imported in the sandbox: {last}")
@@ -144,7 +147,7 @@ class BubblewrapSandbox:
             source = program.format(f"{MOUNTED_AT}/{folder}", module)
             job = SandboxJob(argv=("python", "-P", "-s", "-c", source), timeout_seconds=60, memory_mb=1024)
             uid = None if os.geteuid() != 0 else _BUILDER_UID
-            result = Run(runtime, job, uid, self._cpu_cores).result(Silent())
+            result = Run(runtime, job, uid, self._cpu_cores).result(SilentHeartbeat())
             if result.stdout != _FINE:
                 last = (result.stderr.strip() or f"exit code {result.exit_code}").splitlines()[-1]
                 raise SandboxUnavailable(f"this Python does not run in the sandbox ({module}): {last}")
@@ -158,7 +161,7 @@ def diagnose(folder: Path) -> str | None:
     """None where the sandbox works here; else why not and what to allow, for `redraft doctor`."""
     sandbox = BubblewrapSandbox(folder)
     try:
-        result = sandbox.run(SandboxJob(argv=("python", "-c", f"print({_FINE!r})")), Silent())
+        result = sandbox.run(SandboxJob(argv=("python", "-c", f"print({_FINE!r})")), SilentHeartbeat())
     except SandboxUnavailable as error:
         return str(error)
     return None if result.stdout.strip() == _FINE else f"the sandbox started, but a program failed: {result.stderr}"
@@ -185,7 +188,7 @@ class Run:
         self._watcher: Watcher | None = None
         self._began = self._next_pulse = 0.0
 
-    def result(self, pulse: Pulse, started: Callable[[], None] = lambda: None) -> SandboxResult:
+    def result(self, heartbeat: Heartbeat, started: Callable[[], None] = lambda: None) -> SandboxResult:
         """`started` is called when the process has been given its descriptors."""
         with self.stack:
             streams, stdin, process = self.start()
@@ -193,7 +196,7 @@ class Run:
             conversation = Conversation(process, streams, stdin, self._job.stdin)
             self.stack.callback(conversation.close)
             try:
-                conversation.hold(LOOK_SECONDS, lambda: self._must_end(streams, pulse))
+                conversation.hold(LOOK_SECONDS, lambda: self._must_end(streams, heartbeat))
             finally:
                 streams["status"].pull()
                 process.kill(first_pid(streams["status"].content()))
@@ -268,11 +271,11 @@ class Run:
             placed.append(Placed(path=path, handle=number))
         return placed
 
-    def _must_end(self, streams: Mapping[str, Stream], pulse: Pulse) -> bool:
-        """One look: raises what the pulse raises, True where a limit is broken."""
+    def _must_end(self, streams: Mapping[str, Stream], heartbeat: Heartbeat) -> bool:
+        """One look: raises what the heartbeat raises, True where a limit is broken."""
         now = time.monotonic()
         if now >= self._next_pulse:
-            pulse.check()
+            heartbeat.check()
             self._next_pulse = now + PULSE_SECONDS
         if now - self._began > self._job.timeout_seconds:
             self._limit = "wall"

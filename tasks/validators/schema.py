@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tasks.errors import InvalidInput
-from tasks.ports import Pulse, Sandbox
+from tasks.ports import Heartbeat, Sandbox
 from tasks.types import CheckSpec, Verdict
 from tasks.validators.comparison import job_of, report_of
 from tasks.validators.ending import ended
@@ -49,8 +49,8 @@ class SchemaValidator:
             raise InvalidInput("schema", value, f"a JSON Schema: {printable(clipped(fault, 400))}")
         return name, {name: text}
 
-    def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> Verdict:
-        """Raises only `ServiceFault`s and what `pulse` raises."""
+    def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbeat) -> Verdict:
+        """Raises only `ServiceFault`s and what `heartbeat` raises."""
         if len(candidate) > JSON_CHARS:
             return _verdict(check, f"The answer is over {JSON_CHARS:,} characters long.")
         text = json_of(candidate)
@@ -61,7 +61,7 @@ class SchemaValidator:
         except ValueError as error:
             return _verdict(check, f"The JSON block is not valid JSON: {error}.")
         order = {"schema": check.text(str(check.value)), "instance": text}
-        result = sandbox.run(job_of("match_schema", order, check), pulse)
+        result = sandbox.run(job_of("match_schema", order, check), heartbeat)
         report = _report(report_of(result.report))
         if "found" not in report:
             why = ended(result, check) or report.get("fault") or "the comparison ended early"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tasks.ports import Pulse
+from tasks.ports import Heartbeat
 
 FIRST_UID = 61000  # above what distributions give to people and services, below systemd's dynamic users (61184)
 SLOTS = 128
@@ -20,10 +20,10 @@ POLL_SECONDS = 0.05
 
 
 @contextmanager
-def unprivileged_uid(folder: Path, pulse: Pulse) -> Iterator[int]:
+def unprivileged_uid(folder: Path, heartbeat: Heartbeat) -> Iterator[int]:
     """A uid that no other sandbox on this machine uses while the context is open.
 
-    `folder` holds one lock file a slot. Waits where all are taken; raises what `pulse.check()` raises.
+    `folder` holds one lock file a slot. Waits where all are taken; raises what `heartbeat.check()` raises.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     while True:
@@ -39,5 +39,5 @@ def unprivileged_uid(folder: Path, pulse: Pulse) -> Iterator[int]:
             finally:
                 os.close(handle)
             return
-        pulse.check()
+        heartbeat.check()
         time.sleep(POLL_SECONDS)

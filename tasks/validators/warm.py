@@ -17,7 +17,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from tasks.ports import Pulse, SandboxJob, SandboxResult
+from tasks.ports import Heartbeat
+from tasks.types import SandboxJob, SandboxResult
 from tasks.validators.confinement import FILES, TEMPORARY
 from tasks.validators.inside.serve import READY, SERVE
 from tasks.validators.process import Conversation, Process, Stream, first_pid
@@ -49,19 +50,19 @@ class WarmSandbox(BubblewrapSandbox):
         self._lock = threading.Lock()
         self._closed = False
 
-    def run(self, job: SandboxJob, pulse: Pulse) -> SandboxResult:
+    def run(self, job: SandboxJob, heartbeat: Heartbeat) -> SandboxResult:
         """As `BubblewrapSandbox.run`, and raises the same."""
         if job.servable and job.memory_mb >= SERVED_MB and not self._closed:
-            runtime = self.runtime(pulse)
-            with self._place(pulse):
-                pulse.expect_silence(job.timeout_seconds + STARTING_SECONDS + WARMING_SECONDS)
-                server = self._take(job) or _Server.started(runtime, self._folder, job, self._cpu_cores, pulse)
-                result = server.answer(job, pulse) if server else None
+            runtime = self.runtime(heartbeat)
+            with self._place(heartbeat):
+                heartbeat.expect_silence(job.timeout_seconds + STARTING_SECONDS + WARMING_SECONDS)
+                server = self._take(job) or _Server.started(runtime, self._folder, job, self._cpu_cores, heartbeat)
+                result = server.answer(job, heartbeat) if server else None
                 if server:
                     self._give_back(server)
             if result is not None:
                 return result
-        return super().run(job, pulse)
+        return super().run(job, heartbeat)
 
     def close(self) -> None:
         """Ends every program that waits; later jobs run alone."""
@@ -116,15 +117,17 @@ class _Server:
         self.is_sound = False
 
     @classmethod
-    def started(cls, runtime: Runtime, folder: Path, job: SandboxJob, cpu_cores: float, pulse: Pulse) -> _Server | None:
-        """One that is ready; None where it does not come up. Raises `SandboxUnavailable` and what `pulse` raises."""
+    def started(
+        cls, runtime: Runtime, folder: Path, job: SandboxJob, cpu_cores: float, heartbeat: Heartbeat
+    ) -> _Server | None:
+        """One that is ready, or None. Raises `SandboxUnavailable` and what `heartbeat` raises."""
         stack = ExitStack()
         try:
-            uid = stack.enter_context(unprivileged_uid(folder / "uids", pulse)) if os.geteuid() == 0 else None
+            uid = stack.enter_context(unprivileged_uid(folder / "uids", heartbeat)) if os.geteuid() == 0 else None
             served = replace(job, argv=(*job.argv, SERVE), stdin=b"", timeout_seconds=_SERVER_CPU_SECONDS)
             run = stack.enter_context(_Opened(runtime, served, uid, cpu_cores))
             server = cls(job, cpu_cores, stack, run.parts)
-            if server._is_ready(pulse):
+            if server._is_ready(heartbeat):
                 return server
         except BaseException:
             stack.close()
@@ -137,12 +140,12 @@ class _Server:
         mine = (self._job.argv, self._job.memory_mb, self._job.processes, self._job.files)
         return mine == (job.argv, job.memory_mb, job.processes, job.files) and not self._process.reap()
 
-    def answer(self, job: SandboxJob, pulse: Pulse) -> SandboxResult | None:
+    def answer(self, job: SandboxJob, heartbeat: Heartbeat) -> SandboxResult | None:
         """What came of one order; None where the server had ended before. It is sound again where a child ended by
-        itself and left nothing behind. Raises what `pulse` raises: then all of it has been killed."""
+        itself and left nothing behind. Raises what `heartbeat` raises: then all of it has been killed."""
         self._orders, self.is_sound = self._orders + 1, False
         limits = {"bytes": len(job.stdin), "cpu_seconds": math.ceil(job.timeout_seconds) + 1}
-        exchange = _Exchange(self._first, job, self._cpu_cores, self._fresh(), pulse)
+        exchange = _Exchange(self._first, job, self._cpu_cores, self._fresh(), heartbeat)
         try:
             self._converse(exchange, json.dumps(limits).encode() + b"\n" + job.stdin)
         except BaseException:
@@ -173,11 +176,11 @@ class _Server:
             self._process.kill(self._first)
         conversation.drain()
 
-    def _is_ready(self, pulse: Pulse) -> bool:
+    def _is_ready(self, heartbeat: Heartbeat) -> bool:
         deadline = time.monotonic() + WARMING_SECONDS
 
         def ready() -> bool:
-            pulse.check()
+            heartbeat.check()
             return READY in self._streams["stdout"].content() or time.monotonic() > deadline
 
         conversation = Conversation(self._process, self._streams, os.dup(self._stdin), b"")
@@ -216,10 +219,12 @@ class _Opened:
 class _Exchange:
     """One order: its limits, and what has come of it so far."""
 
-    def __init__(self, first: int, job: SandboxJob, cpu_cores: float, streams: dict[str, Stream], pulse: Pulse) -> None:
+    def __init__(
+        self, first: int, job: SandboxJob, cpu_cores: float, streams: dict[str, Stream], heartbeat: Heartbeat
+    ) -> None:
         self.streams, self.limit = streams, None
         self.status: int | None = None
-        self._job, self._pulse = job, pulse
+        self._job, self._pulse = job, heartbeat
         self._began = self._next_look = self._next_pulse = time.monotonic()
         ceiling = Ceiling(memory_bytes=job.memory_mb * 2**20, cpu_seconds=math.inf, tasks=job.processes, files=FILES)
         used = Watcher(first, ceiling, TEMPORARY).usage().cpu_seconds
@@ -229,7 +234,7 @@ class _Exchange:
     limit: str | None
 
     def must_end(self) -> bool:
-        """One look: whether the child has ended, or a limit is broken. Raises what the pulse raises."""
+        """One look: whether the child has ended, or a limit is broken. Raises what the heartbeat raises."""
         now = time.monotonic()
         if now >= self._next_pulse:
             self._pulse.check()

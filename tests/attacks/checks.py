@@ -9,8 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tasks.heartbeat import SilentHeartbeat
 from tasks.ports import Sandbox
-from tasks.pulse import Silent
 from tasks.types import CheckSpec, Verdict
 from tasks.validators.answer import AnswerValidator
 from tasks.validators.command import CommandValidator
@@ -169,12 +169,12 @@ def attacks(sandbox: Sandbox) -> Iterator[Attack]:
 
 def _answer(sandbox: Sandbox, name: str, value: Any, candidate: str) -> Attack:
     check = _check("answer", value)
-    return _attack(name, lambda: AnswerValidator().validate(candidate, check, sandbox, Silent()))
+    return _attack(name, lambda: AnswerValidator().validate(candidate, check, sandbox, SilentHeartbeat()))
 
 
 def _schema(sandbox: Sandbox, name: str, schema: Any, candidate: str) -> Attack:
     check = _check("schema", "s.json", {"s.json": json.dumps(schema)})
-    return _attack(name, lambda: SchemaValidator().validate(candidate, check, sandbox, Silent()))
+    return _attack(name, lambda: SchemaValidator().validate(candidate, check, sandbox, SilentHeartbeat()))
 
 
 def _command(sandbox: Sandbox, name: str, candidate: str) -> Attack:
@@ -182,7 +182,7 @@ def _command(sandbox: Sandbox, name: str, candidate: str) -> Attack:
         with TemporaryDirectory() as folder:
             (Path(folder) / "judge.sh").write_text(JUDGE)
             value, files = CommandValidator().parse(["sh", "judge.sh", "{candidate}"], Path(folder))
-        return CommandValidator().validate(candidate, _check("command", value, files), sandbox, Silent())
+        return CommandValidator().validate(candidate, _check("command", value, files), sandbox, SilentHeartbeat())
 
     return _attack(name, run)
 

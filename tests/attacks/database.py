@@ -16,7 +16,7 @@ import psycopg
 
 from tasks.errors import RedraftError
 from tasks.store import leases
-from tasks.store.keeper import Keeper, WorkerCard
+from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
 from tasks.store.queries import submit_jobs
 from tasks.store.session import Database
 from tasks.types import Attachment, CheckSpec, Claim, JobSpec, Lane
@@ -133,21 +133,21 @@ class _Scene:
 
     def hold(self, statements: Sequence[str]) -> str | None:
         """What of a worker and of another owner the open transaction stops."""
-        with self._held() as (pulse, held, mine), _connect(self.attacker, autocommit=False) as connection:
+        with self._held() as (heartbeat, held, mine), _connect(self.attacker, autocommit=False) as connection:
             connection.execute("SELECT 1")  # the transaction that stays open; each statement is tried in a savepoint
             for statement in statements:
                 with contextlib.suppress(psycopg.Error), connection.transaction():
                     connection.execute(self._filled(statement, held=held.job, mine=mine.job))
             stopped = self._stopped(held)
-            lost = _not_renewed(pulse)
+            lost = _not_renewed(heartbeat)
             connection.rollback()
         return stopped or lost
 
     def notify(self, channel: str, payload: str) -> str | None:
         """Whether a notification of the attacker's stops the victim's turn, or the renewals of its worker."""
-        with self._held() as (pulse, held, _), _connect(self.attacker) as connection:
+        with self._held() as (heartbeat, held, _), _connect(self.attacker) as connection:
             connection.execute("SELECT pg_notify(%s, %s)", (channel, payload.replace("@held@", str(held.job))))
-            return _not_renewed(pulse)
+            return _not_renewed(heartbeat)
 
     def exhaust(self) -> str | None:
         """Whether another owner and a worker can connect while the attacker opens what they can."""
@@ -168,17 +168,17 @@ class _Scene:
     @contextlib.contextmanager
     def _held(self) -> Iterator[tuple[Any, Claim, Claim]]:
         """A worker that holds one job of the victim's and one of the attacker's."""
-        card = WorkerCard(name="attacked", host="h", pid=1, lanes=("gpu",), slots=2, model="m", version="0")
-        keeper = Keeper(self.admin_url, lambda: card, lease_seconds=LEASE_SECONDS)
+        card = WorkerRegistration(name="attacked", host="h", pid=1, lanes=("gpu",), slots=2, model="m", version="0")
+        renewer = LeaseRenewer(self.admin_url, lambda: card, lease_seconds=LEASE_SECONDS)
         with Database(self.admin_url) as database:
             held, mine = self._claim(database, self.victim), self._claim(database, self.attacker)
-            keeper.start()
-            pulse = keeper.hold(held)
-            keeper.hold(mine)
+            renewer.start()
+            heartbeat = renewer.hold(held)
+            renewer.hold(mine)
             try:
-                yield pulse, held, mine
+                yield heartbeat, held, mine
             finally:
-                keeper.stop()
+                renewer.stop()
 
     @staticmethod
     def _claim(database: Database, url: str) -> Claim:
@@ -207,15 +207,15 @@ class _Scene:
         return None
 
 
-def _not_renewed(pulse: Any) -> str | None:
+def _not_renewed(heartbeat: Any) -> str | None:
     """Waits for two renewals; why there were none, or what the turn was told meanwhile."""
     for _ in range(2):
-        before, deadline = pulse.renewed_at, time.monotonic() + 4 * LEASE_SECONDS
-        while pulse.renewed_at == before:
+        before, deadline = heartbeat.renewed_at, time.monotonic() + 4 * LEASE_SECONDS
+        while heartbeat.renewed_at == before:
             if time.monotonic() > deadline:
                 return "the victim's lease was not renewed"
             time.sleep(0.02)
-    return "the victim's turn was stopped" if pulse.cancelled or pulse.paused or pulse.lost else None
+    return "the victim's turn was stopped" if heartbeat.cancelled or heartbeat.paused or heartbeat.lost else None
 
 
 def _connect(url: str, *, autocommit: bool = True) -> Connection:

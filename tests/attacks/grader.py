@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 
+from tasks.heartbeat import SilentHeartbeat
 from tasks.ports import Sandbox
-from tasks.pulse import Silent
 from tasks.types import CheckSpec
 from tasks.validators.python import PythonValidator
 from tests.attacks.attack import Attack
@@ -40,7 +40,7 @@ def _attempt(tests: str, code: str, sandbox: Sandbox) -> Callable[[], str | None
     )
 
     def attempt() -> str | None:
-        verdict = PythonValidator().validate(f"```python\n{code}\n```", check, sandbox, Silent())
+        verdict = PythonValidator().validate(f"```python\n{code}\n```", check, sandbox, SilentHeartbeat())
         if verdict.passed or verdict.score == 1.0:
             return f"passed with score {verdict.score:g}"
         return None if verdict.feedback.strip() else "refused without a word"

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import psutil
 
-from tasks.ports import SandboxJob, SandboxResult
-from tasks.pulse import Silent
+from tasks.heartbeat import SilentHeartbeat
+from tasks.types import SandboxJob, SandboxResult
 from tasks.validators.sandbox import BubblewrapSandbox
 
 _numbers = itertools.count(1)
@@ -69,7 +69,7 @@ def _run(sandbox: BubblewrapSandbox, source: str, fields: dict[str, object]) -> 
     """What came of it, and what of it is still there."""
     mark = f"hostile-{os.getpid()}-{next(_numbers)}"
     job = SandboxJob(argv=("python", "-c", f"{source}\n# {mark}"), **{"timeout_seconds": 20.0, **fields})  # type: ignore[arg-type]
-    result = sandbox.run(job, Silent())
+    result = sandbox.run(job, SilentHeartbeat())
     left = [
         process.pid for process in psutil.process_iter(["cmdline"]) if mark in " ".join(process.info["cmdline"] or ())
     ]

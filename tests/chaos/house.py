@@ -11,27 +11,27 @@ from sqlalchemy import text
 
 from tasks.crashpoints import armed
 from tasks.escalation import Escalation
+from tasks.heartbeat import SilentHeartbeat
+from tasks.lesson_service import MemoryLessonService
 from tasks.llm.prices import prices_of
 from tasks.llm.responsebody import CloudTerms
 from tasks.llm.responses import OpenAIResponses
 from tasks.llm.scripted import ScriptedModel
 from tasks.memory.embedder import Embedder
 from tasks.memory.twin import InMemoryBank
-from tasks.pulse import Silent
 from tasks.store import leases, migrate
 from tasks.store.escalations import PostgresEscalations
 from tasks.store.ledger import PostgresLedger
-from tasks.store.lessonbook import read_lesson
+from tasks.store.lesson_queries import read_lesson
 from tasks.store.outbox import Outbox
 from tasks.store.queries import submit_jobs
 from tasks.store.session import Database
-from tasks.tutor import MemoryTutor
 from tasks.types import ChatRequest, CheckSpec, Claim, Egress, JobSpec, Lane
 from tests.chaos.crashes import Fatal, job_rows, schema_lines
 from tests.doubles import Killed
 from tests.loops import corrected, twin_loop
 from workers.local.postgres import EmbeddedPostgres
-from workers.outbox import memory_handlers
+from workers.outbox_worker import memory_handlers
 
 CHECKS = (
     CheckSpec(name="answer", kind="answer", value={"exact": "42"}),
@@ -116,7 +116,7 @@ class House:
         twin_loop(
             self._broken(PostgresLedger(self._fleet, fault_cap=3)),
             ScriptedModel(answer),
-            tutor=lambda model: MemoryTutor(bank=bank, model=model),
+            lesson_service=lambda model: MemoryLessonService(bank=bank, model=model),
             cloud=Escalation(
                 ledger=PostgresEscalations(self._fleet),
                 cloud=self._cloud,
@@ -126,7 +126,7 @@ class House:
             ),
             escalate_after=self._escalate_after,
             width=2,
-        ).turn(claim, frozenset({lane}), Silent())
+        ).turn(claim, frozenset({lane}), SilentHeartbeat())
 
     def _busy(self, job: int) -> bool:
         query = text("SELECT runnable OR worker IS NOT NULL FROM leases WHERE job_id = :job")

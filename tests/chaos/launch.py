@@ -69,24 +69,24 @@ def poison() -> None:
 
     complete = OpenAIChatModel.complete
 
-    def fatal(self: OpenAIChatModel, request: Any, pulse: Any) -> Any:
+    def fatal(self: OpenAIChatModel, request: Any, heartbeat: Any) -> Any:
         if any(POISON in message.content for message in request.messages):
             os.kill(os.getpid(), signal.SIGKILL)
-        return complete(self, request, pulse)
+        return complete(self, request, heartbeat)
 
     OpenAIChatModel.complete = fatal  # type: ignore[method-assign]
 
 
 def without(part: str) -> None:
     """Takes one part away that durability rests on."""
-    from tasks.store import keeper, leases, ledger, outbox
+    from tasks.store import lease_renewer, leases, ledger, outbox
     from workers import relay
 
     match part:
         case "fence":
             leases.fence = lambda connection, held: None
         case "renewal":
-            keeper.Keeper._renew = lambda self, connection: None  # type: ignore[method-assign]
+            lease_renewer.LeaseRenewer._renew = lambda self, connection: None  # type: ignore[method-assign]
         case "journal":
             ledger.PostgresLedger.find_call = lambda self, claim, key, prompt_hash: None  # type: ignore[method-assign]
         case "top-up":

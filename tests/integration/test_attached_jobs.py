@@ -9,9 +9,9 @@ import hashlib
 import pytest
 from sqlalchemy import text
 
+from tasks.heartbeat import SilentHeartbeat
 from tasks.llm.chat import OpenAIChatModel
 from tasks.llm.scripted import ScriptedModel
-from tasks.pulse import Silent
 from tasks.store import leases
 from tasks.store.attachments import read_content
 from tasks.store.ledger import PostgresLedger
@@ -101,7 +101,7 @@ def test_a_worker_whose_model_takes_text_only_leaves_the_model_calls_to_others(u
         claim = leases.claim(fleet, [lane], worker, "t", rules)
         if claim is not None:
             lanes = frozenset({lane} if worker == "eyes" else ENGINE_AND_CHECKS)
-            twin_loop(ledger, ScriptedModel(look), modalities=modalities).turn(claim, lanes, Silent())
+            twin_loop(ledger, ScriptedModel(look), modalities=modalities).turn(claim, lanes, SilentHeartbeat())
         return claim is not None
 
     for _ in range(2):

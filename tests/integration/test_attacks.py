@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.pulse import Silent
+from tasks.heartbeat import SilentHeartbeat
 from tasks.settings import load_settings
 from tasks.types import CheckSpec
 from tasks.validators.python import PythonValidator
@@ -34,7 +34,7 @@ else: send(['ok', 2 * frame[3][0], *NOTHING])
 """
     check = CheckSpec(name="p", kind="python", value="t_hidden.py", files={"t_hidden.py": SUM})
     sandbox = BubblewrapSandbox(default_runtime_folder(load_settings().cache))
-    verdict = PythonValidator().validate(f"```python\n{speaker(reply)}\n```", check, sandbox, Silent())
+    verdict = PythonValidator().validate(f"```python\n{speaker(reply)}\n```", check, sandbox, SilentHeartbeat())
     assert verdict.passed, verdict.feedback
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tasks.pulse import Silent
+from tasks.heartbeat import SilentHeartbeat
 from tasks.settings import load_settings
 from tasks.types import CheckSpec
 from tasks.validators.command import CommandValidator
@@ -45,7 +45,7 @@ def run(sandbox, tmp_path):
     def ran(value, candidate, **fields):
         stored, files = CommandValidator().parse(value, tmp_path)
         check = CheckSpec(name="command", kind="command", value=stored, files=files, **fields)
-        return CommandValidator().validate(candidate, check, sandbox, Silent())
+        return CommandValidator().validate(candidate, check, sandbox, SilentHeartbeat())
 
     return ran
 
@@ -97,7 +97,7 @@ def matches(sandbox, tmp_path):
         stored, files = SchemaValidator().parse("s.json", tmp_path)
         check = CheckSpec(name="schema", kind="schema", value=stored, files=files, **fields)
         candidate = f"Here:\n```json\n{json.dumps(value)}\n```"
-        return SchemaValidator().validate(candidate, check, sandbox, Silent())
+        return SchemaValidator().validate(candidate, check, sandbox, SilentHeartbeat())
 
     return matched
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tasks.errors import InvalidInput
+from tasks.heartbeat import SilentHeartbeat
 from tasks.ports import DryRun, Examiner
-from tasks.pulse import Silent
 from tasks.settings import load_settings
 from tasks.submit import HandedIn
 from tasks.types import CheckSpec, JobSpec
@@ -34,7 +34,7 @@ def submitted(check, sandbox):
     assert isinstance(validator, Examiner)
     assert isinstance(validator, DryRun)
     validator.examine(check)
-    validator.dry_run(check, sandbox, Silent())
+    validator.dry_run(check, sandbox, SilentHeartbeat())
     return True
 
 

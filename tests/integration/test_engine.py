@@ -37,7 +37,7 @@ BLOCK_TOKENS = 128
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 
 
-class Pulse:
+class Heartbeat:
     """Counts tokens; stops the step after `most`."""
 
     def __init__(self, most: int = 10_000) -> None:
@@ -137,7 +137,7 @@ def metric(engine: EngineServer, name: str) -> float:
 
 
 def test_it_answers_with_words_and_counts_its_tokens(engine: EngineServer) -> None:
-    made = client(engine).complete(ask(max_tokens=24, temperature=0.0), Pulse())
+    made = client(engine).complete(ask(max_tokens=24, temperature=0.0), Heartbeat())
     assert engine.ready
     assert len(made.text.split()) > 2
     assert 0 < made.completion_tokens <= 24
@@ -146,14 +146,14 @@ def test_it_answers_with_words_and_counts_its_tokens(engine: EngineServer) -> No
 
 def test_the_same_seed_gives_the_same_text_and_a_shared_prefix_is_cached(engine: EngineServer) -> None:
     long = ask("Tell me about " + "rivers and lakes, mountains and seas, " * 40, max_tokens=16, seed=5)
-    first, second = (client(engine).complete(long, Pulse()) for _ in range(2))
+    first, second = (client(engine).complete(long, Heartbeat()) for _ in range(2))
     assert first.text == second.text
     assert second.cached_tokens >= second.prompt_tokens - 2 * BLOCK_TOKENS
 
 
 def test_a_cancelled_request_is_aborted_at_the_engine(engine: EngineServer) -> None:
     with pytest.raises(Cancelled):
-        client(engine).complete(ask("Write a very long story.", max_tokens=3000), Pulse(most=5))
+        client(engine).complete(ask("Write a very long story.", max_tokens=3000), Heartbeat(most=5))
     deadline = time.monotonic() + 10
     while metric(engine, "vllm:num_requests_running") and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -170,7 +170,7 @@ def test_the_next_worker_has_adopted_the_engine_of_the_killed_one(engine: Engine
 def test_a_vllm_is_found_to_lack_nothing(engine: EngineServer) -> None:
     host = AttachedEndpoint(engine.url)
     host.examine()
-    assert host.lacks() == ()
+    assert host.missing() == ()
     assert host.describe() == f"endpoint {engine.url} vllm 0.32.0 smollm2-135m"
     assert host.profile.max_model_len == 4096
 
@@ -213,7 +213,7 @@ def test_drafts_that_are_sent_together_share_one_prefill(engine: EngineServer) -
     long = "Count the herons of the lake. " * 160
     prompt = tokens_of(engine, ask(long).messages)
     with ThreadPoolExecutor(4) as pool:
-        made = list(pool.map(lambda n: client(engine).complete(ask(long, max_tokens=8, seed=n), Pulse()), range(4)))
+        made = list(pool.map(lambda n: client(engine).complete(ask(long, max_tokens=8, seed=n), Heartbeat()), range(4)))
     reused = sum(one.cached_tokens for one in made)
     assert reused >= 0.9 * 3 * whole_blocks(prompt, prompt)
 
@@ -239,7 +239,7 @@ def test_the_next_iteration_reuses_the_blocks_that_it_shares_with_the_last(engin
         before = list(sent)
         for messages in iteration(job, number, text):
             prompt = tokens_of(engine, messages)
-            made = client(engine).complete(ChatRequest(messages=tuple(messages), max_tokens=4), Pulse())
+            made = client(engine).complete(ChatRequest(messages=tuple(messages), max_tokens=4), Heartbeat())
             if before:
                 shared += whole_blocks(prompt, *before)
                 reused += made.cached_tokens

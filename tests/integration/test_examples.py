@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import pytest
 
+from tasks.heartbeat import SilentHeartbeat
 from tasks.journal import Sampling
-from tasks.jury import ModelJury
+from tasks.judge_panel import ModelJudgePanel
 from tasks.llm.scripted import ScriptedModel
-from tasks.pulse import Silent
 from tasks.settings import load_settings
 from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_history, job_summary, submit_jobs
@@ -98,13 +98,13 @@ def run(fleet: Database, model: ScriptedModel) -> None:
     loop = twin_loop(
         PostgresLedger(fleet, fault_cap=3),
         model,
-        jury=lambda model: ModelJury(model=model),
+        judge_panel=lambda model: ModelJudgePanel(model=model),
         sampling=Sampling(answer_tokens=ANSWER_TOKENS),
         strategies=strategies(),
         sandbox=BubblewrapSandbox(default_runtime_folder(load_settings().cache)),
     )
     while (claim := take(fleet)) is not None:
-        loop.turn(claim, ENGINE_AND_CHECKS, Silent())
+        loop.turn(claim, ENGINE_AND_CHECKS, SilentHeartbeat())
 
 
 def test_there_is_an_answer_for_every_example() -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from tasks.heartbeat import SilentHeartbeat
 from tasks.llm.chat import OpenAIChatModel
-from tasks.pulse import Silent
 from tasks.settings import Settings
 from tasks.store.invariants import breaches
 from tasks.store.session import Database
@@ -104,7 +104,7 @@ def chosen(home: Path) -> str:
         engine="",
     )
     request = ChatRequest(messages=(Message(role="user", content="Is it?"),), max_tokens=8, choices=("yes", "no"))
-    return model.complete(request, Silent()).text
+    return model.complete(request, SilentHeartbeat()).text
 
 
 def test_noise_from_gemma_is_drafted_checked_and_ends_unsolved_and_its_thoughts_are_kept_but_never_shown_again(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.pulse import Silent
+from tasks.heartbeat import SilentHeartbeat
 from tasks.settings import load_settings
 from tasks.types import CheckSpec
 from tasks.validators.python import PythonValidator
@@ -30,7 +30,7 @@ def sandbox():
 def test_an_honest_solution_is_accepted(sandbox, name, isolation):
     tests, solution = HONEST[name]
     check = CheckSpec(name="p", kind="python", value="t_it.py", files={"t_it.py": tests}, isolation=isolation)
-    verdict = PythonValidator().validate(f"```python\n{solution}\n```", check, sandbox, Silent())
+    verdict = PythonValidator().validate(f"```python\n{solution}\n```", check, sandbox, SilentHeartbeat())
     assert verdict.passed, verdict.feedback
 
 
@@ -41,4 +41,4 @@ def test_the_same_tests_refuse_a_solution_without_its_last_line(sandbox, name):
     tests, solution = HONEST[name]
     check = CheckSpec(name="p", kind="python", value="t_it.py", files={"t_it.py": tests})
     shorter = "\n".join(solution.splitlines()[:-1]) + "\n    pass\n"
-    assert not PythonValidator().validate(f"```python\n{shorter}\n```", check, sandbox, Silent()).passed
+    assert not PythonValidator().validate(f"```python\n{shorter}\n```", check, sandbox, SilentHeartbeat()).passed

@@ -10,17 +10,17 @@ import pytest
 from sqlalchemy import text
 
 from tasks.errors import Cancelled, EngineFault, LeaseLost
+from tasks.heartbeat import SilentHeartbeat
+from tasks.lesson_service import MemoryLessonService
 from tasks.llm.scripted import ScriptedModel
 from tasks.memory.embedder import Embedder
 from tasks.memory.twin import InMemoryBank
-from tasks.ports import Pulse
-from tasks.pulse import Silent
-from tasks.store import verbs
+from tasks.ports import Heartbeat
+from tasks.store import lifecycle
 from tasks.store.invariants import breaches
 from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_summary, request_cancel, submit_jobs
 from tasks.store.session import Database
-from tasks.tutor import MemoryTutor
 from tasks.types import Budget, Changes, ChatRequest, CheckSpec, Claim, JobSpec, JobState, Lane
 from tests.loops import ENGINE_AND_CHECKS, outlive, take, twin_loop
 
@@ -50,15 +50,15 @@ def turn(
     answer: Callable[[ChatRequest], str] = right,
     *,
     lanes: frozenset[Lane] = ENGINE_AND_CHECKS,
-    pulse: Pulse | None = None,
+    heartbeat: Heartbeat | None = None,
     escalate_after: int = 10,
 ) -> None:
     twin_loop(
         PostgresLedger(fleet, fault_cap=FAULT_CAP),
         ScriptedModel(answer),
-        tutor=lambda model: MemoryTutor(bank=BANK, model=model),
+        lesson_service=lambda model: MemoryLessonService(bank=BANK, model=model),
         escalate_after=escalate_after,
-    ).turn(claim, lanes, pulse or Silent())
+    ).turn(claim, lanes, heartbeat or SilentHeartbeat())
 
 
 def ended(user: Database, fleet: Database, state: JobState, **fields: Any) -> int:
@@ -161,8 +161,8 @@ def test_a_lesson_that_kills_its_worker_or_fails_again_and_again_is_given_up_and
     assert lessons(fleet) == []
 
 
-class Hearing(Silent):
-    """A pulse that hears at once of a cancel."""
+class Hearing(SilentHeartbeat):
+    """A heartbeat that hears at once of a cancel."""
 
     def check(self) -> None:
         raise Cancelled("by its owner")
@@ -176,7 +176,7 @@ def test_a_cancel_that_came_too_late_takes_the_lesson_and_not_the_answer(user: D
     turn(fleet, claim)  # it never looked up before the end
     claim = take(fleet)
     assert claim is not None
-    turn(fleet, claim, pulse=Hearing())
+    turn(fleet, claim, heartbeat=Hearing())
     assert job_summary(user, job).state is JobState.ACCEPTED
     assert noted(fleet)["no lesson"] == "cancelled by its owner"
     assert take(fleet) is None
@@ -189,7 +189,7 @@ def test_a_retry_takes_an_unsolved_job_from_whoever_makes_its_lesson(user: Datab
     assert claim is not None
 
     def retried(request: ChatRequest) -> str:
-        assert verbs.retry(user, job, Changes(iterations=4)) is JobState.QUEUED
+        assert lifecycle.retry(user, job, Changes(iterations=4)) is JobState.QUEUED
         return wrong(request)
 
     with pytest.raises(LeaseLost):

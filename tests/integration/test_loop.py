@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from tasks.errors import EngineFault, InvalidInput, Paused, ShuttingDown
+from tasks.heartbeat import SilentHeartbeat
 from tasks.llm.scripted import ScriptedModel
-from tasks.pulse import Silent
-from tasks.store import leases, verbs
+from tasks.store import leases, lifecycle
 from tasks.store.invariants import breaches
 from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_history, job_summary, submit_jobs
@@ -78,7 +78,7 @@ def test_a_crash_before_or_after_any_write_changes_nothing(user: Database, fleet
             while (claim := take(fleet)) is not None:
                 try:
                     mortal: Any = Mortal(ledger, death)
-                    twin_loop(mortal, ScriptedModel(corrected)).turn(claim, ENGINE_AND_CHECKS, Silent())
+                    twin_loop(mortal, ScriptedModel(corrected)).turn(claim, ENGINE_AND_CHECKS, SilentHeartbeat())
                 except Killed:
                     crashes += 1
                     outlive(fleet)
@@ -92,11 +92,11 @@ def test_each_step_runs_on_its_lane_and_the_lease_is_handed_over(user: Database,
     job, ledger, model = put(user), PostgresLedger(fleet, fault_cap=3), ScriptedModel(corrected)
     claim = take(fleet)
     assert claim is not None
-    twin_loop(ledger, model).turn(claim, frozenset({Lane.GPU}), Silent())
+    twin_loop(ledger, model).turn(claim, frozenset({Lane.GPU}), SilentHeartbeat())
     assert leases.claim(fleet, [Lane.GPU], "w", "t", leases.ClaimRules()) is None
     checker = leases.claim(fleet, [Lane.CHECK], "w", "t", leases.ClaimRules())
     assert checker is not None
-    twin_loop(ledger, model).turn(checker, frozenset({Lane.CHECK}), Silent())
+    twin_loop(ledger, model).turn(checker, frozenset({Lane.CHECK}), SilentHeartbeat())
     assert job_summary(user, job).iterations == 1
     assert leases.claim(fleet, [Lane.GPU], "w", "t", leases.ClaimRules()) is not None
 
@@ -155,8 +155,8 @@ def test_an_engine_that_fails_delays_the_job_and_its_work_goes_on_when_it_is_bac
     assert noted == "engine: it hung"
 
 
-class Stopping(Silent):
-    """A pulse that stops the step at its n-th check."""
+class Stopping(SilentHeartbeat):
+    """A heartbeat that stops the step at its n-th check."""
 
     def __init__(self, error: Exception, after: int) -> None:
         self._error, self._left = error, after
@@ -176,7 +176,7 @@ def test_a_job_paused_at_any_step_ends_as_the_run_without_a_pause(user: Database
         job = put(user)
         claim = take(fleet)
         assert claim is not None
-        verbs.request_pause(user, job)
+        lifecycle.request_pause(user, job)
         twin_loop(ledger, ScriptedModel(corrected)).turn(
             claim, ENGINE_AND_CHECKS, Stopping(Paused("by its owner"), after)
         )
@@ -184,7 +184,7 @@ def test_a_job_paused_at_any_step_ends_as_the_run_without_a_pause(user: Database
         assert take(fleet) is None
         recorded = job_summary(user, job).iterations
         pauses += recorded == 0
-        verbs.resume(user, job)
+        lifecycle.resume(user, job)
         run(fleet, ledger, ScriptedModel(corrected))
         assert final(user, job) == expected
         if recorded:
@@ -247,7 +247,7 @@ def test_a_retried_job_goes_on_with_its_history_and_its_larger_budget(user: Data
     job = put(user, budget=Budget(iterations=1))
     run(fleet, ledger, ScriptedModel(corrected))
     assert job_summary(user, job).state is JobState.UNSOLVED
-    verbs.retry(user, job, Changes(iterations=5))
+    lifecycle.retry(user, job, Changes(iterations=5))
     run(fleet, ledger, ScriptedModel(corrected))
     assert job_summary(user, job).state is JobState.ACCEPTED
     assert [row.candidate for row in job_history(user, job)] == rounds
@@ -260,8 +260,8 @@ def test_a_job_that_ran_out_of_tokens_between_records_goes_on_with_more(user: Da
     run(fleet, ledger, ScriptedModel(corrected))
     assert "tokens is spent" in job_summary(user, job).reason
     with pytest.raises(InvalidInput, match="'tokens=400' is not allowed; that is spent"):
-        verbs.retry(user, job, Changes())
-    verbs.retry(user, job, Changes(tokens=40_000))
+        lifecycle.retry(user, job, Changes())
+    lifecycle.retry(user, job, Changes(tokens=40_000))
     run(fleet, ledger, ScriptedModel(corrected))
     assert job_summary(user, job).state is JobState.ACCEPTED
 
@@ -270,7 +270,7 @@ def test_a_fork_goes_its_own_way_from_the_iteration_it_began_with(user: Database
     ledger = PostgresLedger(fleet, fault_cap=3)
     job = put(user)
     run(fleet, ledger, ScriptedModel(corrected))
-    forked = verbs.fork(user, job, 1, Changes())
+    forked = lifecycle.fork(user, job, 1, Changes())
     seeds: set[int] = set()
 
     def other(request: ChatRequest) -> str:

@@ -10,21 +10,21 @@ import pytest
 from sqlalchemy import text
 
 from tasks.errors import MemoryUnavailable
+from tasks.heartbeat import SilentHeartbeat
 from tasks.journal import Sampling
+from tasks.lesson_service import MemoryLessonService
 from tasks.llm.scripted import ScriptedModel
 from tasks.memory.bank import QdrantBank
 from tasks.memory.embedder import Embedder
 from tasks.ports import MemoryBank
-from tasks.pulse import Silent
 from tasks.store.ledger import PostgresLedger
-from tasks.store.lessonbook import read_lesson
+from tasks.store.lesson_queries import read_lesson
 from tasks.store.outbox import Outbox
 from tasks.store.queries import job_summary, submit_jobs
 from tasks.store.session import Database
-from tasks.tutor import MemoryTutor
 from tasks.types import Budget, ChatRequest, CheckSpec, JobSpec, JobState
 from tests.loops import ENGINE_AND_CHECKS, take, twin_loop
-from workers.outbox import memory_handlers
+from workers.outbox_worker import memory_handlers
 
 pytestmark = pytest.mark.integration
 MODEL = Embedder()
@@ -56,11 +56,11 @@ def run(fleet: Database, bank: MemoryBank, answer: Callable[[ChatRequest], str] 
     loop = twin_loop(
         PostgresLedger(fleet, fault_cap=3),
         ScriptedModel(answer),
-        tutor=lambda model: MemoryTutor(bank=bank, model=model),
+        lesson_service=lambda model: MemoryLessonService(bank=bank, model=model),
         sampling=Sampling(answer_tokens=64),
     )
     while (claim := take(fleet)) is not None:
-        loop.turn(claim, ENGINE_AND_CHECKS, Silent())
+        loop.turn(claim, ENGINE_AND_CHECKS, SilentHeartbeat())
     outbox = Outbox(fleet, memory_handlers(bank))
     while outbox.deliver() == "":
         pass

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import SandboxUnavailable
-from tasks.ports import SandboxJob
-from tasks.pulse import Silent
+from tasks.heartbeat import SilentHeartbeat
 from tasks.settings import load_settings
-from tasks.types import CheckSpec
+from tasks.types import CheckSpec, SandboxJob
 from tasks.validators.packages import NamedRuntimes
 from tasks.validators.python import PythonValidator
 from tasks.validators.registry import find
@@ -79,18 +78,18 @@ def check(kind, value, files, **fields):
 
 def hello(sandbox, runtime):
     source = "import greet; print(greet.hello())"
-    return sandbox.run(SandboxJob(argv=("python", "-c", source), runtime=runtime), Silent()).stdout
+    return sandbox.run(SandboxJob(argv=("python", "-c", source), runtime=runtime), SilentHeartbeat()).stdout
 
 
 def test_a_python_check_and_its_candidate_import_numpy(real_sandbox):
     spec = check("python", "test_mean.py", {"test_mean.py": TEST}, runtime="numpy")
-    verdict = PythonValidator().validate(ANSWER, spec, real_sandbox, Silent())
+    verdict = PythonValidator().validate(ANSWER, spec, real_sandbox, SilentHeartbeat())
     assert verdict.passed, verdict.feedback
 
 
 def test_without_the_runtime_there_is_no_numpy(real_sandbox):
     spec = check("python", "test_mean.py", {"test_mean.py": TEST})
-    verdict = PythonValidator().validate(ANSWER, spec, real_sandbox, Silent())
+    verdict = PythonValidator().validate(ANSWER, spec, real_sandbox, SilentHeartbeat())
     assert not verdict.passed
     assert "numpy" in verdict.feedback
 
@@ -98,7 +97,7 @@ def test_without_the_runtime_there_is_no_numpy(real_sandbox):
 def test_a_command_check_imports_numpy(real_sandbox):
     program = "import numpy, sys\nprint(numpy.linalg.det(numpy.eye(3)))\nsys.exit(open(sys.argv[1]).read() != '7')\n"
     spec = check("command", ["python", "judge.py", "{candidate}"], {"judge.py": program}, runtime="numpy")
-    assert find("command").validate("7", spec, real_sandbox, Silent()).passed
+    assert find("command").validate("7", spec, real_sandbox, SilentHeartbeat()).passed
 
 
 def test_numeric_libraries_start_no_thread_for_each_core(real_sandbox):
@@ -106,19 +105,19 @@ def test_numeric_libraries_start_no_thread_for_each_core(real_sandbox):
         "import numpy, os; numpy.ones((400, 400)) @ numpy.ones((400, 400)); print(len(os.listdir('/proc/self/task')))"
     )
     job = SandboxJob(argv=("python", "-c", source), runtime="numpy", memory_mb=256)
-    assert real_sandbox.run(job, Silent()).stdout == "1\n"
+    assert real_sandbox.run(job, SilentHeartbeat()).stdout == "1\n"
 
 
 def test_a_runtimes_packages_are_read_only(real_sandbox):
     source = "import numpy\ntry: open(numpy.__file__, 'a')\nexcept OSError: print('refused')"
-    result = real_sandbox.run(SandboxJob(argv=("python", "-c", source), runtime="numpy"), Silent())
+    result = real_sandbox.run(SandboxJob(argv=("python", "-c", source), runtime="numpy"), SilentHeartbeat())
     assert result.stdout == "refused\n"
 
 
 def test_an_unknown_runtime_is_a_fault_of_the_machine_and_no_verdict(real_sandbox):
     spec = check("python", "test_mean.py", {"test_mean.py": TEST}, runtime="never-built")
     with pytest.raises(SandboxUnavailable, match="no runtime 'never-built' on this machine"):
-        PythonValidator().validate(ANSWER, spec, real_sandbox, Silent())
+        PythonValidator().validate(ANSWER, spec, real_sandbox, SilentHeartbeat())
 
 
 def test_an_added_runtime_has_a_lock_that_builds_the_same_again(folder, registry):

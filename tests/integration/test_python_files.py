@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tasks.heartbeat import SilentHeartbeat
 from tasks.jobchecks import build_checks
-from tasks.pulse import Silent
 from tasks.settings import load_settings
 from tasks.types import Verdict
 from tasks.validators import registry
@@ -117,7 +117,7 @@ def test_the_right_answer_passes_and_the_wrong_one_does_not(
     checks = build_checks([{"python": value}], tmp_path, registry)
 
     def verdict(candidate: str) -> Verdict:
-        (found,) = registry.validate(candidate, checks, sandbox, Silent())
+        (found,) = registry.validate(candidate, checks, sandbox, SilentHeartbeat())
         return found
 
     right = verdict(RIGHT)

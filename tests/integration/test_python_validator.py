@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.pulse import Silent
+from tasks.heartbeat import SilentHeartbeat
 from tasks.types import CheckSpec, Verdict
 from tasks.validators.python import PythonValidator
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
@@ -85,7 +85,7 @@ def sandbox(tmp_path_factory) -> BubblewrapSandbox:
 
 def judged(sandbox: BubblewrapSandbox, code: str) -> Verdict:
     check = CheckSpec(name="p", kind="python", value="t.py", files={"t.py": TESTS}, held_out=False)
-    return PythonValidator().validate(f"```python\n{code}```", check, sandbox, Silent())
+    return PythonValidator().validate(f"```python\n{code}```", check, sandbox, SilentHeartbeat())
 
 
 @pytest.mark.parametrize("trick", TRICKS)

@@ -176,7 +176,7 @@ def test_nothing_outlives_a_killed_owner_and_the_next_up_goes_on(redraft: Redraf
     assert redraft("up", "--detach", "--endpoint", tiny).returncode == 0
     stack = read(home)
     assert stack is not None
-    os.kill(stack.owner_pid, signal.SIGKILL)
+    os.kill(stack.supervisor_pid, signal.SIGKILL)
     assert eventually(lambda: of_home(home) == []), of_home(home)
     assert redraft("up", "--detach", "--endpoint", tiny).returncode == 0
     assert all(part["health"] == "ok" for part in parts(redraft).values())

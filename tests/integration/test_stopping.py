@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy import text
 
 from tasks.settings import Settings
-from tasks.store import verbs
+from tasks.store import lifecycle
 from tasks.store.queries import job_summary, live_workers, request_cancel, submit_jobs
 from tasks.store.session import Database
 from tasks.types import Budget, CheckSpec, JobSpec, JobState, Lane
@@ -27,7 +27,7 @@ from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
 from tests.standin.paced import Engine, endless, streaming
 from workers.celery_app import make_app
 from workers.engine.attached import AttachedEndpoint
-from workers.wiring import build_station
+from workers.wiring import build_turn_runner
 
 pytestmark = pytest.mark.integration
 LANES = frozenset({Lane.GPU, Lane.CHECK})
@@ -64,7 +64,7 @@ def turn(engine: Engine, fleet_url: str) -> Iterator[threading.Thread]:
     settings = Settings(lease_seconds=LEASE_SECONDS, width=2)
     host = AttachedEndpoint(engine.url)
     host.start()
-    station, keeper, _ = build_station(
+    runner, renewer, _ = build_turn_runner(
         settings,
         app=make_app("redis://127.0.0.1:1/0"),
         url=fleet_url,
@@ -74,16 +74,16 @@ def turn(engine: Engine, fleet_url: str) -> Iterator[threading.Thread]:
         lanes=lambda: LANES,
         slots=2,
     )
-    keeper.start()
-    taking = threading.Thread(target=station.take_turn, args=("gpu", "turn"))
+    renewer.start()
+    taking = threading.Thread(target=runner.take_turn, args=("gpu", "turn"))
     taking.start()
     try:
         yield taking
     finally:
-        station.drain(0)
+        runner.drain(0)
         taking.join(WAIT_SECONDS)
-        keeper.stop()
-        station.close()
+        renewer.stop()
+        runner.close()
         host.stop()
         assert not taking.is_alive()
 
@@ -128,7 +128,7 @@ def test_a_cancel_is_heard_while_a_check_runs(user: Database, fleet_url: str) ->
 def test_a_cancel_between_the_claim_and_the_first_look_is_heard(
     user: Database, fleet: Database, fleet_url: str
 ) -> None:
-    """The notice comes before the keeper knows the job: `cancel_requested_at` is all there is of it."""
+    """The notice comes before the renewer knows the job: `cancel_requested_at` is all there is of it."""
     with streaming(lambda prompt: None) as engine:
         job = put(user, ANSWER)
         with fleet.begin() as connection:
@@ -143,7 +143,7 @@ def test_a_paused_draft_is_aborted_at_the_engine(user: Database, fleet_url: str)
         job = put(user, ANSWER)
         with turn(engine, fleet_url) as taking:
             eventually(lambda: engine.under_way == 2)
-            verbs.request_pause(user, job)
+            lifecycle.request_pause(user, job)
             eventually(lambda: engine.under_way == 0)
             taking.join(WAIT_SECONDS)
             assert job_summary(user, job).state is JobState.PAUSED

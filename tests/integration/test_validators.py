@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.pulse import Silent
+from tasks.heartbeat import SilentHeartbeat
 from tasks.settings import load_settings
 from tasks.types import CheckSpec
 from tasks.validators import registry
@@ -41,7 +41,7 @@ def sandbox():
 def judge(sandbox):
     def judged(candidate, tests=TESTS, **fields):
         check = CheckSpec(name="python:t.py", kind="python", value="t.py", files={"t.py": tests}, **fields)
-        return PythonValidator().validate(candidate, check, sandbox, Silent())
+        return PythonValidator().validate(candidate, check, sandbox, SilentHeartbeat())
 
     return judged
 
@@ -283,11 +283,11 @@ def test_a_job_with_a_visible_and_a_hidden_test_is_accepted_by_both(sandbox):
         CheckSpec(name="h", kind="python", value="h.py", files={"h.py": hidden}, held_out=True),
     ]
     for body, accepted, score in (("a + b", True, 1.0), ("3", False, 0.5), ("4", False, 0.0)):
-        verdicts = registry.validate(f"def add(a, b): return {body}", checks, sandbox, Silent())
+        verdicts = registry.validate(f"def add(a, b): return {body}", checks, sandbox, SilentHeartbeat())
         assert registry.accepted(verdicts, checks) is accepted
         assert registry.score(verdicts, checks) == score
 
 
 def _math(sandbox, expected, given, **fields):
     check = CheckSpec(name="a", kind="answer", value={"math": expected}, **fields)
-    return AnswerValidator().validate(f"ANSWER: {given}", check, sandbox, Silent())
+    return AnswerValidator().validate(f"ANSWER: {given}", check, sandbox, SilentHeartbeat())

@@ -12,7 +12,7 @@ import time
 import psutil
 import pytest
 
-from tasks.pulse import Silent
+from tasks.heartbeat import SilentHeartbeat
 from tasks.settings import load_settings
 from tasks.types import CheckSpec
 from tasks.validators.answer import AnswerValidator
@@ -40,14 +40,14 @@ def sandbox():
     warm.close()
 
 
-def math(sandbox, expected, given, pulse=None, **fields):
+def math(sandbox, expected, given, heartbeat=None, **fields):
     check = CheckSpec(name="a", kind="answer", value={"math": expected}, **fields)
-    return AnswerValidator().validate(f"ANSWER: {given}", check, sandbox, pulse or Silent())
+    return AnswerValidator().validate(f"ANSWER: {given}", check, sandbox, heartbeat or SilentHeartbeat())
 
 
 def schema(sandbox, candidate):
     check = CheckSpec(name="s", kind="schema", value="s.json", files={"s.json": SCHEMA})
-    return SchemaValidator().validate(candidate, check, sandbox, Silent())
+    return SchemaValidator().validate(candidate, check, sandbox, SilentHeartbeat())
 
 
 def sandboxes():
@@ -78,7 +78,7 @@ def evaluate(sandbox, code, **fields):
     check = CheckSpec(name="c", kind="schema", value=None, **fields)
     job = job_of("match_schema", {"code": code}, check)
     argv = ("python", "-P", "-s", "evaluate.py")
-    return sandbox.run(dataclasses.replace(job, argv=argv, files={"evaluate.py": PROGRAM}), Silent())
+    return sandbox.run(dataclasses.replace(job, argv=argv, files={"evaluate.py": PROGRAM}), SilentHeartbeat())
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_orders_side_by_side_have_a_program_each(sandbox):
     assert passed == [True] * 3
 
 
-class Stopping(Silent):
+class Stopping(SilentHeartbeat):
     """Stops what waits, from the second look on."""
 
     def __init__(self):

@@ -1,5 +1,5 @@
 """Progress is watched, not life: a holder that gets nowhere loses its lease with a reason, and a worker that nobody
-wakes, or that hears nobody, is found and repaired by itself. Real Postgres, Valkey and keepers."""
+wakes, or that hears nobody, is found and repaired by itself. Real Postgres, Valkey and renewers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import text
 
 from tasks.llm.scripted import ScriptedModel
-from tasks.ports import ChatModel, Pulse
+from tasks.ports import ChatModel, Heartbeat
 from tasks.store import leases
 from tasks.store.invariants import breaches
-from tasks.store.keeper import Keeper, WorkerCard
+from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
 from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_summary, live_workers, submit_jobs
 from tasks.store.session import Database
@@ -27,7 +27,7 @@ from tests.loops import twin_loop
 from tests.standin.deaf import deafened
 from workers.celery_app import make_app
 from workers.events import TurnEvents
-from workers.station import Station
+from workers.turn_runner import TurnRunner
 from workers.watchdog import Watchdog
 
 pytestmark = pytest.mark.integration
@@ -61,11 +61,11 @@ class Busy(ScriptedModel):
         super().__init__(lambda request: "")
         self.ended: Exception | None = None
 
-    def complete(self, request: ChatRequest, pulse: Pulse) -> Completion:
+    def complete(self, request: ChatRequest, heartbeat: Heartbeat) -> Completion:
         try:
             while True:
-                pulse.expect_silence(600)
-                pulse.check()
+                heartbeat.expect_silence(600)
+                heartbeat.check()
                 threading.Event().wait(0.05)
         except Exception as error:
             self.ended = error
@@ -73,34 +73,34 @@ class Busy(ScriptedModel):
 
 
 @contextlib.contextmanager
-def station(
+def runner(
     name: str, model: ChatModel, fleet_url: str, *, silence: float = 60.0, lease: float = 1.0
-) -> Iterator[Station]:
-    """A worker's station around a scripted model, with a keeper of its own."""
-    card = WorkerCard(name=name, host="h", pid=1, lanes=tuple(LANES), slots=1, model="m", version="0")
-    keeper = Keeper(fleet_url, lambda: card, lease_seconds=lease, silence_seconds=silence)
+) -> Iterator[TurnRunner]:
+    """A worker's turn runner around a scripted model, with a renewer of its own."""
+    card = WorkerRegistration(name=name, host="h", pid=1, lanes=tuple(LANES), slots=1, model="m", version="0")
+    renewer = LeaseRenewer(fleet_url, lambda: card, lease_seconds=lease, silence_seconds=silence)
     with Database(fleet_url) as database:
         made = twin_loop(PostgresLedger(database, fault_cap=3), model)
-        keeper.start()
+        renewer.start()
         try:
-            yield Station(
+            yield TurnRunner(
                 database=database,
-                keeper=keeper,
+                renewer=renewer,
                 worker=name,
                 slots=1,
                 lanes=lambda: LANES,
                 loop=lambda say: made,
                 rules=leases.ClaimRules(lease_seconds=lease, affinity_seconds=0),
                 events=TurnEvents(make_app(NOWHERE), name),
-                admits=lambda lane, turn: True,
-                left=lambda turn: None,
+                can_admit=lambda lane, turn: True,
+                on_turn_end=lambda turn: None,
             )
         finally:
-            keeper.stop()
+            renewer.stop()
 
 
 @contextlib.contextmanager
-def turn(at: Station, free: Callable[[], None] = lambda: None) -> Iterator[threading.Thread]:
+def turn(at: TurnRunner, free: Callable[[], None] = lambda: None) -> Iterator[threading.Thread]:
     """A wake-up, answered in a thread that ends with the test."""
     taking = threading.Thread(target=at.take_turn, args=("gpu", "turn"))
     taking.start()
@@ -121,14 +121,14 @@ def test_a_holder_whose_stream_never_yields_loses_its_lease_and_another_finishes
     user: Database, fleet: Database, fleet_url: str
 ) -> None:
     job, stuck = put(user), Stuck()
-    with station("w1", stuck, fleet_url, silence=0.5) as first, turn(first, stuck.freed.set):
+    with runner("w1", stuck, fleet_url, silence=0.5) as first, turn(first, stuck.freed.set):
         assert stuck.begun.wait(30)
         eventually(lambda: leases.reap(fleet, crash_cap=3) == (job,))
         bill = job_summary(user, job).crash_bill
         assert (bill.crashes, bill.calls) == (1, 1)
         assert "no token and no verdict for" in bill.why
         assert "worker w1 was last seen" in bill.why
-        with station("w2", ScriptedModel(lambda request: "ANSWER: 42"), fleet_url) as second:
+        with runner("w2", ScriptedModel(lambda request: "ANSWER: 42"), fleet_url) as second:
             second.take_turn("gpu", "other")
         assert job_summary(user, job).state is JobState.ACCEPTED
     assert "lease expired" in kinds(fleet, job)
@@ -139,7 +139,7 @@ def test_a_holder_that_renews_its_lease_and_gets_nowhere_loses_it_too(
     user: Database, fleet: Database, fleet_url: str
 ) -> None:
     job, busy = put(user), Busy()
-    with station("w1", busy, fleet_url) as first, turn(first) as taking:
+    with runner("w1", busy, fleet_url) as first, turn(first) as taking:
         eventually(lambda: job_summary(user, job).worker == "w1")
         assert leases.reap(fleet, crash_cap=3) == ()
         eventually(lambda: leases.reap(fleet, crash_cap=3, stall_seconds=2) == (job,))
@@ -149,13 +149,13 @@ def test_a_holder_that_renews_its_lease_and_gets_nowhere_loses_it_too(
     assert "lease taken" in kinds(fleet, job)
 
 
-def watchdog(at: Station, leave: Callable[[str], None], broker: str = NOWHERE, deaf: float = 60.0) -> Watchdog:
+def watchdog(at: TurnRunner, leave: Callable[[str], None], broker: str = NOWHERE, deaf: float = 60.0) -> Watchdog:
     return Watchdog(at, lanes=lambda: LANES, broker=broker, wakeup_silence_seconds=0.2, deaf_seconds=deaf, leave=leave)
 
 
 def test_a_worker_that_nobody_wakes_finds_its_work_itself(user: Database, fleet_url: str) -> None:
     left = list[str]()
-    with station("w1", ScriptedModel(lambda request: "ANSWER: 42"), fleet_url) as alone:
+    with runner("w1", ScriptedModel(lambda request: "ANSWER: 42"), fleet_url) as alone:
         watching = watchdog(alone, left.append)
         watching.start()
         try:
@@ -169,7 +169,7 @@ def test_a_worker_that_nobody_wakes_finds_its_work_itself(user: Database, fleet_
 
 def test_a_turn_that_outlives_its_lease_makes_the_worker_end(user: Database, fleet: Database, fleet_url: str) -> None:
     job, stuck, left = put(user), Stuck(), list[str]()
-    with station("w1", stuck, fleet_url, silence=0.2) as first, turn(first, stuck.freed.set):
+    with runner("w1", stuck, fleet_url, silence=0.2) as first, turn(first, stuck.freed.set):
         watching = watchdog(first, left.append, deaf=0.5)
         watching.start()
         try:

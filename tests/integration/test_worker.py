@@ -15,7 +15,7 @@ import psutil
 import pytest
 from sqlalchemy import text
 
-from tasks.pulse import Silent
+from tasks.heartbeat import SilentHeartbeat
 from tasks.store import leases
 from tasks.store.queries import job_summary, live_workers, submit_jobs
 from tasks.store.session import Database
@@ -46,7 +46,7 @@ def take_locally(fleet: Database, lane: Lane, url: str = "") -> None:
     """One turn of an engine's worker, in this process."""
     claim = leases.claim(fleet, [lane], "here", "turn", leases.ClaimRules(affinity_seconds=0))
     assert claim is not None
-    loop(fleet, url, after=1).turn(claim, frozenset({lane}), Silent())
+    loop(fleet, url, after=1).turn(claim, frozenset({lane}), SilentHeartbeat())
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tasks.errors import InvalidInput
-from tasks.ports import Pulse, Sandbox
+from tasks.ports import Heartbeat, Sandbox
 from tasks.types import CheckSpec, Verdict
 
 
@@ -23,7 +23,7 @@ class PalindromeValidator:
             raise InvalidInput("palindrome", value, "a whole number of at least 1")
         return value, {}
 
-    def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> Verdict:
+    def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbeat) -> Verdict:
         """It only looks at the text, so it needs no sandbox."""
         letters = [letter.lower() for letter in candidate if letter.isalpha()]
         passed = len(letters) >= check.value and letters == letters[::-1]

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasks.llm.abilities import Abilities
+from tasks.llm.capabilities import Capabilities
 from tests.standin import serve
 
 WORDS = ("amber", "birch", "cobalt", "dune", "ember", "fjord", "grove", "harbor", "iris", "kelp", "lagoon", "maple")
@@ -31,7 +31,7 @@ OLLAMA = {
 class StandIn:
     """A running one. `answer` is said to every prompt where nothing is drawn; `bodies` are the chats it was asked."""
 
-    able: Abilities
+    able: Capabilities
     strict: bool
     said: Mapping[str, Any]
     entry: Mapping[str, Any]
@@ -95,7 +95,7 @@ def _tokens(text: str) -> int:
 
 @contextlib.contextmanager
 def serving(
-    able: Abilities,
+    able: Capabilities,
     *,
     strict: bool = False,
     said: Mapping[str, Any] = VLLM,

@@ -229,8 +229,8 @@ def test_flower_is_run_as_on_the_local_stack_behind_a_password(tmp_path: Path, m
         flower_url="http://127.0.0.1:5555",
         flower_user="redraft",
         flower_password="hush",
-        owner_pid=1,
-        owner_started=0.0,
+        supervisor_pid=1,
+        supervisor_started=0.0,
         memory_url="",
         memory_key="",
     )

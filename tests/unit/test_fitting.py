@@ -27,8 +27,8 @@ class Prompt:
         self.counted += 1
         return len(messages[0].content)
 
-    def fitted(self, room: int, ground_room: int, least: Cut = WHOLE) -> str:
-        messages, tokens = fit(self.build, self.count, room=room, ground_room=ground_room, least=least)
+    def fitted(self, room: int, prefix_room: int, least: Cut = WHOLE) -> str:
+        messages, tokens = fit(self.build, self.count, room=room, prefix_room=prefix_room, least=least)
         assert tokens == len(messages[0].content) <= room
         return messages[0].content
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from tasks.heartbeat import SilentHeartbeat
 from tasks.journal import ATTEMPTS, WARMER, JournalledModel, Sampling, call_seed
 from tasks.llm.scripted import ScriptedModel
-from tasks.pulse import Silent
 from tasks.types import CallKey, ChatRequest, Claim, Completion, Cut, Message, Operator
 from tests.doubles import Journal
 
@@ -24,7 +24,7 @@ def window(cut: Cut) -> Sequence[Message]:
 
 def ask(journal: Journal, answer: Callable[[ChatRequest], str], attempts: int = ATTEMPTS) -> Completion:
     model = JournalledModel(ledger=journal, model=ScriptedModel(answer), sampling=SAMPLING)  # type: ignore[arg-type]
-    return model.ask(CLAIM, KEY, 5, window, Silent(), attempts=attempts)
+    return model.ask(CLAIM, KEY, 5, window, SilentHeartbeat(), attempts=attempts)
 
 
 def requests(journal: Journal) -> list[ChatRequest]:

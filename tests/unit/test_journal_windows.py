@@ -9,13 +9,13 @@ import pytest
 
 from tasks import window
 from tasks.errors import ContextExceeded, PromptTooLong
+from tasks.heartbeat import SilentHeartbeat
 from tasks.journal import JournalledModel, Sampling
 from tasks.llm.scripted import ScriptedModel
-from tasks.ports import Pulse
-from tasks.pulse import Silent
+from tasks.ports import Heartbeat
 from tasks.types import CallKey, ChatRequest, Claim, Completion, Job, Message, Operator
 from tests.doubles import Journal
-from tests.unit.test_jury import CLAIM, job
+from tests.unit.test_judge_panel import CLAIM, job
 
 KEY = CallKey(iteration=1, operator=Operator.DRAFT, slot=0, attempt=1)
 ANSWER_TOKENS = 100
@@ -28,10 +28,10 @@ class Strict(ScriptedModel):
         super().__init__(lambda request: "fine", context_tokens=context_tokens)
         self.asked: list[ChatRequest] = []
 
-    def complete(self, request: ChatRequest, pulse: Pulse) -> Completion:
+    def complete(self, request: ChatRequest, heartbeat: Heartbeat) -> Completion:
         assert self.count_tokens(request.messages) + request.max_tokens <= self.context_tokens
         self.asked.append(request)
-        return super().complete(request, pulse)
+        return super().complete(request, heartbeat)
 
 
 class Away(Strict):
@@ -48,11 +48,11 @@ class Short(ScriptedModel):
         super().__init__(lambda request: "fine", context_tokens=8192)
         self.real_tokens, self.asked = real_tokens, list[ChatRequest]()
 
-    def complete(self, request: ChatRequest, pulse: Pulse) -> Completion:
+    def complete(self, request: ChatRequest, heartbeat: Heartbeat) -> Completion:
         self.asked.append(request)
         if self.count_tokens(request.messages) + request.max_tokens > self.real_tokens:
             raise ContextExceeded("the maximum context length is another")
-        return super().complete(request, pulse)
+        return super().complete(request, heartbeat)
 
 
 def long_job() -> Job:
@@ -66,7 +66,7 @@ def ask(model: ScriptedModel, journal: Journal, asked: Job, claim: Claim = CLAIM
         model=model,
         sampling=Sampling(answer_tokens=ANSWER_TOKENS),
     )
-    return journalled.ask(claim, KEY, 7, lambda cut: window.draft(asked, cut=cut), Silent())
+    return journalled.ask(claim, KEY, 7, lambda cut: window.draft(asked, cut=cut), SilentHeartbeat())
 
 
 @pytest.mark.parametrize("context", [700, 2000, 4096, 100_000])

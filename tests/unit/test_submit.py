@@ -11,7 +11,7 @@ import pytest
 
 from tasks.errors import InvalidInput
 from tasks.jobchecks import parse_check_flag
-from tasks.ports import Pulse, Sandbox
+from tasks.ports import Heartbeat, Sandbox
 from tasks.submit import Flags, Rules, parse_budget_flag, read_changes, read_jobs
 from tasks.types import Changes, CheckSpec, Egress, JobSpec, Lane, Verdict
 
@@ -30,7 +30,7 @@ class FileCheck:
             raise InvalidInput("", value, "a file that can be read")
         return path.name, {path.name: path.read_text()}
 
-    def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, pulse: Pulse) -> Verdict:
+    def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbeat) -> Verdict:
         raise NotImplementedError
 
 

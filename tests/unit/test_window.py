@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks import lenses, window
+from tasks import judge_prompts, window
 from tasks.types import (
     Attachment,
     Candidate,
@@ -104,8 +104,8 @@ def test_prompts_stand_still(operator: str, kind: str) -> None:
 def test_the_prompts_of_judges_stand_still(name: str, check: CheckSpec) -> None:
     job = _job(VISIBLE, check)
     made = {
-        "report": lenses.report(job, CODE, check, lenses.LENSES[0]),
-        "verdict": lenses.verdict(job, CODE, check, ("`a - b` subtracts.",)),
+        "report": judge_prompts.report(job, CODE, check, judge_prompts.JUDGE_PROMPTS[0]),
+        "verdict": judge_prompts.verdict(job, CODE, check, ("`a - b` subtracts.",)),
     }
     for step, messages in made.items():
         shown = "".join(f"[{m.role}]\n{m.content}\n" for m in messages)

@@ -123,13 +123,13 @@ def disk(settings: Settings) -> Finding:
 
 def sandbox(settings: Settings) -> Finding:
     """Whether checks can run at all. Raises `SandboxUnavailable`, which says what to do."""
-    from tasks.ports import SandboxJob
-    from tasks.pulse import Silent
+    from tasks.heartbeat import SilentHeartbeat
+    from tasks.types import SandboxJob
     from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
 
     box = BubblewrapSandbox(default_runtime_folder(settings.cache))
     job = SandboxJob(argv=("python", "-c", "print('alive')"), timeout_seconds=30)
-    result = box.run(job, Silent())
+    result = box.run(job, SilentHeartbeat())
     if result.exit_code == 0 and result.stdout.strip() == "alive":
         detail = f"a program ran in it in {result.seconds:.2f} s; {_bounds()}"
         return Finding(name="sandbox", outcome="ok", detail=detail)
@@ -182,7 +182,9 @@ def stack(settings: Settings) -> Finding | None:
         )
     ill = [f"{part.name} {part.health}" for part in parts if part.health != "ok"]
     if ill:
-        ill += [why for part in parts if part.name == "engine" and part.health == "down" if (why := _cause(settings))]
+        ill += [
+            why for part in parts if part.name == "engine" and part.health == "down" if (why := _diagnosis(settings))
+        ]
         advice = f"look into {settings.home / 'log'}; `redraft down` and `up` start it afresh"
         return Finding(name="stack", outcome="fail", detail=", ".join(ill), advice=advice)
     return Finding(name="stack", outcome="ok", detail=", ".join(part.name for part in parts))
@@ -273,7 +275,7 @@ def engine(settings: Settings) -> Finding | None:
     except (EngineFault, InvalidInput) as error:
         detail = " ".join(str(error).split())
         return Finding(name="engine", outcome="fail", detail=detail, advice="it must speak OpenAI's API")
-    profile, lacks = host.profile, host.lacks()
+    profile, lacks = host.profile, host.missing()
     detail = f"{host.describe()}, {profile.slots} slots of {profile.max_model_len} tokens"
     if lacks:
         return Finding(name="engine", outcome="warn", detail="; ".join((detail, *lacks)))
@@ -332,13 +334,13 @@ def promises(settings: Settings) -> Iterator[Finding]:
         yield Finding(name="promises", outcome="fail" if broken else "ok", detail=detail)
 
 
-def _cause(settings: Settings) -> str:
+def _diagnosis(settings: Settings) -> str:
     """Why the engine ended, where its log shows a known cause."""
-    from workers.engine.causes import find_cause, read_since
+    from workers.engine.diagnostics import diagnose, read_since
     from workers.local.home import Home
 
-    cause = find_cause(read_since(Home(root=settings.home).log / "engine.log", 0))
-    return f"likely: {cause.meaning}" if cause else ""
+    diagnosis = diagnose(read_since(Home(root=settings.home).log / "engine.log", 0))
+    return f"likely: {diagnosis.meaning}" if diagnosis else ""
 
 
 def _bounds() -> str:

@@ -88,7 +88,7 @@ def _state(database: Database, number: int) -> dict[str, Any]:
     from tasks.policy import hours_used, limits_of
     from tasks.settings import load_settings
     from tasks.state import state_document, width_of
-    from tasks.store.past import load_job
+    from tasks.store.job_loader import load_job
     from workers.strategies import strategies
 
     settings, job, known = load_settings(), load_job(database, number), strategies()

@@ -10,7 +10,7 @@ import typer
 from workers.cli import output
 
 if TYPE_CHECKING:
-    from tasks.store.summaries import CrashBill, JobSummary
+    from tasks.store.summaries import JobSummary, LostWork
 
 app = typer.Typer()
 # Postgres's bigint.
@@ -195,7 +195,7 @@ def _shared(job: JobSummary) -> str:
     return f"{', '.join(job.shared_checks)}: the candidate ran in the process that judged it (isolation: shared)"
 
 
-def _crashes(bill: CrashBill) -> str:
+def _crashes(bill: LostWork) -> str:
     """What was lost and is made again, as far as it is known and at most."""
     if not bill.crashes:
         return "none"

@@ -18,7 +18,7 @@ Budget = Annotated[list[str], typer.Option("--budget", metavar="usd=2,hours=4,it
 @app.command()
 def pause(jobs: JobsArgument, as_json: output.Json = False) -> None:
     """Pause jobs: a waiting one at once, a running one within seconds. Paused time is not counted as hours."""
-    from tasks.store.verbs import request_pause
+    from tasks.store.lifecycle import request_pause
     from workers.cli.database import open_database
 
     with open_database() as database:
@@ -37,7 +37,7 @@ def pause(jobs: JobsArgument, as_json: output.Json = False) -> None:
 @app.command()
 def resume(jobs: JobsArgument, as_json: output.Json = False) -> None:
     """Let paused jobs go on from where they stood."""
-    from tasks.store.verbs import resume
+    from tasks.store.lifecycle import resume
     from workers.cli.database import open_database
 
     with open_database() as database:
@@ -61,7 +61,7 @@ def retry(
 
     Its history stays, and so does what it has spent. Hours go on from where they stood when it ended.
     """
-    from tasks.store.verbs import retry
+    from tasks.store.lifecycle import retry
     from tasks.submit import read_changes
     from workers.cli.database import open_database
 
@@ -90,7 +90,7 @@ def fork(
     It has spent nothing: the tokens of what it begins with belong to the first job. Those iterations do count
     towards its budget of iterations.
     """
-    from tasks.store.verbs import fork
+    from tasks.store.lifecycle import fork
     from tasks.submit import read_changes
     from workers.cli.database import open_database
     from workers.strategies import strategies

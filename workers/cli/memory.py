@@ -10,7 +10,7 @@ from workers.cli import output
 
 if TYPE_CHECKING:
     from tasks.memory.bank import QdrantBank
-    from tasks.store.lessonbook import LessonRow
+    from tasks.store.lesson_queries import LessonRow
 
 app = typer.Typer()
 LARGEST = 2**63 - 1
@@ -25,7 +25,7 @@ def search(
 ) -> None:
     """Find lessons of yours by meaning and by words, the best first. --json: one object a line."""
     from tasks.errors import InvalidInput
-    from tasks.store.lessonbook import read_lessons, reader
+    from tasks.store.lesson_queries import read_lessons, reader
     from workers.cli.database import open_database
 
     if not query.strip():
@@ -49,7 +49,7 @@ def search(
 @app.command()
 def show(lesson: LessonArgument, as_json: output.Json = False) -> None:
     """Show one lesson, where it comes from, and whether it helped."""
-    from tasks.store.lessonbook import read_lesson
+    from tasks.store.lesson_queries import read_lesson
     from workers.cli.database import open_database
 
     with open_database() as database:
@@ -80,11 +80,11 @@ def show(lesson: LessonArgument, as_json: output.Json = False) -> None:
 @app.command()
 def quarantine(lesson: LessonArgument, as_json: output.Json = False) -> None:
     """Take a lesson of yours out of the memory for good; it stays in the database, with its provenance."""
-    from tasks.store import lessonbook
+    from tasks.store import lesson_queries
     from workers.cli.database import open_database
 
     with open_database() as database:
-        since = lessonbook.quarantine(database, lesson)
+        since = lesson_queries.quarantine(database, lesson)
     if as_json:
         output.emit({"lesson": lesson, "quarantined_at": since})
     else:
@@ -94,7 +94,7 @@ def quarantine(lesson: LessonArgument, as_json: output.Json = False) -> None:
 @app.command()
 def rebuild(as_json: output.Json = False) -> None:
     """Make the index anew from the database: of every owner where the login sees all, else your own lessons."""
-    from tasks.store.lessonbook import indexed, reader
+    from tasks.store.lesson_queries import indexed, reader
     from tasks.store.session import Database
     from workers.cli.database import database_url
 

@@ -148,8 +148,8 @@ def check_runtimes(handed_in: HandedIn, settings: Settings) -> None:
 def try_checks(handed_in: HandedIn, settings: Settings, tell: Callable[[int, int], None]) -> None:
     """Tries checks that can be tried before there is a candidate: each once, up to a bound. Raises `InvalidInput`."""
     from tasks.errors import InvalidInput, SandboxUnavailable
+    from tasks.heartbeat import SilentHeartbeat
     from tasks.ports import DryRun
-    from tasks.pulse import Silent
     from tasks.validators import registry
     from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
 
@@ -165,7 +165,7 @@ def try_checks(handed_in: HandedIn, settings: Settings, tell: Callable[[int, int
         kind = registry.find(one.kind)
         assert isinstance(kind, DryRun)
         try:
-            kind.dry_run(one, sandbox, Silent())
+            kind.dry_run(one, sandbox, SilentHeartbeat())
         except SandboxUnavailable as error:
             output.note(f"no tests were loaded before storing: {error}")
             return

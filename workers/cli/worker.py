@@ -73,12 +73,12 @@ def relay() -> None:
     _log_plainly(settings.log_level)
     from workers.addresses import broker_url, memory_bank, worker_database_url
     from workers.celery_app import make_app
-    from workers.outbox import Carrier, memory_handlers
+    from workers.outbox_worker import OutboxWorker, memory_handlers
     from workers.relay import Relay
 
     arm_process(settings.crash_at)
     broker, bank = broker_url(), memory_bank(settings)
-    carrier = Carrier(worker_database_url(), memory_handlers(bank) if bank else {})
+    carrier = OutboxWorker(worker_database_url(), memory_handlers(bank) if bank else {})
     running = Relay(
         worker_database_url(),
         make_app(broker),

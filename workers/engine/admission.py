@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tasks.ports import Pulse, Space
-from tasks.types import Message
+from tasks.ports import Heartbeat
+from tasks.types import Message, RequestSize
 from workers.engine.load import EngineLoad
 
 # A load is read when a turn asks to be taken, and serves for this long: /metrics costs the engine some milliseconds.
@@ -26,7 +26,7 @@ READ_EVERY_SECONDS = 1.0
 SETTLE_SECONDS = 1.0
 # A new turn waits while more of the KV space is in use: what is under way grows.
 KV_HIGH = 0.9
-# One request waits for every so many seats, so that a seat that is left is taken at once: between two turns lie a
+# One request waits for every so many slots, so that a slot that is freed is taken at once: between two turns lie a
 # commit, a claim and a prompt.
 BACKLOG = 2
 POLL_SECONDS = 0.25
@@ -40,19 +40,19 @@ class _Shared:
     holders: int = 0
 
 
-class Seats:
-    """Implements `Admission`. `seats`: requests at once; `width`: what one turn asks at once; `read` gives the engine's
-    load, None where it doesn't say."""
+class AdmissionController:
+    """Implements `Admission`. `requests`: how many at once; `width`: what one turn asks at once; `read` gives the
+    engine's load, None where it doesn't say."""
 
     def __init__(
         self,
         *,
-        seats: int,
+        requests: int,
         width: int,
         read: Callable[[], EngineLoad | None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._seats, self._width, self._read, self._clock = seats, width, read, clock
+        self._requests, self._width, self._read, self._clock = requests, width, read, clock
         self._changed, self._reading = threading.Condition(), threading.Lock()
         self._queue: deque[object] = deque()
         self._fresh: dict[str, float] = {}
@@ -75,25 +75,25 @@ class Seats:
                     return False
                 self._changed.wait(min(left, POLL_SECONDS))
 
-    def leave(self, turn: str) -> None:
+    def on_turn_end(self, turn: str) -> None:
         """The turn has ended, or found nothing to do: a short one must not keep the next one out."""
         with self._changed:
             if self._fresh.pop(turn, None) is not None:
                 self._changed.notify_all()
 
     @contextmanager
-    def seat(self, space: Space, pulse: Pulse) -> Iterator[None]:
+    def admit(self, space: RequestSize, heartbeat: Heartbeat) -> Iterator[None]:
         """One request of such a size may run inside; first come, first served.
 
-        Raises what `pulse.checkpoint()` raises while it waits.
+        Raises what `heartbeat.checkpoint()` raises while it waits.
         """
         (own, common), ticket = self._blocks_of(space), object()
         with self._changed:
             self._queue.append(ticket)
             try:
                 while self._queue[0] is not ticket or not self._fits(space, own, common):
-                    pulse.checkpoint()
-                    pulse.beat()  # it waits for others who get on
+                    heartbeat.checkpoint()
+                    heartbeat.beat()  # it waits for others who get on
                     self._changed.wait(POLL_SECONDS)
                 self._in_flight += 1
                 self._own_blocks += own
@@ -116,26 +116,26 @@ class Seats:
         now = self._clock()
         self._fresh = {turn: settled for turn, settled in self._fresh.items() if settled > now}
         asked = self._in_flight + len(self._queue) + len(self._fresh) * self._width
-        if asked >= self._seats + self._seats // BACKLOG:
+        if asked >= self._requests + self._requests // BACKLOG:
             return False
         return load is None or (not load.waiting and load.kv_usage < KV_HIGH)
 
-    def _fits(self, space: Space, own: int, common: int) -> bool:
+    def _fits(self, space: RequestSize, own: int, common: int) -> bool:
         """One alone always does: no request is larger than the engine's context, which its KV space holds."""
         if not self._in_flight:
             return True
         held = self._load.kv_blocks if self._load else 0
         used = self._own_blocks + sum(prompt.blocks for prompt in self._prompts.values())
         more = own if space.messages in self._prompts else own + common
-        return self._in_flight < self._seats and (not held or used + more <= held)
+        return self._in_flight < self._requests and (not held or used + more <= held)
 
-    def _blocks_of(self, space: Space) -> tuple[int, int]:
+    def _blocks_of(self, space: RequestSize) -> tuple[int, int]:
         """A request's own blocks, and those that it shares with others of the same prompt: whole ones, without the last
         token, which is always computed."""
         load = self._recent()
         if not load or not load.block_tokens:
             return 0, 0
-        blocks = math.ceil((space.prompt_tokens + space.made_tokens) / load.block_tokens)
+        blocks = math.ceil((space.prompt_tokens + space.completion_tokens) / load.block_tokens)
         common = max(0, space.prompt_tokens - 1) // load.block_tokens if load.prefix_cache else 0
         return blocks - common, common
 

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 import structlog
 
 from tasks.errors import EngineFault, InvalidInput
-from tasks.llm.abilities import Abilities
+from tasks.llm.capabilities import Capabilities
 from tasks.types import Modality
-from workers.engine.detection import REPETITION, Endpoint, Server, describe_server, detect_abilities, place
+from workers.engine.detection import REPETITION, Endpoint, Server, describe_server, detect_capabilities, public_url
+from workers.engine.health import EngineHealth
 from workers.engine.probe import canary, counted, fetch
 from workers.engine.profiles import Serving
-from workers.engine.pulse import EnginePulse
 
 log = structlog.get_logger()
 
@@ -57,7 +57,7 @@ class AttachedEndpoint:
         self._modalities, self._given = modalities, serving
         self._ready, self._stopping = threading.Event(), threading.Event()
         self._server = Server()
-        self.abilities = Abilities()
+        self.capabilities = Capabilities()
         self.profile = self._serving()
 
     @property
@@ -72,13 +72,13 @@ class AttachedEndpoint:
 
     def describe(self) -> str:
         """The address, without a name or password in it and never the key; what the server says it is; the model."""
-        said = (f"endpoint {place(self.url)}", self._server.name, self.model)
+        said = (f"endpoint {public_url(self.url)}", self._server.name, self.model)
         return " ".join(part for part in said if part)
 
-    def lacks(self) -> tuple[str, ...]:
+    def missing(self) -> tuple[str, ...]:
         """What it can't or doesn't say, each with what is done instead."""
         context = f"its context is not said: {self.profile.max_model_len} tokens are assumed"
-        return (*self.abilities.lacks(), *(() if self._server.context_tokens else (context,)))
+        return (*self.capabilities.missing(), *(() if self._server.context_tokens else (context,)))
 
     def examine(self) -> None:
         """Chooses the model, asks the canary, finds out what the server can. Raises `EngineFault`, `InvalidInput`."""
@@ -93,14 +93,14 @@ class AttachedEndpoint:
         self._ask_canary()  # before it is described: Ollama tells the context of a loaded model only
         endpoint = Endpoint(url=self.url, model=self.model, key=self._key)
         self._server = describe_server(endpoint, served[self.model])
-        self.abilities = detect_abilities(endpoint)
+        self.capabilities = detect_capabilities(endpoint)
         self.profile = self._serving()
 
     def start(self) -> None:
         """Examines it, then watches. Raises `EngineFault`, `InvalidInput`."""
         self.examine()
-        for lack in self.lacks():
-            log.info("the endpoint is worked around", endpoint=place(self.url), lack=lack)
+        for lack in self.missing():
+            log.info("the endpoint is worked around", endpoint=public_url(self.url), lack=lack)
         self._ready.set()
         threading.Thread(target=self._watch, name="endpoint-watch", daemon=True).start()
 
@@ -133,7 +133,7 @@ class AttachedEndpoint:
         canary(self.url, self.model, **asked, key=self._key, seconds=seconds)
 
     def _watch(self) -> None:
-        pulse = EnginePulse(
+        health = EngineHealth(
             lambda: fetch(f"{self.url}/models", key=self._key, seconds=10),
             self._ask_canary,
             lambda: counted(self.url.removesuffix("/v1")),
@@ -141,7 +141,7 @@ class AttachedEndpoint:
             canary_seconds=CANARY_SECONDS,
         )
         while not self._stopping.wait(self._watch_seconds):
-            ill = pulse.look()
+            ill = health.look()
             if ill is not None:
                 if self._ready.is_set():
                     log.warning("the endpoint is not well", why=ill)
@@ -168,7 +168,7 @@ class AttachedEndpoint:
                 "max_review_tokens": min(given.max_review_tokens, answer),
                 "thinking": thinking,
                 "modalities": given.modalities | self._modalities,
-                "request_extra": extra | (REPETITION if self.abilities.repetition else {}),
+                "request_extra": extra | (REPETITION if self.capabilities.repetition else {}),
             }
         )
 

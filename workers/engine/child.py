@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tasks.errors import PartFailed
 from tasks.settings import child_environment
-from workers.engine.causes import attention, explain, read_since
 from workers.engine.choice import Choice
+from workers.engine.diagnostics import attention, explain, read_since
 from workers.engine.record import MARK, STOP_SECONDS, end_session
 from workers.local.home import Home
 from workers.local.process import Recorded

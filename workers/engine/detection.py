@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tasks.errors import EngineFault
-from tasks.llm.abilities import Abilities, ChoiceForm, Tokenizer, choice_field, chosen
+from tasks.llm.capabilities import Capabilities, ChoiceForm, Tokenizer, choice_field, chosen
 from workers.engine.probe import fetch
 
 # A cold server loads its model at the first call.
@@ -43,10 +43,10 @@ class Endpoint:
         return self.url.removesuffix("/v1")
 
 
-def detect_abilities(endpoint: Endpoint) -> Abilities:
+def detect_capabilities(endpoint: Endpoint) -> Capabilities:
     """Raises `EngineFault` only where the server does not answer a plain chat."""
     _say(endpoint, GREETING)
-    return Abilities(
+    return Capabilities(
         choices=_choices(endpoint),
         tokenizer=_tokenizer(endpoint),
         stream_usage=_stream_usage(endpoint),
@@ -180,7 +180,7 @@ def _number(told: Any, name: str) -> int:
     return found if isinstance(found, int) and found > 0 else 0
 
 
-def place(url: str) -> str:
+def public_url(url: str) -> str:
     """The address without a name or password in it."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rsplit("@", 1)[-1]).geturl()

@@ -6,7 +6,7 @@ import os
 from typing import Protocol
 
 from tasks.errors import EngineFault
-from tasks.llm.abilities import Abilities
+from tasks.llm.capabilities import Capabilities
 from workers.engine.profiles import Serving
 
 
@@ -30,7 +30,7 @@ class ModelHost(Protocol):
         """How many requests it batches at once; 0 where it doesn't say."""
 
     @property
-    def abilities(self) -> Abilities:
+    def capabilities(self) -> Capabilities:
         """What it can beyond plain chat; of an endpoint known only once it has started."""
 
     @property
@@ -53,7 +53,7 @@ class NoEngine:
     url = ""
     model = ""
     sequences = 0
-    abilities = Abilities()
+    capabilities = Capabilities()
     ready = False
 
     def __init__(self) -> None:

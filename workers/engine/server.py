@@ -14,16 +14,16 @@ from typing import TextIO
 import structlog
 
 from tasks.errors import EngineFault, PartFailed, RedraftError
-from tasks.llm.abilities import Abilities
+from tasks.llm.capabilities import Capabilities
 from workers.engine.backoff import Backoff
 from workers.engine.building import Say
-from workers.engine.causes import PORT_TAKEN, attention_asked
 from workers.engine.child import EngineChild, adopt_child, engine_environment, start_child
 from workers.engine.choice import Choice
+from workers.engine.diagnostics import PORT_TAKEN, attention_asked
 from workers.engine.environment import ensure_environment
 from workers.engine.hardware import Gpu
+from workers.engine.health import CANARY_EVERY_SECONDS, EngineHealth, HealthState
 from workers.engine.probe import canary, counted, fetch
-from workers.engine.pulse import CANARY_EVERY_SECONDS, EnginePulse, Health
 from workers.engine.record import (
     STOP_SECONDS,
     EngineRecord,
@@ -56,7 +56,7 @@ class EngineServer:
     one supervisor at a time. `vllm` is a program that is installed already, instead of an environment of ours.
     """
 
-    abilities = Abilities()
+    capabilities = Capabilities()
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class EngineServer:
             self._lock.close()
             self._lock = None
 
-    def health(self) -> Health:
+    def health(self) -> HealthState:
         """How it stands now: its process, /health, and since its last start one canary."""
         if not self._lives():
             return "down"
@@ -265,8 +265,8 @@ class EngineServer:
             return False
         return True
 
-    def _pulse(self) -> EnginePulse:
-        return EnginePulse(
+    def _health(self) -> EngineHealth:
+        return EngineHealth(
             self._look,
             self._ask_canary,
             lambda: counted(self._root),
@@ -275,14 +275,14 @@ class EngineServer:
 
     def _watch(self) -> None:
         """Starts the engine again when it dies or hangs; longer pauses when that happens in a row."""
-        started, pulse, backoff = time.monotonic(), self._pulse(), Backoff()
+        started, health, backoff = time.monotonic(), self._health(), Backoff()
         while not self._stopping.wait(self._watch_seconds):
-            ill = self._ill(pulse)
+            ill = self._ill(health)
             if ill is None:
                 self._ready.set()
                 continue
             self._ready.clear()  # no new work from the first doubt on; what is under way goes on
-            if self._lives() and not pulse.given_up:
+            if self._lives() and not health.given_up:
                 continue
             log.warning("the engine is started again", profile=self.profile.name, why=ill)
             self._end(ILL_STOP_SECONDS)
@@ -294,18 +294,18 @@ class EngineServer:
             except RedraftError as error:
                 if not self._stopping.is_set():
                     log.warning("the engine did not start", why=str(error))
-            pulse = self._pulse()
+            health = self._health()
 
     def _lives(self) -> bool:
         return self._child is not None and self._child.alive
 
-    def _ill(self, pulse: EnginePulse) -> str | None:
+    def _ill(self, health: EngineHealth) -> str | None:
         """What is wrong with it, None where it is well."""
         child = self._child
         if child is None:
             return "it is not running"
         child.trim_log()
-        return pulse.look() if child.alive else child.explain()
+        return health.look() if child.alive else child.explain()
 
     def _end(self, seconds: float = STOP_SECONDS) -> None:
         with self._changing:

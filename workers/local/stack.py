@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tasks.errors import PartFailed
 from tasks.settings import child_environment
-from workers.local import owner
+from workers.local import supervisor
 from workers.local.home import Home
 from workers.local.parts import DEATHS_BEFORE_DOWN, PartStatus
 from workers.local.process import Recorded, end_tree, spawn, tail
@@ -18,7 +18,7 @@ from workers.local.stackfile import StackFile, read
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 60.0
-OWNER = (sys.executable, "-m", "workers.local.owner")
+SUPERVISOR = (sys.executable, "-m", "workers.local.supervisor")
 
 
 def start(
@@ -27,7 +27,7 @@ def start(
     say: Callable[[str], None],
     *,
     attached: bool,
-    owner_argv: Sequence[str] = OWNER,
+    supervisor_argv: Sequence[str] = SUPERVISOR,
 ) -> StackFile:
     """Starts the stack where it does not run, waits until it can take work, returns its addresses.
 
@@ -37,19 +37,19 @@ def start(
     home.make()
     (home.run / "failure").unlink(missing_ok=True)
     running = read(home.root)
-    child = None if running else _spawn_owner(home, options, owner_argv, attached=attached)
+    child = None if running else _spawn_supervisor(home, options, supervisor_argv, attached=attached)
     told, owned = "", bool(running)
     while True:
         stack, parts = read(home.root), status(home)
         if stack and parts and all(part.health == "ok" for part in parts):
             return stack
         failed = _failure(home, child, parts)
-        if not failed and (child is None or child.poll() == owner.ALREADY_RUNNING):  # it is another's stack
-            alive = owner.holder(home) is not None
+        if not failed and (child is None or child.poll() == supervisor.ALREADY_RUNNING):  # it is another's stack
+            alive = supervisor.holder(home) is not None
             if owned and not alive:
                 failed = "the stack was stopped while it started"
             elif not alive:  # a `down` held the home for a moment
-                child = _spawn_owner(home, options, owner_argv, attached=attached)
+                child = _spawn_supervisor(home, options, supervisor_argv, attached=attached)
             owned = owned or alive
         if failed:
             stop(home)
@@ -59,31 +59,31 @@ def start(
 
 
 def is_ours(stack: StackFile) -> bool:
-    """Whether this process started the stack's owner, attached."""
-    process = Recorded(pid=stack.owner_pid, started=stack.owner_started).find()
+    """Whether this process started the stack's supervisor, attached."""
+    process = Recorded(pid=stack.supervisor_pid, started=stack.supervisor_started).find()
     return process is not None and process.ppid() == os.getpid()
 
 
 def stop(home: Home) -> None:
-    """Stops the stack, one that is only just starting too, and cleans up after one whose owner was killed;
+    """Stops the stack, one that is only just starting too, and cleans up after one whose supervisor was killed;
     harmless where nothing runs."""
     if not home.run.exists():
         return
     while True:
-        holder = owner.holder(home)
+        holder = supervisor.holder(home)
         if holder is not None:
             end_tree(holder, seconds=STOP_SECONDS)
         try:
-            with owner.holding(home):  # nobody may start a stack in what is being cleaned
-                owner.clean(home)
+            with supervisor.holding(home):  # nobody may start a stack in what is being cleaned
+                supervisor.clean(home)
                 return
-        except BlockingIOError:  # another owner, or another `down`
+        except BlockingIOError:  # another supervisor, or another `down`
             time.sleep(POLL_SECONDS)
 
 
 def status(home: Home) -> list[PartStatus]:
-    """Each part; one whose process has ended since its owner wrote it down is `down`."""
-    parts = owner.read_parts(home.root)
+    """Each part; one whose process has ended since its supervisor wrote it down is `down`."""
+    parts = supervisor.read_parts(home.root)
     if not parts or read(home.root) is None:
         return []
     return [
@@ -94,11 +94,11 @@ def status(home: Home) -> list[PartStatus]:
     ]
 
 
-def _spawn_owner(
+def _spawn_supervisor(
     home: Home, options: Mapping[str, str], argv: Sequence[str], *, attached: bool
 ) -> subprocess.Popen[bytes]:
     environment = {**child_environment(home.root, secrets=True), **options}
-    log = home.log / "owner.log"
+    log = home.log / "supervisor.log"
     if attached:
         return spawn(argv, log=log, folder=home.root, environment=environment)
     with log.open("ab") as output:
@@ -120,8 +120,8 @@ def _failure(home: Home, child: subprocess.Popen[bytes] | None, parts: list[Part
         return failure.read_text()
     if child is not None and child.poll() == 0:
         return "the stack was stopped while it started"
-    if child is not None and child.poll() not in (None, owner.ALREADY_RUNNING):
-        return f"the stack's owner ended ({child.returncode}):\n{tail(home.log / 'owner.log')}"
+    if child is not None and child.poll() not in (None, supervisor.ALREADY_RUNNING):
+        return f"the stack's supervisor ended ({child.returncode}):\n{tail(home.log / 'supervisor.log')}"
     for part in parts:
         if part.health == "down" and part.name != "engine":
             log = home.log / f"{part.name}.log"

@@ -25,8 +25,8 @@ class StackFile:
     flower_password: str
     memory_url: str
     memory_key: str
-    owner_pid: int
-    owner_started: float
+    supervisor_pid: int
+    supervisor_started: float
     # Of an attached server, where the stack has no engine of its own.
     endpoint: str = ""
     endpoint_model: str = ""
@@ -48,9 +48,9 @@ def write(home: Path, stack: StackFile) -> None:
 
 
 def read(home: Path) -> StackFile | None:
-    """The running stack of `home`, None where its owner has ended."""
+    """The running stack of `home`, None where its supervisor has ended."""
     path = home / "run" / "stack.json"
     if not path.exists():
         return None
     stack = StackFile(**json.loads(path.read_text()))
-    return stack if Recorded(pid=stack.owner_pid, started=stack.owner_started).alive else None
+    return stack if Recorded(pid=stack.supervisor_pid, started=stack.supervisor_started).alive else None

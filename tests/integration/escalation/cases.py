@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import text
 
 from tasks.escalation import Escalation
+from tasks.heartbeat import SilentHeartbeat
 from tasks.llm.prices import prices_of
 from tasks.llm.responsebody import CloudTerms
 from tasks.llm.responses import OpenAIResponses
 from tasks.llm.scripted import ScriptedModel
 from tasks.loop import Loop
-from tasks.pulse import Silent
 from tasks.store.escalations import PostgresEscalations
 from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import submit_jobs
@@ -72,7 +72,7 @@ def run(fleet: Database, url: str) -> int:
         claim = take(fleet, *ALL)
         if claim is None:
             return turns
-        loop(fleet, url).turn(claim, ALL, Silent())
+        loop(fleet, url).turn(claim, ALL, SilentHeartbeat())
     raise AssertionError
 
 
@@ -84,7 +84,7 @@ def until_escalation(fleet: Database, url: str) -> None:
                 return
         claim = take(fleet, *ALL)
         assert claim is not None
-        loop(fleet, url).turn(claim, ALL, Silent())
+        loop(fleet, url).turn(claim, ALL, SilentHeartbeat())
 
 
 def rows(fleet: Database, job: int) -> list[Any]:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from tasks.errors import LeaseLost
-from tasks.pulse import Silent
+from tasks.heartbeat import SilentHeartbeat
 from tasks.store.invariants import breaches
 from tasks.store.queries import job_egress, job_history, job_summary
 from tasks.store.session import Database
@@ -144,7 +144,7 @@ def test_a_stale_worker_may_neither_ask_nor_settle(user: Database, fleet: Databa
     running = loop(fleet, standin.url)
     loaded = running.ledger.load(claim)
     with pytest.raises(LeaseLost):
-        running.cloud.answer(stale, loaded, 3, Silent())
+        running.cloud.answer(stale, loaded, 3, SilentHeartbeat())
     assert (standin.posts, rows(fleet, job)) == (0, [])
 
 
@@ -155,7 +155,7 @@ def test_each_step_of_an_escalation_runs_on_its_lane(user: Database, fleet: Data
     for lane in (Lane.CLOUD, Lane.CHECK):
         claim = take(fleet, lane)
         assert claim is not None, lane
-        loop(fleet, standin.url).turn(claim, frozenset({lane}), Silent())
+        loop(fleet, standin.url).turn(claim, frozenset({lane}), SilentHeartbeat())
     assert job_summary(user, job).state is JobState.ACCEPTED
     assert standin.posts == 1
 
@@ -168,7 +168,7 @@ def test_a_job_of_lane_fast_moves_up_after_its_rejections_and_says_so_once(
     while (claim := take(fleet, *ALL)) is not None:
         with fleet.connect() as connection:
             lanes.append(connection.execute(text("SELECT lane FROM leases")).scalar_one())
-        loop(fleet, standin.url).turn(claim, ALL, Silent())
+        loop(fleet, standin.url).turn(claim, ALL, SilentHeartbeat())
     assert lanes == ["fast"] * 3 + ["gpu"] * 3
     assert events(fleet, job).count("moved up") == 1
     summary = job_summary(user, job)

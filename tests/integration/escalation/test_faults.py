@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from tasks.errors import Cancelled, ShuttingDown
-from tasks.pulse import Silent
+from tasks.heartbeat import SilentHeartbeat
 from tasks.store.escalations import PostgresEscalations, abandon
 from tasks.store.invariants import breaches
 from tasks.store.ledger import PostgresLedger
@@ -37,8 +37,8 @@ from workers.local.home import free_port
 pytestmark = pytest.mark.integration
 
 
-class Stopping(Silent):
-    """A pulse that raises `ended` once `when` says so."""
+class Stopping(SilentHeartbeat):
+    """A heartbeat that raises `ended` once `when` says so."""
 
     def __init__(self, ended: Exception, when: Callable[[], bool]) -> None:
         self._ended, self._when = ended, when
@@ -84,7 +84,7 @@ def _crash(user: Database, fleet: Database, standin: StandIn, death: Death) -> N
         ledger = Mortal(PostgresLedger(fleet, fault_cap=8), death)
         asked = Mortal(PostgresEscalations(fleet), death)
         try:
-            loop(fleet, standin.url, ledger=ledger, asked=asked, after=1).turn(claim, ALL, Silent())
+            loop(fleet, standin.url, ledger=ledger, asked=asked, after=1).turn(claim, ALL, SilentHeartbeat())
         except Killed:
             outlive(fleet)
 
@@ -132,7 +132,7 @@ def test_a_cloud_that_cannot_be_reached_is_tried_again_and_asked_once(user: Data
     until_escalation(fleet, url)
     claim = take(fleet, *ALL)
     assert claim is not None
-    loop(fleet, url).turn(claim, ALL, Silent())
+    loop(fleet, url).turn(claim, ALL, SilentHeartbeat())
     (asked,) = rows(fleet, job)
     assert (asked.state, asked.finished_at) == ("unsent", None)
     assert "fault" in events(fleet, job)

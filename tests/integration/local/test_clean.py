@@ -1,4 +1,4 @@
-"""What `clean` ends of a stack whose owner is gone."""
+"""What `clean` ends of a stack whose supervisor is gone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from workers.engine.record import EngineRecord, write_record
-from workers.local import owner
+from workers.local import supervisor
 from workers.local.home import Home
 from workers.local.process import Recorded
 
@@ -35,7 +35,7 @@ def test_the_engines_children_are_ended_even_where_its_server_was_killed(tmp_pat
         server.kill()
         server.wait()
         assert core.is_running()
-        owner.clean(home)
+        supervisor.clean(home)
         assert not core.is_running() or core.status() == psutil.STATUS_ZOMBIE
         assert not (home.run / "engine.json").exists()
     finally:

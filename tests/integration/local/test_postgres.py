@@ -103,14 +103,14 @@ def test_a_first_start_that_was_killed_half_way_is_made_anew(home: Home) -> None
     assert not list(folder.glob("*password*"))
 
 
-def test_a_killed_owner_takes_its_server_along_and_the_next_start_goes_on(home: Home) -> None:
-    owner = subprocess.Popen(
+def test_a_killed_supervisor_takes_its_server_along_and_the_next_start_goes_on(home: Home) -> None:
+    supervisor = subprocess.Popen(
         [sys.executable, "-c", START, str(home.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    assert owner.stdout is not None
-    assert int(owner.stdout.readline()) > 0
-    owner.kill()
-    owner.communicate()
+    assert supervisor.stdout is not None
+    assert int(supervisor.stdout.readline()) > 0
+    supervisor.kill()
+    supervisor.communicate()
     server = EmbeddedPostgres(home)
     server.start()  # at once: the old one may still be shutting down
     assert server.healthy

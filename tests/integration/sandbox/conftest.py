@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tasks.pulse import Silent
+from tasks.heartbeat import SilentHeartbeat
 from tasks.settings import load_settings
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
 from tests.integration.sandbox.programs import AsOrdinaryUser
@@ -15,7 +15,7 @@ from tests.integration.sandbox.programs import AsOrdinaryUser
 @pytest.fixture(scope="module")
 def real_sandbox():
     made = BubblewrapSandbox(default_runtime_folder(load_settings().cache))
-    made.runtime(Silent())
+    made.runtime(SilentHeartbeat())
     return made
 
 

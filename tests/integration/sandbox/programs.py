@@ -10,8 +10,8 @@ from dataclasses import asdict
 
 import psutil
 
-from tasks.ports import SandboxJob, SandboxResult
-from tasks.pulse import Silent
+from tasks.heartbeat import SilentHeartbeat
+from tasks.types import SandboxJob, SandboxResult
 from tasks.validators.sandbox import BubblewrapSandbox
 
 NOBODY = 65534
@@ -23,11 +23,11 @@ class AsOrdinaryUser:
     def __init__(self, sandbox: BubblewrapSandbox) -> None:
         self._sandbox = sandbox
 
-    def run(self, job: SandboxJob, pulse: Silent) -> SandboxResult:
+    def run(self, job: SandboxJob, heartbeat: SilentHeartbeat) -> SandboxResult:
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
-            self._become_nobody_and_run(job, pulse, writer)
+            self._become_nobody_and_run(job, heartbeat, writer)
         os.close(writer)
         with os.fdopen(reader, "rb") as told:
             answer = json.loads(told.read())
@@ -35,12 +35,12 @@ class AsOrdinaryUser:
         assert "error" not in answer, answer
         return SandboxResult(**{**answer, "report": answer["report"].encode()})
 
-    def _become_nobody_and_run(self, job: SandboxJob, pulse: Silent, writer: int) -> None:
+    def _become_nobody_and_run(self, job: SandboxJob, heartbeat: SilentHeartbeat, writer: int) -> None:
         try:
             os.setgroups([])
             os.setresgid(NOBODY, NOBODY, NOBODY)
             os.setresuid(NOBODY, NOBODY, NOBODY)
-            result = asdict(self._sandbox.run(job, pulse))
+            result = asdict(self._sandbox.run(job, heartbeat))
             answer = {**result, "report": result["report"].decode()}
         except BaseException:  # noqa: BLE001 - the child must end here, whatever happens
             answer = {"error": traceback.format_exc()}
@@ -53,7 +53,7 @@ def python(source, **fields):
 
 
 def run(sandbox, source, **fields):
-    return sandbox.run(python(source, **fields), Silent())
+    return sandbox.run(python(source, **fields), SilentHeartbeat())
 
 
 def left_over(mark):

@@ -14,9 +14,9 @@ import psutil
 import pytest
 
 from tasks.errors import Cancelled
-from tasks.ports import SandboxJob
-from tasks.pulse import Silent
+from tasks.heartbeat import SilentHeartbeat
 from tasks.settings import load_settings
+from tasks.types import SandboxJob
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
 from tests.integration.sandbox.programs import left_over, python, run, within
 
@@ -36,7 +36,7 @@ def test_a_program_killed_by_a_signal_says_which(sandbox):
     assert run(sandbox, "import os; os.kill(os.getpid(), 11)").exit_code == 128 + 11
 
 
-class _StopsAfter(Silent):
+class _StopsAfter(SilentHeartbeat):
     def __init__(self, checks):
         self.left, self.silences = checks, []
 
@@ -52,10 +52,10 @@ class _StopsAfter(Silent):
 def test_a_cancelled_step_kills_the_whole_tree_and_goes_on_as_cancelled(real_sandbox):
     mark = f"tree-{time.monotonic_ns()}"
     source = f"import os, time\nfor _ in range(4): os.fork()\ntime.sleep(60)  # {mark}"
-    pulse = _StopsAfter(4)
+    heartbeat = _StopsAfter(4)
     with pytest.raises(Cancelled):
-        real_sandbox.run(python(source, timeout_seconds=30), pulse)
-    assert pulse.silences[-1] > 30
+        real_sandbox.run(python(source, timeout_seconds=30), heartbeat)
+    assert heartbeat.silences[-1] > 30
     assert left_over(mark) == []
 
 
@@ -132,10 +132,10 @@ def test_a_file_outside_the_jobs_folder_is_refused(real_sandbox, name):
 
 def test_a_program_beyond_as_many_as_may_run_waits_for_one_to_end():
     narrow = BubblewrapSandbox(default_runtime_folder(load_settings().cache), programs=1)
-    narrow.runtime(Silent())
+    narrow.runtime(SilentHeartbeat())
     ended, running = [], threading.Event()
 
-    class Started(Silent):
+    class Started(SilentHeartbeat):
         def expect_silence(self, seconds: float) -> None:
             running.set()
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 from tasks.errors import AttachmentLost, InvalidInput
 from tasks.store import leases
 from tasks.store.attachments import read_content
-from tasks.store.keeper import Keeper, WorkerCard
+from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
 from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import live_workers, submit_jobs
 from tasks.store.session import Database
@@ -130,14 +130,14 @@ def test_a_job_given_back_by_its_key_needs_no_model_now(alice: Database, fleet: 
 
 
 def test_a_worker_says_what_its_model_takes(login: Callable[..., str], fleet: Database) -> None:
-    card = WorkerCard(
+    card = WorkerRegistration(
         name="w", host="h", pid=1, lanes=("gpu",), slots=1, model="m", version="0", modalities=("image", "text")
     )
-    keeper = Keeper(login("fleet", "redraft_worker"), lambda: card, lease_seconds=0.5)
-    keeper.start()
+    renewer = LeaseRenewer(login("fleet", "redraft_worker"), lambda: card, lease_seconds=0.5)
+    renewer.start()
     try:
         while not (found := live_workers(fleet)):
             pass
         assert found[0].modalities == ("image", "text")
     finally:
-        keeper.stop()
+        renewer.stop()

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from tasks.errors import Cancelled, JournalMismatch, LeaseLost, LimitReached
 from tasks.store import leases
-from tasks.store.keeper import Keeper, WorkerCard
+from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
 from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import submit_jobs
 from tasks.store.session import Database
@@ -123,7 +123,7 @@ def test_a_stale_epoch_never_commits(user: Database, fleet: Database) -> None:
     assert leases.reap(fleet, crash_cap=3) == (job,)
     fresh = take(fleet, "w2")
     assert fresh is not None
-    assert fresh.ghost == "turn-w1"
+    assert fresh.stale_task_id == "turn-w1"
     for write in (
         lambda: ledger.begin(stale, 2, Draft(slots=1), ()),
         lambda: ledger.reserve(stale, KEY, 1),
@@ -341,42 +341,42 @@ def test_an_owner_sees_and_cancels_only_rows_of_their_own(
 
 def test_the_keeper_renews_what_moves_and_hears_a_cancel(user: Database, fleet: Database, worker_url: str) -> None:
     job = put(user)
-    card = WorkerCard(name="w1", host="h", pid=1, lanes=("gpu",), slots=1, model="m", version="0")
+    card = WorkerRegistration(name="w1", host="h", pid=1, lanes=("gpu",), slots=1, model="m", version="0")
     claim = leases.claim(fleet, [Lane.GPU], "w1", "t", leases.ClaimRules(lease_seconds=1))
     assert claim is not None
-    keeper = Keeper(worker_url, lambda: card, lease_seconds=1)
-    keeper.start()
-    pulse = keeper.hold(claim)
+    renewer = LeaseRenewer(worker_url, lambda: card, lease_seconds=1)
+    renewer.start()
+    heartbeat = renewer.hold(claim)
     try:
         time.sleep(2.0)
         assert leases.reap(fleet, crash_cap=3) == ()
-        pulse.check()
+        heartbeat.check()
         with user.begin() as connection:
             connection.execute(text("SELECT redraft_cancel(:j)"), {"j": job})
         deadline = time.monotonic() + 2
-        while not pulse.cancelled and time.monotonic() < deadline:
+        while not heartbeat.cancelled and time.monotonic() < deadline:
             time.sleep(0.02)
         with pytest.raises(Cancelled):
-            pulse.check()
+            heartbeat.check()
     finally:
-        keeper.stop()
+        renewer.stop()
     with psycopg.connect(worker_url.replace("+psycopg", "", 1)) as connection:
         assert connection.execute("SELECT count(*) FROM workers").fetchone() == (0,)
 
 
 def test_a_slot_that_makes_no_progress_loses_its_lease(user: Database, fleet: Database, worker_url: str) -> None:
     job = put(user)
-    card = WorkerCard(name="w1", host="h", pid=1, lanes=("gpu",), slots=1, model="m", version="0")
+    card = WorkerRegistration(name="w1", host="h", pid=1, lanes=("gpu",), slots=1, model="m", version="0")
     claim = leases.claim(fleet, [Lane.GPU], "w1", "t", leases.ClaimRules(lease_seconds=1))
     assert claim is not None
-    keeper = Keeper(worker_url, lambda: card, lease_seconds=1)
-    keeper.start()
-    pulse = keeper.hold(claim)
-    pulse.alive_until = 0.0  # as after a silence longer than it announced
+    renewer = LeaseRenewer(worker_url, lambda: card, lease_seconds=1)
+    renewer.start()
+    heartbeat = renewer.hold(claim)
+    heartbeat.alive_until = 0.0  # as after a silence longer than it announced
     try:
         time.sleep(1.5)
         assert leases.reap(fleet, crash_cap=3) == (job,)
         with pytest.raises(LeaseLost):
-            pulse.check()
+            heartbeat.check()
     finally:
-        keeper.stop()
+        renewer.stop()

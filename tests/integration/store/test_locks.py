@@ -13,11 +13,11 @@ from tasks.errors import Cancelled, DatabaseUnavailable
 from tasks.memory.embedder import Embedder
 from tasks.memory.twin import InMemoryBank
 from tasks.store import leases
-from tasks.store.keeper import Keeper, WorkerCard
-from tasks.store.lessonbook import REMOVE, IndexDelivery
-from tasks.store.lessons import UPSERT
+from tasks.store.heartbeats import LeaseHeartbeat
+from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
+from tasks.store.lesson_queries import REMOVE, IndexDelivery
+from tasks.store.lesson_writes import UPSERT
 from tasks.store.outbox import Outbox
-from tasks.store.pulses import LeasePulse
 from tasks.store.queries import submit_jobs
 from tasks.store.roles import CONNECTIONS, ensure_login
 from tasks.store.session import Database
@@ -52,9 +52,9 @@ def eve(eve_url: str) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def keeper(fleet_url: str) -> Iterator[Keeper]:
-    card = WorkerCard(name="w1", host="h", pid=1, lanes=("gpu",), slots=4, model="m", version="0")
-    made = Keeper(fleet_url, lambda: card, lease_seconds=LEASE)
+def renewer(fleet_url: str) -> Iterator[LeaseRenewer]:
+    card = WorkerRegistration(name="w1", host="h", pid=1, lanes=("gpu",), slots=4, model="m", version="0")
+    made = LeaseRenewer(fleet_url, lambda: card, lease_seconds=LEASE)
     made.start()
     yield made
     made.stop()
@@ -78,24 +78,24 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def renewed_again(pulse: LeasePulse) -> None:
+def renewed_again(heartbeat: LeaseHeartbeat) -> None:
     """Waits for two more renewals."""
     for _ in range(2):
-        before = pulse.renewed_at
-        wait_until(lambda before=before: pulse.renewed_at > before)  # type: ignore[misc]
+        before = heartbeat.renewed_at
+        wait_until(lambda before=before: heartbeat.renewed_at > before)  # type: ignore[misc]
 
 
 def test_a_row_that_its_owner_holds_costs_that_lease_alone(
-    eve: Connection, eve_url: str, user: Database, fleet: Database, keeper: Keeper
+    eve: Connection, eve_url: str, user: Database, fleet: Database, renewer: LeaseRenewer
 ) -> None:
     evil, good = put(eve_url), submit_jobs(user, [spec()])[0].job
-    pulses = {claim.job: keeper.hold(claim) for claim in (take(fleet), take(fleet))}
-    renewed_again(pulses[good])
+    heartbeats = {claim.job: renewer.hold(claim) for claim in (take(fleet), take(fleet))}
+    renewed_again(heartbeats[good])
     eve.execute("SELECT redraft_pause(%s)", (evil,))
-    held_at = pulses[evil].renewed_at
+    held_at = heartbeats[evil].renewed_at
     wait_until(lambda: time.monotonic() > held_at + LEASE)
-    renewed_again(pulses[good])
-    pulses[good].check()
+    renewed_again(heartbeats[good])
+    heartbeats[good].check()
     assert leases.reap(fleet, crash_cap=3) == ()  # it passes the row over, too
     with fleet.connect() as connection:
         expired = connection.exec_driver_sql("SELECT job_id FROM leases WHERE lease_until < now()").scalars().all()
@@ -105,40 +105,40 @@ def test_a_row_that_its_owner_holds_costs_that_lease_alone(
 
 
 def test_a_lease_whose_row_was_locked_for_a_moment_goes_on(
-    eve: Connection, eve_url: str, fleet: Database, keeper: Keeper
+    eve: Connection, eve_url: str, fleet: Database, renewer: LeaseRenewer
 ) -> None:
     job = put(eve_url)
-    pulse = keeper.hold(take(fleet))
-    renewed_again(pulse)
+    heartbeat = renewer.hold(take(fleet))
+    renewed_again(heartbeat)
     eve.execute("SELECT redraft_resume(%s)", (job,))
-    before = pulse.renewed_at
+    before = heartbeat.renewed_at
     wait_until(lambda: time.monotonic() > before + LEASE / 2)
     eve.commit()
-    renewed_again(pulse)
-    pulse.check()
+    renewed_again(heartbeat)
+    heartbeat.check()
 
 
 @pytest.mark.parametrize("channel", ["redraft_cancel", "redraft_pause"])
 @pytest.mark.parametrize("payload", ["", "junk", "99999999999999999999", "{job}"])
 def test_a_notification_of_anybodys_stops_nothing(
-    eve: Connection, user: Database, fleet: Database, keeper: Keeper, channel: str, payload: str
+    eve: Connection, user: Database, fleet: Database, renewer: LeaseRenewer, channel: str, payload: str
 ) -> None:
     job = submit_jobs(user, [spec()])[0].job
-    pulse = keeper.hold(take(fleet))
+    heartbeat = renewer.hold(take(fleet))
     eve.execute("SELECT pg_notify(%s, %s)", (channel, payload.format(job=job)))
     eve.commit()
-    renewed_again(pulse)
-    pulse.check()
+    renewed_again(heartbeat)
+    heartbeat.check()
 
 
-def test_the_owners_cancel_is_still_heard_at_once(user: Database, fleet: Database, keeper: Keeper) -> None:
+def test_the_owners_cancel_is_still_heard_at_once(user: Database, fleet: Database, renewer: LeaseRenewer) -> None:
     job = submit_jobs(user, [spec()])[0].job
-    pulse = keeper.hold(take(fleet))
+    heartbeat = renewer.hold(take(fleet))
     with user.begin() as connection:
         connection.exec_driver_sql("SELECT redraft_cancel(%s)", (job,))
-    wait_until(lambda: pulse.cancelled)
+    wait_until(lambda: heartbeat.cancelled)
     with pytest.raises(Cancelled):
-        pulse.check()
+        heartbeat.check()
 
 
 CALLS = (

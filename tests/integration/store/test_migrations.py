@@ -16,11 +16,11 @@ from sqlalchemy import create_engine
 from tasks.errors import InvalidInput
 from tasks.store import leases, migrate
 from tasks.store.ledger import PostgresLedger
+from tasks.store.lifecycle import fork, request_pause, retry
 from tasks.store.queries import list_jobs, submit_jobs
 from tasks.store.roles import ensure_login
 from tasks.store.session import Database
 from tasks.store.tables import metadata
-from tasks.store.verbs import fork, request_pause, retry
 from tasks.types import Changes, CheckSpec, JobSpec, JobState, Lane
 from workers.local.postgres import EmbeddedPostgres
 

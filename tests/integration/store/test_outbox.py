@@ -12,9 +12,9 @@ from sqlalchemy import Connection, text
 from tasks.errors import MemoryUnavailable
 from tasks.memory.embedder import Embedder
 from tasks.memory.twin import InMemoryBank
-from tasks.store import lessonbook
-from tasks.store.lessonbook import REMOVE, IndexDelivery
-from tasks.store.lessons import UPSERT
+from tasks.store import lesson_queries
+from tasks.store.lesson_queries import REMOVE, IndexDelivery
+from tasks.store.lesson_writes import UPSERT
 from tasks.store.outbox import Outbox
 from tasks.store.queries import submit_jobs
 from tasks.store.session import Database
@@ -162,9 +162,9 @@ def test_a_near_duplicate_counts_for_the_earlier_lesson_once(fleet: Database, jo
     put(fleet, job, UPSERT, lesson=earlier)
     carry(fleet, bank)
     assert bank.count() == 3
-    seen = {r.lesson.id: (r.seen, r.duplicate_of) for r in lessonbook.read_lessons(fleet, [earlier, later, other])}
+    seen = {r.lesson.id: (r.seen, r.duplicate_of) for r in lesson_queries.read_lessons(fleet, [earlier, later, other])}
     assert seen == {earlier: (2, None), later: (1, earlier), other: (1, None)}
-    assert [lesson.id for lesson in lessonbook.indexed(fleet)] == [earlier, other, failure]
+    assert [lesson.id for lesson in lesson_queries.indexed(fleet)] == [earlier, other, failure]
 
 
 def test_a_carrier_that_dies_between_counts_a_duplicate_once(fleet: Database, job: int) -> None:
@@ -180,8 +180,8 @@ def test_a_carrier_that_dies_between_counts_a_duplicate_once(fleet: Database, jo
     with pytest.raises(Killed):
         Outbox(fleet, {UPSERT: dies}).deliver()
     carry(fleet, bank)
-    assert lessonbook.read_lesson(fleet, earlier).seen == 2
-    assert lessonbook.read_lesson(fleet, later).duplicate_of == earlier
+    assert lesson_queries.read_lesson(fleet, earlier).seen == 2
+    assert lesson_queries.read_lesson(fleet, later).duplicate_of == earlier
 
 
 def test_a_quarantined_lesson_leaves_the_index_though_its_upsert_comes_late(
@@ -189,11 +189,11 @@ def test_a_quarantined_lesson_leaves_the_index_though_its_upsert_comes_late(
 ) -> None:
     bank, number = InMemoryBank(MODEL), teach(fleet, job)
     carry(fleet, bank)
-    since = lessonbook.quarantine(user, number)
-    assert lessonbook.quarantine(user, number) == since
+    since = lesson_queries.quarantine(user, number)
+    assert lesson_queries.quarantine(user, number) == since
     carry(fleet, bank)
     assert bank.count() == 0
     put(fleet, job, UPSERT, lesson=number)
     carry(fleet, bank)
     assert bank.count() == 0
-    assert list(lessonbook.indexed(fleet)) == []
+    assert list(lesson_queries.indexed(fleet)) == []

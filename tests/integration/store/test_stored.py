@@ -12,8 +12,8 @@ import pytest
 from psycopg import errors, sql
 
 from tasks.errors import InvalidInput
+from tasks.heartbeat import SilentHeartbeat
 from tasks.llm.scripted import ScriptedModel
-from tasks.pulse import Silent
 from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import submit_jobs
 from tasks.store.session import Database
@@ -135,7 +135,7 @@ def turn(fleet: Database) -> None:
     claim = take(fleet)
     assert claim is not None
     model = ScriptedModel(lambda request: pytest.fail("a model was asked"))
-    twin_loop(PostgresLedger(fleet, fault_cap=3), model).turn(claim, ENGINE_AND_CHECKS, Silent())
+    twin_loop(PostgresLedger(fleet, fault_cap=3), model).turn(claim, ENGINE_AND_CHECKS, SilentHeartbeat())
 
 
 @pytest.mark.parametrize("name", MALFORMED)

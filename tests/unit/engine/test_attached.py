@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tasks.errors import EngineFault, InvalidInput
-from tasks.llm.abilities import Abilities
+from tasks.llm.capabilities import Capabilities
 from tasks.types import Modality
 from tests.standin.endpoint import LLAMA_CPP, serving
 from tests.unit.engine.conftest import StubEngine
@@ -77,7 +77,7 @@ def test_a_profile_says_how_it_is_used_within_what_the_server_says_of_itself() -
         name="own", max_model_len=32_768, width=4, slots=4, max_answer_tokens=8192, max_review_tokens=1024, top_k=20
     )
     said = {"said": LLAMA_CPP, "entry": {}}
-    with serving(Abilities(repetition=False, metrics=False), **said) as standin:
+    with serving(Capabilities(repetition=False, metrics=False), **said) as standin:
         host = AttachedEndpoint(standin.url, serving=given)
         host.examine()
     used = host.profile
@@ -86,22 +86,22 @@ def test_a_profile_says_how_it_is_used_within_what_the_server_says_of_itself() -
 
 
 def test_a_server_that_tells_no_context_is_used_with_a_short_one_and_that_is_said() -> None:
-    with serving(Abilities(), said={}, entry={}) as standin:
+    with serving(Capabilities(), said={}, entry={}) as standin:
         host = AttachedEndpoint(standin.url)
         host.examine()
     assert host.profile.max_model_len == 8192
-    assert host.lacks() == ("its context is not said: 8192 tokens are assumed",)
+    assert host.missing() == ("its context is not said: 8192 tokens are assumed",)
 
 
 def test_a_server_of_a_very_short_context_leaves_room_for_a_prompt() -> None:
-    with serving(Abilities(), entry={"max_model_len": 512}) as standin:
+    with serving(Capabilities(), entry={"max_model_len": 512}) as standin:
         host = AttachedEndpoint(standin.url)
         host.examine()
     assert (host.profile.max_model_len, host.profile.max_answer_tokens) == (512, 128)
 
 
 def test_it_is_not_ready_while_its_canary_is_answered_wrong() -> None:
-    with serving(Abilities()) as standin:
+    with serving(Capabilities()) as standin:
         host = AttachedEndpoint(standin.url, watch_seconds=0.02, canary_every_seconds=0.0)
         host.start()
         try:

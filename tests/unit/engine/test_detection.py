@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from tasks.llm.abilities import Abilities
+from tasks.heartbeat import SilentHeartbeat
+from tasks.llm.capabilities import Capabilities
 from tasks.llm.chat import OpenAIChatModel
-from tasks.pulse import Silent
 from tasks.settings import Settings
 from tasks.types import ChatRequest, Message
 from tests.standin.endpoint import LLAMA_CPP, OLLAMA, VLLM, StandIn, serving
 from workers.cli import doctor
 from workers.engine.attached import AttachedEndpoint
-from workers.engine.detection import Endpoint, describe_server, detect_abilities
+from workers.engine.detection import Endpoint, describe_server, detect_capabilities
 from workers.local.process import Recorded
 from workers.local.stackfile import StackFile, write
 
-NOTHING = Abilities(
+NOTHING = Capabilities(
     choices="text",
     tokenizer="none",
     stream_usage=False,
@@ -41,7 +41,7 @@ LACKING = (
     {"repetition": False},
     {"metrics": False},
 )
-EVERY = [Abilities(), NOTHING, *(dataclasses.replace(Abilities(), **lack) for lack in LACKING)]
+EVERY = [Capabilities(), NOTHING, *(dataclasses.replace(Capabilities(), **lack) for lack in LACKING)]
 
 
 def at(standin: StandIn) -> Endpoint:
@@ -59,7 +59,7 @@ def client(host: AttachedEndpoint) -> OpenAIChatModel:
         token_silence_seconds=20.0,
         extra=host.profile.request_extra,
         engine=host.describe(),
-        abilities=host.abilities,
+        capabilities=host.capabilities,
     )
 
 
@@ -69,21 +69,21 @@ def ask(**fields: Any) -> ChatRequest:
 
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("able", EVERY)
-def test_what_a_server_can_is_found_out_by_asking_it(able: Abilities, strict: bool) -> None:
+def test_what_a_server_can_is_found_out_by_asking_it(able: Capabilities, strict: bool) -> None:
     with serving(able, strict=strict) as standin:
-        assert detect_abilities(at(standin)) == able
+        assert detect_capabilities(at(standin)) == able
 
 
 @pytest.mark.parametrize("able", EVERY)
-def test_a_request_has_only_fields_that_the_server_takes_and_is_answered(able: Abilities) -> None:
+def test_a_request_has_only_fields_that_the_server_takes_and_is_answered(able: Capabilities) -> None:
     with serving(able, strict=True) as standin:
         host = AttachedEndpoint(standin.url)
         host.examine()
-        plain = client(host).complete(ask(), Silent())
+        plain = client(host).complete(ask(), SilentHeartbeat())
         assert set(standin.bodies[-1]) <= standin.known()
         assert ("repetition_detection" in standin.bodies[-1]) is able.repetition
         standin.answer = "Verdict: no"
-        chosen = client(host).complete(ask(choices=("no", "yes"), temperature=0), Silent())
+        chosen = client(host).complete(ask(choices=("no", "yes"), temperature=0), SilentHeartbeat())
     assert len(plain.text.split()) == 10
     assert plain.completion_tokens > 0
     assert chosen.text == "no"
@@ -91,7 +91,7 @@ def test_a_request_has_only_fields_that_the_server_takes_and_is_answered(able: A
 
 def test_a_chat_is_counted_alike_by_either_tokenizer_and_guessed_without_one() -> None:
     counts = dict[str, int]()
-    for able in (Abilities(), Abilities(tokenizer="text"), Abilities(tokenizer="none")):
+    for able in (Capabilities(), Capabilities(tokenizer="text"), Capabilities(tokenizer="none")):
         with serving(able) as standin:
             host = AttachedEndpoint(standin.url)
             host.examine()
@@ -101,8 +101,8 @@ def test_a_chat_is_counted_alike_by_either_tokenizer_and_guessed_without_one() -
 
 @pytest.mark.parametrize("lack", LACKING)
 def test_doctor_says_what_is_lacking_and_what_is_done_instead(lack: dict[str, Any], tmp_path: Path) -> None:
-    able = dataclasses.replace(Abilities(), **lack)
-    (said,) = able.lacks()
+    able = dataclasses.replace(Capabilities(), **lack)
+    (said,) = able.missing()
     with serving(able) as standin:
         found = doctor.engine(Settings(home=tmp_path, cache=tmp_path, endpoint=standin.url))
     assert found is not None
@@ -111,7 +111,7 @@ def test_doctor_says_what_is_lacking_and_what_is_done_instead(lack: dict[str, An
 
 
 def test_doctor_has_nothing_to_say_of_a_server_that_can_everything(tmp_path: Path) -> None:
-    with serving(Abilities()) as standin:
+    with serving(Capabilities()) as standin:
         found = doctor.engine(Settings(home=tmp_path, cache=tmp_path, endpoint=standin.url))
     assert found is not None
     assert (found.outcome, found.detail.count(";")) == ("ok", 0)
@@ -139,15 +139,17 @@ def test_an_answer_without_a_choice_is_left_as_it_is() -> None:
         host = AttachedEndpoint(standin.url)
         host.examine()
         standin.answer = "Whether it is yes or no is hard to say."
-        made = client(host).complete(ask(choices=("no", "yes"), temperature=0), Silent())
+        made = client(host).complete(ask(choices=("no", "yes"), temperature=0), SilentHeartbeat())
     assert made.text == standin.answer
 
 
 def test_doctor_looks_at_the_endpoint_of_the_running_stack(tmp_path: Path) -> None:
     me = Recorded.of(os.getpid())
-    with serving(Abilities(seeds=False)) as standin:
-        urls = {name: "" for name in StackFile.__dataclass_fields__ if name not in ("owner_pid", "owner_started")}
-        stack = StackFile(**{**urls, "endpoint": standin.url}, owner_pid=me.pid, owner_started=me.started)
+    with serving(Capabilities(seeds=False)) as standin:
+        urls = {
+            name: "" for name in StackFile.__dataclass_fields__ if name not in ("supervisor_pid", "supervisor_started")
+        }
+        stack = StackFile(**{**urls, "endpoint": standin.url}, supervisor_pid=me.pid, supervisor_started=me.started)
         (tmp_path / "run").mkdir()
         write(tmp_path, stack)
         found = doctor.engine(Settings(home=tmp_path, cache=tmp_path))

@@ -4,8 +4,8 @@ import pytest
 
 from tasks.errors import CanaryFailed, EngineFault
 from tests.unit.engine.conftest import StubEngine
+from workers.engine.health import ILL_AFTER, EngineHealth
 from workers.engine.probe import canary, counted, fetch, sane
-from workers.engine.pulse import ILL_AFTER, EnginePulse
 
 
 @pytest.mark.parametrize(
@@ -51,34 +51,34 @@ def test_the_engines_own_counters_are_added_up(stub: StubEngine) -> None:
     assert counted(stub.root) == 17.0
 
 
-def ask(stub: StubEngine) -> EnginePulse:
+def ask(stub: StubEngine) -> EngineHealth:
     def asking(seconds: float) -> None:
         canary(f"{stub.root}/v1", "tiny", prompt="Say hello.", seconds=seconds)
 
     def look() -> None:
         fetch(f"{stub.root}/health")
 
-    return EnginePulse(look, asking, lambda: counted(stub.root), canary_every_seconds=0.0, canary_seconds=2.0)
+    return EngineHealth(look, asking, lambda: counted(stub.root), canary_every_seconds=0.0, canary_seconds=2.0)
 
 
 def test_a_well_engine_is_well(stub: StubEngine) -> None:
-    pulse = ask(stub)
-    assert pulse.look() is None
+    heartbeat = ask(stub)
+    assert heartbeat.look() is None
     assert len(stub.bodies) == 1
 
 
 def test_an_engine_is_given_up_after_misses_in_a_row_only(stub: StubEngine) -> None:
-    pulse = ask(stub)
+    heartbeat = ask(stub)
     stub.healthy = False
     for _ in range(ILL_AFTER - 1):
-        assert pulse.look() is not None
-    assert not pulse.given_up
+        assert heartbeat.look() is not None
+    assert not heartbeat.given_up
     stub.healthy = True
-    assert pulse.look() is None
+    assert heartbeat.look() is None
     stub.healthy = False
     for _ in range(ILL_AFTER):
-        pulse.look()
-    assert pulse.given_up
+        heartbeat.look()
+    assert heartbeat.given_up
 
 
 def test_an_engine_that_is_healthy_but_answers_nothing_right_is_ill(stub: StubEngine) -> None:
@@ -93,10 +93,10 @@ def test_an_engine_whose_counters_go_up_is_busy_not_ill(stub: StubEngine) -> Non
 
 def test_a_wrong_answer_is_ill_though_the_counters_went_up_by_it(stub: StubEngine) -> None:
     stub.answer, stub.tokens_per_look = "!!!!!!!!!!!!", 10.0
-    pulse = ask(stub)
+    heartbeat = ask(stub)
     for _ in range(ILL_AFTER):
-        assert "the canary's answer is wrong" in str(pulse.look())
-    assert pulse.given_up
+        assert "the canary's answer is wrong" in str(heartbeat.look())
+    assert heartbeat.given_up
 
 
 def test_garbage_is_told_from_silence(stub: StubEngine) -> None:

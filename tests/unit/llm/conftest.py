@@ -1,4 +1,4 @@
-"""A tiny server of server-sent events on loopback, and a pulse that counts."""
+"""A tiny server of server-sent events on loopback, and a heartbeat that counts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.standin import serve
 KEY = "sk-very-secret"
 
 
-class CountingPulse:
+class CountingHeartbeat:
     """Counts tokens; raises `stop` from `check` once `stop_when` says so."""
 
     def __init__(self, stop: Exception | None = None, stop_when: Callable[[], bool] = lambda: True) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tasks.errors import AttachmentLost, Cancelled, ContextExceeded, EngineFault
 from tasks.llm.chat import IMAGE_TOKENS, SOUND_BYTES_PER_TOKEN, OpenAIChatModel
 from tasks.types import Attachment, ChatRequest, GuardKind, Message
-from tests.unit.llm.conftest import KEY, CountingPulse, SseServer
+from tests.unit.llm.conftest import KEY, CountingHeartbeat, SseServer
 
 REQUEST = ChatRequest(messages=(Message(role="user", content="Say it in thirty characters!"),), max_tokens=50, seed=7)
 Make = Callable[..., OpenAIChatModel]
@@ -33,25 +33,25 @@ def _says(*pieces: str, finish: str = "stop", usage: dict[str, Any] | None = Non
 def test_an_answer_is_joined_with_its_usage(server: SseServer, chat: Make) -> None:
     usage = {"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 8}}
     server.script = _says("one ", "two\u2028", "three", usage=usage)
-    pulse = CountingPulse()
-    made = chat().complete(REQUEST, pulse)
+    heartbeat = CountingHeartbeat()
+    made = chat().complete(REQUEST, heartbeat)
     assert made.text == "one two\u2028three"
     assert (made.prompt_tokens, made.cached_tokens, made.completion_tokens) == (12, 8, 3)
     assert (made.finish_reason, made.model, made.engine, made.guard) == ("stop", "tiny", "test server", None)
-    assert pulse.tokens == 3
+    assert heartbeat.tokens == 3
 
 
 def test_the_silence_of_the_prefill_is_announced_until_the_first_token(server: SseServer, chat: Make) -> None:
     server.script = _says("one")
-    pulse = CountingPulse()
-    chat(first_token_seconds=30.0, token_silence_seconds=10.0).complete(REQUEST, pulse)
-    assert pulse.silences == [30.0, 10.0]  # the request, the token; the role and the end bring none
+    heartbeat = CountingHeartbeat()
+    chat(first_token_seconds=30.0, token_silence_seconds=10.0).complete(REQUEST, heartbeat)
+    assert heartbeat.silences == [30.0, 10.0]  # the request, the token; the role and the end bring none
 
 
 def test_the_request_carries_sampling_extra_and_choices(server: SseServer, chat: Make) -> None:
     server.script = _says("yes")
     request = ChatRequest(messages=REQUEST.messages, top_k=9, seed=5, choices=("yes", "no"))
-    chat(extra={"repetition_detection": {"n": 1}}).complete(request, CountingPulse())
+    chat(extra={"repetition_detection": {"n": 1}}).complete(request, CountingHeartbeat())
     body = server.bodies[0]
     assert (body["top_k"], body["seed"], body["stream"], body["max_tokens"]) == (9, 5, True, 1024)
     assert body["structured_outputs"] == {"choice": ["yes", "no"]}
@@ -64,7 +64,7 @@ def test_a_choice_is_made_without_thoughts_and_all_else_as_the_profile_says(serv
     server.script = _says("yes")
     model = chat(extra={"chat_template_kwargs": {"enable_thinking": True, "other": 1}})
     for choices in ((), ("yes", "no")):
-        model.complete(ChatRequest(messages=REQUEST.messages, choices=choices), CountingPulse())
+        model.complete(ChatRequest(messages=REQUEST.messages, choices=choices), CountingHeartbeat())
     assert [body["chat_template_kwargs"] for body in server.bodies] == [
         {"enable_thinking": True, "other": 1},
         {"enable_thinking": False, "other": 1},
@@ -80,7 +80,7 @@ def test_attachments_arrive_as_content_parts_before_the_text(server: SseServer, 
     message = Message(role="user", content="What is it?", attachments=(PICTURE, SOUND))
     contents = {PICTURE: b"\x89PN", SOUND: b"ID3"}
     model = chat(files=contents.__getitem__)
-    made = model.complete(ChatRequest(messages=(REQUEST.messages[0], message)), CountingPulse())
+    made = model.complete(ChatRequest(messages=(REQUEST.messages[0], message)), CountingHeartbeat())
     plain, with_files = server.bodies[0]["messages"]
     assert plain == {"role": "user", "content": REQUEST.messages[0].content}
     assert with_files == {
@@ -104,14 +104,14 @@ def test_what_attachments_cost_is_guessed_without_sending_them(server: SseServer
 def test_an_attachment_that_cannot_be_read_is_told_before_anything_is_sent(server: SseServer, chat: Make) -> None:
     with pytest.raises(AttachmentLost, match=r"a\.png"):
         chat().complete(
-            ChatRequest(messages=(Message(role="user", content="", attachments=(PICTURE,)),)), CountingPulse()
+            ChatRequest(messages=(Message(role="user", content="", attachments=(PICTURE,)),)), CountingHeartbeat()
         )
     assert server.bodies == []
 
 
 def test_without_usage_the_tokens_are_counted(server: SseServer, chat: Make) -> None:
     server.script = _says("a", "b")
-    made = chat().complete(REQUEST, CountingPulse())
+    made = chat().complete(REQUEST, CountingHeartbeat())
     assert (made.prompt_tokens, made.completion_tokens) == (len(REQUEST.messages[0].content) // 3, 2)
 
 
@@ -123,7 +123,7 @@ def test_thoughts_are_kept_apart(server: SseServer, chat: Make) -> None:
         handler.word("42", "stop")
 
     server.script = script
-    made = chat().complete(REQUEST, CountingPulse())
+    made = chat().complete(REQUEST, CountingHeartbeat())
     assert (made.text, made.reasoning) == ("42", "hmm")
 
 
@@ -136,7 +136,7 @@ def test_a_loop_is_cut_and_the_engine_sees_the_client_leave(server: SseServer, c
             handler.word(**{field: " and so on,"})
 
     server.script = script
-    made = chat().complete(REQUEST, CountingPulse())
+    made = chat().complete(REQUEST, CountingHeartbeat())
     assert made.guard is not None
     assert (made.guard.kind, made.guard.at_char, made.guard.period_chars) == (GuardKind.CYCLE, 12, 11)
     assert made.finish_reason == "guard"
@@ -150,7 +150,7 @@ def test_a_loop_is_cut_and_the_engine_sees_the_client_leave(server: SseServer, c
 @pytest.mark.parametrize(("text", "kept"), [("Fine. " + "no no " * 9, "Fine."), ("no copies", "no copies")])
 def test_the_engines_own_repetition_is_a_hit(server: SseServer, chat: Make, text: str, kept: str) -> None:
     server.script = _says(text, finish="repetition")
-    made = chat().complete(REQUEST, CountingPulse())
+    made = chat().complete(REQUEST, CountingHeartbeat())
     assert made.guard is not None
     assert made.guard.kind is GuardKind.ENGINE
     assert made.finish_reason == "repetition"
@@ -168,7 +168,7 @@ def test_a_stop_ends_a_stalled_stream_at_the_engine(server: SseServer, chat: Mak
 
     server.script = script
     with pytest.raises(Cancelled):
-        chat().complete(REQUEST, CountingPulse(Cancelled("stop"), server.begun.is_set))
+        chat().complete(REQUEST, CountingHeartbeat(Cancelled("stop"), server.begun.is_set))
     assert server.hung_up.wait(10)
 
 
@@ -182,7 +182,7 @@ def test_too_long_a_silence_is_the_engines_fault(server: SseServer, chat: Make, 
 
     server.script = script
     with pytest.raises(EngineFault, match="was silent for"):
-        chat(**{silent: 0.1}).complete(REQUEST, CountingPulse())
+        chat(**{silent: 0.1}).complete(REQUEST, CountingHeartbeat())
     assert server.hung_up.wait(10)
 
 
@@ -194,7 +194,7 @@ def test_a_stream_that_lives_and_brings_no_token_is_silent(server: SseServer, ch
 
     server.script = script
     with pytest.raises(EngineFault, match="was silent for"):
-        chat(first_token_seconds=0.3).complete(REQUEST, CountingPulse())
+        chat(first_token_seconds=0.3).complete(REQUEST, CountingHeartbeat())
     assert server.hung_up.wait(10)
 
 
@@ -207,14 +207,14 @@ def test_a_paced_answer_may_take_longer_than_one_silence(server: SseServer, chat
         handler.word(finish="length")
 
     server.script = script
-    made = chat(token_silence_seconds=1.0).complete(REQUEST, CountingPulse())
+    made = chat(token_silence_seconds=1.0).complete(REQUEST, CountingHeartbeat())
     assert (made.text, made.finish_reason) == ("abcdefgh", "length")
 
 
 def test_an_error_status_is_one_line_without_the_key(server: SseServer, chat: Make) -> None:
     server.script = lambda handler: handler.send({"error": {"message": "out of\nmemory, key sk-very-secret"}}, 500)
     with pytest.raises(EngineFault) as caught:
-        chat().complete(REQUEST, CountingPulse())
+        chat().complete(REQUEST, CountingHeartbeat())
     assert str(caught.value) == "tiny answered 500: out of memory, key ***"
     assert len(server.bodies) == 1
 
@@ -273,13 +273,13 @@ def test_whatever_is_no_answer_is_the_engines_fault(
 ) -> None:
     server.script = script
     with pytest.raises(EngineFault, match=said) as caught:
-        chat().complete(REQUEST, CountingPulse())
+        chat().complete(REQUEST, CountingHeartbeat())
     assert "\n" not in str(caught.value)
 
 
 def test_an_engine_that_is_gone_is_a_fault(chat: Make) -> None:
     with pytest.raises(EngineFault, match="cannot be reached"):
-        chat(base_url="http://127.0.0.1:9/v1").complete(REQUEST, CountingPulse())
+        chat(base_url="http://127.0.0.1:9/v1").complete(REQUEST, CountingHeartbeat())
 
 
 def test_tokens_are_counted_by_the_endpoints_tokenizer(server: SseServer, chat: Make) -> None:
@@ -313,5 +313,5 @@ def test_a_prompt_that_is_too_long_is_told_from_other_refusals(
 ) -> None:
     server.script = lambda handler: handler.send({"error": {"message": said}}, 400)
     with pytest.raises(EngineFault, match=said[:20]) as caught:
-        chat().complete(REQUEST, CountingPulse())
+        chat().complete(REQUEST, CountingHeartbeat())
     assert type(caught.value) is kind

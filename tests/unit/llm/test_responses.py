@@ -16,7 +16,7 @@ from tasks.llm.responsebody import CloudTerms, ended, request_json
 from tasks.llm.responses import OpenAIResponses
 from tasks.types import CloudAnswer, CloudEnd, Egress, Usage
 from tests.standin.responses import FAULTS, Rule, StandIn, serving
-from tests.unit.llm.conftest import CountingPulse
+from tests.unit.llm.conftest import CountingHeartbeat
 from workers.local.home import free_port
 
 KEY = "sk-very-secret"
@@ -42,7 +42,7 @@ def asking(prompt: str = "What is six times seven?") -> str:
 
 def start(standin: StandIn, prompt: str = "?", **changed: Any) -> tuple[CloudAnswer, list[str]]:
     ids: list[str] = []
-    made = client(standin.url, **changed).start(asking(prompt), Egress.FULL, ids.append, CountingPulse())
+    made = client(standin.url, **changed).start(asking(prompt), Egress.FULL, ids.append, CountingHeartbeat())
     return made, ids
 
 
@@ -80,17 +80,17 @@ def test_the_id_is_handed_on_before_anything_else_is_read(standin: StandIn) -> N
     def die(_: str) -> None:
         raise Stop
 
-    pulse = CountingPulse()
+    heartbeat = CountingHeartbeat()
     with pytest.raises(Stop):
-        client(standin.url).start(asking(), Egress.FULL, die, pulse)
-    assert pulse.tokens == 0
+        client(standin.url).start(asking(), Egress.FULL, die, heartbeat)
+    assert heartbeat.tokens == 0
     assert standin.posts == 1
 
 
 @pytest.mark.parametrize("egress", [Egress.NEVER, Egress.HINT])
 def test_egress_that_is_not_full_opens_no_socket(standin: StandIn, egress: Egress) -> None:
     with pytest.raises(EgressForbidden, match=f"egress: {egress}"):
-        client(standin.url).start(asking(), egress, lambda _: None, CountingPulse())
+        client(standin.url).start(asking(), egress, lambda _: None, CountingHeartbeat())
     assert (standin.connections, standin.posts) == (0, 0)
 
 
@@ -124,7 +124,7 @@ def test_a_cloud_that_never_says_a_word_loses_the_request(standin: StandIn) -> N
 
 def test_a_cloud_that_cannot_be_reached_has_been_sent_nothing() -> None:
     with pytest.raises(CloudUnreached, match="can't be reached"):
-        client(f"http://127.0.0.1:{free_port()}/v1").start(asking(), Egress.FULL, lambda _: None, CountingPulse())
+        client(f"http://127.0.0.1:{free_port()}/v1").start(asking(), Egress.FULL, lambda _: None, CountingHeartbeat())
 
 
 def test_a_stream_that_breaks_after_the_id_is_followed_by_polling(standin: StandIn) -> None:
@@ -144,7 +144,7 @@ def test_a_response_that_ends_without_an_answer_says_why(standin: StandIn, fault
 
 def test_a_response_can_be_attached_to_by_its_id_without_another_request(standin: StandIn) -> None:
     _, (response_id,) = start(standin)
-    made = client(standin.url).attach(response_id, CountingPulse())
+    made = client(standin.url).attach(response_id, CountingHeartbeat())
     assert (made.end, made.text, standin.posts) == (CloudEnd.COMPLETED, ANSWER, 1)
 
 
@@ -157,7 +157,7 @@ def test_a_response_that_the_cloud_has_forgotten_is_lost(standin: StandIn) -> No
 def test_a_cloud_that_is_away_while_an_answer_is_fetched_is_a_fault_for_a_later_turn(standin: StandIn) -> None:
     _, (response_id,) = start(standin)
     with pytest.raises(CloudFault, match=response_id) as caught:
-        client(f"http://127.0.0.1:{free_port()}/v1", looks=(0.01,)).attach(response_id, CountingPulse())
+        client(f"http://127.0.0.1:{free_port()}/v1", looks=(0.01,)).attach(response_id, CountingHeartbeat())
     assert not isinstance(caught.value, CloudUnreached)
 
 
@@ -169,9 +169,9 @@ def test_a_response_that_takes_too_long_is_cancelled(standin: StandIn) -> None:
 
 def test_a_cancel_stops_the_response_and_tells_what_is_known(standin: StandIn) -> None:
     ids: list[str] = []
-    pulse = CountingPulse(Cancelled("by its owner"), lambda: bool(ids))
+    heartbeat = CountingHeartbeat(Cancelled("by its owner"), lambda: bool(ids))
     with pytest.raises(Cancelled):
-        client(standin.url).start(asking("please endless"), Egress.FULL, ids.append, pulse)
+        client(standin.url).start(asking("please endless"), Egress.FULL, ids.append, heartbeat)
     assert standin.cancels == 0
     made = client(standin.url).cancel(ids[0])
     assert (made.end, made.usage, standin.cancels) == (CloudEnd.CANCELLED, None, 1)
@@ -197,7 +197,7 @@ def test_a_blocked_read_hears_a_cancel(standin: StandIn, before_id: bool) -> Non
     prompt = "please hang" if before_id else "please endless"
     with pytest.raises(Cancelled):
         client(standin.url).start(
-            asking(prompt), Egress.FULL, lambda _: None, CountingPulse(Cancelled("now"), told.is_set)
+            asking(prompt), Egress.FULL, lambda _: None, CountingHeartbeat(Cancelled("now"), told.is_set)
         )
     assert standin.posts == 1
 
@@ -205,14 +205,14 @@ def test_a_blocked_read_hears_a_cancel(standin: StandIn, before_id: bool) -> Non
 @pytest.mark.parametrize("ended", [ShuttingDown("drained"), LeaseLost("stale")])
 def test_a_turn_that_ends_while_it_connects_has_sent_nothing(ended: Exception) -> None:
     looks = iter([False])
-    stopping = CountingPulse(ended, lambda: next(looks, True))
+    stopping = CountingHeartbeat(ended, lambda: next(looks, True))
     with never_accepting() as url, pytest.raises(CloudUnreached, match="before anything was sent"):
         client(url).start(asking(), Egress.FULL, lambda _: None, stopping)
 
 
 def test_a_cancel_while_it_connects_stays_a_cancel() -> None:
     looks = iter([False])
-    stopping = CountingPulse(Cancelled("by its owner"), lambda: next(looks, True))
+    stopping = CountingHeartbeat(Cancelled("by its owner"), lambda: next(looks, True))
     with never_accepting() as url, pytest.raises(Cancelled):
         client(url).start(asking(), Egress.FULL, lambda _: None, stopping)
 
@@ -222,7 +222,7 @@ def test_a_turn_that_ends_after_the_request_left_says_nothing_of_the_kind(standi
     threading.Timer(0.4, told.set).start()
     with pytest.raises(ShuttingDown):
         client(standin.url).start(
-            asking("please hang"), Egress.FULL, lambda _: None, CountingPulse(ShuttingDown("drained"), told.is_set)
+            asking("please hang"), Egress.FULL, lambda _: None, CountingHeartbeat(ShuttingDown("drained"), told.is_set)
         )
     assert standin.posts == 1
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from tasks import window
+from tasks.heartbeat import SilentHeartbeat
 from tasks.journal import JournalledModel, Sampling
 from tasks.llm.chat import OpenAIChatModel
 from tasks.llm.thoughts import Thinking, apart
-from tasks.pulse import Silent
 from tasks.types import CallKey, Candidate, CandidateRef, ChatRequest, Completion, Operator
 from tests.doubles import Journal
 from tests.unit.llm.conftest import SseServer
-from tests.unit.test_jury import CLAIM, job
+from tests.unit.test_judge_panel import CLAIM, job
 
 GEMMA = Thinking(
     on={"chat_template_kwargs": {"enable_thinking": True}},
@@ -48,7 +48,7 @@ def ask(model: OpenAIChatModel, journal: Journal, operator: Operator = Operator.
         sampling=Sampling(answer_tokens=200, review_tokens=100, thinking_tokens=300),
     )
     key = CallKey(iteration=1, operator=operator, slot=0, attempt=1)
-    return journalled.ask(CLAIM, key, 7, lambda cut: window.draft(job(), cut=cut), Silent(), **more)
+    return journalled.ask(CLAIM, key, 7, lambda cut: window.draft(job(), cut=cut), SilentHeartbeat(), **more)
 
 
 @pytest.mark.parametrize(("operator", "tokens"), [(Operator.DRAFT, 500), (Operator.REVIEW, 400), (Operator.JUDGE, 400)])

@@ -1,4 +1,4 @@
-"""Twins for the validators' unit tests: a pulse that counts, a sandbox that answers from a function."""
+"""Twins for the validators' unit tests: a heartbeat that counts, a sandbox that answers from a function."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tasks.ports import Pulse, SandboxJob, SandboxResult
+from tasks.ports import Heartbeat
+from tasks.types import SandboxJob, SandboxResult
 
 
 @dataclass
-class CountingPulse:
+class CountingHeartbeat:
     """Counts; raises `stop` from the check on when it is set."""
 
     checks: int = 0
@@ -37,16 +38,16 @@ class ScriptedSandbox:
     answer: Callable[[SandboxJob], SandboxResult]
     jobs: list[SandboxJob] = field(default_factory=list)
 
-    def run(self, job: SandboxJob, pulse: Pulse) -> SandboxResult:
-        pulse.check()
+    def run(self, job: SandboxJob, heartbeat: Heartbeat) -> SandboxResult:
+        heartbeat.check()
         self.jobs.append(job)
         return self.answer(job)
 
 
 @pytest.fixture
-def pulse() -> CountingPulse:
-    """A pulse that never stops anything, until its `stop` is set."""
-    return CountingPulse()
+def heartbeat() -> CountingHeartbeat:
+    """A heartbeat that never stops anything, until its `stop` is set."""
+    return CountingHeartbeat()
 
 
 @pytest.fixture

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.errors import InvalidInput
-from tasks.ports import SandboxResult
-from tasks.pulse import Silent
-from tasks.types import CheckSpec
+from tasks.heartbeat import SilentHeartbeat
+from tasks.types import CheckSpec, SandboxResult
 from tasks.validators.answer import NO_NUMBER, AnswerValidator, is_about_form
 from tasks.validators.extraction import layers, number_of
 
@@ -20,19 +19,19 @@ from tasks.validators.extraction import layers, number_of
 class Refusing:
     """A sandbox for checks that need none."""
 
-    def run(self, job, pulse):
+    def run(self, job, heartbeat):
         raise AssertionError(f"no sandbox should be needed for {job.argv}")
 
 
 NO_SANDBOX = Refusing()
 
 
-def judged(value, text, sandbox, pulse):
+def judged(value, text, sandbox, heartbeat):
     validator = AnswerValidator()
     stored, files = validator.parse(value, None)
     assert files == {}
     assert json.loads(json.dumps(stored)) == stored
-    return validator.validate(text, CheckSpec(name="answer", kind="answer", value=stored), sandbox, pulse)
+    return validator.validate(text, CheckSpec(name="answer", kind="answer", value=stored), sandbox, heartbeat)
 
 
 @pytest.mark.parametrize(
@@ -52,8 +51,8 @@ def judged(value, text, sandbox, pulse):
         ({"regex": "[Pp]aris( \\(France\\))?"}, "paris (France)"),
     ],
 )
-def test_a_right_answer_passes(value, given, pulse, no_sandbox):
-    verdict = judged(value, f"So\n**ANSWER: {given}**", no_sandbox, pulse)
+def test_a_right_answer_passes(value, given, heartbeat, no_sandbox):
+    verdict = judged(value, f"So\n**ANSWER: {given}**", no_sandbox, heartbeat)
     assert (verdict.passed, verdict.score, verdict.feedback) == (True, 1.0, "")
 
 
@@ -68,8 +67,8 @@ def test_a_right_answer_passes(value, given, pulse, no_sandbox):
         ({"regex": "Paris"}, "Paris, Texas"),
     ],
 )
-def test_a_wrong_answer_fails_and_the_feedback_does_not_give_the_right_one(value, given, pulse, no_sandbox):
-    verdict = judged(value, f"ANSWER: {given}", no_sandbox, pulse)
+def test_a_wrong_answer_fails_and_the_feedback_does_not_give_the_right_one(value, given, heartbeat, no_sandbox):
+    verdict = judged(value, f"ANSWER: {given}", no_sandbox, heartbeat)
     assert (verdict.passed, verdict.score) == (False, 0.0)
     assert given in verdict.feedback
     assert "3.14159" not in verdict.feedback
@@ -78,24 +77,24 @@ def test_a_wrong_answer_fails_and_the_feedback_does_not_give_the_right_one(value
 @pytest.mark.parametrize("given", ["five", "1/0", "1e999999999", "4.2e1x", "41 or 5", "5 km", "x = 5", "5%", "5 or 6"])
 @pytest.mark.parametrize("expected", [5, 6])
 def test_a_number_that_is_not_read_gets_one_feedback_whether_it_holds_the_right_one_or_not(
-    given, expected, pulse, no_sandbox
+    given, expected, heartbeat, no_sandbox
 ):
     for value in (expected, {"number": expected}):
-        verdict = judged(value, f"ANSWER: {given}", no_sandbox, pulse)
+        verdict = judged(value, f"ANSWER: {given}", no_sandbox, heartbeat)
         assert not verdict.passed
         assert verdict.feedback == NO_NUMBER
 
 
 @pytest.mark.parametrize("text", ["It is 5.", "ANSWER:", "ANSWER: 4\n```\nANSWER: 5\n```", "ANSWER: " + "5" * 3000])
-def test_what_holds_no_one_answer_is_about_its_form(text, pulse, no_sandbox):
-    assert is_about_form(judged(5, text, no_sandbox, pulse).feedback)
+def test_what_holds_no_one_answer_is_about_its_form(text, heartbeat, no_sandbox):
+    assert is_about_form(judged(5, text, no_sandbox, heartbeat).feedback)
 
 
 @pytest.mark.parametrize(("report", "said"), [("unreadable", True), ("other", False)])
-def test_mathematics_that_cannot_be_read_is_about_its_form(report, said, pulse, scripted):
+def test_mathematics_that_cannot_be_read_is_about_its_form(report, said, heartbeat, scripted):
     sandbox = scripted(lambda job: honest(job, report))
     check = CheckSpec(name="m", kind="answer", value={"math": "x"})
-    feedback = AnswerValidator().validate("ANSWER: y", check, sandbox, pulse).feedback
+    feedback = AnswerValidator().validate("ANSWER: y", check, sandbox, heartbeat).feedback
     assert is_about_form(feedback) is said
     assert ("'y'" in feedback) is not said
 
@@ -130,7 +129,7 @@ def test_dress_neither_hides_a_right_answer_nor_makes_one(word, expected, dresse
             dressed = dress.format(dressed)
     right = word == expected or (number_of(word) is not None and number_of(word) == number_of(expected))
     check = CheckSpec(name="a", kind="answer", value=expected)
-    verdict = AnswerValidator().validate(f"ANSWER: {dressed}", check, NO_SANDBOX, Silent())
+    verdict = AnswerValidator().validate(f"ANSWER: {dressed}", check, NO_SANDBOX, SilentHeartbeat())
     if not right:
         assert not verdict.passed
     elif len(dresses) <= 1:
@@ -144,19 +143,19 @@ def test_no_layer_drops_a_digit_a_sign_or_a_letter_of_a_value(value):
     assert len(set(kept)) <= 1
 
 
-def test_a_text_without_an_answer_line_is_told_so(pulse, no_sandbox):
-    verdict = judged(42, "It is 42.", no_sandbox, pulse)
+def test_a_text_without_an_answer_line_is_told_so(heartbeat, no_sandbox):
+    verdict = judged(42, "It is 42.", no_sandbox, heartbeat)
     assert not verdict.passed
     assert "no line that begins `ANSWER:`" in verdict.feedback
 
 
-def test_a_pattern_that_backtracks_without_end_is_cut_off(pulse, no_sandbox):
-    verdict = judged({"regex": r"(?:(\w+)\s?)*\1z"}, "ANSWER: " + "ab " * 60 + "!", no_sandbox, pulse)
+def test_a_pattern_that_backtracks_without_end_is_cut_off(heartbeat, no_sandbox):
+    verdict = judged({"regex": r"(?:(\w+)\s?)*\1z"}, "ANSWER: " + "ab " * 60 + "!", no_sandbox, heartbeat)
     assert not verdict.passed
 
 
-def test_an_endless_answer_is_refused_before_it_is_compared(pulse, no_sandbox):
-    assert "2,000 characters" in judged({"regex": ".*"}, "ANSWER: " + "9" * 5000, no_sandbox, pulse).feedback
+def test_an_endless_answer_is_refused_before_it_is_compared(heartbeat, no_sandbox):
+    assert "2,000 characters" in judged({"regex": ".*"}, "ANSWER: " + "9" * 5000, no_sandbox, heartbeat).feedback
 
 
 @pytest.mark.parametrize(
@@ -201,9 +200,9 @@ def test_what_is_no_plain_number_is_none(text):
 
 
 @pytest.mark.parametrize("report", [b"", b"garbage", b'["stolen", "same"]', b"[]", b"{}"])
-def test_mathematics_without_an_honest_report_is_not_right(report, pulse, scripted):
+def test_mathematics_without_an_honest_report_is_not_right(report, heartbeat, scripted):
     sandbox = scripted(lambda job: SandboxResult(exit_code=0, stdout="", stderr="", seconds=0.1, report=report))
     check = CheckSpec(name="m", kind="answer", value={"math": "x"}, timeout_seconds=3, memory_mb=99)
-    verdict = AnswerValidator().validate("ANSWER: x", check, sandbox, pulse)
+    verdict = AnswerValidator().validate("ANSWER: x", check, sandbox, heartbeat)
     assert not verdict.passed
     assert (sandbox.jobs[0].timeout_seconds, sandbox.jobs[0].memory_mb) == (3, 99)

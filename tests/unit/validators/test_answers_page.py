@@ -45,9 +45,9 @@ def test_the_answer_of_the_table_is_found(text, found):
 
 
 @pytest.mark.parametrize(("expected", "answer", "said"), rows("How it is compared"))
-def test_the_answer_of_the_table_is_judged_so(expected, answer, said, no_sandbox, pulse):
+def test_the_answer_of_the_table_is_judged_so(expected, answer, said, no_sandbox, heartbeat):
     check = CheckSpec(name="a", kind="answer", value=expected)
-    verdict = AnswerValidator().validate(f"ANSWER: {answer}", check, no_sandbox, pulse)
+    verdict = AnswerValidator().validate(f"ANSWER: {answer}", check, no_sandbox, heartbeat)
     assert ("right" if verdict.passed else "form" if is_about_form(verdict.feedback) else "wrong") == said
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tasks.errors import InvalidInput
-from tasks.ports import SandboxResult
-from tasks.types import CheckSpec
+from tasks.types import CheckSpec, SandboxResult
 from tasks.validators.command import CommandValidator
 
 
@@ -91,11 +90,11 @@ def result(exit_code=0, stdout="", stderr="", killed=None):
     return SandboxResult(exit_code=exit_code, stdout=stdout, stderr=stderr, seconds=0.5, killed=killed)
 
 
-def test_the_answer_is_a_file_where_it_is_named_and_the_input_where_it_is_not(pulse, scripted):
+def test_the_answer_is_a_file_where_it_is_named_and_the_input_where_it_is_not(heartbeat, scripted):
     sandbox = scripted(lambda job: result())
     spec = check("./v.sh", "--of={candidate}", files={"v.sh": "exit 0"})
-    assert CommandValidator().validate("text é", spec, sandbox, pulse).passed
-    CommandValidator().validate("text", check("./v.sh", files={"v.sh": "exit 0"}), sandbox, pulse)
+    assert CommandValidator().validate("text é", spec, sandbox, heartbeat).passed
+    CommandValidator().validate("text", check("./v.sh", files={"v.sh": "exit 0"}), sandbox, heartbeat)
     named, piped = sandbox.jobs
     assert named.argv == ("./v.sh", "--of=candidate")
     assert (named.files, named.stdin) == ({"v.sh": "exit 0", "candidate": "text é".encode()}, b"")
@@ -116,12 +115,12 @@ def test_the_answer_is_a_file_where_it_is_named_and_the_input_where_it_is_not(pu
         (result(1, "a\0b\x1b[1m"), "a\ufffdb\ufffd[1m"),
     ],
 )
-def test_what_a_program_did_becomes_the_verdict(pulse, scripted, outcome, said):
-    verdict = CommandValidator().validate("x", check("sh"), scripted(lambda job: outcome), pulse)
+def test_what_a_program_did_becomes_the_verdict(heartbeat, scripted, outcome, said):
+    verdict = CommandValidator().validate("x", check("sh"), scripted(lambda job: outcome), heartbeat)
     assert (verdict.passed, verdict.score, verdict.seconds) == (False, 0.0, 0.5)
     assert said in verdict.feedback
 
 
-def test_feedback_is_clipped(pulse, scripted):
-    verdict = CommandValidator().validate("x", check("sh"), scripted(lambda job: result(1, "word " * 9_000)), pulse)
+def test_feedback_is_clipped(heartbeat, scripted):
+    verdict = CommandValidator().validate("x", check("sh"), scripted(lambda job: result(1, "word " * 9_000)), heartbeat)
     assert 1_000 < len(verdict.feedback) <= 1_500

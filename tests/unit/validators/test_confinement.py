@@ -93,20 +93,20 @@ def test_other_tables_of_calls_and_newer_calls_are_refused():
     assert decided("write", offset=600) == ENOSYS
 
 
-def test_two_sandboxes_never_share_a_uid(tmp_path, pulse):
-    with unprivileged_uid(tmp_path, pulse) as first, unprivileged_uid(tmp_path, pulse) as second:
+def test_two_sandboxes_never_share_a_uid(tmp_path, heartbeat):
+    with unprivileged_uid(tmp_path, heartbeat) as first, unprivileged_uid(tmp_path, heartbeat) as second:
         assert first != second
-    with unprivileged_uid(tmp_path, pulse) as again:
+    with unprivileged_uid(tmp_path, heartbeat) as again:
         assert again == first
 
 
-def test_waiting_for_a_uid_ends_when_the_step_must_stop(tmp_path, pulse):
-    pulse.stop = ShuttingDown("stop")
-    taken = [unprivileged_uid(tmp_path, pulse) for _ in range(slots.SLOTS)]
+def test_waiting_for_a_uid_ends_when_the_step_must_stop(tmp_path, heartbeat):
+    heartbeat.stop = ShuttingDown("stop")
+    taken = [unprivileged_uid(tmp_path, heartbeat) for _ in range(slots.SLOTS)]
     for each in taken:
         each.__enter__()
     try:
-        with pytest.raises(ShuttingDown), unprivileged_uid(tmp_path, pulse):
+        with pytest.raises(ShuttingDown), unprivileged_uid(tmp_path, heartbeat):
             raise AssertionError("there was none left")
     finally:
         for each in taken:

@@ -57,9 +57,9 @@ def test_what_is_no_rubric_is_refused_in_one_line(tmp_path, value, said):
     assert "\n" not in str(refused.value)
 
 
-def test_it_is_found_like_the_others_and_no_program_decides_it(pulse, no_sandbox):
+def test_it_is_found_like_the_others_and_no_program_decides_it(heartbeat, no_sandbox):
     assert registry.find("judge").kind == "judge"
     assert not isinstance(registry.find("judge"), Validator)
     assert isinstance(registry.find("python"), Validator)
     with pytest.raises(registry.BrokenPlugin, match=r"'judge' .* has no `validate`"):
-        registry.validate("x", [CheckSpec(name="j", kind="judge", value="a b")], no_sandbox, pulse)
+        registry.validate("x", [CheckSpec(name="j", kind="judge", value="a b")], no_sandbox, heartbeat)

@@ -22,14 +22,14 @@ try:
 except InvalidInput as refused:
     sys.exit(str(refused))
 
-class Pulse:
+class Heartbeat:
     def beat(self, tokens=0): ...
     def expect_silence(self, seconds): ...
     def check(self): ...
 
 said = []
 for candidate in sys.argv[2:]:
-    verdicts = registry.validate(candidate, job.checks, None, Pulse())
+    verdicts = registry.validate(candidate, job.checks, None, Heartbeat())
     said.append([[v.check, v.passed, v.feedback] for v in verdicts] + [registry.accepted(verdicts, job.checks)])
 print(json.dumps(said))
 """

@@ -52,9 +52,9 @@ def test_a_value_that_is_no_path_is_refused(value, tmp_path):
         PythonValidator().parse(value, tmp_path)
 
 
-def test_an_empty_candidate_fails_without_a_sandbox(pulse, no_sandbox):
+def test_an_empty_candidate_fails_without_a_sandbox(heartbeat, no_sandbox):
     check = CheckSpec(name="p", kind="python", value="t.py", files={"t.py": "def test_a(): pass"})
-    verdict = PythonValidator().validate("  \n", check, no_sandbox, pulse)
+    verdict = PythonValidator().validate("  \n", check, no_sandbox, heartbeat)
     assert not verdict.passed
     assert "no code" in verdict.feedback
 

@@ -40,29 +40,29 @@ def test_a_broken_plugin_gives_one_clear_error(value, why):
         registry.load(entry)
 
 
-def test_held_out_checks_run_only_where_every_visible_one_passed(pulse, no_sandbox):
+def test_held_out_checks_run_only_where_every_visible_one_passed(heartbeat, no_sandbox):
     checks = [answer("hidden", "42", held_out=True), answer("visible", "42")]
-    good = registry.validate("ANSWER: 42", checks, no_sandbox, pulse)
-    bad = registry.validate("ANSWER: 41", checks, no_sandbox, pulse)
+    good = registry.validate("ANSWER: 42", checks, no_sandbox, heartbeat)
+    bad = registry.validate("ANSWER: 41", checks, no_sandbox, heartbeat)
     assert [v.check for v in good] == ["visible", "hidden"]
     assert [v.check for v in bad] == ["visible"]
 
 
-def test_checks_that_are_all_held_out_run_at_once(pulse, no_sandbox):
-    verdicts = registry.validate("ANSWER: 42", [answer("hidden", "42", held_out=True)], no_sandbox, pulse)
+def test_checks_that_are_all_held_out_run_at_once(heartbeat, no_sandbox):
+    verdicts = registry.validate("ANSWER: 42", [answer("hidden", "42", held_out=True)], no_sandbox, heartbeat)
     assert [v.passed for v in verdicts] == [True]
 
 
-def test_a_cheap_check_runs_before_a_dear_one(pulse, no_sandbox):
+def test_a_cheap_check_runs_before_a_dear_one(heartbeat, no_sandbox):
     dear = CheckSpec(name="tests", kind="python", value="t.py", files={"t.py": "def test_a(): pass"})
-    verdicts = registry.validate("", [dear, answer("cheap", "42")], no_sandbox, pulse)
+    verdicts = registry.validate("", [dear, answer("cheap", "42")], no_sandbox, heartbeat)
     assert [v.check for v in verdicts] == ["cheap", "tests"]
 
 
-def test_a_cancelled_job_runs_no_further_check(pulse, no_sandbox):
-    pulse.stop = Cancelled("cancelled")
+def test_a_cancelled_job_runs_no_further_check(heartbeat, no_sandbox):
+    heartbeat.stop = Cancelled("cancelled")
     with pytest.raises(Cancelled):
-        registry.validate("ANSWER: 42", [answer("a", "42")], no_sandbox, pulse)
+        registry.validate("ANSWER: 42", [answer("a", "42")], no_sandbox, heartbeat)
 
 
 def test_the_score_is_the_mean_over_all_checks_run_or_not():

@@ -7,8 +7,7 @@ import json
 import pytest
 
 from tasks.errors import InvalidInput
-from tasks.ports import SandboxResult
-from tasks.types import CheckSpec
+from tasks.types import CheckSpec, SandboxResult
 from tasks.validators.schema import JSON_CHARS, SchemaValidator
 
 
@@ -84,10 +83,10 @@ def reporting(scripted, report, **fields):
     return scripted(lambda job: answer)
 
 
-def test_the_last_json_is_compared(pulse, scripted):
+def test_the_last_json_is_compared(heartbeat, scripted):
     sandbox = reporting(scripted, {"found": 0, "errors": []})
     candidate = 'First:\n```json\n{"a": 1}\n```\nBetter:\n```json\n{"a": 2}\n```\n```text\nbye\n```'
-    assert SchemaValidator().validate(candidate, check('{"type": "object"}'), sandbox, pulse).passed
+    assert SchemaValidator().validate(candidate, check('{"type": "object"}'), sandbox, heartbeat).passed
     order = json.loads(sandbox.jobs[0].stdin)
     assert order == {"schema": '{"type": "object"}', "instance": '{"a": 2}\n'}
 
@@ -104,16 +103,16 @@ def test_the_last_json_is_compared(pulse, scripted):
         ("x" * (JSON_CHARS + 1), "200,000 characters"),
     ],
 )
-def test_what_is_no_json_fails_without_a_sandbox(pulse, no_sandbox, candidate, said):
-    verdict = SchemaValidator().validate(candidate, check(), no_sandbox, pulse)
+def test_what_is_no_json_fails_without_a_sandbox(heartbeat, no_sandbox, candidate, said):
+    verdict = SchemaValidator().validate(candidate, check(), no_sandbox, heartbeat)
     assert not verdict.passed
     assert said in verdict.feedback
 
 
-def test_the_first_errors_are_told_with_their_paths(pulse, scripted):
+def test_the_first_errors_are_told_with_their_paths(heartbeat, scripted):
     errors = [[f"$.a[{n}]", "'x\0' is not of type 'number'"] for n in range(5)]
     sandbox = reporting(scripted, {"found": 12, "errors": errors})
-    verdict = SchemaValidator().validate("[1]", check(), sandbox, pulse)
+    verdict = SchemaValidator().validate("[1]", check(), sandbox, heartbeat)
     assert (verdict.passed, verdict.score) == (False, 0.0)
     assert verdict.feedback.splitlines()[1] == "- $.a[0]: 'x\ufffd' is not of type 'number'"
     assert verdict.feedback.splitlines()[-1] == "- and 7 more"
@@ -128,7 +127,7 @@ def test_the_first_errors_are_told_with_their_paths(pulse, scripted):
         ([], None, "ended early"),
     ],
 )
-def test_a_comparison_that_did_not_end_is_no_pass(pulse, scripted, report, killed, said):
-    verdict = SchemaValidator().validate("[1]", check(), reporting(scripted, report, killed=killed), pulse)
+def test_a_comparison_that_did_not_end_is_no_pass(heartbeat, scripted, report, killed, said):
+    verdict = SchemaValidator().validate("[1]", check(), reporting(scripted, report, killed=killed), heartbeat)
     assert not verdict.passed
     assert said in verdict.feedback

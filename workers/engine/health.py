@@ -10,7 +10,7 @@ from typing import Literal
 
 from tasks.errors import CanaryFailed, EngineFault
 
-Health = Literal["ok", "starting", "down"]
+HealthState = Literal["ok", "starting", "down"]
 
 # /health of vLLM says whether the EngineCore has died, not whether it hangs: only an answer shows that.
 CANARY_EVERY_SECONDS = 30.0
@@ -19,7 +19,7 @@ CANARY_SECONDS = 30.0
 ILL_AFTER = 3
 
 
-class EnginePulse:
+class EngineHealth:
     """`look` is called by one thread.
 
     Parameters: `answers` is a cheap look, `ask` asks the canary within so many seconds; both raise `EngineFault`.

@@ -1,5 +1,5 @@
-"""The pulses of a held lease and of the calls made under it: where a turn's threads and its keeper meet. Knows neither
-the database nor what a turn does."""
+"""The heartbeats of a held lease and of the calls made under it: where a turn's threads and its renewer meet. Knows
+neither the database nor what a turn does."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tasks.types import CallKey, Claim
 
 
 @dataclass(slots=True)
-class LeasePulse:
-    """The `Pulse` of one held lease, shared by the turn's threads and the keeper. `silence_seconds`: how long a step
-    may be silent unless it announced more, between two tokens or around a commit."""
+class LeaseHeartbeat:
+    """The `Heartbeat` of one held lease, shared by the turn's threads and the renewer. `silence_seconds`: how long a
+    step may be silent unless it announced more, between two tokens or around a commit."""
 
     claim: Claim
     renewed_at: float  # monotonic, of the last renewal the database confirmed
@@ -30,7 +30,7 @@ class LeasePulse:
     cancelled: bool = False
     paused: bool = False
     stop_at: float | None = None
-    _calls: dict[CallKey, CallPulse] = field(default_factory=dict)
+    _calls: dict[CallKey, CallHeartbeat] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def beat(self, tokens: int = 0) -> None:
@@ -66,9 +66,9 @@ class LeasePulse:
             raise self._shutting_down()
 
     @contextlib.contextmanager
-    def calling(self, key: CallKey) -> Iterator[CallPulse]:
-        """The pulse of one call, which is in flight until it is committed."""
-        call = CallPulse(self)
+    def calling(self, key: CallKey) -> Iterator[CallHeartbeat]:
+        """The heartbeat of one call, which is in flight until it is committed."""
+        call = CallHeartbeat(self)
         with self._lock:
             self._calls[key] = call
         try:
@@ -87,10 +87,10 @@ class LeasePulse:
 
 
 @dataclass(slots=True)
-class CallPulse:
-    """The `Pulse` of one model call: counts its tokens, and is its lease's in all else."""
+class CallHeartbeat:
+    """The `Heartbeat` of one model call: counts its tokens, and is its lease's in all else."""
 
-    lease: LeasePulse
+    lease: LeaseHeartbeat
     tokens: int = 0
 
     def beat(self, tokens: int = 0) -> None:
@@ -110,6 +110,6 @@ class CallPulse:
         """As the lease's."""
         self.lease.checkpoint()
 
-    def calling(self, key: CallKey) -> contextlib.AbstractContextManager[CallPulse]:
+    def calling(self, key: CallKey) -> contextlib.AbstractContextManager[CallHeartbeat]:
         """As the lease's."""
         return self.lease.calling(key)

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from tasks.heartbeat import SilentHeartbeat
 from tasks.journal import Sampling
-from tasks.jury import ModelJury
+from tasks.judge_panel import ModelJudgePanel
 from tasks.llm.scripted import ScriptedModel
 from tasks.loop import Loop
-from tasks.pulse import Silent
 from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_history, job_summary, submit_jobs
 from tasks.store.session import Database
@@ -41,7 +41,7 @@ def writer_and_judge(request: ChatRequest) -> str:
 
 def loop(ledger: Any, model: ScriptedModel) -> Loop:
     sampling = Sampling(answer_tokens=64, review_tokens=64)
-    return twin_loop(ledger, model, jury=lambda model: ModelJury(model=model), sampling=sampling)
+    return twin_loop(ledger, model, judge_panel=lambda model: ModelJudgePanel(model=model), sampling=sampling)
 
 
 def put(user: Database, *checks: CheckSpec, **fields: Any) -> int:
@@ -52,7 +52,7 @@ def put(user: Database, *checks: CheckSpec, **fields: Any) -> int:
 
 def run(fleet: Database, model: ScriptedModel) -> None:
     while (claim := take(fleet)) is not None:
-        loop(PostgresLedger(fleet, fault_cap=3), model).turn(claim, ENGINE_AND_CHECKS, Silent())
+        loop(PostgresLedger(fleet, fault_cap=3), model).turn(claim, ENGINE_AND_CHECKS, SilentHeartbeat())
 
 
 def final(user: Database, job: int) -> tuple[object, ...]:
@@ -104,7 +104,7 @@ def test_a_crash_after_any_write_changes_nothing(user: Database, fleet: Database
         while (claim := take(fleet)) is not None:
             ledger = Mortal(PostgresLedger(fleet, fault_cap=3), death)
             try:
-                loop(ledger, ScriptedModel(writer_and_judge)).turn(claim, ENGINE_AND_CHECKS, Silent())
+                loop(ledger, ScriptedModel(writer_and_judge)).turn(claim, ENGINE_AND_CHECKS, SilentHeartbeat())
             except Killed:
                 outlive(fleet)
         assert final(user, job) == expected
@@ -119,7 +119,7 @@ def test_judges_are_asked_on_the_engines_lane_after_the_checks(user: Database, f
     for lane in (Lane.GPU, Lane.CHECK, Lane.GPU):
         claim = take(fleet, lane)
         assert claim is not None
-        loop(PostgresLedger(fleet, fault_cap=3), model).turn(claim, frozenset({lane}), Silent())
+        loop(PostgresLedger(fleet, fault_cap=3), model).turn(claim, frozenset({lane}), SilentHeartbeat())
     with fleet.connect() as connection:
         operators = connection.execute(text("SELECT DISTINCT operator FROM calls")).scalars()
         assert "judge" in set(operators)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tasks import window
 from tasks.journal import JournalledModel
 from tasks.policy import JUDGES
-from tasks.ports import MemoryBank, Pulse
+from tasks.ports import Heartbeat, MemoryBank
 from tasks.types import Acceptance, CallKey, Candidate, Claim, Job, Lesson, LessonKind, Operator
 
 # Measured over seven lessons and ten short problems of programming and mathematics: a lesson on the same kind of
@@ -19,8 +19,8 @@ QUERY_CHARS = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryTutor:
-    """Implements `Tutor` over the memory's bank and journalled calls."""
+class MemoryLessonService:
+    """Implements `LessonService` over the memory's bank and journalled calls."""
 
     bank: MemoryBank
     model: JournalledModel
@@ -35,16 +35,16 @@ class MemoryTutor:
         )
         return tuple(match.lesson for matches in found for match in matches if match.similarity >= LEAST_SIMILARITY)
 
-    def teaches(self, job: Job) -> bool:
+    def has_lesson(self, job: Job) -> bool:
         """Whether deterministic checks accepted an answer, or visible ones said what was wrong with all of them."""
         accepted, failures = _grounds(job)
         return accepted is not None or bool(failures)
 
-    def distil(self, claim: Claim, job: Job, pulse: Pulse) -> Lesson | None:
+    def distil(self, claim: Claim, job: Job, heartbeat: Heartbeat) -> Lesson | None:
         """What worked, where deterministic checks accepted it; what to avoid, where visible ones said what was wrong.
 
         None where neither is so, and where the model's words give no lesson or give a check away. Raises
-        `LimitReached`, `EngineFault`, and what `pulse` raises.
+        `LimitReached`, `EngineFault`, and what `heartbeat` raises.
         """
         accepted, failures = _grounds(job)
         if accepted is None and not failures:
@@ -55,7 +55,7 @@ class MemoryTutor:
             key,
             job.spec.seed,
             lambda cut: window.distil(job, accepted=accepted, failures=failures, cut=cut),
-            pulse,
+            heartbeat,
         )
         lines = None if said.guard else window.lesson_lines(said.text)
         if lines is None or window.reveals(job, "\n".join(lines)):
@@ -73,18 +73,18 @@ class MemoryTutor:
         )
 
 
-class NoTutor:
+class NoLessonService:
     """The twin of a deployment without a memory: nothing is recalled, nothing is kept."""
 
     def recall(self, job: Job) -> tuple[Lesson, ...]:
         """None."""
         return ()
 
-    def teaches(self, job: Job) -> bool:
+    def has_lesson(self, job: Job) -> bool:
         """No."""
         return False
 
-    def distil(self, claim: Claim, job: Job, pulse: Pulse) -> Lesson | None:
+    def distil(self, claim: Claim, job: Job, heartbeat: Heartbeat) -> Lesson | None:
         """None."""
         return None
 

@@ -8,10 +8,10 @@ from decimal import Decimal
 import pytest
 
 from tasks.errors import InvalidInput, NoSuchJob
-from tasks.store import verbs
+from tasks.store import lifecycle
 from tasks.store.invariants import breaches
+from tasks.store.job_loader import load_job
 from tasks.store.ledger import PostgresLedger
-from tasks.store.past import load_job
 from tasks.store.queries import job_summary
 from tasks.store.session import Database
 from tasks.types import (
@@ -20,7 +20,7 @@ from tasks.types import (
     JobState,
     Stop,
 )
-from tests.integration.store.verbs.histories import (
+from tests.integration.store.lifecycle.histories import (
     SPENT,
     WON,
     change,
@@ -40,9 +40,9 @@ def test_nobody_retries_forks_or_reads_what_is_anothers(
     run(fleet, ledger, [(0.5,)], Stop(state=JobState.FAILED, why="a fault"))
     with Database(login("eve")) as eve:
         with pytest.raises(NoSuchJob):
-            verbs.retry(eve, job, Changes())
+            lifecycle.retry(eve, job, Changes())
         with pytest.raises(NoSuchJob):
-            verbs.fork(eve, job, 1, Changes())
+            lifecycle.fork(eve, job, 1, Changes())
         with pytest.raises(NoSuchJob):
             load_job(eve, job)
     assert value(fleet, job, "state") == "failed"
@@ -58,7 +58,7 @@ def test_a_finished_job_is_tried_again_from_where_it_stood(
     change(fleet, "UPDATE jobs SET crashes = 2, faults = 2")
     ledger.stop(held(fleet), Stop(state=JobState(state), why="why"))
     change(fleet, "UPDATE jobs SET cancel_requested_at = now()")
-    assert verbs.retry(user, job, Changes()) is JobState.QUEUED
+    assert lifecycle.retry(user, job, Changes()) is JobState.QUEUED
     assert value(fleet, job, "num_nulls(cancel_requested_at, finished_at)") == 2
     assert (value(fleet, job, "reason"), value(fleet, job, "crashes + faults")) == ("", 0)
     again = ledger.load(held(fleet))
@@ -73,10 +73,10 @@ def test_an_accepted_or_unfinished_job_is_not_tried_again(
 ) -> None:
     job = put(user)
     with pytest.raises(InvalidInput, match="it is queued, and only a finished job"):
-        verbs.retry(user, job, Changes())
+        lifecycle.retry(user, job, Changes())
     run(fleet, ledger, [(1.0,)], WON)
     with pytest.raises(InvalidInput, match="it was accepted"):
-        verbs.retry(user, job, Changes())
+        lifecycle.retry(user, job, Changes())
     assert value(fleet, job, "state") == "accepted"
 
 
@@ -84,14 +84,14 @@ def test_a_spent_budget_is_named_with_what_to_type(user: Database, fleet: Databa
     job = put(user, budget=Budget(iterations=2, tokens=1000))
     run(fleet, ledger, [(0.5,), (0.5,)], SPENT)
     with pytest.raises(InvalidInput) as refused:
-        verbs.retry(user, job, Changes(tokens=5000))
+        lifecycle.retry(user, job, Changes(tokens=5000))
     assert str(refused.value) == (
         f"budget: 'iterations=2' is not allowed; that is spent; give more: `redraft retry {job} --budget iterations=4`"
     )
     with pytest.raises(InvalidInput, match=r"budget.iterations: 1 is not allowed; at least the 2 that it has"):
-        verbs.retry(user, job, Changes(iterations=1))
+        lifecycle.retry(user, job, Changes(iterations=1))
     assert value(fleet, job, "budget_tokens") == 1000  # a refusal changes nothing
-    assert verbs.retry(user, job, Changes(iterations=3, usd=Decimal("2.50"))) is JobState.QUEUED
+    assert lifecycle.retry(user, job, Changes(iterations=3, usd=Decimal("2.50"))) is JobState.QUEUED
     assert job_summary(user, job).budget == Budget(iterations=3, tokens=1000, usd=Decimal("2.50"))
     assert ledger.load(held(fleet)).open is None  # the loop decides anew
 
@@ -113,14 +113,14 @@ def test_each_unit_of_the_budget_can_be_what_is_spent(
     ledger.stop(held(fleet), Stop(state=JobState.UNSOLVED, why="why"))
     change(fleet, spent)
     with pytest.raises(InvalidInput, match=f"'{unit}' is not allowed; that is spent"):
-        verbs.retry(user, job, Changes())
+        lifecycle.retry(user, job, Changes())
     name = unit.split("=", maxsplit=1)[0]
     more = {"hours": 8.0, "tokens": 4_000_000, "usd": Decimal(4)}[name]
-    assert verbs.retry(user, job, Changes(**{name: more})) is JobState.QUEUED  # type: ignore[arg-type]
+    assert lifecycle.retry(user, job, Changes(**{name: more})) is JobState.QUEUED  # type: ignore[arg-type]
 
 
 def test_idle_hours_are_not_spent(user: Database, fleet: Database, ledger: PostgresLedger) -> None:
     job = put(user)
     ledger.stop(held(fleet), Stop(state=JobState.FAILED, why="why"))
     change(fleet, "UPDATE jobs SET started_at = now() - interval '8 h', idle_seconds = 18000")
-    assert verbs.retry(user, job, Changes()) is JobState.QUEUED
+    assert lifecycle.retry(user, job, Changes()) is JobState.QUEUED

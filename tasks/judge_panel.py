@@ -2,7 +2,7 @@
 
 A vote is a report in free text, then one word. It fails the candidate only on a problem that quotes it, where the
 quote was found; a vote that says FAIL without one, falls into a loop or says neither word is invalid: it is asked
-again once with another seed, and then another lens is asked in its place.
+again once with another seed, and then another judge prompt is asked in its place.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks import lenses, window
+from tasks import judge_prompts, window
 from tasks.journal import JournalledModel
-from tasks.lenses import LENSES, Lens
+from tasks.judge_prompts import JUDGE_PROMPTS, JudgePrompt
 from tasks.policy import JUDGES
-from tasks.ports import Pulse
+from tasks.ports import Heartbeat
 from tasks.types import CallKey, Candidate, CheckSpec, Claim, Job, Operator, Verdict
 
-# Votes that must pass, one after another and each through another lens. Five where there is nothing but opinion
+# Votes that must pass, one after another and each through another judge prompt. Five where there is nothing but opinion
 # (arXiv 2507.15855), three where a program has the first word.
 VOTES_ALONE = 5
 VOTES_BESIDE_PROGRAMS = 3
@@ -39,19 +39,25 @@ class _Vote:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelJury:
-    """Implements `Jury` with the worker's own model, asked through the lenses of `tasks.lenses`."""
+class ModelJudgePanel:
+    """Implements `JudgePanel` with the worker's own model, asked through the lenses of `tasks.judge_prompts`."""
 
     model: JournalledModel
 
-    def deliberate(
-        self, claim: Claim, job: Job, candidate: Candidate, checks: Sequence[CheckSpec], pulse: Pulse
+    def judge(
+        self, claim: Claim, job: Job, candidate: Candidate, checks: Sequence[CheckSpec], heartbeat: Heartbeat
     ) -> tuple[Verdict, ...]:
         """One verdict a check, visible ones first, up to the first that did not pass."""
         verdicts: list[Verdict] = []
         for number, check in sorted(enumerate(checks), key=lambda numbered: numbered[1].held_out):
-            hearing = _Hearing(
-                model=self.model, claim=claim, job=job, candidate=candidate, check=check, number=number, pulse=pulse
+            hearing = _JudgedCheck(
+                model=self.model,
+                claim=claim,
+                job=job,
+                candidate=candidate,
+                check=check,
+                number=number,
+                heartbeat=heartbeat,
             )
             verdicts.append(hearing.verdict())
             if not verdicts[-1].passed:
@@ -60,7 +66,7 @@ class ModelJury:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Hearing:
+class _JudgedCheck:
     """One candidate before one check, the `number`th of the job's `judge` checks."""
 
     model: JournalledModel
@@ -69,14 +75,14 @@ class _Hearing:
     candidate: Candidate
     check: CheckSpec
     number: int
-    pulse: Pulse
+    heartbeat: Heartbeat
 
     def verdict(self) -> Verdict:
-        """Asks lens after lens until enough votes have passed; any fail fails (arXiv 2511.21522)."""
+        """Asks one judge prompt after another until enough votes have passed; any fail fails (arXiv 2511.21522)."""
         needed = votes_needed(self.job.spec.checks)
         passes, seconds, feedback = 0, 0.0, ""
-        for ordinal, lens in enumerate(LENSES):
-            vote = self._vote(lens, self.number * len(LENSES) + ordinal)
+        for ordinal, judge_prompt in enumerate(JUDGE_PROMPTS):
+            vote = self._vote(judge_prompt, self.number * len(JUDGE_PROMPTS) + ordinal)
             seconds += vote.seconds
             passes += vote.passed is True
             if vote.passed is False:
@@ -95,26 +101,26 @@ class _Hearing:
             seconds=seconds,
         )
 
-    def _vote(self, lens: Lens, number: int) -> _Vote:
+    def _vote(self, judge_prompt: JudgePrompt, number: int) -> _Vote:
         """Vote `number` on the candidate: asked again once where it was invalid."""
         seconds = 0.0
         vote = _Vote()
         for again in range(TRIES):
-            vote = self._ask(lens, number * TRIES + again)
+            vote = self._ask(judge_prompt, number * TRIES + again)
             seconds += vote.seconds
             if vote.passed is not None:
                 break
         return dataclasses.replace(vote, seconds=seconds)
 
-    def _ask(self, lens: Lens, number: int) -> _Vote:
+    def _ask(self, judge_prompt: JudgePrompt, number: int) -> _Vote:
         """A report in free text, then one word about what is left of it once its quotes were looked up."""
         job, candidate, check = self.job, self.candidate, self.check
         said = self.model.ask(
             self.claim,
             _key(candidate, number * _STEPS),
             job.spec.seed,
-            lambda cut: lenses.report(job, candidate, check, lens, cut=cut),
-            self.pulse,
+            lambda cut: judge_prompts.report(job, candidate, check, judge_prompt, cut=cut),
+            self.heartbeat,
             attempts=1,
         )
         if said.guard is not None:
@@ -124,10 +130,10 @@ class _Hearing:
             self.claim,
             _key(candidate, number * _STEPS + 1),
             job.spec.seed,
-            lambda cut: lenses.verdict(job, candidate, check, problems, cut=cut),
-            self.pulse,
+            lambda cut: judge_prompts.verdict(job, candidate, check, problems, cut=cut),
+            self.heartbeat,
             attempts=1,
-            choices=lenses.CHOICES,
+            choices=judge_prompts.CHOICES,
         )
         passed = _read(word.text, proved=bool(problems))
         return _Vote(passed=passed, problems=problems, seconds=said.seconds + word.seconds)
@@ -141,9 +147,9 @@ def votes_needed(checks: Sequence[CheckSpec]) -> int:
 def _read(text: str, *, proved: bool) -> bool | None:
     """The vote that one word is; None for another word, or a FAIL that no quote proves."""
     match text.strip().strip("*`'\".").upper():
-        case lenses.PASS:
+        case judge_prompts.PASS:
             return True
-        case lenses.FAIL if proved:
+        case judge_prompts.FAIL if proved:
             return False
         case _:
             return None
@@ -155,11 +161,11 @@ def _key(candidate: Candidate, number: int) -> CallKey:
     return CallKey(iteration=ref.iteration, operator=Operator.JUDGE, slot=ref.slot, attempt=1 + _STRIDE * number)
 
 
-class NoJury:
+class NoJudgePanel:
     """The twin for jobs without `judge` checks."""
 
-    def deliberate(
-        self, claim: Claim, job: Job, candidate: Candidate, checks: Sequence[CheckSpec], pulse: Pulse
+    def judge(
+        self, claim: Claim, job: Job, candidate: Candidate, checks: Sequence[CheckSpec], heartbeat: Heartbeat
     ) -> tuple[Verdict, ...]:
         """No verdict: nothing that a judge must accept is accepted."""
         return ()

@@ -12,7 +12,7 @@ import structlog
 from tasks.errors import LeaseLost, RedraftError, ServiceFault
 from tasks.loop import Loop
 from tasks.store import leases
-from tasks.store.keeper import Keeper
+from tasks.store.lease_renewer import LeaseRenewer
 from tasks.store.session import Database
 from tasks.types import Claim, Lane, TurnReport
 from workers.events import TurnEvents
@@ -20,28 +20,28 @@ from workers.events import TurnEvents
 log = structlog.get_logger()
 
 
-class Station:
+class TurnRunner:
     """Parameters: `lanes` says which lanes can be served now; `loop` builds the loop for one turn around
-    its `say`; `rules` is how a claim chooses; `admits` says whether a turn on a lane finds room now, and
-    `left` is told when one that did has ended. `woken_at` is when a wake-up came last, on the monotonic clock."""
+    its `say`; `rules` is how a claim chooses; `can_admit` says whether a turn on a lane finds room now, and
+    `on_turn_end` hears when one that did has ended. `woken_at` is when a wake-up came last, on the monotonic clock."""
 
     def __init__(
         self,
         *,
         database: Database,
-        keeper: Keeper,
+        renewer: LeaseRenewer,
         worker: str,
         slots: int,
         lanes: Callable[[], frozenset[Lane]],
         loop: Callable[[Callable[[TurnReport], None]], Loop],
         rules: leases.ClaimRules,
         events: TurnEvents,
-        admits: Callable[[Lane, str], bool],
-        left: Callable[[str], None],
+        can_admit: Callable[[Lane, str], bool],
+        on_turn_end: Callable[[str], None],
     ) -> None:
-        self._database, self._keeper, self._worker = database, keeper, worker
+        self._database, self._renewer, self._worker = database, renewer, worker
         self._lanes, self._loop, self._rules, self._events = lanes, loop, rules, events
-        self._slots, self._admits, self._left = slots, admits, left
+        self._slots, self._can_admit, self._on_turn_end = slots, can_admit, on_turn_end
         # What a worker holds decides what it may take: two claims at once would not see each other's.
         self._claiming = threading.Lock()
         self.draining = False
@@ -50,7 +50,7 @@ class Station:
     def drain(self, grace_seconds: float) -> None:
         """No new turns; those under way stop at their next checkpoint, at the latest after `grace_seconds`."""
         self.draining = True
-        self._keeper.drain(grace_seconds)
+        self._renewer.drain(grace_seconds)
 
     def close(self) -> None:
         """Lets go of the database; no turn may be under way."""
@@ -59,12 +59,12 @@ class Station:
     @property
     def free_slots(self) -> int:
         """How many more turns could be under way."""
-        return max(0, self._slots - self._keeper.holds)
+        return max(0, self._slots - self._renewer.holds)
 
     @property
     def overdue(self) -> tuple[int, ...]:
         """The jobs whose turn has not ended though its lease has."""
-        return self._keeper.overdue
+        return self._renewer.overdue
 
     def take_turn(self, lane: str, turn: str) -> None:
         """Answers one wake-up."""
@@ -80,7 +80,7 @@ class Station:
     def claim(self, lane: Lane, turn: str) -> Claim | None:
         """The job to go on with, None where none waits or the lane can't be served now. Raises
         `DatabaseUnavailable`."""
-        if self.draining or lane not in self._lanes() or not self._admits(lane, turn):
+        if self.draining or lane not in self._lanes() or not self._can_admit(lane, turn):
             return None
         claim = None
         try:
@@ -88,7 +88,7 @@ class Station:
                 claim = leases.claim(self._database, [lane], self._worker, turn, self._rules)
         finally:
             if claim is None:
-                self._left(turn)
+                self._on_turn_end(turn)
         return claim
 
     def hold(self, claim: Claim) -> None:
@@ -99,17 +99,17 @@ class Station:
             log.warning("the turn ended", fault=str(fault), turn=claim.turn)
 
     def _hold(self, claim: Claim) -> None:
-        pulse = self._keeper.hold(claim)
-        if claim.ghost:
-            self._events.failed(claim.ghost, "its worker went silent; another went on from the journal")
+        heartbeat = self._renewer.hold(claim)
+        if claim.stale_task_id:
+            self._events.failed(claim.stale_task_id, "its worker went silent; another went on from the journal")
         self._events.started(claim)
 
         def say(report: TurnReport) -> None:
-            pulse.phase = report.next
+            heartbeat.phase = report.next
             self._events.progress(claim, report)
 
         try:
-            self._loop(say).turn(claim, self._lanes(), pulse)
+            self._loop(say).turn(claim, self._lanes(), heartbeat)
             self._events.succeeded(claim)
         except LeaseLost as lost:
             log.warning("the lease was lost; the work in flight is thrown away", job=claim.job, why=str(lost))
@@ -118,5 +118,5 @@ class Station:
             self._events.failed(claim.turn, str(error))
             raise
         finally:
-            self._left(claim.turn)
-            self._keeper.drop(pulse)
+            self._on_turn_end(claim.turn)
+            self._renewer.drop(heartbeat)

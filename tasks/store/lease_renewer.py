@@ -2,7 +2,7 @@
 pauses, and says that the worker lives. Knows nothing of what the turns do.
 
 Nothing that a submitter's login can do reaches further than that owner's own jobs: a lease row that such a login has
-locked is passed over, and a notification, which any login may send, only makes the keeper look."""
+locked is passed over, and a notification, which any login may send, only makes the renewer look."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ import psycopg
 import structlog
 from psycopg.rows import namedtuple_row
 
-from tasks.store.pulses import LeasePulse
+from tasks.store.heartbeats import LeaseHeartbeat
 from tasks.types import Claim
 
 log = structlog.get_logger()
 
-# How often the keeper looks up from its renewals: a cancel or a pause is heard by NOTIFY, so this bounds only the rest.
+# How often the renewer pauses its renewals to look: a cancel or a pause comes by NOTIFY, so this bounds only the rest.
 TICK_SECONDS = 0.5
-HEARTBEAT_SECONDS = 3.0
+REGISTRATION_SECONDS = 3.0
 # However many notifications come, the leases are looked at no more often than this.
 GATHER_SECONDS = 0.02
-# How old the last word on the calls in flight may be when a worker dies: what its crash bill can't know.
+# How old the last word on the calls in flight may be when a worker dies: what its record of lost work can't know.
 REPORT_SECONDS = 2.0
 
 
 # One row for each lease that is this worker's still, whether it could be renewed or somebody holds its row.
 _RENEW = """
-WITH asked AS (
+WITH held AS (
     SELECT * FROM unnest(%(jobs)s::bigint[], %(epochs)s::bigint[], %(tokens)s::bigint[], %(phases)s::text[],
                          %(quiet)s::float[]) AS v(job, epoch, tokens, phase, quiet)
 ), free AS (
-    SELECT l.job_id FROM leases l JOIN asked v ON l.job_id = v.job AND l.epoch = v.epoch
+    SELECT l.job_id FROM leases l JOIN held v ON l.job_id = v.job AND l.epoch = v.epoch
     WHERE l.worker = %(worker)s FOR UPDATE OF l SKIP LOCKED
 ), renewed AS (
     UPDATE leases l SET lease_until = now() + make_interval(secs => %(lease)s), live_tokens = v.tokens,
            phase = v.phase, progress_at = now() - make_interval(secs => v.quiet)
-    FROM free, asked v WHERE l.job_id = free.job_id AND v.job = l.job_id RETURNING l.job_id
+    FROM free, held v WHERE l.job_id = free.job_id AND v.job = l.job_id RETURNING l.job_id
 )
 SELECT l.job_id, EXISTS (SELECT 1 FROM renewed r WHERE r.job_id = l.job_id) AS renewed,
        j.cancel_requested_at IS NOT NULL AS cancelled, j.pause_requested_at IS NOT NULL AS paused
-FROM leases l JOIN asked v ON l.job_id = v.job AND l.epoch = v.epoch JOIN jobs j ON j.id = l.job_id
+FROM leases l JOIN held v ON l.job_id = v.job AND l.epoch = v.epoch JOIN jobs j ON j.id = l.job_id
 WHERE l.worker = %(worker)s
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerCard:
+class WorkerRegistration:
     """How a worker presents itself in the `workers` table."""
 
     name: str
@@ -64,20 +64,25 @@ class WorkerCard:
     modalities: tuple[str, ...] = ("text",)
 
 
-class Keeper:
+class LeaseRenewer:
     """Renews the leases of one worker process from a thread and a connection of its own."""
 
     def __init__(
-        self, url: str, card: Callable[[], WorkerCard], *, lease_seconds: float, silence_seconds: float = 60.0
+        self,
+        url: str,
+        registration: Callable[[], WorkerRegistration],
+        *,
+        lease_seconds: float,
+        silence_seconds: float = 60.0,
     ) -> None:
         self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
-        self._card, self._lease, self._silence = card, lease_seconds, silence_seconds
-        self._held: dict[int, LeasePulse] = {}
+        self._registration, self._lease, self._silence = registration, lease_seconds, silence_seconds
+        self._held: dict[int, LeaseHeartbeat] = {}
         self._lock = threading.Lock()
-        self._unasked = False  # a lease is held whose job's owner may have spoken before it was
+        self._unread_requests = False  # a lease is held whose job's owner may have spoken before it was
         self._stop_at: float | None = None  # monotonic; set once the worker drains
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="renewer", daemon=True)
 
     def start(self) -> None:
         """Starts the thread."""
@@ -88,22 +93,22 @@ class Keeper:
         self._stopping.set()
         self._thread.join(timeout=10)
 
-    def hold(self, held: Claim) -> LeasePulse:
+    def hold(self, held: Claim) -> LeaseHeartbeat:
         """Begins to renew a lease that was claimed just now."""
         now = time.monotonic()
-        pulse = LeasePulse(held, renewed_at=now, lease_seconds=self._lease, silence_seconds=self._silence)
-        pulse.beat()
+        heartbeat = LeaseHeartbeat(held, renewed_at=now, lease_seconds=self._lease, silence_seconds=self._silence)
+        heartbeat.beat()
         with self._lock:
-            pulse.stop_at = self._stop_at  # it was claimed while the drain began
-            self._held[held.job] = pulse
-            self._unasked = True
-        return pulse
+            heartbeat.stop_at = self._stop_at  # it was claimed while the drain began
+            self._held[held.job] = heartbeat
+            self._unread_requests = True
+        return heartbeat
 
-    def drop(self, pulse: LeasePulse) -> None:
+    def drop(self, heartbeat: LeaseHeartbeat) -> None:
         """Ends the renewals of a lease that was given back."""
         with self._lock:
-            if self._held.get(pulse.claim.job) is pulse:
-                del self._held[pulse.claim.job]
+            if self._held.get(heartbeat.claim.job) is heartbeat:
+                del self._held[heartbeat.claim.job]
 
     def drain(self, grace_seconds: float) -> None:
         """Tells every turn to stop at its next checkpoint, at the latest after `grace_seconds`; again is harmless.
@@ -113,8 +118,8 @@ class Keeper:
         with self._lock:
             if self._stop_at is None:
                 self._stop_at = time.monotonic() + grace_seconds
-            for pulse in self._held.values():
-                pulse.stop_at = self._stop_at
+            for heartbeat in self._held.values():
+                heartbeat.stop_at = self._stop_at
 
     @property
     def holds(self) -> int:
@@ -127,7 +132,7 @@ class Keeper:
         """The jobs whose turn has not ended though its lease has."""
         before = time.monotonic() - self._lease
         with self._lock:
-            return tuple(job for job, pulse in self._held.items() if pulse.renewed_at < before)
+            return tuple(job for job, heartbeat in self._held.items() if heartbeat.renewed_at < before)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -135,7 +140,7 @@ class Keeper:
                 with psycopg.connect(
                     self._url,
                     autocommit=True,
-                    application_name="redraft keeper",
+                    application_name="redraft lease renewer",
                     connect_timeout=3,
                     tcp_user_timeout=5000,
                     options="-c statement_timeout=4000",
@@ -143,25 +148,25 @@ class Keeper:
                 ) as connection:
                     connection.execute("LISTEN redraft_cancel")
                     connection.execute("LISTEN redraft_pause")
-                    self._keep(connection)
-                    self._leave(connection)
+                    self._renew_until_stopped(connection)
+                    self._deregister(connection)
             except psycopg.Error as error:
-                log.warning("the keeper lost Postgres and tries again", error=str(error).strip().split("\n")[0])
+                log.warning("the renewer lost Postgres and tries again", error=str(error).strip().split("\n")[0])
                 self._stopping.wait(0.5)
 
-    def _keep(self, connection: psycopg.Connection[object]) -> None:
-        next_renewal = next_heartbeat = next_report = 0.0
+    def _renew_until_stopped(self, connection: psycopg.Connection[object]) -> None:
+        next_renewal = next_registration = next_report = 0.0
         present, locked = True, False
         while not self._stopping.is_set():
             now = time.monotonic()
             if self._stop_at is not None:
                 if present:
-                    self._leave(connection)
+                    self._deregister(connection)
                 present = False
-            elif now >= next_heartbeat:
-                self._heartbeat(connection)
-                next_heartbeat = now + HEARTBEAT_SECONDS
-            if now >= next_renewal or self._unasked:
+            elif now >= next_registration:
+                self._register(connection)
+                next_registration = now + REGISTRATION_SECONDS
+            if now >= next_renewal or self._unread_requests:
                 locked = self._renew(connection)
                 next_renewal = now + (self._lease / 30 if locked else self._lease / 3)
             if now >= next_report:
@@ -177,13 +182,13 @@ class Keeper:
         self._stopping.wait(GATHER_SECONDS)
         spoken += [notice.payload for notice in connection.notifies(timeout=0)]
         with self._lock:
-            self._unasked = self._unasked or any(str(job) in spoken for job in self._held)
+            self._unread_requests = self._unread_requests or any(str(job) in spoken for job in self._held)
 
-    def _leave(self, connection: psycopg.Connection[object]) -> None:
-        connection.execute("DELETE FROM workers WHERE name = %s", (self._card().name,))
+    def _deregister(self, connection: psycopg.Connection[object]) -> None:
+        connection.execute("DELETE FROM workers WHERE name = %s", (self._registration().name,))
 
-    def _heartbeat(self, connection: psycopg.Connection[object]) -> None:
-        card = self._card()
+    def _register(self, connection: psycopg.Connection[object]) -> None:
+        row = self._registration()
         connection.execute(
             """INSERT INTO workers (name, host, pid, lanes, slots, model, version, modalities)
                VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
@@ -191,14 +196,14 @@ class Keeper:
                    model = EXCLUDED.model, version = EXCLUDED.version, modalities = EXCLUDED.modalities,
                    seen_at = now()""",
             (
-                card.name,
-                card.host,
-                card.pid,
-                list(card.lanes),
-                card.slots,
-                card.model,
-                card.version,
-                list(card.modalities),
+                row.name,
+                row.host,
+                row.pid,
+                list(row.lanes),
+                row.slots,
+                row.model,
+                row.version,
+                list(row.modalities),
             ),
         )
 
@@ -209,41 +214,41 @@ class Keeper:
         where its owner does so for longer, that lease alone runs out. What is no longer ours is lost.
         """
         with self._lock:
-            asked, self._unasked = time.monotonic(), False
-            pulses: Sequence[LeasePulse] = [p for p in self._held.values() if p.alive_until >= asked]
-        if not pulses:
+            renewed_at, self._unread_requests = time.monotonic(), False
+            heartbeats: Sequence[LeaseHeartbeat] = [p for p in self._held.values() if p.alive_until >= renewed_at]
+        if not heartbeats:
             return False
         rows = connection.execute(
             _RENEW,
             {
                 "lease": self._lease,
-                "jobs": [p.claim.job for p in pulses],
-                "epochs": [p.claim.epoch for p in pulses],
-                "tokens": [p.tokens for p in pulses],
-                "phases": [p.phase for p in pulses],
-                "quiet": [asked - p.progress_at for p in pulses],
-                "worker": pulses[0].claim.worker,
+                "jobs": [p.claim.job for p in heartbeats],
+                "epochs": [p.claim.epoch for p in heartbeats],
+                "tokens": [p.tokens for p in heartbeats],
+                "phases": [p.phase for p in heartbeats],
+                "quiet": [renewed_at - p.progress_at for p in heartbeats],
+                "worker": heartbeats[0].claim.worker,
             },
         ).fetchall()
         ours: dict[int, Any] = {row.job_id: row for row in rows}  # type: ignore[attr-defined]
-        for pulse in pulses:
-            row = ours.get(pulse.claim.job)
+        for heartbeat in heartbeats:
+            row = ours.get(heartbeat.claim.job)
             if row is None:
-                pulse.lost = True
+                heartbeat.lost = True
                 continue
             if row.renewed:
-                pulse.renewed_at = asked  # the lease runs from before the UPDATE, never from after it
-            pulse.paused = row.paused  # a pause may be withdrawn, a cancel may not
-            pulse.cancelled = pulse.cancelled or row.cancelled
+                heartbeat.renewed_at = renewed_at  # the lease runs from before the UPDATE, never from after it
+            heartbeat.paused = row.paused  # a pause may be withdrawn, a cancel may not
+            heartbeat.cancelled = heartbeat.cancelled or row.cancelled
         return not all(row.renewed for row in ours.values())
 
     def _report(self, connection: psycopg.Connection[object]) -> None:
         """How far the calls in flight have come: one UPDATE for all of them, and none where there are none."""
         with self._lock:
-            pulses = list(self._held.values())
+            heartbeats = list(self._held.values())
         rows = [
             (p.claim.job, p.claim.epoch, key.iteration, key.operator, key.slot, key.attempt, tokens)
-            for p in pulses
+            for p in heartbeats
             for key, tokens in p.in_flight().items()
         ]
         if not rows:

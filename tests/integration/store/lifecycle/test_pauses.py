@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tasks.errors import Cancelled, LeaseLost, NoSuchJob, Paused
-from tasks.store import leases, verbs
+from tasks.store import leases, lifecycle
 from tasks.store.invariants import breaches
-from tasks.store.keeper import Keeper, WorkerCard
+from tasks.store.job_loader import load_job
+from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
 from tasks.store.ledger import PostgresLedger
-from tasks.store.past import load_job
 from tasks.store.queries import job_summary, request_cancel
 from tasks.store.session import Database
 from tasks.types import (
@@ -26,7 +26,7 @@ from tasks.types import (
     Lane,
     Stop,
 )
-from tests.integration.store.verbs.histories import (
+from tests.integration.store.lifecycle.histories import (
     SPENT,
     change,
     held,
@@ -41,12 +41,12 @@ pytestmark = pytest.mark.integration
 
 def test_a_waiting_job_is_paused_at_once_and_nobody_may_claim_it(user: Database, fleet: Database) -> None:
     job = put(user)
-    assert verbs.request_pause(user, job) is JobState.PAUSED
-    assert verbs.request_pause(user, job) is JobState.PAUSED
+    assert lifecycle.request_pause(user, job) is JobState.PAUSED
+    assert lifecycle.request_pause(user, job) is JobState.PAUSED
     assert take(fleet) is None
     assert leases.reap(fleet, crash_cap=3) == ()
     assert breaches(fleet) == ()
-    assert verbs.resume(user, job) is JobState.QUEUED
+    assert lifecycle.resume(user, job) is JobState.QUEUED
     assert held(fleet).job == job
 
 
@@ -55,7 +55,7 @@ def test_a_held_job_is_paused_when_its_worker_gives_it_back(
 ) -> None:
     job = put(user)
     claim = held(fleet)
-    assert verbs.request_pause(user, job) is JobState.RUNNING
+    assert lifecycle.request_pause(user, job) is JobState.RUNNING
     assert job_summary(user, job).pause_requested
     ledger.hand_over(claim, Lane.GPU)
     assert value(fleet, job, "state") == "paused"
@@ -70,7 +70,7 @@ def test_an_iteration_that_is_recorded_while_a_pause_is_asked_for_is_kept_and_pa
     job = put(user)
     claim = held(fleet)
     ledger.begin(claim, 1, Draft(slots=1), ())
-    verbs.request_pause(user, job)
+    lifecycle.request_pause(user, job)
     iterate(ledger, claim, 1, Draft(slots=2), 0.5)
     assert (value(fleet, job, "state"), value(fleet, job, "iterations"), take(fleet)) == ("paused", 1, None)
 
@@ -80,10 +80,10 @@ def test_a_job_that_ends_before_it_hears_the_pause_stays_ended(
 ) -> None:
     job = put(user)
     claim = held(fleet)
-    verbs.request_pause(user, job)
+    lifecycle.request_pause(user, job)
     ledger.stop(claim, SPENT)
-    assert verbs.request_pause(user, job) is JobState.UNSOLVED
-    assert verbs.resume(user, job) is JobState.UNSOLVED
+    assert lifecycle.request_pause(user, job) is JobState.UNSOLVED
+    assert lifecycle.resume(user, job) is JobState.UNSOLVED
     assert value(fleet, job, "pause_requested_at") is None
 
 
@@ -92,8 +92,8 @@ def test_a_pause_that_is_withdrawn_leaves_the_job_to_its_worker(
 ) -> None:
     job = put(user)
     claim = held(fleet)
-    verbs.request_pause(user, job)
-    assert verbs.resume(user, job) is JobState.RUNNING
+    lifecycle.request_pause(user, job)
+    assert lifecycle.resume(user, job) is JobState.RUNNING
     ledger.hand_over(claim, Lane.GPU)
     assert held(fleet).job == job
 
@@ -101,7 +101,7 @@ def test_a_pause_that_is_withdrawn_leaves_the_job_to_its_worker(
 def test_a_worker_that_dies_with_a_pause_asked_for_leaves_a_paused_job(user: Database, fleet: Database) -> None:
     job = put(user)
     held(fleet)
-    verbs.request_pause(user, job)
+    lifecycle.request_pause(user, job)
     change(fleet, "UPDATE leases SET lease_until = now() - interval '1 s'")
     assert leases.reap(fleet, crash_cap=3) == (job,)
     assert (value(fleet, job, "state"), take(fleet)) == ("paused", None)
@@ -112,12 +112,12 @@ def test_a_paused_job_can_be_cancelled_and_a_cancel_goes_before_a_pause(
     user: Database, fleet: Database, ledger: PostgresLedger
 ) -> None:
     job = put(user)
-    verbs.request_pause(user, job)
+    lifecycle.request_pause(user, job)
     assert request_cancel(user, job) is JobState.CANCELLED
-    assert verbs.resume(user, job) is JobState.CANCELLED
+    assert lifecycle.resume(user, job) is JobState.CANCELLED
     both = put(user)
     claim = held(fleet)
-    verbs.request_pause(user, both)
+    lifecycle.request_pause(user, both)
     request_cancel(user, both)
     ledger.hand_over(claim, Lane.GPU)  # before the worker heard of either
     assert held(fleet).job == both  # and will hear of the cancel
@@ -125,36 +125,36 @@ def test_a_paused_job_can_be_cancelled_and_a_cancel_goes_before_a_pause(
 
 def test_the_keeper_hears_a_pause_and_its_withdrawal(user: Database, fleet: Database, worker_url: str) -> None:
     job = put(user)
-    card = WorkerCard(name="w", host="h", pid=1, lanes=("gpu",), slots=1, model="m", version="0")
+    card = WorkerRegistration(name="w", host="h", pid=1, lanes=("gpu",), slots=1, model="m", version="0")
     claim = leases.claim(fleet, [Lane.GPU], "w", "t", leases.ClaimRules(lease_seconds=1))
     assert claim is not None
-    keeper = Keeper(worker_url, lambda: card, lease_seconds=1)
-    keeper.start()
-    pulse = keeper.hold(claim)
+    renewer = LeaseRenewer(worker_url, lambda: card, lease_seconds=1)
+    renewer.start()
+    heartbeat = renewer.hold(claim)
 
     def becomes(paused: bool) -> None:
         deadline = time.monotonic() + 10
-        while pulse.paused is not paused and time.monotonic() < deadline:
+        while heartbeat.paused is not paused and time.monotonic() < deadline:
             time.sleep(0.02)
 
     try:
-        verbs.request_pause(user, job)
+        lifecycle.request_pause(user, job)
         becomes(True)
         with pytest.raises(Paused):
-            pulse.check()
-        verbs.resume(user, job)
+            heartbeat.check()
+        lifecycle.resume(user, job)
         becomes(False)
-        pulse.check()
-        verbs.request_pause(user, job)
+        heartbeat.check()
+        lifecycle.request_pause(user, job)
         request_cancel(user, job)
         becomes(True)
         deadline = time.monotonic() + 10
-        while not pulse.cancelled and time.monotonic() < deadline:
+        while not heartbeat.cancelled and time.monotonic() < deadline:
             time.sleep(0.02)
         with pytest.raises(Cancelled):
-            pulse.check()
+            heartbeat.check()
     finally:
-        keeper.stop()
+        renewer.stop()
 
 
 def test_hours_stand_still_while_a_job_is_paused_or_ended(
@@ -162,20 +162,20 @@ def test_hours_stand_still_while_a_job_is_paused_or_ended(
 ) -> None:
     job = put(user)
     ledger.hand_over(held(fleet), Lane.GPU)
-    verbs.request_pause(user, job)
+    lifecycle.request_pause(user, job)
     change(fleet, "UPDATE jobs SET started_at = now() - interval '3 h', paused_at = now() - interval '2 h'")
     assert load_job(user, job).idle_seconds == pytest.approx(7200, abs=60)
     assert job_summary(user, job).idle_seconds == pytest.approx(7200, abs=60)
-    verbs.resume(user, job)
+    lifecycle.resume(user, job)
     assert job_summary(user, job).idle_seconds == pytest.approx(7200, abs=60)
     ledger.stop(held(fleet), Stop(state=JobState.FAILED, why="a fault"))
     change(fleet, "UPDATE jobs SET finished_at = now() - interval '1 h'")
     assert load_job(user, job).idle_seconds == pytest.approx(10800, abs=60)
-    verbs.retry(user, job, Changes())
+    lifecycle.retry(user, job, Changes())
     assert ledger.load(held(fleet)).idle_seconds == pytest.approx(10800, abs=60)
 
 
-@pytest.mark.parametrize("verb", [verbs.request_pause, verbs.resume])
+@pytest.mark.parametrize("verb", [lifecycle.request_pause, lifecycle.resume])
 def test_nobody_pauses_or_resumes_what_is_anothers(
     user: Database, fleet: Database, login: Callable[..., str], verb: Callable[..., JobState]
 ) -> None:
@@ -193,7 +193,7 @@ def test_pauses_claims_and_reaps_at_once_lose_nothing(user: Database, fleet: Dat
 
     def steer() -> None:
         for turn in range(60):
-            (verbs.request_pause if turn % 2 else verbs.resume)(user, mine[turn % 3])
+            (lifecycle.request_pause if turn % 2 else lifecycle.resume)(user, mine[turn % 3])
 
     def work() -> None:
         for turn in itertools.count():
@@ -225,8 +225,8 @@ def test_pauses_claims_and_reaps_at_once_lose_nothing(user: Database, fleet: Dat
     assert breaches(fleet, submitted=mine) == ()
     change(fleet, "UPDATE jobs SET crashes = 0")  # else a worker takes such suspects one at a time
     for job in mine:
-        verbs.request_pause(user, job)
+        lifecycle.request_pause(user, job)
     assert take(fleet) is None
     for job in mine:
-        assert verbs.resume(user, job) is JobState.QUEUED
+        assert lifecycle.resume(user, job) is JobState.QUEUED
     assert {held(fleet).job for _ in mine} == set(mine)

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from tasks import lenses
+from tasks import judge_prompts
 from tasks.errors import LimitReached
+from tasks.heartbeat import SilentHeartbeat
 from tasks.journal import CHOICE_TOKENS, JournalledModel, Sampling
-from tasks.jury import VOTES_ALONE, VOTES_BESIDE_PROGRAMS, ModelJury
+from tasks.judge_panel import VOTES_ALONE, VOTES_BESIDE_PROGRAMS, ModelJudgePanel
 from tasks.llm.scripted import ScriptedModel
-from tasks.pulse import Silent
 from tasks.types import (
     Candidate,
     CandidateRef,
@@ -72,11 +72,11 @@ def judges(*votes: tuple[str, str]) -> Callable[[ChatRequest], str]:
     return answer
 
 
-def deliberate(answer: Callable[[ChatRequest], str], *checks: CheckSpec, journal: Any = None) -> tuple[Verdict, ...]:
+def judge(answer: Callable[[ChatRequest], str], *checks: CheckSpec, journal: Any = None) -> tuple[Verdict, ...]:
     kept = Journal() if journal is None else journal
     model = JournalledModel(ledger=kept, model=ScriptedModel(answer), sampling=Sampling(review_tokens=96))
     judged = [check for check in checks if check.kind == "judge"]
-    return ModelJury(model=model).deliberate(CLAIM, job(*checks), candidate(), judged, Silent())
+    return ModelJudgePanel(model=model).judge(CLAIM, job(*checks), candidate(), judged, SilentHeartbeat())
 
 
 GOOD = ("NO PROBLEMS", "PASS")
@@ -87,7 +87,7 @@ GOOD = ("NO PROBLEMS", "PASS")
 )
 def test_as_many_differing_prompts_pass_as_the_job_needs(checks: tuple[CheckSpec, ...], votes: int) -> None:
     journal = Journal()
-    [verdict] = deliberate(judges(GOOD), *checks, journal=journal)
+    [verdict] = judge(judges(GOOD), *checks, journal=journal)
     assert (verdict.passed, verdict.score, verdict.feedback) == (True, 1.0, "")
     asked = [request for request, _, _ in journal.calls.values() if not request.choices]
     assert len({request.messages for request in asked}) == votes
@@ -95,19 +95,21 @@ def test_as_many_differing_prompts_pass_as_the_job_needs(checks: tuple[CheckSpec
 
 
 def test_the_lenses_are_enough_for_every_vote_and_differ() -> None:
-    assert len(lenses.LENSES) > VOTES_ALONE
-    assert len({lens.look for lens in lenses.LENSES}) == len({lens.name for lens in lenses.LENSES})
+    assert len(judge_prompts.JUDGE_PROMPTS) > VOTES_ALONE
+    assert len({judge_prompt.look for judge_prompt in judge_prompts.JUDGE_PROMPTS}) == len(
+        {judge_prompt.name for judge_prompt in judge_prompts.JUDGE_PROMPTS}
+    )
 
 
 def test_one_valid_fail_fails_at_once_and_hands_on_what_it_quotes() -> None:
     journal = Journal()
-    [verdict] = deliberate(judges(GOOD, (BAD, "FAIL")), RUBRIC, journal=journal)
+    [verdict] = judge(judges(GOOD, (BAD, "FAIL")), RUBRIC, journal=journal)
     assert (verdict.passed, verdict.score, verdict.feedback) == (False, 1 / 5, BAD)
     assert len(journal.calls) == 4
 
 
 def test_a_report_that_the_second_question_finds_unreal_is_a_pass() -> None:
-    [verdict] = deliberate(judges((BAD, "PASS")), RUBRIC)
+    [verdict] = judge(judges((BAD, "PASS")), RUBRIC)
     assert verdict.passed
 
 
@@ -124,7 +126,7 @@ def test_a_report_that_the_second_question_finds_unreal_is_a_pass() -> None:
 )
 def test_an_invalid_vote_is_asked_again_once_with_another_seed(invalid: tuple[str, str]) -> None:
     journal = Journal()
-    [verdict] = deliberate(judges(invalid, GOOD), RUBRIC, journal=journal)
+    [verdict] = judge(judges(invalid, GOOD), RUBRIC, journal=journal)
     assert verdict.passed
     reports = [request for request, _, _ in journal.calls.values() if not request.choices]
     assert reports[0].messages == reports[1].messages
@@ -135,7 +137,7 @@ def test_an_invalid_vote_is_asked_again_once_with_another_seed(invalid: tuple[st
 def test_a_lens_without_a_valid_vote_gives_its_place_to_the_next() -> None:
     journal = Journal()
     broken = ("It is bad.", "FAIL")
-    [verdict] = deliberate(judges(broken, broken, GOOD), RUBRIC, journal=journal)
+    [verdict] = judge(judges(broken, broken, GOOD), RUBRIC, journal=journal)
     assert (verdict.passed, verdict.score) == (True, 1.0)
     reports = [request.messages for request, _, _ in journal.calls.values() if not request.choices]
     assert (len(reports), len(set(reports))) == (VOTES_ALONE + 2, VOTES_ALONE + 1)
@@ -143,31 +145,31 @@ def test_a_lens_without_a_valid_vote_gives_its_place_to_the_next() -> None:
 
 def test_judges_without_valid_votes_neither_accept_nor_blame() -> None:
     journal = Journal()
-    [verdict] = deliberate(judges(GOOD, ("It is bad.", "FAIL")), RUBRIC, journal=journal)
+    [verdict] = judge(judges(GOOD, ("It is bad.", "FAIL")), RUBRIC, journal=journal)
     assert (verdict.passed, verdict.score) == (False, 1 / 5)
     assert "Only 1 of the 5 votes" in verdict.feedback
-    assert len(journal.calls) == 2 + 2 * 2 * (len(lenses.LENSES) - 1)
+    assert len(journal.calls) == 2 + 2 * 2 * (len(judge_prompts.JUDGE_PROMPTS) - 1)
 
 
 @pytest.mark.parametrize("word", ["PASS", " pass.\n", "**PASS**"])
 def test_a_word_is_read_without_its_dress(word: str) -> None:
-    assert deliberate(judges(("NO PROBLEMS", word)), RUBRIC)[0].passed
+    assert judge(judges(("NO PROBLEMS", word)), RUBRIC)[0].passed
 
 
 def test_held_out_judges_speak_only_where_the_visible_ones_passed() -> None:
-    assert [v.check for v in deliberate(judges((BAD, "FAIL")), SECRET, RUBRIC)] == ["judge:r.md"]
-    both = deliberate(judges(GOOD), SECRET, RUBRIC)
+    assert [v.check for v in judge(judges((BAD, "FAIL")), SECRET, RUBRIC)] == ["judge:r.md"]
+    both = judge(judges(GOOD), SECRET, RUBRIC)
     assert [(v.check, v.held_out) for v in both] == [("judge:r.md", False), ("judge", True)]
 
 
 def test_a_turn_that_resumes_finds_its_calls_and_comes_to_the_same_verdict() -> None:
     votes = (GOOD, ("It is bad.", "FAIL"), GOOD, (BAD, "FAIL"))
     whole = Journal()
-    expected = deliberate(judges(*votes), RUBRIC, SECRET, journal=whole)
+    expected = judge(judges(*votes), RUBRIC, SECRET, journal=whole)
     for calls in range(len(whole.calls)):
         cut = Journal(limit=calls)
         with pytest.raises(LimitReached):
-            deliberate(judges(*votes), RUBRIC, SECRET, journal=cut)
+            judge(judges(*votes), RUBRIC, SECRET, journal=cut)
         resumed = Journal()
         resumed.calls = dict(list(whole.calls.items())[:calls])
         assert list(cut.calls) == list(resumed.calls)
@@ -175,12 +177,12 @@ def test_a_turn_that_resumes_finds_its_calls_and_comes_to_the_same_verdict() -> 
         def rest(request: ChatRequest) -> str:
             return next(made.text for asked, _, made in whole.calls.values() if asked == request)
 
-        assert _plain(deliberate(rest, RUBRIC, SECRET, journal=resumed)) == _plain(expected)
+        assert _plain(judge(rest, RUBRIC, SECRET, journal=resumed)) == _plain(expected)
 
 
 def test_each_call_has_a_key_of_its_own_for_every_check_and_vote() -> None:
     journal = Journal()
-    deliberate(judges(GOOD), RUBRIC, SECRET, OTHER, journal=journal)
+    judge(judges(GOOD), RUBRIC, SECRET, OTHER, journal=journal)
     assert len(journal.calls) == 3 * 2 * VOTES_ALONE
     assert {(key.iteration, key.operator, key.slot) for key in journal.calls} == {(3, Operator.JUDGE, 1)}
     assert all(key.attempt % 10 == 1 for key in journal.calls)
@@ -188,7 +190,7 @@ def test_each_call_has_a_key_of_its_own_for_every_check_and_vote() -> None:
 
 def test_the_word_is_asked_for_as_one_of_two_without_chance_and_in_few_tokens() -> None:
     journal = Journal()
-    deliberate(judges(GOOD), RUBRIC, journal=journal)
+    judge(judges(GOOD), RUBRIC, journal=journal)
     words = [request for request, _, _ in journal.calls.values() if request.choices]
     assert {(r.choices, r.temperature, r.max_tokens) for r in words} == {(("PASS", "FAIL"), 0.0, CHOICE_TOKENS)}
 
@@ -202,7 +204,7 @@ def test_a_judge_sees_its_own_rubric_and_nothing_of_the_other_hidden_checks() ->
         seen.setdefault(rubric, set()).add(text)
         return "PASS" if request.choices else "NO PROBLEMS"
 
-    deliberate(answer, RUBRIC, SECRET, OTHER)
+    judge(answer, RUBRIC, SECRET, OTHER)
     assert not any("It rhymes." in text for text in seen["§secret§"])
     assert not any("§secret§" in text for text in seen["It rhymes."])
     assert all("It is friendly." in text for text in seen["# The rubric"])
@@ -214,8 +216,11 @@ def test_prompts_of_judges_begin_as_the_others_do_and_share_the_candidate() -> N
     subject = job(RUBRIC, SECRET)
     [_, drafted] = window.draft(subject)
     ground = drafted.content.partition("# Task")[0]
-    asked = [lenses.report(subject, candidate(), SECRET, lens)[-1].content for lens in lenses.LENSES]
-    asked.append(lenses.verdict(subject, candidate(), SECRET, (BAD,))[-1].content)
+    asked = [
+        judge_prompts.report(subject, candidate(), SECRET, judge_prompt)[-1].content
+        for judge_prompt in judge_prompts.JUDGE_PROMPTS
+    ]
+    asked.append(judge_prompts.verdict(subject, candidate(), SECRET, (BAD,))[-1].content)
     shared = asked[0][: asked[0].index("§secret§")]
     assert shared.startswith(ground)
     assert LETTER in shared
@@ -224,10 +229,10 @@ def test_prompts_of_judges_begin_as_the_others_do_and_share_the_candidate() -> N
 
 def test_a_long_answer_is_read_whole_up_to_what_a_window_holds() -> None:
     long = candidate("word " * 3_500 + "the end")
-    prompt = lenses.report(job(RUBRIC), long, RUBRIC, lenses.LENSES[0])[-1].content
+    prompt = judge_prompts.report(job(RUBRIC), long, RUBRIC, judge_prompts.JUDGE_PROMPTS[0])[-1].content
     assert long.text in prompt
     endless = dataclasses.replace(long, text="word " * 50_000)
-    assert len(lenses.report(job(RUBRIC), endless, RUBRIC, lenses.LENSES[0])[-1].content) < 30_000
+    assert len(judge_prompts.report(job(RUBRIC), endless, RUBRIC, judge_prompts.JUDGE_PROMPTS[0])[-1].content) < 30_000
 
 
 def _plain(verdicts: tuple[Verdict, ...]) -> list[tuple[object, ...]]:

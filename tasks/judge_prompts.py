@@ -1,5 +1,5 @@
-"""What the judges are asked: one lens a vote, so that they differ by prompt and not by seed only (arXiv 2604.02450),
-and the question that turns a report into a verdict. Pure; must not know how votes are counted.
+"""What the judges are asked: one judge prompt a vote, so that they differ by prompt and not by seed only (arXiv
+2604.02450), and the question that turns a report into a verdict. Pure; must not know how votes are counted.
 """
 
 from __future__ import annotations
@@ -22,45 +22,45 @@ _REPORT = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lens:
+class JudgePrompt:
     """One way of looking at an answer: `look` says at what."""
 
     name: str
     look: str
 
 
-LENSES = (
-    Lens(
+JUDGE_PROMPTS = (
+    JudgePrompt(
         name="correctness",
         look="You check whether the answer is right. Work the problem out for yourself, step by step where it has "
         "steps, and compare: every result, statement and step of the answer must hold.",
     ),
-    Lens(
+    JudgePrompt(
         name="completeness",
         look="You check whether anything is missing. Go through the problem sentence by sentence, note each thing it "
         "asks for, and look for the place in the answer that gives it.",
     ),
-    Lens(
+    JudgePrompt(
         name="rubric",
         look="You check the answer item by item: take each item of the rubric, or where there is none each demand of "
         "the problem, form and length included, and decide for that item alone whether the answer keeps it.",
     ),
-    Lens(
+    JudgePrompt(
         name="adversary",
         look="You want to see the answer fail. Look for the input, the case or the reader for which it is wrong, "
         "misleading or of no use, and name that case.",
     ),
-    Lens(
+    JudgePrompt(
         name="consistency",
         look="You check whether the answer agrees with itself and with the problem: look for two passages that "
         "contradict each other, numbers or names that change, and words that mean one thing here and another there.",
     ),
-    Lens(
+    JudgePrompt(
         name="evidence",
         look="You check what the answer claims. For each fact, number, name and conclusion ask what it rests on: "
         "something the problem gives, or a reason the answer gives. What is invented or only asserted is a problem.",
     ),
-    Lens(
+    JudgePrompt(
         name="reader",
         look="You are the person who needs the answer and has only the problem and this text. Use it as it stands and "
         "note each place where you would go wrong, would have to guess, or would not get what was asked for.",
@@ -68,13 +68,15 @@ LENSES = (
 )
 
 
-def report(job: Job, candidate: Candidate, check: CheckSpec, lens: Lens, *, cut: Cut = WHOLE) -> tuple[Message, ...]:
-    """Asks for the problems of `candidate` that this lens shows, in free text, each with a quote."""
+def report(
+    job: Job, candidate: Candidate, check: CheckSpec, judge_prompt: JudgePrompt, *, cut: Cut = WHOLE
+) -> tuple[Message, ...]:
+    """Asks for the problems of `candidate` that this judge prompt shows, in free text, each with a quote."""
     return window.judge(
         job,
         candidate,
         window.rubric_of(check),
-        f"# Task\nYou are a judge of the answer above, which somebody else wrote. {lens.look}\n{_REPORT}",
+        f"# Task\nYou are a judge of the answer above, which somebody else wrote. {judge_prompt.look}\n{_REPORT}",
         "List the problems of the answer now, each with its quote, or write NO PROBLEMS.",
         cut=cut,
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.engine.causes import attention, explain, read_since
+from workers.engine.diagnostics import attention, explain, read_since
 
 
 @pytest.mark.parametrize(

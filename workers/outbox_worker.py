@@ -8,8 +8,8 @@ import structlog
 
 from tasks.errors import DatabaseUnavailable
 from tasks.ports import MemoryBank
-from tasks.store.lessonbook import REMOVE, IndexDelivery
-from tasks.store.lessons import UPSERT
+from tasks.store.lesson_queries import REMOVE, IndexDelivery
+from tasks.store.lesson_writes import UPSERT
 from tasks.store.outbox import Handler, Outbox
 from tasks.store.session import Database
 
@@ -27,7 +27,7 @@ def memory_handlers(bank: MemoryBank) -> dict[str, Handler]:
     return {UPSERT: delivery.upsert, REMOVE: delivery.remove}
 
 
-class Carrier:
+class OutboxWorker:
     """Parameters: `url` of the database (a worker's login), and a handler for each topic."""
 
     def __init__(self, url: str, handlers: dict[str, Handler]) -> None:

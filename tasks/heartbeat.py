@@ -1,4 +1,4 @@
-"""The pulse of a step that holds no lease: the twin of a worker's, for tests, benches and the doctor."""
+"""The heartbeat of a step that holds no lease: the twin of a worker's, for tests, benches and the doctor."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from tasks.types import CallKey
 
 
-class Silent:
-    """Implements `tasks.ports.Pulse`: nobody listens, and nothing ever has to stop."""
+class SilentHeartbeat:
+    """Implements `tasks.ports.Heartbeat`: nobody listens, and nothing ever has to stop."""
 
     def beat(self, tokens: int = 0) -> None:
         """Nobody listens."""
@@ -23,6 +23,6 @@ class Silent:
         """As `check`."""
         self.check()
 
-    def calling(self, key: CallKey) -> AbstractContextManager[Silent]:
-        """A call's pulse is this one."""
+    def calling(self, key: CallKey) -> AbstractContextManager[SilentHeartbeat]:
+        """A call's heartbeat is this one."""
         return nullcontext(self)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.llm.abilities import Abilities, chosen
+from tasks.llm.capabilities import Capabilities, chosen
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ def test_what_names_no_choice_or_several_stays_as_it_is(said: str) -> None:
 
 
 def test_a_server_of_ours_lacks_nothing_and_each_lack_is_one_sentence() -> None:
-    assert Abilities().lacks() == ()
-    said = Abilities(choices="text", tokenizer="none", seeds=False).lacks()
+    assert Capabilities().missing() == ()
+    said = Capabilities(choices="text", tokenizer="none", seeds=False).missing()
     assert [line.split(":")[0] for line in said] == [
         "no structured answers",
         "no tokenizer",

@@ -13,89 +13,97 @@ SHOWN_LINES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cause:
+class Diagnosis:
     """What vLLM's log says (`sign`, any case), and what it means."""
 
     sign: str
     meaning: str
 
 
-PORT_TAKEN = Cause(sign="address already in use", meaning="the port was taken by another process")
+PORT_TAKEN = Diagnosis(sign="address already in use", meaning="the port was taken by another process")
 
 # The more exact sign first: a log of one failure holds several.
-CAUSES = (
+DIAGNOSES = (
     PORT_TAKEN,
-    Cause(sign="No space left on device", meaning="the disk is full"),
-    Cause(
+    Diagnosis(sign="No space left on device", meaning="the disk is full"),
+    Diagnosis(
         sign="No available memory for the cache blocks",
         meaning="no memory is left for the KV cache; lower max_model_len or take a smaller profile",
     ),
-    Cause(
+    Diagnosis(
         sign="larger than the available KV cache memory",
         meaning="one sequence of max_model_len tokens does not fit into the KV cache; lower max_model_len",
     ),
-    Cause(
+    Diagnosis(
         sign="less than desired GPU memory utilization",
         meaning="another process holds memory of the GPU; end it, or lower gpu_memory_utilization",
     ),
-    Cause(
+    Diagnosis(
         sign="out of memory",
         meaning="there is too little free memory; end what else uses it, or take a smaller profile",
     ),
-    Cause(sign="MemoryError", meaning="the machine's memory is used up"),
-    Cause(sign="driver version is insufficient", meaning="the NVIDIA driver is too old for this vLLM's CUDA"),
-    Cause(sign="driver on your system is too old", meaning="the NVIDIA driver is too old for this vLLM's CUDA"),
-    Cause(sign="Found no NVIDIA driver", meaning="the NVIDIA driver is missing"),
-    Cause(sign="libcuda.so.1", meaning="the NVIDIA driver is missing"),
-    Cause(
+    Diagnosis(sign="MemoryError", meaning="the machine's memory is used up"),
+    Diagnosis(sign="driver version is insufficient", meaning="the NVIDIA driver is too old for this vLLM's CUDA"),
+    Diagnosis(sign="driver on your system is too old", meaning="the NVIDIA driver is too old for this vLLM's CUDA"),
+    Diagnosis(sign="Found no NVIDIA driver", meaning="the NVIDIA driver is missing"),
+    Diagnosis(sign="libcuda.so.1", meaning="the NVIDIA driver is missing"),
+    Diagnosis(
         sign="Driver/library version mismatch",
         meaning="the NVIDIA driver was updated under a running kernel module; restart the machine",
     ),
-    Cause(sign="forward compatibility was attempted", meaning="the NVIDIA driver is too old for this vLLM's CUDA"),
-    Cause(sign="unsupported display driver", meaning="the NVIDIA driver does not fit to this vLLM's CUDA"),
-    Cause(sign="no kernel image is available", meaning="this vLLM has no kernels for the GPU's architecture"),
-    Cause(
+    Diagnosis(sign="forward compatibility was attempted", meaning="the NVIDIA driver is too old for this vLLM's CUDA"),
+    Diagnosis(sign="unsupported display driver", meaning="the NVIDIA driver does not fit to this vLLM's CUDA"),
+    Diagnosis(sign="no kernel image is available", meaning="this vLLM has no kernels for the GPU's architecture"),
+    Diagnosis(
         sign="CUDA error", meaning="the GPU or its driver reports an error; `nvidia-smi` and the kernel's log say more"
     ),
-    Cause(sign="NCCL error", meaning="the GPUs could not talk to each other"),
-    Cause(sign="Failed to infer device type", meaning="this vLLM finds no device; `redraft engine pull` repairs it"),
-    Cause(sign="401 Client Error", meaning="the hub wants a login; accept the model's licence and run `hf auth login`"),
-    Cause(sign="gated repo", meaning="the hub wants a login; accept the model's licence and run `hf auth login`"),
-    Cause(sign="is not a valid model identifier", meaning="the hub knows no such model; look at the profile's weights"),
-    Cause(sign="Cannot find any model weights", meaning="weights are missing; `redraft engine pull` fetches them"),
-    Cause(
+    Diagnosis(sign="NCCL error", meaning="the GPUs could not talk to each other"),
+    Diagnosis(
+        sign="Failed to infer device type", meaning="this vLLM finds no device; `redraft engine pull` repairs it"
+    ),
+    Diagnosis(
+        sign="401 Client Error", meaning="the hub wants a login; accept the model's licence and run `hf auth login`"
+    ),
+    Diagnosis(sign="gated repo", meaning="the hub wants a login; accept the model's licence and run `hf auth login`"),
+    Diagnosis(
+        sign="is not a valid model identifier", meaning="the hub knows no such model; look at the profile's weights"
+    ),
+    Diagnosis(sign="Cannot find any model weights", meaning="weights are missing; `redraft engine pull` fetches them"),
+    Diagnosis(
         sign="does not appear to have a file named", meaning="weights are missing; `redraft engine pull` fetches them"
     ),
-    Cause(sign="LocalEntryNotFoundError", meaning="weights are missing; `redraft engine pull` fetches them"),
-    Cause(
+    Diagnosis(sign="LocalEntryNotFoundError", meaning="weights are missing; `redraft engine pull` fetches them"),
+    Diagnosis(
         sign="Invalid repository ID or local directory",
         meaning="weights are missing; `redraft engine pull` fetches them",
     ),
-    Cause(sign="SafetensorError", meaning="a file of the weights is damaged; remove them and `redraft engine pull`"),
-    Cause(sign="unrecognized arguments", meaning="this vLLM does not know a flag of the profile"),
-    Cause(sign="invalid choice", meaning="this vLLM does not know a value of a flag of the profile"),
+    Diagnosis(
+        sign="SafetensorError", meaning="a file of the weights is damaged; remove them and `redraft engine pull`"
+    ),
+    Diagnosis(sign="unrecognized arguments", meaning="this vLLM does not know a flag of the profile"),
+    Diagnosis(sign="invalid choice", meaning="this vLLM does not know a value of a flag of the profile"),
 )
 
 
-def find_cause(said: str) -> Cause | None:
-    """The first known cause that shows in a log."""
+def diagnose(said: str) -> Diagnosis | None:
+    """The first known diagnosis that shows in a log."""
     low = said.lower()
-    return next((cause for cause in CAUSES if cause.sign.lower() in low), None)
+    return next((diagnosis for diagnosis in DIAGNOSES if diagnosis.sign.lower() in low), None)
 
 
 def explain(said: str, *, exit_code: int | None = None) -> str:
     """What to tell people of an engine that ended: the likely cause, the line that shows it, the last lines."""
     lines = [line for line in said.splitlines() if line.strip()]
-    cause = find_cause(said)
-    if cause is None and exit_code is not None and exit_code < 0:
+    diagnosis = diagnose(said)
+    if diagnosis is None and exit_code is not None and exit_code < 0:
         ended = f"the engine was ended by signal {-exit_code}"
         hint = "; the kernel kills the largest process where memory runs out" if exit_code == -9 else ""
         return "\n".join([ended + hint, *lines[-SHOWN_LINES:]])
-    if cause is None:
+    if diagnosis is None:
         return "\n".join(["the engine ended, and its log names no known cause:", *lines[-SHOWN_LINES:]])
-    shown = next(line for line in lines if cause.sign.lower() in line.lower())
+    shown = next(line for line in lines if diagnosis.sign.lower() in line.lower())
     last = lines[-SHOWN_LINES:]
-    return "\n".join([f"the engine ended: {cause.meaning}", *([] if shown in last else [shown]), *last])
+    return "\n".join([f"the engine ended: {diagnosis.meaning}", *([] if shown in last else [shown]), *last])
 
 
 def attention(said: str) -> str:

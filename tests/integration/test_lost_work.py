@@ -19,7 +19,7 @@ from tasks.store.invariants import breaches
 from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_summary, live_workers, submit_jobs
 from tasks.store.session import Database
-from tasks.store.summaries import CrashBill
+from tasks.store.summaries import LostWork
 from tasks.types import Budget, CallKey, CheckSpec, Claim, JobSpec, JobState, Lane, Operator
 from tests.integration.test_stopping import eventually, process
 from tests.standin.paced import Engine, streaming
@@ -67,7 +67,7 @@ def test_a_lost_lease_is_billed_with_its_calls_in_flight_and_adds_up(user: Datab
     assert bill.why == "no token and no verdict for 0 s on lane gpu (claimed); worker w is gone"
     with user.connect() as connection:
         seen = connection.execute(text("SELECT crash_bill FROM job_summary WHERE job = :j"), {"j": job}).scalar_one()
-    assert CrashBill(**seen) == bill
+    assert LostWork(**seen) == bill
 
 
 def test_what_is_handed_back_is_no_crash(user: Database, fleet: Database) -> None:
@@ -76,7 +76,7 @@ def test_what_is_handed_back_is_no_crash(user: Database, fleet: Database) -> Non
     ledger.reserve(claim, draft(0), 100)
     ledger.hand_over(claim, Lane.GPU, interrupted=True)
     ledger.hand_over(take(fleet), Lane.GPU)
-    assert job_summary(user, job).crash_bill == CrashBill()
+    assert job_summary(user, job).crash_bill == LostWork()
 
 
 def test_nobody_sees_the_bill_of_another(user: Database, fleet: Database, login: Callable[..., str]) -> None:
@@ -147,7 +147,7 @@ def test_a_killed_worker_costs_its_calls_in_flight_and_the_job_says_so(
 
 
 def received(fleet: Database) -> int:
-    """What the keeper has last said of both calls in flight: the lesser of the two."""
+    """What the renewer has last said of both calls in flight: the lesser of the two."""
     query = text("SELECT CASE WHEN count(*) = 2 THEN min(received_tokens) ELSE 0 END FROM reservations")
     with fleet.connect() as connection:
         return int(connection.execute(query).scalar_one())

@@ -7,11 +7,11 @@ import time
 import structlog
 
 from workers.local.home import free_port
-from workers.outbox import LOOK_SECONDS, Carrier
+from workers.outbox_worker import LOOK_SECONDS, OutboxWorker
 
 
 def test_a_postgres_that_is_away_is_asked_once_a_look_and_not_without_pause() -> None:
-    carrier = Carrier(f"postgresql+psycopg://nobody:none@127.0.0.1:{free_port()}/none", {})
+    carrier = OutboxWorker(f"postgresql+psycopg://nobody:none@127.0.0.1:{free_port()}/none", {})
     looked = 2
     with structlog.testing.capture_logs() as said:
         carrier.start()

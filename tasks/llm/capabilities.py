@@ -37,7 +37,7 @@ _FLAGS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Abilities:
+class Capabilities:
     """The defaults are those of a vLLM of ours."""
 
     choices: ChoiceForm = "structured_outputs"
@@ -48,7 +48,7 @@ class Abilities:
     repetition: bool = True
     metrics: bool = True
 
-    def lacks(self) -> tuple[str, ...]:
+    def missing(self) -> tuple[str, ...]:
         """What it can't, each with what is done instead."""
         flags = (said for name, said in _FLAGS.items() if not getattr(self, name))
         return tuple(said for said in (_CHOICES[self.choices], _TOKENIZER[self.tokenizer], *flags) if said)

@@ -1,4 +1,4 @@
-"""The owner of a stack and the commands around it, over Postgres and Valkey alone."""
+"""The supervisor of a stack and the commands around it, over Postgres and Valkey alone."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ import pytest
 
 from workers.local import stack as local
 from workers.local.home import Home
-from workers.local.owner import holder
 from workers.local.parts import PartStatus
 from workers.local.stackfile import StackFile, read
+from workers.local.supervisor import holder
 
 pytestmark = pytest.mark.integration
 
-# `up` as the command does it, with an owner of the two services and nothing on them.
+# `up` as the command does it, with a supervisor of the two services and nothing on them.
 UP = """
 import sys
 from pathlib import Path
 from tasks.errors import PartFailed
 from workers.local import stack
 from workers.local.home import Home
-OWNER = (
+SUPERVISOR = (
     "import sys; from tasks.settings import default_home; from workers.local.home import Home; "
-    "from workers.local.owner import own; sys.exit(own(Home(root=default_home()), lambda home, stack: []))"
+    "from workers.local.supervisor import own; sys.exit(own(Home(root=default_home()), lambda home, stack: []))"
 )
 try:
-    stack.start(Home(root=Path(sys.argv[1])), {}, print, attached=False, owner_argv=(sys.executable, "-c", OWNER))
+    argv = (sys.executable, "-c", SUPERVISOR)
+    stack.start(Home(root=Path(sys.argv[1])), {}, print, attached=False, supervisor_argv=argv)
 except PartFailed as error:
     sys.exit(str(error))
 """
@@ -144,16 +145,16 @@ def test_a_service_that_hangs_is_started_again(home: Home) -> None:
 
 def test_a_service_that_cannot_come_back_yet_does_not_take_the_stack_along(home: Home) -> None:
     up(home)
-    before, owner = part(home, "valkey"), holder(home)
+    before, supervisor = part(home, "valkey"), holder(home)
     assert before is not None
-    assert owner is not None
+    assert supervisor is not None
     assert before.pid is not None
     appended = home.root / "valkey" / "appendonlydir"
     shutil.rmtree(appended)
     appended.write_text("in the way")
     os.kill(before.pid, signal.SIGKILL)
-    assert eventually(lambda: (home.log / "owner.log").read_text().count("Valkey did not start") >= 2)
-    assert owner.alive
+    assert eventually(lambda: (home.log / "supervisor.log").read_text().count("Valkey did not start") >= 2)
+    assert supervisor.alive
     assert (now := part(home, "postgres")) is not None
     assert now.health == "ok"
     appended.unlink()
@@ -191,12 +192,12 @@ def test_whoever_waits_for_another_ups_stack_hears_that_it_was_stopped(home: Hom
     assert of(home) == []
 
 
-def test_a_killed_owner_leaves_nothing_and_the_next_up_goes_on(home: Home) -> None:
-    owner = up(home).owner_pid
-    os.kill(owner, signal.SIGKILL)
+def test_a_killed_supervisor_leaves_nothing_and_the_next_up_goes_on(home: Home) -> None:
+    supervisor = up(home).supervisor_pid
+    os.kill(supervisor, signal.SIGKILL)
     assert eventually(lambda: of(home) == []), of(home)
     assert local.status(home) == []
-    assert up(home).owner_pid != owner
+    assert up(home).supervisor_pid != supervisor
 
 
 def test_two_homes_are_two_stacks(homes: Callable[[str], Home]) -> None:

@@ -1,4 +1,4 @@
-"""The tutor: what is recalled, what an ended job teaches, and what it must never tell."""
+"""The lesson service: what is recalled, what an ended job teaches, and what it must never tell."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from tasks.heartbeat import SilentHeartbeat
 from tasks.journal import JournalledModel, Sampling
+from tasks.lesson_service import MemoryLessonService, family_of
 from tasks.llm.scripted import ScriptedModel
 from tasks.memory.embedder import Embedder
 from tasks.memory.twin import InMemoryBank
-from tasks.pulse import Silent
-from tasks.tutor import MemoryTutor, family_of
 from tasks.types import (
     Acceptance,
     CallKey,
@@ -66,10 +66,12 @@ JUDGED = Stop(state=JobState.ACCEPTED, why="", acceptance=Acceptance.JUDGED)
 UNSOLVED = Stop(state=JobState.UNSOLVED, why="")
 
 
-def tutor(answer: Callable[[ChatRequest], str] = lambda request: SAID) -> tuple[MemoryTutor, InMemoryBank, Journal]:
+def lesson_service(
+    answer: Callable[[ChatRequest], str] = lambda request: SAID,
+) -> tuple[MemoryLessonService, InMemoryBank, Journal]:
     journal, bank = Journal(), InMemoryBank(MODEL)
     model = JournalledModel(ledger=journal, model=ScriptedModel(answer), sampling=Sampling())  # type: ignore[arg-type]
-    return MemoryTutor(bank=bank, model=model), bank, journal
+    return MemoryLessonService(bank=bank, model=model), bank, journal
 
 
 def job(*checks: CheckSpec, title: str = "Count the vowels", **fields: Any) -> Job:
@@ -135,7 +137,7 @@ def kept(number: int, kind: LessonKind, situation: str, **fields: str) -> Lesson
 
 
 def test_one_success_and_one_failure_that_fit_are_recalled() -> None:
-    made, bank, _ = tutor()
+    made, bank, _ = lesson_service()
     for number, kind in ((1, LessonKind.SUCCESS), (2, LessonKind.FAILURE), (3, LessonKind.SUCCESS)):
         bank.upsert(kept(number, kind, "counting vowels in a text"))
     recalled = made.recall(job())
@@ -143,7 +145,7 @@ def test_one_success_and_one_failure_that_fit_are_recalled() -> None:
 
 
 def test_a_lesson_on_another_kind_of_problem_is_not_recalled() -> None:
-    made, bank, _ = tutor()
+    made, bank, _ = lesson_service()
     bank.upsert(kept(1, LessonKind.SUCCESS, "the mean of a list that may be empty", advice="check for zero length"))
     bank.upsert(kept(2, LessonKind.FAILURE, "shortest addition chains", advice="search with iterative deepening"))
     assert made.recall(job()) == ()
@@ -151,7 +153,7 @@ def test_a_lesson_on_another_kind_of_problem_is_not_recalled() -> None:
 
 @pytest.mark.parametrize("other", [{"owner": "bob"}, {"family": "answer"}])
 def test_nothing_of_another_owner_or_family_is_recalled(other: dict[str, str]) -> None:
-    made, bank, _ = tutor()
+    made, bank, _ = lesson_service()
     bank.upsert(kept(1, LessonKind.SUCCESS, "counting vowels in a text", **other))
     assert made.recall(job()) == ()
 
@@ -164,9 +166,9 @@ def test_a_family_is_the_kinds_of_the_checks() -> None:
 
 
 def test_an_accepted_answer_leaves_what_worked_by_one_call_of_the_last_iteration() -> None:
-    made, _, journal = tutor()
+    made, _, journal = lesson_service()
     history = past(("WRONG TEXT", FAILED), ("RIGHT TEXT", PASSED), accepted=True)
-    lesson = made.distil(CLAIM, ended(job(), history, VERIFIED), Silent())
+    lesson = made.distil(CLAIM, ended(job(), history, VERIFIED), SilentHeartbeat())
     assert lesson is not None
     assert (lesson.kind, lesson.owner, lesson.family, lesson.job) == (LessonKind.SUCCESS, "ada", "python", 7)
     assert lesson.situation == "counting letters of a text"
@@ -181,16 +183,19 @@ def test_an_accepted_answer_leaves_what_worked_by_one_call_of_the_last_iteration
 
 
 def test_what_judges_alone_accepted_teaches_nothing() -> None:
-    made, _, journal = tutor()
+    made, _, journal = lesson_service()
     verdict = says(JUDGE, "pretty", passed=True)
-    assert made.distil(CLAIM, ended(job(JUDGE), past(("TEXT", (verdict,)), accepted=True), JUDGED), Silent()) is None
+    assert (
+        made.distil(CLAIM, ended(job(JUDGE), past(("TEXT", (verdict,)), accepted=True), JUDGED), SilentHeartbeat())
+        is None
+    )
     assert not journal.calls
 
 
 def test_no_lesson_is_made_of_lessons() -> None:
-    made, _, journal = tutor()
+    made, _, journal = lesson_service()
     given = job(lessons=(kept(1, LessonKind.SUCCESS, "an EARLIER situation"),))
-    made.distil(CLAIM, ended(given, past(("TEXT", PASSED), accepted=True), VERIFIED), Silent())
+    made.distil(CLAIM, ended(given, past(("TEXT", PASSED), accepted=True), VERIFIED), SilentHeartbeat())
     assert "EARLIER" not in prompt(journal)
 
 
@@ -198,8 +203,10 @@ def test_no_lesson_is_made_of_lessons() -> None:
 
 
 def test_failures_teach_by_what_visible_checks_said_and_never_by_a_candidates_text() -> None:
-    made, _, journal = tutor()
-    lesson = made.distil(CLAIM, ended(job(), past(("WRONG TEXT", FAILED), ("WRONG TOO", FAILED)), UNSOLVED), Silent())
+    made, _, journal = lesson_service()
+    lesson = made.distil(
+        CLAIM, ended(job(), past(("WRONG TEXT", FAILED), ("WRONG TOO", FAILED)), UNSOLVED), SilentHeartbeat()
+    )
     assert lesson is not None
     assert lesson.kind is LessonKind.FAILURE
     assert lesson.evidence.startswith("job 7: not accepted by python:visible.py, 1 hidden check")
@@ -209,19 +216,19 @@ def test_failures_teach_by_what_visible_checks_said_and_never_by_a_candidates_te
 
 
 def test_failures_that_only_hidden_checks_or_judges_saw_teach_nothing() -> None:
-    made, _, journal = tutor()
+    made, _, journal = lesson_service()
     verdicts = (says(VISIBLE, "", passed=True), says(HIDDEN, SECRET), says(JUDGE, "not pretty"))
     given = job(VISIBLE, HIDDEN, JUDGE)
-    assert made.distil(CLAIM, ended(given, past(("TEXT", verdicts)), UNSOLVED), Silent()) is None
+    assert made.distil(CLAIM, ended(given, past(("TEXT", verdicts)), UNSOLVED), SilentHeartbeat()) is None
     assert not journal.calls
 
 
 def test_a_degenerate_candidate_teaches_nothing() -> None:
-    made, _, journal = tutor()
+    made, _, journal = lesson_service()
     (round_,) = past(("TEXT", FAILED))
     looped = dataclasses.replace(round_.candidates[0], guard=GuardKind.CYCLE)
     history = (dataclasses.replace(round_, candidates=(looped,)),)
-    assert made.distil(CLAIM, ended(job(), history, UNSOLVED), Silent()) is None
+    assert made.distil(CLAIM, ended(job(), history, UNSOLVED), SilentHeartbeat()) is None
     assert not journal.calls
 
 
@@ -230,27 +237,27 @@ def test_a_degenerate_candidate_teaches_nothing() -> None:
 
 @pytest.mark.parametrize("end", [VERIFIED, UNSOLVED])
 def test_nothing_of_a_held_out_check_is_in_the_prompt(end: Stop) -> None:
-    made, _, journal = tutor()
+    made, _, journal = lesson_service()
     given = job(VISIBLE, HIDDEN, ANSWER)
     verdicts = (says(VISIBLE, "assert 2 == 3"), says(HIDDEN, SECRET), says(ANSWER, "expected 1729"))
     history = past(("It is\nANSWER: 1729", verdicts), accepted=end is VERIFIED)
-    assert made.distil(CLAIM, ended(given, history, end), Silent()) is not None
+    assert made.distil(CLAIM, ended(given, history, end), SilentHeartbeat()) is not None
     shown = prompt(journal)
     assert not any(word in shown for word in ("SECRETWORD", "hidden.py", "1729"))
 
 
 @pytest.mark.parametrize("leak", [SECRET, "the result is 1729.", "ANSWER 1729"])
 def test_a_lesson_that_gives_a_held_out_check_away_is_not_kept(leak: str) -> None:
-    made, _, _ = tutor(lambda request: f"WHEN: counting\nDO: remember {leak}\nAVOID: haste")
+    made, _, _ = lesson_service(lambda request: f"WHEN: counting\nDO: remember {leak}\nAVOID: haste")
     history = past(("TEXT", PASSED), accepted=True)
-    assert made.distil(CLAIM, ended(job(VISIBLE, HIDDEN, ANSWER), history, VERIFIED), Silent()) is None
+    assert made.distil(CLAIM, ended(job(VISIBLE, HIDDEN, ANSWER), history, VERIFIED), SilentHeartbeat()) is None
 
 
 def test_an_expected_answer_that_visible_feedback_names_is_not_shown() -> None:
-    made, _, journal = tutor()
+    made, _, journal = lesson_service()
     visible = dataclasses.replace(ANSWER, held_out=False)
     history = past(("TEXT", (says(visible, "expected 1729, got 3"),)))
-    made.distil(CLAIM, ended(job(visible), history, UNSOLVED), Silent())
+    made.distil(CLAIM, ended(job(visible), history, UNSOLVED), SilentHeartbeat())
     assert "1729" not in prompt(journal)
 
 
@@ -266,14 +273,14 @@ def test_an_expected_answer_that_visible_feedback_names_is_not_shown() -> None:
     ],
 )
 def test_words_that_are_no_lesson_leave_none(said: str) -> None:
-    made, _, _ = tutor(lambda request: said)
-    assert made.distil(CLAIM, ended(job(), past(("TEXT", PASSED), accepted=True), VERIFIED), Silent()) is None
+    made, _, _ = lesson_service(lambda request: said)
+    assert made.distil(CLAIM, ended(job(), past(("TEXT", PASSED), accepted=True), VERIFIED), SilentHeartbeat()) is None
 
 
 def test_a_lesson_is_short_whatever_the_model_wrote() -> None:
     long = " ".join(f"word{n}" for n in range(100))
-    made, _, _ = tutor(lambda request: f"WHEN: {long}\nDO: count\nWHEN: again\nDO: again")
-    lesson = made.distil(CLAIM, ended(job(), past(("TEXT", PASSED), accepted=True), VERIFIED), Silent())
+    made, _, _ = lesson_service(lambda request: f"WHEN: {long}\nDO: count\nWHEN: again\nDO: again")
+    lesson = made.distil(CLAIM, ended(job(), past(("TEXT", PASSED), accepted=True), VERIFIED), SilentHeartbeat())
     assert lesson is not None
     assert len(lesson.situation) <= 402
     assert (lesson.advice, lesson.avoid) == ("count", "")

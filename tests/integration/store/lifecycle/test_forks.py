@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tasks.errors import InvalidInput
-from tasks.store import verbs
+from tasks.store import lifecycle
 from tasks.store.invariants import breaches
+from tasks.store.job_loader import load_job
 from tasks.store.ledger import PostgresLedger
-from tasks.store.past import load_job
 from tasks.store.queries import job_history, job_summary
 from tasks.store.session import Database
 from tasks.types import (
@@ -19,7 +19,7 @@ from tasks.types import (
     JobState,
     Stop,
 )
-from tests.integration.store.verbs.histories import (
+from tests.integration.store.lifecycle.histories import (
     CHECK,
     LESSON,
     SPENT,
@@ -41,7 +41,7 @@ def test_a_fork_begins_with_the_iterations_it_was_asked_for_and_nothing_spent(
     job = put(user, key="k", seed=7)
     run(fleet, ledger, [(0.2, 0.5), (0.5, 0.1), (0.75,), (0.8,)])
     change(fleet, "UPDATE leases SET runnable = false")  # the original stands aside
-    forked = verbs.fork(user, job, 3, Changes())
+    forked = lifecycle.fork(user, job, 3, Changes())
     claim = held(fleet)
     assert claim.job == forked
     old, new = load_job(user, job), ledger.load(claim)
@@ -66,10 +66,10 @@ def test_a_fork_begins_with_the_iterations_it_was_asked_for_and_nothing_spent(
 def test_of_equal_candidates_a_fork_keeps_the_earlier(user: Database, fleet: Database, ledger: PostgresLedger) -> None:
     job = put(user)
     run(fleet, ledger, [(0.2, 0.5), (0.5, 0.1), (0.9,)])
-    forked = verbs.fork(user, job, 2, Changes())
+    forked = lifecycle.fork(user, job, 2, Changes())
     summary = job_summary(user, forked)
     assert (summary.answer, summary.answer_iteration, summary.score) == ("try 1.1", 1, 0.5)
-    again = verbs.fork(user, forked, 1, Changes())  # a fork of a fork
+    again = lifecycle.fork(user, forked, 1, Changes())  # a fork of a fork
     assert job_summary(user, again).answer == "try 1.1"
     assert breaches(fleet) == ()
 
@@ -77,8 +77,8 @@ def test_of_equal_candidates_a_fork_keeps_the_earlier(user: Database, fleet: Dat
 def test_a_fork_takes_changes_and_two_forks_differ(user: Database, fleet: Database, ledger: PostgresLedger) -> None:
     job = put(user, seed=2**31 - 1)
     run(fleet, ledger, [(0.2,)])
-    one = verbs.fork(user, job, 1, Changes())
-    two = verbs.fork(user, job, 1, Changes(seed=5, strategy="best_of_n", iterations=9, hours=1.5, tokens=7))
+    one = lifecycle.fork(user, job, 1, Changes())
+    two = lifecycle.fork(user, job, 1, Changes(seed=5, strategy="best_of_n", iterations=9, hours=1.5, tokens=7))
     specs = [load_job(user, number).spec for number in (one, two)]
     assert specs[0].seed not in (2**31 - 1, 5)
     assert 0 <= specs[0].seed < 2**31
@@ -96,10 +96,10 @@ def test_a_fork_from_where_there_is_nothing_to_do_is_refused(
 ) -> None:
     job = put(user)
     with pytest.raises(InvalidInput, match="has recorded no iteration yet"):
-        verbs.fork(user, job, 1, Changes())
+        lifecycle.fork(user, job, 1, Changes())
     run(fleet, ledger, [(0.2,), (0.5,), (1.0,)], WON)
     with pytest.raises(InvalidInput, match=said):
-        verbs.fork(user, job, upto, Changes())
+        lifecycle.fork(user, job, upto, Changes())
     assert value(fleet, job, "(SELECT count(*) FROM jobs)") == 1
 
 
@@ -109,12 +109,12 @@ def test_a_fork_that_could_not_begin_an_iteration_is_refused(
     job = put(user, budget=Budget(iterations=2))
     run(fleet, ledger, [(0.2,), (0.5,)], SPENT)
     with pytest.raises(InvalidInput) as refused:
-        verbs.fork(user, job, 2, Changes())
+        lifecycle.fork(user, job, 2, Changes())
     assert str(refused.value) == (
         "budget: 'iterations=2' is not allowed; the fork begins with 2 iterations; give more: "
         f"`redraft fork {job} --from 2 --budget iterations=4`"
     )
-    assert verbs.fork(user, job, 2, Changes(iterations=3)) == job + 1
+    assert lifecycle.fork(user, job, 2, Changes(iterations=3)) == job + 1
 
 
 def test_what_the_loop_loads_is_what_its_owner_reads(user: Database, fleet: Database, ledger: PostgresLedger) -> None:

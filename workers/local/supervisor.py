@@ -1,5 +1,5 @@
 """The process that owns a local stack: starts its parts in order, starts again what dies, and stops
-everything when it is told to. `python -m workers.local.owner` runs one for $REDRAFT_HOME."""
+everything when it is told to. `python -m workers.local.supervisor` runs one for $REDRAFT_HOME."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ TEND_SECONDS = 0.5
 # none is started again.
 LOOK_SECONDS = 2.0
 WORKER_LOGIN = "redraft_local_worker"
-ALREADY_RUNNING = 75  # EX_TEMPFAIL: another owner holds this home
+ALREADY_RUNNING = 75  # EX_TEMPFAIL: another supervisor holds this home
 
 
 MakeParts = Callable[[Home, StackFile], list[ProcessPart]]
@@ -58,7 +58,7 @@ def standard_parts(home: Home, stack: StackFile) -> list[ProcessPart]:
     return [memory_part(home, stack), relay_part(home), worker_part(home, stack), flower_part(home, stack)]
 
 
-class Owner:
+class Supervisor:
     """One stack. Must live in the main thread: its children end with the thread that made them."""
 
     def __init__(self, home: Home, make_parts: MakeParts) -> None:
@@ -111,8 +111,8 @@ class Owner:
             flower_password=secrets.token_urlsafe(12),
             memory_url=fresh_address(),
             memory_key=secrets.token_urlsafe(24),
-            owner_pid=me.pid,
-            owner_started=me.started,
+            supervisor_pid=me.pid,
+            supervisor_started=me.started,
             endpoint=settings.endpoint,
             endpoint_model=settings.endpoint_model,
             endpoint_key=settings.endpoint_key.get_secret_value(),
@@ -120,7 +120,7 @@ class Owner:
 
     def _tend(self) -> None:
         for service in self._services:
-            service.tend(lambda why: sys.stderr.writelines((why, "\n")))  # which is owner.log
+            service.tend(lambda why: sys.stderr.writelines((why, "\n")))  # which is supervisor.log
         for part in self._parts:
             part.tend()
         pids = [service.server.pid for service in self._services] + [part.pid for part in self._parts]
@@ -145,9 +145,9 @@ class Owner:
 
 
 def clean(home: Home) -> None:
-    """Ends whatever an owner that was killed has left behind, the engine included, and its records.
+    """Ends whatever a supervisor that was killed has left behind, the engine included, and its records.
 
-    The engine of a killed worker stays for the next worker to adopt while its owner lives.
+    The engine of a killed worker stays for the next worker to adopt while its supervisor lives.
     """
     end_recorded(home)
     for status in read_parts(home.root):
@@ -158,7 +158,7 @@ def clean(home: Home) -> None:
 
 
 def read_parts(home: Path) -> list[PartStatus]:
-    """The parts as the owner last wrote them."""
+    """The parts as the supervisor last wrote them."""
     path = home / "run" / "parts.json"
     try:
         return [PartStatus(**entry) for entry in json.loads(path.read_text())]
@@ -181,7 +181,7 @@ def holding(home: Home) -> Iterator[TextIO]:
 
 
 def holder(home: Home) -> Recorded | None:
-    """The living owner of the home: there before it has written a stack file. None where there is none."""
+    """The living supervisor of the home: there before it has written a stack file. None where there is none."""
     try:
         pid, started = (home.run / "owner.lock").read_text().split()
     except (OSError, ValueError):
@@ -200,15 +200,15 @@ def own(home: Home, make_parts: MakeParts = standard_parts) -> int:
         except BlockingIOError:
             return ALREADY_RUNNING
         failure.unlink(missing_ok=True)
-        owner = Owner(home, make_parts)
+        supervisor = Supervisor(home, make_parts)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: owner.stop())
+            signal.signal(number, lambda *_: supervisor.stop())
         me = Recorded.of(os.getpid())
         lock.truncate(0)
         lock.write(f"{me.pid} {me.started!r}")
         lock.flush()
         try:
-            owner.run()
+            supervisor.run()
         except RedraftError as error:
             write_private(failure, str(error))
             return 1
