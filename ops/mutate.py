@@ -9,6 +9,7 @@ matters, is listed in `ops/mutations/survivors.toml` with the reason; any other 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import shutil
 import subprocess
@@ -23,8 +24,6 @@ ROOT = Path(__file__).parents[1]
 MUTATIONS = ROOT / "ops" / "mutations"
 WORKSPACE = ROOT / ".mutate"
 TARGET = 95.0
-# Of mutmut's words, those that say that nothing noticed.
-UNNOTICED = frozenset({"survived", "no tests"})
 _LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -76,13 +75,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("modules", nargs="*", metavar="MODULE", help="names in modules.toml; all where left out")
     parser.add_argument("--jobs", type=int, default=1, help="mutants at once")
+    parser.add_argument("--last", action="store_true", help="read the results of the last run")
     options = parser.parse_args(arguments)
     modules = load_modules()
     unknown = sorted(set(options.modules) - set(modules))
     if unknown:
         parser.error(f"unknown modules {', '.join(unknown)}; known are {', '.join(modules)}")
     listed = load_survivors()
-    scores = [score(modules[name], listed, options.jobs) for name in options.modules or modules]
+    scores = [score(modules[name], listed, options.jobs, again=not options.last) for name in options.modules or modules]
     print_table(scores)
     return int(any(score.percent < TARGET for score in scores))
 
@@ -102,23 +102,35 @@ def load_survivors() -> frozenset[tuple[str, str, str]]:
     return frozenset((table["function"], table["before"], table["after"]) for table in tables)
 
 
-def score(module: Module, listed: frozenset[tuple[str, str, str]], jobs: int) -> Score:
-    """Runs mutmut on a module in a copy of this repository."""
-    workspace = prepare(module)
-    mutmut = [sys.executable, "-m", "mutmut"]
-    subprocess.run([*mutmut, "run", "--max-children", str(jobs)], cwd=workspace, check=True)
-    results = run_text([*mutmut, "results", "--all", "true"], workspace)
-    states = dict(re.findall(r"^\s+(\S+): (.+)$", results, re.MULTILINE))
-    survivors = [show(name, run_text([*mutmut, "show", name], workspace)) for name, state in states.items() if state in UNNOTICED]
-    kinds = Counter("listed" if (m.function, m.before, m.after) in listed else "wording" if m.wording else "" for m in survivors)
+def score(module: Module, listed: frozenset[tuple[str, str, str]], jobs: int, *, again: bool = True) -> Score:
+    """Runs mutmut on a module in a copy of this repository; not `again` reads the last run's results."""
+    workspace = WORKSPACE / module.name
+    if again:
+        run_mutmut(module, jobs)
+    diffs = json.loads(run_text([sys.executable, str(MUTATIONS / "diffs.py")], workspace))
+    survivors = [read_mutant(name, diff) for name, diff in diffs.items() if diff]
+    kinds = Counter(
+        "listed" if (m.function, m.before, m.after) in listed else "wording" if m.wording else "" for m in survivors
+    )
     open_ = [m for m in survivors if not m.wording and (m.function, m.before, m.after) not in listed]
     return Score(
         module=module.name,
-        killed=len(states) - len(survivors),
+        killed=len(diffs) - len(survivors),
         wording=kinds["wording"],
         listed=kinds["listed"],
         survivors=tuple(open_),
     )
+
+
+def run_mutmut(module: Module, jobs: int) -> None:
+    """Tries every mutant. Exits where mutmut can't: the tests fail without a mutation, or meet none."""
+    workspace = prepare(module)
+    log = workspace.with_suffix(".log")
+    command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(jobs)]
+    with log.open("w") as output:
+        ran = subprocess.run(command, cwd=workspace, stdout=output, stderr=output, check=False)
+    if ran.returncode:
+        sys.exit(f"{module.name}: mutmut ended with {ran.returncode}; see {log}")
 
 
 def prepare(module: Module) -> Path:
@@ -146,7 +158,7 @@ def lines(key: str, values: Iterable[str]) -> str:
     return f"{key}=\n" + "".join(f"    {value}\n" for value in values)
 
 
-def show(name: str, diff: str) -> Mutant:
+def read_mutant(name: str, diff: str) -> Mutant:
     """A mutant from the diff that mutmut shows."""
     changes = [line for line in diff.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
     function = re.sub(r"x_|xǁ", "", name.rsplit("__mutmut_", 1)[0], count=1).replace("ǁ", ".")

@@ -33,9 +33,7 @@ from tasks.types import (
     Verdict,
 )
 
-LIMITS = Limits(
-    budget=Budget(usd=Decimal(3), hours=2.5, iterations=7, tokens=9_000), spend=Spend(), hours=0.0, width=2
-)
+LIMITS = Limits(budget=Budget(usd=Decimal(3), hours=2.5, iterations=7, tokens=9_000), spend=Spend(), hours=0.0, width=2)
 
 
 def verdict(*, passed: bool = False, kind: str = "python", feedback: str = "no", **fields: object) -> Verdict:
@@ -116,7 +114,9 @@ def test_a_fresh_start_says_each_reason_once_in_order() -> None:
         (("answer",), Acceptance.VERIFIED),
     ],
 )
-def test_one_opinion_beside_a_test_does_not_make_an_acceptance_judged(kinds: tuple[str, ...], label: Acceptance) -> None:
+def test_one_opinion_beside_a_test_does_not_make_an_acceptance_judged(
+    kinds: tuple[str, ...], label: Acceptance
+) -> None:
     accepted = draft(4, 3, verdicts=tuple(verdict(passed=True, kind=kind) for kind in kinds), accepted=True)
     stop = policy.accept(past([draft(1)], [draft(2), accepted]))
     assert stop is not None

@@ -46,7 +46,7 @@ def test_a_fraction_of_the_smallest_amount_is_rounded_up() -> None:
 
 
 def test_a_model_without_prices_is_refused_unless_they_are_given() -> None:
-    with pytest.raises(InvalidInput, match="cloud_model: 'gpt-9' is not allowed; known prices are of gpt-5.4, gpt-"):
+    with pytest.raises(InvalidInput, match=r"cloud_model: 'gpt-9' is not allowed; known prices are of gpt-5\.4, gpt-"):
         prices_of("gpt-9")
     given = (Decimal(1), Decimal("0.5"), Decimal(2))
     assert prices_of("gpt-9", given).cost(usage(100_000, 100_000, 200_000)) == Decimal("0.45")
