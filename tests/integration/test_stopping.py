@@ -24,6 +24,7 @@ from tasks.store.queries import job_summary, live_workers, request_cancel, submi
 from tasks.store.session import Database
 from tasks.types import Budget, CheckSpec, JobSpec, JobState, Lane
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
+from tests.background import running
 from tests.standin.paced import Engine, endless, streaming
 from workers.celery_app import make_app
 from workers.engine.attached import AttachedEndpoint
@@ -74,18 +75,17 @@ def turn(engine: Engine, fleet_url: str) -> Iterator[threading.Thread]:
         lanes=lambda: LANES,
         slots=2,
     )
-    renewer.start()
     taking = threading.Thread(target=runner.take_turn, args=("gpu", "turn"))
-    taking.start()
-    try:
-        yield taking
-    finally:
-        runner.drain(0)
-        taking.join(WAIT_SECONDS)
-        renewer.stop()
-        runner.close()
-        host.stop()
-        assert not taking.is_alive()
+    with running(renewer.run):
+        taking.start()
+        try:
+            yield taking
+        finally:
+            runner.drain(0)
+            taking.join(WAIT_SECONDS)
+    runner.close()
+    host.stop()
+    assert not taking.is_alive()
 
 
 def test_a_cancelled_draft_is_aborted_at_the_engine(user: Database, fleet_url: str) -> None:

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tasks.errors import CanaryFailed, EngineFault
+from tests.background import running as running_tasks
 from workers.engine.choice import Choice
 from workers.engine.profiles import Profile, WeightsSource
 from workers.engine.server import PORT_TRIES, EngineServer
@@ -90,7 +91,8 @@ def server_of(vllm: Path, max_model_len: int = 64) -> EngineServer:
 def running(server: EngineServer) -> Iterator[EngineServer]:
     server.start()
     try:
-        yield server
+        with running_tasks(server.watch):
+            yield server
     finally:
         server.stop()
 

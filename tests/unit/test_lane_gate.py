@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
 from tasks.types import Lane
+from tests.background import running
 from workers.engine.host import NoEngine
-from workers.run import Gate
+from workers.lane_gate import LaneGate
 
 LANES = frozenset({Lane.GPU, Lane.FAST, Lane.CHECK})
 
@@ -44,16 +44,10 @@ class Consumer:
 
 def test_the_lanes_of_an_engine_are_consumed_only_while_it_is_well_and_checks_always() -> None:
     host, consumer = Host(), Consumer()
-    gate = Gate(LANES, host)
-    watching = threading.Thread(target=gate.watch, args=(lambda: consumer,))
-    watching.start()
-    try:
+    with running(LaneGate(LANES, host, lambda: consumer).run):
         for ready, wanted in ((False, {"check"}), (True, {"gpu", "fast", "check"})):
             host.ready = ready
             deadline = time.monotonic() + 20
             while consumer.queues != wanted and time.monotonic() < deadline:
                 time.sleep(0.02)
             assert consumer.queues == wanted
-    finally:
-        gate.stop()
-        watching.join()
