@@ -217,6 +217,19 @@ def test_term_keeps_what_the_engine_finishes_and_another_worker_goes_on_at_once(
     assert engine.begun == 2, "nothing that was complete is asked for again"
 
 
+def test_a_turn_that_the_watchdog_found_is_handed_back_at_term_like_any_other(
+    user: Database, fleet: Database, environment: dict[str, str]
+) -> None:
+    """No relay runs, so nobody wakes the worker."""
+    with streaming(lambda prompt: None) as engine, worker(engine, environment, grace=1) as running:
+        eventually(lambda: live_workers(user), lambda: running.poll() is None)
+        job = put(user, ANSWER)
+        eventually(lambda: engine.under_way == 2, lambda: running.poll() is None)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(WAIT_SECONDS) == 0
+        assert lease(fleet, job) == (None, True)
+
+
 def test_quit_cuts_at_the_end_of_the_grace_what_does_not_finish(
     user: Database, fleet: Database, environment: dict[str, str]
 ) -> None:
