@@ -231,8 +231,7 @@ def broker(settings: Settings) -> Finding | None:
 
 def worker(settings: Settings) -> Finding | None:
     """Whether somebody takes turns."""
-    from tasks.store.leases import WORKER_SILENCE_SECONDS
-    from tasks.store.queries import live_workers
+    from tasks.store.fleet import WORKER_SILENCE_SECONDS, live_workers
     from tasks.store.session import Database
     from workers.failures import read_failure
     from workers.local.home import Home
