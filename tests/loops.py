@@ -42,7 +42,7 @@ def twin_loop(
         "strategies": {strategy.name: strategy for strategy in (Correct(), Single(), BestOfN())},
         "validate": validate,
         "examine": examine,
-        "judge": lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
+        "grade": lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
         "sandbox": NoSandbox(),
         "cloud": NoCloud(),
         "move_up_after": 3,
