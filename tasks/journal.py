@@ -24,7 +24,7 @@ TEMPLATE_TOKENS = 32
 # Of the room for a window, where the server says that it was too long.
 SHORTER = (2, 4, 8)
 # Of the ladder's last attempt.
-HALVED = Cut(ground=1, rest=1)
+HALVED = Cut(prefix=1, rest=1)
 # One word of a given list, and the end of the text.
 CHOICE_TOKENS = 16
 

@@ -40,7 +40,7 @@ def test_a_loop_is_asked_again_with_another_seed_and_warmer_and_then_with_a_shor
     assert [r.temperature for r in (first, second, third)] == pytest.approx([0.7, 0.7 + WARMER, 0.7 + WARMER])
     assert len({r.seed for r in (first, second, third)}) == 3
     assert first.messages == second.messages == tuple(window(Cut()))
-    assert third.messages == tuple(window(Cut(ground=1, rest=1)))
+    assert third.messages == tuple(window(Cut(prefix=1, rest=1)))
     assert made.guard is not None
     assert made.text == "A good start:\n"
 
