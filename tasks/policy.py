@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from tasks.types import (
@@ -22,6 +23,7 @@ from tasks.types import (
     JobState,
     Lane,
     Limits,
+    Modality,
     Operator,
     Revise,
     Stop,
@@ -36,8 +38,19 @@ SAME_CRITIQUE = 3
 NEARLY_EQUAL = 0.95
 PHRASE_WORDS = 3
 
-# A validator whose word is an opinion; acceptance by these alone is labelled `judged`.
+# Kinds of checks that give an opinion; acceptance by these alone is labelled `judged`.
 JUDGES = frozenset({"judge"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopRules:
+    """What a worker's loop goes by. `width` is how many slots its engine serves a job at once, 0 without an engine;
+    `modalities` are what its model takes; the rest counts rejected iterations."""
+
+    width: int
+    move_up_after: int
+    escalate_after: int
+    modalities: frozenset[Modality] = frozenset(Modality)
 
 
 class Single:
@@ -126,17 +139,25 @@ def hours_used(job: Job) -> float:
     return ((job.read_at - job.started_at).total_seconds() - job.idle_seconds) / 3600
 
 
-def limits_of(job: Job, *, hours: float, width: int, escalate_after: int, move_up_after: int) -> Limits:
-    """What a decision on the job must keep to, `hours` after its start."""
+def limits_of(job: Job, rules: LoopRules) -> Limits:
+    """What a decision on the job must keep to, as things stood when it was read."""
     return Limits(
         budget=job.spec.budget,
         spend=job.spend,
-        hours=hours,
-        width=width,
+        hours=hours_used(job),
+        width=rules.width or width_of(job, 1),
         cloud=job.cloud and job.spec.egress is Egress.FULL,
-        escalate_after=escalate_after,
-        move_up_after=move_up_after,
+        escalate_after=rules.escalate_after,
+        move_up_after=rules.move_up_after,
     )
+
+
+def width_of(job: Job, otherwise: int) -> int:
+    """How many candidates the job's drafting worker makes at once, `otherwise` where it has drafted none: only a worker
+    with an engine knows its own width."""
+    pending = [job.open.move.slots] if job.open is not None and isinstance(job.open.move, Draft) else []
+    drafted = [len(i.candidates) for i in job.history if i.operator in (Operator.DRAFT, Operator.RESTART)]
+    return max([*pending, *drafted], default=otherwise)
 
 
 def rejected(history: Sequence[Iteration]) -> int:

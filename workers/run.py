@@ -23,7 +23,7 @@ from tasks.validators.sandbox import default_runtime_folder
 from tasks.validators.warm import WarmSandbox
 from workers.engine.host import ModelHost
 from workers.watchdog import Watchdog
-from workers.wiring import build_turn_runner, worker_name
+from workers.wiring import WorkerParts, build_turn_runner, worker_name
 
 log = structlog.get_logger()
 
@@ -77,8 +77,8 @@ def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, la
     gate = Gate(lanes, host)
     slots = settings.slots or host.profile.slots or host.sequences
     sandbox = WarmSandbox(default_runtime_folder(settings.cache))
-    runner, renewer, events = build_turn_runner(
-        settings,
+    parts = WorkerParts(
+        settings=settings,
         app=app,
         url=url,
         name=name,
@@ -87,6 +87,7 @@ def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, la
         lanes=gate.open_lanes,
         slots=slots,
     )
+    runner, renewer, events = build_turn_runner(parts)
     app.runner = runner
     worker = app.Worker(
         hostname=f"{name}@redraft",

@@ -30,7 +30,7 @@ from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
 from tests.standin.paced import Engine, endless, streaming
 from workers.celery_app import make_app
 from workers.engine.attached import AttachedEndpoint
-from workers.wiring import build_turn_runner
+from workers.wiring import WorkerParts, build_turn_runner
 
 pytestmark = pytest.mark.integration
 LANES = frozenset({Lane.GPU, Lane.CHECK})
@@ -67,8 +67,8 @@ def turn(engine: Engine, fleet_url: str) -> Iterator[threading.Thread]:
     settings = Settings(lease_seconds=LEASE_SECONDS, width=2)
     host = AttachedEndpoint(engine.url)
     host.start()
-    runner, renewer, _ = build_turn_runner(
-        settings,
+    parts = WorkerParts(
+        settings=settings,
         app=make_app("redis://127.0.0.1:1/0"),
         url=fleet_url,
         name="here",
@@ -77,6 +77,7 @@ def turn(engine: Engine, fleet_url: str) -> Iterator[threading.Thread]:
         lanes=lambda: LANES,
         slots=2,
     )
+    runner, renewer, _ = build_turn_runner(parts)
     renewer.start()
     taking = threading.Thread(target=runner.take_turn, args=("gpu", "turn"))
     taking.start()
