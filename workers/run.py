@@ -22,6 +22,7 @@ from tasks.types import Lane
 from tasks.validators.sandbox import default_runtime_folder
 from tasks.validators.warm import WarmSandbox
 from workers.engine.host import ModelHost
+from workers.turn_task import register_turn
 from workers.watchdog import Watchdog
 from workers.wiring import WorkerParts, build_turn_runner, worker_name
 
@@ -88,7 +89,7 @@ def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, la
         slots=slots,
     )
     runner, renewer, events = build_turn_runner(parts)
-    app.runner = runner
+    register_turn(app, runner)
     worker = app.Worker(
         hostname=f"{name}@redraft",
         pool="threads",
