@@ -53,17 +53,31 @@ class JournalledModel:
     admission: Admission = NO_ADMISSION
 
     def ask(
-        self, turn: Turn, key: CallKey, build: Build, *, attempts: int = ATTEMPTS, choices: tuple[str, ...] = ()
+        self,
+        turn: Turn,
+        key: CallKey,
+        build: Build,
+        *,
+        attempts: int = ATTEMPTS,
+        choices: tuple[str, ...] = (),
+        draw: int | None = None,
     ) -> Completion:
         """One answer for `key`, whose attempt is the first; at most `attempts` calls.
 
         `build(cut)` gives the prompt, which is cut where the model's context is too small for it. The completion of the
         last attempt may still carry its guard: then it is degenerate and nothing may be built on it. With `choices`
-        the answer is one of them. Raises `LimitReached` before a call that the budget can't pay, `PromptTooLong`,
+        the answer is one of them. `draw` stands for the first attempt's number in its seed, where calls differ by more
+        than their attempt. Raises `LimitReached` before a call that the budget can't pay, `PromptTooLong`,
         `EngineFault`, and what the turn's heartbeat raises.
         """
-        seed = turn.job.spec.seed
-        ladder = RetryLadder(key=key, seed=seed, sampling=self.sampling, attempts=attempts, choices=choices)
+        ladder = RetryLadder(
+            key=key,
+            seed=turn.job.spec.seed,
+            sampling=self.sampling,
+            attempts=attempts,
+            choices=choices,
+            draw=key.attempt if draw is None else draw,
+        )
         attempt = ladder.first()
         while True:
             prompt = Prompt(build=build, least=attempt.cut)

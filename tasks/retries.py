@@ -37,10 +37,11 @@ class Attempt:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryLadder:
     """The attempts at the call `key`, at most `attempts`. With `choices` the answer is one of them, chosen without
-    chance, in at most `CHOICE_TOKENS`."""
+    chance, in at most `CHOICE_TOKENS`. `draw` stands for the first attempt's number in its seed."""
 
     key: CallKey
     seed: int
+    draw: int
     sampling: Sampling
     attempts: int = ATTEMPTS
     choices: tuple[str, ...] = ()
@@ -65,6 +66,7 @@ class RetryLadder:
 
     def request(self, attempt: Attempt, messages: Sequence[Message]) -> ChatRequest:
         """What is sent for an attempt."""
+        draw = self.draw + attempt.key.attempt - self.key.attempt
         temperature = self.sampling.temperature + (WARMER if attempt.retries else 0.0)
         return ChatRequest(
             messages=tuple(messages),
@@ -72,7 +74,7 @@ class RetryLadder:
             top_p=self.sampling.top_p,
             top_k=self.sampling.top_k,
             max_tokens=CHOICE_TOKENS if self.choices else self.sampling.completion_tokens(self.key.operator),
-            seed=call_seed(self.seed, attempt.key),
+            seed=call_seed(self.seed, dataclasses.replace(attempt.key, attempt=draw)),
             choices=self.choices,
             thinking_tokens=attempt.thinking_tokens,
         )
