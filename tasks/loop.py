@@ -1,15 +1,17 @@
 """The correction loop: attempt → guard → validate → decide → record. Everything else is called from here.
 
-Over ports only: it knows no database, no server and no clock.
+Over ports only: it knows no database, no server and no clock but the one it is handed.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tasks.crashpoints import CrashPoint, passing
+from tasks.deadline import Clock
 from tasks.errors import (
     AttachmentLost,
     Cancelled,
@@ -24,7 +26,7 @@ from tasks.errors import (
 )
 from tasks.heartbeat import Heartbeat
 from tasks.operators import Operators
-from tasks.policy import LoopRules, engine_lane, limits_of
+from tasks.policy import LoopRules, deadline_of, engine_lane, limits_of
 from tasks.ports import Ledger, LessonService, Strategy
 from tasks.progress import NO_PROGRESS, Progress
 from tasks.turn import Turn
@@ -58,6 +60,7 @@ class Loop:
     lesson_service: LessonService
     strategies: Mapping[str, Strategy]
     rules: LoopRules
+    clock: Clock = time.monotonic
 
     def turn(
         self, claim: Claim, lanes: frozenset[Lane], heartbeat: Heartbeat, progress: Progress = NO_PROGRESS
@@ -75,7 +78,7 @@ class Loop:
             lanes = self._lanes_for(job, lanes)
             turn = Turn(claim=claim, job=job, lanes=lanes, heartbeat=heartbeat, progress=progress)
             if job.ended is None:
-                self._iterate(turn)
+                self._iterate(turn.until(deadline_of(job, self.clock)))
             else:
                 self._distil_lesson(turn)
         except LimitReached as limit:
@@ -146,8 +149,9 @@ class Loop:
         return candidates
 
     def _record(self, turn: Turn, iteration: Iteration) -> None:
-        """Decides on what came of the iteration, and records both."""
+        """Decides on what came of the iteration and on what is left of the budget now, and records both."""
         job = dataclasses.replace(turn.job, history=(*turn.job.history, iteration))
+        job = self.ledger.refresh(turn.claim, job)
         decision = self.strategies[job.spec.strategy].decide(job.history, self._limits(job))
         ended = dataclasses.replace(job, ended=decision) if isinstance(decision, Stop) else None
         due = ended is not None and job.spec.memory and self.lesson_service.has_lesson(ended)
