@@ -31,7 +31,7 @@ def test_a_text_that_fits_is_left_alone_and_one_without_room_is_only_its_mark() 
 
 @pytest.mark.parametrize(("halved", "room"), [(0, 1_500), (1, 750), (3, 187), (None, 1_500)])
 def test_a_room_is_halved_as_often_as_its_cut_says(halved: int | None, room: int) -> None:
-    assert layout.room_for(1_500, Cut(ground=2, rest=halved)) == room
+    assert layout.room_for(1_500, Cut(prefix=2, rest=halved)) == room
 
 
 @pytest.mark.parametrize(

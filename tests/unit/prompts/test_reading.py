@@ -80,7 +80,7 @@ def test_a_judge_s_question_names_every_problem_and_what_measures_it() -> None:
 
 def test_a_judge_s_prompts_are_cut_as_far_as_they_must_be() -> None:
     job, long = job_of(RUBRIC, problem="p" * 9_000), candidate("x" * 9_000)
-    cut = Cut(ground=2, rest=3)
+    cut = Cut(prefix=2, rest=3)
     for shorter, whole in (
         (
             judging.report(job, long, RUBRIC, judging.JUDGE_PROMPTS[0], cut=cut),
@@ -105,7 +105,7 @@ def test_a_rubric_has_its_room_alone_and_two_share_it() -> None:
     long = dataclasses.replace(RUBRIC, files={"r.md": "r" * 9_000})
     other = dataclasses.replace(long, name="judge:s.md")
     for checks, cut, room in (((long,), 0, 4_000), ((long, other), 0, 2_000), ((long,), 2, 1_000)):
-        text = prefix.statement(job_of(*checks), Cut(ground=cut))
+        text = prefix.statement(job_of(*checks), Cut(prefix=cut))
         parts = text.split("judged by this rubric:\n```\n")[1:]
         assert [len(part.partition("\n```")[0]) for part in parts] == [room] * len(checks)
 
@@ -129,7 +129,7 @@ def test_lessons_are_told_a_line_each_and_cut_with_the_ground() -> None:
     both = (lesson(LessonKind.SUCCESS), lesson(LessonKind.FAILURE, advice="", avoid="that"))
     job = dataclasses.replace(job_of(VISIBLE), lessons=both)
     for ground, room in ((0, 400), (1, 200)):
-        lines = prefix.lessons(job, Cut(ground=ground)).replace("\n… (", "… (").replace(") …\n", ") …").splitlines()
+        lines = prefix.lessons(job, Cut(prefix=ground)).replace("\n… (", "… (").replace(") …\n", ") …").splitlines()
         assert lines[0] == "# What earlier jobs taught"
         assert [lines[1], lines[3], lines[4], lines[6]] == [
             "This worked:",
@@ -138,6 +138,6 @@ def test_lessons_are_told_a_line_each_and_cut_with_the_ground() -> None:
             "- Avoid: that",
         ]
         assert len(lines) == 7
-        when = prefix.lessons(job, Cut(ground=ground)).split("- When: ")[1].split("\n- Do")[0]
+        when = prefix.lessons(job, Cut(prefix=ground)).split("- When: ")[1].split("\n- Do")[0]
         assert len(when) == room
     assert prefix.lessons(job_of(VISIBLE), layout.WHOLE) == ""
