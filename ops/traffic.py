@@ -12,12 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from tasks.errors import RedraftError
+from tasks.installed import installed_rules
+from tasks.jobflags import Flags
 from tasks.store.queries import list_jobs, request_cancel, submit_jobs
 from tasks.store.roles import ensure_login
 from tasks.store.session import Database
-from tasks.submit import Flags, read_jobs
+from tasks.submit import read_jobs
 from tasks.types import Budget, CheckSpec, Egress, JobSpec, JobState
-from workers.cli.submit import rules
 from workers.local import stackfile
 
 OWNERS = ("soak_ada", "soak_bob", "soak_eve")
@@ -36,7 +37,7 @@ class Traffic:
     def __init__(self, home: Path, demo: Path, seed: int) -> None:
         self._home, self._chance = home, random.Random(seed)  # noqa: S311 - to be repeatable
         files = [str(path) for path in sorted(demo.glob("*.md"))]
-        self._problems = read_jobs(files, Flags(), rules(_settings()), bytes).specs
+        self._problems = read_jobs(files, Flags(), installed_rules(_settings()), bytes).specs
         self._lock = threading.Lock()
         self._submitted: set[int] = set()
         self._keys: dict[str, int] = {}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from tasks.heartbeat import SilentHeartbeat
+from tasks.jobflags import Flags
 from tasks.journal import Sampling
 from tasks.judge_panel import ModelJudgePanel
 from tasks.llm.scripted import ScriptedModel
@@ -13,7 +14,7 @@ from tasks.settings import load_settings
 from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_history, job_summary, submit_jobs
 from tasks.store.session import Database
-from tasks.submit import Flags, Rules, read_jobs
+from tasks.submit import Rules, read_jobs
 from tasks.types import ChatRequest, JobSpec, JobState
 from tasks.validators import registry
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder

@@ -36,10 +36,10 @@ class Finding:
 
 @app.command()
 def doctor(
-    deep: Annotated[bool, typer.Option("--deep", help="Also search the database for broken promises.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Also check the invariants of all stored jobs.")] = False,
     as_json: output.Json = False,
 ) -> None:
-    """Check everything that Redraft needs; exits 1 if something that it cannot do without is missing."""
+    """Check everything that Redraft needs, and say what to do. Exits 1 if something indispensable is missing."""
     from tasks.settings import load_settings
 
     findings = []

@@ -8,9 +8,9 @@ from workers.cli.progress import Bars
 
 def test_a_terminal_sees_how_far_each_step_is() -> None:
     ours, theirs = os.openpty()
-    with os.fdopen(theirs, "w") as terminal, Bars(terminal) as shown:
-        shown.tell("checked", 400, 400)
-        shown.tell("stored", 100, 400)
+    with os.fdopen(theirs, "w") as terminal, Bars(terminal) as bars:
+        bars.update("checked", 400, 400)
+        bars.update("stored", 100, 400)
     seen = os.read(ours, 100_000).decode()
     os.close(ours)
     assert "checked" in seen
@@ -19,12 +19,12 @@ def test_a_terminal_sees_how_far_each_step_is() -> None:
 
 def test_a_pipe_and_a_handful_of_jobs_see_nothing() -> None:
     pipe = io.StringIO()
-    with Bars(pipe) as shown:
-        shown.tell("checked", 400, 400)
+    with Bars(pipe) as bars:
+        bars.update("checked", 400, 400)
     assert pipe.getvalue() == ""
     ours, theirs = os.openpty()
-    with os.fdopen(theirs, "w") as terminal, Bars(terminal) as shown:
-        shown.tell("checked", 3, 3)
+    with os.fdopen(theirs, "w") as terminal, Bars(terminal) as bars:
+        bars.update("checked", 3, 3)
         terminal.write("end")
     assert os.read(ours, 100_000) == b"end"
     os.close(ours)
