@@ -35,6 +35,7 @@ from tasks.errors import RedraftError
 from tasks.settings import child_environment
 from tasks.store.invariants import INVARIANTS, breaches
 from tasks.store.session import Database
+from tasks.types import JobState
 from workers.local import stack, stackfile
 from workers.local.home import Home
 from workers.packaged import ops
@@ -52,7 +53,6 @@ EFFECT_SECONDS = 90.0
 DRAIN_SECONDS = 900.0
 CHECK_EVERY_SECONDS = 180.0
 WATCH_SECONDS = 0.25
-FINAL = ("accepted", "unsolved", "cancelled", "quarantined", "failed")
 
 Row = dict[str, Any]
 
@@ -153,7 +153,7 @@ class Soak:
             row
             for row in rows
             if row["id"] in held
-            and row["state"] not in FINAL
+            and not JobState(row["state"]).final
             and not (row["worker"] and row["epoch"] > epochs[row["id"]])
             and (row["called"] or 0) <= epochs[row["id"]]
         ]

@@ -28,7 +28,7 @@ from tasks.errors import InvalidInput, NoSuchJob
 from tasks.follow import PATIENCE_SECONDS, Patient, Snapshot
 from tasks.jobfields import check_egress, check_name
 from tasks.jobfile import RawJob, read_source
-from tasks.store import lesson_queries, lifecycle, queries
+from tasks.store import fleet, lesson_queries, lifecycle, queries
 from tasks.store.costs import CostBy, costs
 from tasks.store.event_log import read_events
 from tasks.store.job_loader import load_job
@@ -103,7 +103,7 @@ class Client:
         Raises `InvalidInput`, with the field, the value and what is allowed.
         """
         submission = jobs if isinstance(jobs, Submission) else self._checked(jobs, folder or Path.cwd(), progress)
-        return store(self._database, submission, egress=self.rules.egress, progress=progress)
+        return store(self._database, submission, progress)
 
     @property
     def rules(self) -> Rules:
@@ -122,7 +122,8 @@ class Client:
             for spec in specs:
                 if spec.egress is not None:
                     check_egress(spec.egress)
-            return Submission(specs=tuple(specs), origins=tuple(spec.title for spec in specs), contents={})
+            origins = tuple(spec.title for spec in specs)
+            return Submission(specs=tuple(specs), origins=origins, contents={}, egress=self.rules.egress)
         if specs:
             raise InvalidInput("jobs", specs[0].title, "specs alone, or job files and mappings")
         raw = [job for number, source in enumerate(sources) for job in _raw(source, number, folder)]
@@ -194,11 +195,11 @@ class Client:
 
     def workers(self) -> tuple[WorkerRow, ...]:
         """Every worker that has presented itself and has not said that it ended."""
-        return queries.live_workers(self._database)
+        return fleet.live_workers(self._database)
 
     def relay_connected(self) -> bool:
         """Whether a relay, which wakes workers, is connected."""
-        return queries.relay_connected(self._database)
+        return fleet.relay_connected(self._database)
 
     # ── following ────────────────────────────────────────────────────────────────────────────
 
@@ -261,7 +262,7 @@ class Client:
     def cancel(self, job: JobRef) -> JobState:
         """Cancels a job, at once where no worker holds it, else within seconds; a final one stays as it is. Returns
         the state it has now."""
-        return queries.request_cancel(self._database, _number(job))
+        return lifecycle.request_cancel(self._database, _number(job))
 
     def pause(self, job: JobRef) -> JobState:
         """Pauses a job, at once where no worker holds it, else within seconds; a final one stays as it is. Returns

@@ -20,8 +20,8 @@ from tasks.jobchecks import ValidatorSource, build_checks
 from tasks.jobfile import PROBLEM_BYTES, RawJob, read_source
 from tasks.jobflags import Flags, with_flags
 from tasks.ports import Sandbox
-from tasks.store.queries import submit_jobs
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.store.summaries import Submitted
 from tasks.types import Egress, JobSpec, Lane
 
@@ -49,12 +49,16 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """Checked jobs, where each was written, and the contents of their attachments by hash. `notes` are lines for the
-    person who submits: what could not be tried."""
+    """Checked jobs, where each was written, and the contents of their attachments by hash.
+
+    `egress` is the installation's, for jobs that name none; `notes` are lines for the person who submits: what could
+    not be tried.
+    """
 
     specs: tuple[JobSpec, ...]
     origins: tuple[str, ...]
     contents: Mapping[str, bytes]
+    egress: Egress | None = None
     notes: tuple[str, ...] = ()
 
     def checks(self) -> Iterator[Located]:
@@ -91,7 +95,8 @@ def check(raw: Sequence[RawJob], rules: Rules, progress: Progress = no_progress)
             allowed = f"at most {CONTENTS_BYTES:,} bytes of files at once"
             raise InvalidInput(f"{job.where}: problem", attached[-1].attachment.name, allowed)
         progress("checked", number, len(raw))
-    submission = Submission(specs=tuple(specs), origins=tuple(job.where for job in raw), contents=contents)
+    origins = tuple(job.where for job in raw)
+    submission = Submission(specs=tuple(specs), origins=origins, contents=contents, egress=rules.egress)
     return _tried(submission, rules, functools.partial(progress, "loaded"))
 
 
@@ -102,13 +107,10 @@ def read_jobs(
     return check(parse(files, flags, stdin), rules, progress)
 
 
-def store(
-    database: Database, submission: Submission, *, egress: Egress | None, progress: Progress = no_progress
-) -> tuple[Submitted, ...]:
-    """Stores all jobs with their attachments in one transaction, in their order. `egress` is the deployment's, for jobs
-    that name none. Raises as `submit_jobs` does."""
+def store(database: Database, submission: Submission, progress: Progress = no_progress) -> tuple[Submitted, ...]:
+    """Stores all jobs with their attachments in one transaction, in their order. Raises as `submit_jobs` does."""
     stored = functools.partial(progress, "stored")
-    return submit_jobs(database, submission.specs, submission.contents, stored, egress=egress)
+    return submit_jobs(database, submission.specs, submission.contents, stored, egress=submission.egress)
 
 
 def build_spec(raw: RawJob, rules: Rules) -> tuple[JobSpec, tuple[AttachedFile, ...]]:

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from tasks.client import Client
 from tasks.errors import DatabaseUnavailable, InvalidInput, NoSuchJob, NoSuchLesson
-from tasks.store import leases
+from tasks.store import dispatch, reaping
 from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
 from tasks.store.summaries import EventRow, JobSummary
@@ -67,7 +67,7 @@ class Worker:
         self._fleet, self._ledger = fleet, PostgresLedger(fleet, fault_cap=3)
 
     def claim(self) -> Claim:
-        claim = leases.claim(self._fleet, [Lane.GPU], "w", "turn", leases.ClaimRules(lease_seconds=600))
+        claim = dispatch.claim(self._fleet, [Lane.GPU], "w", "turn", dispatch.ClaimRules(lease_seconds=600))
         assert claim is not None
         return claim
 
@@ -95,7 +95,7 @@ class Worker:
         """The lease runs out, and the reaper finds it."""
         with self._fleet.begin() as connection:
             connection.execute(text("UPDATE leases SET lease_until = now() - interval '1 s'"))
-        assert leases.reap(self._fleet, crash_cap=3)
+        assert reaping.reap(self._fleet, crash_cap=3)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def alive(
     A worker whose engine does not answer serves no lane.
     """
     from tasks.errors import InvalidInput, PartFailed
-    from tasks.store.leases import WORKER_SILENCE_SECONDS
+    from tasks.store.fleet import WORKER_SILENCE_SECONDS
     from workers.addresses import worker_database_url
     from workers.cli.client import connect
 

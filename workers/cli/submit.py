@@ -129,7 +129,7 @@ def _files(specs: Sequence[JobSpec]) -> Iterator[str]:
 
 def _cloud(specs: Sequence[JobSpec], stored: Sequence[Egress], workers: Sequence[WorkerRow]) -> str:
     """One line: whether these jobs may ask the cloud, and why."""
-    from tasks.store.leases import WORKER_SILENCE_SECONDS
+    from tasks.store.fleet import WORKER_SILENCE_SECONDS
 
     free = stored.count(Egress.FULL)
     if not free and all(spec.egress not in (None, Egress.FULL) for spec in specs):
