@@ -318,7 +318,7 @@ def test_a_stream_goes_on_after_its_worker_s_death(alice: Client, worker: Worker
     assert next(stream).kind == "lease expired"
     worker.solve()
     assert [event.kind for event in stream][-1] == "accepted"
-    assert alice.summary(job).crash_bill.crashes == 1
+    assert alice.summary(job).lost_work.crashes == 1
 
 
 class Outage:

@@ -157,7 +157,8 @@ def document(job: JobSummary) -> dict[str, Any]:
         "phase": job.phase,
         "cancel_requested": job.cancel_requested,
         "pause_requested": job.pause_requested,
-        "crash_bill": dataclasses.asdict(job.crash_bill),
+        "lost_work": dataclasses.asdict(job.lost_work),
+        "crash_bill": dataclasses.asdict(job.lost_work),  # its name until 0.1, kept for one release
     }
 
 
@@ -186,7 +187,7 @@ def _details(job: JobSummary) -> list[tuple[str, str]]:
         ("owner", job.owner),
         ("tags", ", ".join(job.tags) or "-"),
         ("worker", f"{job.worker}, {job.phase or 'working'}" if job.worker else "-"),
-        ("crashes", _crashes(job.crash_bill)),
+        ("crashes", _crashes(job.lost_work)),
         ("submitted", job.submitted_at.isoformat(timespec="seconds")),
         ("age", output.duration(job.age_seconds)),
     ]
