@@ -194,7 +194,7 @@ class Client:
         return run_sql(self._database, query)
 
     def workers(self) -> tuple[WorkerRow, ...]:
-        """Every worker that has presented itself and has not said that it ended."""
+        """Every worker that has registered and has not signed off."""
         return fleet.live_workers(self._database)
 
     def relay_connected(self) -> bool:

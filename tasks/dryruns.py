@@ -35,7 +35,7 @@ def try_checks(
     *,
     most: int = CHECKS_TRIED,
 ) -> str:
-    """Tries each check that has a dry run once, `most` of them; a line that says what was not tried, or nothing.
+    """Tries each distinct check that has a dry run, `most` of them. Returns a line about those not tried, if any.
 
     `progress` is called with how many of how many are done. Raises `InvalidInput`.
     """

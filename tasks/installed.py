@@ -16,8 +16,8 @@ from tasks.types import Egress
 def installed_rules(settings: Settings, *, dry_runs: bool = False) -> Rules:
     """The checks and strategies that are installed, and the egress that is set.
 
-    With `dry_runs`, checks are tried in this machine's sandbox; and a runtime must be on this machine, unless a
-    database elsewhere says that its workers are elsewhere, too.
+    With `dry_runs`, checks are tried in this machine's sandbox, and their runtimes must be on this machine; with a
+    database that is configured the workers may be on other machines, and any runtime is taken.
     """
     from tasks.validators import registry
     from tasks.validators.packages import NamedRuntimes

@@ -36,7 +36,7 @@ def broker_url() -> str:
 
 
 def memory_bank(settings: Settings) -> QdrantBank | None:
-    """The memory, not yet asked for anything; None where there is none. A local stack's is for its own database."""
+    """The memory, not yet connected; None where there is none. A local stack's is for its own database."""
     url, key = settings.memory_url, settings.memory_key.get_secret_value()
     if not url and not settings.database_url.get_secret_value():
         stack = read(settings.home)

@@ -113,7 +113,7 @@ def _cell(value: Any) -> str:
         case bool():
             return "true" if value else "false"
         case float():
-            return f"{value:.6g}"
+            return f"{value:.0f}" if abs(value) >= 1e6 else f"{value:.6g}"  # 2000000, never 2e+06
         case dict() | list():
             return json.dumps(value, ensure_ascii=False, default=str)
         case _:

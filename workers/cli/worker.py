@@ -17,7 +17,7 @@ from tasks.types import Egress, Lane
 app = typer.Typer(rich_markup_mode=None)
 
 
-# They say at level info that a request was made: two lines for each call to a model.
+# At level info they log each request: two lines for each call to a model.
 CHATTY = ("httpx", "httpx2")
 
 
