@@ -180,7 +180,11 @@ def stack(settings: Settings) -> Finding | None:
         return Finding(
             name="stack", outcome="warn", detail="no local stack is running", advice="`redraft up` starts it"
         )
-    ill = [f"{part.name} {part.health}" for part in parts if part.health != "ok"]
+    ill = [
+        f"{part.name} {part.health}" + (f" ({part.why})" if part.why else "")
+        for part in parts
+        if part.health != "ok" or part.why
+    ]
     if ill:
         ill += [
             why for part in parts if part.name == "engine" and part.health == "down" if (why := _diagnosis(settings))
@@ -229,6 +233,8 @@ def worker(settings: Settings) -> Finding | None:
     """Whether a worker is alive."""
     from tasks.client import Client
     from tasks.store.fleet import WORKER_SILENCE_SECONDS
+    from workers.failures import read_failure
+    from workers.local.home import Home
 
     url = _database(settings)
     if url is None:
@@ -238,6 +244,9 @@ def worker(settings: Settings) -> Finding | None:
     alive = [worker for worker in workers if worker.silent_seconds < WORKER_SILENCE_SECONDS]
     if not alive:
         silent = f"; {len(workers)} went silent" if workers else ""
+        silent += (
+            f"; the last one of this home: {why}" if (why := read_failure(Home(root=settings.home), "worker")) else ""
+        )
         return Finding(name="worker", outcome="warn", detail=f"no worker is alive{silent}", advice="`redraft worker`")
     detail = "; ".join(
         f"{worker.name} serves {','.join(worker.lanes)} with {worker.slots} slots for {','.join(worker.modalities)}"
