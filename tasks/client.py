@@ -16,18 +16,17 @@ owner's. Must not know how anything is shown, nor the processes that work on job
 
 from __future__ import annotations
 
-import builtins
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from tasks import follow as following
 from tasks.errors import InvalidInput, NoSuchJob
 from tasks.follow import PATIENCE_SECONDS, Patient, Snapshot
-from tasks.jobfields import check_egress, check_name
-from tasks.jobfile import RawJob, read_source
+from tasks.jobfields import check_name
+from tasks.sources import Source, check_sources
 from tasks.store import fleet, lesson_queries, lifecycle, queries
 from tasks.store.costs import CostBy, costs
 from tasks.store.event_log import read_events
@@ -46,13 +45,11 @@ from tasks.store.summaries import (
     Submitted,
     WorkerRow,
 )
-from tasks.submit import Progress, Rules, Submission, check, no_progress, store
-from tasks.types import Changes, Job, JobSpec, JobState, Lesson
+from tasks.submit import Progress, Rules, Submission, no_progress, store
+from tasks.types import Changes, Job, JobState, Lesson
 
 # A job by its number, or as a method returned it.
 JobRef = int | Submitted | JobSummary
-# What can be submitted: a job file's path, a job's fields with its text in `problem`, a spec.
-Source = str | Path | Mapping[str, Any] | JobSpec
 # Postgres's bigint.
 LARGEST_JOB = 2**63 - 1
 # A job's end comes by NOTIFY; these bound what a lost notice, a cancel or a live view costs. One indexed query each.
@@ -102,8 +99,9 @@ class Client:
 
         Raises `InvalidInput`, with the field, the value and what is allowed.
         """
-        submission = jobs if isinstance(jobs, Submission) else self._checked(jobs, folder or Path.cwd(), progress)
-        return store(self._database, submission, progress)
+        if not isinstance(jobs, Submission):
+            jobs = check_sources(jobs, folder or Path.cwd(), self.rules, progress)
+        return store(self._database, jobs, progress)
 
     @property
     def rules(self) -> Rules:
@@ -114,20 +112,6 @@ class Client:
 
             self._rules = installed_rules(load_settings())
         return self._rules
-
-    def _checked(self, jobs: Source | Iterable[Source], folder: Path, progress: Progress) -> Submission:
-        sources = [jobs] if isinstance(jobs, str | Path | Mapping | JobSpec) else builtins.list(jobs)
-        specs = [source for source in sources if isinstance(source, JobSpec)]
-        if len(specs) == len(sources):
-            for spec in specs:
-                if spec.egress is not None:
-                    check_egress(spec.egress)
-            origins = tuple(spec.title for spec in specs)
-            return Submission(specs=tuple(specs), origins=origins, contents={}, egress=self.rules.egress)
-        if specs:
-            raise InvalidInput("jobs", specs[0].title, "specs alone, or job files and mappings")
-        raw = [job for number, source in enumerate(sources) for job in _raw(source, number, folder)]
-        return check(raw, self.rules, progress)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────
 
@@ -329,18 +313,3 @@ def _numbers(jobs: JobRef | Iterable[JobRef]) -> tuple[int, ...]:
 
 def _patient(timeout: float | None) -> Patient:
     return Patient() if timeout is None else Patient(min(timeout, PATIENCE_SECONDS))
-
-
-def _raw(source: Source, number: int, folder: Path) -> Sequence[RawJob]:
-    if isinstance(source, str | Path):
-        return read_source(str(source), _no_stdin)
-    assert not isinstance(source, JobSpec)
-    where, problem = f"jobs[{number}]", source.get("problem")
-    if not isinstance(problem, str):
-        raise InvalidInput(f"{where}: problem", problem, "the problem's text")
-    fields = {name: value for name, value in source.items() if name != "problem"}
-    return [RawJob(where=where, folder=folder, fields=fields, problem=problem)]
-
-
-def _no_stdin() -> bytes:
-    raise InvalidInput("jobs", "-", "the path of a job file; standard input is the command line's")

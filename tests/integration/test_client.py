@@ -53,12 +53,6 @@ FIELDS = {"problem": "What is 6 times 7?", "checks": [{"answer": 42}], "tags": [
 
 
 @pytest.fixture
-def alice(login: Callable[..., str]) -> Iterator[Client]:
-    with Client(login("alice")) as client:
-        yield client
-
-
-@pytest.fixture
 def eve(login: Callable[..., str]) -> Iterator[Client]:
     with Client(login("eve")) as client:
         yield client

@@ -26,7 +26,8 @@ MOST_WATCHED = 200
 NOT_FINISHED = 5
 
 SomeJobs = Annotated[
-    list[int] | None, typer.Argument(metavar="[JOB...]", min=1, max=LARGEST, help="Default: all unfinished jobs.")
+    list[int] | None,
+    typer.Argument(metavar="[JOB...]", min=1, max=LARGEST, help="Default: the 200 oldest unfinished jobs."),
 ]
 
 
@@ -34,8 +35,7 @@ SomeJobs = Annotated[
 def watch(jobs: SomeJobs = None, as_json: output.Json = False) -> None:
     """Follow jobs live until they are finished: progress, iteration, score, tokens/s, spend.
 
-    Without JOB: the 200 oldest unfinished jobs. Prints a line for each change where stdout is not a terminal; with
-    --json, an object.
+    Where stdout is not a terminal, prints a line for each change; with --json, an object.
     """
     from workers.cli.client import connect
 
