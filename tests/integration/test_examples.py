@@ -8,9 +8,9 @@ import pytest
 from tasks.client import Client
 from tasks.heartbeat import SilentHeartbeat
 from tasks.jobflags import Flags
-from tasks.journal import Sampling
 from tasks.judge_panel import ModelJudgePanel
 from tasks.llm.scripted import ScriptedModel
+from tasks.sampling import Sampling
 from tasks.settings import load_settings
 from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
