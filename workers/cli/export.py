@@ -89,9 +89,9 @@ def _state(database: Database, number: int) -> dict[str, Any]:
     from tasks.settings import load_settings
     from tasks.state import state_document
     from tasks.store.job_loader import load_job
-    from workers.strategies import strategies
+    from workers.strategies import load_strategies
 
-    settings, job, known = load_settings(), load_job(database, number), strategies()
+    settings, job, known = load_settings(), load_job(database, number), load_strategies().working
     if job.spec.strategy not in known:
         raise InvalidInput("strategy", job.spec.strategy, f"it is not installed here; known are {', '.join(known)}")
     rules = LoopRules(

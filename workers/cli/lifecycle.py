@@ -93,9 +93,9 @@ def fork(
     from tasks.store.lifecycle import fork
     from tasks.submit import read_changes
     from workers.cli.database import open_database
-    from workers.strategies import strategies
+    from workers.strategies import load_strategies
 
-    known = sorted(strategies()) if strategy is not None else ()
+    known = sorted(load_strategies().working) if strategy is not None else ()
     changes = read_changes(budget, strategy=strategy, seed=seed, strategies=known)
     with open_database() as database:
         made = fork(database, job, upto, changes)
