@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tasks.crashpoints import CrashPoint, passing
-from tasks.errors import Cancelled, CloudFault, CloudUnreached
+from tasks.errors import Cancelled, CloudFault, CloudUnreached, LimitReached
 from tasks.llm.guard import scan
 from tasks.llm.prices import Prices, most_tokens
 from tasks.llm.responsebody import CloudTerms, request_json
@@ -34,6 +34,7 @@ from tasks.types import (
 )
 
 ENGINE = "openai responses"
+HOURS_OVER = "the job's hours were over"
 
 
 class NoCloud:
@@ -56,11 +57,14 @@ class Escalation:
     fault_cap: int
 
     def answer(self, turn: Turn, number: int) -> Completion | None:
-        """As the port has it: sent once, re-attached to by its id, or read from the ledger."""
+        """As the port has it: sent once, re-attached to by its id, or read from the ledger. Once the job's hours are
+        over nothing is sent, and a response that runs is cancelled and settled; one that was whole by then is the
+        answer."""
         if turn.job.spec.egress is not Egress.FULL:
             return None
         record = self.ledger.find(turn.claim, number)
         if record is None:
+            turn.deadline.check()
             record = self.ledger.intend(turn.claim, number, self._plan(turn.job))
             passing(CrashPoint.INTENDED)
             return self._send(turn, number, record) if record.state is EscalationState.INTENT else None
@@ -69,11 +73,14 @@ class Escalation:
     def _resume(self, turn: Turn, number: int, record: EscalationRecord) -> Completion | None:
         """Goes on from what an earlier turn has committed."""
         match record.state:
+            case EscalationState.UNSENT if turn.deadline.passed:
+                self.ledger.hold_back(turn.claim, number, HOURS_OVER, last=True)
+                return None
             case EscalationState.UNSENT:
                 self.ledger.intend_again(turn.claim, number)
                 return self._send(turn, number, record)
             case EscalationState.RUNNING if record.response_id is not None:
-                fetch = partial(self.cloud.attach, record.response_id, turn.heartbeat)
+                fetch = partial(self.cloud.attach, record.response_id, turn.call_heartbeat)
                 return self._conclude(turn, number, record, fetch)
             case _:
                 why = "its turn ended between the request and the cloud's id, so it may have been received"
@@ -103,7 +110,7 @@ class Escalation:
             passing(CrashPoint.IDENTIFIED)
 
         egress = turn.job.spec.egress or Egress.NEVER
-        fetch = partial(self.cloud.start, record.plan.request, egress, identify, turn.heartbeat)
+        fetch = partial(self.cloud.start, record.plan.request, egress, identify, turn.call_heartbeat)
         return self._conclude(turn, number, record, fetch)
 
     def _conclude(
@@ -114,6 +121,7 @@ class Escalation:
         try:
             answer = fetch()
         except CloudUnreached as fault:
+            last = last or turn.deadline.passed
             self.ledger.hold_back(turn.claim, number, str(fault), last=last)
             if last:
                 return None
@@ -123,18 +131,23 @@ class Escalation:
                 raise
             answer = CloudAnswer(end=CloudEnd.LOST, error=f"given up: {fault}")
         except Cancelled:
-            self._withdraw(turn, number, record)
+            self._withdraw(turn, number, record, "cancelled by its owner")
             raise
+        except LimitReached:
+            completion = self._withdraw(turn, number, record, HOURS_OVER)
+            if completion is None:
+                raise
+            return completion
         return self._settle(turn, number, record, answer)
 
-    def _withdraw(self, turn: Turn, number: int, record: EscalationRecord) -> None:
-        """The job's owner has cancelled it: so is the response, and what it cost until then is charged."""
+    def _withdraw(self, turn: Turn, number: int, record: EscalationRecord, why: str) -> Completion | None:
+        """Cancels the response, and charges what it cost until then; the answer, where it was whole by then."""
         now = self.ledger.find(turn.claim, number)
         if now is not None and now.response_id is not None:
             answer = self.cloud.cancel(now.response_id)
         else:
-            answer = CloudAnswer(end=CloudEnd.LOST, error="cancelled by its owner before the cloud's id was known")
-        self._settle(turn, number, record, answer)
+            answer = CloudAnswer(end=CloudEnd.LOST, error=f"{why} before the cloud's id was known")
+        return self._settle(turn, number, record, answer)
 
     def _settle(self, turn: Turn, number: int, record: EscalationRecord, answer: CloudAnswer) -> Completion | None:
         passing(CrashPoint.ANSWERED)

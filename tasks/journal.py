@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from tasks.crashpoints import CrashPoint, passing
+from tasks.deadline import DEADLINE
 from tasks.errors import ContextExceeded
 from tasks.ports import Admission, ChatModel, Heartbeat, Ledger
 from tasks.prompts.fitting import Build, fit
@@ -67,8 +68,9 @@ class JournalledModel:
         `build(cut)` gives the prompt, which is cut where the model's context is too small for it. The completion of the
         last attempt may still carry its guard: then it is degenerate and nothing may be built on it. With `choices`
         the answer is one of them. `draw` stands for the first attempt's number in its seed, where calls differ by more
-        than their attempt. Raises `LimitReached` before a call that the budget can't pay, `PromptTooLong`,
-        `EngineFault`, and what the turn's heartbeat raises.
+        than their attempt. Raises `LimitReached` before a call that the budget can't pay or that would begin after the
+        job's hours, and after one that they cut short; `PromptTooLong`, `EngineFault`, and what the turn's heartbeat
+        raises.
         """
         ladder = RetryLadder(
             key=key,
@@ -95,17 +97,20 @@ class JournalledModel:
         return self._call(turn, key, request, hashed, prompt) if completion is None else completion
 
     def _call(self, turn: Turn, key: CallKey, request: ChatRequest, hashed: str, prompt: Prompt) -> Completion:
-        turn.heartbeat.checkpoint()
+        heartbeat = turn.call_heartbeat
+        heartbeat.checkpoint()
         request, tokens = self._fitted(request, prompt)
         size = RequestSize(messages=request.messages, prompt_tokens=tokens, completion_tokens=_most_tokens(request))
-        with self.admission.admit(size, turn.heartbeat):
+        with self.admission.admit(size, heartbeat):
             self.ledger.reserve(turn.claim, key, size.prompt_tokens + size.completion_tokens)
             passing(CrashPoint.RESERVED)
-            with turn.heartbeat.calling(key) as heartbeat:
-                request, completion = self._send(request, prompt, heartbeat)
+            with heartbeat.calling(key) as call:
+                request, completion = self._send(request, prompt, call)
                 passing(CrashPoint.CALL_MADE)
                 self.ledger.commit_call(turn.claim, key, request, hashed, completion)
         passing(CrashPoint.CALL_COMMITTED)
+        if completion.finish_reason == DEADLINE:
+            turn.deadline.check()
         return completion
 
     def _send(self, request: ChatRequest, prompt: Prompt, heartbeat: Heartbeat) -> tuple[ChatRequest, Completion]:

@@ -1,8 +1,8 @@
 """The second agent: judges a candidate by the job's `judge` checks, with prompts of its own. Over ports only.
 
 A vote is a report in free text, then one word. It fails the candidate only on a problem whose quote is really there. A
-vote that says FAIL without one, falls into a loop or says neither word is invalid: it is cast again once with another
-seed, and then another judge prompt takes its place.
+vote that says FAIL without one, falls into a loop, is cut short or says neither word is invalid: it is cast again once
+with another seed, and then another judge prompt takes its place.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tasks.deadline import DEADLINE
 from tasks.journal import JournalledModel
 from tasks.policy import JUDGES
 from tasks.prompts import judging, parse
@@ -67,19 +68,11 @@ class _JudgedCheck:
     number: int
 
     def verdict(self) -> Verdict:
-        """One judge prompt after another until enough votes have passed; any fail fails (arXiv 2511.21522)."""
+        """A pass where enough votes passed and none failed."""
+        votes = self._votes()
+        passes = sum(vote.passed is True for vote in votes)
         needed = votes_needed(self.turn.job.spec.checks)
-        passes, seconds, feedback = 0, 0.0, ""
-        for ordinal, judge_prompt in enumerate(JUDGE_PROMPTS):
-            vote = self._vote(judge_prompt, ordinal + 1)
-            seconds += vote.seconds
-            passes += vote.passed is True
-            if vote.passed is False:
-                feedback = "\n".join(f"- {problem}" for problem in vote.problems)
-            if vote.passed is False or passes == needed:
-                break
-        if not feedback and passes < needed:
-            feedback = f"Only {passes} of the {needed} votes needed were valid: the judges say nothing of the answer."
+        feedback = _feedback(votes, passes, needed)
         return Verdict(
             check=self.check.name,
             kind=self.check.kind,
@@ -87,8 +80,18 @@ class _JudgedCheck:
             score=passes / needed,
             held_out=self.check.held_out,
             feedback=feedback,
-            seconds=seconds,
+            seconds=sum(vote.seconds for vote in votes),
         )
+
+    def _votes(self) -> Sequence[_Vote]:
+        """Through one judge prompt after another, until enough have passed; any fail fails (arXiv 2511.21522)."""
+        needed = votes_needed(self.turn.job.spec.checks)
+        votes: list[_Vote] = []
+        for number, judge_prompt in enumerate(JUDGE_PROMPTS, start=1):
+            votes.append(self._vote(judge_prompt, number))
+            if votes[-1].passed is False or sum(vote.passed is True for vote in votes) == needed:
+                break
+        return votes
 
     def _vote(self, judge_prompt: JudgePrompt, number: int) -> _Vote:
         """Vote `number` on the candidate: cast again once where it was invalid."""
@@ -111,7 +114,7 @@ class _JudgedCheck:
             attempts=1,
             draw=self._draw("report", number, attempt),
         )
-        if report.guard is not None:
+        if report.guard is not None or report.finish_reason == DEADLINE:
             return _Vote(seconds=report.seconds)
         problems = parse.bugs(report.text, candidate.text)
         word = self.model.ask(
@@ -149,6 +152,16 @@ class _JudgedCheck:
 def votes_needed(checks: Sequence[CheckSpec]) -> int:
     """How many votes must pass for a `judge` check of a job with these checks."""
     return VOTES_ALONE if all(check.kind in JUDGES for check in checks) else VOTES_BESIDE_PROGRAMS
+
+
+def _feedback(votes: Sequence[_Vote], passes: int, needed: int) -> str:
+    """Why the votes don't accept; empty where they do."""
+    for vote in votes:
+        if vote.passed is False:
+            return "\n".join(f"- {problem}" for problem in vote.problems)
+    if passes < needed:
+        return f"Only {passes} of the {needed} votes needed were valid: the judges say nothing of the answer."
+    return ""
 
 
 def _passed(text: str, *, proved: bool) -> bool | None:

@@ -1,20 +1,22 @@
 """The correction loop: attempt → guard → validate → decide → record. Everything else is called from here.
 
-Over ports only: it knows no database, no server and no clock.
+Over ports only: it knows no database, no server and no clock but the one it is handed.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tasks.crashpoints import CrashPoint, passing
+from tasks.deadline import Clock
 from tasks.errors import MemoryUnavailable, PluginUnavailable
 from tasks.heartbeat import Heartbeat
 from tasks.operators import Operators
 from tasks.outcomes import settle
-from tasks.policy import LoopRules, engine_lane, limits_of
+from tasks.policy import LoopRules, deadline_of, engine_lane, limits_of
 from tasks.ports import Ledger, LessonService, Strategy
 from tasks.progress import NO_PROGRESS, Progress
 from tasks.reasons import describe
@@ -53,6 +55,7 @@ class Loop:
     rules: LoopRules
     broken: Mapping[str, str] = field(default_factory=dict)
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    clock: Clock = time.monotonic
 
     def turn(
         self, claim: Claim, lanes: frozenset[Lane], heartbeat: Heartbeat, progress: Progress = NO_PROGRESS
@@ -70,7 +73,7 @@ class Loop:
             lanes = self._lanes_for(job, lanes)
             turn = Turn(claim=claim, job=job, lanes=lanes, heartbeat=heartbeat, progress=progress)
             if job.ended is None:
-                self._iterate(turn)
+                self._iterate(turn.until(deadline_of(job, self.clock)))
             else:
                 self._distil_lesson(turn)
         except Exception as error:  # noqa: BLE001 - whatever a strategy or a validator raises is an outcome, too
@@ -126,8 +129,9 @@ class Loop:
         return candidates
 
     def _record(self, turn: Turn, iteration: Iteration) -> None:
-        """Decides on what came of the iteration, and records both."""
+        """Decides on what came of the iteration and on what is left of the budget now, and records both."""
         job = dataclasses.replace(turn.job, history=(*turn.job.history, iteration))
+        job = self.ledger.refresh(turn.claim, job)
         decision = self.strategies[job.spec.strategy].decide(job.history, self._limits(job))
         ended = dataclasses.replace(job, ended=decision) if isinstance(decision, Stop) else None
         due = ended is not None and job.spec.memory and self.lesson_service.has_lesson(ended)

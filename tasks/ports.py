@@ -51,7 +51,8 @@ class ChatModel(Protocol):
         """One streamed answer, guarded while it streams.
 
         Raises `EngineFault` where the engine fails, and whatever `heartbeat.check()` raises: then the
-        request has been cancelled at the engine.
+        request has been cancelled at the engine. Where that is a `LimitReached`, what was written by then is
+        returned, with the finish reason `DEADLINE`.
         """
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
@@ -187,7 +188,8 @@ class Cloud(Protocol):
     def answer(self, turn: Turn, number: int) -> Completion | None:
         """The answer to the escalation of iteration `number`: requested, re-attached to after a crash, or read from
         the ledger. None where none came: refused, failed, unaffordable or unknown. Raises what the turn's heartbeat
-        raises, and `CloudFault` where a later turn may still fetch it."""
+        raises, `LimitReached` where the job's hours are over, and `CloudFault` where a later turn may still fetch
+        it."""
 
 
 class CloudModel(Protocol):
@@ -246,6 +248,9 @@ class Ledger(Protocol):
 
     def load(self, claim: Claim) -> Job:
         """The job with all that is committed of it."""
+
+    def refresh(self, claim: Claim, job: Job) -> Job:
+        """The job with its spend, its hours and the lanes that are served as they are now; all else as it was."""
 
     def begin(self, claim: Claim, number: int, move: Move, lessons: Sequence[Lesson]) -> None:
         """Opens iteration `number` with `move`; again is harmless. The `lessons` of a job's first iteration are

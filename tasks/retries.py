@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tasks.deadline import DEADLINE
 from tasks.prompts.layout import WHOLE
 from tasks.sampling import Sampling, call_seed
 from tasks.types import CallKey, ChatRequest, Completion, Cut, Message
@@ -53,16 +54,17 @@ class RetryLadder:
 
     def after(self, attempt: Attempt, completion: Completion) -> Attempt | None:
         """The next attempt, or None where the completion will do, or was the last. A model whose thoughts left no room
-        for an answer thinks no more."""
+        for an answer thinks no more. One that the job's hours cut short is made again, where the job has been given
+        more of them; a caller that wants one attempt gets it as it is."""
+        key = dataclasses.replace(attempt.key, attempt=attempt.key.attempt + 1)
+        if completion.finish_reason == DEADLINE and self.attempts > 1:
+            return dataclasses.replace(attempt, key=key)
         lost_in_thought = bool(completion.reasoning) and not completion.text.strip()
         sound = completion.guard is None and not lost_in_thought
         if sound or attempt.retries + 1 == self.attempts:
             return None
-        return Attempt(
-            key=dataclasses.replace(attempt.key, attempt=attempt.key.attempt + 1),
-            retries=attempt.retries + 1,
-            thinking_tokens=0 if lost_in_thought else attempt.thinking_tokens,
-        )
+        thinking = 0 if lost_in_thought else attempt.thinking_tokens
+        return Attempt(key=key, retries=attempt.retries + 1, thinking_tokens=thinking)
 
     def request(self, attempt: Attempt, messages: Sequence[Message]) -> ChatRequest:
         """What is sent for an attempt."""

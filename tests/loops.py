@@ -3,11 +3,13 @@ what is left behind by a holder who was killed."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import text
 
+from tasks.deadline import Clock
 from tasks.escalation import NoCloud
 from tasks.heartbeat import SilentHeartbeat
 from tasks.journal import JournalledModel
@@ -39,6 +41,7 @@ def twin_loop(
     sandbox: Any = None,
     cloud: Cloud | None = None,
     strategies: Mapping[str, Strategy] | None = None,
+    clock: Clock = time.monotonic,
     **rules: Any,
 ) -> Loop:
     """A loop with no cloud, no judge panel, no lesson service and no sandbox, but for those that a test gives it;
@@ -53,6 +56,7 @@ def twin_loop(
         lesson_service=lesson_service(journalled),
         strategies=strategies or {strategy.name: strategy for strategy in (Correct(), Single(), BestOfN())},
         rules=LoopRules(**{"width": 1, "move_up_after": 3, "escalate_after": 10, **rules}),
+        clock=clock,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from tasks.deadline import NO_DEADLINE, Deadline
 from tasks.heartbeat import Heartbeat, SilentHeartbeat
 from tasks.turn import Turn
 from tasks.types import Claim, Job, JobSpec, Lane, Spend
@@ -27,6 +28,19 @@ def job_of(**spec: Any) -> Job:
     )
 
 
-def turn_of(job: Job, claim: Claim = CLAIM, heartbeat: Heartbeat | None = None) -> Turn:
+class StoppedClock:
+    """A monotonic clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def turn_of(
+    job: Job, claim: Claim = CLAIM, heartbeat: Heartbeat | None = None, deadline: Deadline = NO_DEADLINE
+) -> Turn:
     """A turn at `job` on a worker that serves every lane."""
-    return Turn(claim=claim, job=job, lanes=frozenset(Lane), heartbeat=heartbeat or SilentHeartbeat())
+    heartbeat = heartbeat or SilentHeartbeat()
+    return Turn(claim=claim, job=job, lanes=frozenset(Lane), heartbeat=heartbeat, deadline=deadline)

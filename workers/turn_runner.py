@@ -1,5 +1,5 @@
-"""One worker process's place of work: claims a job for a wake-up, takes the turn, keeps the lease alive,
-and tells Flower. Knows nothing of how a job is solved."""
+"""The turns of one worker process: a job is claimed for a wake-up, the turn taken, its lease renewed, Flower told. Must
+not know how a job is solved."""
 
 from __future__ import annotations
 
@@ -106,7 +106,6 @@ class TurnRunner:
         if claim.stale_task_id:
             self._events.failed(claim.stale_task_id, "its worker went silent; another went on from the journal")
         self._events.started(claim)
-
         progress = _TurnProgress(heartbeat, self._events)
         try:
             self._loop.turn(claim, self._lanes(), heartbeat, progress)
