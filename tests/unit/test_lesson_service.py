@@ -26,13 +26,13 @@ from tasks.types import (
     Iteration,
     Job,
     JobSpec,
-    JobState,
     Lane,
     Lesson,
     LessonKind,
     Operator,
     Spend,
     Stop,
+    StopCode,
     Verdict,
 )
 from tests.doubles import Journal
@@ -60,9 +60,9 @@ HIDDEN = CheckSpec(
 )
 ANSWER = CheckSpec(name="answer:answer", kind="answer", value={"number": "1729", "tolerance": 2}, held_out=True)
 JUDGE = CheckSpec(name="judge:style", kind="judge", value={"rubric": "is it pretty?"})
-VERIFIED = Stop(state=JobState.ACCEPTED, why="", acceptance=Acceptance.VERIFIED)
-JUDGED = Stop(state=JobState.ACCEPTED, why="", acceptance=Acceptance.JUDGED)
-UNSOLVED = Stop(state=JobState.UNSOLVED, why="")
+VERIFIED = Stop(code=StopCode.ACCEPTED, acceptance=Acceptance.VERIFIED)
+JUDGED = Stop(code=StopCode.ACCEPTED, acceptance=Acceptance.JUDGED)
+UNSOLVED = Stop(code=StopCode.GAVE_UP)
 
 
 def lesson_service(

@@ -26,11 +26,11 @@ from tasks.types import (
     Draft,
     Iteration,
     JobSpec,
-    JobState,
     Lane,
     Message,
     Operator,
     Stop,
+    StopCode,
     Verdict,
 )
 from tests.background import running
@@ -156,7 +156,7 @@ def test_a_stale_epoch_never_commits(user: Database, fleet: Database) -> None:
             lesson_due=False,
         ),
         lambda: ledger.hand_over(stale, Lane.GPU),
-        lambda: ledger.stop(stale, Stop(state=JobState.UNSOLVED, why="")),
+        lambda: ledger.stop(stale, Stop(code=StopCode.GAVE_UP)),
     ):
         with pytest.raises(LeaseLost):
             write()
