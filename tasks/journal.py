@@ -86,6 +86,7 @@ class JournalledModel:
         *,
         attempts: int = ATTEMPTS,
         choices: tuple[str, ...] = (),
+        draw: int | None = None,
     ) -> Completion:
         """One answer for `key`, whose attempt is where the ladder begins; at most `attempts` calls.
 
@@ -93,6 +94,7 @@ class JournalledModel:
         does so before free text, never before a choice, and no more once its thoughts left no answer. The answer of
         the last attempt may still carry its guard: then it is degenerate and nothing may be built on it.
         With `choices` the answer is one of them, chosen without chance, in at most `CHOICE_TOKENS`.
+        `draw` stands for the first attempt's number in its seed, where calls differ by more than their attempt.
         Raises `LimitReached` before a call that the budget can't pay, `PromptTooLong`, `EngineFault`, and what
         `heartbeat` raises.
         """
@@ -102,7 +104,8 @@ class JournalledModel:
             tried = dataclasses.replace(key, attempt=attempt)
             again = attempt - key.attempt
             least = HALVED if again == ATTEMPTS - 1 else WHOLE
-            request = self._request(tried, seed, build(least), again > 0, choices)
+            drawn = tried if draw is None else dataclasses.replace(tried, attempt=draw + again)
+            request = self._request(drawn, seed, build(least), again > 0, choices)
             request = dataclasses.replace(request, thinking_tokens=thinking)
             made = self._once(claim, tried, request, build, least, heartbeat)
             lost_in_thought = bool(made.reasoning) and not made.text.strip()

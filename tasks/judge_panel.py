@@ -24,8 +24,9 @@ VOTES_ALONE = 5
 VOTES_BESIDE_PROGRAMS = 3
 # A vote is asked, and once again where it was invalid.
 TRIES = 2
-_STEPS = 2
-# Attempt numbers are apart by so much: what a ladder of attempts may use.
+# The calls of a vote, in their order.
+_STEPS = ("report", "verdict")
+# The numbers from which the seeds of calls are drawn are apart by so much.
 _STRIDE = 10
 
 
@@ -82,7 +83,7 @@ class _JudgedCheck:
         needed = votes_needed(self.job.spec.checks)
         passes, seconds, feedback = 0, 0.0, ""
         for ordinal, judge_prompt in enumerate(JUDGE_PROMPTS):
-            vote = self._vote(judge_prompt, self.number * len(JUDGE_PROMPTS) + ordinal)
+            vote = self._vote(judge_prompt, ordinal + 1)
             seconds += vote.seconds
             passes += vote.passed is True
             if vote.passed is False:
@@ -105,38 +106,60 @@ class _JudgedCheck:
         """Vote `number` on the candidate: asked again once where it was invalid."""
         seconds = 0.0
         vote = _Vote()
-        for again in range(TRIES):
-            vote = self._ask(judge_prompt, number * TRIES + again)
+        for attempt in range(1, TRIES + 1):
+            vote = self._ask(judge_prompt, number, attempt)
             seconds += vote.seconds
             if vote.passed is not None:
                 break
         return dataclasses.replace(vote, seconds=seconds)
 
-    def _ask(self, judge_prompt: JudgePrompt, number: int) -> _Vote:
+    def _ask(self, judge_prompt: JudgePrompt, number: int, attempt: int) -> _Vote:
         """A report in free text, then one word about what is left of it once its quotes were looked up."""
         job, candidate, check = self.job, self.candidate, self.check
         said = self.model.ask(
             self.claim,
-            _key(candidate, number * _STEPS),
+            self._key("report", number, attempt),
             job.spec.seed,
             lambda cut: judging.report(job, candidate, check, judge_prompt, cut=cut),
             self.heartbeat,
             attempts=1,
+            draw=self._draw("report", number, attempt),
         )
         if said.guard is not None:
             return _Vote(seconds=said.seconds)
         problems = parse.bugs(said.text, candidate.text)
         word = self.model.ask(
             self.claim,
-            _key(candidate, number * _STEPS + 1),
+            self._key("verdict", number, attempt),
             job.spec.seed,
             lambda cut: judging.verdict(job, candidate, check, problems, cut=cut),
             self.heartbeat,
             attempts=1,
             choices=judging.CHOICES,
+            draw=self._draw("verdict", number, attempt),
         )
         passed = _read(word.text, proved=bool(problems))
         return _Vote(passed=passed, problems=problems, seconds=said.seconds + word.seconds)
+
+    def _key(self, step: str, vote: int, attempt: int) -> CallKey:
+        """The journal's key of a call: the same for a turn that resumes."""
+        ref = self.candidate.ref
+        return CallKey(
+            iteration=ref.iteration,
+            operator=Operator.JUDGE,
+            slot=ref.slot,
+            attempt=attempt,
+            step=step,
+            check=self.check.name,
+            vote=vote,
+        )
+
+    def _draw(self, step: str, vote: int, attempt: int) -> int:
+        """The number from which a call's seed is drawn: another for each of a candidate's calls, and the one under
+        which the first releases kept the call, so that a journal of theirs is read on."""
+        votes = self.number * len(JUDGE_PROMPTS) + vote - 1
+        tries = votes * TRIES + attempt - 1
+        return 1 + _STRIDE * (tries * len(_STEPS) + _STEPS.index(step))
 
 
 def votes_needed(checks: Sequence[CheckSpec]) -> int:
@@ -153,12 +176,6 @@ def _read(text: str, *, proved: bool) -> bool | None:
             return False
         case _:
             return None
-
-
-def _key(candidate: Candidate, number: int) -> CallKey:
-    """The journal's key of the candidate's judge call `number`: the same for a turn that resumes."""
-    ref = candidate.ref
-    return CallKey(iteration=ref.iteration, operator=Operator.JUDGE, slot=ref.slot, attempt=1 + _STRIDE * number)
 
 
 class NoJudgePanel:

@@ -16,6 +16,7 @@ import psycopg
 import structlog
 from psycopg.rows import namedtuple_row
 
+from tasks.store import codec
 from tasks.store.heartbeats import LeaseHeartbeat
 from tasks.types import Claim
 
@@ -247,7 +248,7 @@ class LeaseRenewer:
         with self._lock:
             heartbeats = list(self._held.values())
         rows = [
-            (p.claim.job, p.claim.epoch, key.iteration, key.operator, key.slot, key.attempt, tokens)
+            (p.claim.job, p.claim.epoch, *codec.key_to_row(key).values(), tokens)
             for p in heartbeats
             for key, tokens in p.in_flight().items()
         ]
@@ -255,9 +256,10 @@ class LeaseRenewer:
             return
         connection.execute(
             """UPDATE reservations r SET received_tokens = v.tokens, seen_at = now()
-               FROM unnest(%s::bigint[], %s::bigint[], %s::int[], %s::text[], %s::int[], %s::int[], %s::bigint[])
-                   AS v(job, epoch, iteration, operator, slot, attempt, tokens)
-               WHERE (r.job_id, r.epoch, r.iteration, r.operator, r.slot, r.attempt)
-                   = (v.job, v.epoch, v.iteration, v.operator, v.slot, v.attempt)""",
+               FROM unnest(%s::bigint[], %s::bigint[], %s::int[], %s::text[], %s::int[], %s::text[], %s::text[],
+                           %s::int[], %s::int[], %s::bigint[])
+                   AS v(job, epoch, iteration, operator, slot, step, check_name, vote, attempt, tokens)
+               WHERE (r.job_id, r.epoch, r.iteration, r.operator, r.slot, r.step, r.check_name, r.vote, r.attempt)
+                   = (v.job, v.epoch, v.iteration, v.operator, v.slot, v.step, v.check_name, v.vote, v.attempt)""",
             [list(column) for column in zip(*rows, strict=True)],
         )

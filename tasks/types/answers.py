@@ -130,9 +130,16 @@ class EscalationRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class CallKey:
-    """The journal's key of one model call, beside its job."""
+    """The journal's key of one model call, beside its job.
+
+    A judge's calls bear the name of the `check`, the number of the `vote` from 1, and the vote's `step`, a report or a
+    verdict; the three are empty for all other calls. `attempt` counts from 1.
+    """
 
     iteration: int
     operator: Operator
     slot: int
     attempt: int
+    step: str = ""
+    check: str = ""
+    vote: int = 0

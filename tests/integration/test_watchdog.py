@@ -126,7 +126,7 @@ def test_a_holder_whose_stream_never_yields_loses_its_lease_and_another_finishes
     with runner("w1", stuck, fleet_url, silence=0.5) as first, turn(first, stuck.freed.set):
         assert stuck.begun.wait(30)
         eventually(lambda: reaping.reap(fleet, crash_cap=3) == (job,))
-        bill = job_summary(user, job).crash_bill
+        bill = job_summary(user, job).lost_work
         assert (bill.crashes, bill.calls) == (1, 1)
         assert "no token and no verdict for" in bill.why
         assert "worker w1 was last seen" in bill.why

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -11,11 +12,12 @@ import pytest
 
 from tasks.errors import LimitReached
 from tasks.heartbeat import SilentHeartbeat
-from tasks.journal import CHOICE_TOKENS, JournalledModel, Sampling
+from tasks.journal import CHOICE_TOKENS, JournalledModel, Sampling, call_seed
 from tasks.judge_panel import VOTES_ALONE, VOTES_BESIDE_PROGRAMS, ModelJudgePanel
 from tasks.llm.scripted import ScriptedModel
 from tasks.prompts import build, judging
 from tasks.types import (
+    CallKey,
     Candidate,
     CandidateRef,
     ChatRequest,
@@ -185,7 +187,24 @@ def test_each_call_has_a_key_of_its_own_for_every_check_and_vote() -> None:
     judge(judges(GOOD), RUBRIC, SECRET, OTHER, journal=journal)
     assert len(journal.calls) == 3 * 2 * VOTES_ALONE
     assert {(key.iteration, key.operator, key.slot) for key in journal.calls} == {(3, Operator.JUDGE, 1)}
-    assert all(key.attempt % 10 == 1 for key in journal.calls)
+    assert {key.attempt for key in journal.calls} == {1}
+    parts = itertools.product(("judge:r.md", "judge", "judge#2"), range(1, VOTES_ALONE + 1), ("report", "verdict"))
+    assert {(key.check, key.vote, key.step) for key in journal.calls} == set(parts)
+
+
+def test_seeds_are_those_of_the_first_releases_so_that_their_journals_are_read_on() -> None:
+    journal = Journal()
+    judge(judges(GOOD), RUBRIC, SECRET, journal=journal)
+    seeds = {(key.check, key.vote, key.step): request.seed for key, (request, _, _) in journal.calls.items()}
+    first = CallKey(iteration=3, operator=Operator.JUDGE, slot=1, attempt=1)
+    # One more for a step, two for a try, four for a vote, twenty-eight for a check.
+    for call, number in {
+        ("judge:r.md", 1, "report"): 0,
+        ("judge:r.md", 1, "verdict"): 1,
+        ("judge:r.md", 2, "report"): 4,
+        ("judge", 1, "report"): 28,
+    }.items():
+        assert seeds[call] == call_seed(job(RUBRIC).spec.seed, dataclasses.replace(first, attempt=1 + 10 * number))
 
 
 def test_the_word_is_asked_for_as_one_of_two_without_chance_and_in_few_tokens() -> None:
