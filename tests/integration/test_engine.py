@@ -22,11 +22,7 @@ from tasks.settings import Settings
 from tasks.types import Candidate, CandidateRef, ChatRequest, Job, Message, Operator, Verdict
 from tests.background import running
 from tests.unit.prompts.cases import VISIBLE
-<<<<<<< HEAD
-from tests.unit.test_window import _job as a_job
-=======
 from tests.unit.prompts.cases import job_of as a_job
->>>>>>> main
 from workers.engine.attached import AttachedEndpoint
 from workers.engine.choice import choose
 from workers.engine.hardware import detect
