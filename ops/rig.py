@@ -24,8 +24,8 @@ from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.types import Budget, CheckSpec, Egress, JobSpec
 from workers.engine.record import EngineRecord, read_record
+from workers.home import Home
 from workers.local import stack
-from workers.local.home import Home
 
 POLL_SECONDS = 0.25
 # No answer passes, so that every job runs its iterations to the end.

@@ -19,8 +19,8 @@ from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.submit import Flags, read_jobs
 from tasks.types import Budget, CheckSpec, Egress, JobSpec, JobState
+from workers import stackfile
 from workers.cli.submit import rules
-from workers.local import stackfile
 
 OWNERS = ("soak_ada", "soak_bob", "soak_eve")
 PASSWORD = "only-on-loopback"  # noqa: S105 - a database that lives as long as the soak

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tasks.errors import ServiceFault
 from tasks.settings import Settings, load_settings
-from workers.local.stackfile import read
+from workers.stackfile import read
 
 if TYPE_CHECKING:
     from tasks.memory.bank import QdrantBank

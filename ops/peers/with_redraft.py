@@ -22,8 +22,8 @@ from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.types import Budget, CallKey, CheckSpec, Draft, Egress, JobSpec, Lane, Message, Operator
 from tests.standin.saying import serving
+from workers.home import Home
 from workers.local import stack
-from workers.local.home import Home
 
 NEVER = CheckSpec(name="answer:never", kind="answer", value={"exact": "no model writes this"})
 

@@ -21,7 +21,7 @@ from tests.chaos.book import OWNERS, WORKER, Book, Booked
 from tests.chaos.fleet import ROOT, Part, Services, port_of
 from tests.chaos.proxy import Proxy
 from workers.celery_app import make_app
-from workers.local.home import free_port
+from workers.home import free_port
 from workers.local.parts import answers
 
 LEASE_SECONDS = 3.0

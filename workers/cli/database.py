@@ -25,7 +25,7 @@ def database_url(*, admin: bool = False) -> str:
     configured = settings.database_url.get_secret_value()
     if configured:
         return configured
-    from workers.local import stackfile
+    from workers import stackfile
 
     stack = stackfile.read(settings.home)
     if stack is None:

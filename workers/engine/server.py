@@ -33,8 +33,7 @@ from workers.engine.record import (
     write_record,
 )
 from workers.engine.weights import ensure_weights, fingerprint
-from workers.local.home import Home, free_port
-from workers.local.stackfile import write_private
+from workers.home import Home, free_port, write_private
 
 log = structlog.get_logger()
 

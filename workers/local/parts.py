@@ -19,9 +19,9 @@ from tasks.settings import child_environment, load_settings
 from tasks.types import Egress, Lane
 from workers.engine.record import read_record
 from workers.failures import read_failure
-from workers.local.home import Home, free_port
-from workers.local.process import Recorded, end_tree, spawn
-from workers.local.stackfile import StackFile, write_private
+from workers.home import Home, free_port, write_private
+from workers.process import Recorded, end_tree, spawn
+from workers.stackfile import StackFile
 
 Health = Literal["ok", "starting", "down"]
 
