@@ -22,7 +22,7 @@ from tests.chaos.fleet import ROOT, Part, Services, port_of
 from tests.chaos.proxy import Proxy
 from workers.celery_app import make_app
 from workers.home import free_port
-from workers.local.parts import answers
+from workers.http_client import answers
 
 LEASE_SECONDS = 3.0
 SLOTS = 4
