@@ -78,6 +78,10 @@ soak: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python -m ops.reference
 
+# Rewrites migrations/schema.sql, which makes a fresh database, from the chain of migrations.
+schema: $(STAMP)
+	$(BIN)/python -m ops.schema
+
 # Rewrites the lock from pyproject.toml: names, versions and hashes, no addresses.
 lock:
 	$(BIN)/pip install --quiet uv

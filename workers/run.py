@@ -26,8 +26,9 @@ from workers.engine.host import ModelHost
 from workers.failures import clear_failure, write_failure
 from workers.home import Home
 from workers.lane_gate import LaneGate
+from workers.turn_task import register_turn
 from workers.watchdog import Watchdog
-from workers.wiring import build_turn_runner, worker_name
+from workers.wiring import WorkerParts, build_turn_runner, worker_name
 
 log = structlog.get_logger()
 
@@ -57,8 +58,8 @@ class WorkerProcess:
         self._slots = settings.slots or host.profile.slots or host.sequences
         self._gate = LaneGate(lanes, host, lambda: self._worker.consumer)
         self._sandbox = WarmSandbox(default_runtime_folder(settings.cache))
-        self._runner, self._renewer, self._events = build_turn_runner(
-            settings,
+        parts = WorkerParts(
+            settings=settings,
             app=app,
             url=url,
             name=self._name,
@@ -67,7 +68,8 @@ class WorkerProcess:
             lanes=self._gate.open_lanes,
             slots=self._slots,
         )
-        app.runner = self._runner
+        self._runner, self._renewer, self._events = build_turn_runner(parts)
+        register_turn(app, self._runner)
         self._watchdog = Watchdog(
             self._runner,
             lanes=self._gate.open_lanes,

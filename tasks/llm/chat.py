@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, assert_never
 from urllib.parse import urlsplit
 
-from tasks.errors import AttachmentLost, ContextExceeded, EngineFault
+from tasks.deadline import DEADLINE
+from tasks.errors import AttachmentLost, ContextExceeded, EngineFault, LimitReached
 from tasks.llm.capabilities import Capabilities, choice_field, chosen
 from tasks.llm.counting import Counts
 from tasks.llm.guard import Guard, engine_hit
@@ -99,7 +100,8 @@ class OpenAIChatModel:
         self._tls: ssl.SSLContext | None = None
 
     def complete(self, request: ChatRequest, heartbeat: Heartbeat) -> Completion:
-        """One streamed answer. Raises `EngineFault` and what `heartbeat.check()` raises; then the engine stops too."""
+        """One streamed answer. Raises `EngineFault` and what `heartbeat.check()` raises, except for a `LimitReached`,
+        which ends the answer where it is; the engine stops too."""
         heartbeat.check()
         begun = time.monotonic()
         answer = _Answer(heard=begun, allowed=self._first_seconds)
@@ -110,6 +112,8 @@ class OpenAIChatModel:
         )
         try:
             self._wait(stream, answer, heartbeat)
+        except LimitReached:
+            answer.finish_reason = DEADLINE
         finally:
             stream.leave()
         return self._completion(request, self._end(answer), time.monotonic() - begun)

@@ -58,6 +58,12 @@ class PostgresLedger:
         assert found is not None  # the fence has found its lease
         return found
 
+    def refresh(self, claim: Claim, job: Job) -> Job:
+        """The job with its spend, its hours and the lanes that are served as they are now. Raises
+        `DatabaseUnavailable`."""
+        with self._database.connect() as connection:
+            return job_loader.refresh(connection, job)
+
     # ── the journal ──────────────────────────────────────────────────────────────────────────
 
     def find_call(self, claim: Claim, key: CallKey, prompt_hash: str) -> Completion | None:

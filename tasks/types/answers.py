@@ -20,10 +20,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """How often the limits of a prompt's parts are halved: of its `ground`, with which all prompts of a job begin, and
+    """How often the limits of a prompt's parts are halved: of its `prefix`, with which all prompts of a job begin, and
     of the `rest`, which is left out where that is None."""
 
-    ground: int = 0
+    prefix: int = 0
     rest: int | None = 0
 
 

@@ -31,7 +31,7 @@ from tests.background import running
 from tests.standin.paced import Engine, endless, streaming
 from workers.celery_app import make_app
 from workers.engine.attached import AttachedEndpoint
-from workers.wiring import build_turn_runner
+from workers.wiring import WorkerParts, build_turn_runner
 
 pytestmark = pytest.mark.integration
 LANES = frozenset({Lane.GPU, Lane.CHECK})
@@ -68,8 +68,8 @@ def turn(engine: Engine, fleet_url: str) -> Iterator[threading.Thread]:
     settings = Settings(lease_seconds=LEASE_SECONDS, width=2)
     host = AttachedEndpoint(engine.url)
     host.start()
-    runner, renewer, _ = build_turn_runner(
-        settings,
+    parts = WorkerParts(
+        settings=settings,
         app=make_app("redis://127.0.0.1:1/0"),
         url=fleet_url,
         name="here",
@@ -78,6 +78,7 @@ def turn(engine: Engine, fleet_url: str) -> Iterator[threading.Thread]:
         lanes=lambda: LANES,
         slots=2,
     )
+    runner, renewer, _ = build_turn_runner(parts)
     taking = threading.Thread(target=runner.take_turn, args=("gpu", "turn"))
     with running(renewer.run):
         taking.start()

@@ -91,7 +91,7 @@ def runner(
                 worker=name,
                 slots=1,
                 lanes=lambda: LANES,
-                loop=lambda say: made,
+                loop=made,
                 rules=dispatch.ClaimRules(lease_seconds=lease, affinity_seconds=0),
                 events=TurnEvents(make_app(NOWHERE), name),
                 can_admit=lambda lane, turn: True,

@@ -173,8 +173,9 @@ def test_the_hours_of_a_job_are_those_since_its_start_without_the_idle_ones() ->
 def test_the_cloud_is_for_jobs_that_may_leave_in_full_where_it_is_served(
     served: bool, egress: Egress, cloud: bool
 ) -> None:
-    job = replace(JOB, cloud=served, spec=replace(JOB.spec, egress=egress))
-    limits = policy.limits_of(job, hours=1.25, width=6, escalate_after=4, move_up_after=8)
+    read_at = BEGAN + timedelta(hours=1.25)
+    job = replace(JOB, cloud=served, spec=replace(JOB.spec, egress=egress), read_at=read_at)
+    limits = policy.limits_of(job, policy.LoopRules(width=6, escalate_after=4, move_up_after=8))
     assert limits == Limits(
         budget=job.spec.budget,
         spend=job.spend,

@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 
 from tasks.errors import LimitReached
-from tasks.heartbeat import SilentHeartbeat
-from tasks.journal import CHOICE_TOKENS, JournalledModel, Sampling, call_seed
+from tasks.journal import JournalledModel
 from tasks.judge_panel import VOTES_ALONE, VOTES_BESIDE_PROGRAMS, ModelJudgePanel
 from tasks.llm.scripted import ScriptedModel
 from tasks.prompts import build, judging
+from tasks.retries import CHOICE_TOKENS
+from tasks.sampling import Sampling, call_seed
 from tasks.types import (
     CallKey,
     Candidate,
     CandidateRef,
     ChatRequest,
     CheckSpec,
-    Claim,
     Job,
     JobSpec,
     Lane,
@@ -31,8 +31,8 @@ from tasks.types import (
     Verdict,
 )
 from tests.doubles import Journal
+from tests.turns import turn_of
 
-CLAIM = Claim(job=1, epoch=1, worker="w", turn="t")
 RUBRIC = CheckSpec(name="judge:r.md", kind="judge", value="r.md", files={"r.md": "It is friendly."})
 SECRET = CheckSpec(name="judge", kind="judge", value="It names no §secret§ price.", held_out=True)
 OTHER = CheckSpec(name="judge#2", kind="judge", value="It rhymes.", held_out=True)
@@ -78,7 +78,7 @@ def judge(answer: Callable[[ChatRequest], str], *checks: CheckSpec, journal: Any
     kept = Journal() if journal is None else journal
     model = JournalledModel(ledger=kept, model=ScriptedModel(answer), sampling=Sampling(review_tokens=96))
     judged = [check for check in checks if check.kind == "judge"]
-    return ModelJudgePanel(model=model).judge(CLAIM, job(*checks), candidate(), judged, SilentHeartbeat())
+    return ModelJudgePanel(model=model).judge(turn_of(job(*checks)), candidate(), judged)
 
 
 GOOD = ("NO PROBLEMS", "PASS")
@@ -233,13 +233,13 @@ def test_prompts_of_judges_begin_as_the_others_do_and_share_the_candidate() -> N
 
     subject = job(RUBRIC, SECRET)
     [_, drafted] = build.draft(subject)
-    ground = drafted.content.partition("# Task")[0]
+    prefix = drafted.content.partition("# Task")[0]
     asked = [
         judging.report(subject, candidate(), SECRET, judge_prompt)[-1].content for judge_prompt in judging.JUDGE_PROMPTS
     ]
     asked.append(judging.verdict(subject, candidate(), SECRET, (BAD,))[-1].content)
     shared = asked[0][: asked[0].index("§secret§")]
-    assert shared.startswith(ground)
+    assert shared.startswith(prefix)
     assert LETTER in shared
     assert all(prompt.startswith(shared) for prompt in asked)
 
