@@ -174,6 +174,13 @@ class Settings(BaseSettings):
     flower_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    @field_validator("egress")
+    @classmethod
+    def _sends_something(cls, egress: Egress) -> Egress:
+        if egress is Egress.HINT:
+            raise ValueError("one of never, full; hints from the cloud are not built yet")
+        return egress
+
     @field_validator("gpus", mode="before")
     @classmethod
     def _numbered(cls, given: Any) -> Any:
@@ -219,7 +226,7 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise InvalidInput(f"setting {name}", first.get("input"), first["msg"]) from None
+        raise InvalidInput(f"setting {name}", first.get("input"), first["msg"].removeprefix("Value error, ")) from None
 
 
 def hub_cache() -> Path:

@@ -40,12 +40,18 @@ def list_jobs(
     owner: str | None = None,
     jobs: Sequence[int] | None = None,
     limit: int | None = None,
+    before: int | None = None,
+    oldest_first: bool = False,
 ) -> tuple[JobSummary, ...]:
-    """Jobs that have one of `states`, every tag and this owner, the newest first, without their answers."""
+    """Jobs that have one of `states`, every tag and this owner, without their answers; the newest first, or the oldest.
+
+    At most `limit` of them, with numbers below `before`: the last number of a page begins the next one.
+    """
     wanted = "WHERE (:any_state OR j.state = ANY(:states)) AND j.tags @> CAST(:tags AS text[])"
     wanted += " AND (CAST(:owner AS text) IS NULL OR j.owner = :owner)"
     wanted += " AND (CAST(:jobs AS bigint[]) IS NULL OR j.id = ANY(:jobs))"
-    query = _SUMMARY.format(answer="NULL") + wanted + " ORDER BY j.id DESC LIMIT :limit"
+    wanted += " AND (CAST(:before AS bigint) IS NULL OR j.id < :before)"
+    query = _SUMMARY.format(answer="NULL") + wanted + f" ORDER BY j.id {'ASC' if oldest_first else 'DESC'} LIMIT :limit"
     given = {
         "any_state": not states,
         "states": [str(state) for state in states],
@@ -53,6 +59,7 @@ def list_jobs(
         "owner": owner,
         "jobs": None if jobs is None else list(jobs),
         "limit": limit,
+        "before": before,
     }
     with database.connect() as connection, explained():
         return tuple(_summary(row) for row in connection.execute(text(query), given))

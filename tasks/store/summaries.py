@@ -153,6 +153,17 @@ class EgressRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventRow:
+    """An entry of a job's log. `number` rises with each of one job; `kind` is a word or two, `detail` one line."""
+
+    number: int
+    job: int
+    at: datetime
+    kind: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRow:
     """A worker as it presented itself; `silent_seconds` since it last said that it lives."""
 

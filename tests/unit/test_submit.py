@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 import pytest
 
 from tasks.errors import InvalidInput
-from tasks.jobchecks import parse_check_flag
+from tasks.jobfields import read_changes
+from tasks.jobflags import Flags, parse_budget_flag, parse_check_flag
 from tasks.ports import Heartbeat, Sandbox
-from tasks.submit import Flags, Rules, parse_budget_flag, read_changes, read_jobs
+from tasks.submit import Rules, read_jobs
 from tasks.types import Changes, CheckSpec, Egress, JobSpec, Lane, Verdict
 
 
@@ -87,7 +88,7 @@ def test_a_full_job_file_becomes_a_spec(read: Reader) -> None:
             "    held_out: true\n"
             "    memory_mb: 256\n"
             "budget: {usd: 1.10, hours: 4, iterations: 30, tokens: 2_000_000}\n"
-            "egress: hint\nlane: fast\npriority: 5\nstrategy: single\nseed: 3\nkey: k1\n"
+            "egress: full\nlane: fast\npriority: 5\nstrategy: single\nseed: 3\nkey: k1\n"
             "tags: [combinatorics, combinatorics, a/b]",
             "\n# Ignored title\n\nThe problem.\n",
         )
@@ -100,7 +101,7 @@ def test_a_full_job_file_becomes_a_spec(read: Reader) -> None:
     assert dict(spec.checks[0].files) == {"visible.py": "def test(): pass\n"}
     assert spec.budget.usd == Decimal("1.1")
     assert (spec.budget.hours, spec.budget.iterations, spec.budget.tokens) == (4.0, 30, 2_000_000)
-    assert (spec.egress, spec.lane, spec.priority, spec.strategy) == (Egress.HINT, Lane.FAST, 5, "single")
+    assert (spec.egress, spec.lane, spec.priority, spec.strategy) == (Egress.FULL, Lane.FAST, 5, "single")
     assert (spec.seed, spec.key, spec.tags) == (3, "k1", ("combinatorics", "a/b"))
 
 
@@ -212,7 +213,11 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "fraction of an iteration": (job(CHECK + "budget: {iterations: 1.5}"), "budget.iterations: 1.5 is not allowed"),
     "budget not fields": (job(CHECK + "budget: 5"), "budget: 5 is not allowed; fields among usd, hours"),
     "unknown lane": (job(CHECK + "lane: cloud"), "lane: 'cloud' is not allowed; one of gpu, fast"),
-    "unknown egress": (job(CHECK + "egress: some"), "egress: 'some' is not allowed; one of never, hint, full"),
+    "unknown egress": (job(CHECK + "egress: some"), "egress: 'some' is not allowed; one of never, full"),
+    "egress that sends nothing": (
+        job(CHECK + "egress: hint"),
+        "egress: 'hint' is not allowed; one of never, full; hints from the cloud are not built yet",
+    ),
     "unknown strategy": (job(CHECK + "strategy: corect"), "one of best_of_n, correct, single, did you mean 'correct'?"),
     "tag with a space": (job(CHECK + "tags: [a b]"), "tags[0]: 'a b' is not allowed; letters, digits"),
     "tag that is a number": (job(CHECK + "tags: [7]"), "tags[0]: 7 is not allowed"),
