@@ -10,6 +10,7 @@ import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
 
 import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -174,6 +175,11 @@ class Settings(BaseSettings):
     flower_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    def secrets(self) -> frozenset[str]:
+        """The values that no log, event or message may show: keys, passwords, and addresses that hold one."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        return secrets_in(*(value.get_secret_value() for value in values if isinstance(value, SecretStr)))
+
     @field_validator("egress")
     @classmethod
     def _sends_something(cls, egress: Egress) -> Egress:
@@ -216,6 +222,13 @@ class Settings(BaseSettings):
         """Flags, then the environment and the files it names, then `$REDRAFT_HOME/redraft.toml`."""
         toml = TomlConfigSettingsSource(settings_cls, toml_file=default_home() / "redraft.toml")
         return init_settings, env_settings, _SecretFiles(settings_cls), toml
+
+
+def secrets_in(*values: str) -> frozenset[str]:
+    """`values` that are not empty, and the password in each that is an address."""
+    passwords = [urlsplit(value).password for value in values if "://" in value]
+    spellings = [spelling for password in passwords if password for spelling in (password, unquote(password))]
+    return frozenset(filter(None, (*values, *spellings)))
 
 
 @functools.cache

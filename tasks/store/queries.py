@@ -13,7 +13,7 @@ from tasks.errors import NoSuchJob
 from tasks.store.session import Database, explained
 from tasks.store.summaries import EgressRow, IterationRow, JobSummary, LostWork, VerdictRow
 from tasks.store.tables import jobs
-from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend
+from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend, StopCode
 
 _SUMMARY = """
 SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations, j.score, j.answer_iteration,
@@ -25,7 +25,8 @@ SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations,
            coalesce(j.finished_at, clock_timestamp()) - j.paused_at), 0) END AS idle_seconds,
        coalesce((SELECT i.operator FROM iterations i WHERE i.job_id = j.id AND i.finished_at IS NULL
                  ORDER BY i.number DESC LIMIT 1), '') AS operator,
-       j.moved_up, clock_timestamp() AS now, redraft_lost_work(j.id) AS lost_work, {answer} AS answer,
+       j.moved_up, j.stop_code, j.stop_used, j.stop_limit, j.stop_needed,
+       clock_timestamp() AS now, redraft_lost_work(j.id) AS lost_work, {answer} AS answer,
        ARRAY(SELECT DISTINCT v.check_name FROM verdicts v WHERE v.job_id = j.id AND v.isolation = 'shared'
              ORDER BY 1) AS shared_checks
 FROM jobs j JOIN leases l ON l.job_id = j.id
@@ -111,6 +112,7 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
                 worker=row.worker,
                 epoch=row.epoch,
                 decision=row.decision,
+                stop_code=StopCode(row.stop_code) if row.stop_code else None,
             )
             for row in connection.execute(query, {"job": job})
         )
@@ -188,6 +190,10 @@ def _summary(row: Row[Any]) -> JobSummary:
         operator=row.operator,
         now=row.now,
         moved_up=row.moved_up,
+        stop_code=StopCode(row.stop_code) if row.stop_code else None,
+        stop_used=row.stop_used,
+        stop_limit=row.stop_limit,
+        stop_needed=row.stop_needed,
         lost_work=LostWork(**row.lost_work),
         shared_checks=tuple(row.shared_checks),
     )

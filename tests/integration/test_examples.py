@@ -20,7 +20,7 @@ from tasks.validators import registry
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
 from tests.loops import ENGINE_AND_CHECKS, take, twin_loop
 from workers.packaged import ops
-from workers.wiring import strategies
+from workers.strategies import load_strategies
 
 pytestmark = pytest.mark.integration
 EXAMPLES = sorted(ops("examples").glob("*.md"))
@@ -75,7 +75,7 @@ ANSWERS = {
 
 
 def read(name: str) -> JobSpec:
-    rules = Rules(validators=registry, strategies=tuple(strategies()))
+    rules = Rules(validators=registry, strategies=tuple(load_strategies().working))
     [spec] = read_jobs([str(ops("examples") / f"{name}.md")], Flags(), rules, bytes).specs
     return spec
 
@@ -101,7 +101,7 @@ def run(fleet: Database, model: ScriptedModel) -> None:
         model,
         judge_panel=lambda model: ModelJudgePanel(model=model),
         sampling=Sampling(answer_tokens=ANSWER_TOKENS),
-        strategies=strategies(),
+        strategies=load_strategies().working,
         sandbox=BubblewrapSandbox(default_runtime_folder(load_settings().cache)),
     )
     while (claim := take(fleet)) is not None:

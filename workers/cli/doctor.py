@@ -62,6 +62,7 @@ def examine(settings: Settings, *, deep: bool = False) -> Iterator[Finding]:
         ("disk", disk),
         ("sandbox", sandbox),
         ("runtimes", runtimes),
+        ("plugins", plugins),
         ("gpu", gpu),
         ("stack", stack),
         ("postgres", postgres),
@@ -148,6 +149,21 @@ def runtimes(settings: Settings) -> Finding:
         later = "" if runtime.built else ", built when first used"
         shown.append(f"{runtime.name} ({' '.join(runtime.packages)}{later})")
     return Finding(name="runtimes", outcome="ok", detail="; ".join(shown))
+
+
+def plugins(_: Settings) -> Finding:
+    """Whether the strategies and kinds of checks that are installed here can be loaded."""
+    from tasks.validators import registry
+    from workers.plugins import broken_plugins
+    from workers.strategies import load_strategies
+
+    strategies = load_strategies()
+    if broken := broken_plugins(strategies):
+        detail = "; ".join(f"{plugin}: {why}" for plugin, why in broken.items())
+        advice = "a worker here leaves jobs that name them to other workers; repair or uninstall them"
+        return Finding(name="plugins", outcome="warn", detail=detail, advice=advice)
+    kinds = ", ".join(registry.kinds())
+    return Finding(name="plugins", outcome="ok", detail=f"{', '.join(sorted(strategies.working))}; {kinds}")
 
 
 def gpu(_: Settings) -> Finding:

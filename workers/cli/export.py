@@ -87,9 +87,9 @@ def _state(client: Client, number: int) -> dict[str, Any]:
     from tasks.policy import LoopRules, limits_of, width_of
     from tasks.settings import load_settings
     from tasks.state import state_document
-    from workers.strategies import strategies
+    from workers.strategies import load_strategies
 
-    settings, job, known = load_settings(), client.load(number), strategies()
+    settings, job, known = load_settings(), client.load(number), load_strategies().working
     if job.spec.strategy not in known:
         raise InvalidInput("strategy", job.spec.strategy, f"it is not installed here; known are {', '.join(known)}")
     rules = LoopRules(

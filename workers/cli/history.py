@@ -114,6 +114,7 @@ def document(row: IterationRow) -> dict[str, Any]:
         "worker": row.worker,
         "epoch": row.epoch,
         "decision": row.decision,
+        "stop_code": None if row.stop_code is None else str(row.stop_code),
     }
 
 

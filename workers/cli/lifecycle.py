@@ -93,9 +93,9 @@ def fork(
     """
     from tasks.jobfields import read_changes
     from workers.cli.client import connect
-    from workers.strategies import strategies
+    from workers.strategies import load_strategies
 
-    known = sorted(strategies()) if strategy is not None else ()
+    known = sorted(load_strategies().working) if strategy is not None else ()
     changes = read_changes(budget, strategy=strategy, seed=seed, strategies=known)
     with connect() as client:
         new = client.fork(job, upto, changes)
