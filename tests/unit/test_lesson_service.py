@@ -226,6 +226,13 @@ def test_a_degenerate_candidate_teaches_nothing() -> None:
     assert not journal.calls
 
 
+def test_a_text_that_the_guard_cut_off_is_no_lesson_though_its_three_lines_are_whole() -> None:
+    made, _, journal = lesson_service(lambda request: SAID + "\n" + "and on it goes " * 200)
+    history = past(("TEXT", PASSED), accepted=True)
+    assert made.distil(turn_of(ended(job(), history, VERIFIED))) is None
+    assert len(journal.calls) > 1  # each rung of the ladder was tried
+
+
 # ── what must never be told ───────────────────────────────────────────────────────────────────
 
 

@@ -14,7 +14,7 @@ from tasks.jobfields import read_changes
 from tasks.jobflags import Flags, parse_budget_flag, parse_check_flag
 from tasks.ports import Heartbeat, Sandbox
 from tasks.submit import Rules, read_jobs
-from tasks.types import Changes, CheckSpec, Egress, JobSpec, Lane, Verdict
+from tasks.types import Budget, Changes, CheckSpec, Egress, JobSpec, Lane, Verdict
 
 
 class FileCheck:
@@ -207,6 +207,20 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "memory not whole": (job("checks: [{answer: 1, memory_mb: 64.5}]"), "memory_mb: 64.5 is not allowed"),
     "negative budget": (job(CHECK + "budget: {usd: -1}"), "budget.usd: -1 is not allowed; a number more than 0"),
+    "budget of no money": (job(CHECK + "budget: {usd: 0}"), "budget.usd: 0 is not allowed; a number more than 0"),
+    "too much money": (
+        job(CHECK + "budget: {usd: 100_001}"),
+        "budget.usd: 100001 is not allowed; a number more than 0",
+    ),
+    "negative hours": (job(CHECK + "budget: {hours: -2}"), "budget.hours: -2 is not allowed; a number more than 0"),
+    "too many hours": (job(CHECK + "budget: {hours: 8_761}"), "budget.hours: 8761 is not allowed; a number more"),
+    "no iterations": (job(CHECK + "budget: {iterations: 0}"), "budget.iterations: 0 is not allowed"),
+    "too many iterations": (job(CHECK + "budget: {iterations: 10_001}"), "budget.iterations: 10001 is not allowed"),
+    "no tokens": (job(CHECK + "budget: {tokens: 0}"), "budget.tokens: 0 is not allowed"),
+    "too many tokens": (
+        job(CHECK + f"budget: {{tokens: {10**12 + 1}}}"),
+        "budget.tokens: 1000000000001 is not allowed",
+    ),
     "zero budget": (job(CHECK + "budget: {hours: 0}"), "budget.hours: 0 is not allowed; a number more than 0"),
     "NaN budget": (job(CHECK + "budget: {usd: .nan}"), "budget.usd: nan is not allowed"),
     "infinite budget": (job(CHECK + "budget: {hours: .inf}"), "budget.hours: inf is not allowed"),
@@ -366,3 +380,14 @@ def test_a_job_may_do_without_the_memory(read: Reader) -> None:
     assert not read(job(CHECK + "memory: true"), flags=Flags(memory=False))[0].memory
     with pytest.raises(InvalidInput, match="memory: 'no' is not allowed; true or false"):
         read(job(CHECK + "memory: no"))
+
+
+def test_a_budget_may_be_as_small_and_as_large_as_its_limits(read: Reader) -> None:
+    least = "budget: {usd: 0.000001, hours: 0.001, iterations: 1, tokens: 1}"
+    most = f"budget: {{usd: 100_000, hours: 8_760, iterations: 10_000, tokens: {10**12}}}"
+    for text, budget in (
+        (least, Budget(usd=Decimal("0.000001"), hours=0.001, iterations=1, tokens=1)),
+        (most, Budget(usd=Decimal(100_000), hours=8_760, iterations=10_000, tokens=10**12)),
+    ):
+        (spec,) = read(job(CHECK + text))
+        assert spec.budget == budget
