@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.llm.compression import CHUNK_CHARS, EVERY_CHARS, SELDOM, WINDOWS, compressible_tail
+from tasks.llm.compression import EVERY_CHARS, SELDOM, WINDOWS, compressible_tail
 from tasks.llm.cycles import COVERED_CHARS, GRID_PIECES, RUN_CHARS, VARIED_CHARS, tail_cycle
 from tasks.llm.guard import Guard, engine_hit, scan
 from tasks.llm.templates import CODE_COPIES, LINE_CHARS, PROSE_COPIES, Templates
