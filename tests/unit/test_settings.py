@@ -84,13 +84,13 @@ def test_the_keys_of_models_are_kept_from_parts_that_need_none_in_files_too(
 
 def test_what_an_endpoint_takes_is_a_list_with_commas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings().endpoint_modalities == {Modality.TEXT}
-    for given in ("image", "text, image", '["image"]'):
+    for text in ("image", "text, image", '["image"]'):
         load_settings.cache_clear()
-        if given.startswith("["):
+        if text.startswith("["):
             monkeypatch.delenv("REDRAFT_ENDPOINT_MODALITIES")
-            (tmp_path / "redraft.toml").write_text(f"endpoint_modalities = {given}\n")
+            (tmp_path / "redraft.toml").write_text(f"endpoint_modalities = {text}\n")
         else:
-            monkeypatch.setenv("REDRAFT_ENDPOINT_MODALITIES", given)
+            monkeypatch.setenv("REDRAFT_ENDPOINT_MODALITIES", text)
         assert load_settings().endpoint_modalities == {Modality.TEXT, Modality.IMAGE}
     load_settings.cache_clear()
     monkeypatch.setenv("REDRAFT_ENDPOINT_MODALITIES", "text,smell")
