@@ -20,8 +20,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
-from tasks.store.queries import submit_jobs
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import Budget, CheckSpec, Egress, JobSpec
 from workers.engine.record import EngineRecord, read_record
 from workers.local import stack

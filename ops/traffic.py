@@ -12,9 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from tasks.errors import RedraftError
-from tasks.store.queries import list_jobs, request_cancel, submit_jobs
+from tasks.store.lifecycle import request_cancel
+from tasks.store.queries import list_jobs
 from tasks.store.roles import ensure_login
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.submit import Flags, read_jobs
 from tasks.types import Budget, CheckSpec, Egress, JobSpec, JobState
 from workers.cli.submit import rules

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from tasks import window
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import Cancelled, CloudFault, CloudUnreached
 from tasks.llm.guard import scan
 from tasks.llm.prices import Prices, most_tokens
 from tasks.llm.responsebody import CloudTerms, request_json
 from tasks.ports import CloudModel, EscalationLedger, Heartbeat
+from tasks.prompts import build
 from tasks.types import (
     Claim,
     CloudAnswer,
@@ -76,7 +76,7 @@ class Escalation:
                 return self._settle(claim, number, asked, CloudAnswer(end=CloudEnd.LOST, error=why))
 
     def _plan(self, job: Job) -> CloudPlan:
-        system, user = window.escalate(job)
+        system, user = build.escalate(job)
         key = hashlib.sha256(f"{job.owner}:{job.id}:{job.spec.title}".encode()).hexdigest()[:32]
         request = request_json(self.terms, instructions=system.content, prompt=user.content, cache_key=key)
         most = Usage(

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import ContextExceeded
-from tasks.fitting import Build, fit
 from tasks.ports import Admission, ChatModel, Heartbeat, Ledger
+from tasks.prompts.fitting import Build, fit
+from tasks.prompts.layout import WHOLE
 from tasks.types import CallKey, ChatRequest, Claim, Completion, Cut, Message, Operator, RequestSize
-from tasks.window import WHOLE, prompt_hash
 
 # The recovery ladder of a degenerate answer: as asked; another seed, warmer; and with a shorter window too.
 ATTEMPTS = 3
@@ -170,6 +171,14 @@ class JournalledModel:
             least=least,
         )
         return dataclasses.replace(request, messages=tuple(messages)), prompt
+
+
+def prompt_hash(request: ChatRequest) -> str:
+    """SHA-256, in hex, of the canonical JSON of the messages and the sampling. Whether it thinks is the model's."""
+    told = dataclasses.asdict(request)
+    del told["thinking_tokens"]
+    canonical = json.dumps(told, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _made(request: ChatRequest) -> int:

@@ -11,11 +11,11 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks import judge_prompts, window
 from tasks.journal import JournalledModel
-from tasks.judge_prompts import JUDGE_PROMPTS, JudgePrompt
 from tasks.policy import JUDGES
 from tasks.ports import Heartbeat
+from tasks.prompts import judging, parse
+from tasks.prompts.judging import JUDGE_PROMPTS, JudgePrompt
 from tasks.types import CallKey, Candidate, CheckSpec, Claim, Job, Operator, Verdict
 
 # Votes that must pass, one after another and each through another judge prompt. Five where there is nothing but opinion
@@ -40,7 +40,7 @@ class _Vote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelJudgePanel:
-    """Implements `JudgePanel` with the worker's own model, asked through the lenses of `tasks.judge_prompts`."""
+    """Implements `JudgePanel` with the worker's own model and the judge prompts of `tasks.prompts.judging`."""
 
     model: JournalledModel
 
@@ -119,21 +119,21 @@ class _JudgedCheck:
             self.claim,
             _key(candidate, number * _STEPS),
             job.spec.seed,
-            lambda cut: judge_prompts.report(job, candidate, check, judge_prompt, cut=cut),
+            lambda cut: judging.report(job, candidate, check, judge_prompt, cut=cut),
             self.heartbeat,
             attempts=1,
         )
         if said.guard is not None:
             return _Vote(seconds=said.seconds)
-        problems = window.bugs(said.text, candidate.text)
+        problems = parse.bugs(said.text, candidate.text)
         word = self.model.ask(
             self.claim,
             _key(candidate, number * _STEPS + 1),
             job.spec.seed,
-            lambda cut: judge_prompts.verdict(job, candidate, check, problems, cut=cut),
+            lambda cut: judging.verdict(job, candidate, check, problems, cut=cut),
             self.heartbeat,
             attempts=1,
-            choices=judge_prompts.CHOICES,
+            choices=judging.CHOICES,
         )
         passed = _read(word.text, proved=bool(problems))
         return _Vote(passed=passed, problems=problems, seconds=said.seconds + word.seconds)
@@ -147,9 +147,9 @@ def votes_needed(checks: Sequence[CheckSpec]) -> int:
 def _read(text: str, *, proved: bool) -> bool | None:
     """The vote that one word is; None for another word, or a FAIL that no quote proves."""
     match text.strip().strip("*`'\".").upper():
-        case judge_prompts.PASS:
+        case judging.PASS:
             return True
-        case judge_prompts.FAIL if proved:
+        case judging.FAIL if proved:
             return False
         case _:
             return None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from tasks import window
 from tasks.journal import JournalledModel
 from tasks.policy import JUDGES
 from tasks.ports import Heartbeat, MemoryBank
+from tasks.prompts import build, parse, redact
 from tasks.types import Acceptance, CallKey, Candidate, Claim, Job, Lesson, LessonKind, Operator
 
 # Measured over seven lessons and ten short problems of programming and mathematics: a lesson on the same kind of
@@ -54,11 +54,11 @@ class MemoryLessonService:
             claim,
             key,
             job.spec.seed,
-            lambda cut: window.distil(job, accepted=accepted, failures=failures, cut=cut),
+            lambda cut: build.distil(job, accepted=accepted, failures=failures, cut=cut),
             heartbeat,
         )
-        lines = None if said.guard else window.lesson_lines(said.text)
-        if lines is None or window.reveals(job, "\n".join(lines)):
+        lines = None if said.guard else parse.lesson_lines(said.text)
+        if lines is None or redact.reveals(job, "\n".join(lines)):
             return None
         when, do, avoid = lines
         return Lesson(
@@ -98,7 +98,7 @@ def _grounds(job: Job) -> tuple[Candidate | None, tuple[str, ...]]:
     """What an ended job's lesson would rest on: its accepted candidate, or what its visible checks said."""
     acceptance = job.ended.acceptance if job.ended else None
     if acceptance is None:
-        return None, window.visible_failures(job, _tried(job))
+        return None, redact.visible_failures(job, _tried(job))
     verified = acceptance is Acceptance.VERIFIED
     return next((candidate for candidate in _tried(job) if verified and candidate.accepted), None), ()
 

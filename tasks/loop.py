@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
 
-from tasks import window
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import (
     AttachmentLost,
@@ -30,6 +29,7 @@ from tasks.errors import (
 from tasks.journal import JournalledModel
 from tasks.policy import JUDGES, engine_lane, limits_of
 from tasks.ports import Cloud, Heartbeat, JudgePanel, Ledger, LessonService, Sandbox, Strategy
+from tasks.prompts import build, parse
 from tasks.types import (
     CallKey,
     Candidate,
@@ -241,7 +241,7 @@ class Loop:
     def _draft(self, claim: Claim, job: Job, begun: OpenIteration, slot: int, heartbeat: Heartbeat) -> Candidate:
         operator, ref = operator_of(begun.move), CandidateRef(iteration=begun.number, slot=slot)
         key = CallKey(iteration=begun.number, operator=operator, slot=slot, attempt=1)
-        made = self.model.ask(claim, key, job.spec.seed, lambda cut: window.draft(job, cut=cut), heartbeat)
+        made = self.model.ask(claim, key, job.spec.seed, lambda cut: build.draft(job, cut=cut), heartbeat)
         return _candidate(made, ref=ref, operator=operator, root=ref)
 
     def _revise(
@@ -250,11 +250,11 @@ class Loop:
         """A review that lists problems only, each with a quote that is checked to be there, then the patch."""
         parent = next(c for past in job.history for c in past.candidates if c.ref == parent_ref)
         key = CallKey(iteration=begun.number, operator=Operator.REVIEW, slot=slot, attempt=1)
-        review = self.model.ask(claim, key, job.spec.seed, lambda cut: window.review(job, parent, cut=cut), heartbeat)
-        bugs = () if review.guard else window.bugs(review.text, parent.text)
+        review = self.model.ask(claim, key, job.spec.seed, lambda cut: build.review(job, parent, cut=cut), heartbeat)
+        bugs = () if review.guard else parse.bugs(review.text, parent.text)
         key = dataclasses.replace(key, operator=Operator.REVISE)
         made = self.model.ask(
-            claim, key, job.spec.seed, lambda cut: window.revise(job, parent, bugs, cut=cut), heartbeat
+            claim, key, job.spec.seed, lambda cut: build.revise(job, parent, bugs, cut=cut), heartbeat
         )
         ref = CandidateRef(iteration=begun.number, slot=slot)
         return _candidate(

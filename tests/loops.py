@@ -16,7 +16,7 @@ from tasks.lesson_service import NoLessonService
 from tasks.loop import Loop
 from tasks.policy import BestOfN, Correct, Single
 from tasks.ports import ChatModel, JudgePanel, LessonService
-from tasks.store import leases
+from tasks.store import dispatch, reaping
 from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
 from tasks.types import ChatRequest, Claim, Lane
@@ -42,7 +42,7 @@ def twin_loop(
         "strategies": {strategy.name: strategy for strategy in (Correct(), Single(), BestOfN())},
         "validate": validate,
         "examine": examine,
-        "judge": lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
+        "grade": lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
         "sandbox": NoSandbox(),
         "cloud": NoCloud(),
         "move_up_after": 3,
@@ -78,11 +78,11 @@ def take(fleet: Database, *lanes: Lane) -> Claim | None:
     """Claims what there is on `lanes`, or on the engine's and the checks'; no pause is waited for."""
     with fleet.begin() as connection:
         connection.execute(text("UPDATE leases SET run_at = now()"))
-    return leases.claim(fleet, lanes or ENGINE_AND_CHECKS, "w", "turn", leases.ClaimRules(affinity_seconds=0))
+    return dispatch.claim(fleet, lanes or ENGINE_AND_CHECKS, "w", "turn", dispatch.ClaimRules(affinity_seconds=0))
 
 
 def outlive(fleet: Database, *, crash_cap: int = 3) -> None:
     """The leases of whoever was killed run out, and the reaper looks."""
     with fleet.begin() as connection:
         connection.execute(text("UPDATE leases SET lease_until = now() - interval '1 s'"))
-    leases.reap(fleet, crash_cap=crash_cap)
+    reaping.reap(fleet, crash_cap=crash_cap)

@@ -13,7 +13,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from tasks.errors import DatabaseUnavailable
-from tasks.store import escalations, leases
+from tasks.store import dispatch, escalations, reaping
 from tasks.store.session import WORKER_LOCK_SECONDS, Database
 from tasks.types import Lane
 
@@ -59,12 +59,12 @@ class Relay:
 
     def tick(self) -> dict[str, int]:
         """One look: reaps, tops up; returns the wake-ups sent by lane."""
-        for job in leases.reap(self._database, crash_cap=self._crash_cap, stall_seconds=self._stall_seconds):
+        for job in reaping.reap(self._database, crash_cap=self._crash_cap, stall_seconds=self._stall_seconds):
             log.info("a lease ran out, or its holder got nowhere", job=job)
         for job in escalations.abandon(self._database):
             log.info("an escalation of a finished job is charged in full", job=job)
         sent: dict[str, int] = {}
-        for lane in leases.demand(self._database, [str(lane) for lane in Lane]):
+        for lane in dispatch.demand(self._database, [str(lane) for lane in Lane]):
             wanted = min(lane.runnable, lane.free_slots)
             if wanted:
                 queued = self._redis.llen(lane.lane)

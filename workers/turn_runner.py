@@ -11,7 +11,7 @@ import structlog
 
 from tasks.errors import LeaseLost, RedraftError, ServiceFault
 from tasks.loop import Loop
-from tasks.store import leases
+from tasks.store import dispatch
 from tasks.store.lease_renewer import LeaseRenewer
 from tasks.store.session import Database
 from tasks.types import Claim, Lane, TurnReport
@@ -34,7 +34,7 @@ class TurnRunner:
         slots: int,
         lanes: Callable[[], frozenset[Lane]],
         loop: Callable[[Callable[[TurnReport], None]], Loop],
-        rules: leases.ClaimRules,
+        rules: dispatch.ClaimRules,
         events: TurnEvents,
         can_admit: Callable[[Lane, str], bool],
         on_turn_end: Callable[[str], None],
@@ -85,7 +85,7 @@ class TurnRunner:
         claim = None
         try:
             with self._claiming:
-                claim = leases.claim(self._database, [lane], self._worker, turn, self._rules)
+                claim = dispatch.claim(self._database, [lane], self._worker, turn, self._rules)
         finally:
             if claim is None:
                 self._on_turn_end(turn)

@@ -24,9 +24,9 @@ from tasks.policy import hours_used
 from tasks.ports import Cloud, Sandbox
 from tasks.settings import Settings
 from tasks.store.attachments import read_content
+from tasks.store.dispatch import ClaimRules
 from tasks.store.escalations import PostgresEscalations
 from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
-from tasks.store.leases import ClaimRules
 from tasks.store.ledger import PostgresLedger
 from tasks.store.session import WORKER_LOCK_SECONDS, Database
 from tasks.types import Lane, TurnReport

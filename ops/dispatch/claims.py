@@ -15,13 +15,13 @@ from dispatch.ground import Ground, at, spread
 from dispatch.volume import Volume, fill
 from sqlalchemy import text
 
-from tasks.store import leases
-from tasks.store.queries import submit_jobs
+from tasks.store import dispatch, leases
 from tasks.store.roles import ensure_login
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import CheckSpec, Claim, JobSpec, Lane
 
-RULES = leases.ClaimRules()
+RULES = dispatch.ClaimRules()
 # The first statements of a connection are planned anew each time.
 WARM = 50
 CONNECTIONS = 32
@@ -51,7 +51,7 @@ def claim_row(filled: Filled, count: int) -> tuple[str, ...]:
         claims, plain = [], []
         for number in range(WARM + count):
             begun = time.perf_counter()
-            claim = leases.claim(database, [Lane.GPU], f"worker{number % filled.volume.workers}", "turn", RULES)
+            claim = dispatch.claim(database, [Lane.GPU], f"worker{number % filled.volume.workers}", "turn", RULES)
             claims.append(time.perf_counter() - begun)
             if claim is None:
                 raise SystemExit("the queue ran empty")
@@ -100,7 +100,7 @@ def _crowd(ground: Ground, filled: Filled, workers: int, seconds: float) -> tupl
                 begun = time.perf_counter()
                 with gate:
                     got = time.perf_counter()
-                    claim = leases.claim(database, [Lane.GPU], name, "turn", RULES)
+                    claim = dispatch.claim(database, [Lane.GPU], name, "turn", RULES)
                     seen.append((time.perf_counter() - begun, time.perf_counter() - got))
                     if claim is not None:
                         _hand_back(database, claim)

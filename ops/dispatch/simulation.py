@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from dispatch.ground import Ground
 from sqlalchemy import text
 
-from tasks.store import leases
+from tasks.store import dispatch, leases
 from tasks.store.session import Database
 from tasks.types import Claim, Lane
 
@@ -73,7 +73,7 @@ class Night:
             self._pass(at - self.now)
             if turn and held:
                 self._end(turn, held)
-            claim = leases.claim(self.database, [Lane.GPU], worker, "turn", leases.ClaimRules(lease_seconds=1e9))
+            claim = dispatch.claim(self.database, [Lane.GPU], worker, "turn", dispatch.ClaimRules(lease_seconds=1e9))
             if claim is None:
                 heapq.heappush(due, (self.now + LOOK_AGAIN_SECONDS, next(order), worker, None, None))
                 continue
@@ -144,13 +144,13 @@ def ageing_rows(ground: Ground, scale: float) -> list[tuple[str, ...]]:
             (patient,) = night.submit("owner", 1, iterations=1)
             night.submit("owner", 3, iterations=1, priority=priority)
             urgent, begun = 0, None
-            for turn in night.turns(priority * leases.AGEING_SECONDS / HOUR + 2):
+            for turn in night.turns(priority * dispatch.AGEING_SECONDS / HOUR + 2):
                 if turn.job == patient:
                     begun = turn.begun
                     break
                 urgent += 1
                 night.submit("owner", 1, iterations=1, priority=priority)
-        expected = priority * leases.AGEING_SECONDS
+        expected = priority * dispatch.AGEING_SECONDS
         rows.append((f"0 beside {priority}", f"{expected / HOUR:.1f}", _hours(begun), str(urgent)))
     return rows
 

@@ -13,12 +13,13 @@ from measure import CLAIMERS, drain, main
 from tasks.heartbeat import SilentHeartbeat
 from tasks.journal import JournalledModel, Sampling
 from tasks.llm.scripted import ScriptedModel
-from tasks.store import leases
+from tasks.store import dispatch
 from tasks.store.ledger import PostgresLedger
 from tasks.store.migrate import upgrade
-from tasks.store.queries import job_summary, submit_jobs
+from tasks.store.queries import job_summary
 from tasks.store.roles import ensure_login
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import Budget, CallKey, CheckSpec, Draft, Egress, JobSpec, Lane, Message, Operator
 from tests.standin.saying import serving
 from workers.local import stack
@@ -61,10 +62,10 @@ def claims(url: str, count: int) -> dict[str, object]:
     begun = time.perf_counter()
     submit_jobs(user, specs(count))
     submitted = time.perf_counter() - begun
-    rules = leases.ClaimRules(lease_seconds=600)
+    rules = dispatch.ClaimRules(lease_seconds=600)
 
     def claimer(worker: str):
-        return lambda: leases.claim(fleet, [Lane.GPU], worker, "bench", rules) is not None
+        return lambda: dispatch.claim(fleet, [Lane.GPU], worker, "bench", rules) is not None
 
     return {**drain([claimer(f"bench-{number}") for number in range(CLAIMERS)]), "enqueue": submitted}
 
@@ -73,7 +74,7 @@ def steps(url: str, count: int) -> dict[str, object]:
     """`count` journalled calls of one job, one after another, to a model that answers at once."""
     user, fleet = databases(url)
     submit_jobs(user, specs(1))
-    held = leases.claim(fleet, [Lane.GPU], "bench", "bench", leases.ClaimRules(lease_seconds=600))
+    held = dispatch.claim(fleet, [Lane.GPU], "bench", "bench", dispatch.ClaimRules(lease_seconds=600))
     assert held is not None
     ledger = PostgresLedger(fleet, fault_cap=8)
     ledger.begin(held, 1, Draft(slots=count), ())

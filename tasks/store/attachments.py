@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tasks.errors import AttachmentLost, InvalidInput, MalformedJob
-from tasks.store.leases import WORKER_SILENCE_SECONDS
+from tasks.store.fleet import WORKER_SILENCE_SECONDS
 from tasks.store.session import Database
 from tasks.store.tables import attachments
 from tasks.types import Attachment, JobSpec, Lane, Modality

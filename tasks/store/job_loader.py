@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, text
 
 from tasks.errors import NoSuchJob
-from tasks.store import attachments, codec, leases, stored
+from tasks.store import attachments, codec, fleet, stored
 from tasks.store.session import Database, explained
 from tasks.store.tables import candidates, iterations, jobs, verdicts
 from tasks.types import (
@@ -82,7 +82,7 @@ def read_job(connection: Connection, job: int) -> Job | None:
         read_at=row.now,
         lessons=codec.lessons_from_json(row.recalled),
         ended=_ended(row),
-        cloud=leases.served(connection, Lane.CLOUD),
+        cloud=fleet.served(connection, Lane.CLOUD),
         texts=attachments.texts(connection, spec),
     )
 

@@ -1,5 +1,5 @@
-"""Pause, resume, retry, fork: each is one call of a function in the database, which checks the owner and locks the
-job's lease row (migration 0004). Knows nothing of workers."""
+"""Cancel, pause, resume, retry, fork: each is one call of a function in the database, which checks the owner and locks
+the job's lease row (migration 0004). Knows nothing of workers."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ from tasks.types import Changes, JobState
 
 # What the functions raise where a person asks for what is not allowed: field, value and rule.
 REFUSED = "RD001"
+
+
+def request_cancel(database: Database, job: int) -> JobState:
+    """Cancels a job, at once where no worker holds it; its holder is told otherwise. A finished job stays as it is.
+
+    Returns the state it has now. Raises `NoSuchJob`, `DatabaseUnavailable`.
+    """
+    return _state(database, job, "SELECT redraft_cancel(:job)")
 
 
 def request_pause(database: Database, job: int) -> JobState:

@@ -15,10 +15,10 @@ from typing import Any
 import psycopg
 
 from tasks.errors import RedraftError
-from tasks.store import leases
+from tasks.store import dispatch, leases, reaping
 from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
-from tasks.store.queries import submit_jobs
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import Attachment, CheckSpec, Claim, JobSpec, Lane
 from tests.attacks.attack import Attack
 from tests.attacks.statements import ALL, COMMON, TABLES, Script
@@ -199,9 +199,9 @@ class _Scene:
                 with worker.begin() as connection:
                     leases.fence(connection, held)
                 submit_jobs(victim, [_spec("beside it", key=f"same{time.monotonic_ns()}")])
-                if leases.claim(worker, [Lane.GPU], "other", "t", leases.ClaimRules(lease_seconds=0.01)) is None:
+                if dispatch.claim(worker, [Lane.GPU], "other", "t", dispatch.ClaimRules(lease_seconds=0.01)) is None:
                     return "nothing could be claimed"
-                leases.reap(worker, crash_cap=1000)
+                reaping.reap(worker, crash_cap=1000)
         except RedraftError as error:
             return str(error)
         return None

@@ -14,8 +14,8 @@ from psycopg.rows import dict_row
 from tasks.errors import MemoryUnavailable, RedraftError
 from tasks.ports import MemoryBank
 from tasks.store.invariants import Breach, breaches
-from tasks.store.queries import submit_jobs
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tests.chaos.contestant import Charge, Standing
 from tests.chaos.workload import Riddle
 

@@ -19,13 +19,13 @@ from tasks.llm.responses import OpenAIResponses
 from tasks.llm.scripted import ScriptedModel
 from tasks.memory.embedder import Embedder
 from tasks.memory.twin import InMemoryBank
-from tasks.store import leases, migrate
+from tasks.store import dispatch, migrate, reaping
 from tasks.store.escalations import PostgresEscalations
 from tasks.store.ledger import PostgresLedger
 from tasks.store.lesson_queries import read_lesson
 from tasks.store.outbox import Outbox
-from tasks.store.queries import submit_jobs
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import ChatRequest, CheckSpec, Claim, Egress, JobSpec, Lane
 from tests.chaos.crashes import Fatal, job_rows, schema_lines
 from tests.doubles import Killed
@@ -38,7 +38,7 @@ CHECKS = (
     CheckSpec(name="answer#2", kind="answer", value={"regex": "[0-9]+"}, held_out=True),
 )
 LESSON = "WHEN: multiplying two small numbers\nDO: add the one number as often as the other says\nAVOID: guessing"
-RULES = leases.ClaimRules(affinity_seconds=0, lease_seconds=1.0)
+RULES = dispatch.ClaimRules(affinity_seconds=0, lease_seconds=1.0)
 # More deaths in a row than any job here suffers: quarantine has tests of its own.
 CRASH_CAP = 100
 
@@ -104,11 +104,11 @@ class House:
         except Killed:
             with self._fleet.begin() as connection:
                 connection.execute(text("UPDATE leases SET lease_until = lease_until - interval '1 s'"))
-            leases.reap(self._fleet, crash_cap=CRASH_CAP)
+            reaping.reap(self._fleet, crash_cap=CRASH_CAP)
             return ""
 
     def _take_turn(self, lane: Lane, bank: InMemoryBank) -> None:
-        claim = leases.claim(self._fleet, [lane], f"w-{lane}", "turn", RULES)
+        claim = dispatch.claim(self._fleet, [lane], f"w-{lane}", "turn", RULES)
         if claim is not None:
             self._turn(claim, lane, bank)
 

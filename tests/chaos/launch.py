@@ -79,7 +79,7 @@ def poison() -> None:
 
 def without(part: str) -> None:
     """Takes one part away that durability rests on."""
-    from tasks.store import lease_renewer, leases, ledger, outbox
+    from tasks.store import dispatch, lease_renewer, leases, ledger, outbox
     from workers import relay
 
     match part:
@@ -90,7 +90,7 @@ def without(part: str) -> None:
         case "journal":
             ledger.PostgresLedger.find_call = lambda self, claim, key, prompt_hash: None  # type: ignore[method-assign]
         case "top-up":
-            demand, told = leases.demand, set[tuple[str, int]]()
+            demand, told = dispatch.demand, set[tuple[str, int]]()
 
             def first_time_only(database: Any, lanes: Any) -> Any:
                 """What is runnable is told of once, as an edge: whoever loses the message loses the job."""
@@ -101,7 +101,7 @@ def without(part: str) -> None:
                         found.append(lane)
                 return tuple(found)
 
-            relay.leases.demand = first_time_only  # type: ignore[attr-defined]
+            relay.dispatch.demand = first_time_only  # type: ignore[attr-defined]
         case "outbox":
             outbox._FAILED = outbox._DELIVERED  # sent once, and forgotten whatever came of it
         case _:

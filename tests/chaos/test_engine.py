@@ -16,8 +16,9 @@ import pytest
 
 from tasks.settings import Settings
 from tasks.store.invariants import breaches
-from tasks.store.queries import job_summary, submit_jobs
+from tasks.store.queries import job_summary
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import Budget, CheckSpec, JobSpec, JobState
 from tests.integration.test_worker import eventually, process
 from workers.engine.record import EngineRecord, members, read_record

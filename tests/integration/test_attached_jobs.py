@@ -12,11 +12,12 @@ from sqlalchemy import text
 from tasks.heartbeat import SilentHeartbeat
 from tasks.llm.chat import OpenAIChatModel
 from tasks.llm.scripted import ScriptedModel
-from tasks.store import leases
+from tasks.store import dispatch
 from tasks.store.attachments import read_content
 from tasks.store.ledger import PostgresLedger
-from tasks.store.queries import job_summary, submit_jobs
+from tasks.store.queries import job_summary
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import (
     Attachment,
     ChatRequest,
@@ -97,8 +98,8 @@ def test_a_worker_whose_model_takes_text_only_leaves_the_model_calls_to_others(u
             seen.append(worker)
             return corrected(request)
 
-        rules = leases.ClaimRules(affinity_seconds=0, modalities=modalities)
-        claim = leases.claim(fleet, [lane], worker, "t", rules)
+        rules = dispatch.ClaimRules(affinity_seconds=0, modalities=modalities)
+        claim = dispatch.claim(fleet, [lane], worker, "t", rules)
         if claim is not None:
             lanes = frozenset({lane} if worker == "eyes" else ENGINE_AND_CHECKS)
             twin_loop(ledger, ScriptedModel(look), modalities=modalities).turn(claim, lanes, SilentHeartbeat())

@@ -15,9 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tasks import window
 from tasks.errors import Cancelled, PartFailed
 from tasks.llm.chat import OpenAIChatModel
+from tasks.prompts import build
 from tasks.settings import Settings
 from tasks.types import Candidate, CandidateRef, ChatRequest, Job, Message, Operator, Verdict
 from tests.unit.test_window import VISIBLE
@@ -224,10 +224,10 @@ def iteration(job: Job, number: int, text: str) -> list[Sequence[Message]]:
     said = Verdict(check=VISIBLE.name, kind="python", passed=False, score=0.0, held_out=False, feedback=f"{text} fails")
     candidate = Candidate(ref=ref, operator=Operator.DRAFT, text=text, root=ref, verdicts=(said,))
     return [
-        window.draft(job),
-        window.review(job, candidate),
-        window.judge(job, candidate, "", "# Task\nJudge it.", "Write your judgement now."),
-        window.revise(job, candidate, (f"`{text}` is wrong",)),
+        build.draft(job),
+        build.review(job, candidate),
+        build.judge(job, candidate, "", "# Task\nJudge it.", "Write your judgement now."),
+        build.revise(job, candidate, (f"`{text}` is wrong",)),
     ]
 
 

@@ -11,8 +11,9 @@ from tasks.judge_panel import ModelJudgePanel
 from tasks.llm.scripted import ScriptedModel
 from tasks.settings import load_settings
 from tasks.store.ledger import PostgresLedger
-from tasks.store.queries import job_history, job_summary, submit_jobs
+from tasks.store.queries import job_history, job_summary
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.submit import Flags, Rules, read_jobs
 from tasks.types import ChatRequest, JobSpec, JobState
 from tasks.validators import registry

@@ -14,8 +14,9 @@ from tasks.judge_panel import ModelJudgePanel
 from tasks.llm.scripted import ScriptedModel
 from tasks.loop import Loop
 from tasks.store.ledger import PostgresLedger
-from tasks.store.queries import job_history, job_summary, submit_jobs
+from tasks.store.queries import job_history, job_summary
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import Budget, ChatRequest, CheckSpec, JobSpec, JobState, Lane
 from tests.doubles import Death, Killed, Mortal
 from tests.loops import ENGINE_AND_CHECKS, outlive, take, twin_loop

@@ -19,8 +19,10 @@ from tasks.ports import Heartbeat
 from tasks.store import lifecycle
 from tasks.store.invariants import breaches
 from tasks.store.ledger import PostgresLedger
-from tasks.store.queries import job_summary, request_cancel, submit_jobs
+from tasks.store.lifecycle import request_cancel
+from tasks.store.queries import job_summary
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import Budget, Changes, ChatRequest, CheckSpec, Claim, JobSpec, JobState, Lane
 from tests.loops import ENGINE_AND_CHECKS, outlive, take, twin_loop
 

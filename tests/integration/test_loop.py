@@ -11,11 +11,12 @@ from sqlalchemy import text
 from tasks.errors import EngineFault, InvalidInput, Paused, ShuttingDown
 from tasks.heartbeat import SilentHeartbeat
 from tasks.llm.scripted import ScriptedModel
-from tasks.store import leases, lifecycle
+from tasks.store import dispatch, lifecycle
 from tasks.store.invariants import breaches
 from tasks.store.ledger import PostgresLedger
-from tasks.store.queries import job_history, job_summary, submit_jobs
+from tasks.store.queries import job_history, job_summary
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import (
     Budget,
     Changes,
@@ -93,12 +94,12 @@ def test_each_step_runs_on_its_lane_and_the_lease_is_handed_over(user: Database,
     claim = take(fleet)
     assert claim is not None
     twin_loop(ledger, model).turn(claim, frozenset({Lane.GPU}), SilentHeartbeat())
-    assert leases.claim(fleet, [Lane.GPU], "w", "t", leases.ClaimRules()) is None
-    checker = leases.claim(fleet, [Lane.CHECK], "w", "t", leases.ClaimRules())
+    assert dispatch.claim(fleet, [Lane.GPU], "w", "t", dispatch.ClaimRules()) is None
+    checker = dispatch.claim(fleet, [Lane.CHECK], "w", "t", dispatch.ClaimRules())
     assert checker is not None
     twin_loop(ledger, model).turn(checker, frozenset({Lane.CHECK}), SilentHeartbeat())
     assert job_summary(user, job).iterations == 1
-    assert leases.claim(fleet, [Lane.GPU], "w", "t", leases.ClaimRules()) is not None
+    assert dispatch.claim(fleet, [Lane.GPU], "w", "t", dispatch.ClaimRules()) is not None
 
 
 def test_a_spent_budget_ends_unsolved_with_the_incumbent(user: Database, fleet: Database) -> None:

@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from tasks.store import leases
+from tasks.store import dispatch, reaping
+from tasks.store.fleet import live_workers
 from tasks.store.invariants import breaches
 from tasks.store.ledger import PostgresLedger
-from tasks.store.queries import job_summary, live_workers, submit_jobs
+from tasks.store.queries import job_summary
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.store.summaries import LostWork
 from tasks.types import Budget, CallKey, CheckSpec, Claim, JobSpec, JobState, Lane, Operator
 from tests.integration.test_stopping import eventually, process
@@ -35,7 +37,7 @@ def put(user: Database) -> int:
 
 
 def take(fleet: Database) -> Claim:
-    claim = leases.claim(fleet, [Lane.GPU], "w", "turn", leases.ClaimRules())
+    claim = dispatch.claim(fleet, [Lane.GPU], "w", "turn", dispatch.ClaimRules())
     assert claim is not None
     return claim
 
@@ -43,7 +45,7 @@ def take(fleet: Database) -> Claim:
 def lose(fleet: Database) -> None:
     with fleet.begin() as connection:
         connection.execute(text("UPDATE leases SET lease_until = now() - interval '1 s'"))
-    assert leases.reap(fleet, crash_cap=9)
+    assert reaping.reap(fleet, crash_cap=9)
 
 
 def draft(slot: int) -> CallKey:

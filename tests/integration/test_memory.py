@@ -20,8 +20,9 @@ from tasks.ports import MemoryBank
 from tasks.store.ledger import PostgresLedger
 from tasks.store.lesson_queries import read_lesson
 from tasks.store.outbox import Outbox
-from tasks.store.queries import job_summary, submit_jobs
+from tasks.store.queries import job_summary
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import Budget, ChatRequest, CheckSpec, JobSpec, JobState
 from tests.loops import ENGINE_AND_CHECKS, take, twin_loop
 from workers.outbox_worker import memory_handlers

@@ -20,8 +20,11 @@ from sqlalchemy import text
 
 from tasks.settings import Settings
 from tasks.store import lifecycle
-from tasks.store.queries import job_summary, live_workers, request_cancel, submit_jobs
+from tasks.store.fleet import live_workers
+from tasks.store.lifecycle import request_cancel
+from tasks.store.queries import job_summary
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import Budget, CheckSpec, JobSpec, JobState, Lane
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
 from tests.standin.paced import Engine, endless, streaming

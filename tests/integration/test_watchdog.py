@@ -14,12 +14,14 @@ from sqlalchemy import text
 
 from tasks.llm.scripted import ScriptedModel
 from tasks.ports import ChatModel, Heartbeat
-from tasks.store import leases
+from tasks.store import dispatch, reaping
+from tasks.store.fleet import live_workers
 from tasks.store.invariants import breaches
 from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
 from tasks.store.ledger import PostgresLedger
-from tasks.store.queries import job_summary, live_workers, submit_jobs
+from tasks.store.queries import job_summary
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import Budget, ChatRequest, CheckSpec, Completion, JobSpec, JobState, Lane
 from tests.integration.test_stopping import eventually, process
 from tests.integration.test_worker import take_locally
@@ -90,7 +92,7 @@ def runner(
                 slots=1,
                 lanes=lambda: LANES,
                 loop=lambda say: made,
-                rules=leases.ClaimRules(lease_seconds=lease, affinity_seconds=0),
+                rules=dispatch.ClaimRules(lease_seconds=lease, affinity_seconds=0),
                 events=TurnEvents(make_app(NOWHERE), name),
                 can_admit=lambda lane, turn: True,
                 on_turn_end=lambda turn: None,
@@ -123,7 +125,7 @@ def test_a_holder_whose_stream_never_yields_loses_its_lease_and_another_finishes
     job, stuck = put(user), Stuck()
     with runner("w1", stuck, fleet_url, silence=0.5) as first, turn(first, stuck.freed.set):
         assert stuck.begun.wait(30)
-        eventually(lambda: leases.reap(fleet, crash_cap=3) == (job,))
+        eventually(lambda: reaping.reap(fleet, crash_cap=3) == (job,))
         bill = job_summary(user, job).crash_bill
         assert (bill.crashes, bill.calls) == (1, 1)
         assert "no token and no verdict for" in bill.why
@@ -141,8 +143,8 @@ def test_a_holder_that_renews_its_lease_and_gets_nowhere_loses_it_too(
     job, busy = put(user), Busy()
     with runner("w1", busy, fleet_url) as first, turn(first) as taking:
         eventually(lambda: job_summary(user, job).worker == "w1")
-        assert leases.reap(fleet, crash_cap=3) == ()
-        eventually(lambda: leases.reap(fleet, crash_cap=3, stall_seconds=2) == (job,))
+        assert reaping.reap(fleet, crash_cap=3) == ()
+        eventually(lambda: reaping.reap(fleet, crash_cap=3, stall_seconds=2) == (job,))
         taking.join(30)
         assert not taking.is_alive(), "it heard at its next look"
     assert type(busy.ended).__name__ == "LeaseLost"

@@ -16,9 +16,11 @@ import pytest
 from sqlalchemy import text
 
 from tasks.heartbeat import SilentHeartbeat
-from tasks.store import leases
-from tasks.store.queries import job_summary, live_workers, submit_jobs
+from tasks.store import dispatch
+from tasks.store.fleet import live_workers
+from tasks.store.queries import job_summary
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import Budget, CheckSpec, Egress, JobSpec, JobState, Lane
 from tests.integration.escalation.cases import HIDDEN, RIGHT, VISIBLE, loop
 from tests.standin.responses import serving
@@ -44,7 +46,7 @@ def lane_of(fleet: Database, job: int) -> str:
 
 def take_locally(fleet: Database, lane: Lane, url: str = "") -> None:
     """One turn of an engine's worker, in this process."""
-    claim = leases.claim(fleet, [lane], "here", "turn", leases.ClaimRules(affinity_seconds=0))
+    claim = dispatch.claim(fleet, [lane], "here", "turn", dispatch.ClaimRules(affinity_seconds=0))
     assert claim is not None
     loop(fleet, url, after=1).turn(claim, frozenset({lane}), SilentHeartbeat())
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import pytest
 
 from tasks.heartbeat import SilentHeartbeat
-from tasks.journal import ATTEMPTS, WARMER, JournalledModel, Sampling, call_seed
+from tasks.journal import ATTEMPTS, WARMER, JournalledModel, Sampling, call_seed, prompt_hash
 from tasks.llm.scripted import ScriptedModel
 from tasks.types import CallKey, ChatRequest, Claim, Completion, Cut, Message, Operator
 from tests.doubles import Journal
@@ -82,3 +83,11 @@ def test_a_resumed_turn_asks_only_for_the_rungs_that_are_missing(journalled: int
     again = ask(resumed, answer)
     assert (again.text, again.guard) == (first.text, first.guard)
     assert [r.seed for r in asked] == [r.seed for r in requests(whole)[journalled:]]
+
+
+def test_the_hash_tells_prompts_and_samplings_apart() -> None:
+    request = ChatRequest(messages=(Message(role="user", content="a"),))
+    others = [dataclasses.replace(request, seed=1), dataclasses.replace(request, messages=())]
+    assert prompt_hash(request) == prompt_hash(dataclasses.replace(request))
+    assert len({prompt_hash(r) for r in [request, *others]}) == 3
+    assert len(prompt_hash(request)) == 64

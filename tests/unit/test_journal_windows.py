@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from tasks import window
 from tasks.errors import ContextExceeded, PromptTooLong
 from tasks.heartbeat import SilentHeartbeat
 from tasks.journal import JournalledModel, Sampling
 from tasks.llm.scripted import ScriptedModel
 from tasks.ports import Heartbeat
+from tasks.prompts import build
 from tasks.types import CallKey, ChatRequest, Claim, Completion, Job, Message, Operator
 from tests.doubles import Journal
 from tests.unit.test_judge_panel import CLAIM, job
@@ -66,7 +66,7 @@ def ask(model: ScriptedModel, journal: Journal, asked: Job, claim: Claim = CLAIM
         model=model,
         sampling=Sampling(answer_tokens=ANSWER_TOKENS),
     )
-    return journalled.ask(claim, KEY, 7, lambda cut: window.draft(asked, cut=cut), SilentHeartbeat())
+    return journalled.ask(claim, KEY, 7, lambda cut: build.draft(asked, cut=cut), SilentHeartbeat())
 
 
 @pytest.mark.parametrize("context", [700, 2000, 4096, 100_000])
@@ -75,7 +75,7 @@ def test_a_problem_longer_than_the_context_is_asked_in_a_shorter_window(context:
     assert ask(model, Journal(), long_job()).text == "fine"
     shown = model.asked[0]
     assert shown.max_tokens == ANSWER_TOKENS
-    assert shown.messages[-1].content.endswith(window.draft(long_job())[-1].content[-40:]), "the goal is still there"
+    assert shown.messages[-1].content.endswith(build.draft(long_job())[-1].content[-40:]), "the goal is still there"
     assert (len(shown.messages[-1].content) < 21_000) is (context < 10_000)
 
 

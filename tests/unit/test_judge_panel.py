@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from tasks import judge_prompts
 from tasks.errors import LimitReached
 from tasks.heartbeat import SilentHeartbeat
 from tasks.journal import CHOICE_TOKENS, JournalledModel, Sampling
 from tasks.judge_panel import VOTES_ALONE, VOTES_BESIDE_PROGRAMS, ModelJudgePanel
 from tasks.llm.scripted import ScriptedModel
+from tasks.prompts import build, judging
 from tasks.types import (
     Candidate,
     CandidateRef,
@@ -95,9 +95,9 @@ def test_as_many_differing_prompts_pass_as_the_job_needs(checks: tuple[CheckSpec
 
 
 def test_the_lenses_are_enough_for_every_vote_and_differ() -> None:
-    assert len(judge_prompts.JUDGE_PROMPTS) > VOTES_ALONE
-    assert len({judge_prompt.look for judge_prompt in judge_prompts.JUDGE_PROMPTS}) == len(
-        {judge_prompt.name for judge_prompt in judge_prompts.JUDGE_PROMPTS}
+    assert len(judging.JUDGE_PROMPTS) > VOTES_ALONE
+    assert len({judge_prompt.look for judge_prompt in judging.JUDGE_PROMPTS}) == len(
+        {judge_prompt.name for judge_prompt in judging.JUDGE_PROMPTS}
     )
 
 
@@ -148,7 +148,7 @@ def test_judges_without_valid_votes_neither_accept_nor_blame() -> None:
     [verdict] = judge(judges(GOOD, ("It is bad.", "FAIL")), RUBRIC, journal=journal)
     assert (verdict.passed, verdict.score) == (False, 1 / 5)
     assert "Only 1 of the 5 votes" in verdict.feedback
-    assert len(journal.calls) == 2 + 2 * 2 * (len(judge_prompts.JUDGE_PROMPTS) - 1)
+    assert len(journal.calls) == 2 + 2 * 2 * (len(judging.JUDGE_PROMPTS) - 1)
 
 
 @pytest.mark.parametrize("word", ["PASS", " pass.\n", "**PASS**"])
@@ -211,16 +211,14 @@ def test_a_judge_sees_its_own_rubric_and_nothing_of_the_other_hidden_checks() ->
 
 
 def test_prompts_of_judges_begin_as_the_others_do_and_share_the_candidate() -> None:
-    from tasks import window
 
     subject = job(RUBRIC, SECRET)
-    [_, drafted] = window.draft(subject)
+    [_, drafted] = build.draft(subject)
     ground = drafted.content.partition("# Task")[0]
     asked = [
-        judge_prompts.report(subject, candidate(), SECRET, judge_prompt)[-1].content
-        for judge_prompt in judge_prompts.JUDGE_PROMPTS
+        judging.report(subject, candidate(), SECRET, judge_prompt)[-1].content for judge_prompt in judging.JUDGE_PROMPTS
     ]
-    asked.append(judge_prompts.verdict(subject, candidate(), SECRET, (BAD,))[-1].content)
+    asked.append(judging.verdict(subject, candidate(), SECRET, (BAD,))[-1].content)
     shared = asked[0][: asked[0].index("§secret§")]
     assert shared.startswith(ground)
     assert LETTER in shared
@@ -229,10 +227,10 @@ def test_prompts_of_judges_begin_as_the_others_do_and_share_the_candidate() -> N
 
 def test_a_long_answer_is_read_whole_up_to_what_a_window_holds() -> None:
     long = candidate("word " * 3_500 + "the end")
-    prompt = judge_prompts.report(job(RUBRIC), long, RUBRIC, judge_prompts.JUDGE_PROMPTS[0])[-1].content
+    prompt = judging.report(job(RUBRIC), long, RUBRIC, judging.JUDGE_PROMPTS[0])[-1].content
     assert long.text in prompt
     endless = dataclasses.replace(long, text="word " * 50_000)
-    assert len(judge_prompts.report(job(RUBRIC), endless, RUBRIC, judge_prompts.JUDGE_PROMPTS[0])[-1].content) < 30_000
+    assert len(judging.report(job(RUBRIC), endless, RUBRIC, judging.JUDGE_PROMPTS[0])[-1].content) < 30_000
 
 
 def _plain(verdicts: tuple[Verdict, ...]) -> list[tuple[object, ...]]:

@@ -19,8 +19,7 @@ def alive(
     A worker whose engine does not answer serves none of its lanes.
     """
     from tasks.errors import InvalidInput, PartFailed
-    from tasks.store.leases import WORKER_SILENCE_SECONDS
-    from tasks.store.queries import live_workers, relay_connected
+    from tasks.store.fleet import WORKER_SILENCE_SECONDS, live_workers, relay_connected
     from tasks.store.session import Database
     from workers.addresses import worker_database_url
 

@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from tasks.settings import load_settings
-from tasks.store.queries import job_history, list_jobs, submit_jobs
+from tasks.store.queries import job_history, list_jobs
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.store.summaries import IterationRow, JobSummary
 from tasks.submit import Flags, read_jobs
 from tasks.types import Acceptance, JobState

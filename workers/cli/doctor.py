@@ -227,8 +227,7 @@ def broker(settings: Settings) -> Finding | None:
 
 def worker(settings: Settings) -> Finding | None:
     """Whether somebody takes turns."""
-    from tasks.store.leases import WORKER_SILENCE_SECONDS
-    from tasks.store.queries import live_workers
+    from tasks.store.fleet import WORKER_SILENCE_SECONDS, live_workers
     from tasks.store.session import Database
 
     url = _database(settings)

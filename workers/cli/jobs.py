@@ -108,7 +108,7 @@ def cancel(
     as_json: output.Json = False,
 ) -> None:
     """Cancel jobs: a waiting one ends at once, a running one within seconds. Its best answer stays readable."""
-    from tasks.store.queries import request_cancel
+    from tasks.store.lifecycle import request_cancel
     from workers.cli.database import open_database
 
     with open_database() as database:

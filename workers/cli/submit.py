@@ -64,7 +64,8 @@ def submit(
     """
     from tasks.jobchecks import parse_check_flag
     from tasks.settings import load_settings
-    from tasks.store.queries import live_workers, submit_jobs
+    from tasks.store.fleet import live_workers
+    from tasks.store.submissions import submit_jobs
     from tasks.submit import Flags, parse_budget_flag, read_jobs
     from workers.cli.database import open_database
     from workers.cli.progress import Bars
@@ -195,7 +196,7 @@ def _name_files(specs: Sequence[JobSpec]) -> None:
 
 def _cloud(specs: Sequence[JobSpec], stored: Sequence[Egress], workers: Sequence[WorkerRow]) -> str:
     """One line: whether these jobs may ask the cloud, and why."""
-    from tasks.store.leases import WORKER_SILENCE_SECONDS
+    from tasks.store.fleet import WORKER_SILENCE_SECONDS
 
     free = stored.count(Egress.FULL)
     if not free and all(spec.egress not in (None, Egress.FULL) for spec in specs):

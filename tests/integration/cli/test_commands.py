@@ -10,8 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from tasks.store.queries import submit_jobs
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import CheckSpec, JobSpec
 from workers.cli.sql import VIEWS
 

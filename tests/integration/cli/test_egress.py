@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from tasks.store.queries import submit_jobs
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import CheckSpec, JobSpec
 
 pytestmark = pytest.mark.integration

@@ -11,9 +11,12 @@ import pytest
 
 from tasks.errors import InvalidInput, NoSuchJob
 from tasks.store import stored
-from tasks.store.queries import job_history, job_summary, list_jobs, live_workers, request_cancel, submit_jobs
+from tasks.store.fleet import live_workers
+from tasks.store.lifecycle import request_cancel
+from tasks.store.queries import job_history, job_summary, list_jobs
 from tasks.store.reading import run_sql
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import Acceptance, Budget, CheckSpec, Egress, JobSpec, JobState, Lane
 
 pytestmark = pytest.mark.integration

@@ -16,8 +16,8 @@ from tasks.llm.scripted import ScriptedModel
 from tasks.loop import Loop
 from tasks.store.escalations import PostgresEscalations
 from tasks.store.ledger import PostgresLedger
-from tasks.store.queries import submit_jobs
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import Budget, CheckSpec, Egress, JobSpec, Lane
 from tests.loops import take, twin_loop
 from tests.standin.responses import Rule

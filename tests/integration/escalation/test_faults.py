@@ -15,7 +15,8 @@ from tasks.heartbeat import SilentHeartbeat
 from tasks.store.escalations import PostgresEscalations, abandon
 from tasks.store.invariants import breaches
 from tasks.store.ledger import PostgresLedger
-from tasks.store.queries import job_egress, job_history, job_summary, request_cancel
+from tasks.store.lifecycle import request_cancel
+from tasks.store.queries import job_egress, job_history, job_summary
 from tasks.store.session import Database
 from tasks.types import Budget, JobState
 from tests.doubles import Death, Draining, Killed, Mortal

@@ -11,12 +11,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from tasks.errors import AttachmentLost, InvalidInput
-from tasks.store import leases
+from tasks.store import dispatch
 from tasks.store.attachments import read_content
+from tasks.store.fleet import live_workers
 from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
 from tasks.store.ledger import PostgresLedger
-from tasks.store.queries import live_workers, submit_jobs
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import Attachment, CheckSpec, JobSpec, Lane
 
 pytestmark = pytest.mark.integration
@@ -80,7 +81,7 @@ def test_another_owner_can_neither_read_nor_change_nor_name_it(alice: Database, 
                             'never', 1, 1, 1, 1, 9, CAST(:files AS jsonb))"""),
             {"files": f'[{{"name": "a", "media_type": "text/plain", "sha256": "{TABLE.sha256}", "bytes": 1}}]'},
         )
-    claim = leases.claim(fleet, [Lane.GPU], "w", "t", leases.ClaimRules())
+    claim = dispatch.claim(fleet, [Lane.GPU], "w", "t", dispatch.ClaimRules())
     assert claim is not None
     with pytest.raises(AttachmentLost, match="is not stored"):
         PostgresLedger(fleet, fault_cap=3).load(claim)
@@ -90,7 +91,7 @@ def test_a_worker_reads_it_with_the_job_and_notices_a_changed_content(
     alice: Database, fleet: Database, admin_url: str
 ) -> None:
     submit_jobs(alice, [SPEC], CONTENTS)
-    claim = leases.claim(fleet, [Lane.GPU], "w", "t", leases.ClaimRules())
+    claim = dispatch.claim(fleet, [Lane.GPU], "w", "t", dispatch.ClaimRules())
     assert claim is not None
     job = PostgresLedger(fleet, fault_cap=3).load(claim)
     (stored,) = job.spec.attachments

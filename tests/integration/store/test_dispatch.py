@@ -18,15 +18,15 @@ import psycopg
 import pytest
 from sqlalchemy import event, text
 
-from tasks.store import leases, queries
+from tasks.store import dispatch, leases, queries, reaping, submissions
 from tasks.store.outbox import Outbox
 from tasks.store.session import Database
 from tasks.types import CheckSpec, JobSpec, Lane
 
 pytestmark = pytest.mark.integration
 OPS = Path(__file__).parents[3] / "ops"
-RULES = leases.ClaimRules(affinity_seconds=1)
-AGEING, BUCKET = leases.AGEING_SECONDS, RULES.bucket_seconds
+RULES = dispatch.ClaimRules(affinity_seconds=1)
+AGEING, BUCKET = dispatch.AGEING_SECONDS, RULES.bucket_seconds
 SPEC = JobSpec(title="t", problem="p", checks=(CheckSpec(name="answer", kind="answer", value={"exact": "1"}),))
 # What grows with every job that was ever run.
 LARGE = {"jobs", "leases", "iterations", "candidates", "events", "outbox"}
@@ -117,11 +117,11 @@ def test_a_queue_is_claimed_in_the_documented_order(admin: Database, fleet: Data
         used = {row.owner: row.used for row in rows}
     while waiting:
         worker = chance.choice(["w0", "w1", "w2"])
-        claim = leases.claim(fleet, [Lane.GPU], worker, "turn", RULES)
+        claim = dispatch.claim(fleet, [Lane.GPU], worker, "turn", RULES)
         assert claim is not None
         assert claim.job == chosen(waiting, used, worker)
         waiting = [w for w in waiting if w.job != claim.job]
-    assert leases.claim(fleet, [Lane.GPU], "w0", "turn", RULES) is None
+    assert dispatch.claim(fleet, [Lane.GPU], "w0", "turn", RULES) is None
 
 
 def wait(admin: Database, seconds: float) -> None:
@@ -139,12 +139,12 @@ def test_an_owner_whose_many_jobs_have_waited_long_goes_after_one_who_has_used_l
     admin: Database, fleet: Database, login: Callable[..., str]
 ) -> None:
     with Database(login("ann")) as ann, Database(login("bob")) as bob:
-        queries.submit_jobs(ann, [SPEC] * 3)
+        submissions.submit_jobs(ann, [SPEC] * 3)
         wait(admin, 10 * AGEING)
-        (bobs,) = queries.submit_jobs(bob, [SPEC])
+        (bobs,) = submissions.submit_jobs(bob, [SPEC])
     with admin.begin() as connection:
         connection.execute(text("INSERT INTO owner_usage VALUES ('ann', date_trunc('hour', now()), 2000)"))
-    claim = leases.claim(fleet, [Lane.GPU], "w", "turn", RULES)
+    claim = dispatch.claim(fleet, [Lane.GPU], "w", "turn", RULES)
     assert claim is not None
     assert claim.job == bobs.job
 
@@ -153,15 +153,15 @@ def test_a_job_that_has_waited_long_enough_goes_before_more_urgent_ones(
     admin: Database, fleet: Database, login: Callable[..., str]
 ) -> None:
     with Database(login("ann")) as ann:
-        (patient,) = queries.submit_jobs(ann, [SPEC])
+        (patient,) = submissions.submit_jobs(ann, [SPEC])
         wait(admin, 4.9 * AGEING)
-        (urgent,) = queries.submit_jobs(ann, [dataclasses.replace(SPEC, priority=5)])
-        first = leases.claim(fleet, [Lane.GPU], "w", "turn", RULES)
-        queries.submit_jobs(ann, [dataclasses.replace(SPEC, priority=5)])
+        (urgent,) = submissions.submit_jobs(ann, [dataclasses.replace(SPEC, priority=5)])
+        first = dispatch.claim(fleet, [Lane.GPU], "w", "turn", RULES)
+        submissions.submit_jobs(ann, [dataclasses.replace(SPEC, priority=5)])
     with admin.begin() as connection:
         later = "UPDATE leases SET waiting_since = waiting_since - make_interval(secs => :s) WHERE job_id = :job"
         connection.execute(text(later), {"s": 0.2 * AGEING, "job": patient.job})
-    second = leases.claim(fleet, [Lane.GPU], "w", "turn", RULES)
+    second = dispatch.claim(fleet, [Lane.GPU], "w", "turn", RULES)
     assert first is not None
     assert second is not None
     assert (first.job, second.job) == (urgent.job, patient.job)
@@ -173,10 +173,10 @@ def test_workers_that_claim_at_once_take_each_job_once_and_miss_none(
     made = []
     for owner in ("ann", "bob"):
         with Database(login(owner)) as user:
-            made += [one.job for one in queries.submit_jobs(user, [SPEC] * 100)]
+            made += [one.job for one in submissions.submit_jobs(user, [SPEC] * 100)]
 
     def drain(worker: int) -> list[int]:
-        turns = (leases.claim(fleet, [Lane.GPU], f"w{worker}", f"t{worker}", RULES) for _ in itertools.count())
+        turns = (dispatch.claim(fleet, [Lane.GPU], f"w{worker}", f"t{worker}", RULES) for _ in itertools.count())
         return [claim.job for claim in itertools.takewhile(lambda claim: claim is not None, turns) if claim]
 
     with ThreadPoolExecutor(8) as pool:
@@ -188,8 +188,8 @@ def test_of_hand_backs_at_once_one_wakes_the_relay_and_none_waits_for_another(
     login: Callable[..., str], fleet: Database
 ) -> None:
     with Database(login("ann")) as ann:
-        queries.submit_jobs(ann, [SPEC] * 3)
-    held = [claim for number in range(3) if (claim := leases.claim(fleet, [Lane.GPU], f"w{number}", "turn", RULES))]
+        submissions.submit_jobs(ann, [SPEC] * 3)
+    held = [claim for number in range(3) if (claim := dispatch.claim(fleet, [Lane.GPU], f"w{number}", "turn", RULES))]
     plain = login("fleet", "redraft_worker").replace("+psycopg", "", 1)
     with psycopg.connect(plain, autocommit=True) as relay:
         relay.execute("LISTEN redraft_wake")
@@ -227,13 +227,13 @@ def test_neither_dispatch_nor_a_look_at_one_job_reads_a_large_table_from_end_to_
         connection.execute(text("UPDATE leases SET lease_until = now() WHERE job_id = :job"), {"job": job})
     said: list[tuple[str, Any]] = []
     event.listen(admin.engine, "before_cursor_execute", lambda *given: said.append((given[2], given[3])))
-    assert leases.reap(admin, crash_cap=3) == (job,)
-    held = leases.claim(admin, [Lane.GPU], "worker1", "turn", RULES)
+    assert reaping.reap(admin, crash_cap=3) == (job,)
+    held = dispatch.claim(admin, [Lane.GPU], "worker1", "turn", RULES)
     assert held is not None
     with admin.begin() as connection:
         leases.fence(connection, held)
         leases.release(connection, held, Lane.GPU)
-    assert leases.demand(admin, [str(lane) for lane in Lane])[0].runnable > 1000
+    assert dispatch.demand(admin, [str(lane) for lane in Lane])[0].runnable > 1000
     assert Outbox(admin, {"memory.upsert": lambda connection, payload: None}).deliver() == ""
     queries.job_summary(admin, 1)
     assert len(queries.job_history(admin, 1)) == 10

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import text
 
-from tasks.store import leases
+from tasks.store import dispatch
 from tasks.store.invariants import INVARIANTS, breaches
 from tasks.store.ledger import PostgresLedger
-from tasks.store.queries import submit_jobs
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import (
     Acceptance,
     CallKey,
@@ -69,7 +69,7 @@ def job(login: Callable[..., str], admin: Database) -> int:
 
 
 def take(fleet: Database) -> Claim:
-    claim = leases.claim(fleet, [Lane.GPU], "w", "turn", leases.ClaimRules(affinity_seconds=0))
+    claim = dispatch.claim(fleet, [Lane.GPU], "w", "turn", dispatch.ClaimRules(affinity_seconds=0))
     assert claim is not None
     return claim
 

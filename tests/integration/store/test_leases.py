@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import text
 
 from tasks.errors import Cancelled, JournalMismatch, LeaseLost, LimitReached
-from tasks.store import leases
+from tasks.store import dispatch, reaping
 from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
 from tasks.store.ledger import PostgresLedger
-from tasks.store.queries import submit_jobs
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import (
     Budget,
     CallKey,
@@ -34,7 +34,7 @@ from tasks.types import (
 )
 
 pytestmark = pytest.mark.integration
-RULES = leases.ClaimRules(lease_seconds=15, affinity_seconds=0.3)
+RULES = dispatch.ClaimRules(lease_seconds=15, affinity_seconds=0.3)
 CHECK = CheckSpec(name="answer", kind="answer", value={"exact": "42"})
 KEY = CallKey(iteration=1, operator=Operator.DRAFT, slot=0, attempt=1)
 REQUEST = ChatRequest(messages=(Message(role="user", content="?"),))
@@ -69,7 +69,7 @@ def put(user: Database, **fields: object) -> int:
 
 
 def take(fleet: Database, worker: str = "w1", lane: Lane = Lane.GPU) -> Claim | None:
-    return leases.claim(fleet, [lane], worker, f"turn-{worker}", RULES)
+    return dispatch.claim(fleet, [lane], worker, f"turn-{worker}", RULES)
 
 
 def expire(fleet: Database, job: int) -> None:
@@ -120,7 +120,7 @@ def test_a_stale_epoch_never_commits(user: Database, fleet: Database) -> None:
     assert stale is not None
     ledger.begin(stale, 1, Draft(slots=1), ())
     expire(fleet, job)
-    assert leases.reap(fleet, crash_cap=3) == (job,)
+    assert reaping.reap(fleet, crash_cap=3) == (job,)
     fresh = take(fleet, "w2")
     assert fresh is not None
     assert fresh.stale_task_id == "turn-w1"
@@ -205,19 +205,19 @@ def test_a_job_that_kills_its_worker_three_times_is_quarantined(user: Database, 
     for _ in range(3):
         assert take(fleet) is not None
         expire(fleet, job)
-        leases.reap(fleet, crash_cap=3)
+        reaping.reap(fleet, crash_cap=3)
     assert state(fleet, job) == "quarantined"
     assert take(fleet) is None
 
 
 def test_jobs_that_died_together_are_tried_one_at_a_time_before_the_last(user: Database, fleet: Database) -> None:
     together = {put(user), put(user)}
-    for _ in range(leases.SUSPECT_CRASHES):
+    for _ in range(dispatch.SUSPECT_CRASHES):
         claims = [take(fleet), take(fleet)]
         assert {claim.job for claim in claims if claim} == together
         with fleet.begin() as connection:
             connection.execute(text("UPDATE leases SET lease_until = now() - interval '1 s'"))
-        assert set(leases.reap(fleet, crash_cap=3)) == together
+        assert set(reaping.reap(fleet, crash_cap=3)) == together
     first = take(fleet)
     assert first is not None
     assert take(fleet) is None
@@ -227,7 +227,7 @@ def test_jobs_that_died_together_are_tried_one_at_a_time_before_the_last(user: D
     assert other is not None
     assert (beside.job, other.job) == (fresh, (together - {first.job}).pop())
     expire(fleet, first.job)
-    leases.reap(fleet, crash_cap=3)
+    reaping.reap(fleet, crash_cap=3)
     assert (state(fleet, first.job), state(fleet, other.job)) == ("quarantined", "running")
 
 
@@ -240,7 +240,7 @@ def bob(login: Callable[..., str]) -> Iterator[Database]:
 def died(fleet: Database, claim: Claim | None) -> int:
     assert claim is not None
     expire(fleet, claim.job)
-    assert claim.job in leases.reap(fleet, crash_cap=10)
+    assert claim.job in reaping.reap(fleet, crash_cap=10)
     return claim.job
 
 
@@ -342,14 +342,14 @@ def test_an_owner_sees_and_cancels_only_rows_of_their_own(
 def test_the_keeper_renews_what_moves_and_hears_a_cancel(user: Database, fleet: Database, worker_url: str) -> None:
     job = put(user)
     card = WorkerRegistration(name="w1", host="h", pid=1, lanes=("gpu",), slots=1, model="m", version="0")
-    claim = leases.claim(fleet, [Lane.GPU], "w1", "t", leases.ClaimRules(lease_seconds=1))
+    claim = dispatch.claim(fleet, [Lane.GPU], "w1", "t", dispatch.ClaimRules(lease_seconds=1))
     assert claim is not None
     renewer = LeaseRenewer(worker_url, lambda: card, lease_seconds=1)
     renewer.start()
     heartbeat = renewer.hold(claim)
     try:
         time.sleep(2.0)
-        assert leases.reap(fleet, crash_cap=3) == ()
+        assert reaping.reap(fleet, crash_cap=3) == ()
         heartbeat.check()
         with user.begin() as connection:
             connection.execute(text("SELECT redraft_cancel(:j)"), {"j": job})
@@ -367,7 +367,7 @@ def test_the_keeper_renews_what_moves_and_hears_a_cancel(user: Database, fleet: 
 def test_a_slot_that_makes_no_progress_loses_its_lease(user: Database, fleet: Database, worker_url: str) -> None:
     job = put(user)
     card = WorkerRegistration(name="w1", host="h", pid=1, lanes=("gpu",), slots=1, model="m", version="0")
-    claim = leases.claim(fleet, [Lane.GPU], "w1", "t", leases.ClaimRules(lease_seconds=1))
+    claim = dispatch.claim(fleet, [Lane.GPU], "w1", "t", dispatch.ClaimRules(lease_seconds=1))
     assert claim is not None
     renewer = LeaseRenewer(worker_url, lambda: card, lease_seconds=1)
     renewer.start()
@@ -375,7 +375,7 @@ def test_a_slot_that_makes_no_progress_loses_its_lease(user: Database, fleet: Da
     heartbeat.alive_until = 0.0  # as after a silence longer than it announced
     try:
         time.sleep(1.5)
-        assert leases.reap(fleet, crash_cap=3) == (job,)
+        assert reaping.reap(fleet, crash_cap=3) == (job,)
         with pytest.raises(LeaseLost):
             heartbeat.check()
     finally:

@@ -12,22 +12,22 @@ import pytest
 from tasks.errors import Cancelled, DatabaseUnavailable
 from tasks.memory.embedder import Embedder
 from tasks.memory.twin import InMemoryBank
-from tasks.store import leases
+from tasks.store import dispatch, leases, reaping
 from tasks.store.heartbeats import LeaseHeartbeat
 from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
 from tasks.store.lesson_queries import REMOVE, IndexDelivery
 from tasks.store.lesson_writes import UPSERT
 from tasks.store.outbox import Outbox
-from tasks.store.queries import submit_jobs
 from tasks.store.roles import CONNECTIONS, ensure_login
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import CheckSpec, Claim, JobSpec, Lane
 
 pytestmark = pytest.mark.integration
 Connection = psycopg.Connection[Any]
 CHECK = CheckSpec(name="answer", kind="answer", value={"exact": "42"})
 LEASE = 1.5
-RULES = leases.ClaimRules(lease_seconds=LEASE)
+RULES = dispatch.ClaimRules(lease_seconds=LEASE)
 
 
 def spec(**fields: object) -> JobSpec:
@@ -66,7 +66,7 @@ def put(url: str, **fields: object) -> int:
 
 
 def take(fleet: Database) -> Claim:
-    claim = leases.claim(fleet, [Lane.GPU], "w1", "turn", RULES)
+    claim = dispatch.claim(fleet, [Lane.GPU], "w1", "turn", RULES)
     assert claim is not None
     return claim
 
@@ -96,12 +96,12 @@ def test_a_row_that_its_owner_holds_costs_that_lease_alone(
     wait_until(lambda: time.monotonic() > held_at + LEASE)
     renewed_again(heartbeats[good])
     heartbeats[good].check()
-    assert leases.reap(fleet, crash_cap=3) == ()  # it passes the row over, too
+    assert reaping.reap(fleet, crash_cap=3) == ()  # it passes the row over, too
     with fleet.connect() as connection:
         expired = connection.exec_driver_sql("SELECT job_id FROM leases WHERE lease_until < now()").scalars().all()
     assert list(expired) == [evil]
     eve.rollback()
-    assert leases.reap(fleet, crash_cap=3) == (evil,)
+    assert reaping.reap(fleet, crash_cap=3) == (evil,)
 
 
 def test_a_lease_whose_row_was_locked_for_a_moment_goes_on(
@@ -183,7 +183,7 @@ def test_an_open_submission_keeps_no_other_owner_from_submitting_and_none_from_b
     eve.execute("SELECT redraft_pause(%s)", (waiting,))
     made = submit_jobs(user, [spec(key="k"), spec()])
     assert {take(fleet).job, take(fleet).job} == {one.job for one in made}
-    assert leases.claim(fleet, [Lane.GPU], "w1", "turn", RULES) is None
+    assert dispatch.claim(fleet, [Lane.GPU], "w1", "turn", RULES) is None
 
 
 def test_a_workers_write_waits_for_a_row_no_longer_than_it_says(

@@ -14,12 +14,13 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
 
 from tasks.errors import InvalidInput
-from tasks.store import leases, migrate
+from tasks.store import dispatch, migrate
 from tasks.store.ledger import PostgresLedger
 from tasks.store.lifecycle import fork, request_pause, retry
-from tasks.store.queries import list_jobs, submit_jobs
+from tasks.store.queries import list_jobs
 from tasks.store.roles import ensure_login
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.store.tables import metadata
 from tasks.types import Changes, CheckSpec, JobSpec, JobState, Lane
 from workers.local.postgres import EmbeddedPostgres
@@ -122,7 +123,7 @@ def test_a_hundred_thousand_jobs_of_the_last_release_are_upgraded_and_go_on(
         with Database(own) as owner, Database(empty_database) as fleet:
             assert {job.owner for job in list_jobs(owner, states=[JobState.QUEUED], limit=50)} == {"owner0"}
             made = submit_jobs(owner, [JobSpec(title="t", problem="p", checks=(CHECK,), priority=100)])[0].job
-            claim = leases.claim(fleet, [Lane.GPU], "w2", "turn", leases.ClaimRules())
+            claim = dispatch.claim(fleet, [Lane.GPU], "w2", "turn", dispatch.ClaimRules())
             assert claim is not None
             assert claim.job == made
             assert PostgresLedger(fleet, fault_cap=3).load(claim).spec.title == "t"

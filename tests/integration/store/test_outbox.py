@@ -16,8 +16,8 @@ from tasks.store import lesson_queries
 from tasks.store.lesson_queries import REMOVE, IndexDelivery
 from tasks.store.lesson_writes import UPSERT
 from tasks.store.outbox import Outbox
-from tasks.store.queries import submit_jobs
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import CheckSpec, JobSpec
 from tests.doubles import Killed
 

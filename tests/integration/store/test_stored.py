@@ -15,8 +15,8 @@ from tasks.errors import InvalidInput
 from tasks.heartbeat import SilentHeartbeat
 from tasks.llm.scripted import ScriptedModel
 from tasks.store.ledger import PostgresLedger
-from tasks.store.queries import submit_jobs
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import CheckSpec, JobSpec
 from tests.loops import ENGINE_AND_CHECKS, take, twin_loop
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tasks import window
 from tasks.heartbeat import SilentHeartbeat
-from tasks.journal import JournalledModel, Sampling
+from tasks.journal import JournalledModel, Sampling, prompt_hash
 from tasks.llm.chat import OpenAIChatModel
 from tasks.llm.thoughts import Thinking, apart
+from tasks.prompts import build
 from tasks.types import CallKey, Candidate, CandidateRef, ChatRequest, Completion, Operator
 from tests.doubles import Journal
 from tests.unit.llm.conftest import SseServer
@@ -48,7 +48,7 @@ def ask(model: OpenAIChatModel, journal: Journal, operator: Operator = Operator.
         sampling=Sampling(answer_tokens=200, review_tokens=100, thinking_tokens=300),
     )
     key = CallKey(iteration=1, operator=operator, slot=0, attempt=1)
-    return journalled.ask(CLAIM, key, 7, lambda cut: window.draft(job(), cut=cut), SilentHeartbeat(), **more)
+    return journalled.ask(CLAIM, key, 7, lambda cut: build.draft(job(), cut=cut), SilentHeartbeat(), **more)
 
 
 @pytest.mark.parametrize(("operator", "tokens"), [(Operator.DRAFT, 500), (Operator.REVIEW, 400), (Operator.JUDGE, 400)])
@@ -90,7 +90,7 @@ def test_thoughts_are_stored_and_never_shown_to_a_prompt(
     assert stored.reasoning == SECRET
     ref = CandidateRef(iteration=1, slot=0)
     candidate = Candidate(ref=ref, operator=Operator.DRAFT, text=completion.text, root=ref)
-    for messages in (window.review(job(), candidate), window.revise(job(), candidate, ("`7` is wrong",))):
+    for messages in (build.review(job(), candidate), build.revise(job(), candidate, ("`7` is wrong",))):
         assert "It is 7." in messages[-1].content
         assert "§secret§" not in "".join(message.content for message in messages)
 
@@ -115,8 +115,8 @@ def test_a_model_without_thoughts_is_told_nothing_of_them(server: SseServer, cha
 
 
 def test_whether_a_model_thinks_does_not_make_another_prompt_of_it() -> None:
-    request = ChatRequest(messages=window.draft(job()))
-    assert window.prompt_hash(request) == window.prompt_hash(dataclasses.replace(request, thinking_tokens=9))
+    request = ChatRequest(messages=build.draft(job()))
+    assert prompt_hash(request) == prompt_hash(dataclasses.replace(request, thinking_tokens=9))
 
 
 @pytest.mark.parametrize(

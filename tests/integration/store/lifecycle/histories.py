@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from tasks.store import leases
+from tasks.store import dispatch
 from tasks.store.ledger import PostgresLedger
-from tasks.store.queries import submit_jobs
 from tasks.store.session import Database
+from tasks.store.submissions import submit_jobs
 from tasks.types import (
     Acceptance,
     CallKey,
@@ -46,7 +46,7 @@ def put(user: Database, **fields: object) -> int:
 
 
 def take(fleet: Database) -> Claim | None:
-    return leases.claim(fleet, [Lane.GPU], "w", "turn", leases.ClaimRules(affinity_seconds=0))
+    return dispatch.claim(fleet, [Lane.GPU], "w", "turn", dispatch.ClaimRules(affinity_seconds=0))
 
 
 def held(fleet: Database) -> Claim:

@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tasks.errors import Cancelled, LeaseLost, NoSuchJob, Paused
-from tasks.store import leases, lifecycle
+from tasks.store import dispatch, lifecycle, reaping
 from tasks.store.invariants import breaches
 from tasks.store.job_loader import load_job
 from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
 from tasks.store.ledger import PostgresLedger
-from tasks.store.queries import job_summary, request_cancel
+from tasks.store.lifecycle import request_cancel
+from tasks.store.queries import job_summary
 from tasks.store.session import Database
 from tasks.types import (
     Changes,
@@ -44,7 +45,7 @@ def test_a_waiting_job_is_paused_at_once_and_nobody_may_claim_it(user: Database,
     assert lifecycle.request_pause(user, job) is JobState.PAUSED
     assert lifecycle.request_pause(user, job) is JobState.PAUSED
     assert take(fleet) is None
-    assert leases.reap(fleet, crash_cap=3) == ()
+    assert reaping.reap(fleet, crash_cap=3) == ()
     assert breaches(fleet) == ()
     assert lifecycle.resume(user, job) is JobState.QUEUED
     assert held(fleet).job == job
@@ -103,9 +104,9 @@ def test_a_worker_that_dies_with_a_pause_asked_for_leaves_a_paused_job(user: Dat
     held(fleet)
     lifecycle.request_pause(user, job)
     change(fleet, "UPDATE leases SET lease_until = now() - interval '1 s'")
-    assert leases.reap(fleet, crash_cap=3) == (job,)
+    assert reaping.reap(fleet, crash_cap=3) == (job,)
     assert (value(fleet, job, "state"), take(fleet)) == ("paused", None)
-    assert leases.reap(fleet, crash_cap=3) == ()
+    assert reaping.reap(fleet, crash_cap=3) == ()
 
 
 def test_a_paused_job_can_be_cancelled_and_a_cancel_goes_before_a_pause(
@@ -126,7 +127,7 @@ def test_a_paused_job_can_be_cancelled_and_a_cancel_goes_before_a_pause(
 def test_the_keeper_hears_a_pause_and_its_withdrawal(user: Database, fleet: Database, worker_url: str) -> None:
     job = put(user)
     card = WorkerRegistration(name="w", host="h", pid=1, lanes=("gpu",), slots=1, model="m", version="0")
-    claim = leases.claim(fleet, [Lane.GPU], "w", "t", leases.ClaimRules(lease_seconds=1))
+    claim = dispatch.claim(fleet, [Lane.GPU], "w", "t", dispatch.ClaimRules(lease_seconds=1))
     assert claim is not None
     renewer = LeaseRenewer(worker_url, lambda: card, lease_seconds=1)
     renewer.start()
@@ -210,7 +211,7 @@ def test_pauses_claims_and_reaps_at_once_lose_nothing(user: Database, fleet: Dat
 
     def reap() -> None:
         while not stop.is_set():
-            leases.reap(fleet, crash_cap=1_000)
+            reaping.reap(fleet, crash_cap=1_000)
 
     with ThreadPoolExecutor(5) as pool:
         steering = [pool.submit(steer) for _ in range(2)]
@@ -221,7 +222,7 @@ def test_pauses_claims_and_reaps_at_once_lose_nothing(user: Database, fleet: Dat
         for done in others:
             done.result()
     change(fleet, "UPDATE leases SET lease_until = now() - interval '1 s' WHERE worker IS NOT NULL")
-    leases.reap(fleet, crash_cap=1_000)
+    reaping.reap(fleet, crash_cap=1_000)
     assert breaches(fleet, submitted=mine) == ()
     change(fleet, "UPDATE jobs SET crashes = 0")  # else a worker takes such suspects one at a time
     for job in mine:

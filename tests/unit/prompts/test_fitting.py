@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from tasks.errors import PromptTooLong
-from tasks.fitting import fit
+from tasks.prompts.fitting import fit
+from tasks.prompts.layout import WHOLE
 from tasks.types import Cut, Message
-from tasks.window import WHOLE
 
 
 class Prompt:

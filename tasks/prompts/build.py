@@ -1,0 +1,139 @@
+"""What a model is shown: problem and visible checks first, then what earlier jobs taught, then the role, one candidate
+and its feedback, the goal.
+
+Pure. A prompt has the same size at iteration 30 as at iteration 1, and begins the same for every operator of
+a job, so that the engine's prefix cache serves it. What may be shown of a check is decided in `redact`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from tasks.prompts.layout import (
+    BUGS,
+    CANDIDATE_CHARS,
+    FEEDBACK_CHARS,
+    JUDGED_CHARS,
+    RUBRIC_CHARS,
+    WHOLE,
+    fence,
+    room_for,
+    shorten,
+)
+from tasks.prompts.prefix import has_check, prefix, statement
+from tasks.prompts.redact import feedback
+from tasks.types import Candidate, Cut, Job, Message, Modality
+
+# Rejected answers that the cloud model is shown.
+TRIES = 3
+SYSTEM = "You solve problems carefully. A program checks your answer, so keep exactly to the form that is asked for."
+_ANSWER = re.compile(r"^\W*ANSWER\W*:", re.IGNORECASE)
+
+
+def draft(job: Job, *, cut: Cut = WHOLE) -> tuple[Message, ...]:
+    """Asks for a fresh answer, with limits halved as `cut` says."""
+    role = "# Task\nSolve the problem above. Think of the edge cases before you write."
+    return _prompt(job, cut, prefix(job, cut), role, _goal(job))
+
+
+def review(job: Job, parent: Candidate, *, cut: Cut = WHOLE) -> tuple[Message, ...]:
+    """Asks for a list of problems of `parent`, each with a quote; no fix, no praise."""
+    role = (
+        f"# Task\nBelow is an answer to the problem above. List what is wrong with it, at most {BUGS} problems, "
+        "the worst first. Write each on a line of its own that begins with `- `, and quote in backticks the exact "
+        "text of the answer that is wrong. Do not write a new answer. If nothing is wrong, write: NO PROBLEMS"
+    )
+    shown = (_candidate(parent, cut), feedback(job, parent, cut))
+    order = "List the problems of the answer now, each with its quote."
+    return _prompt(job, cut, prefix(job, cut), role, *shown, order)
+
+
+def revise(job: Job, parent: Candidate, bugs: tuple[str, ...], *, cut: Cut = WHOLE) -> tuple[Message, ...]:
+    """Asks for the whole answer anew with the problems of `parent` mended."""
+    role = (
+        "# Task\nBelow is an answer to the problem above that is not right yet. Correct it and write all of it again."
+    )
+    found = ""
+    if bugs:
+        listed = "\n".join(f"- {bug}" for bug in bugs[:BUGS])
+        found = "# What a reviewer found\n" + shorten(listed, room_for(FEEDBACK_CHARS, cut))
+    shown = (_candidate(parent, cut), feedback(job, parent, cut), found)
+    return _prompt(job, cut, prefix(job, cut), role, *shown, _goal(job))
+
+
+def judge(
+    job: Job, candidate: Candidate, rubric: str, task: str, order: str, *, cut: Cut = WHOLE
+) -> tuple[Message, ...]:
+    """Asks a judge about `candidate`, which it sees without what other checks said. `rubric`, where there is any, is
+    that of one check. All that differs between two judges, `task` and `order`, comes last."""
+    parts = [_candidate(candidate, cut, JUDGED_CHARS)]
+    if rubric:
+        parts.append("# The rubric\n" + fence(shorten(rubric, room_for(RUBRIC_CHARS, cut)), ""))
+    return _prompt(job, cut, prefix(job, cut), *parts, task, order)
+
+
+def escalate(job: Job) -> tuple[Message, ...]:
+    """Asks the cloud model for the whole answer: the problem, the best tries so far and what the checks said of them.
+
+    All that leaves the house with an escalation, of the same size after thirty iterations as after ten.
+    """
+    role = (
+        "# Task\nBelow are answers to the problem above that are not right, and what the checks say of each. "
+        "Find out why they fail, then write a right answer of your own, whole."
+    )
+    shown = [f"{_candidate(tried, WHOLE)}\n\n{feedback(job, tried, WHOLE)}" for tried in _best(job)]
+    return _prompt(job, WHOLE, prefix(job, WHOLE), role if shown else "", *shown, _goal(job))
+
+
+def distil(
+    job: Job, *, accepted: Candidate | None = None, failures: Sequence[str] = (), cut: Cut = WHOLE
+) -> tuple[Message, ...]:
+    """Asks what the ended job teaches, in three lines: of the `accepted` answer, or of `failures` as checks told them.
+
+    Without the lessons that the job was given, for a lesson is never made of lessons.
+    """
+    if accepted is not None:
+        told = "The answer below to the problem above was checked and is right. Write down what made it work"
+        answer = "\n".join(line for line in accepted.text.strip().splitlines() if not _ANSWER.match(line))
+        shown = "# The answer\n" + fence(shorten(answer, room_for(CANDIDATE_CHARS, cut)), "")
+    else:
+        told = "No answer to the problem above was right. Write down what went wrong, from what the checks said"
+        room = room_for(FEEDBACK_CHARS, cut) // max(1, len(failures))
+        shown = "# What the checks said\n" + "\n\n".join(shorten(failure, room) for failure in failures)
+    role = (
+        f"# Task\n{told}, as a lesson for somebody who will solve another problem of this kind. Name no value that "
+        "is the answer. Write exactly three short lines, which begin with `WHEN:` (the kind of problem), `DO:` (what "
+        "to do) and `AVOID:` (the mistake to avoid)."
+    )
+    return _prompt(job, cut, statement(job, cut), role, shown, "Write the three lines WHEN:, DO: and AVOID: now.")
+
+
+def _prompt(job: Job, cut: Cut, ground: str, *rest: str) -> tuple[Message, ...]:
+    content = "\n\n".join(part for part in (ground, *(rest if cut.rest is not None else ())) if part)
+    media = tuple(attachment for attachment in job.spec.attachments if attachment.modality is not Modality.TEXT)
+    return (Message(role="system", content=SYSTEM), Message(role="user", content=content, attachments=media))
+
+
+def _goal(job: Job) -> str:
+    if has_check(job, "python"):
+        return "Write the whole solution.py now, in one Python code block."
+    if has_check(job, "schema"):
+        return "Write the JSON code block now."
+    if has_check(job, "answer"):
+        return "Solve it now and end with the line `ANSWER: …`."
+    return "Write the whole answer now."
+
+
+def _candidate(candidate: Candidate, cut: Cut, chars: int = CANDIDATE_CHARS) -> str:
+    return "# The answer\n" + fence(shorten(candidate.text.strip(), room_for(chars, cut)), "")
+
+
+def _best(job: Job) -> Sequence[Candidate]:
+    """The candidates that came nearest, of equal texts the first only, in their own order."""
+    tried: dict[str, Candidate] = {}
+    for candidate in (candidate for iteration in job.history for candidate in iteration.candidates):
+        if candidate.guard is None and candidate.text.strip():
+            tried.setdefault(" ".join(candidate.text.split()), candidate)
+    best = sorted(tried.values(), key=lambda candidate: (candidate.score, candidate.ref), reverse=True)[:TRIES]
+    return sorted(best, key=lambda candidate: candidate.ref)

@@ -1,0 +1,75 @@
+"""What a model's text says: the problems that a review lists, the lines of a lesson. Pure; must not know who asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from tasks.prompts.layout import BUGS, FEEDBACK_CHARS, LESSON_CHARS, shorten
+
+# A shorter quote stands in any text and proves nothing.
+QUOTE_CHARS = 3
+_ITEM = re.compile(r"^\s{0,3}(?:[-*•+]|\(?\d{1,2}[.):])\s+")
+_LABEL = re.compile(r"^[\s>*_#`\d.()-]*(when|do|avoid)[\s*_`]*:[\s*_`]*(.*)$", re.IGNORECASE)
+# Our own words handed back.
+_ASKED = re.compile(r"^\(?(?:the kind of problem|what to do|the mistake to avoid)\W*$", re.IGNORECASE)
+_QUOTES = re.compile(r"```[^\n`]*\n(.*?)```|``([^`]+)``|`([^`\n]+)`|\"([^\"\n]+)\"|“([^”\n]+)”", re.DOTALL)
+
+
+def bugs(review_text: str, candidate_text: str) -> tuple[str, ...]:
+    """The problems a review reports, at most `BUGS`, one line each.
+
+    Only those that quote, in backticks or double quotes, text that stands in the candidate (but for white space).
+    """
+    candidate = " ".join(candidate_text.split())
+    found: list[str] = []
+    for item in _items(review_text):
+        quotes = (" ".join(next(group for group in match if group).split()) for match in _QUOTES.findall(item))
+        bug = shorten(" ".join(item.split()), FEEDBACK_CHARS // 3)
+        if bug not in found and any(len(quote) >= QUOTE_CHARS and quote in candidate for quote in quotes):
+            found.append(bug)
+    return tuple(found[:BUGS])
+
+
+def lesson_lines(text: str) -> tuple[str, str, str] | None:
+    """When, do and avoid out of a model's words, one line each; None where it did not say when, or neither of the
+    others. Labels may be in any case and in bold, and a line may go on below."""
+    found: dict[str, list[str]] = {}
+    label = ""
+    for line in text.splitlines():
+        match = _LABEL.match(line)
+        if match and match[1].lower() in found:
+            break  # a second lesson: one was asked for
+        if match:
+            label = match[1].lower()
+            found[label] = [match[2]]
+        elif label and (line.strip().startswith("```") or (not line.strip() and any(found[label]))):
+            label = ""  # what follows is no part of it
+        elif label:
+            found[label].append(line)
+    lines = {name: _one_line(" ".join(parts)) for name, parts in found.items()}
+    when, do, avoid = ("" if _ASKED.search(line := lines.get(n, "")) else line for n in ("when", "do", "avoid"))
+    return (when, do, avoid) if when and (do or avoid) else None
+
+
+def _items(review_text: str) -> Sequence[str]:
+    """The entries of a list with the lines that belong to them; without any list, each line."""
+    lines = review_text.strip().splitlines()
+    if not any(_ITEM.match(line) for line in lines):
+        return [line for line in lines if line.strip()]
+    items: list[list[str]] = []
+    fenced = False
+    for line in lines:
+        start = None if fenced else _ITEM.match(line)
+        fenced ^= line.lstrip().startswith("```")
+        if start:
+            items.append([line[start.end() :]])
+        elif items:
+            items[-1].append(line)
+    return ["\n".join(item) for item in items]
+
+
+def _one_line(text: str) -> str:
+    """A lesson's line as it is kept, cut at a word."""
+    line = " ".join(text.split()).strip("*_` ")
+    return line if len(line) <= LESSON_CHARS else line[:LESSON_CHARS].rsplit(" ", 1)[0] + " …"

@@ -1,0 +1,57 @@
+"""Not a word of what is held out is in any prompt."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.prompts import redact
+from tasks.types import (
+    CheckSpec,
+    Cut,
+)
+from tests.unit.prompts.cases import (
+    ANSWER,
+    NUMBER,
+    VISIBLE,
+    candidate,
+    failed,
+    job_of,
+    prompts_of,
+)
+
+secret = st.text("ghijkqxz", min_size=8, max_size=40).map(lambda text: f"§{text}§")
+
+
+@given(
+    name=secret,
+    file=secret,
+    text=secret,
+    value=secret,
+    feedback=secret,
+    marked=st.booleans(),
+    shorten=st.integers(0, 1),
+)
+@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize("kind", ["python", "answer", "schema", "command", "judge"])
+def test_nothing_of_a_held_out_check_is_ever_in_a_prompt(
+    kind: str, name: str, file: str, text: str, value: str, feedback: str, marked: bool, shorten: int
+) -> None:
+    hidden = CheckSpec(name=name, kind=kind, value={"exact": value}, files={file: text}, held_out=True)
+    parent = candidate("def add(): ...", failed(VISIBLE, "no"), failed(hidden, feedback, held_out=marked))
+    for operator, prompt in prompts_of(job_of(VISIBLE, hidden), parent, (), Cut(ground=shorten, rest=shorten)).items():
+        for kept in (name, file, text, value, feedback):
+            assert kept not in prompt
+        assert (redact.HIDDEN_FAILED in prompt) is (operator != "draft")
+
+
+def test_a_verdict_of_an_unknown_check_is_not_shown() -> None:
+    other = CheckSpec(name="python:old.py", kind="python", value={})
+    assert "leak" not in prompts_of(job_of(VISIBLE), candidate("x", failed(other, "leak")))["revise"]
+
+
+def test_an_expected_answer_is_never_shown() -> None:
+    for prompt in prompts_of(job_of(ANSWER), NUMBER).values():
+        assert "1729" not in prompt
+        assert "ANSWER: …" in prompt or "List the problems" in prompt
