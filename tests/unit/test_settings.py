@@ -44,7 +44,7 @@ def test_a_secret_may_lie_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (b"", "one line, the secret"),
         (b"two\nlines", "one line, the secret"),
         (b"x" * 9000, "one line, the secret"),
-        (b"\xff\xfe", "it is no text"),
+        (b"\xff\xfe", "it is not UTF-8 text"),
     ],
 )
 def test_a_file_that_holds_no_secret_is_one_line_without_its_content(
