@@ -54,7 +54,7 @@ class _SecretFiles(PydanticBaseSettingsSource):
 def _secret(variable: str, path: str, name: str) -> str:
     plain = next((other for other in (f"REDRAFT_{name.upper()}", name.upper()) if os.environ.get(other)), None)
     if plain:
-        raise InvalidInput(f"setting {variable}", path, f"{plain} is set too; set one of the two")
+        raise InvalidInput(f"setting {variable}", path, f"{plain} is set too; give one of the two")
     try:
         with Path(path).open("rb") as file:
             secret = file.read(SECRET_BYTES + 1).decode().strip()
