@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check attack bench bench-engine bench-checks bench-guard bench-queue bench-streams chaos soak lock clean
+.PHONY: demo test check attack bench bench-engine bench-checks bench-guard bench-queue bench-streams chaos soak docs lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -73,6 +73,10 @@ $(PEERS)/.installed: ops/requirements-bench.lock
 SOAK_MINUTES ?= 60
 soak: $(STAMP)
 	$(BIN)/python ops/soak.py --minutes $(SOAK_MINUTES) $(if $(SEED),--seed $(SEED))
+
+# Writes ops/docs/commands.md from the command line's own help.
+docs: $(STAMP)
+	$(BIN)/python -m ops.reference
 
 # Rewrites the lock from pyproject.toml: names, versions and hashes, no addresses.
 lock:

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from tasks.settings import Settings
+from tests.pages import DOCS, blocks
 from workers.engine.environment import ensure_environment
 from workers.engine.profiles import Profile, Speculation, load_profiles, read_profile
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 
 Found = Mapping[str, Mapping[str, Any]]
-# Of reasoning and tools; the README's example asks for no tools.
+# Of reasoning and tools; the documented example asks for no tools.
 PARSERS = {"example": ["gemma4", None]}
 PARSE = Path(__file__).with_name("parse_flags.py")
 
@@ -28,7 +29,7 @@ def profiles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Profile]:
     packaged = load_profiles(tmp_path_factory.mktemp("no-home"))
     hosted = {name: profile for name, profile in packaged.items() if profile.engine != "llama.cpp"}
     fp8, revised = hosted["gemma-4-31b-fp8"], {"revision": "abc123"}
-    example = (Path(__file__).parents[2] / "README.md").read_text().split("```toml\n")[1].split("```")[0]
+    (example,) = blocks(DOCS / "engines.md", "toml")
     written = tmp_path_factory.mktemp("home") / "example.toml"
     written.write_text(example)
     own: dict[str, dict[str, Any]] = {

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from workers.cli.main import COMMANDS
-
 ROOT = Path(__file__).parents[2]
 
 
@@ -17,17 +15,9 @@ def test_the_global_names_are_those_of_this_repository(name: str) -> None:
     assert Path(module.__file__ or "").parent == ROOT / name
 
 
-def test_every_command_is_in_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text()
-    named = " ".join(re.findall(r"^\|(.*)\|.*\|$", readme, re.MULTILINE))
-    assert [command for command in COMMANDS if not re.search(rf"\b{command}\b", named)] == []
-
-
 def test_every_target_that_the_makefile_names_has_a_rule() -> None:
     makefile = (ROOT / "Makefile").read_text()
     (named,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     (remembered,) = re.findall(r"^# The only commands to remember: make (.*)\.$", makefile, re.MULTILINE)
     ruled = set(re.findall(r"^([a-z-]+):(?!=)", makefile, re.MULTILINE))
     assert {*named.split(), *remembered.split(" | ")} <= ruled
-    readme = (ROOT / "README.md").read_text()
-    assert set(re.findall(r"`(?:[A-Z_]+=\S+ )*make ([a-z-]+)", readme)) <= ruled

@@ -1,27 +1,21 @@
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import psycopg
 import pytest
 
+from tests.pages import DOCS, table
+from workers.cli.sql import VIEWS
+
 pytestmark = pytest.mark.integration
-README = (Path(__file__).parents[3] / "README.md").read_text()
-VIEWS = (
-    "job_summary", "iteration_history", "verdict_history", "call_history", "spend_by_day", "memory_lessons",
-    "escalation_history",
-)  # fmt: skip
+COLUMNS = """SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
+             WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum"""
 
 
-def test_the_readme_names_the_columns_of_every_view(admin_url: str) -> None:
+def test_the_documentation_names_the_columns_of_every_view_with_their_types(admin_url: str) -> None:
     with psycopg.connect(admin_url.replace("+psycopg", "", 1)) as connection:
         for view in VIEWS:
-            cursor = connection.execute(f"SELECT * FROM {view} LIMIT 0")  # type: ignore[arg-type]
-            real = [column.name for column in cursor.description or ()]
-            found = re.search(rf"^\| `{view}` \| (.*) \|$", README, re.MULTILINE)
-            assert found is not None, view
-            assert found.group(1).split(", ") == real, view
+            columns = [(name, type_) for name, type_, _ in table(DOCS / "sql.md", view)]
+            assert columns == connection.execute(COLUMNS, (view,)).fetchall(), view
 
 
 def test_every_view_runs_with_the_rights_of_who_asks(admin_url: str) -> None:

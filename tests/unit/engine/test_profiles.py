@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import InvalidInput
+from tests.pages import DOCS, blocks
 from workers.engine.child import engine_environment
 from workers.engine.choice import Choice
 from workers.engine.hardware import Gpu
@@ -84,9 +85,8 @@ def test_every_packaged_profile_asks_the_engine_to_detect_repetition(profiles: M
         assert asked["max_pattern_size"] >= 2 * asked["min_pattern_size"]
 
 
-def test_the_profile_in_the_readme_can_be_read_and_names_every_field(tmp_path: Path) -> None:
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
-    text = readme.split("```toml\n")[1].split("```")[0]
+def test_the_documented_profile_can_be_read_and_names_every_field(tmp_path: Path) -> None:
+    (text,) = blocks(DOCS / "engines.md", "toml")
     profile = read_profile(own(tmp_path, text))
     said = {field for field in Profile.model_fields if f"{field} =" in text or field in text}
     assert set(Profile.model_fields) - said == {"name", "ram_gib"}
