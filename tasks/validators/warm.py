@@ -23,7 +23,8 @@ from tasks.validators.confinement import FILES, TEMPORARY
 from tasks.validators.inside.serve import READY, SERVE
 from tasks.validators.process import Conversation, Process, Stream, first_pid
 from tasks.validators.runtime import Runtime
-from tasks.validators.sandbox import LOOK_SECONDS, PULSE_SECONDS, STARTING_SECONDS, BubblewrapSandbox, Run, too_much
+from tasks.validators.sandbox import STARTING_SECONDS, BubblewrapSandbox
+from tasks.validators.sandboxrun import LOOK_SECONDS, PULSE_SECONDS, Run, too_much
 from tasks.validators.slots import unprivileged_uid
 from tasks.validators.watcher import Ceiling, Watcher, descendants
 
