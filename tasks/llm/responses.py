@@ -43,7 +43,7 @@ class OpenAIResponses:
     """Implements `CloudModel`. Safe to share between threads.
 
     Parameters: `base_url` ends in /v1, or is empty for OpenAI's own; `first_event_seconds` bounds the silence before
-    the id, `answer_seconds` the whole response, which is cancelled then; `looks` are the pauses between two polls.
+    the id, `answer_seconds` the whole response, which is cancelled then; `pauses` are the seconds between two polls.
     """
 
     def __init__(
@@ -189,7 +189,7 @@ class OpenAIResponses:
         return CloudAnswer(end=answer.end, model=answer.model, usage=answer.usage, error=why)
 
     def _request(self, send: Send, seconds: float, heartbeat: Heartbeat | None) -> Mapping[str, Any]:
-        """One small request's JSON. Raises `_Failed`, and what `heartbeat` raises."""
+        """One small request's JSON. Raises `_RequestFailed`, and what `heartbeat` raises."""
         import openai
 
         stream = self._stream(send, silence=seconds)

@@ -1,8 +1,8 @@
-"""The sandbox: what a model wrote runs here under bubblewrap, or not at all.
+"""The sandbox: model-written code runs here under bubblewrap, or not at all.
 
-No network, none of our environment, a read-only system without home folders or this project, temporary
-file systems of bounded size, no capability, no further namespace; limits on wall time, CPU, memory,
-processes, output and files over the whole tree. Must not know what a check means.
+It has no network, none of our environment, a read-only system without home folders or this project, temporary file
+systems of limited size, no capabilities and no further namespaces. Wall time, CPU, memory, processes, output and files
+of the whole process tree are limited. Must not know what a check means.
 """
 
 from __future__ import annotations
@@ -18,32 +18,36 @@ from tasks.errors import SandboxUnavailable
 from tasks.heartbeat import SilentHeartbeat
 from tasks.ports import Heartbeat
 from tasks.types import JOINED, SandboxJob, SandboxResult
-from tasks.validators.confinement import MOUNTED_AT
+from tasks.validators.confinement import RUNTIME_MOUNT
 from tasks.validators.joining import Companion, exchange_folder, joining_pipes
-from tasks.validators.packages import BUILD_SECONDS, IMPORT_ALL, NamedRuntimes
+from tasks.validators.packages import BUILD_SECONDS as PACKAGES_BUILD_SECONDS
+from tasks.validators.packages import IMPORT_ALL, NamedRuntimes
 from tasks.validators.runtime import Runtime, default_runtime_folder, ensure
-from tasks.validators.sandboxrun import PULSE_SECONDS, Run
+from tasks.validators.sandboxrun import HEARTBEAT_SECONDS, Run
 from tasks.validators.slots import unprivileged_uid
 
 __all__ = ["BubblewrapSandbox", "default_runtime_folder", "diagnose"]
 
-STARTING_SECONDS = 10.0  # what a loaded machine may need to set namespaces up, and to end a tree
-BUILDING_SECONDS = 120.0
+START_SECONDS = 10.0  # what a loaded machine may need to set namespaces up, and to end a tree
+BUILD_SECONDS = 120.0
 
 
 class BubblewrapSandbox:
-    """`tasks.ports.Sandbox` on bubblewrap. `folder` keeps the runtime (see `default_runtime_folder`), which
-    is built at the first run. Threads and processes may share a folder. Over its time limit a job may use
-    the CPU time of `cpu_cores` cores: engines need the others. `programs` run at once, by default one a core: more
-    turns are in flight than that, and a limit on wall time is unfair to a program without a core."""
+    """Implements `tasks.ports.Sandbox` with bubblewrap. Threads and processes may share a folder.
+
+    Parameters: `folder` contains the runtime (see `default_runtime_folder`), which is built at the first run.
+    `cpu_cores`: a job may use the CPU time of this many cores during its time limit, since engines need the others.
+    `programs` is how many run at once, by default one a core: there are more turns than cores, and a limit on wall time
+    would be unfair to a program without a core.
+    """
 
     def __init__(self, folder: Path, cpu_cores: float = 1.0, programs: int = 0) -> None:
         self._folder, self._cpu_cores = folder, cpu_cores
-        self._places = threading.BoundedSemaphore(programs or max(2, os.cpu_count() or 1))
+        self._slots = threading.BoundedSemaphore(programs or max(2, os.cpu_count() or 1))
         self._runtime: Runtime | None = None
 
     def run(self, job: SandboxJob, heartbeat: Heartbeat) -> SandboxResult:
-        """Runs `job` and gives back what came of it, whatever it did.
+        """Runs `job` and returns its result, whatever it did.
 
         Raises `SandboxUnavailable` where the sandbox cannot start or lacks `job.runtime`, `ValueError` for a file
         name that leaves the job's folder, and what `heartbeat.check()` raises: then the whole tree has been killed.
@@ -51,34 +55,34 @@ class BubblewrapSandbox:
         return self._run(self._runtime_of(job, heartbeat), job, heartbeat)
 
     def _run(self, runtime: Runtime, job: SandboxJob, heartbeat: Heartbeat) -> SandboxResult:
-        with self._place(heartbeat), self._uid(heartbeat) as uid:
-            heartbeat.expect_silence(job.timeout_seconds + STARTING_SECONDS)
+        with self._slot(heartbeat), self._uid(heartbeat) as uid:
+            heartbeat.expect_silence(job.timeout_seconds + START_SECONDS)
             return Run(runtime, job, uid, self._cpu_cores).result(heartbeat)
 
     def run_joined(
         self, job: SandboxJob, other: SandboxJob, heartbeat: Heartbeat
     ) -> tuple[SandboxResult, SandboxResult]:
-        """Runs `job`, and `other` as long as that lasts, joined by pipes. Both have limits, a uid and a namespace of
-        their own. Raises as `run` does."""
+        """Runs `job`, and `other` until `job` ends, joined by pipes. Each has its own limits, uid and namespace. Raises
+        what `run` raises."""
         runtime = self._runtime_of(job, heartbeat)
-        with self._place(heartbeat), self._uid(heartbeat) as uid, ExitStack() as stack:
-            # One uid where they share files; namespaces keep them apart in everything else.
+        with self._slot(heartbeat), self._uid(heartbeat) as uid, ExitStack() as stack:
+            # They need the same uid to share files; namespaces isolate them in everything else.
             other_uid = uid if job.exchange else stack.enter_context(self._uid(heartbeat))
             exchange = stack.enter_context(exchange_folder(self._folder / "exchange", uid)) if job.exchange else None
             pipes = stack.enter_context(ExitStack())
-            ours, theirs = joining_pipes(pipes, JOINED)
-            heartbeat.expect_silence(job.timeout_seconds + STARTING_SECONDS)
-            run = Run(runtime, job, uid, self._cpu_cores, ours, exchange)
-            companion = Companion(Run(runtime, other, other_uid, self._cpu_cores, theirs, exchange).result)
+            first_fds, second_fds = joining_pipes(pipes, JOINED)
+            heartbeat.expect_silence(job.timeout_seconds + START_SECONDS)
+            run = Run(runtime, job, uid, self._cpu_cores, first_fds, exchange)
+            companion = Companion(Run(runtime, other, other_uid, self._cpu_cores, second_fds, exchange).result)
             with companion:
                 companion.wait_until_started()
-                # Closed here as soon as both have their ends: then each sees the end of the other.
+                # Our copies are closed once both have inherited theirs, so that each sees when the other ends.
                 result = run.result(heartbeat, pipes.close)
             return result, companion.result()
 
     @contextmanager
     def _uid(self, heartbeat: Heartbeat) -> Iterator[int | None]:
-        """Whom root becomes in the sandbox; None for an ordinary user."""
+        """The uid to which root switches in the sandbox; None for an ordinary user."""
         if os.geteuid() != 0:
             yield None
             return
@@ -86,19 +90,19 @@ class BubblewrapSandbox:
             yield uid
 
     @contextmanager
-    def _place(self, heartbeat: Heartbeat) -> Iterator[None]:
-        while not self._places.acquire(timeout=PULSE_SECONDS):
+    def _slot(self, heartbeat: Heartbeat) -> Iterator[None]:
+        while not self._slots.acquire(timeout=HEARTBEAT_SECONDS):
             heartbeat.check()
-            heartbeat.beat()  # it waits for others, whose time is limited
+            heartbeat.beat()  # waiting for other programs is progress, since their time is limited
         try:
             yield
         finally:
-            self._places.release()
+            self._slots.release()
 
     def runtime(self, heartbeat: Heartbeat) -> Runtime:
-        """The interpreter of the sandbox, built where it is missing. Raises `SandboxUnavailable`."""
+        """The sandbox's interpreter, built where it is missing. Raises `SandboxUnavailable`."""
         if self._runtime is None or not self._runtime.root.is_dir():
-            heartbeat.expect_silence(BUILDING_SECONDS)
+            heartbeat.expect_silence(BUILD_SECONDS)
             self._runtime = ensure(self._folder, self._verify)
         return self._runtime
 
@@ -106,11 +110,11 @@ class BubblewrapSandbox:
         runtime = self.runtime(heartbeat)
         if not job.runtime:
             return runtime
-        heartbeat.expect_silence(BUILD_SECONDS)  # the first time
+        heartbeat.expect_silence(PACKAGES_BUILD_SECONDS)  # it is built at the first use
         return replace(runtime, packages=NamedRuntimes(self._folder).ensure(job.runtime))
 
     def verify_packages(self, folder: Path, names: Sequence[str]) -> None:
-        """That each of the distributions `names` in `folder` can be imported inside. Raises `SandboxUnavailable`."""
+        """Checks that the distributions `names` in `folder` can be imported inside. Raises `SandboxUnavailable`."""
         runtime = replace(self.runtime(SilentHeartbeat()), packages=folder)
         argv = ("python", "-P", "-s", "-c", IMPORT_ALL, *names)
         result = self._run(runtime, SandboxJob(argv=argv, timeout_seconds=120, memory_mb=2048), SilentHeartbeat())
@@ -119,28 +123,30 @@ class BubblewrapSandbox:
             raise SandboxUnavailable(f"{', '.join(names)} cannot be imported in the sandbox: {last}")
 
     def _verify(self, runtime: Runtime) -> None:
-        """That the copied interpreter runs inside, with its packages."""
-        program = f"import sys; sys.path.insert(0, '{{}}'); import {{}}; sys.stdout.write({_FINE!r})"
+        """Checks that the copied interpreter and its packages work inside. Raises `SandboxUnavailable`."""
+        program = f"import sys; sys.path.insert(0, '{{}}'); import {{}}; sys.stdout.write({_OK_OUTPUT!r})"
         modules = {"pytest": "ssl, sqlite3, ctypes, pytest", "math": "math_verify", "schema": "jsonschema"}
         for folder, module in modules.items():
-            source = program.format(f"{MOUNTED_AT}/{folder}", module)
+            source = program.format(f"{RUNTIME_MOUNT}/{folder}", module)
             job = SandboxJob(argv=("python", "-P", "-s", "-c", source), timeout_seconds=60, memory_mb=1024)
             uid = None if os.geteuid() != 0 else _BUILDER_UID
             result = Run(runtime, job, uid, self._cpu_cores).result(SilentHeartbeat())
-            if result.stdout != _FINE:
+            if result.stdout != _OK_OUTPUT:
                 last = (result.stderr.strip() or f"exit code {result.exit_code}").splitlines()[-1]
                 raise SandboxUnavailable(f"this Python does not run in the sandbox ({module}): {last}")
 
 
-_FINE = "fine"
-_BUILDER_UID = 60999  # beside the slots: the lock on the build is held
+_OK_OUTPUT = "fine"
+_BUILDER_UID = 60999  # none of the slots' uids; the lock on the build is held
 
 
 def diagnose(folder: Path) -> str | None:
-    """None where the sandbox works here; else why not and what to allow, for `redraft doctor`."""
+    """None where the sandbox works here; otherwise why not and what to allow, for `redraft doctor`."""
     sandbox = BubblewrapSandbox(folder)
     try:
-        result = sandbox.run(SandboxJob(argv=("python", "-c", f"print({_FINE!r})")), SilentHeartbeat())
+        result = sandbox.run(SandboxJob(argv=("python", "-c", f"print({_OK_OUTPUT!r})")), SilentHeartbeat())
     except SandboxUnavailable as error:
         return str(error)
-    return None if result.stdout.strip() == _FINE else f"the sandbox started, but a program failed: {result.stderr}"
+    return (
+        None if result.stdout.strip() == _OK_OUTPUT else f"the sandbox started, but a program failed: {result.stderr}"
+    )

@@ -20,10 +20,10 @@ def test_a_test_file_is_stored_with_its_text(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("gone.py", None, "does not"),
-        ("folder.py", "folder", "does not"),
+        ("folder.py", "folder", "has none"),
         ("latin.py", b"# \xe9\ndef test_a(): pass", "UTF-8"),
         ("broken.py", b"def test_a(:\n", "line 1"),
         ("null.py", b"def test_a(): pass\0", "NUL"),
@@ -34,7 +34,7 @@ def test_a_test_file_is_stored_with_its_text(tmp_path):
         ("test.txt", b"def test_a(): pass", ".py"),
     ],
 )
-def test_a_bad_test_file_is_refused_in_one_line(tmp_path, name, content, said):
+def test_a_bad_test_file_is_refused_in_one_line(tmp_path, name, content, message):
     if content == "folder":
         (tmp_path / name).mkdir()
     elif content is not None:
@@ -42,7 +42,7 @@ def test_a_bad_test_file_is_refused_in_one_line(tmp_path, name, content, said):
     with pytest.raises(InvalidInput) as refused:
         PythonValidator().parse(name, tmp_path)
     assert refused.value.field == "python"
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 

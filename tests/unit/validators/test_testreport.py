@@ -1,4 +1,4 @@
-"""What a report of a test run is worth."""
+"""How a report of a test run becomes a result, a score and feedback."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from tasks.validators.testreport import FEEDBACK_CHARS, feedback_of, honest_pass, read, score_of
+from tasks.validators.testreport import FEEDBACK_CHARS, all_passed, feedback_of, read, score_of
 
 NONCE = "n"
 A, B = "t.py::test_a", "t.py::test_b[1-2]"
@@ -34,9 +34,9 @@ FINISHED = ("finished", {"status": 0})
 
 
 def test_every_test_passed_to_the_end_is_a_pass():
-    found = read(report(collected(A, B), *ran(A), *ran(B), FINISHED), NONCE)
-    assert honest_pass(found, ["test_a", "test_b"])
-    assert score_of(found, passed=True) == 1.0
+    result = read(report(collected(A, B), *ran(A), *ran(B), FINISHED), NONCE)
+    assert all_passed(result, ["test_a", "test_b"])
+    assert score_of(result, passed=True) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -58,43 +58,43 @@ def test_every_test_passed_to_the_end_is_a_pass():
     ],
 )
 def test_anything_less_is_no_pass_and_scores_below_one(events):
-    found = read(report(*events), NONCE)
-    assert not honest_pass(found, ["test_a"])
-    assert 0.0 <= score_of(found, passed=False) < 1.0
+    result = read(report(*events), NONCE)
+    assert not all_passed(result, ["test_a"])
+    assert 0.0 <= score_of(result, passed=False) < 1.0
 
 
 def test_lines_without_the_nonce_count_for_nothing():
     forged = report(collected(A), *ran(A), FINISHED, nonce="guessed")
-    assert not honest_pass(read(forged + b"\xff[]\n[1,2]\n", NONCE), [])
+    assert not all_passed(read(forged + b"\xff[]\n[1,2]\n", NONCE), [])
 
 
 @pytest.mark.parametrize("line", [b"[" + b"1," * 1_900_000 + b"]", b"['n', 'finished', [" + b"1," * 200_000 + b"]]"])
 def test_an_endless_line_is_dropped_before_it_is_parsed(line):
-    written = line + b"\n" + report(collected(A), *ran(A), FINISHED)
+    content = line + b"\n" + report(collected(A), *ran(A), FINISHED)
     tracemalloc.start()
     try:
-        found = read(written, NONCE)
+        result = read(content, NONCE)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert honest_pass(found, ["test_a"])
+    assert all_passed(result, ["test_a"])
     assert peak < 16 * 2**20
 
 
 def test_tests_collected_in_several_parts_all_count():
-    found = read(report(collected(A), collected(B), *ran(A), FINISHED), NONCE)
-    assert found.collected == (A, B)
-    assert not honest_pass(found, [])
+    result = read(report(collected(A), collected(B), *ran(A), FINISHED), NONCE)
+    assert result.collected == (A, B)
+    assert not all_passed(result, [])
 
 
 def test_a_test_that_its_own_mark_skips_is_not_counted():
-    found = read(report(collected(A, B, excused=[B]), *ran(A), *ran(B, setup="skipped"), FINISHED), NONCE)
-    assert honest_pass(found, ["test_a"])
+    result = read(report(collected(A, B, excused=[B]), *ran(A), *ran(B, setup="skipped"), FINISHED), NONCE)
+    assert all_passed(result, ["test_a"])
 
 
 def test_the_score_is_the_share_of_tests_that_passed():
-    found = read(report(collected(A, B), *ran(A), *ran(B, "failed"), FINISHED), NONCE)
-    assert score_of(found, passed=False) == 0.5
+    result = read(report(collected(A, B), *ran(A), *ran(B, "failed"), FINISHED), NONCE)
+    assert score_of(result, passed=False) == 0.5
 
 
 def test_the_feedback_names_the_failure_the_place_and_the_line_of_the_solution():
@@ -105,8 +105,8 @@ def test_the_feedback_names_the_failure_the_place_and_the_line_of_the_solution()
         "at": ["t.py", 7, "assert add(1, 2) == 4"],
         "solution": [2, "return a + b"],
     }
-    found = read(report(collected(A, B), *ran(A), *ran(B, "failed"), ("raised", raised), FINISHED), NONCE)
-    text = feedback_of(found, None, "")
+    result = read(report(collected(A, B), *ran(A), *ran(B, "failed"), ("raised", raised), FINISHED), NONCE)
+    text = feedback_of(result, None, "")
     assert "1 of 2 tests passed" in text
     assert "test_b[1-2]: AssertionError: assert 3 == 4" in text
     assert "t.py line 7: assert add(1, 2) == 4" in text
@@ -114,8 +114,8 @@ def test_the_feedback_names_the_failure_the_place_and_the_line_of_the_solution()
 
 
 def test_the_feedback_says_what_ended_the_run_and_where():
-    found = read(report(collected(A), ("started", {"test": A})), NONCE)
-    text = feedback_of(found, "it took more than the 2 s allowed", "")
+    result = read(report(collected(A), ("started", {"test": A})), NONCE)
+    text = feedback_of(result, "it took more than the 2 s allowed", "")
     assert "ended while test_a ran: it took more than the 2 s allowed" in text
 
 
