@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any
 
-from .values import Form
+from .forms import Form
 
 # Special methods that a proxy passes on. Attribute access, comparison and construction have rules of their own.
 UNARY: tuple[str, ...] = (

@@ -10,7 +10,8 @@ import types
 from typing import Any
 
 from .descriptions import attributes_of, describe, own_bases, place_of, plain_base, scalar_base
-from .values import Encode, Form, Malformed, form_of_type
+from .forms import Encode, Form, Malformed
+from .plainclasses import form_of_type
 
 
 class Objects:

@@ -15,9 +15,10 @@ from typing import Any
 from .awaiting import result_of
 from .channels import Channel, Channels, Gone
 from .descriptions import Description, kept_base
+from .forms import Decode, Encode, Form, Malformed
 from .objects import Objects
 from .proxies import Proxies
-from .values import Decode, Decoder, Encode, Encoder, Form, Malformed
+from .values import Decoder, Encoder
 
 Permit = Callable[[str, Any, str], None]
 

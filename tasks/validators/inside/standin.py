@@ -13,7 +13,7 @@ from typing import Any
 
 from .channels import Channel, Channels, Gone
 from .peer import Peer
-from .proxies import Remote, RemoteClass
+from .remote import Remote, RemoteClass
 
 NAME = "solution"
 _READABLE = frozenset({"__name__", "__qualname__", "__doc__", "__module__"})

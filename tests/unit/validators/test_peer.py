@@ -10,10 +10,11 @@ import threading
 import pytest
 
 from tasks.validators.inside.channels import Channel, Channels, Gone
+from tasks.validators.inside.forms import Malformed
 from tasks.validators.inside.peer import Peer
-from tasks.validators.inside.proxies import Remote
+from tasks.validators.inside.plainclasses import form_of_type, type_of_form
+from tasks.validators.inside.remote import Remote
 from tasks.validators.inside.standin import Forbidden, permit
-from tasks.validators.inside.values import Malformed, form_of_type, type_of_form
 
 
 class Lie:
