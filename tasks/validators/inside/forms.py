@@ -14,4 +14,4 @@ Decode = Callable[[Form], Any]
 
 
 class Malformed(Exception):
-    """The other side sent what is no value. Whoever speaks with it ends the conversation."""
+    """The other side sent an invalid form; the connection is closed then."""

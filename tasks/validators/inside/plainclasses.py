@@ -1,4 +1,7 @@
-"""Classes that cross by their names: plain ones and exceptions of Python's own. Must not know how values are written."""
+"""The classes that are sent by their names: plain ones and Python's own exceptions.
+
+Must not know how a value is sent.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 
 from .forms import Form, Malformed
 
-# Classes that go over by their names, beside exceptions: a class is a callable, and whoever is handed one may call it.
+# The plain classes that are sent by name. A class is a callable, and whoever receives one may call it.
 _PLAIN = frozenset(
     {("builtins", name) for name in ("object", "int", "float", "complex", "bool", "str", "bytes", "bytearray", "list")}
     | {("builtins", name) for name in ("tuple", "dict", "set", "frozenset", "range", "slice", "type", "NoneType")}
@@ -16,30 +19,30 @@ _PLAIN = frozenset(
     | {("decimal", "Decimal"), ("fractions", "Fraction"), ("uuid", "UUID")}
 )
 _ABSTRACT = frozenset({"collections.abc", "numbers"})
-_CLOSED = frozenset({"unittest", "doctest", "bdb", "pdb"})  # of the tests' machinery: `SkipTest` is one of theirs
+_CLOSED = frozenset({"unittest", "doctest", "bdb", "pdb"})  # of the test machinery: `SkipTest` is one of theirs
 
 
 def form_of_type(kind: type) -> Form | None:
-    """A plain class or an exception of Python's own, by its name; None for any other."""
+    """The form of a plain class or of an exception of Python's own; None for any other class."""
     if not _is_open(kind, kind.__module__, kind.__qualname__):
         return None
-    return ["type", kind.__module__, kind.__qualname__] if _named(kind.__module__, kind.__qualname__) is kind else None
+    return ["type", kind.__module__, kind.__qualname__] if _lookup(kind.__module__, kind.__qualname__) is kind else None
 
 
 def type_of_form(form: list[Form]) -> type:
-    """The class, where it is loaded here. Raises `Malformed`."""
+    """The class of a form, if it is loaded here. Raises `Malformed`."""
     _, module, name = form
-    kind = _named(module, name)
+    kind = _lookup(module, name)
     if not isinstance(kind, type) or not _is_open(kind, module, name):
         raise Malformed(f"no plain class: {module}.{name}")
     return kind
 
 
-def _named(module: str, name: str) -> Any:
-    found: Any = sys.modules.get(module)
+def _lookup(module: str, name: str) -> Any:
+    value: Any = sys.modules.get(module)
     for part in name.split("."):
-        found = getattr(found, part, None)
-    return found
+        value = getattr(value, part, None)
+    return value
 
 
 def _is_open(kind: type, module: str, name: str) -> bool:

@@ -1,8 +1,4 @@
-"""Proxies of the other process's objects, one class here for each class there.
-
-A proxy passes on what is done to it. Where the other side is not trusted (`Peer.strict`), it never lets it decide what
-the tests compare: a proxy is equal to no plain value, ordered against none, and its arithmetic with plain values gives
-no number that a test would compare with what it expects. Between two proxies the other side decides.
+"""Finds or makes the proxy for each object of the other process, by its number.
 
 Must not know pipes, nor how objects are written.
 """
@@ -25,20 +21,20 @@ if TYPE_CHECKING:
 
 
 class Proxies:
-    """All proxies of a process. `named` are the classes that the tests name: see `_arithmetic`."""
+    """All proxies of a process. `named` are the classes whose names occur in the tests: see `specialmethods`."""
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
         self.classes: dict[int, type] = {}
         self.named: set[type] = set()
-        self._alive: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
-        self._wrapped: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
-        self._numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()  # of what is wrapped
+        self._proxies: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        self._wrappers: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        self._numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()  # of wrapped objects
         self._scalars: dict[tuple[int, type], type] = {}
-        self._members: dict[int, Any] = {}  # of enumerations: compared by `is`
+        self._members: dict[int, Any] = {}  # of enumerations, which are compared by `is`
 
     def number_of(self, value: Any) -> int | None:
-        """The other side's number of its own object; None for an object of this side."""
+        """The number of an object of the other side; None for an object of this side."""
         kind = type(value)
         if isinstance(kind, RemoteClass):
             return int(value._redraft_number)
@@ -50,8 +46,8 @@ class Proxies:
             return self._numbers.get(value)
         return int(vars(value)["_redraft_proxy"]._redraft_number) if hasattr(kind, "_redraft_kind") else None
 
-    def learn(self, number: int, description: Description) -> None:
-        """Makes the class of the other side with that number, once. Raises `Malformed`."""
+    def add_class(self, number: int, description: Description) -> None:
+        """Makes a proxy class for the class with that number, unless there is one. Raises `Malformed`."""
         if number in self.classes:
             return
         bases = tuple(self.classes[form[1]] if form[0] == "class" else type_of_form(form) for form in description.bases)
@@ -59,28 +55,28 @@ class Proxies:
         self.classes[number] = build(self._peer, number, description, bases)
 
     def proxy_of(self, tag: str, number: int, class_number: int) -> Any:
-        """The proxy of an object: the same one while it lives."""
+        """The proxy of an object; the same one as long as it exists."""
         kind = self.classes[class_number]
-        proxy: Any = self._alive.get(number)
+        proxy: Any = self._proxies.get(number)
         if proxy is None:
             if not isinstance(kind, RemoteClass):
                 raise Malformed("no class of objects")
             proxy = object.__new__(kind)  # type: ignore[arg-type]
             proxy._redraft_number, proxy._redraft_count, proxy._redraft_tainted = number, 1, False
-            self._alive[number] = proxy
+            self._proxies[number] = proxy
         else:
             proxy._redraft_count += 1
         return proxy if tag == "mine" else self._wrapper(tag, number, proxy)
 
     def _wrapper(self, tag: str, number: int, proxy: Remote) -> Any:
-        wrapper = self._wrapped.get(number)
+        wrapper = self._wrappers.get(number)
         if wrapper is None:
             wrapper = _generate(self._peer, proxy) if tag == "generator" else await_other(self._peer, proxy)
-            self._wrapped[number], self._numbers[wrapper] = wrapper, number
+            self._wrappers[number], self._numbers[wrapper] = wrapper, number
         return wrapper
 
     def scalar_of(self, number: int, class_number: int, value: Any) -> Any:
-        """A plain value with the methods of the other side's object beside it."""
+        """A plain value that also has the methods of the object on the other side."""
         kind = self.classes[class_number]
         if number in self._members:
             return self._members[number]
@@ -97,14 +93,14 @@ class Proxies:
         return scalar
 
     def error_of(self, form: list[Form], decode: Decode) -> BaseException:
-        """An exception of the other side: its class and text, its arguments and attributes."""
-        _, kind_form, number, args_form, attributes_form, text, cause_form, place = form
+        """An exception of the other side, with its class, text, arguments and attributes."""
+        _, kind_form, number, args_form, attributes_form, text, cause_form, location = form
         kind, args, attributes = decode(kind_form), decode(args_form), decode(attributes_form)
         if not (isinstance(kind, type) and issubclass(kind, BaseException) and type(args) is tuple):
             raise Malformed("no exception")
         error = new_error(kind, args)
         vars(error).update({name: value for name, value in attributes.items() if not name.startswith("_")})
-        vars(error).update(_redraft_text=str(text), _redraft_place=place)
+        vars(error).update(_redraft_text=str(text), _redraft_place=location)
         if number:
             vars(error)["_redraft_number"] = number
         cause = decode(cause_form)
@@ -117,7 +113,7 @@ _SCALAR_TYPES = (int, float, complex, str, bytes, tuple, frozenset)
 
 
 def _generate(peer: Peer, proxy: Remote) -> Any:
-    """A generator that drives one of the other side."""
+    """A generator that runs a generator of the other side."""
     try:
         item = peer.special(proxy, "__next__")
         while True:

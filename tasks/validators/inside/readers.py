@@ -1,4 +1,4 @@
-"""How each kind of plain value is built from its form. Must not know how it was written."""
+"""How each kind of plain value is decoded from its form. Must not know how it was encoded."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _read_time(form: list[Form], decode: Decode) -> Any:
 
 
 def _read_of(module: str, name: str) -> Callable[[list[Form], Decode], Any]:
-    """Calls a class with the decoded rest of the form; its module is imported when the first such value comes."""
+    """A reader that calls a class with the decoded items of the form; its module is imported at the first value."""
 
     def read(form: list[Form], decode: Decode) -> Any:
         import importlib

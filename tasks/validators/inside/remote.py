@@ -1,4 +1,4 @@
-"""Objects and classes of the other process as the tests see them: what is done to one is done there.
+"""Proxies of objects and classes of the other process: every operation on a proxy is performed there.
 
 Where the other side is not trusted (`Peer.strict`), it never decides what the tests compare: a proxy is equal to no
 plain value. Between two proxies the other side decides. Must not know pipes, nor how objects are written.
@@ -14,7 +14,7 @@ from .descriptions import Description
 if TYPE_CHECKING:
     from .peer import Peer
 
-# Of the other names between underscores none is looked up there: libraries ask objects by them how to treat them.
+# Other names with double underscores are never looked up there: by them libraries find out how to treat an object.
 _READABLE = frozenset(
     f"__{name}__"
     for name in (
@@ -25,7 +25,7 @@ _READABLE = frozenset(
 
 
 class OtherClass(type):
-    """A class of the other process: calling it and reading from it happens there."""
+    """The proxy of a class: calls and attribute access are performed in the other process."""
 
     _redraft_peer: Peer
     _redraft_class: int
@@ -45,7 +45,7 @@ class OtherClass(type):
 
 
 class RemoteClass(OtherClass):
-    """A class of objects."""
+    """The proxy of a class whose objects are proxies, too."""
 
     def __setattr__(cls, name: str, value: Any) -> None:
         if name.startswith("__"):
@@ -76,7 +76,7 @@ class RemoteClass(OtherClass):
 
 
 class Remote(metaclass=RemoteClass):
-    """An object of the other process."""
+    """The proxy of an object."""
 
     __slots__ = ("__weakref__", "_redraft_count", "_redraft_number", "_redraft_tainted")
     _redraft_class = 0
@@ -125,7 +125,7 @@ def require_readable(owner: type, name: str) -> None:
 
 
 def _same_objects(left: Remote, right: Remote) -> Any:
-    """A dataclass's objects are compared by their fields, here; others by the other side."""
+    """Compares objects of a dataclass by their fields in this process, and others in the other process."""
     description = type(left)._redraft_description
     if description.compared is not None:
         return type(left) is type(right) and all(

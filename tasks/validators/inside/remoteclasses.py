@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 def object_class(peer: Peer, number: int, description: Description, bases: tuple[type, ...]) -> type:
-    specials = [name for name in SPECIALS if name in description.specials]  # those, whatever else is described
+    # No others, whatever the description contains.
+    specials = [name for name in SPECIALS if name in description.specials]
     namespace: dict[str, Any] = {name: special_method(name) for name in specials}
     namespace.update({name: _Method(name) for name in description.methods if not name.startswith("__")})
     namespace.update(_common(peer, number, description), __slots__=(), __match_args__=tuple(description.match_args))
@@ -52,7 +53,7 @@ def _common(peer: Peer, number: int, description: Description) -> dict[str, Any]
 
 
 class _Method:
-    """A method of a class of the other side: one request a call."""
+    """A method of a class of the other side: each call is one request."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -85,7 +86,7 @@ def scalar_class(kind: RemoteClass, base: type) -> type:
 
 
 class _ErrorClass(OtherClass):
-    """A class of exceptions. Such classes are real ones here, so that `except` knows them."""
+    """The proxy of a class of exceptions. It is a real exception class, so that `except` works."""
 
 
 def error_class(peer: Peer, number: int, description: Description, bases: tuple[type, ...]) -> type:
@@ -106,12 +107,12 @@ def _error_attribute(self: Any, name: str) -> Any:
 
 
 def new_error(kind: Any, args: tuple[Any, ...]) -> BaseException:
-    own = next(one for one in kind.__mro__ if not isinstance(one, _ErrorClass))
+    python_class = next(base for base in kind.__mro__ if not isinstance(base, _ErrorClass))
     error: BaseException
     try:
-        error = own.__new__(kind, *args)
-        own.__init__(error, *args)
-    except TypeError:  # a class that wants other arguments than those it keeps
-        error = own.__new__(kind)
+        error = python_class.__new__(kind, *args)
+        python_class.__init__(error, *args)
+    except TypeError:  # the constructor takes other arguments than `args`
+        error = python_class.__new__(kind)
     error.args = args
     return error

@@ -1,4 +1,4 @@
-"""The special methods of proxies: what is passed on to the other process, and what never is.
+"""The special methods of proxies: which are forwarded to the other process, and which never are.
 
 Where the other side is not trusted (`Peer.strict`), a proxy is ordered against no plain value, and its arithmetic with
 plain values gives no number that a test would compare with what it expects. Must not know how proxies are made.
@@ -13,7 +13,7 @@ from .awaiting import await_other
 from .descriptions import ARITHMETIC, ORDERING, UNARY
 from .remote import Remote
 
-# The arithmetic whose result does not tell how near two values are, as `abs(answer - expected) < 1e-9` does.
+# Arithmetic whose result can't measure a distance between two values, as `abs(answer - expected) < 1e-9` does.
 _NOT_MEASURING = frozenset(f"__{side}{name}__" for side in ("", "r", "i") for name in ("add", "mul", "matmul"))
 _MIXED = (
     "an object of the solution's own was combined with plain values of the tests, and then read as a number: "
@@ -39,8 +39,8 @@ def _ordering(name: str) -> Callable[..., Any]:
 
 
 def _arithmetic(name: str) -> Callable[..., Any]:
-    """With a plain value, only objects whose class the tests name take part, and what comes of a subtraction or a
-    division is no plain value: it could be made to look as if it were near to what is expected."""
+    """Arithmetic with a plain value is allowed only for objects of classes that the tests name. Its result, except of
+    addition and multiplication, must be no plain value: a solution could fake a number close to the expected one."""
 
     def calculate(self: Any, other: Any, *rest: Any) -> Any:
         peer = type(self)._redraft_peer
@@ -68,12 +68,12 @@ def _unary(name: str) -> Callable[..., Any]:
 
 
 def _contains(self: Any, item: Any) -> bool:
-    """An object whose class the tests name says itself what is in it; any other is looked through."""
+    """An object of a class that the tests name decides itself what it contains; any other is searched by iteration."""
     peer = type(self)._redraft_peer
-    named = any(one in peer.proxies.named for one in type(self).__mro__)
-    if not peer.strict or isinstance(item, Remote) or named:
+    is_named = any(element in peer.proxies.named for element in type(self).__mro__)
+    if not peer.strict or isinstance(item, Remote) or is_named:
         return bool(peer.special(self, "__contains__", item))
-    return any(one is item or one == item for one in self)
+    return any(element is item or element == item for element in self)
 
 
 _OWN_RULES: dict[str, Callable[..., Any]] = {

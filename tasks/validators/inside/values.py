@@ -1,9 +1,9 @@
-"""Plain values as JSON forms: what crosses between the tests' process and the candidate's.
+"""Encodes plain values as JSON forms for the tests' process or the candidate's, and decodes them.
 
-A scalar stands for itself, anything else is a list that begins with a tag. Whoever reads builds each value from its own
-types, so that nothing of the other process (its `__eq__`, its `__hash__`) comes along. Containers that can be changed
-are numbered in the order in which they are met: they may stand in a value twice, or within themselves, and the other
-side can say what became of each. Must not know pipes, proxies, nor which side it runs on.
+A scalar stands for itself; anything else is a list that begins with a tag. The decoder builds each value from types of
+its own process, so that nothing of the other one (its `__eq__`, its `__hash__`) comes along. Mutable containers are
+numbered in the order in which they occur, as one may occur in a value twice, or in itself, and the other side may
+report how it changed one. Must not know pipes, proxies, nor in which process it runs.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from .writers import ATOMS, CONTAINERS, LARGE, NAMED_WRITERS, WRITERS, write_arr
 
 
 class Encoder:
-    """Writes values. `other` writes what is not plain. `arguments` are containers that the other side knows by number:
-    the value may hold them."""
+    """Encodes values. `other` encodes values that are not plain. `arguments` are containers that the other side knows
+    by number, since it sent them."""
 
     def __init__(self, other: Callable[[Any, Encode], Form], arguments: list[Any] | None = None) -> None:
         self._other = other
@@ -42,17 +42,17 @@ class Encoder:
         number = self._numbers.get(id(value))
         if number is None:
             self._numbers[id(value)] = ["ref", len(self.containers)]
-            self.containers.append(value)  # kept alive, so that no other object gets its id
+            self.containers.append(value)  # a reference, so that no other object gets its id
             return write(value, self.encode)
         return number
 
     def content(self, container: Any) -> Form:
-        """The form of a container that is itself an argument: what it holds now."""
+        """The form of the present content of a container that is itself an argument."""
         return WRITERS.get(type(container), write_array)(container, self.encode)
 
 
 class Decoder:
-    """Reads values. `other` reads the tags that are not of plain values. `arguments` as the `Encoder`'s."""
+    """Decodes values. `other` decodes forms whose tags are not those of plain values. `arguments`: see `Encoder`."""
 
     def __init__(self, other: Callable[[list[Form], Decode], Any], arguments: list[Any] | None = None) -> None:
         self._other, self._arguments = other, arguments or []
@@ -85,7 +85,7 @@ class Decoder:
             raise Malformed(f"{type(error).__name__}: {error}") from None
 
     def update(self, container: Any, form: list[Form]) -> None:
-        """Makes `container` hold what `form` says. Raises `Malformed`."""
+        """Replaces the content of `container` by that of `form`. Raises `Malformed`."""
         try:
             empty, add = CONTAINERS_BY_TAG[form[0]]
             if type(empty(form)) is not type(container):

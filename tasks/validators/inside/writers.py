@@ -1,4 +1,4 @@
-"""How each kind of plain value is written as a form. Must not know how it is read again."""
+"""How each kind of plain value is encoded as a form. Must not know how it is decoded."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _base64(data: Any) -> str:
 
 
 def write_array(array: Any, _: Encode) -> Form:
-    """A NumPy array; one of objects is written as nested lists would be lossy, so it is refused."""
+    """The form of a NumPy array. An array of objects is refused, since nested lists would lose its type."""
     if array.dtype.kind not in "biufcUSMm":
         raise TypeError(f"an array of {array.dtype} can't cross between the tests and the solution")
     return ["array", array.dtype.str, list(array.shape), _base64(array.tobytes())]
@@ -90,7 +90,7 @@ _NUMBERS: tuple[str, ...] = (
     "float16",
 )
 _NUMBERS += ("float32", "float64", "complex64", "complex128")
-# Modules that are costly to import are known by name: whoever has such a value has imported them.
+# Types of modules that are slow to import are listed by name: a process that has such a value has imported them.
 NAMED_WRITERS: dict[tuple[str, str], Callable[[Any, Encode], Form]] = {
     ("decimal", "Decimal"): lambda value, _: ["decimal", str(value)],
     ("fractions", "Fraction"): lambda value, encode: [
