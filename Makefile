@@ -25,14 +25,14 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Every attack on real parts, and how many of each area were stopped. AREA="grader files" chooses some.
+# Every attack on real parts, and how many were stopped in each area. AREA="grader files" chooses some.
 attack: $(STAMP)
 	$(BIN)/python -m tests.attacks $(addprefix --area ,$(AREA))
 
 bench: $(STAMP)
 	$(BIN)/python ops/bench.py
 
-# CHAOS_CRASHES crashes: each crash point at each of its passings, and seeded pairs of them; then CHAOS_ROUNDS rounds
+# CHAOS_CRASHES crashes: each crash point, each time it is passed, and seeded pairs of them; then CHAOS_ROUNDS rounds
 # of faults on the real services, beside plain Celery. CHAOS_SEED repeats a run.
 CHAOS_CRASHES ?= 1000
 CHAOS_ROUNDS ?= 100
@@ -44,8 +44,8 @@ chaos: $(STAMP)
 bench-engine: $(STAMP)
 	$(BIN)/python ops/bench_engine.py $(BENCH_ENGINE)
 
-# What a check of mathematics or of a schema costs, with a sandbox of its own and with a program kept waiting; and what
-# a process of its own for the candidate costs a check of code, and a call.
+# What a check of mathematics or of a schema costs, in a sandbox of its own and in a program that is kept waiting; and
+# what a separate process for the candidate costs, for each check of code and for each call.
 bench-checks: $(STAMP)
 	$(BIN)/python ops/bench_checks.py
 	$(BIN)/python ops/bench_grader.py
@@ -53,12 +53,12 @@ bench-checks: $(STAMP)
 bench-streams: $(STAMP)
 	$(BIN)/python ops/bench_streams.py
 
-# Recall, false alarms, delay and CPU of the guard, in half a minute. With ENDPOINT=http://…/v1 MODEL=NAME: the tokens
-# that it saves on an engine.
+# Recall, false alarms, delay and CPU of the guard, in half a minute. With ENDPOINT=http://…/v1 MODEL=NAME it measures
+# the tokens that the guard saves on an engine.
 bench-guard: $(STAMP)
 	$(BIN)/python ops/bench_guard.py $(if $(ENDPOINT),--endpoint $(ENDPOINT) --model $(MODEL))
 
-# Dispatch with a long queue and a long past; then beside DBOS and procrastinate, which have an environment of their own.
+# Dispatch with a long queue and a long history; then DBOS and procrastinate beside it, in an environment of their own.
 PEERS := .venv-bench
 bench-queue: $(STAMP) $(PEERS)/.installed
 	$(BIN)/python ops/bench_queue.py
@@ -69,7 +69,7 @@ $(PEERS)/.installed: ops/requirements-bench.lock
 	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
-# SOAK_MINUTES and SEED choose how long and which faults; the rows are in soak-SEED.jsonl as they come.
+# SOAK_MINUTES and SEED choose how long and which faults; rows are appended to soak-SEED.jsonl as they come.
 SOAK_MINUTES ?= 60
 soak: $(STAMP)
 	$(BIN)/python ops/soak.py --minutes $(SOAK_MINUTES) $(if $(SEED),--seed $(SEED))

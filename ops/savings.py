@@ -17,13 +17,14 @@ from dataclasses import dataclass
 
 from corpus import prompt_for
 
-from tasks.heartbeat import SilentHeartbeat
-from tasks.journal import JournalledModel, Sampling
+from tasks.journal import JournalledModel
 from tasks.llm.chat import OpenAIChatModel
 from tasks.llm.guard import scan
-from tasks.types import CallKey, Claim, Completion, Message, Operator
+from tasks.sampling import Sampling
+from tasks.types import CallKey, Completion, Message, Operator
 from tests.corpus.label import Label, label
 from tests.doubles import Journal
+from tests.turns import job_of, turn_of
 
 PARALLEL = 16
 CONTEXT_TOKENS = 4_096
@@ -31,7 +32,6 @@ SILENCE_SECONDS = 300.0
 ANSWER_SECONDS = 900.0
 # Another seed than the corpus's default: prompts that nothing was tuned on.
 PROMPT_SEED = 1
-CLAIM = Claim(job=1, epoch=1, worker="bench", turn="bench")
 GENERATED = re.compile(r"^vllm:generation_tokens_total(?:\{[^}]*\})? ([0-9.e+]+)$", re.MULTILINE)
 HEADS = (
     "guard off and on",
@@ -119,7 +119,7 @@ class Client:
         sampling = Sampling(temperature=0.0, answer_tokens=self._tokens)
         key = CallKey(iteration=1, operator=Operator.DRAFT, slot=number, attempt=1)
         JournalledModel(ledger=journal, model=self._chat, sampling=sampling).ask(
-            CLAIM, key, PROMPT_SEED, lambda shorten: (Message(role="user", content=prompt),), SilentHeartbeat()
+            turn_of(job_of(seed=PROMPT_SEED)), key, lambda _: (Message(role="user", content=prompt),)
         )
         return tuple(made for _, _, made in journal.calls.values())
 

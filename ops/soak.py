@@ -35,6 +35,7 @@ from tasks.errors import RedraftError
 from tasks.settings import child_environment
 from tasks.store.invariants import INVARIANTS, breaches
 from tasks.store.session import Database
+from tasks.types import JobState
 from workers.local import stack, stackfile
 from workers.local.home import Home
 from workers.packaged import ops
@@ -52,7 +53,7 @@ EFFECT_SECONDS = 90.0
 DRAIN_SECONDS = 900.0
 CHECK_EVERY_SECONDS = 180.0
 WATCH_SECONDS = 0.25
-FINAL = ("accepted", "unsolved", "cancelled", "quarantined", "failed")
+FINAL = [state for state in JobState if state.final]
 
 Row = dict[str, Any]
 

@@ -1,6 +1,7 @@
-"""The cloud's turn at a job: at most one request for each decision, paid before it is sent. Over ports only.
+"""The escalation of a job to the cloud: at most one request for each decision, reserved before it is sent. Over ports
+only.
 
-Every step is committed before the next one begins, so that a turn killed anywhere is explained by what is stored:
+Every step is committed before the next one begins, so that what is stored explains a turn that was killed anywhere:
 an intent without an id may have been received, and is never sent again.
 """
 
@@ -13,14 +14,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from tasks.crashpoints import CrashPoint, passing
-from tasks.errors import Cancelled, CloudFault, CloudUnreached
+from tasks.errors import Cancelled, CloudFault, CloudUnreached, LimitReached
 from tasks.llm.guard import scan
 from tasks.llm.prices import Prices, most_tokens
 from tasks.llm.responsebody import CloudTerms, request_json
-from tasks.ports import CloudModel, EscalationLedger, Heartbeat
+from tasks.ports import CloudModel, EscalationLedger
 from tasks.prompts import build
+from tasks.turn import Turn
 from tasks.types import (
-    Claim,
     CloudAnswer,
     CloudEnd,
     CloudPlan,
@@ -33,12 +34,13 @@ from tasks.types import (
 )
 
 ENGINE = "openai responses"
+HOURS_OVER = "the job's hours were over"
 
 
 class NoCloud:
     """The twin of a deployment without a cloud model: nothing is sent, and no answer comes."""
 
-    def answer(self, claim: Claim, job: Job, number: int, heartbeat: Heartbeat) -> Completion | None:
+    def answer(self, turn: Turn, number: int) -> Completion | None:
         """None."""
         return None
 
@@ -54,26 +56,35 @@ class Escalation:
     prices: Prices
     fault_cap: int
 
-    def answer(self, claim: Claim, job: Job, number: int, heartbeat: Heartbeat) -> Completion | None:
-        """As the port has it: sent once, re-attached to by its id, or found in the ledger."""
-        if job.spec.egress is not Egress.FULL:
+    def answer(self, turn: Turn, number: int) -> Completion | None:
+        """As the port has it: sent once, re-attached to by its id, or read from the ledger. Once the job's hours are
+        over nothing is sent, and a response that runs is cancelled and settled; one that was whole by then is the
+        answer."""
+        if turn.job.spec.egress is not Egress.FULL:
             return None
-        asked = self.ledger.find(claim, number)
-        if asked is None:
-            asked = self.ledger.intend(claim, number, self._plan(job))
+        record = self.ledger.find(turn.claim, number)
+        if record is None:
+            turn.deadline.check()
+            record = self.ledger.intend(turn.claim, number, self._plan(turn.job))
             passing(CrashPoint.INTENDED)
-            return self._send(claim, job, number, asked, heartbeat) if asked.state is EscalationState.INTENT else None
-        if not asked.open:
-            return asked.made
-        match asked.state:
+            return self._send(turn, number, record) if record.state is EscalationState.INTENT else None
+        return self._resume(turn, number, record) if record.open else record.made
+
+    def _resume(self, turn: Turn, number: int, record: EscalationRecord) -> Completion | None:
+        """Goes on from what an earlier turn has committed."""
+        match record.state:
+            case EscalationState.UNSENT if turn.deadline.passed:
+                self.ledger.hold_back(turn.claim, number, HOURS_OVER, last=True)
+                return None
             case EscalationState.UNSENT:
-                self.ledger.intend_again(claim, number)
-                return self._send(claim, job, number, asked, heartbeat)
-            case EscalationState.RUNNING if asked.response_id is not None:
-                return self._conclude(claim, number, asked, partial(self.cloud.attach, asked.response_id, heartbeat))
+                self.ledger.intend_again(turn.claim, number)
+                return self._send(turn, number, record)
+            case EscalationState.RUNNING if record.response_id is not None:
+                fetch = partial(self.cloud.attach, record.response_id, turn.call_heartbeat)
+                return self._conclude(turn, number, record, fetch)
             case _:
                 why = "its turn ended between the request and the cloud's id, so it may have been received"
-                return self._settle(claim, number, asked, CloudAnswer(end=CloudEnd.LOST, error=why))
+                return self._settle(turn, number, record, CloudAnswer(end=CloudEnd.LOST, error=why))
 
     def _plan(self, job: Job) -> CloudPlan:
         system, user = build.escalate(job)
@@ -92,26 +103,26 @@ class Escalation:
             completion_tokens=most.completion_tokens,
         )
 
-    def _send(
-        self, claim: Claim, job: Job, number: int, asked: EscalationRecord, heartbeat: Heartbeat
-    ) -> Completion | None:
+    def _send(self, turn: Turn, number: int, record: EscalationRecord) -> Completion | None:
         def identify(response_id: str) -> None:
             passing(CrashPoint.POSTED)
-            self.ledger.identify(claim, number, response_id)
+            self.ledger.identify(turn.claim, number, response_id)
             passing(CrashPoint.IDENTIFIED)
 
-        ask = partial(self.cloud.start, asked.plan.request, job.spec.egress or Egress.NEVER, identify, heartbeat)
-        return self._conclude(claim, number, asked, ask)
+        egress = turn.job.spec.egress or Egress.NEVER
+        fetch = partial(self.cloud.start, record.plan.request, egress, identify, turn.call_heartbeat)
+        return self._conclude(turn, number, record, fetch)
 
     def _conclude(
-        self, claim: Claim, number: int, asked: EscalationRecord, ask: Callable[[], CloudAnswer]
+        self, turn: Turn, number: int, record: EscalationRecord, fetch: Callable[[], CloudAnswer]
     ) -> Completion | None:
-        """Asks, and commits what came of it. A fault goes on as it is, unless there were too many in a row."""
-        last = asked.faults + 1 >= self.fault_cap
+        """Fetches the answer, and commits it. A fault is raised, unless there were too many in a row."""
+        last = record.faults + 1 >= self.fault_cap
         try:
-            answer = ask()
+            answer = fetch()
         except CloudUnreached as fault:
-            self.ledger.hold_back(claim, number, str(fault), last=last)
+            last = last or turn.deadline.passed
+            self.ledger.hold_back(turn.claim, number, str(fault), last=last)
             if last:
                 return None
             raise
@@ -120,22 +131,27 @@ class Escalation:
                 raise
             answer = CloudAnswer(end=CloudEnd.LOST, error=f"given up: {fault}")
         except Cancelled:
-            self._withdraw(claim, number, asked)
+            self._withdraw(turn, number, record, "cancelled by its owner")
             raise
-        return self._settle(claim, number, asked, answer)
+        except LimitReached:
+            completion = self._withdraw(turn, number, record, HOURS_OVER)
+            if completion is None:
+                raise
+            return completion
+        return self._settle(turn, number, record, answer)
 
-    def _withdraw(self, claim: Claim, number: int, asked: EscalationRecord) -> None:
-        """The job's owner has cancelled it: so is the response, and what it cost until then is charged."""
-        now = self.ledger.find(claim, number)
+    def _withdraw(self, turn: Turn, number: int, record: EscalationRecord, why: str) -> Completion | None:
+        """Cancels the response, and charges what it cost until then; the answer, where it was whole by then."""
+        now = self.ledger.find(turn.claim, number)
         if now is not None and now.response_id is not None:
             answer = self.cloud.cancel(now.response_id)
         else:
-            answer = CloudAnswer(end=CloudEnd.LOST, error="cancelled by its owner before the cloud's id was known")
-        self._settle(claim, number, asked, answer)
+            answer = CloudAnswer(end=CloudEnd.LOST, error=f"{why} before the cloud's id was known")
+        return self._settle(turn, number, record, answer)
 
-    def _settle(self, claim: Claim, number: int, asked: EscalationRecord, answer: CloudAnswer) -> Completion | None:
+    def _settle(self, turn: Turn, number: int, record: EscalationRecord, answer: CloudAnswer) -> Completion | None:
         passing(CrashPoint.ANSWERED)
-        made = self._completion(asked, answer)
+        completion = self._completion(record, answer)
         match answer.end:
             case CloudEnd.COMPLETED if answer.text.strip():
                 state, error = EscalationState.DONE, ""
@@ -143,14 +159,14 @@ class Escalation:
                 state, error = EscalationState.UNKNOWN, answer.error
             case _:
                 state, error = EscalationState.FAILED, answer.error or "it brought no text"
-        self.ledger.settle(claim, number, state, made, error)
+        self.ledger.settle(turn.claim, number, state, completion, error)
         passing(CrashPoint.SETTLED)
-        return made if state is EscalationState.DONE else None
+        return completion if state is EscalationState.DONE else None
 
-    def _completion(self, asked: EscalationRecord, answer: CloudAnswer) -> Completion:
+    def _completion(self, record: EscalationRecord, answer: CloudAnswer) -> Completion:
         """What is charged: what the cloud says it used, nothing for a request that it did not take, and else the
         whole reservation."""
-        plan = asked.plan
+        plan = record.plan
         used = Usage(prompt_tokens=plan.prompt_tokens, cached_tokens=0, completion_tokens=plan.completion_tokens)
         usd = plan.usd
         if answer.usage is not None:
@@ -159,7 +175,7 @@ class Escalation:
             used = Usage(prompt_tokens=0, cached_tokens=0, completion_tokens=0)
             usd = self.prices.cost(used)
         hit = scan(answer.text)
-        made = Completion(
+        completion = Completion(
             text=answer.text if hit is None else answer.text[: hit.at_char],
             finish_reason="stop" if answer.end is CloudEnd.COMPLETED else answer.end,
             model=answer.model or plan.model,
@@ -171,4 +187,4 @@ class Escalation:
             usd=usd,
             engine=ENGINE,
         )
-        return made if hit is None else dataclasses.replace(made, finish_reason="guard")
+        return completion if hit is None else dataclasses.replace(completion, finish_reason="guard")

@@ -1,14 +1,39 @@
-"""The heartbeat of a step that holds no lease: the twin of a worker's, for tests, benches and the doctor."""
+"""How a step shows that it lives and hears that it must stop; and the twin of a step that holds no lease, for tests,
+benches and the doctor. Must not know who listens."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
 
 from tasks.types import CallKey
 
 
+class Heartbeat(Protocol):
+    """How a step shows that it lives, and learns that it must stop.
+
+    A lease is renewed only while its step makes progress or is within a silence it announced.
+    """
+
+    def beat(self, tokens: int = 0) -> None:
+        """Progress was made; `tokens` more were received."""
+
+    def expect_silence(self, seconds: float) -> None:
+        """The step may be silent for up to `seconds` from now (a prefill, a sandboxed test)."""
+
+    def check(self) -> None:
+        """Raises `LeaseLost`, `Cancelled`, `Paused` or `ShuttingDown` where the step must stop; else returns."""
+
+    def checkpoint(self) -> None:
+        """As `check`, between two steps, where stopping loses nothing: there a worker that is shutting down stops at
+        once, and does not use up its grace."""
+
+    def calling(self, key: CallKey) -> AbstractContextManager[Heartbeat]:
+        """The heartbeat of one model call: what it has received is lost with its worker until the context is left."""
+
+
 class SilentHeartbeat:
-    """Implements `tasks.ports.Heartbeat`: nobody listens, and nothing ever has to stop."""
+    """Implements `Heartbeat`: nobody listens, and nothing ever has to stop."""
 
     def beat(self, tokens: int = 0) -> None:
         """Nobody listens."""
@@ -23,6 +48,6 @@ class SilentHeartbeat:
         """As `check`."""
         self.check()
 
-    def calling(self, key: CallKey) -> AbstractContextManager[SilentHeartbeat]:
+    def calling(self, key: CallKey) -> AbstractContextManager[Heartbeat]:
         """A call's heartbeat is this one."""
         return nullcontext(self)

@@ -1,63 +1,32 @@
-"""Model calls that survive a crash: found in the journal, or made, guarded and committed. Over ports only."""
+"""Model calls that survive a crash: found in the journal, or reserved, made and committed. Over ports only; must not
+know what a prompt says, nor when an answer is good enough."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from tasks.crashpoints import CrashPoint, passing
+from tasks.deadline import DEADLINE
 from tasks.errors import ContextExceeded
 from tasks.ports import Admission, ChatModel, Heartbeat, Ledger
 from tasks.prompts.fitting import Build, fit
-from tasks.prompts.layout import WHOLE
-from tasks.types import CallKey, ChatRequest, Claim, Completion, Cut, Message, Operator, RequestSize
+from tasks.retries import ATTEMPTS, RetryLadder
+from tasks.sampling import Sampling
+from tasks.turn import Turn
+from tasks.types import CallKey, ChatRequest, Completion, Cut, RequestSize
 
-# The recovery ladder of a degenerate answer: as asked; another seed, warmer; and with a shorter window too.
-ATTEMPTS = 3
-WARMER = 0.2
 # Room that is kept free for the chat template's own tokens.
 TEMPLATE_TOKENS = 32
-# Of the room for a window, where the server says that it was too long.
+# Divisors of the room for a prompt, where the server refused it as too long.
 SHORTER = (2, 4, 8)
-# Of the ladder's last attempt.
-HALVED = Cut(ground=1, rest=1)
-# One word of a given list, and the end of the text.
-CHOICE_TOKENS = 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
-    """How a model is asked. Gemma 4's own card: temperature 1.0, top-p 0.95, top-k 64."""
-
-    temperature: float = 1.0
-    top_p: float = 0.95
-    top_k: int = 64
-    answer_tokens: int = 4096
-    review_tokens: int = 1024
-    lesson_tokens: int = 256
-    thinking_tokens: int = 0
-
-    def room(self, operator: Operator) -> int:
-        """Tokens that an answer to such a call may have."""
-        match operator:
-            case Operator.REVIEW | Operator.JUDGE:
-                return self.review_tokens
-            case Operator.DISTIL:
-                return self.lesson_tokens
-            case _:
-                return self.answer_tokens
-
-    def thoughts(self, operator: Operator) -> int:
-        """Tokens that a model may think before such a call's answer. A lesson is three lines about what is known."""
-        return 0 if operator is Operator.DISTIL else self.thinking_tokens
 
 
 class NoAdmission:
-    """Implements `Admission` for an engine that nobody spares."""
+    """Implements `Admission` for an engine whose load nobody watches."""
 
     def admit(self, space: RequestSize, heartbeat: Heartbeat) -> AbstractContextManager[None]:
         """At once."""
@@ -65,6 +34,14 @@ class NoAdmission:
 
 
 NO_ADMISSION = NoAdmission()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """How a prompt is built, and how far it is cut at least."""
+
+    build: Build
+    least: Cut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,115 +55,95 @@ class JournalledModel:
 
     def ask(
         self,
-        claim: Claim,
+        turn: Turn,
         key: CallKey,
-        seed: int,
         build: Build,
-        heartbeat: Heartbeat,
         *,
         attempts: int = ATTEMPTS,
         choices: tuple[str, ...] = (),
+        draw: int | None = None,
     ) -> Completion:
-        """One answer for `key`, whose attempt is where the ladder begins; at most `attempts` calls.
+        """One answer for `key`, whose attempt is the first; at most `attempts` calls.
 
-        `build(cut)` gives the prompt, which is cut where the model's context is too small for it. A model that thinks
-        does so before free text, never before a choice, and no more once its thoughts left no answer. The answer of
-        the last attempt may still carry its guard: then it is degenerate and nothing may be built on it.
-        With `choices` the answer is one of them, chosen without chance, in at most `CHOICE_TOKENS`.
-        Raises `LimitReached` before a call that the budget can't pay, `PromptTooLong`, `EngineFault`, and what
-        `heartbeat` raises.
+        `build(cut)` gives the prompt, which is cut where the model's context is too small for it. The completion of the
+        last attempt may still carry its guard: then it is degenerate and nothing may be built on it. With `choices`
+        the answer is one of them. `draw` stands for the first attempt's number in its seed, where calls differ by more
+        than their attempt. Raises `LimitReached` before a call that the budget can't pay or that would begin after the
+        job's hours, and after one that they cut short; `PromptTooLong`, `EngineFault`, and what the turn's heartbeat
+        raises.
         """
-        made: Completion | None = None
-        thinking = 0 if choices else self.sampling.thoughts(key.operator)
-        for attempt in range(key.attempt, key.attempt + attempts):
-            tried = dataclasses.replace(key, attempt=attempt)
-            again = attempt - key.attempt
-            least = HALVED if again == ATTEMPTS - 1 else WHOLE
-            request = self._request(tried, seed, build(least), again > 0, choices)
-            request = dataclasses.replace(request, thinking_tokens=thinking)
-            made = self._once(claim, tried, request, build, least, heartbeat)
-            lost_in_thought = bool(made.reasoning) and not made.text.strip()
-            if made.guard is None and not lost_in_thought:
-                break
-            thinking = 0 if lost_in_thought else thinking
-        assert made is not None
-        return made
-
-    def _request(
-        self, key: CallKey, seed: int, messages: Sequence[Message], warmer: bool, choices: tuple[str, ...]
-    ) -> ChatRequest:
-        wanted = self.sampling.room(key.operator)
-        return ChatRequest(
-            messages=tuple(messages),
-            temperature=0.0 if choices else self.sampling.temperature + (WARMER if warmer else 0.0),
-            top_p=self.sampling.top_p,
-            top_k=self.sampling.top_k,
-            max_tokens=CHOICE_TOKENS if choices else wanted,
-            seed=call_seed(seed, key),
+        ladder = RetryLadder(
+            key=key,
+            seed=turn.job.spec.seed,
+            sampling=self.sampling,
+            attempts=attempts,
             choices=choices,
+            draw=key.attempt if draw is None else draw,
         )
+        attempt = ladder.first()
+        while True:
+            prompt = Prompt(build=build, least=attempt.cut)
+            completion = self._complete(turn, attempt.key, ladder.request(attempt, build(attempt.cut)), prompt)
+            following = ladder.after(attempt, completion)
+            if following is None:
+                return completion
+            attempt = following
 
-    def _once(
-        self, claim: Claim, key: CallKey, request: ChatRequest, build: Build, least: Cut, heartbeat: Heartbeat
-    ) -> Completion:
-        """The journal's answer, or a new one. The hash is that of the prompt before it is cut to a model: what stands
-        in the journal is found again by a worker whose model has another context, or whose tokenizer is away."""
+    def _complete(self, turn: Turn, key: CallKey, request: ChatRequest, prompt: Prompt) -> Completion:
+        """The journal's completion, or a new one. The hash is that of the prompt before it is cut to a model: so a
+        worker whose model has another context, or whose tokenizer is away, finds the call again."""
         hashed = prompt_hash(request)
-        found = self.ledger.find_call(claim, key, hashed)
-        if found is not None:
-            return found
+        completion = self.ledger.find_call(turn.claim, key, hashed)
+        return self._call(turn, key, request, hashed, prompt) if completion is None else completion
+
+    def _call(self, turn: Turn, key: CallKey, request: ChatRequest, hashed: str, prompt: Prompt) -> Completion:
+        heartbeat = turn.call_heartbeat
         heartbeat.checkpoint()
-        request, prompt = self._fitted(request, build, least)
-        space = RequestSize(messages=request.messages, prompt_tokens=prompt, completion_tokens=_made(request))
-        with self.admission.admit(space, heartbeat):
-            self.ledger.reserve(claim, key, space.prompt_tokens + space.completion_tokens)
+        request, tokens = self._fitted(request, prompt)
+        size = RequestSize(messages=request.messages, prompt_tokens=tokens, completion_tokens=_most_tokens(request))
+        with self.admission.admit(size, heartbeat):
+            self.ledger.reserve(turn.claim, key, size.prompt_tokens + size.completion_tokens)
             passing(CrashPoint.RESERVED)
             with heartbeat.calling(key) as call:
-                request, made = self._complete(request, build, least, call)
+                request, completion = self._send(request, prompt, call)
                 passing(CrashPoint.CALL_MADE)
-                self.ledger.commit_call(claim, key, request, hashed, made)
+                self.ledger.commit_call(turn.claim, key, request, hashed, completion)
         passing(CrashPoint.CALL_COMMITTED)
-        return made
+        if completion.finish_reason == DEADLINE:
+            turn.deadline.check()
+        return completion
 
-    def _complete(
-        self, request: ChatRequest, build: Build, least: Cut, heartbeat: Heartbeat
-    ) -> tuple[ChatRequest, Completion]:
-        """The request as it was answered. A server that counts more than it says, or has no tokenizer, is asked in ever
-        shorter windows."""
-        for share in SHORTER:
+    def _send(self, request: ChatRequest, prompt: Prompt, heartbeat: Heartbeat) -> tuple[ChatRequest, Completion]:
+        """The completion, and the request that it answers. A server whose context is smaller than it says, or that has
+        no tokenizer, is sent ever shorter prompts."""
+        for divisor in SHORTER:
             try:
                 return request, self.model.complete(request, heartbeat)
             except ContextExceeded:
-                request, _ = self._fitted(request, build, least, share)
+                request, _ = self._fitted(request, prompt, divisor)
         return request, self.model.complete(request, heartbeat)
 
-    def _fitted(self, request: ChatRequest, build: Build, least: Cut, share: int = 1) -> tuple[ChatRequest, int]:
-        """The request with its window in one `share`th of the room, and the tokens of its prompt."""
-        space = self.model.context_tokens - TEMPLATE_TOKENS
-        messages, prompt = fit(
-            build,
+    def _fitted(self, request: ChatRequest, prompt: Prompt, divisor: int = 1) -> tuple[ChatRequest, int]:
+        """The request with its prompt cut to the room there is, divided by `divisor`; and the prompt's tokens."""
+        room = self.model.context_tokens - TEMPLATE_TOKENS
+        messages, tokens = fit(
+            prompt.build,
             self.model.count_tokens,
-            room=(space - _made(request)) // share,
-            prefix_room=(space - self.sampling.answer_tokens - self.sampling.thinking_tokens) // 2 // share,
-            least=least,
+            room=(room - _most_tokens(request)) // divisor,
+            prefix_room=(room - self.sampling.answer_tokens - self.sampling.thinking_tokens) // 2 // divisor,
+            least=prompt.least,
         )
-        return dataclasses.replace(request, messages=tuple(messages)), prompt
+        return dataclasses.replace(request, messages=tuple(messages)), tokens
 
 
 def prompt_hash(request: ChatRequest) -> str:
     """SHA-256, in hex, of the canonical JSON of the messages and the sampling. Whether it thinks is the model's."""
-    told = dataclasses.asdict(request)
-    del told["thinking_tokens"]
-    canonical = json.dumps(told, sort_keys=True, separators=(",", ":"))
+    fields = dataclasses.asdict(request)
+    del fields["thinking_tokens"]
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _made(request: ChatRequest) -> int:
-    """Tokens of thoughts and answer, at most."""
+def _most_tokens(request: ChatRequest) -> int:
+    """Of thoughts and answer together."""
     return request.max_tokens + request.thinking_tokens
-
-
-def call_seed(seed: int, key: CallKey) -> int:
-    """A seed in [0, 2^31) that is a function of the job's seed and the call's key, so that a run can be repeated."""
-    named = f"{seed}:{key.iteration}:{key.operator}:{key.slot}:{key.attempt}"
-    return int.from_bytes(hashlib.sha256(named.encode()).digest()[:4], "big") >> 1

@@ -1,8 +1,8 @@
 """The second agent: judges a candidate by the job's `judge` checks, with prompts of its own. Over ports only.
 
-A vote is a report in free text, then one word. It fails the candidate only on a problem that quotes it, where the
-quote was found; a vote that says FAIL without one, falls into a loop or says neither word is invalid: it is asked
-again once with another seed, and then another judge prompt is asked in its place.
+A vote is a report in free text, then one word. It fails the candidate only on a problem whose quote is really there. A
+vote that says FAIL without one, falls into a loop, is cut short or says neither word is invalid: it is cast again once
+with another seed, and then another judge prompt takes its place.
 """
 
 from __future__ import annotations
@@ -11,27 +11,29 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tasks.deadline import DEADLINE
 from tasks.journal import JournalledModel
 from tasks.policy import JUDGES
-from tasks.ports import Heartbeat
 from tasks.prompts import judging, parse
 from tasks.prompts.judging import JUDGE_PROMPTS, JudgePrompt
-from tasks.types import CallKey, Candidate, CheckSpec, Claim, Job, Operator, Verdict
+from tasks.turn import Turn
+from tasks.types import CallKey, Candidate, CheckSpec, Operator, Verdict
 
 # Votes that must pass, one after another and each through another judge prompt. Five where there is nothing but opinion
 # (arXiv 2507.15855), three where a program has the first word.
 VOTES_ALONE = 5
 VOTES_BESIDE_PROGRAMS = 3
-# A vote is asked, and once again where it was invalid.
+# A vote is cast, and once again where it was invalid.
 TRIES = 2
-_STEPS = 2
-# Attempt numbers are apart by so much: what a ladder of attempts may use.
+# The calls of a vote, in their order.
+_STEPS = ("report", "verdict")
+# The numbers from which the seeds of calls are drawn are apart by so much.
 _STRIDE = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Vote:
-    """What one vote said: `passed` None where it was invalid. `seconds` are the engine's."""
+    """One vote: `passed` is None where it was invalid; `seconds` are the engine's."""
 
     passed: bool | None = None
     problems: tuple[str, ...] = ()
@@ -44,22 +46,12 @@ class ModelJudgePanel:
 
     model: JournalledModel
 
-    def judge(
-        self, claim: Claim, job: Job, candidate: Candidate, checks: Sequence[CheckSpec], heartbeat: Heartbeat
-    ) -> tuple[Verdict, ...]:
+    def judge(self, turn: Turn, candidate: Candidate, checks: Sequence[CheckSpec]) -> tuple[Verdict, ...]:
         """One verdict a check, visible ones first, up to the first that did not pass."""
         verdicts: list[Verdict] = []
         for number, check in sorted(enumerate(checks), key=lambda numbered: numbered[1].held_out):
-            hearing = _JudgedCheck(
-                model=self.model,
-                claim=claim,
-                job=job,
-                candidate=candidate,
-                check=check,
-                number=number,
-                heartbeat=heartbeat,
-            )
-            verdicts.append(hearing.verdict())
+            judged = _JudgedCheck(model=self.model, turn=turn, candidate=candidate, check=check, number=number)
+            verdicts.append(judged.verdict())
             if not verdicts[-1].passed:
                 break
         return tuple(verdicts)
@@ -70,27 +62,17 @@ class _JudgedCheck:
     """One candidate before one check, the `number`th of the job's `judge` checks."""
 
     model: JournalledModel
-    claim: Claim
-    job: Job
+    turn: Turn
     candidate: Candidate
     check: CheckSpec
     number: int
-    heartbeat: Heartbeat
 
     def verdict(self) -> Verdict:
-        """Asks one judge prompt after another until enough votes have passed; any fail fails (arXiv 2511.21522)."""
-        needed = votes_needed(self.job.spec.checks)
-        passes, seconds, feedback = 0, 0.0, ""
-        for ordinal, judge_prompt in enumerate(JUDGE_PROMPTS):
-            vote = self._vote(judge_prompt, self.number * len(JUDGE_PROMPTS) + ordinal)
-            seconds += vote.seconds
-            passes += vote.passed is True
-            if vote.passed is False:
-                feedback = "\n".join(f"- {problem}" for problem in vote.problems)
-            if vote.passed is False or passes == needed:
-                break
-        if not feedback and passes < needed:
-            feedback = f"Only {passes} of the {needed} votes needed were valid: the judges say nothing of the answer."
+        """A pass where enough votes passed and none failed."""
+        votes = self._votes()
+        passes = sum(vote.passed is True for vote in votes)
+        needed = votes_needed(self.turn.job.spec.checks)
+        feedback = _feedback(votes, passes, needed)
         return Verdict(
             check=self.check.name,
             kind=self.check.kind,
@@ -98,45 +80,73 @@ class _JudgedCheck:
             score=passes / needed,
             held_out=self.check.held_out,
             feedback=feedback,
-            seconds=seconds,
+            seconds=sum(vote.seconds for vote in votes),
         )
 
+    def _votes(self) -> Sequence[_Vote]:
+        """Through one judge prompt after another, until enough have passed; any fail fails (arXiv 2511.21522)."""
+        needed = votes_needed(self.turn.job.spec.checks)
+        votes: list[_Vote] = []
+        for number, judge_prompt in enumerate(JUDGE_PROMPTS, start=1):
+            votes.append(self._vote(judge_prompt, number))
+            if votes[-1].passed is False or sum(vote.passed is True for vote in votes) == needed:
+                break
+        return votes
+
     def _vote(self, judge_prompt: JudgePrompt, number: int) -> _Vote:
-        """Vote `number` on the candidate: asked again once where it was invalid."""
+        """Vote `number` on the candidate: cast again once where it was invalid."""
         seconds = 0.0
         vote = _Vote()
-        for again in range(TRIES):
-            vote = self._ask(judge_prompt, number * TRIES + again)
+        for attempt in range(1, TRIES + 1):
+            vote = self._cast(judge_prompt, number, attempt)
             seconds += vote.seconds
             if vote.passed is not None:
                 break
         return dataclasses.replace(vote, seconds=seconds)
 
-    def _ask(self, judge_prompt: JudgePrompt, number: int) -> _Vote:
-        """A report in free text, then one word about what is left of it once its quotes were looked up."""
-        job, candidate, check = self.job, self.candidate, self.check
-        said = self.model.ask(
-            self.claim,
-            _key(candidate, number * _STEPS),
-            job.spec.seed,
+    def _cast(self, judge_prompt: JudgePrompt, number: int, attempt: int) -> _Vote:
+        """A report in free text, then one word about those of its problems whose quotes are in the candidate."""
+        job, candidate, check = self.turn.job, self.candidate, self.check
+        report = self.model.ask(
+            self.turn,
+            self._key("report", number, attempt),
             lambda cut: judging.report(job, candidate, check, judge_prompt, cut=cut),
-            self.heartbeat,
             attempts=1,
+            draw=self._draw("report", number, attempt),
         )
-        if said.guard is not None:
-            return _Vote(seconds=said.seconds)
-        problems = parse.bugs(said.text, candidate.text)
+        if report.guard is not None or report.finish_reason == DEADLINE:
+            return _Vote(seconds=report.seconds)
+        problems = parse.bugs(report.text, candidate.text)
         word = self.model.ask(
-            self.claim,
-            _key(candidate, number * _STEPS + 1),
-            job.spec.seed,
+            self.turn,
+            self._key("verdict", number, attempt),
             lambda cut: judging.verdict(job, candidate, check, problems, cut=cut),
-            self.heartbeat,
             attempts=1,
             choices=judging.CHOICES,
+            draw=self._draw("verdict", number, attempt),
         )
-        passed = _read(word.text, proved=bool(problems))
-        return _Vote(passed=passed, problems=problems, seconds=said.seconds + word.seconds)
+        passed = _passed(word.text, proved=bool(problems))
+        return _Vote(passed=passed, problems=problems, seconds=report.seconds + word.seconds)
+
+    def _key(self, step: str, vote: int, attempt: int) -> CallKey:
+        """The journal's key of a call: the same for a turn that resumes."""
+        ref = self.candidate.ref
+        return CallKey(
+            iteration=ref.iteration,
+            operator=Operator.JUDGE,
+            slot=ref.slot,
+            attempt=attempt,
+            step=step,
+            check=self.check.name,
+            vote=vote,
+        )
+
+    def _draw(self, step: str, vote: int, attempt: int) -> int:
+        """The number from which a call's seed is drawn: another for each of a candidate's calls, and the one under
+        which the first releases kept the call, so that a journal of theirs is read on."""
+        votes = self.number * len(JUDGE_PROMPTS) + vote - 1
+        tries = votes * TRIES + attempt - 1
+        return 1 + _STRIDE * (tries * len(_STEPS) + _STEPS.index(step))
 
 
 def votes_needed(checks: Sequence[CheckSpec]) -> int:
@@ -144,8 +154,18 @@ def votes_needed(checks: Sequence[CheckSpec]) -> int:
     return VOTES_ALONE if all(check.kind in JUDGES for check in checks) else VOTES_BESIDE_PROGRAMS
 
 
-def _read(text: str, *, proved: bool) -> bool | None:
-    """The vote that one word is; None for another word, or a FAIL that no quote proves."""
+def _feedback(votes: Sequence[_Vote], passes: int, needed: int) -> str:
+    """Why the votes don't accept; empty where they do."""
+    for vote in votes:
+        if vote.passed is False:
+            return "\n".join(f"- {problem}" for problem in vote.problems)
+    if passes < needed:
+        return f"Only {passes} of the {needed} votes needed were valid: the judges say nothing of the answer."
+    return ""
+
+
+def _passed(text: str, *, proved: bool) -> bool | None:
+    """Whether the vote is a pass; None for a word that is neither, or a FAIL that no quote proves."""
     match text.strip().strip("*`'\".").upper():
         case judging.PASS:
             return True
@@ -155,17 +175,9 @@ def _read(text: str, *, proved: bool) -> bool | None:
             return None
 
 
-def _key(candidate: Candidate, number: int) -> CallKey:
-    """The journal's key of the candidate's judge call `number`: the same for a turn that resumes."""
-    ref = candidate.ref
-    return CallKey(iteration=ref.iteration, operator=Operator.JUDGE, slot=ref.slot, attempt=1 + _STRIDE * number)
-
-
 class NoJudgePanel:
     """The twin for jobs without `judge` checks."""
 
-    def judge(
-        self, claim: Claim, job: Job, candidate: Candidate, checks: Sequence[CheckSpec], heartbeat: Heartbeat
-    ) -> tuple[Verdict, ...]:
+    def judge(self, turn: Turn, candidate: Candidate, checks: Sequence[CheckSpec]) -> tuple[Verdict, ...]:
         """No verdict: nothing that a judge must accept is accepted."""
         return ()

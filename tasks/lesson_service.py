@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from tasks.journal import JournalledModel
 from tasks.policy import JUDGES
-from tasks.ports import Heartbeat, MemoryBank
+from tasks.ports import MemoryBank
 from tasks.prompts import build, parse, redact
-from tasks.types import Acceptance, CallKey, Candidate, Claim, Job, Lesson, LessonKind, Operator
+from tasks.turn import Turn
+from tasks.types import Acceptance, CallKey, Candidate, Job, Lesson, LessonKind, Operator
 
 # Measured over seven lessons and ten short problems of programming and mathematics: a lesson on the same kind of
 # problem had a cosine of 0.43 to 0.73, one on another kind at most 0.37.
@@ -29,48 +30,35 @@ class MemoryLessonService:
         """At most one success and one failure of the job's owner and family: one of each helps more than four of
         each (ReasoningBank). Raises `MemoryUnavailable`."""
         text = f"{job.spec.title}\n{job.spec.problem[:QUERY_CHARS]}"
-        found = (
+        results = (
             self.bank.search(job.owner, text, family=family_of(job), kind=kind, limit=1)
             for kind in (LessonKind.SUCCESS, LessonKind.FAILURE)
         )
-        return tuple(match.lesson for matches in found for match in matches if match.similarity >= LEAST_SIMILARITY)
+        return tuple(match.lesson for matches in results for match in matches if match.similarity >= LEAST_SIMILARITY)
 
     def has_lesson(self, job: Job) -> bool:
         """Whether deterministic checks accepted an answer, or visible ones said what was wrong with all of them."""
-        accepted, failures = _grounds(job)
+        accepted, failures = _evidence_of(job)
         return accepted is not None or bool(failures)
 
-    def distil(self, claim: Claim, job: Job, heartbeat: Heartbeat) -> Lesson | None:
+    def distil(self, turn: Turn) -> Lesson | None:
         """What worked, where deterministic checks accepted it; what to avoid, where visible ones said what was wrong.
 
-        None where neither is so, and where the model's words give no lesson or give a check away. Raises
-        `LimitReached`, `EngineFault`, and what `heartbeat` raises.
+        None where neither is so, and where the model's text gives no lesson or gives a check away. Raises
+        `LimitReached`, `EngineFault`, and what the turn's heartbeat raises.
         """
-        accepted, failures = _grounds(job)
+        job = turn.job
+        accepted, failures = _evidence_of(job)
         if accepted is None and not failures:
             return None
         key = CallKey(iteration=job.history[-1].number, operator=Operator.DISTIL, slot=0, attempt=1)
-        said = self.model.ask(
-            claim,
-            key,
-            job.spec.seed,
-            lambda cut: build.distil(job, accepted=accepted, failures=failures, cut=cut),
-            heartbeat,
+        completion = self.model.ask(
+            turn, key, lambda cut: build.distil(job, accepted=accepted, failures=failures, cut=cut)
         )
-        lines = None if said.guard else parse.lesson_lines(said.text)
+        lines = None if completion.guard else parse.lesson_lines(completion.text)
         if lines is None or redact.reveals(job, "\n".join(lines)):
             return None
-        when, do, avoid = lines
-        return Lesson(
-            job=job.id,
-            owner=job.owner,
-            family=family_of(job),
-            kind=LessonKind.SUCCESS if accepted else LessonKind.FAILURE,
-            situation=when,
-            advice=do,
-            avoid=avoid,
-            evidence=_evidence(job, accepted),
-        )
+        return _lesson(job, accepted, lines)
 
 
 class NoLessonService:
@@ -84,7 +72,7 @@ class NoLessonService:
         """No."""
         return False
 
-    def distil(self, claim: Claim, job: Job, heartbeat: Heartbeat) -> Lesson | None:
+    def distil(self, turn: Turn) -> Lesson | None:
         """None."""
         return None
 
@@ -94,32 +82,46 @@ def family_of(job: Job) -> str:
     return "+".join(sorted({check.kind for check in job.spec.checks}))
 
 
-def _grounds(job: Job) -> tuple[Candidate | None, tuple[str, ...]]:
-    """What an ended job's lesson would rest on: its accepted candidate, or what its visible checks said."""
+def _evidence_of(job: Job) -> tuple[Candidate | None, tuple[str, ...]]:
+    """What an ended job's lesson would rest on: its accepted candidate, or the feedback of its visible checks."""
     acceptance = job.ended.acceptance if job.ended else None
     if acceptance is None:
-        return None, redact.visible_failures(job, _tried(job))
+        return None, redact.visible_failures(job, _candidates(job))
     verified = acceptance is Acceptance.VERIFIED
-    return next((candidate for candidate in _tried(job) if verified and candidate.accepted), None), ()
+    return next((candidate for candidate in _candidates(job) if verified and candidate.accepted), None), ()
 
 
-def _tried(job: Job) -> list[Candidate]:
+def _candidates(job: Job) -> list[Candidate]:
     return [_deterministic(candidate) for iteration in job.history for candidate in iteration.candidates]
 
 
 def _deterministic(candidate: Candidate) -> Candidate:
-    """Without what judges said: an opinion teaches nothing that is sure."""
+    """Without the verdicts of judges: an opinion is no evidence."""
     verdicts = tuple(verdict for verdict in candidate.verdicts if verdict.kind not in JUDGES)
     return dataclasses.replace(candidate, verdicts=verdicts)
 
 
-def _evidence(job: Job, accepted: Candidate | None) -> str:
-    """What the lesson rests on, in our own words; a hidden check is counted and not named."""
+def _lesson(job: Job, accepted: Candidate | None, lines: tuple[str, str, str]) -> Lesson:
+    when, do, avoid = lines
+    return Lesson(
+        job=job.id,
+        owner=job.owner,
+        family=family_of(job),
+        kind=LessonKind.SUCCESS if accepted else LessonKind.FAILURE,
+        situation=when,
+        advice=do,
+        avoid=avoid,
+        evidence=_describe_evidence(job, accepted),
+    )
+
+
+def _describe_evidence(job: Job, accepted: Candidate | None) -> str:
+    """What the lesson rests on, in a line; a hidden check is counted and not named."""
     deterministic = [check for check in job.spec.checks if check.kind not in JUDGES]
     checks = [check.name for check in deterministic if not check.held_out]
     hidden = len(deterministic) - len(checks)
     if hidden:
         checks.append(f"{hidden} hidden check{'s' if hidden > 1 else ''}")
-    best = accepted or max(_tried(job), key=lambda candidate: candidate.score)
-    said = f"job {job.id}: {'accepted' if accepted else 'not accepted'} by {', '.join(checks)}"
-    return f"{said}; score {best.score:.2f}, iteration {best.ref.iteration} of {len(job.history)}"
+    best = accepted or max(_candidates(job), key=lambda candidate: candidate.score)
+    outcome = f"job {job.id}: {'accepted' if accepted else 'not accepted'} by {', '.join(checks)}"
+    return f"{outcome}; score {best.score:.2f}, iteration {best.ref.iteration} of {len(job.history)}"

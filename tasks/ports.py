@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+from tasks.heartbeat import Heartbeat as Heartbeat  # noqa: PLC0414  (a port like these, which `Turn` needs first)
+from tasks.turn import Turn
 from tasks.types import (
     CallKey,
     Candidate,
@@ -38,29 +40,6 @@ from tasks.types import (
 )
 
 
-class Heartbeat(Protocol):
-    """How a step shows that it lives, and learns that it must stop.
-
-    A lease is renewed only while its step makes progress or is within a silence it announced.
-    """
-
-    def beat(self, tokens: int = 0) -> None:
-        """Progress was made; `tokens` more were received."""
-
-    def expect_silence(self, seconds: float) -> None:
-        """The step may be silent for up to `seconds` from now (a prefill, a sandboxed test)."""
-
-    def check(self) -> None:
-        """Raises `LeaseLost`, `Cancelled`, `Paused` or `ShuttingDown` where the step must stop; else returns."""
-
-    def checkpoint(self) -> None:
-        """As `check`, between two steps, where stopping loses nothing: there a worker that is shutting down stops at
-        once, and does not use up its grace."""
-
-    def calling(self, key: CallKey) -> AbstractContextManager[Heartbeat]:
-        """The heartbeat of one model call: what it has received is lost with its worker until the context is left."""
-
-
 class ChatModel(Protocol):
     """A chat model behind one endpoint."""
 
@@ -71,7 +50,8 @@ class ChatModel(Protocol):
         """One streamed answer, guarded while it streams.
 
         Raises `EngineFault` where the engine fails, and whatever `heartbeat.check()` raises: then the
-        request has been cancelled at the engine.
+        request has been cancelled at the engine. Where that is a `LimitReached`, what was written by then is
+        returned, with the finish reason `DEADLINE`.
         """
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
@@ -138,14 +118,26 @@ class DryRun(CheckKind, Protocol):
         """Raises `InvalidInput`, whose field is the kind, where no candidate could pass, and `ServiceFault`s."""
 
 
+class Checks(Protocol):
+    """The checks that this worker can decide."""
+
+    def examine(self, checks: Sequence[CheckSpec]) -> str:
+        """Why checks that are stored could never be decided here; empty where they can."""
+
+    def validate(self, candidate: str, checks: Sequence[CheckSpec], heartbeat: Heartbeat) -> tuple[Verdict, ...]:
+        """The verdicts of the deterministic `checks` on a candidate's text; a check not run has none. Raises
+        `ServiceFault`s and what `heartbeat` raises."""
+
+    def grade(self, verdicts: Sequence[Verdict], checks: Sequence[CheckSpec]) -> tuple[float, bool]:
+        """The score of a candidate over all the job's `checks`, in [0, 1], and whether they accept it."""
+
+
 class JudgePanel(Protocol):
     """The second agent: judges candidates by the job's `judge` checks, with model calls that are journalled."""
 
-    def judge(
-        self, claim: Claim, job: Job, candidate: Candidate, checks: Sequence[CheckSpec], heartbeat: Heartbeat
-    ) -> tuple[Verdict, ...]:
+    def judge(self, turn: Turn, candidate: Candidate, checks: Sequence[CheckSpec]) -> tuple[Verdict, ...]:
         """One verdict a check, visible ones first, up to the first that did not pass. Raises `LimitReached`,
-        `EngineFault`, and what `heartbeat` raises."""
+        `EngineFault`, and what the turn's heartbeat raises."""
 
 
 class MemoryBank(Protocol):
@@ -182,18 +174,19 @@ class LessonService(Protocol):
     def has_lesson(self, job: Job) -> bool:
         """Whether an ended job has something sure to teach."""
 
-    def distil(self, claim: Claim, job: Job, heartbeat: Heartbeat) -> Lesson | None:
+    def distil(self, turn: Turn) -> Lesson | None:
         """What the ended job teaches, by one journalled call; None where nothing honest can be said. Raises
-        `LimitReached`, `EngineFault`, and what `heartbeat` raises."""
+        `LimitReached`, `EngineFault`, and what the turn's heartbeat raises."""
 
 
 class Cloud(Protocol):
     """The stronger model, asked at most once for each decision."""
 
-    def answer(self, claim: Claim, job: Job, number: int, heartbeat: Heartbeat) -> Completion | None:
-        """The answer to the escalation of iteration `number`: asked for, re-attached to after a crash, or found in
-        the ledger. None where none came: refused, failed, unaffordable or unknown. Raises what `heartbeat` raises, and
-        `CloudFault` where a later turn may still fetch it."""
+    def answer(self, turn: Turn, number: int) -> Completion | None:
+        """The answer to the escalation of iteration `number`: requested, re-attached to after a crash, or read from
+        the ledger. None where none came: refused, failed, unaffordable or unknown. Raises what the turn's heartbeat
+        raises, `LimitReached` where the job's hours are over, and `CloudFault` where a later turn may still fetch
+        it."""
 
 
 class CloudModel(Protocol):
@@ -251,6 +244,9 @@ class Ledger(Protocol):
 
     def load(self, claim: Claim) -> Job:
         """The job with all that is committed of it."""
+
+    def refresh(self, claim: Claim, job: Job) -> Job:
+        """The job with its spend, its hours and the lanes that are served as they are now; all else as it was."""
 
     def begin(self, claim: Claim, number: int, move: Move, lessons: Sequence[Lesson]) -> None:
         """Opens iteration `number` with `move`; again is harmless. The `lessons` of a job's first iteration are

@@ -69,14 +69,6 @@ def state_document(job: Job, limits: Limits, strategy: Strategy) -> dict[str, An
     }
 
 
-def width_of(job: Job, otherwise: int) -> int:
-    """How many slots the job's drafts had, `otherwise` where it has drafted none: only a worker knows its own."""
-    moves = [job.open.move] if job.open is not None else []
-    drafted = [move.slots for move in moves if isinstance(move, Draft)]
-    made = [len(i.candidates) for i in job.history if i.candidates and i.candidates[0].revision == 0]
-    return max([*drafted, *made], default=otherwise)
-
-
 def _decision(decision: Decision) -> dict[str, Any]:
     match decision:
         case Draft():

@@ -63,7 +63,7 @@ class Mortal:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._ledger, name)
-        return method if name in ("load", "find_call", "find") else partial(self._death.meet, name, method)
+        return method if name in ("load", "refresh", "find_call", "find") else partial(self._death.meet, name, method)
 
 
 class Journal:

@@ -3,24 +3,29 @@ what is left behind by a holder who was killed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import text
 
+from tasks.deadline import Clock
 from tasks.escalation import NoCloud
 from tasks.heartbeat import SilentHeartbeat
-from tasks.journal import JournalledModel, Sampling
+from tasks.journal import JournalledModel
 from tasks.judge_panel import NoJudgePanel
 from tasks.lesson_service import NoLessonService
 from tasks.loop import Loop
-from tasks.policy import BestOfN, Correct, Single
-from tasks.ports import ChatModel, JudgePanel, LessonService
+from tasks.operators import Operators
+from tasks.policy import BestOfN, Correct, LoopRules, Single
+from tasks.ports import ChatModel, Cloud, JudgePanel, LessonService, Strategy
+from tasks.sampling import Sampling
 from tasks.store import dispatch, reaping
 from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
 from tasks.types import ChatRequest, Claim, Lane
-from tasks.validators.registry import accepted, examine, score, validate
+from tasks.validation import Validation
+from tasks.validators.checks import RegisteredChecks
 from tests.doubles import NoSandbox
 
 ENGINE_AND_CHECKS = frozenset({Lane.GPU, Lane.CHECK})
@@ -33,30 +38,25 @@ def twin_loop(
     judge_panel: Callable[[JournalledModel], JudgePanel] = lambda model: NoJudgePanel(),
     lesson_service: Callable[[JournalledModel], LessonService] = lambda model: NoLessonService(),
     sampling: Sampling | None = None,
-    **parts: Any,
+    sandbox: Any = None,
+    cloud: Cloud | None = None,
+    strategies: Mapping[str, Strategy] | None = None,
+    clock: Clock = time.monotonic,
+    **rules: Any,
 ) -> Loop:
-    """A loop with no cloud, no judge panel, no lesson service and no clock, but for the `parts` of a test."""
+    """A loop with no cloud, no judge panel, no lesson service and no sandbox, but for those that a test gives it;
+    `rules` are fields of `LoopRules`."""
     sampling = sampling or Sampling(answer_tokens=64, review_tokens=32)
     journalled = JournalledModel(ledger=ledger, model=model, sampling=sampling)
-    given: dict[str, Any] = {
-        "strategies": {strategy.name: strategy for strategy in (Correct(), Single(), BestOfN())},
-        "validate": validate,
-        "examine": examine,
-        "grade": lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
-        "sandbox": NoSandbox(),
-        "cloud": NoCloud(),
-        "move_up_after": 3,
-        "escalate_after": 10,
-        "width": 1,
-        "hours": lambda job: 0.0,
-        "say": lambda report: None,
-    }
+    checks = RegisteredChecks(sandbox=sandbox or NoSandbox())
     return Loop(
         ledger=ledger,
-        model=journalled,
-        judge_panel=judge_panel(journalled),
+        operators=Operators(model=journalled, cloud=cloud or NoCloud()),
+        validation=Validation(ledger=ledger, checks=checks, judge_panel=judge_panel(journalled)),
         lesson_service=lesson_service(journalled),
-        **{**given, **parts},
+        strategies=strategies or {strategy.name: strategy for strategy in (Correct(), Single(), BestOfN())},
+        rules=LoopRules(**{"width": 1, "move_up_after": 3, "escalate_after": 10, **rules}),
+        clock=clock,
     )
 
 

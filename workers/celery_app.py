@@ -22,7 +22,7 @@ def make_app(broker: str) -> Celery:
         "socket_keepalive": True,
         "health_check_interval": 5,
     }
-    app = Celery("redraft", broker=broker, include=["tasks.jobs"], set_as_current=True)
+    app = Celery("redraft", broker=broker, set_as_current=True)
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",

@@ -1,5 +1,6 @@
-"""What Flower sees of a turn: job, iteration, score, next move. Events leave on a side thread from a
-bounded queue, so that a slow broker stalls no slot; when the queue is full the newest is dropped."""
+"""What Flower shows of a turn: job, iteration, score, next move. Events leave in a background task from a bounded
+queue, so that a slow broker stalls no slot; while the queue is full, new events are dropped. Must not know how a turn
+is taken."""
 
 from __future__ import annotations
 
@@ -8,8 +9,10 @@ import threading
 import time
 from typing import Any
 
+import redis
 import structlog
 from celery import Celery
+from kombu.exceptions import KombuError
 
 from tasks.printable import printable
 from tasks.types import Claim, TurnReport
@@ -19,6 +22,9 @@ log = structlog.get_logger()
 # Flower is a window, not the truth: it may miss events, but a turn may never wait for it.
 QUEUE_LENGTH = 2_000
 RETRY_SECONDS = 1.0
+# How long the task waits for an event before it looks whether it must stop.
+POLL_SECONDS = 0.25
+BROKER_AWAY = (KombuError, redis.RedisError, OSError)
 
 
 class TurnEvents:
@@ -29,61 +35,60 @@ class TurnEvents:
 
     def __init__(self, app: Celery, hostname: str) -> None:
         self._app, self._hostname = app, hostname
-        self._queue: queue.Queue[tuple[str, dict[str, Any]] | None] = queue.Queue(maxsize=QUEUE_LENGTH)
-        self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+        self._queue: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue(maxsize=QUEUE_LENGTH)
         self._started: dict[str, float] = {}
         self._last: dict[str, str] = {}
 
-    def start(self) -> None:
-        """Starts the side thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Sends what is queued and ends the thread."""
-        self._queue.put(None)
-        self._thread.join(timeout=5)
+    def run(self, stop: threading.Event) -> None:
+        """Until `stop`: then what is queued is sent where the broker is there, and dropped where it is away."""
+        while not stop.is_set():
+            try:
+                self._send_until(stop)
+            except BROKER_AWAY as error:
+                log.warning("events wait for the broker", error=type(error).__name__)
+                stop.wait(RETRY_SECONDS)
 
     def started(self, claim: Claim) -> None:
         """A turn has a job: it appears in Flower only now."""
         self._started[claim.turn] = time.monotonic()
         name = f"job {claim.job} · epoch {claim.epoch}"
-        self._send("task-received", claim.turn, name="redraft.turn", args="()", kwargs=name, retries=0, eta=None)
-        self._send("task-started", claim.turn)
+        self._put("task-received", claim.turn, name="redraft.turn", args="()", kwargs=name, retries=0, eta=None)
+        self._put("task-started", claim.turn)
 
     def progress(self, claim: Claim, report: TurnReport) -> None:
         """Where the turn stands."""
         where = f"job {report.job} · iteration {report.iteration} · score {report.score:.2f}"
         self._last[claim.turn] = f"next: {report.next}"
-        self._send("task-progress", claim.turn, kwargs=where, result=self._last[claim.turn])
+        self._put("task-progress", claim.turn, kwargs=where, result=self._last[claim.turn])
 
     def succeeded(self, claim: Claim) -> None:
         """The turn gave its lease back."""
         runtime = time.monotonic() - self._started.pop(claim.turn, time.monotonic())
         result = self._last.pop(claim.turn, "nothing to do")
-        self._send("task-succeeded", claim.turn, result=result, runtime=runtime)
+        self._put("task-succeeded", claim.turn, result=result, runtime=runtime)
 
     def failed(self, turn: str, why: str) -> None:
         """A turn ended without a result: ours, or the stale one of a worker that died."""
         self._started.pop(turn, None)
         self._last.pop(turn, None)
-        self._send("task-failed", turn, exception=why, traceback="")
+        self._put("task-failed", turn, exception=why, traceback="")
 
-    def _send(self, kind: str, turn: str, **fields: Any) -> None:
+    def _put(self, kind: str, turn: str, **fields: Any) -> None:
+        shown = {name: printable(value) if isinstance(value, str) else value for name, value in fields.items()}
         try:
-            shown = {name: printable(value) if isinstance(value, str) else value for name, value in fields.items()}
             self._queue.put_nowait((kind, {"uuid": turn, **shown}))
         except queue.Full:
             log.debug("an event was dropped", kind=kind)
 
-    def _run(self) -> None:
-        while True:
-            try:
-                with self._app.connection_for_write() as connection:
-                    dispatcher = self._app.events.Dispatcher(connection, hostname=self._hostname, enabled=True)
-                    while (item := self._queue.get()) is not None:
-                        kind, fields = item
-                        dispatcher.send(kind, **fields)
-                    return
-            except Exception as error:  # noqa: BLE001 - whatever the broker raises, events go on when it is back
-                log.warning("events wait for the broker", error=type(error).__name__)
-                time.sleep(RETRY_SECONDS)
+    def _send_until(self, stop: threading.Event) -> None:
+        with self._app.connection_for_write() as connection:
+            connection.connect()  # Kombu's own retries would go on for ever, and hear no stop
+            dispatcher = self._app.events.Dispatcher(
+                connection, hostname=self._hostname, enabled=True, buffer_while_offline=False
+            )
+            while not (stop.is_set() and self._queue.empty()):
+                try:
+                    kind, fields = self._queue.get(timeout=POLL_SECONDS)
+                except queue.Empty:
+                    continue
+                dispatcher.send(kind, **fields)

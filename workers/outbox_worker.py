@@ -1,4 +1,5 @@
-"""Carries the outbox in a thread beside the relay: a slow receiver stalls no wake-up."""
+"""Delivers the outbox in a background task beside the relay: a slow receiver stalls no wake-up. Must not know what is
+delivered, but for the choice of a handler for each topic."""
 
 from __future__ import annotations
 
@@ -17,12 +18,12 @@ log = structlog.get_logger()
 
 # Nobody waits for a lesson.
 LOOK_SECONDS = 1.0
-# A lesson that its owner holds locked is carried later; those of others come next.
+# A lesson that its owner holds locked is delivered later; those of others come next.
 LOCK_SECONDS = 0.5
 
 
 def memory_handlers(bank: MemoryBank) -> dict[str, Handler]:
-    """What carries the memory's topics."""
+    """The handlers of the memory's topics."""
     delivery = IndexDelivery(bank)
     return {UPSERT: delivery.upsert, REMOVE: delivery.remove}
 
@@ -31,29 +32,24 @@ class OutboxWorker:
     """Parameters: `url` of the database (a worker's login), and a handler for each topic."""
 
     def __init__(self, url: str, handlers: dict[str, Handler]) -> None:
-        self._database = Database(url, name="redraft outbox", pool=1, lock_seconds=LOCK_SECONDS)
-        self._outbox = Outbox(self._database, handlers)
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+        self._url, self._handlers = url, handlers
 
-    def start(self) -> None:
-        """Begins to carry."""
-        self._thread.start()
+    def run(self, stop: threading.Event) -> None:
+        """Until `stop`, and then to the end of the delivery under way; one that is cut is delivered again later."""
+        with Database(self._url, name="redraft outbox", pool=1, lock_seconds=LOCK_SECONDS) as database:
+            outbox = Outbox(database, self._handlers)
+            while not stop.is_set():
+                if not _deliver(outbox):
+                    stop.wait(LOOK_SECONDS)
 
-    def stop(self) -> None:
-        """Ends after the delivery under way; one that hangs is given up, and delivered again later."""
-        self._stopping.set()
-        self._thread.join(timeout=5)
-        self._database.close()
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                failed = self._outbox.deliver()
-            except DatabaseUnavailable as error:
-                log.warning("the outbox waits for Postgres", why=str(error).split("\n")[0])
-                failed = None
-            if failed:
-                log.warning("a delivery failed and is tried again", why=failed.split("\n")[0])
-            if failed is None:
-                self._stopping.wait(LOOK_SECONDS)
+def _deliver(outbox: Outbox) -> bool:
+    """Whether there was something to deliver."""
+    try:
+        failed = outbox.deliver()
+    except DatabaseUnavailable as error:
+        log.warning("the outbox waits for Postgres", why=str(error).split("\n")[0])
+        return False
+    if failed:
+        log.warning("a delivery failed and is tried again", why=failed.split("\n")[0])
+    return failed is not None

@@ -1,10 +1,11 @@
 """Keeps min(runnable jobs, free slots) wake-ups in each lane's queue, at once on NOTIFY and anyway every second;
 frees leases that ran out, and settles the escalations that finished jobs left open. Level-triggered: there is no
-message to lose, and two relays do no harm."""
+message to lose, and two relays do no harm. Must not know what a job is."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import psycopg
 import redis
@@ -26,36 +27,46 @@ GATHER_SECONDS = 0.01
 
 class Relay:
     """Parameters: `url` of the database (a worker's login), the Celery `app`, `crash_cap` and `stall_seconds` of the
-    reaper."""
+    reaper; `on_ready` is called when the relay has looked for the first time, and after each time that a service was
+    away."""
 
-    def __init__(self, url: str, app: Celery, broker: str, *, crash_cap: int, stall_seconds: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        app: Celery,
+        broker: str,
+        *,
+        crash_cap: int,
+        stall_seconds: float,
+        on_ready: Callable[[], None] = lambda: None,
+    ) -> None:
         self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
         self._database = Database(url, name="redraft relay", pool=2, lock_seconds=WORKER_LOCK_SECONDS)
-        self._app, self._crash_cap, self._stall_seconds = app, crash_cap, stall_seconds
+        self._app, self._crash_cap, self._stall_seconds, self._on_ready = app, crash_cap, stall_seconds, on_ready
         self._redis = redis.Redis.from_url(broker, socket_timeout=5, socket_connect_timeout=5)
-        self._stopping = threading.Event()
 
-    def stop(self) -> None:
-        """Ends `run` within a tick."""
-        self._stopping.set()
-
-    def run(self) -> None:
-        """Until `stop`. A service that is away is tried again every second."""
-        while not self._stopping.is_set():
+    def run(self, stop: threading.Event) -> None:
+        """Until `stop`, which it hears within a tick. A service that is away is tried again every second."""
+        while not stop.is_set():
             try:
-                with psycopg.connect(
-                    self._url, autocommit=True, application_name="redraft relay", connect_timeout=3
-                ) as connection:
-                    connection.execute("LISTEN redraft_wake")
-                    while not self._stopping.is_set():
-                        self.tick()
-                        if any(connection.notifies(timeout=TICK_SECONDS, stop_after=1)):
-                            self._stopping.wait(GATHER_SECONDS)
-                            list(connection.notifies(timeout=0))
+                self._run_connected(stop)
             except (psycopg.Error, DatabaseUnavailable, redis.RedisError, OperationalError) as error:
                 log.warning("the relay tries again", error=str(error).strip().split("\n")[0])
-                self._stopping.wait(TICK_SECONDS)
+                stop.wait(TICK_SECONDS)
         self._database.close()
+
+    def _run_connected(self, stop: threading.Event) -> None:
+        with psycopg.connect(
+            self._url, autocommit=True, application_name="redraft relay", connect_timeout=3
+        ) as connection:
+            connection.execute("LISTEN redraft_wake")
+            self.tick()
+            self._on_ready()
+            while not stop.is_set():
+                if any(connection.notifies(timeout=TICK_SECONDS, stop_after=1)):
+                    stop.wait(GATHER_SECONDS)
+                    list(connection.notifies(timeout=0))
+                self.tick()
 
     def tick(self) -> dict[str, int]:
         """One look: reaps, tops up; returns the wake-ups sent by lane."""
@@ -63,12 +74,15 @@ class Relay:
             log.info("a lease ran out, or its holder got nowhere", job=job)
         for job in escalations.abandon(self._database):
             log.info("an escalation of a finished job is charged in full", job=job)
-        sent: dict[str, int] = {}
-        for lane in dispatch.demand(self._database, [str(lane) for lane in Lane]):
-            wanted = min(lane.runnable, lane.free_slots)
-            if wanted:
-                queued = self._redis.llen(lane.lane)
-                for _ in range(wanted - int(queued)):
-                    self._app.send_task("redraft.turn", args=(lane.lane,), queue=lane.lane, retry=False)
-                    sent[lane.lane] = sent.get(lane.lane, 0) + 1
-        return sent
+        sent = {lane.lane: self._top_up(lane) for lane in dispatch.demand(self._database, [str(lane) for lane in Lane])}
+        return {lane: number for lane, number in sent.items() if number}
+
+    def _top_up(self, lane: dispatch.LaneDemand) -> int:
+        """Sends the wake-ups that the lane's queue lacks; how many."""
+        wanted = min(lane.runnable, lane.free_slots)
+        if not wanted:
+            return 0
+        lacking = max(0, wanted - int(self._redis.llen(lane.lane)))
+        for _ in range(lacking):
+            self._app.send_task("redraft.turn", args=(lane.lane,), queue=lane.lane, retry=False)
+        return lacking

@@ -1,13 +1,13 @@
-"""One worker process: the engine first, then Celery's worker in threads over it. It consumes a lane only
-while it can serve it: an ill engine stops the engine's lanes, and what is held goes on."""
+"""One worker process: the engine first, then Celery's worker in threads over it, and its background tasks. It consumes
+a lane only while it can serve it: an ill engine closes the engine's lanes, and the turns under way go on. Must not know
+how a turn is taken."""
 
 from __future__ import annotations
 
 import os
 import sys
 import threading
-import time
-from collections.abc import Callable
+from typing import Any
 
 import structlog
 from celery import Celery
@@ -21,46 +21,20 @@ from tasks.settings import Settings
 from tasks.types import Lane
 from tasks.validators.sandbox import default_runtime_folder
 from tasks.validators.warm import WarmSandbox
+from workers.background import BackgroundTasks
 from workers.engine.host import ModelHost
+from workers.failures import clear_failure, write_failure
+from workers.lane_gate import LaneGate
+from workers.local.home import Home
+from workers.turn_task import register_turn
 from workers.watchdog import Watchdog
-from workers.wiring import build_turn_runner, worker_name
+from workers.wiring import WorkerParts, build_turn_runner, worker_name
 
 log = structlog.get_logger()
 
-GATE_SECONDS = 1.0
+PART = "worker"
 # What a turn that was cut needs to write that it hands its lease back.
 HAND_BACK_SECONDS = 5.0
-
-
-class Gate:
-    """Holds Celery's consumer to the lanes that can be served now. Level-triggered: it looks every second."""
-
-    def __init__(self, lanes: frozenset[Lane], host: ModelHost) -> None:
-        self._lanes, self._host = lanes, host
-        self._stopping = threading.Event()
-
-    def open_lanes(self) -> frozenset[Lane]:
-        """The lanes of this worker that it can serve now."""
-        return self._lanes if self._host.ready else self._lanes - ENGINE_LANES
-
-    def watch(self, consumer: Callable[[], object]) -> None:
-        """Runs until `stop` in a thread; `consumer` gives Celery's consumer of the moment."""
-        while not self._stopping.wait(GATE_SECONDS):
-            now = consumer()
-            task_consumer = getattr(now, "task_consumer", None)
-            if task_consumer is None:
-                continue
-            wanted = self.open_lanes()
-            for lane in self._lanes:
-                if lane in wanted and not task_consumer.consuming_from(str(lane)):
-                    now.call_soon(now.add_task_queue, str(lane))  # type: ignore[attr-defined]
-                elif lane not in wanted and task_consumer.consuming_from(str(lane)):
-                    log.warning("the engine is not ready; its lane is closed", lane=str(lane))
-                    now.call_soon(now.cancel_task_queue, str(lane))  # type: ignore[attr-defined]
-
-    def stop(self) -> None:
-        """Ends `watch`."""
-        self._stopping.set()
 
 
 def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, lanes: frozenset[Lane]) -> None:
@@ -68,78 +42,107 @@ def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, la
 
     Raises `EngineFault` where the engine does not come up.
     """
-    name = worker_name()
     arm_process(settings.crash_at)
     if lanes & ENGINE_LANES:
         host.start()
         if not host.ready:
             raise EngineFault("the engine started but did not answer its canary prompt")
-    gate = Gate(lanes, host)
-    slots = settings.slots or host.profile.slots or host.sequences
-    sandbox = WarmSandbox(default_runtime_folder(settings.cache))
-    runner, renewer, events = build_turn_runner(
-        settings,
-        app=app,
-        url=url,
-        name=name,
-        host=host,
-        sandbox=sandbox,
-        lanes=gate.open_lanes,
-        slots=slots,
-    )
-    app.runner = runner
-    worker = app.Worker(
-        hostname=f"{name}@redraft",
-        pool="threads",
-        concurrency=slots,
-        queues=[str(lane) for lane in lanes],
-        loglevel=settings.log_level.upper(),
-        without_gossip=True,
-        without_mingle=True,
-        quiet=True,
-    )
+    WorkerProcess(settings, app=app, url=url, host=host, lanes=lanes).run()
 
-    def drain(**_: object) -> None:
-        runner.drain(settings.drain_seconds)
 
-    def ready(**_: object) -> None:
-        # Celery's own QUIT waits for the turns first and says that they should end afterwards.
-        install_worker_term_handler(worker, sig="SIGQUIT")
-        log.info("the worker takes work", worker=name, lanes=sorted(lanes), slots=slots, model=host.model)
+class WorkerProcess:
+    """The parts of a worker around a `host` that has started, where the `lanes` need one."""
 
-    def leave(why: str) -> None:
-        """Ends the process though its main thread may hang; the engine lives on for the next worker to adopt."""
-        log.error("the worker ends, to be started again", why=why)
-        runner.drain(settings.drain_seconds)
-        deadline = time.monotonic() + settings.drain_seconds + HAND_BACK_SECONDS
-        while renewer.holds and time.monotonic() < deadline:
-            time.sleep(GATE_SECONDS / 10)
-        renewer.stop()
+    def __init__(self, settings: Settings, *, app: Celery, url: str, host: ModelHost, lanes: frozenset[Lane]) -> None:
+        self._settings, self._host, self._lanes, self._name = settings, host, lanes, worker_name()
+        self._slots = settings.slots or host.profile.slots or host.sequences
+        self._gate = LaneGate(lanes, host, lambda: self._worker.consumer)
+        self._sandbox = WarmSandbox(default_runtime_folder(settings.cache))
+        parts = WorkerParts(
+            settings=settings,
+            app=app,
+            url=url,
+            name=self._name,
+            host=host,
+            sandbox=self._sandbox,
+            lanes=self._gate.open_lanes,
+            slots=self._slots,
+        )
+        self._runner, self._renewer, self._events = build_turn_runner(parts)
+        register_turn(app, self._runner)
+        self._watchdog = Watchdog(
+            self._runner,
+            lanes=self._gate.open_lanes,
+            broker=str(app.conf.broker_url),
+            wakeup_silence_seconds=settings.wakeup_silence_seconds,
+            deaf_seconds=settings.deaf_seconds,
+            leave=self.leave,
+        )
+        self._worker = self._celery_worker(app)
+        self._tasks = BackgroundTasks(on_death=self.leave)
+        self._leaving = threading.Lock()  # a worker that becomes ready does not forget why it leaves already
+
+    def run(self) -> None:
+        """Takes work until the process is told to end, then leaves nothing running."""
+        worker_shutting_down.connect(self._drain, weak=False)
+        worker_ready.connect(self._on_ready, weak=False)
+        self._start_tasks()
+        try:
+            self._worker.start()
+        finally:
+            self._tasks.stop()
+            self._sandbox.close()
+            self._runner.close()
+            self._host.stop()
+
+    def leave(self, why: str) -> None:
+        """Ends the process though its main thread may hang; the engine lives on for the next worker to adopt.
+
+        The reason stays for `redraft status` until a worker is ready again. Does not return.
+        """
+        log.error("the worker drains and ends, to be started again", why=why)
+        self._gate.close()
+        self._drain()
+        with self._leaving:
+            write_failure(Home(root=self._settings.home), PART, why)
+        self._renewer.deregister()  # its own thread may be the one that died
+        self._renewer.wait_until_idle(self._hand_back_seconds)
         sys.stdout.flush()
         os._exit(1)
 
-    watchdog = Watchdog(
-        runner,
-        lanes=gate.open_lanes,
-        broker=str(app.conf.broker_url),
-        wakeup_silence_seconds=settings.wakeup_silence_seconds,
-        deaf_seconds=settings.deaf_seconds,
-        leave=leave,
-    )
-    worker_shutting_down.connect(drain, weak=False)
-    worker_ready.connect(ready, weak=False)
-    watcher = threading.Thread(target=gate.watch, args=(lambda: worker.consumer,), name="gate", daemon=True)
-    renewer.start()
-    events.start()
-    watcher.start()
-    watchdog.start()
-    try:
-        worker.start()
-    finally:
-        gate.stop()
-        watchdog.stop()
-        events.stop()
-        renewer.stop()
-        sandbox.close()
-        runner.close()
-        host.stop()
+    @property
+    def _hand_back_seconds(self) -> float:
+        return self._settings.drain_seconds + HAND_BACK_SECONDS
+
+    def _start_tasks(self) -> None:
+        """In this order, and ended in the other: leases are renewed, and events sent, as long as there are turns."""
+        self._tasks.start("lease renewer", self._renewer.run)
+        self._tasks.start("events", self._events.run)
+        if self._lanes & ENGINE_LANES:
+            self._tasks.start("engine watch", self._host.watch)
+        self._tasks.start("lane gate", self._gate.run)
+        self._tasks.start("watchdog", self._watchdog.run, stop_seconds=self._hand_back_seconds)
+
+    def _drain(self, **_: object) -> None:
+        self._runner.drain(self._settings.drain_seconds)
+
+    def _on_ready(self, **_: object) -> None:
+        # Celery's own QUIT waits for the turns first and says that they should end afterwards.
+        install_worker_term_handler(self._worker, sig="SIGQUIT")
+        with self._leaving:
+            if not self._runner.draining:
+                clear_failure(Home(root=self._settings.home), PART)
+        lanes, slots, model = sorted(self._lanes), self._slots, self._host.model
+        log.info("the worker takes work", worker=self._name, lanes=lanes, slots=slots, model=model)
+
+    def _celery_worker(self, app: Celery) -> Any:
+        return app.Worker(
+            hostname=f"{self._name}@redraft",
+            pool="threads",
+            concurrency=self._slots,
+            queues=[str(lane) for lane in self._lanes],
+            loglevel=self._settings.log_level.upper(),
+            without_gossip=True,
+            without_mingle=True,
+            quiet=True,
+        )

@@ -1,5 +1,5 @@
-"""One worker process's place of work: claims a job for a wake-up, takes the turn, keeps the lease alive,
-and tells Flower. Knows nothing of how a job is solved."""
+"""The turns of one worker process: a job is claimed for a wake-up, the turn taken, its lease renewed, Flower told. Must
+not know how a job is solved."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import structlog
 from tasks.errors import LeaseLost, RedraftError, ServiceFault
 from tasks.loop import Loop
 from tasks.store import dispatch
+from tasks.store.heartbeats import LeaseHeartbeat
 from tasks.store.lease_renewer import LeaseRenewer
 from tasks.store.session import Database
 from tasks.types import Claim, Lane, TurnReport
@@ -21,9 +22,11 @@ log = structlog.get_logger()
 
 
 class TurnRunner:
-    """Parameters: `lanes` says which lanes can be served now; `loop` builds the loop for one turn around
-    its `say`; `rules` is how a claim chooses; `can_admit` says whether a turn on a lane finds room now, and
-    `on_turn_end` hears when one that did has ended. `woken_at` is when a wake-up came last, on the monotonic clock."""
+    """Claims jobs for wake-ups and takes turns at them.
+
+    Parameters: `lanes` says which lanes can be served now; `loop` takes the turns; `rules` is how a claim chooses;
+    `can_admit` says whether a turn on a lane finds room now, and `on_turn_end` hears when one that did has ended.
+    `woken_at` is when a wake-up came last, on the monotonic clock."""
 
     def __init__(
         self,
@@ -33,7 +36,7 @@ class TurnRunner:
         worker: str,
         slots: int,
         lanes: Callable[[], frozenset[Lane]],
-        loop: Callable[[Callable[[TurnReport], None]], Loop],
+        loop: Loop,
         rules: dispatch.ClaimRules,
         events: TurnEvents,
         can_admit: Callable[[Lane, str], bool],
@@ -103,13 +106,9 @@ class TurnRunner:
         if claim.stale_task_id:
             self._events.failed(claim.stale_task_id, "its worker went silent; another went on from the journal")
         self._events.started(claim)
-
-        def say(report: TurnReport) -> None:
-            heartbeat.phase = report.next
-            self._events.progress(claim, report)
-
+        progress = _TurnProgress(heartbeat, self._events)
         try:
-            self._loop(say).turn(claim, self._lanes(), heartbeat)
+            self._loop.turn(claim, self._lanes(), heartbeat, progress)
             self._events.succeeded(claim)
         except LeaseLost as lost:
             log.warning("the lease was lost; the work in flight is thrown away", job=claim.job, why=str(lost))
@@ -120,3 +119,15 @@ class TurnRunner:
         finally:
             self._on_turn_end(claim.turn)
             self._renewer.drop(heartbeat)
+
+
+class _TurnProgress:
+    """Implements `Progress`: the lease shows the step under way, and Flower all of it."""
+
+    def __init__(self, heartbeat: LeaseHeartbeat, events: TurnEvents) -> None:
+        self._heartbeat, self._events = heartbeat, events
+
+    def report(self, report: TurnReport) -> None:
+        """As the port has it."""
+        self._heartbeat.phase = report.next
+        self._events.progress(self._heartbeat.claim, report)

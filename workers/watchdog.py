@@ -1,6 +1,6 @@
-"""Watches that a worker gets what it lives for. Wake-ups that don't come, while there is work, it replaces by looking
-itself; a worker that can't be helped from inside, deaf to its queue or with a turn that never ends, it makes end, so
-that whoever supervises it starts another. Knows nothing of how a job is solved, nor of Celery's inside."""
+"""Watches whether a worker is given work. While there is work and no wake-up comes, it claims a job itself; a worker
+that can't be helped from inside, because it no longer hears its queue or a turn never ends, it makes end, so that
+whoever supervises it starts another. Knows nothing of how a job is solved, nor of Celery's inside."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import redis
 import structlog
 
 from tasks.errors import ServiceFault
-from tasks.types import Lane
+from tasks.types import Claim, Lane
 from workers.turn_runner import TurnRunner
 
 log = structlog.get_logger()
@@ -23,7 +23,7 @@ BROKER_SECONDS = 5.0
 
 
 class Watchdog:
-    """Parameters: `lanes` says which can be served now; `broker` is Valkey's URL, looked at over a connection of the
+    """Parameters: `lanes` says which can be served now; `broker` is Valkey's URL, read over a connection of the
     watchdog's own; `leave` ends the process, with a reason."""
 
     def __init__(
@@ -39,58 +39,65 @@ class Watchdog:
         self._runner, self._lanes, self._leave = runner, lanes, leave
         self._silence, self._deaf = wakeup_silence_seconds, deaf_seconds
         self._redis = redis.Redis.from_url(broker, socket_timeout=BROKER_SECONDS, socket_connect_timeout=BROKER_SECONDS)
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        self._turns: list[threading.Thread] = []
         self._looked_at = time.monotonic()
-        # In looks, not in seconds: whoever was stopped for an hour has looked no more often for it.
+        # In looks, not in seconds: a process that was stopped for an hour has not looked any more often meanwhile.
         self._overdue_looks = self._ignored_looks = 0
         self._woken_at = runner.woken_at
 
-    def start(self) -> None:
-        """Starts the thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ends it after the look under way."""
-        self._stopping.set()
-        self._thread.join(timeout=2 * BROKER_SECONDS)
+    def run(self, stop: threading.Event) -> None:
+        """Until `stop`, and then until the turns that it found are handed back: the worker drains first."""
+        while not stop.wait(LOOK_SECONDS):
+            if not self._runner.draining:
+                self._look()
+        for turn in self._turns:
+            turn.join()
         self._redis.close()
 
-    def _watch(self) -> None:
-        while not self._stopping.wait(LOOK_SECONDS):
-            if self._runner.draining:
-                continue
-            try:
-                why = self._incurable()
-                if why:
-                    self._leave(why)
-                elif self._unheard() > self._silence:
-                    self._look_for_work()
-            except ServiceFault as fault:
-                log.warning("the watchdog looks again", fault=str(fault))
+    def _look(self) -> None:
+        try:
+            why = self._incurable()
+            if why:
+                self._leave(why)
+            elif self._silent_seconds() > self._silence:
+                self._claim_turn()
+        except ServiceFault as fault:
+            log.warning("the watchdog looks again", fault=str(fault))
 
-    def _unheard(self) -> float:
-        """Seconds since a wake-up came, or since this looked for work and found none; 0 where no slot is free."""
+    def _silent_seconds(self) -> float:
+        """Since a wake-up came, or since this looked for work and there was none; 0 where no slot is free."""
         if not self._runner.free_slots:
             self._looked_at = time.monotonic()
         return time.monotonic() - max(self._runner.woken_at, self._looked_at)
 
-    def _look_for_work(self) -> None:
+    def _claim_turn(self) -> None:
         """Takes one turn where there is work, and looks again at once; else it waits as long as before."""
         for lane in sorted(self._lanes()):
             claim = self._runner.claim(lane, str(uuid.uuid4()))
             if claim is not None:
                 log.warning("no wake-up came for work that waits; it is taken without one", lane=lane, job=claim.job)
-                threading.Thread(target=self._runner.hold, args=(claim,), name="unwoken", daemon=True).start()
+                self._begin(claim)
                 return
         self._looked_at = time.monotonic()
+
+    def _begin(self, claim: Claim) -> None:
+        # No background task: a turn ends by itself, and the watchdog does not end before it.
+        turn = threading.Thread(target=self._take, args=(claim,), name="unwoken turn", daemon=True)
+        self._turns = [*(turn for turn in self._turns if turn.is_alive()), turn]
+        turn.start()
+
+    def _take(self, claim: Claim) -> None:
+        try:
+            self._runner.hold(claim)
+        except Exception:  # the next claim of this job tells whether it was a defect
+            log.exception("a turn without a wake-up ended with an error", job=claim.job)
 
     def _incurable(self) -> str:
         """Why this process should end; empty where it should not."""
         overdue, woken_at = self._runner.overdue, self._runner.woken_at
         self._overdue_looks = self._overdue_looks + 1 if overdue else 0
         unwoken = woken_at == self._woken_at and self._runner.free_slots > 0
-        self._ignored_looks = self._ignored_looks + 1 if unwoken and self._ignored() else 0
+        self._ignored_looks = self._ignored_looks + 1 if unwoken and self._wakeup_waits() else 0
         self._woken_at = woken_at
         if self._overdue_looks * LOOK_SECONDS > self._deaf:
             return f"the turn at job {overdue[0]} does not end though its lease is gone"
@@ -98,8 +105,8 @@ class Watchdog:
             return f"its consumer takes no wake-up, and some lay in its queue at each of {self._ignored_looks} looks"
         return ""
 
-    def _ignored(self) -> bool:
-        """Whether a wake-up lies there that a consumer should have taken; a broker that is away says nothing."""
+    def _wakeup_waits(self) -> bool:
+        """Whether a wake-up lies there that a consumer should have taken; a broker that is away counts as none."""
         try:
             return any(int(self._redis.llen(lane)) for lane in self._lanes())
         except redis.RedisError:

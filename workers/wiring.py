@@ -6,12 +6,13 @@ import functools
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 
 from celery import Celery
 
 from tasks.escalation import Escalation, NoCloud
-from tasks.journal import JournalledModel, Sampling
+from tasks.journal import JournalledModel
 from tasks.judge_panel import ModelJudgePanel
 from tasks.lesson_service import MemoryLessonService, NoLessonService
 from tasks.llm.chat import OpenAIChatModel
@@ -20,8 +21,10 @@ from tasks.llm.responsebody import CloudTerms
 from tasks.llm.responses import OpenAIResponses
 from tasks.llm.thoughts import Thinking
 from tasks.loop import ENGINE_LANES, Loop
-from tasks.policy import hours_used
-from tasks.ports import Cloud, Sandbox
+from tasks.operators import Operators
+from tasks.policy import LoopRules
+from tasks.ports import Cloud, LessonService, Sandbox
+from tasks.sampling import Sampling
 from tasks.settings import Settings
 from tasks.store.attachments import read_content
 from tasks.store.dispatch import ClaimRules
@@ -29,8 +32,9 @@ from tasks.store.escalations import PostgresEscalations
 from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
 from tasks.store.ledger import PostgresLedger
 from tasks.store.session import WORKER_LOCK_SECONDS, Database
-from tasks.types import Lane, TurnReport
-from tasks.validators.registry import accepted, examine, score, validate
+from tasks.types import Lane
+from tasks.validation import Validation
+from tasks.validators.checks import RegisteredChecks
 from workers.addresses import memory_bank
 from workers.engine.admission import AdmissionController
 from workers.engine.host import ModelHost, NoEngine
@@ -49,6 +53,25 @@ ADMISSION_SECONDS = 1.0
 def worker_name() -> str:
     """Unique to the process: a restarted worker is another holder of leases."""
     return f"{socket.gethostname()}-{os.getpid()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerParts:
+    """What one worker process is built from: `lanes` are those that it can serve now, `slots` its turns at once."""
+
+    settings: Settings
+    app: Celery
+    url: str
+    name: str
+    host: ModelHost
+    sandbox: Sandbox
+    lanes: Callable[[], frozenset[Lane]]
+    slots: int
+
+    @property
+    def width(self) -> int:
+        """How many candidates its engine serves a job at once; 0 without an engine."""
+        return self.settings.width or (0 if isinstance(self.host, NoEngine) else self.host.profile.width)
 
 
 def build_cloud(settings: Settings, database: Database) -> Cloud:
@@ -103,99 +126,97 @@ def _sampling(profile: Serving) -> Sampling:
     )
 
 
-def _admission(settings: Settings, host: ModelHost, *, slots: int, width: int) -> AdmissionController:
-    root, key = host.url.removesuffix("/v1"), settings.endpoint_key.get_secret_value()
+def _admission(parts: WorkerParts) -> AdmissionController:
+    host, width = parts.host, max(1, parts.width)
+    root, key = host.url.removesuffix("/v1"), parts.settings.endpoint_key.get_secret_value()
     return AdmissionController(
-        requests=host.sequences or slots * max(1, width),
-        width=max(1, width),
+        requests=host.sequences or parts.slots * width,
+        width=width,
         read=lambda: read_load(root, key=key) if host.capabilities.metrics else None,
     )
 
 
-def build_turn_runner(
-    settings: Settings,
-    *,
-    app: Celery,
-    url: str,
-    name: str,
-    host: ModelHost,
-    sandbox: Sandbox,
-    lanes: Callable[[], frozenset[Lane]],
-    slots: int,
-) -> tuple[TurnRunner, LeaseRenewer, TurnEvents]:
+def build_turn_runner(parts: WorkerParts) -> tuple[TurnRunner, LeaseRenewer, TurnEvents]:
     """The parts of one worker process, not yet started."""
-    database = Database(
-        url,
-        name="redraft worker",
-        pool=max(4, min(slots, MOST_CONNECTIONS)),
-        lock_seconds=WORKER_LOCK_SECONDS,
-    )
-    ledger = PostgresLedger(database, fault_cap=settings.fault_cap)
-    profile = host.profile
-    width = settings.width or (0 if isinstance(host, NoEngine) else profile.width)
-    admission = _admission(settings, host, slots=slots, width=width)
-    model = JournalledModel(
-        ledger=ledger, model=_chat(settings, host, database), sampling=_sampling(profile), admission=admission
-    )
-    bank = memory_bank(settings)
-    make_loop = functools.partial(
-        Loop,
-        ledger=ledger,
-        model=model,
-        strategies=strategies(),
-        validate=validate,
-        examine=examine,
-        grade=lambda verdicts, checks: (score(verdicts, checks), accepted(verdicts, checks)),
-        sandbox=sandbox,
-        judge_panel=ModelJudgePanel(model=model),
-        lesson_service=MemoryLessonService(bank=bank, model=model) if bank else NoLessonService(),
-        cloud=build_cloud(settings, database) if Lane.CLOUD in lanes() else NoCloud(),
-        move_up_after=settings.move_up_after,
-        escalate_after=settings.escalate_after,
-        width=width,
-        hours=hours_used,
-        modalities=profile.modalities,
-    )
-
-    def loop(say: Callable[[TurnReport], None]) -> Loop:
-        return make_loop(say=say)
-
-    def registration() -> WorkerRegistration:
-        return WorkerRegistration(
-            name=name,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            lanes=tuple(sorted(lanes())),
-            slots=slots,
-            model=host.model,
-            version=version("redraft"),
-            modalities=tuple(sorted(profile.modalities)),
-        )
-
+    settings, database = parts.settings, _database(parts)
     renewer = LeaseRenewer(
-        url, registration, lease_seconds=settings.lease_seconds, silence_seconds=settings.silence_seconds
-    )
-    events = TurnEvents(app, name)
-    rules = ClaimRules(
+        parts.url,
+        lambda: _registration(parts),
         lease_seconds=settings.lease_seconds,
-        affinity_seconds=settings.affinity_seconds,
-        bucket_seconds=settings.fairness_bucket_seconds,
-        modalities=profile.modalities,
+        silence_seconds=settings.silence_seconds,
     )
-
-    def can_admit(lane: Lane, turn: str) -> bool:
-        return lane not in ENGINE_LANES or admission.take_turn(turn, ADMISSION_SECONDS)
-
+    events, admission = TurnEvents(parts.app, parts.name), _admission(parts)
     runner = TurnRunner(
         database=database,
         renewer=renewer,
-        worker=name,
-        slots=slots,
-        lanes=lanes,
-        loop=loop,
-        rules=rules,
+        worker=parts.name,
+        slots=parts.slots,
+        lanes=parts.lanes,
+        loop=_loop(parts, database, admission),
+        rules=_claim_rules(parts),
         events=events,
-        can_admit=can_admit,
+        can_admit=lambda lane, turn: lane not in ENGINE_LANES or admission.take_turn(turn, ADMISSION_SECONDS),
         on_turn_end=admission.on_turn_end,
     )
     return runner, renewer, events
+
+
+def _database(parts: WorkerParts) -> Database:
+    pool = max(4, min(parts.slots, MOST_CONNECTIONS))
+    return Database(parts.url, name="redraft worker", pool=pool, lock_seconds=WORKER_LOCK_SECONDS)
+
+
+def _loop(parts: WorkerParts, database: Database, admission: AdmissionController) -> Loop:
+    settings, host = parts.settings, parts.host
+    ledger = PostgresLedger(database, fault_cap=settings.fault_cap)
+    model = JournalledModel(
+        ledger=ledger, model=_chat(settings, host, database), sampling=_sampling(host.profile), admission=admission
+    )
+    cloud = build_cloud(settings, database) if Lane.CLOUD in parts.lanes() else NoCloud()
+    checks = RegisteredChecks(sandbox=parts.sandbox)
+    return Loop(
+        ledger=ledger,
+        operators=Operators(model=model, cloud=cloud),
+        validation=Validation(ledger=ledger, checks=checks, judge_panel=ModelJudgePanel(model=model)),
+        lesson_service=_lesson_service(settings, model),
+        strategies=strategies(),
+        rules=_loop_rules(parts),
+    )
+
+
+def _loop_rules(parts: WorkerParts) -> LoopRules:
+    settings = parts.settings
+    return LoopRules(
+        width=parts.width,
+        move_up_after=settings.move_up_after,
+        escalate_after=settings.escalate_after,
+        modalities=parts.host.profile.modalities,
+    )
+
+
+def _lesson_service(settings: Settings, model: JournalledModel) -> LessonService:
+    bank = memory_bank(settings)
+    return MemoryLessonService(bank=bank, model=model) if bank else NoLessonService()
+
+
+def _claim_rules(parts: WorkerParts) -> ClaimRules:
+    settings = parts.settings
+    return ClaimRules(
+        lease_seconds=settings.lease_seconds,
+        affinity_seconds=settings.affinity_seconds,
+        bucket_seconds=settings.fairness_bucket_seconds,
+        modalities=parts.host.profile.modalities,
+    )
+
+
+def _registration(parts: WorkerParts) -> WorkerRegistration:
+    return WorkerRegistration(
+        name=parts.name,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        lanes=tuple(sorted(parts.lanes())),
+        slots=parts.slots,
+        model=parts.host.model,
+        version=version("redraft"),
+        modalities=tuple(sorted(parts.host.profile.modalities)),
+    )

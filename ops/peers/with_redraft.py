@@ -11,8 +11,9 @@ from pathlib import Path
 from measure import CLAIMERS, drain, main
 
 from tasks.heartbeat import SilentHeartbeat
-from tasks.journal import JournalledModel, Sampling
+from tasks.journal import JournalledModel
 from tasks.llm.scripted import ScriptedModel
+from tasks.sampling import Sampling
 from tasks.store import dispatch
 from tasks.store.ledger import PostgresLedger
 from tasks.store.migrate import upgrade
@@ -20,6 +21,7 @@ from tasks.store.queries import job_summary
 from tasks.store.roles import ensure_login
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
+from tasks.turn import Turn
 from tasks.types import Budget, CallKey, CheckSpec, Draft, Egress, JobSpec, Lane, Message, Operator
 from tests.standin.saying import serving
 from workers.local import stack
@@ -79,12 +81,13 @@ def steps(url: str, count: int) -> dict[str, object]:
     ledger = PostgresLedger(fleet, fault_cap=8)
     ledger.begin(held, 1, Draft(slots=count), ())
     model = JournalledModel(ledger=ledger, model=ScriptedModel(lambda _: "Done."), sampling=Sampling())
+    turn = Turn(claim=held, job=ledger.load(held), lanes=frozenset({Lane.GPU}), heartbeat=SilentHeartbeat())
     messages = (Message(role="user", content="A step."),)
     each = []
     for slot in range(count):
         key = CallKey(iteration=1, operator=Operator.DRAFT, slot=slot, attempt=1)
         begun = time.perf_counter()
-        model.ask(held, key, 1, lambda _: messages, SilentHeartbeat())
+        model.ask(turn, key, lambda _: messages)
         each.append(time.perf_counter() - begun)
     return {"seconds": sum(each), "each": each}
 

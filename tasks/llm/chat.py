@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, assert_never
 from urllib.parse import urlsplit
 
-from tasks.errors import AttachmentLost, ContextExceeded, EngineFault
+from tasks.deadline import DEADLINE
+from tasks.errors import AttachmentLost, ContextExceeded, EngineFault, LimitReached
 from tasks.llm.capabilities import Capabilities, choice_field, chosen
 from tasks.llm.counting import Counts
 from tasks.llm.guard import Guard, engine_hit
@@ -101,7 +102,8 @@ class OpenAIChatModel:
         self._tls: ssl.SSLContext | None = None
 
     def complete(self, request: ChatRequest, heartbeat: Heartbeat) -> Completion:
-        """One streamed answer. Raises `EngineFault` and what `heartbeat.check()` raises; both also stop the engine."""
+        """One streamed answer. Raises `EngineFault` and what `heartbeat.check()` raises; both also stop the engine. A
+        `LimitReached` ends the answer where it is."""
         heartbeat.check()
         begun = time.monotonic()
         answer = _Answer(last_token=begun, silence_seconds=self._first_seconds)
@@ -112,6 +114,8 @@ class OpenAIChatModel:
         )
         try:
             self._wait(stream, answer, heartbeat)
+        except LimitReached:
+            answer.finish_reason = DEADLINE
         finally:
             stream.close()
         return self._completion(request, self._end(answer), time.monotonic() - begun)

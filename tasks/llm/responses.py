@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tasks.errors import Cancelled, CloudFault, CloudUnreached, EgressForbidden, TurnEnded
+from tasks.errors import Cancelled, CloudFault, CloudUnreached, EgressForbidden, LimitReached, TurnEnded
 from tasks.llm.responsebody import MESSAGE_CHARS, describe_error, ended, error_message
 from tasks.llm.stream import Send, Stream, events
 from tasks.ports import Heartbeat
@@ -72,7 +72,7 @@ class OpenAIResponses:
             response_id, answer = self._await_id(stream, on_id, heartbeat)
             if answer is None:
                 answer = self._await_end(stream, begun, heartbeat)
-        except TurnEnded as stop:
+        except (TurnEnded, LimitReached) as stop:
             stream.close()
             if not stream.sent and not isinstance(stop, Cancelled):  # a cancelled job has no next turn to send it
                 raise CloudUnreached(f"the turn ended before anything was sent ({stop})") from stop

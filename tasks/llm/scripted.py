@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+from tasks.deadline import DEADLINE
+from tasks.errors import LimitReached
 from tasks.llm.guard import Guard
 from tasks.ports import Heartbeat
 from tasks.types import ChatRequest, Completion, Message
@@ -40,9 +42,13 @@ class ScriptedModel:
         started = time.monotonic()
         text = self._answer(request)
         limited = text[: request.max_tokens * CHARS_PER_TOKEN]
-        guard, streamed = Guard(), ""
+        guard, streamed, late = Guard(), "", False
         for start in range(0, len(limited), CHUNK_CHARS):
-            heartbeat.check()
+            try:
+                heartbeat.check()
+            except LimitReached:
+                late = True
+                break
             if self._delay_seconds:
                 time.sleep(self._delay_seconds)
             chunk = limited[start : start + CHUNK_CHARS]
@@ -51,7 +57,7 @@ class ScriptedModel:
             if guard.feed(chunk):
                 break
         hit = guard.finish()
-        finish = "guard" if hit else "stop" if limited == text else "length"
+        finish = "guard" if hit else DEADLINE if late else "stop" if limited == text else "length"
         return Completion(
             text=streamed[: hit.at_char] if hit else streamed,
             finish_reason=finish,

@@ -50,23 +50,23 @@ def review(job: Job, parent: Candidate, *, cut: Cut = WHOLE) -> tuple[Message, .
 
 
 def revise(job: Job, parent: Candidate, bugs: tuple[str, ...], *, cut: Cut = WHOLE) -> tuple[Message, ...]:
-    """Asks for the whole answer anew with the problems of `parent` mended."""
+    """Asks for the whole answer anew with the problems of `parent` corrected."""
     role = (
         "# Task\nBelow is an answer to the problem above that is not right yet. Correct it and write all of it again."
     )
-    found = ""
+    problems = ""
     if bugs:
         listed = "\n".join(f"- {bug}" for bug in bugs[:BUGS])
-        found = "# What a reviewer found\n" + shorten(listed, room_for(FEEDBACK_CHARS, cut))
-    shown = (_candidate(parent, cut), feedback(job, parent, cut), found)
+        problems = "# What a reviewer found\n" + shorten(listed, room_for(FEEDBACK_CHARS, cut))
+    shown = (_candidate(parent, cut), feedback(job, parent, cut), problems)
     return _prompt(job, cut, prefix(job, cut), role, *shown, _goal(job))
 
 
 def judge(
     job: Job, candidate: Candidate, rubric: str, task: str, order: str, *, cut: Cut = WHOLE
 ) -> tuple[Message, ...]:
-    """Asks a judge about `candidate`, which it sees without what other checks said. `rubric`, where there is any, is
-    that of one check. All that differs between two judges, `task` and `order`, comes last."""
+    """Asks a judge about `candidate`, which is shown without the verdicts of other checks. `rubric`, where there is
+    one, is that of one check. What differs between two judge prompts, `task` and `order`, comes last."""
     parts = [_candidate(candidate, cut, JUDGED_CHARS)]
     if rubric:
         parts.append("# The rubric\n" + fence(shorten(rubric, room_for(RUBRIC_CHARS, cut)), ""))
@@ -74,43 +74,43 @@ def judge(
 
 
 def escalate(job: Job) -> tuple[Message, ...]:
-    """Asks the cloud model for the whole answer: the problem, the best tries so far and what the checks said of them.
+    """Asks the cloud model for the whole answer: the problem, the best candidates so far and the feedback on them.
 
-    All that leaves the house with an escalation, of the same size after thirty iterations as after ten.
+    All that is sent with an escalation, of the same size after thirty iterations as after ten.
     """
     role = (
         "# Task\nBelow are answers to the problem above that are not right, and what the checks say of each. "
         "Find out why they fail, then write a right answer of your own, whole."
     )
-    shown = [f"{_candidate(tried, WHOLE)}\n\n{feedback(job, tried, WHOLE)}" for tried in _best(job)]
+    shown = [f"{_candidate(best, WHOLE)}\n\n{feedback(job, best, WHOLE)}" for best in _best(job)]
     return _prompt(job, WHOLE, prefix(job, WHOLE), role if shown else "", *shown, _goal(job))
 
 
 def distil(
     job: Job, *, accepted: Candidate | None = None, failures: Sequence[str] = (), cut: Cut = WHOLE
 ) -> tuple[Message, ...]:
-    """Asks what the ended job teaches, in three lines: of the `accepted` answer, or of `failures` as checks told them.
+    """Asks what the ended job teaches, in three lines: of the `accepted` answer, or of `failures` (feedback of checks).
 
-    Without the lessons that the job was given, for a lesson is never made of lessons.
+    The lessons that the job itself recalled are left out: a lesson is never made of lessons.
     """
     if accepted is not None:
-        told = "The answer below to the problem above was checked and is right. Write down what made it work"
+        intro = "The answer below to the problem above was checked and is right. Write down what made it work"
         answer = "\n".join(line for line in accepted.text.strip().splitlines() if not _ANSWER.match(line))
         shown = "# The answer\n" + fence(shorten(answer, room_for(CANDIDATE_CHARS, cut)), "")
     else:
-        told = "No answer to the problem above was right. Write down what went wrong, from what the checks said"
+        intro = "No answer to the problem above was right. Write down what went wrong, from what the checks said"
         room = room_for(FEEDBACK_CHARS, cut) // max(1, len(failures))
         shown = "# What the checks said\n" + "\n\n".join(shorten(failure, room) for failure in failures)
     role = (
-        f"# Task\n{told}, as a lesson for somebody who will solve another problem of this kind. Name no value that "
+        f"# Task\n{intro}, as a lesson for somebody who will solve another problem of this kind. Name no value that "
         "is the answer. Write exactly three short lines, which begin with `WHEN:` (the kind of problem), `DO:` (what "
         "to do) and `AVOID:` (the mistake to avoid)."
     )
     return _prompt(job, cut, statement(job, cut), role, shown, "Write the three lines WHEN:, DO: and AVOID: now.")
 
 
-def _prompt(job: Job, cut: Cut, ground: str, *rest: str) -> tuple[Message, ...]:
-    content = "\n\n".join(part for part in (ground, *(rest if cut.rest is not None else ())) if part)
+def _prompt(job: Job, cut: Cut, prefix: str, *rest: str) -> tuple[Message, ...]:
+    content = "\n\n".join(part for part in (prefix, *(rest if cut.rest is not None else ())) if part)
     media = tuple(attachment for attachment in job.spec.attachments if attachment.modality is not Modality.TEXT)
     return (Message(role="system", content=SYSTEM), Message(role="user", content=content, attachments=media))
 
@@ -130,10 +130,10 @@ def _candidate(candidate: Candidate, cut: Cut, chars: int = CANDIDATE_CHARS) -> 
 
 
 def _best(job: Job) -> Sequence[Candidate]:
-    """The candidates that came nearest, of equal texts the first only, in their own order."""
-    tried: dict[str, Candidate] = {}
+    """The candidates with the best scores, the first of equal texts, in the order in which they were written."""
+    distinct: dict[str, Candidate] = {}
     for candidate in (candidate for iteration in job.history for candidate in iteration.candidates):
         if candidate.guard is None and candidate.text.strip():
-            tried.setdefault(" ".join(candidate.text.split()), candidate)
-    best = sorted(tried.values(), key=lambda candidate: (candidate.score, candidate.ref), reverse=True)[:TRIES]
+            distinct.setdefault(" ".join(candidate.text.split()), candidate)
+    best = sorted(distinct.values(), key=lambda candidate: (candidate.score, candidate.ref), reverse=True)[:TRIES]
     return sorted(best, key=lambda candidate: candidate.ref)

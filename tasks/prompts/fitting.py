@@ -16,19 +16,21 @@ Count = Callable[[Sequence[Message]], int]
 
 
 def fit(build: Build, count: Count, *, room: int, prefix_room: int, least: Cut) -> tuple[Sequence[Message], int]:
-    """The prompt and its tokens, at most `room`, cut as little as it takes and `least` at least.
+    """The prompt and its tokens, at most `room`: cut at least as far as `least` says, and no further than needed.
 
-    The ground, with which all prompts of a job begin, is cut by itself to `prefix_room`: so it is the same for every
-    operator, and stays in the prefix cache. What follows is cut to what it leaves. Raises `PromptTooLong` where even
-    the shortest does not fit.
+    The prompt prefix is cut to `prefix_room` whatever follows it: so it is the same for every operator, and stays in
+    the prefix cache. The rest is cut to the room that is left. Raises `PromptTooLong` where even the shortest prompt
+    does not fit.
     """
     whole = build(least)
     tokens = count(whole)
     if tokens <= min(room, prefix_room):
         return whole, tokens
-    ground = next((step for step in range(least.ground, STEPS) if _prefix(build, count, step) <= prefix_room), STEPS)
+    prefix = next(
+        (step for step in range(least.prefix, STEPS) if _prefix_tokens(build, count, step) <= prefix_room), STEPS
+    )
     for step in range(least.rest or 0, STEPS + 1):
-        cut = Cut(ground=ground, rest=step)
+        cut = Cut(prefix=prefix, rest=step)
         if cut != least:
             whole = build(cut)
             tokens = count(whole)
@@ -37,5 +39,5 @@ def fit(build: Build, count: Count, *, room: int, prefix_room: int, least: Cut) 
     raise PromptTooLong(tokens, room)
 
 
-def _prefix(build: Build, count: Count, step: int) -> int:
-    return count(build(Cut(ground=step, rest=None)))
+def _prefix_tokens(build: Build, count: Count, step: int) -> int:
+    return count(build(Cut(prefix=step, rest=None)))

@@ -15,16 +15,17 @@ TESTS_CHARS = 4_000
 RUBRIC_CHARS = 4_000
 # A judge that has not read all of an answer can't vouch for it: room for all that a model writes at once.
 JUDGED_CHARS = 20_000
+# Problems that a review may list.
+BUGS = 5
 # Of all text attachments together.
 ATTACHED_CHARS = 12_000
 # Of each line of a lesson, where it is shown and where it is kept.
 LESSON_CHARS = 400
-BUGS = 5
 WHOLE = Cut()
 
 
 def room_for(chars: int, cut: Cut) -> int:
-    """Of a part that follows the ground."""
+    """Of a part that follows the prompt prefix."""
     return chars >> (cut.rest or 0)
 
 
@@ -33,9 +34,9 @@ def shorten(text: str, chars: int) -> str:
     if len(text) <= chars:
         return text
     mark = f"\n… ({len(text) - chars:,} characters left out) …\n"
-    kept = max(0, chars - len(mark))
-    tail = kept // 3
-    return text[: kept - tail] + mark + (text[-tail:] if tail else "")
+    room = max(0, chars - len(mark))
+    tail = room // 3
+    return text[: room - tail] + mark + (text[-tail:] if tail else "")
 
 
 def fence(text: str, language: str) -> str:

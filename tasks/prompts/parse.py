@@ -1,4 +1,4 @@
-"""What a model's text says: the problems that a review lists, the lines of a lesson. Pure; must not know who asked."""
+"""Reads a model's text: the problems that a review lists, the lines of a lesson. Pure; must not know who wrote it."""
 
 from __future__ import annotations
 
@@ -7,53 +7,53 @@ from collections.abc import Sequence
 
 from tasks.prompts.layout import BUGS, FEEDBACK_CHARS, LESSON_CHARS, shorten
 
-# A shorter quote stands in any text and proves nothing.
+# A shorter quote is found in any text and proves nothing.
 QUOTE_CHARS = 3
 _ITEM = re.compile(r"^\s{0,3}(?:[-*•+]|\(?\d{1,2}[.):])\s+")
 _LABEL = re.compile(r"^[\s>*_#`\d.()-]*(when|do|avoid)[\s*_`]*:[\s*_`]*(.*)$", re.IGNORECASE)
-# Our own words handed back.
-_ASKED = re.compile(r"^\(?(?:the kind of problem|what to do|the mistake to avoid)\W*$", re.IGNORECASE)
+# Our own words, repeated.
+_ECHO = re.compile(r"^\(?(?:the kind of problem|what to do|the mistake to avoid)\W*$", re.IGNORECASE)
 _QUOTES = re.compile(r"```[^\n`]*\n(.*?)```|``([^`]+)``|`([^`\n]+)`|\"([^\"\n]+)\"|“([^”\n]+)”", re.DOTALL)
 
 
 def bugs(review_text: str, candidate_text: str) -> tuple[str, ...]:
     """The problems a review reports, at most `BUGS`, one line each.
 
-    Only those that quote, in backticks or double quotes, text that stands in the candidate (but for white space).
+    Only those that quote, in backticks or double quotes, text of the candidate (white space aside).
     """
     candidate = " ".join(candidate_text.split())
-    found: list[str] = []
+    problems: list[str] = []
     for item in _items(review_text):
         quotes = (" ".join(next(group for group in match if group).split()) for match in _QUOTES.findall(item))
         bug = shorten(" ".join(item.split()), FEEDBACK_CHARS // 3)
-        if bug not in found and any(len(quote) >= QUOTE_CHARS and quote in candidate for quote in quotes):
-            found.append(bug)
-    return tuple(found[:BUGS])
+        if bug not in problems and any(len(quote) >= QUOTE_CHARS and quote in candidate for quote in quotes):
+            problems.append(bug)
+    return tuple(problems[:BUGS])
 
 
 def lesson_lines(text: str) -> tuple[str, str, str] | None:
-    """When, do and avoid out of a model's words, one line each; None where it did not say when, or neither of the
-    others. Labels may be in any case and in bold, and a line may go on below."""
-    found: dict[str, list[str]] = {}
+    """The fields when, do and avoid of a model's text, one line each; None where `when` is missing, or both of the
+    others. Labels may be in any case and in bold, and a field may run over several lines."""
+    fields: dict[str, list[str]] = {}
     label = ""
     for line in text.splitlines():
         match = _LABEL.match(line)
-        if match and match[1].lower() in found:
-            break  # a second lesson: one was asked for
+        if match and match[1].lower() in fields:
+            break  # a second lesson, where one was requested
         if match:
             label = match[1].lower()
-            found[label] = [match[2]]
-        elif label and (line.strip().startswith("```") or (not line.strip() and any(found[label]))):
+            fields[label] = [match[2]]
+        elif label and (line.strip().startswith("```") or (not line.strip() and any(fields[label]))):
             label = ""  # what follows is no part of it
         elif label:
-            found[label].append(line)
-    lines = {name: _one_line(" ".join(parts)) for name, parts in found.items()}
-    when, do, avoid = ("" if _ASKED.search(line := lines.get(n, "")) else line for n in ("when", "do", "avoid"))
+            fields[label].append(line)
+    lines = {name: _one_line(" ".join(parts)) for name, parts in fields.items()}
+    when, do, avoid = ("" if _ECHO.search(line := lines.get(n, "")) else line for n in ("when", "do", "avoid"))
     return (when, do, avoid) if when and (do or avoid) else None
 
 
 def _items(review_text: str) -> Sequence[str]:
-    """The entries of a list with the lines that belong to them; without any list, each line."""
+    """The entries of a list with the lines that belong to them; where there is no list, each line."""
     lines = review_text.strip().splitlines()
     if not any(_ITEM.match(line) for line in lines):
         return [line for line in lines if line.strip()]

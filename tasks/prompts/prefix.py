@@ -20,31 +20,18 @@ def prefix(job: Job, cut: Cut) -> str:
 
 def statement(job: Job, cut: Cut) -> str:
     """The problem, the visible checks, and the form of answer."""
-    parts = [f"# Problem: {job.spec.title}\n{shorten(job.spec.problem.strip(), PROBLEM_CHARS >> cut.ground)}"]
-    parts.extend(_attached(job, cut))
-    visible = [check for check in job.spec.checks if not check.held_out]
-    files = list(shown_files(job.spec.checks))
-    room = (TESTS_CHARS >> cut.ground) // max(1, len(files))
-    parts.extend(f"{title}:\n{fence(shorten(text, room), 'python')}" for title, text in files)
-    if names := beside(job.spec.checks):
-        parts.append(f"The tests may read: {', '.join(names)}")
-    if has_check(job, "schema"):
-        parts.extend(
-            f"The JSON must match this schema:\n{fence(shorten(text, room or TESTS_CHARS >> cut.ground), 'json')}"
-            for check in visible
-            if check.kind == "schema"
-            for _, text in sorted(check.texts.items())
-        )
-    rubrics = [rubric for check in visible if check.kind == "judge" if (rubric := rubric_of(check))]
-    room = (RUBRIC_CHARS >> cut.ground) // max(1, len(rubrics))
-    parts.extend(f"The answer will be judged by this rubric:\n{fence(shorten(text, room), '')}" for text in rubrics)
-    return "\n\n".join([*parts, *_form(job)])
+    parts = [f"# Problem: {job.spec.title}\n{shorten(job.spec.problem.strip(), PROBLEM_CHARS >> cut.prefix)}"]
+    parts.extend(_attachments(job, cut))
+    parts.extend(_tests(job, cut))
+    parts.extend(_schemas(job, cut))
+    parts.extend(_rubrics(job, cut))
+    return "\n\n".join([*parts, *_answer_form(job)])
 
 
 def lessons(job: Job, cut: Cut) -> str:
     """The lessons of earlier jobs, frozen with the job's first iteration."""
     titles = {LessonKind.SUCCESS: "This worked:", LessonKind.FAILURE: "This failed:"}
-    room = LESSON_CHARS >> cut.ground
+    room = LESSON_CHARS >> cut.prefix
     parts = []
     for lesson in job.lessons or ():
         named = (("When", lesson.situation), ("Do", lesson.advice), ("Avoid", lesson.avoid))
@@ -59,25 +46,58 @@ def rubric_of(check: CheckSpec) -> str:
 
 
 def has_check(job: Job, kind: str) -> bool:
+    """Whether one of the job's checks, held out or not, is of this kind."""
     return any(check.kind == kind for check in job.spec.checks)
 
 
-def _attached(job: Job, cut: Cut) -> Iterator[str]:
-    """The text attachments, the short ones whole; of the others the names, in the order in which they come."""
+def _tests(job: Job, cut: Cut) -> Iterator[str]:
+    """The visible test files, and the names of what lies beside them."""
+    files = list(shown_files(job.spec.checks))
+    room = _tests_room(job, cut)
+    for title, text in files:
+        yield f"{title}:\n{fence(shorten(text, room), 'python')}"
+    if names := beside(job.spec.checks):
+        yield f"The tests may read: {', '.join(names)}"
+
+
+def _schemas(job: Job, cut: Cut) -> Iterator[str]:
+    room = _tests_room(job, cut) or TESTS_CHARS >> cut.prefix
+    for check in _visible(job, "schema"):
+        for _, text in sorted(check.texts.items()):
+            yield f"The JSON must match this schema:\n{fence(shorten(text, room), 'json')}"
+
+
+def _tests_room(job: Job, cut: Cut) -> int:
+    return (TESTS_CHARS >> cut.prefix) // max(1, len(list(shown_files(job.spec.checks))))
+
+
+def _rubrics(job: Job, cut: Cut) -> Iterator[str]:
+    rubrics = [rubric for check in _visible(job, "judge") if (rubric := rubric_of(check))]
+    room = (RUBRIC_CHARS >> cut.prefix) // max(1, len(rubrics))
+    for rubric in rubrics:
+        yield f"The answer will be judged by this rubric:\n{fence(shorten(rubric, room), '')}"
+
+
+def _visible(job: Job, kind: str) -> list[CheckSpec]:
+    return [check for check in job.spec.checks if check.kind == kind and not check.held_out]
+
+
+def _attachments(job: Job, cut: Cut) -> Iterator[str]:
+    """The text attachments, sharing the room that the short ones leave, and the names of the others, in order."""
     media = [attachment.name for attachment in job.spec.attachments if attachment.modality is not Modality.TEXT]
     if media:
         yield f"Attached before this text, in this order: {', '.join(media)}"
     files = [(a.name, job.texts[a.sha256]) for a in job.spec.attachments if a.modality is Modality.TEXT]
-    room, shares = ATTACHED_CHARS >> cut.ground, dict[int, int]()
-    for done, (number, (_, content)) in enumerate(sorted(enumerate(files), key=lambda entry: len(entry[1][1]))):
-        shares[number] = min(len(content), room // (len(files) - done))
+    room, shares = ATTACHED_CHARS >> cut.prefix, dict[int, int]()
+    for rank, (number, (_, content)) in enumerate(sorted(enumerate(files), key=lambda entry: len(entry[1][1]))):
+        shares[number] = min(len(content), room // (len(files) - rank))
         room -= shares[number]
     for number, (name, content) in enumerate(files):
         yield f"Attached file {name}:\n{fence(shorten(content, shares[number]), '')}"
 
 
-def _form(job: Job) -> Iterator[str]:
-    """The form of answer that the checks read; a held-out check's kind decides it too, and tells nothing else."""
+def _answer_form(job: Job) -> Iterator[str]:
+    """The form of answer that the checks read; the kind of a held-out check shows in it, and nothing else."""
     if has_check(job, "python"):
         yield "Write the whole solution.py in one Python code block."
     if has_check(job, "schema"):

@@ -12,9 +12,9 @@ from tasks.prompts.prefix import statement
 from tasks.types import Candidate, CheckSpec, Cut, Job, Verdict
 from tasks.validators.answer import is_about_form
 
-# Failures that a lesson is drawn from, the last ones.
+# The last failures, which a lesson is drawn from.
 FAILURES = 6
-# A line of a hidden test that is shorter says nothing of its own (`import pytest`).
+# A shorter line of a hidden test gives nothing away (`import pytest`).
 REVEALING_CHARS = 16
 HIDDEN_FAILED = "A hidden check failed."
 WRONG_ANSWER = "The answer is wrong."
@@ -22,42 +22,57 @@ _WORDS = re.compile(r"-?\w+(?:\.\w+)*")
 
 
 def feedback(job: Job, candidate: Candidate, cut: Cut) -> str:
+    """What the failed checks say of a candidate; empty where none failed."""
     checks = {check.name: check for check in job.spec.checks}
     failed = [verdict for verdict in candidate.verdicts if not verdict.passed]
     hidden = [verdict for verdict in failed if _is_hidden(verdict, checks)]
     shown = [verdict for verdict in failed if not _is_hidden(verdict, checks)]
     room = room_for(FEEDBACK_CHARS, cut) // max(1, len(shown))
-    said = [f"{verdict.check} failed:\n{shorten(_said(verdict, checks[verdict.check]), room)}" for verdict in shown]
-    said += [HIDDEN_FAILED] if hidden else []
-    return "# What the checks say\n" + "\n\n".join(said) if said else ""
+    texts = [
+        f"{verdict.check} failed:\n{shorten(_visible_feedback(verdict, checks[verdict.check]), room)}"
+        for verdict in shown
+    ]
+    texts += [HIDDEN_FAILED] if hidden else []
+    return "# What the checks say\n" + "\n\n".join(texts) if texts else ""
 
 
 def visible_failures(job: Job, candidates: Sequence[Candidate]) -> tuple[str, ...]:
-    """What visible checks said of the candidates that they rejected, each thing once, the last `FAILURES`; never what
-    a hidden check said, nor an answer that a check expects."""
+    """The feedback of visible checks on the candidates that they rejected, without repetitions, the last `FAILURES`;
+    never a hidden check's, nor an answer that a check expects."""
     checks = {check.name: check for check in job.spec.checks}
-    said = [
-        f"{verdict.check} failed:\n{_said(verdict, checks[verdict.check])}"
+    failures = [
+        f"{verdict.check} failed:\n{_visible_feedback(verdict, checks[verdict.check])}"
         for candidate in candidates
         for verdict in candidate.verdicts
         if candidate.guard is None and not verdict.passed and not _is_hidden(verdict, checks)
     ]
-    return tuple(dict.fromkeys(reversed(said)))[:FAILURES][::-1]
+    return tuple(dict.fromkeys(reversed(failures)))[:FAILURES][::-1]
 
 
 def reveals(job: Job, text: str) -> bool:
-    """Whether a text holds what would give the job's checks away to another job: an expected answer, or a line of a
-    hidden check's files."""
-    words = f" {' '.join(_WORDS.findall(text.lower()))} "
+    """Whether a text contains what would give the job's checks away to another job: an expected answer, or a line of
+    a hidden check's files."""
     shown = statement(job, WHOLE)
-    for check in job.spec.checks:
-        expected = _expected(check.value) if check.kind == "answer" else ()
-        if any(f" {' '.join(_WORDS.findall(value.lower()))} " in words for value in expected):
-            return True
-        lines = (line.strip() for file in check.texts.values() for line in file.splitlines()) if check.held_out else ()
-        if any(len(line) >= REVEALING_CHARS and line in text and line not in shown for line in lines):
-            return True
-    return False
+    return any(
+        (check.kind == "answer" and _reveals_answer(check, text))
+        or (check.held_out and _reveals_file(check, text, shown))
+        for check in job.spec.checks
+    )
+
+
+def _reveals_answer(check: CheckSpec, text: str) -> bool:
+    return any(_words(value) in _words(text) for value in _expected(check.value))
+
+
+def _reveals_file(check: CheckSpec, text: str, shown: str) -> bool:
+    """Whether a line of the check's files is in `text` that is not in the problem statement."""
+    lines = (line.strip() for file in check.texts.values() for line in file.splitlines())
+    return any(len(line) >= REVEALING_CHARS and line in text and line not in shown for line in lines)
+
+
+def _words(text: str) -> str:
+    """In lower case, without what stands between them, with a space at either end."""
+    return f" {' '.join(_WORDS.findall(text.lower()))} "
 
 
 def _is_hidden(verdict: Verdict, checks: Mapping[str, CheckSpec]) -> bool:
@@ -66,10 +81,10 @@ def _is_hidden(verdict: Verdict, checks: Mapping[str, CheckSpec]) -> bool:
     return verdict.held_out or check is None or check.held_out
 
 
-def _said(verdict: Verdict, check: CheckSpec) -> str:
+def _visible_feedback(verdict: Verdict, check: CheckSpec) -> str:
     """A visible verdict's feedback, without an expected answer that it may name."""
-    names_it = any(expected in verdict.feedback for expected in _scalars(check.value))
-    if check.kind == "answer" and names_it and not is_about_form(verdict.feedback):
+    names_answer = any(expected in verdict.feedback for expected in _scalars(check.value))
+    if check.kind == "answer" and names_answer and not is_about_form(verdict.feedback):
         return WRONG_ANSWER
     return verdict.feedback.strip() or "(no details)"
 

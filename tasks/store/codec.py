@@ -96,6 +96,19 @@ def request_to_json(request: ChatRequest) -> dict[str, Any]:
     return dataclasses.asdict(request)
 
 
+def key_to_row(key: CallKey) -> dict[str, Any]:
+    """The columns that tell a job's calls apart."""
+    return {
+        "iteration": key.iteration,
+        "operator": key.operator,
+        "slot": key.slot,
+        "step": key.step,
+        "check_name": key.check,
+        "vote": key.vote,
+        "attempt": key.attempt,
+    }
+
+
 def call_to_row(
     claim: Claim, key: CallKey, request: Mapping[str, Any], prompt_hash: str, made: Completion
 ) -> dict[str, Any]:
@@ -103,10 +116,7 @@ def call_to_row(
     hit = made.guard
     return {
         "job_id": claim.job,
-        "iteration": key.iteration,
-        "operator": key.operator,
-        "slot": key.slot,
-        "attempt": key.attempt,
+        **key_to_row(key),
         "model": made.model,
         "engine": made.engine,
         "request": request,

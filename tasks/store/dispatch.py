@@ -10,12 +10,9 @@ from sqlalchemy import text
 from tasks.crashpoints import CrashPoint, passing
 from tasks.store.fleet import WORKER_SILENCE_SECONDS
 from tasks.store.session import Database
+from tasks.store.tables import AGEING_SECONDS
 from tasks.types import Claim, Lane, Modality
 
-# Priority gains one point for each this many seconds a job has waited since it was last served, up to that of the most
-# urgent job that waits: past it, whoever submits most would age past everybody else. The column `place`
-# holds it, too (migration 0007).
-AGEING_SECONDS = 1800.0
 # Fairness looks back this far: long enough for a night, short enough that last week is forgiven.
 FAIRNESS_HOURS = 24
 
@@ -35,7 +32,7 @@ _READY = """l.runnable AND l.worker IS NULL AND l.run_at <= now()
                           WHERE h.worker = :worker AND s.crashes >= :suspect))"""
 
 # A few index probes for each owner that waits, whatever the length of the queue. First an interrupted job. Else the
-# owners, each one's aged priority (that of its first in `place`), which rises to the most urgent that waits and no
+# owners, each one's aged priority (that of its first in `queue_rank`), which rises to the most urgent that waits and no
 # further, for from there on fairness decides; and of the first owner a job of the worker's own, or from there on the
 # first job that no other claim holds.
 _CLAIM = text(f"""
@@ -46,9 +43,9 @@ WITH RECURSIVE usage AS MATERIALIZED (
     SELECT unnest(CAST(:lanes AS text[])) AS lane
 ), interrupted AS (
     SELECT l.job_id FROM leases l JOIN lanes ON lanes.lane = l.lane WHERE l.interrupted AND {_READY}
-    ORDER BY l.place, l.job_id LIMIT 1 FOR UPDATE OF l SKIP LOCKED
+    ORDER BY l.queue_rank, l.job_id LIMIT 1 FOR UPDATE OF l SKIP LOCKED
 ), top AS MATERIALIZED (
-    SELECT extract(epoch FROM now()) / CAST(:ageing AS double precision) AS place, max(first.priority) AS priority
+    SELECT extract(epoch FROM now()) / CAST(:ageing AS double precision) AS queue_rank, max(first.priority) AS priority
     FROM lanes CROSS JOIN LATERAL (SELECT l.priority FROM leases l WHERE l.lane = lanes.lane AND {_READY}
                                    ORDER BY l.priority DESC LIMIT 1) AS first
 ), waiting AS (
@@ -58,39 +55,39 @@ WITH RECURSIVE usage AS MATERIALIZED (
     SELECT lane, (SELECT min(l.owner) FROM leases l WHERE l.lane = waiting.lane AND l.owner > waiting.owner
                   AND l.runnable AND l.worker IS NULL) FROM waiting WHERE owner IS NOT NULL
 ), owners AS MATERIALIZED (
-    SELECT w.lane, w.owner, head.place, aged.priority, coalesce(u.bucket, 0) AS bucket,
-           top.place - aged.priority AS upto
+    SELECT w.lane, w.owner, head.queue_rank, aged.priority, coalesce(u.bucket, 0) AS bucket,
+           top.queue_rank - aged.priority AS upto
     FROM top, waiting w LEFT JOIN usage u ON u.owner = w.owner CROSS JOIN LATERAL (
-        SELECT l.place FROM leases l WHERE l.lane = w.lane AND l.owner = w.owner AND {_READY}
-        ORDER BY l.place LIMIT 1) AS head, LATERAL (
-        SELECT least(top.priority, floor(top.place - head.place)) AS priority) AS aged
+        SELECT l.queue_rank FROM leases l WHERE l.lane = w.lane AND l.owner = w.owner AND {_READY}
+        ORDER BY l.queue_rank LIMIT 1) AS head, LATERAL (
+        SELECT least(top.priority, floor(top.queue_rank - head.queue_rank)) AS priority) AS aged
 ), own AS (
     SELECT l.job_id
     FROM leases l, (SELECT * FROM owners ORDER BY priority DESC, bucket FETCH FIRST 1 ROWS WITH TIES) AS o
-    WHERE l.last_worker = :worker AND l.lane = o.lane AND l.owner = o.owner AND l.place <= o.upto AND {_READY}
-    ORDER BY o.place, l.job_id LIMIT 1 FOR UPDATE OF l SKIP LOCKED
+    WHERE l.last_worker = :worker AND l.lane = o.lane AND l.owner = o.owner AND l.queue_rank <= o.upto AND {_READY}
+    ORDER BY o.queue_rank, l.job_id LIMIT 1 FOR UPDATE OF l SKIP LOCKED
 ), next AS (
-    SELECT first.job_id FROM (SELECT * FROM owners ORDER BY priority DESC, bucket, place) AS o CROSS JOIN LATERAL (
+    SELECT first.job_id FROM (SELECT * FROM owners ORDER BY priority DESC, bucket, queue_rank) AS o CROSS JOIN LATERAL (
         SELECT l.job_id FROM leases l
-        WHERE l.lane = o.lane AND l.owner = o.owner AND l.place <= o.upto AND {_READY}
+        WHERE l.lane = o.lane AND l.owner = o.owner AND l.queue_rank <= o.upto AND {_READY}
         ORDER BY l.job_id LIMIT 1 FOR UPDATE OF l SKIP LOCKED) AS first
     LIMIT 1
 ), pick AS (
     SELECT job_id FROM (SELECT job_id FROM interrupted UNION ALL SELECT job_id FROM own UNION ALL SELECT job_id
                         FROM next) AS one LIMIT 1
 ), claimed AS (
-    UPDATE leases l SET epoch = l.epoch + 1, worker = :worker, turn = :turn, ghost = NULL, live_tokens = 0,
+    UPDATE leases l SET epoch = l.epoch + 1, worker = :worker, turn = :turn, stale_task_id = NULL, live_tokens = 0,
            progress_at = now(), interrupted = false, phase = 'claimed',
            lease_until = now() + make_interval(secs => :lease)
     FROM pick, leases old WHERE l.job_id = pick.job_id AND old.job_id = l.job_id
-    RETURNING l.job_id, l.epoch, old.ghost
+    RETURNING l.job_id, l.epoch, old.stale_task_id
 ), begun AS (
     UPDATE jobs j SET state = 'running', started_at = coalesce(started_at, now())
     FROM claimed c WHERE j.id = c.job_id AND j.state = 'queued'
 ), swept AS ( -- what the last holder had reserved for calls in flight died with it
     DELETE FROM reservations r USING claimed c WHERE r.job_id = c.job_id AND r.epoch < c.epoch
 )
-SELECT job_id, epoch, ghost FROM claimed
+SELECT job_id, epoch, stale_task_id FROM claimed
 """)  # noqa: S608 - its one part is the constant above
 
 
@@ -132,7 +129,7 @@ def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rul
     if row is None:
         return None
     passing(CrashPoint.CLAIMED)
-    return Claim(job=row.job_id, epoch=row.epoch, worker=worker, turn=turn, stale_task_id=row.ghost)
+    return Claim(job=row.job_id, epoch=row.epoch, worker=worker, turn=turn, stale_task_id=row.stale_task_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,13 +118,13 @@ def abandon(database: Database) -> tuple[int, ...]:
     """
     with database.begin() as connection:
         left = connection.execute(
-            text("""SELECT e.job_id, e.iteration, e.state, e.model, e.reserved_usd, e.prompt_tokens,
+            text(f"""SELECT e.job_id, e.iteration, e.state, e.model, e.reserved_usd, e.prompt_tokens,
                            e.completion_tokens, l.epoch
                     FROM escalations e JOIN leases l ON l.job_id = e.job_id
                     WHERE e.finished_at IS NULL AND l.worker IS NULL AND EXISTS (
                         SELECT 1 FROM jobs j WHERE j.id = e.job_id
-                        AND j.state IN ('accepted', 'unsolved', 'cancelled', 'quarantined', 'failed'))
-                    ORDER BY e.id LIMIT 100 FOR UPDATE OF l SKIP LOCKED""")
+                        AND j.state IN ({leases.FINAL}))
+                    ORDER BY e.id LIMIT 100 FOR UPDATE OF l SKIP LOCKED""")  # noqa: S608 - a constant
         ).all()
         for row in left:
             nobody = Claim(job=row.job_id, epoch=row.epoch, worker="relay", turn="")

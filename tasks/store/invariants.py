@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
+from tasks.store.leases import FINAL
 from tasks.store.session import Database
 
 
@@ -39,7 +40,7 @@ class Breach:
 _MAKERS = "('draft', 'review', 'revise', 'restart', 'escalate')"
 # How `PostgresLedger.find_call` begins to tell of a mismatch.
 MISMATCH = "the journal holds an answer to prompt"
-_FINAL = "('accepted', 'unsolved', 'cancelled', 'quarantined', 'failed')"
+_FINAL = f"({FINAL})"
 
 INVARIANTS = (
     Invariant(
@@ -168,7 +169,7 @@ INVARIANTS = (
         query="""
             WITH decided AS (
                 SELECT i.job_id, i.number, i.decision, split_part(i.decision, ' ', 1) AS verb, j.state, j.iterations,
-                       EXISTS (SELECT 1 FROM events e WHERE e.job_id = j.id AND e.kind = 'retried') AS retried
+                       j.retries > 0 AS retried
                 FROM iterations i JOIN jobs j ON j.id = i.job_id
                 WHERE i.finished_at IS NOT NULL AND i.number > coalesce(j.forked_iteration, 0))
             SELECT d.job_id AS job,

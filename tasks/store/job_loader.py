@@ -3,6 +3,7 @@ Writes nothing, and asks for no lease: row-level security decides who may read i
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -71,12 +72,7 @@ def read_job(connection: Connection, job: int) -> Job | None:
         ),
         open=_open(rounds, by_iteration, checked),
         incumbent=next((c for c in by_iteration.get(row.answer_iteration, ()) if c.ref.slot == row.answer_slot), None),
-        spend=Spend(
-            usd=Decimal(row.spent_usd),
-            local_tokens=row.local_tokens,
-            cloud_tokens=row.cloud_tokens,
-            engine_seconds=row.engine_seconds,
-        ),
+        spend=_spend(row),
         started_at=row.started_at or row.now,
         idle_seconds=float(row.idle),
         read_at=row.now,
@@ -84,6 +80,27 @@ def read_job(connection: Connection, job: int) -> Job | None:
         ended=_ended(row),
         cloud=fleet.served(connection, Lane.CLOUD),
         texts=attachments.texts(connection, spec),
+    )
+
+
+def refresh(connection: Connection, job: Job) -> Job:
+    """The job with its spend, its hours and the lanes that are served as they are now, and all else as it was."""
+    row = connection.execute(select(jobs, text(_IDLE), text(_NOW)).where(jobs.c.id == job.id)).one()
+    return dataclasses.replace(
+        job,
+        spend=_spend(row),
+        idle_seconds=float(row.idle),
+        read_at=row.now,
+        cloud=fleet.served(connection, Lane.CLOUD),
+    )
+
+
+def _spend(row: Row[Any]) -> Spend:
+    return Spend(
+        usd=Decimal(row.spent_usd),
+        local_tokens=row.local_tokens,
+        cloud_tokens=row.cloud_tokens,
+        engine_seconds=row.engine_seconds,
     )
 
 

@@ -16,6 +16,7 @@ import psycopg
 import structlog
 from psycopg.rows import namedtuple_row
 
+from tasks.store import codec
 from tasks.store.heartbeats import LeaseHeartbeat
 from tasks.types import Claim
 
@@ -28,6 +29,9 @@ REGISTRATION_SECONDS = 3.0
 GATHER_SECONDS = 0.02
 # How old the last word on the calls in flight may be when a worker dies: what its record of lost work can't know.
 REPORT_SECONDS = 2.0
+RETRY_SECONDS = 0.5
+# What Postgres raises while it is away, restarts, or stands by for another (read-only). The rest are defects.
+AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
 
 
 # One row for each lease that is this worker's still, whether it could be renewed or somebody holds its row.
@@ -65,7 +69,7 @@ class WorkerRegistration:
 
 
 class LeaseRenewer:
-    """Renews the leases of one worker process from a thread and a connection of its own."""
+    """Renews the leases of one worker process over a connection of its own; whoever owns it runs `run` in a thread."""
 
     def __init__(
         self,
@@ -78,20 +82,32 @@ class LeaseRenewer:
         self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
         self._registration, self._lease, self._silence = registration, lease_seconds, silence_seconds
         self._held: dict[int, LeaseHeartbeat] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()  # notified when a lease is given back
         self._unread_requests = False  # a lease is held whose job's owner may have spoken before it was
         self._stop_at: float | None = None  # monotonic; set once the worker drains
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="renewer", daemon=True)
 
-    def start(self) -> None:
-        """Starts the thread."""
-        self._thread.start()
+    def run(self, stop: threading.Event) -> None:
+        """Renews until `stop`, then takes the worker's row away. A Postgres that is away is tried again; a defect, such
+        as a missing right or table, is raised."""
+        while not stop.is_set():
+            try:
+                with self._connect() as connection:
+                    connection.execute("LISTEN redraft_cancel")
+                    connection.execute("LISTEN redraft_pause")
+                    self._renew_until(stop, connection)
+                    self._deregister(connection)
+            except AWAY as error:
+                log.warning("the renewer lost Postgres and tries again", error=_first_line(error))
+                stop.wait(RETRY_SECONDS)
 
-    def stop(self) -> None:
-        """Ends the thread and takes the worker's row away."""
-        self._stopping.set()
-        self._thread.join(timeout=10)
+    def deregister(self) -> None:
+        """Takes the worker's row away over a connection of its own, for a worker that ends while `run` does not run.
+        Never raises: a row that nobody refreshes counts for nothing after some seconds."""
+        try:
+            with self._connect() as connection:
+                self._deregister(connection)
+        except psycopg.Error as error:
+            log.warning("the worker's row could not be taken away", error=_first_line(error))
 
     def hold(self, held: Claim) -> LeaseHeartbeat:
         """Begins to renew a lease that was claimed just now."""
@@ -109,6 +125,7 @@ class LeaseRenewer:
         with self._lock:
             if self._held.get(heartbeat.claim.job) is heartbeat:
                 del self._held[heartbeat.claim.job]
+                self._lock.notify_all()
 
     def drain(self, grace_seconds: float) -> None:
         """Tells every turn to stop at its next checkpoint, at the latest after `grace_seconds`; again is harmless.
@@ -120,6 +137,11 @@ class LeaseRenewer:
                 self._stop_at = time.monotonic() + grace_seconds
             for heartbeat in self._held.values():
                 heartbeat.stop_at = self._stop_at
+
+    def wait_until_idle(self, seconds: float) -> bool:
+        """Whether all leases are given back within so long."""
+        with self._lock:
+            return self._lock.wait_for(lambda: not self._held, seconds)
 
     @property
     def holds(self) -> int:
@@ -134,30 +156,21 @@ class LeaseRenewer:
         with self._lock:
             return tuple(job for job, heartbeat in self._held.items() if heartbeat.renewed_at < before)
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                with psycopg.connect(
-                    self._url,
-                    autocommit=True,
-                    application_name="redraft lease renewer",
-                    connect_timeout=3,
-                    tcp_user_timeout=5000,
-                    options="-c statement_timeout=4000",
-                    row_factory=namedtuple_row,
-                ) as connection:
-                    connection.execute("LISTEN redraft_cancel")
-                    connection.execute("LISTEN redraft_pause")
-                    self._renew_until_stopped(connection)
-                    self._deregister(connection)
-            except psycopg.Error as error:
-                log.warning("the renewer lost Postgres and tries again", error=str(error).strip().split("\n")[0])
-                self._stopping.wait(0.5)
+    def _connect(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(
+            self._url,
+            autocommit=True,
+            application_name="redraft lease renewer",
+            connect_timeout=3,
+            tcp_user_timeout=5000,
+            options="-c statement_timeout=4000",
+            row_factory=namedtuple_row,
+        )
 
-    def _renew_until_stopped(self, connection: psycopg.Connection[object]) -> None:
+    def _renew_until(self, stop: threading.Event, connection: psycopg.Connection[Any]) -> None:
         next_renewal = next_registration = next_report = 0.0
         present, locked = True, False
-        while not self._stopping.is_set():
+        while not stop.is_set():
             now = time.monotonic()
             if self._stop_at is not None:
                 if present:
@@ -172,22 +185,22 @@ class LeaseRenewer:
             if now >= next_report:
                 self._report(connection)
                 next_report = now + REPORT_SECONDS
-            self._listen(connection, min(TICK_SECONDS, self._lease / (30 if locked else 6)))
+            self._listen(stop, connection, min(TICK_SECONDS, self._lease / (30 if locked else 6)))
 
-    def _listen(self, connection: psycopg.Connection[object], seconds: float) -> None:
+    def _listen(self, stop: threading.Event, connection: psycopg.Connection[Any], seconds: float) -> None:
         """Looks again at once where somebody has spoken of a job that is held here; after what came together, once."""
         spoken = [notice.payload for notice in connection.notifies(timeout=seconds, stop_after=1)]
         if not spoken:
             return
-        self._stopping.wait(GATHER_SECONDS)
+        stop.wait(GATHER_SECONDS)
         spoken += [notice.payload for notice in connection.notifies(timeout=0)]
         with self._lock:
             self._unread_requests = self._unread_requests or any(str(job) in spoken for job in self._held)
 
-    def _deregister(self, connection: psycopg.Connection[object]) -> None:
+    def _deregister(self, connection: psycopg.Connection[Any]) -> None:
         connection.execute("DELETE FROM workers WHERE name = %s", (self._registration().name,))
 
-    def _register(self, connection: psycopg.Connection[object]) -> None:
+    def _register(self, connection: psycopg.Connection[Any]) -> None:
         row = self._registration()
         connection.execute(
             """INSERT INTO workers (name, host, pid, lanes, slots, model, version, modalities)
@@ -207,7 +220,7 @@ class LeaseRenewer:
             ),
         )
 
-    def _renew(self, connection: psycopg.Connection[object]) -> bool:
+    def _renew(self, connection: psycopg.Connection[Any]) -> bool:
         """Renews in one statement all leases whose slot makes progress; says whether a row was locked by somebody.
 
         A locked row is passed over, so that it holds up no other: the slot's own writes lock it for milliseconds, and
@@ -230,7 +243,7 @@ class LeaseRenewer:
                 "worker": heartbeats[0].claim.worker,
             },
         ).fetchall()
-        ours: dict[int, Any] = {row.job_id: row for row in rows}  # type: ignore[attr-defined]
+        ours: dict[int, Any] = {row.job_id: row for row in rows}
         for heartbeat in heartbeats:
             row = ours.get(heartbeat.claim.job)
             if row is None:
@@ -242,12 +255,12 @@ class LeaseRenewer:
             heartbeat.cancelled = heartbeat.cancelled or row.cancelled
         return not all(row.renewed for row in ours.values())
 
-    def _report(self, connection: psycopg.Connection[object]) -> None:
+    def _report(self, connection: psycopg.Connection[Any]) -> None:
         """How far the calls in flight have come: one UPDATE for all of them, and none where there are none."""
         with self._lock:
             heartbeats = list(self._held.values())
         rows = [
-            (p.claim.job, p.claim.epoch, key.iteration, key.operator, key.slot, key.attempt, tokens)
+            (p.claim.job, p.claim.epoch, *codec.key_to_row(key).values(), tokens)
             for p in heartbeats
             for key, tokens in p.in_flight().items()
         ]
@@ -255,9 +268,14 @@ class LeaseRenewer:
             return
         connection.execute(
             """UPDATE reservations r SET received_tokens = v.tokens, seen_at = now()
-               FROM unnest(%s::bigint[], %s::bigint[], %s::int[], %s::text[], %s::int[], %s::int[], %s::bigint[])
-                   AS v(job, epoch, iteration, operator, slot, attempt, tokens)
-               WHERE (r.job_id, r.epoch, r.iteration, r.operator, r.slot, r.attempt)
-                   = (v.job, v.epoch, v.iteration, v.operator, v.slot, v.attempt)""",
+               FROM unnest(%s::bigint[], %s::bigint[], %s::int[], %s::text[], %s::int[], %s::text[], %s::text[],
+                           %s::int[], %s::int[], %s::bigint[])
+                   AS v(job, epoch, iteration, operator, slot, step, check_name, vote, attempt, tokens)
+               WHERE (r.job_id, r.epoch, r.iteration, r.operator, r.slot, r.step, r.check_name, r.vote, r.attempt)
+                   = (v.job, v.epoch, v.iteration, v.operator, v.slot, v.step, v.check_name, v.vote, v.attempt)""",
             [list(column) for column in zip(*rows, strict=True)],
         )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

@@ -14,7 +14,8 @@ from tasks.types import Claim, JobState, Lane
 FAULT_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 120.0
 
-_FINAL = ", ".join(f"'{state}'" for state in JobState if state.final)
+# For SQL's IN: the states in which a job has ended.
+FINAL = ", ".join(f"'{state}'" for state in JobState if state.final)
 
 
 def fence(connection: Connection, held: Claim) -> None:
@@ -105,7 +106,7 @@ def end(connection: Connection, job: int, state: str, reason: str, acceptance: s
     connection.execute(text("UPDATE leases SET runnable = false WHERE job_id = :job"), {"job": job})
     ended = connection.execute(
         text(f"""UPDATE jobs SET state = :state, reason = :reason, acceptance = :acceptance, finished_at = now(),
-                 pause_requested_at = NULL WHERE id = :job AND state NOT IN ({_FINAL})"""),  # noqa: S608 - as above
+                 pause_requested_at = NULL WHERE id = :job AND state NOT IN ({FINAL})"""),  # noqa: S608 - as above
         {"job": job, "state": state, "reason": reason, "acceptance": acceptance},
     ).rowcount
     if not ended:

@@ -58,6 +58,12 @@ class PostgresLedger:
         assert found is not None  # the fence has found its lease
         return found
 
+    def refresh(self, claim: Claim, job: Job) -> Job:
+        """The job with its spend, its hours and the lanes that are served as they are now. Raises
+        `DatabaseUnavailable`."""
+        with self._database.connect() as connection:
+            return job_loader.refresh(connection, job)
+
     # ── the journal ──────────────────────────────────────────────────────────────────────────
 
     def find_call(self, claim: Claim, key: CallKey, prompt_hash: str) -> Completion | None:
@@ -88,7 +94,7 @@ class PostgresLedger:
                 raise LimitReached("tokens", row.used, row.budget)
             connection.execute(
                 upsert(reservations)
-                .values(job_id=claim.job, epoch=claim.epoch, tokens=tokens, **_columns(key))
+                .values(job_id=claim.job, epoch=claim.epoch, tokens=tokens, **codec.key_to_row(key))
                 .on_conflict_do_nothing()
             )
 
@@ -303,17 +309,10 @@ def _open_iteration(connection: Connection, job: int, number: int, move: Move, *
 def _note_move_up(connection: Connection, job: int, number: int, lane: Lane) -> None:
     """A job of lane fast goes on with the large model: an event, once."""
     if lane is Lane.GPU:
-        connection.execute(
-            text("""INSERT INTO events (job_id, kind, detail) SELECT id, 'moved up', :detail FROM jobs j
-                    WHERE id = :job AND lane = 'fast' AND NOT EXISTS (
-                        SELECT 1 FROM events e WHERE e.job_id = j.id AND e.kind = 'moved up')"""),
-            {"job": job, "detail": f"to lane gpu after iteration {number}"},
-        )
-
-
-def _columns(key: CallKey) -> dict[str, Any]:
-    return {"iteration": key.iteration, "operator": key.operator, "slot": key.slot, "attempt": key.attempt}
+        moved = update(jobs).where(jobs.c.id == job, jobs.c.lane == Lane.FAST, ~jobs.c.moved_up).values(moved_up=True)
+        if connection.execute(moved).rowcount:
+            leases.note(connection, job, "moved up", f"to lane gpu after iteration {number}")
 
 
 def _is(table: Any, claim: Claim, key: CallKey) -> list[Any]:
-    return [table.c.job_id == claim.job, *(table.c[name] == value for name, value in _columns(key).items())]
+    return [table.c.job_id == claim.job, *(table.c[name] == value for name, value in codec.key_to_row(key).items())]

@@ -25,8 +25,7 @@ SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations,
            coalesce(j.finished_at, clock_timestamp()) - j.paused_at), 0) END AS idle_seconds,
        coalesce((SELECT i.operator FROM iterations i WHERE i.job_id = j.id AND i.finished_at IS NULL
                  ORDER BY i.number DESC LIMIT 1), '') AS operator,
-       EXISTS (SELECT 1 FROM events e WHERE e.job_id = j.id AND e.kind = 'moved up') AS moved_up,
-       clock_timestamp() AS now, redraft_crash_bill(j.id) AS crash_bill, {answer} AS answer,
+       j.moved_up, clock_timestamp() AS now, redraft_lost_work(j.id) AS lost_work, {answer} AS answer,
        ARRAY(SELECT DISTINCT v.check_name FROM verdicts v WHERE v.job_id = j.id AND v.isolation = 'shared'
              ORDER BY 1) AS shared_checks
 FROM jobs j JOIN leases l ON l.job_id = j.id
@@ -182,6 +181,6 @@ def _summary(row: Row[Any]) -> JobSummary:
         operator=row.operator,
         now=row.now,
         moved_up=row.moved_up,
-        crash_bill=LostWork(**row.crash_bill),
+        lost_work=LostWork(**row.lost_work),
         shared_checks=tuple(row.shared_checks),
     )

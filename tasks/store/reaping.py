@@ -10,10 +10,10 @@ from tasks.store.session import Database
 # A holder may renew its lease and get nowhere; longer than any honest step is silent (`Settings.stall_seconds`).
 STALL_SECONDS = 3900.0
 
-# A job gets its place back once: after a second death with no iteration recorded between it may be the killer, and
+# A job is claimed first once: after a second death with no iteration recorded between it may be the killer, and
 # those that died with it must not all meet it again on the next worker.
 _REAP = text("""
-UPDATE leases l SET worker = NULL, ghost = l.turn, turn = NULL, lease_until = NULL, epoch = l.epoch + 1,
+UPDATE leases l SET worker = NULL, stale_task_id = l.turn, turn = NULL, lease_until = NULL, epoch = l.epoch + 1,
        waiting_since = now(), phase = '',
        interrupted = (SELECT j.crashes = 0 FROM jobs j WHERE j.id = l.job_id)
 FROM leases old

@@ -67,7 +67,7 @@ class JobSummary:
     pause_requested: bool = False
     idle_seconds: float = 0.0
     moved_up: bool = False
-    crash_bill: LostWork = NOTHING_LOST
+    lost_work: LostWork = NOTHING_LOST
     shared_checks: tuple[str, ...] = ()
 
     @property

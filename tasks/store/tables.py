@@ -32,8 +32,12 @@ _USD = Numeric(14, 6)
 _NOW = text("now()")
 _ZERO = text("0")
 _WAITS = text("runnable AND worker IS NULL")
+# Priority gains one point for each this many seconds a job has waited since it was last served, up to that of the most
+# urgent job that waits: past it, whoever submits most would age past everybody else. The column is made with it, so
+# another value takes a migration.
+AGEING_SECONDS = 1800.0
 # Among the jobs of an owner that wait: the lower, the sooner.
-_PLACE = "extract(epoch FROM waiting_since - TIMESTAMPTZ '1970-01-01 00:00:00+00') / 1800.0 - priority"
+_QUEUE_RANK = f"extract(epoch FROM waiting_since - TIMESTAMPTZ '1970-01-01 00:00:00+00') / {AGEING_SECONDS} - priority"
 
 
 def _moment(name: str, *, required: bool = False) -> Column[object]:
@@ -91,6 +95,8 @@ jobs = Table(
     _moment("paused_at"),
     Column("idle_seconds", Double, nullable=False, server_default=_ZERO),
     Column("lesson_due", Boolean, nullable=False, server_default=text("false")),
+    Column("moved_up", Boolean, nullable=False, server_default=text("false")),
+    Column("retries", Integer, nullable=False, server_default=_ZERO),
     UniqueConstraint("owner", "key", name="jobs_owner_key"),
     Index("jobs_owner_state", "owner", "state", "id"),
 )
@@ -108,7 +114,7 @@ leases = Table(
     Column("epoch", BigInteger, nullable=False, server_default=_ZERO),
     Column("worker", Text),
     Column("turn", Text),
-    Column("ghost", Text),
+    Column("stale_task_id", Text),
     _moment("lease_until"),
     Column("last_worker", Text),
     _moment("waiting_since", required=True),
@@ -117,10 +123,10 @@ leases = Table(
     Column("needs", ARRAY(Text), nullable=False, server_default=text("'{text}'")),
     _moment("progress_at", required=True),
     Column("interrupted", Boolean, nullable=False, server_default=text("false")),
-    Column("place", Double, Computed(_PLACE, persisted=True), nullable=False),
+    Column("queue_rank", Double, Computed(_QUEUE_RANK, persisted=True), nullable=False),
     Index("leases_interrupted", "lane", postgresql_where=text("interrupted AND runnable AND worker IS NULL")),
     Index("leases_priority", "lane", "priority", postgresql_where=_WAITS),
-    Index("leases_place", "lane", "owner", "place", postgresql_where=_WAITS),
+    Index("leases_queue_rank", "lane", "owner", "queue_rank", postgresql_where=_WAITS),
     Index("leases_turn", "lane", "owner", "job_id", postgresql_where=_WAITS),
     Index("leases_own", "last_worker", "job_id", postgresql_where=_WAITS),
     Index("leases_held", "lease_until", postgresql_where=text("worker IS NOT NULL")),
@@ -139,6 +145,9 @@ reservations = Table(
     Column("received_tokens", BigInteger, nullable=False, server_default=_ZERO),
     _moment("begun_at", required=True),
     _moment("seen_at", required=True),
+    Column("step", Text, primary_key=True, server_default=text("''")),
+    Column("check_name", Text, primary_key=True, server_default=text("''")),
+    Column("vote", Integer, primary_key=True, server_default=_ZERO),
 )
 
 # A holder that was lost, and what went with it.
@@ -244,7 +253,12 @@ calls = Table(
     Column("worker", Text, nullable=False),
     Column("epoch", BigInteger, nullable=False),
     _moment("created_at", required=True),
-    UniqueConstraint("job_id", "iteration", "operator", "slot", "attempt", name="calls_once"),
+    Column("step", Text, nullable=False, server_default=text("''")),
+    Column("check_name", Text, nullable=False, server_default=text("''")),
+    Column("vote", Integer, nullable=False, server_default=_ZERO),
+    UniqueConstraint(
+        "job_id", "iteration", "operator", "slot", "step", "check_name", "vote", "attempt", name="calls_once"
+    ),
     Index("calls_created", "created_at"),
 )
 

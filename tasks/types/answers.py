@@ -20,10 +20,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """How often the limits of a prompt's parts are halved: of its `ground`, with which all prompts of a job begin, and
+    """How often the limits of a prompt's parts are halved: of its `prefix`, with which all prompts of a job begin, and
     of the `rest`, which is left out where that is None."""
 
-    ground: int = 0
+    prefix: int = 0
     rest: int | None = 0
 
 
@@ -130,9 +130,16 @@ class EscalationRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class CallKey:
-    """The journal's key of one model call, beside its job."""
+    """The journal's key of one model call, beside its job.
+
+    A judge's calls bear the name of the `check`, the number of the `vote` from 1, and the vote's `step`, a report or a
+    verdict; the three are empty for all other calls. `attempt` counts from 1.
+    """
 
     iteration: int
     operator: Operator
     slot: int
     attempt: int
+    step: str = ""
+    check: str = ""
+    vote: int = 0

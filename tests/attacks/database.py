@@ -22,6 +22,7 @@ from tasks.store.submissions import submit_jobs
 from tasks.types import Attachment, CheckSpec, Claim, JobSpec, Lane
 from tests.attacks.attack import Attack
 from tests.attacks.statements import ALL, COMMON, TABLES, Script
+from tests.background import running
 
 AREA = "database"
 VICTIM, ATTACKER = "attacked", "attacker"
@@ -172,13 +173,10 @@ class _Scene:
         renewer = LeaseRenewer(self.admin_url, lambda: card, lease_seconds=LEASE_SECONDS)
         with Database(self.admin_url) as database:
             held, mine = self._claim(database, self.victim), self._claim(database, self.attacker)
-            renewer.start()
             heartbeat = renewer.hold(held)
             renewer.hold(mine)
-            try:
+            with running(renewer.run):
                 yield heartbeat, held, mine
-            finally:
-                renewer.stop()
 
     @staticmethod
     def _claim(database: Database, url: str) -> Claim:

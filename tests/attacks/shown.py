@@ -16,6 +16,7 @@ from rich.console import Console
 
 from tasks.store.summaries import IterationRow, JobSummary, VerdictRow
 from tasks.types import Acceptance, Budget, Claim, Egress, JobState, Lane, Spend, TurnReport
+from tests.background import running
 from workers.cli import history, output, watch
 from workers.cli.main import run
 from workers.cli.page import page
@@ -100,7 +101,10 @@ def _flower(text: str) -> str:
 
         @contextlib.contextmanager
         def connection_for_write(self) -> Any:
-            yield None
+            yield self
+
+        def connect(self) -> None:
+            """It is there."""
 
         def Dispatcher(self, *_: Any, **__: Any) -> Any:
             return self
@@ -111,11 +115,11 @@ def _flower(text: str) -> str:
     broker = Broker()
     broker.events = broker
     events = TurnEvents(broker, "w")  # type: ignore[arg-type]
-    events.start()
     claim = Claim(job=1, epoch=1, worker="w", turn="t")
     events.progress(claim, TurnReport(job=1, iteration=1, score=0.0, next=text))
     events.failed("t", text)
-    events.stop()
+    with running(events.run):
+        pass
     return "".join(str(value) for fields in sent for value in fields.values())
 
 

@@ -243,7 +243,8 @@ READS = (
           " WHERE relname = 'jobs'; EXECUTE 'SELECT chunk_data FROM ' || t; END $f$"),
     _must_fail("reads passwords", "SELECT rolpassword FROM pg_authid"),
     _must_fail("reads large objects", "SELECT * FROM pg_largeobject"),
-    _look("asks for another's bill", "SELECT public.redraft_crash_bill(@job@)"),
+    _look("asks for another's lost work", "SELECT public.redraft_lost_work(@job@)"),
+    _look("asks for it by its old name", "SELECT public.redraft_crash_bill(@job@)"),
     _look("names another's attachment in a job of its own",
           "INSERT INTO public.jobs (spec_hash, title, problem, checks, strategy, lane, egress, budget_usd,"
           " budget_hours, budget_iterations, budget_tokens, attachments) SELECT '', 't', 'p', '[{\"kind\": \"answer\","

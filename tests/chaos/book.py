@@ -25,8 +25,9 @@ OWNERS = ("chaos_ada", "chaos_bob")
 # What a job has come to: everything that a run without faults makes, and nothing that depends on when it was made.
 _STORY = """
 SELECT j.id, j.state, j.acceptance, j.answer, j.iterations, (
-    SELECT json_agg(json_build_array(c.iteration, c.operator, c.slot, c.attempt, c.text)
-                    ORDER BY c.iteration, c.operator, c.slot, c.attempt) FROM calls c WHERE c.job_id = j.id) AS calls, (
+    SELECT json_agg(json_build_array(c.iteration, c.operator, c.slot, c.check_name, c.vote, c.attempt, c.step, c.text)
+                    ORDER BY c.iteration, c.operator, c.slot, c.check_name, c.vote, c.attempt, c.step)
+    FROM calls c WHERE c.job_id = j.id) AS calls, (
     SELECT json_agg(json_build_array(k.iteration, k.slot, k.operator, k.text, k.score, k.accepted)
                     ORDER BY k.iteration, k.slot) FROM candidates k WHERE k.job_id = j.id) AS candidates, (
     SELECT json_agg(json_build_array(i.number, i.operator, i.decision) ORDER BY i.number)

@@ -20,6 +20,7 @@ from tasks.llm.chat import OpenAIChatModel
 from tasks.prompts import build
 from tasks.settings import Settings
 from tasks.types import Candidate, CandidateRef, ChatRequest, Job, Message, Operator, Verdict
+from tests.background import running
 from tests.unit.test_window import VISIBLE
 from tests.unit.test_window import _job as a_job
 from workers.engine.attached import AttachedEndpoint
@@ -105,10 +106,11 @@ def left(home: Home) -> Iterator[Left]:
 @pytest.fixture(scope="module")
 def engine(home: Home, left: Left) -> Iterator[EngineServer]:
     """The next worker's."""
-    running = server(home)
-    running.start()
-    yield running
-    running.stop()
+    taken_over = server(home)
+    taken_over.start()
+    with running(taken_over.watch):
+        yield taken_over
+    taken_over.stop()
 
 
 def client(engine: EngineServer) -> OpenAIChatModel:

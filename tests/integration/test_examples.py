@@ -6,9 +6,9 @@ from __future__ import annotations
 import pytest
 
 from tasks.heartbeat import SilentHeartbeat
-from tasks.journal import Sampling
 from tasks.judge_panel import ModelJudgePanel
 from tasks.llm.scripted import ScriptedModel
+from tasks.sampling import Sampling
 from tasks.settings import load_settings
 from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_history, job_summary

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import text
 
 from tasks.heartbeat import SilentHeartbeat
-from tasks.journal import Sampling
 from tasks.judge_panel import ModelJudgePanel
 from tasks.llm.scripted import ScriptedModel
 from tasks.loop import Loop
+from tasks.sampling import Sampling
 from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_history, job_summary
 from tasks.store.session import Database

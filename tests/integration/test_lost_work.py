@@ -63,12 +63,12 @@ def test_a_lost_lease_is_billed_with_its_calls_in_flight_and_adds_up(user: Datab
                 text("UPDATE reservations SET received_tokens = 7, begun_at = now() - interval '5 s'"),
             )
         lose(fleet)
-    bill = job_summary(user, job).crash_bill
+    bill = job_summary(user, job).lost_work
     assert (bill.crashes, bill.calls, bill.tokens, bill.tokens_at_most) == (2, 3, 21, 300)
     assert 0 < bill.seconds <= bill.seconds_at_most
     assert bill.why == "no token and no verdict for 0 s on lane gpu (claimed); worker w is gone"
     with user.connect() as connection:
-        seen = connection.execute(text("SELECT crash_bill FROM job_summary WHERE job = :j"), {"j": job}).scalar_one()
+        seen = connection.execute(text("SELECT lost_work FROM job_summary WHERE job = :j"), {"j": job}).scalar_one()
     assert LostWork(**seen) == bill
 
 
@@ -78,16 +78,16 @@ def test_what_is_handed_back_is_no_crash(user: Database, fleet: Database) -> Non
     ledger.reserve(claim, draft(0), 100)
     ledger.hand_over(claim, Lane.GPU, interrupted=True)
     ledger.hand_over(take(fleet), Lane.GPU)
-    assert job_summary(user, job).crash_bill == LostWork()
+    assert job_summary(user, job).lost_work == LostWork()
 
 
 def test_nobody_sees_the_bill_of_another(user: Database, fleet: Database, login: Callable[..., str]) -> None:
     job = put(user)
     take(fleet)
     lose(fleet)
-    assert job_summary(user, job).crash_bill.crashes == 1
+    assert job_summary(user, job).lost_work.crashes == 1
     with Database(login("eve")) as eve, eve.connect() as connection:
-        bill = connection.execute(text("SELECT redraft_crash_bill(:j) ->> 'crashes'"), {"j": job}).scalar_one()
+        bill = connection.execute(text("SELECT redraft_lost_work(:j) ->> 'crashes'"), {"j": job}).scalar_one()
     assert bill == "0"
 
 
@@ -114,7 +114,7 @@ def shown(environment: dict[str, str], job: int) -> dict[str, object]:
         check=True,
         timeout=60,
     )
-    return dict(json.loads(said.stdout)["crash_bill"])
+    return dict(json.loads(said.stdout)["lost_work"])
 
 
 def test_a_killed_worker_costs_its_calls_in_flight_and_the_job_says_so(

@@ -11,12 +11,12 @@ from sqlalchemy import text
 
 from tasks.errors import MemoryUnavailable
 from tasks.heartbeat import SilentHeartbeat
-from tasks.journal import Sampling
 from tasks.lesson_service import MemoryLessonService
 from tasks.llm.scripted import ScriptedModel
 from tasks.memory.bank import QdrantBank
 from tasks.memory.embedder import Embedder
 from tasks.ports import MemoryBank
+from tasks.sampling import Sampling
 from tasks.store.ledger import PostgresLedger
 from tasks.store.lesson_queries import read_lesson
 from tasks.store.outbox import Outbox

@@ -27,10 +27,11 @@ from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.types import Budget, CheckSpec, JobSpec, JobState, Lane
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
+from tests.background import running
 from tests.standin.paced import Engine, endless, streaming
 from workers.celery_app import make_app
 from workers.engine.attached import AttachedEndpoint
-from workers.wiring import build_turn_runner
+from workers.wiring import WorkerParts, build_turn_runner
 
 pytestmark = pytest.mark.integration
 LANES = frozenset({Lane.GPU, Lane.CHECK})
@@ -67,8 +68,8 @@ def turn(engine: Engine, fleet_url: str) -> Iterator[threading.Thread]:
     settings = Settings(lease_seconds=LEASE_SECONDS, width=2)
     host = AttachedEndpoint(engine.url)
     host.start()
-    runner, renewer, _ = build_turn_runner(
-        settings,
+    parts = WorkerParts(
+        settings=settings,
         app=make_app("redis://127.0.0.1:1/0"),
         url=fleet_url,
         name="here",
@@ -77,18 +78,18 @@ def turn(engine: Engine, fleet_url: str) -> Iterator[threading.Thread]:
         lanes=lambda: LANES,
         slots=2,
     )
-    renewer.start()
+    runner, renewer, _ = build_turn_runner(parts)
     taking = threading.Thread(target=runner.take_turn, args=("gpu", "turn"))
-    taking.start()
-    try:
-        yield taking
-    finally:
-        runner.drain(0)
-        taking.join(WAIT_SECONDS)
-        renewer.stop()
-        runner.close()
-        host.stop()
-        assert not taking.is_alive()
+    with running(renewer.run):
+        taking.start()
+        try:
+            yield taking
+        finally:
+            runner.drain(0)
+            taking.join(WAIT_SECONDS)
+    runner.close()
+    host.stop()
+    assert not taking.is_alive()
 
 
 def test_a_cancelled_draft_is_aborted_at_the_engine(user: Database, fleet_url: str) -> None:
@@ -218,6 +219,19 @@ def test_term_keeps_what_the_engine_finishes_and_another_worker_goes_on_at_once(
             eventually(lambda: job_summary(user, job).state.final, lambda: second.poll() is None)
     assert job_summary(user, job).state is JobState.ACCEPTED
     assert engine.begun == 2, "nothing that was complete is asked for again"
+
+
+def test_a_turn_that_the_watchdog_found_is_handed_back_at_term_like_any_other(
+    user: Database, fleet: Database, environment: dict[str, str]
+) -> None:
+    """No relay runs, so nobody wakes the worker."""
+    with streaming(lambda prompt: None) as engine, worker(engine, environment, grace=1) as running:
+        eventually(lambda: live_workers(user), lambda: running.poll() is None)
+        job = put(user, ANSWER)
+        eventually(lambda: engine.under_way == 2, lambda: running.poll() is None)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(WAIT_SECONDS) == 0
+        assert lease(fleet, job) == (None, True)
 
 
 def test_quit_cuts_at_the_end_of_the_grace_what_does_not_finish(

@@ -23,6 +23,7 @@ from tasks.store.queries import job_summary
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.types import Budget, ChatRequest, CheckSpec, Completion, JobSpec, JobState, Lane
+from tests.background import running
 from tests.integration.test_stopping import eventually, process
 from tests.integration.test_worker import take_locally
 from tests.loops import twin_loop
@@ -83,22 +84,19 @@ def runner(
     renewer = LeaseRenewer(fleet_url, lambda: card, lease_seconds=lease, silence_seconds=silence)
     with Database(fleet_url) as database:
         made = twin_loop(PostgresLedger(database, fault_cap=3), model)
-        renewer.start()
-        try:
+        with running(renewer.run):
             yield TurnRunner(
                 database=database,
                 renewer=renewer,
                 worker=name,
                 slots=1,
                 lanes=lambda: LANES,
-                loop=lambda say: made,
+                loop=made,
                 rules=dispatch.ClaimRules(lease_seconds=lease, affinity_seconds=0),
                 events=TurnEvents(make_app(NOWHERE), name),
                 can_admit=lambda lane, turn: True,
                 on_turn_end=lambda turn: None,
             )
-        finally:
-            renewer.stop()
 
 
 @contextlib.contextmanager
@@ -126,7 +124,7 @@ def test_a_holder_whose_stream_never_yields_loses_its_lease_and_another_finishes
     with runner("w1", stuck, fleet_url, silence=0.5) as first, turn(first, stuck.freed.set):
         assert stuck.begun.wait(30)
         eventually(lambda: reaping.reap(fleet, crash_cap=3) == (job,))
-        bill = job_summary(user, job).crash_bill
+        bill = job_summary(user, job).lost_work
         assert (bill.crashes, bill.calls) == (1, 1)
         assert "no token and no verdict for" in bill.why
         assert "worker w1 was last seen" in bill.why
@@ -157,27 +155,24 @@ def watchdog(at: TurnRunner, leave: Callable[[str], None], broker: str = NOWHERE
 
 def test_a_worker_that_nobody_wakes_finds_its_work_itself(user: Database, fleet_url: str) -> None:
     left = list[str]()
-    with runner("w1", ScriptedModel(lambda request: "ANSWER: 42"), fleet_url) as alone:
-        watching = watchdog(alone, left.append)
-        watching.start()
-        try:
-            jobs = [put(user) for _ in range(2)]
-            eventually(lambda: all(job_summary(user, job).state.final for job in jobs))
-            eventually(lambda: alone.free_slots)
-        finally:
-            watching.stop()
+    with (
+        runner("w1", ScriptedModel(lambda request: "ANSWER: 42"), fleet_url) as alone,
+        running(watchdog(alone, left.append).run),
+    ):
+        jobs = [put(user) for _ in range(2)]
+        eventually(lambda: all(job_summary(user, job).state.final for job in jobs))
+        eventually(lambda: alone.free_slots)
     assert left == [], "a broker that is away is no reason to end"
 
 
 def test_a_turn_that_outlives_its_lease_makes_the_worker_end(user: Database, fleet: Database, fleet_url: str) -> None:
     job, stuck, left = put(user), Stuck(), list[str]()
-    with runner("w1", stuck, fleet_url, silence=0.2) as first, turn(first, stuck.freed.set):
-        watching = watchdog(first, left.append, deaf=0.5)
-        watching.start()
-        try:
-            eventually(lambda: left)
-        finally:
-            watching.stop()
+    with (
+        runner("w1", stuck, fleet_url, silence=0.2) as first,
+        turn(first, stuck.freed.set),
+        running(watchdog(first, left.append, deaf=0.5).run),
+    ):
+        eventually(lambda: left)
     assert left[0] == f"the turn at job {job} does not end though its lease is gone"
 
 

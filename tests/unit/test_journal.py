@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from tasks.heartbeat import SilentHeartbeat
-from tasks.journal import ATTEMPTS, WARMER, JournalledModel, Sampling, call_seed, prompt_hash
+from tasks.journal import JournalledModel, prompt_hash
 from tasks.llm.scripted import ScriptedModel
-from tasks.types import CallKey, ChatRequest, Claim, Completion, Cut, Message, Operator
+from tasks.retries import ATTEMPTS, WARMER
+from tasks.sampling import Sampling, call_seed
+from tasks.types import CallKey, ChatRequest, Completion, Cut, Message, Operator
 from tests.doubles import Journal
+from tests.turns import job_of, turn_of
 
-CLAIM = Claim(job=1, epoch=1, worker="w", turn="t")
 KEY = CallKey(iteration=2, operator=Operator.DRAFT, slot=0, attempt=1)
 LOOP = "A good start:\n" + "And so it goes on. " * 200
 SAMPLING = Sampling(temperature=0.7, answer_tokens=512)
@@ -25,7 +26,7 @@ def window(cut: Cut) -> Sequence[Message]:
 
 def ask(journal: Journal, answer: Callable[[ChatRequest], str], attempts: int = ATTEMPTS) -> Completion:
     model = JournalledModel(ledger=journal, model=ScriptedModel(answer), sampling=SAMPLING)  # type: ignore[arg-type]
-    return model.ask(CLAIM, KEY, 5, window, SilentHeartbeat(), attempts=attempts)
+    return model.ask(turn_of(job_of(seed=5)), KEY, window, attempts=attempts)
 
 
 def requests(journal: Journal) -> list[ChatRequest]:
@@ -40,7 +41,7 @@ def test_a_loop_is_asked_again_with_another_seed_and_warmer_and_then_with_a_shor
     assert [r.temperature for r in (first, second, third)] == pytest.approx([0.7, 0.7 + WARMER, 0.7 + WARMER])
     assert len({r.seed for r in (first, second, third)}) == 3
     assert first.messages == second.messages == tuple(window(Cut()))
-    assert third.messages == tuple(window(Cut(ground=1, rest=1)))
+    assert third.messages == tuple(window(Cut(prefix=1, rest=1)))
     assert made.guard is not None
     assert made.text == "A good start:\n"
 

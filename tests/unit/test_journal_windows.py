@@ -8,14 +8,15 @@ from dataclasses import replace
 import pytest
 
 from tasks.errors import ContextExceeded, PromptTooLong
-from tasks.heartbeat import SilentHeartbeat
-from tasks.journal import JournalledModel, Sampling
+from tasks.journal import JournalledModel
 from tasks.llm.scripted import ScriptedModel
 from tasks.ports import Heartbeat
 from tasks.prompts import build
+from tasks.sampling import Sampling
 from tasks.types import CallKey, ChatRequest, Claim, Completion, Job, Message, Operator
 from tests.doubles import Journal
-from tests.unit.test_judge_panel import CLAIM, job
+from tests.turns import CLAIM, turn_of
+from tests.unit.test_judge_panel import job
 
 KEY = CallKey(iteration=1, operator=Operator.DRAFT, slot=0, attempt=1)
 ANSWER_TOKENS = 100
@@ -66,7 +67,7 @@ def ask(model: ScriptedModel, journal: Journal, asked: Job, claim: Claim = CLAIM
         model=model,
         sampling=Sampling(answer_tokens=ANSWER_TOKENS),
     )
-    return journalled.ask(claim, KEY, 7, lambda cut: build.draft(asked, cut=cut), SilentHeartbeat())
+    return journalled.ask(turn_of(asked, claim), KEY, lambda cut: build.draft(asked, cut=cut))
 
 
 @pytest.mark.parametrize("context", [700, 2000, 4096, 100_000])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -10,17 +11,18 @@ from typing import Any
 import pytest
 
 from tasks.errors import LimitReached
-from tasks.heartbeat import SilentHeartbeat
-from tasks.journal import CHOICE_TOKENS, JournalledModel, Sampling
+from tasks.journal import JournalledModel
 from tasks.judge_panel import VOTES_ALONE, VOTES_BESIDE_PROGRAMS, ModelJudgePanel
 from tasks.llm.scripted import ScriptedModel
 from tasks.prompts import build, judging
+from tasks.retries import CHOICE_TOKENS
+from tasks.sampling import Sampling, call_seed
 from tasks.types import (
+    CallKey,
     Candidate,
     CandidateRef,
     ChatRequest,
     CheckSpec,
-    Claim,
     Job,
     JobSpec,
     Lane,
@@ -29,8 +31,8 @@ from tasks.types import (
     Verdict,
 )
 from tests.doubles import Journal
+from tests.turns import turn_of
 
-CLAIM = Claim(job=1, epoch=1, worker="w", turn="t")
 RUBRIC = CheckSpec(name="judge:r.md", kind="judge", value="r.md", files={"r.md": "It is friendly."})
 SECRET = CheckSpec(name="judge", kind="judge", value="It names no §secret§ price.", held_out=True)
 OTHER = CheckSpec(name="judge#2", kind="judge", value="It rhymes.", held_out=True)
@@ -76,7 +78,7 @@ def judge(answer: Callable[[ChatRequest], str], *checks: CheckSpec, journal: Any
     kept = Journal() if journal is None else journal
     model = JournalledModel(ledger=kept, model=ScriptedModel(answer), sampling=Sampling(review_tokens=96))
     judged = [check for check in checks if check.kind == "judge"]
-    return ModelJudgePanel(model=model).judge(CLAIM, job(*checks), candidate(), judged, SilentHeartbeat())
+    return ModelJudgePanel(model=model).judge(turn_of(job(*checks)), candidate(), judged)
 
 
 GOOD = ("NO PROBLEMS", "PASS")
@@ -185,7 +187,24 @@ def test_each_call_has_a_key_of_its_own_for_every_check_and_vote() -> None:
     judge(judges(GOOD), RUBRIC, SECRET, OTHER, journal=journal)
     assert len(journal.calls) == 3 * 2 * VOTES_ALONE
     assert {(key.iteration, key.operator, key.slot) for key in journal.calls} == {(3, Operator.JUDGE, 1)}
-    assert all(key.attempt % 10 == 1 for key in journal.calls)
+    assert {key.attempt for key in journal.calls} == {1}
+    parts = itertools.product(("judge:r.md", "judge", "judge#2"), range(1, VOTES_ALONE + 1), ("report", "verdict"))
+    assert {(key.check, key.vote, key.step) for key in journal.calls} == set(parts)
+
+
+def test_seeds_are_those_of_the_first_releases_so_that_their_journals_are_read_on() -> None:
+    journal = Journal()
+    judge(judges(GOOD), RUBRIC, SECRET, journal=journal)
+    seeds = {(key.check, key.vote, key.step): request.seed for key, (request, _, _) in journal.calls.items()}
+    first = CallKey(iteration=3, operator=Operator.JUDGE, slot=1, attempt=1)
+    # One more for a step, two for a try, four for a vote, twenty-eight for a check.
+    for call, number in {
+        ("judge:r.md", 1, "report"): 0,
+        ("judge:r.md", 1, "verdict"): 1,
+        ("judge:r.md", 2, "report"): 4,
+        ("judge", 1, "report"): 28,
+    }.items():
+        assert seeds[call] == call_seed(job(RUBRIC).spec.seed, dataclasses.replace(first, attempt=1 + 10 * number))
 
 
 def test_the_word_is_asked_for_as_one_of_two_without_chance_and_in_few_tokens() -> None:
@@ -214,13 +233,13 @@ def test_prompts_of_judges_begin_as_the_others_do_and_share_the_candidate() -> N
 
     subject = job(RUBRIC, SECRET)
     [_, drafted] = build.draft(subject)
-    ground = drafted.content.partition("# Task")[0]
+    prefix = drafted.content.partition("# Task")[0]
     asked = [
         judging.report(subject, candidate(), SECRET, judge_prompt)[-1].content for judge_prompt in judging.JUDGE_PROMPTS
     ]
     asked.append(judging.verdict(subject, candidate(), SECRET, (BAD,))[-1].content)
     shared = asked[0][: asked[0].index("§secret§")]
-    assert shared.startswith(ground)
+    assert shared.startswith(prefix)
     assert LETTER in shared
     assert all(prompt.startswith(shared) for prompt in asked)
 

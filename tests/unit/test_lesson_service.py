@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from tasks.heartbeat import SilentHeartbeat
-from tasks.journal import JournalledModel, Sampling
+from tasks.journal import JournalledModel
 from tasks.lesson_service import MemoryLessonService, family_of
 from tasks.llm.scripted import ScriptedModel
 from tasks.memory.embedder import Embedder
 from tasks.memory.twin import InMemoryBank
+from tasks.sampling import Sampling
 from tasks.types import (
     Acceptance,
     CallKey,
@@ -22,7 +22,6 @@ from tasks.types import (
     CandidateRef,
     ChatRequest,
     CheckSpec,
-    Claim,
     GuardKind,
     Iteration,
     Job,
@@ -37,9 +36,9 @@ from tasks.types import (
     Verdict,
 )
 from tests.doubles import Journal
+from tests.turns import turn_of
 
 MODEL = Embedder()
-CLAIM = Claim(job=7, epoch=1, worker="w", turn="t")
 SAID = """Here it is:
 **WHEN:** counting letters
 of a text
@@ -168,7 +167,7 @@ def test_a_family_is_the_kinds_of_the_checks() -> None:
 def test_an_accepted_answer_leaves_what_worked_by_one_call_of_the_last_iteration() -> None:
     made, _, journal = lesson_service()
     history = past(("WRONG TEXT", FAILED), ("RIGHT TEXT", PASSED), accepted=True)
-    lesson = made.distil(CLAIM, ended(job(), history, VERIFIED), SilentHeartbeat())
+    lesson = made.distil(turn_of(ended(job(), history, VERIFIED)))
     assert lesson is not None
     assert (lesson.kind, lesson.owner, lesson.family, lesson.job) == (LessonKind.SUCCESS, "ada", "python", 7)
     assert lesson.situation == "counting letters of a text"
@@ -185,17 +184,14 @@ def test_an_accepted_answer_leaves_what_worked_by_one_call_of_the_last_iteration
 def test_what_judges_alone_accepted_teaches_nothing() -> None:
     made, _, journal = lesson_service()
     verdict = says(JUDGE, "pretty", passed=True)
-    assert (
-        made.distil(CLAIM, ended(job(JUDGE), past(("TEXT", (verdict,)), accepted=True), JUDGED), SilentHeartbeat())
-        is None
-    )
+    assert made.distil(turn_of(ended(job(JUDGE), past(("TEXT", (verdict,)), accepted=True), JUDGED))) is None
     assert not journal.calls
 
 
 def test_no_lesson_is_made_of_lessons() -> None:
     made, _, journal = lesson_service()
     given = job(lessons=(kept(1, LessonKind.SUCCESS, "an EARLIER situation"),))
-    made.distil(CLAIM, ended(given, past(("TEXT", PASSED), accepted=True), VERIFIED), SilentHeartbeat())
+    made.distil(turn_of(ended(given, past(("TEXT", PASSED), accepted=True), VERIFIED)))
     assert "EARLIER" not in prompt(journal)
 
 
@@ -204,9 +200,7 @@ def test_no_lesson_is_made_of_lessons() -> None:
 
 def test_failures_teach_by_what_visible_checks_said_and_never_by_a_candidates_text() -> None:
     made, _, journal = lesson_service()
-    lesson = made.distil(
-        CLAIM, ended(job(), past(("WRONG TEXT", FAILED), ("WRONG TOO", FAILED)), UNSOLVED), SilentHeartbeat()
-    )
+    lesson = made.distil(turn_of(ended(job(), past(("WRONG TEXT", FAILED), ("WRONG TOO", FAILED)), UNSOLVED)))
     assert lesson is not None
     assert lesson.kind is LessonKind.FAILURE
     assert lesson.evidence.startswith("job 7: not accepted by python:visible.py, 1 hidden check")
@@ -219,7 +213,7 @@ def test_failures_that_only_hidden_checks_or_judges_saw_teach_nothing() -> None:
     made, _, journal = lesson_service()
     verdicts = (says(VISIBLE, "", passed=True), says(HIDDEN, SECRET), says(JUDGE, "not pretty"))
     given = job(VISIBLE, HIDDEN, JUDGE)
-    assert made.distil(CLAIM, ended(given, past(("TEXT", verdicts)), UNSOLVED), SilentHeartbeat()) is None
+    assert made.distil(turn_of(ended(given, past(("TEXT", verdicts)), UNSOLVED))) is None
     assert not journal.calls
 
 
@@ -228,7 +222,7 @@ def test_a_degenerate_candidate_teaches_nothing() -> None:
     (round_,) = past(("TEXT", FAILED))
     looped = dataclasses.replace(round_.candidates[0], guard=GuardKind.CYCLE)
     history = (dataclasses.replace(round_, candidates=(looped,)),)
-    assert made.distil(CLAIM, ended(job(), history, UNSOLVED), SilentHeartbeat()) is None
+    assert made.distil(turn_of(ended(job(), history, UNSOLVED))) is None
     assert not journal.calls
 
 
@@ -241,7 +235,7 @@ def test_nothing_of_a_held_out_check_is_in_the_prompt(end: Stop) -> None:
     given = job(VISIBLE, HIDDEN, ANSWER)
     verdicts = (says(VISIBLE, "assert 2 == 3"), says(HIDDEN, SECRET), says(ANSWER, "expected 1729"))
     history = past(("It is\nANSWER: 1729", verdicts), accepted=end is VERIFIED)
-    assert made.distil(CLAIM, ended(given, history, end), SilentHeartbeat()) is not None
+    assert made.distil(turn_of(ended(given, history, end))) is not None
     shown = prompt(journal)
     assert not any(word in shown for word in ("SECRETWORD", "hidden.py", "1729"))
 
@@ -250,14 +244,14 @@ def test_nothing_of_a_held_out_check_is_in_the_prompt(end: Stop) -> None:
 def test_a_lesson_that_gives_a_held_out_check_away_is_not_kept(leak: str) -> None:
     made, _, _ = lesson_service(lambda request: f"WHEN: counting\nDO: remember {leak}\nAVOID: haste")
     history = past(("TEXT", PASSED), accepted=True)
-    assert made.distil(CLAIM, ended(job(VISIBLE, HIDDEN, ANSWER), history, VERIFIED), SilentHeartbeat()) is None
+    assert made.distil(turn_of(ended(job(VISIBLE, HIDDEN, ANSWER), history, VERIFIED))) is None
 
 
 def test_an_expected_answer_that_visible_feedback_names_is_not_shown() -> None:
     made, _, journal = lesson_service()
     visible = dataclasses.replace(ANSWER, held_out=False)
     history = past(("TEXT", (says(visible, "expected 1729, got 3"),)))
-    made.distil(CLAIM, ended(job(visible), history, UNSOLVED), SilentHeartbeat())
+    made.distil(turn_of(ended(job(visible), history, UNSOLVED)))
     assert "1729" not in prompt(journal)
 
 
@@ -274,13 +268,13 @@ def test_an_expected_answer_that_visible_feedback_names_is_not_shown() -> None:
 )
 def test_words_that_are_no_lesson_leave_none(said: str) -> None:
     made, _, _ = lesson_service(lambda request: said)
-    assert made.distil(CLAIM, ended(job(), past(("TEXT", PASSED), accepted=True), VERIFIED), SilentHeartbeat()) is None
+    assert made.distil(turn_of(ended(job(), past(("TEXT", PASSED), accepted=True), VERIFIED))) is None
 
 
 def test_a_lesson_is_short_whatever_the_model_wrote() -> None:
     long = " ".join(f"word{n}" for n in range(100))
     made, _, _ = lesson_service(lambda request: f"WHEN: {long}\nDO: count\nWHEN: again\nDO: again")
-    lesson = made.distil(CLAIM, ended(job(), past(("TEXT", PASSED), accepted=True), VERIFIED), SilentHeartbeat())
+    lesson = made.distil(turn_of(ended(job(), past(("TEXT", PASSED), accepted=True), VERIFIED)))
     assert lesson is not None
     assert len(lesson.situation) <= 402
     assert (lesson.advice, lesson.avoid) == ("count", "")

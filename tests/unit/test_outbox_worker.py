@@ -1,4 +1,4 @@
-"""The carrier of the outbox while Postgres is away."""
+"""The outbox worker while Postgres is away."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import time
 
 import structlog
 
+from tests.background import running
 from workers.local.home import free_port
 from workers.outbox_worker import LOOK_SECONDS, OutboxWorker
 
 
 def test_a_postgres_that_is_away_is_asked_once_a_look_and_not_without_pause() -> None:
-    carrier = OutboxWorker(f"postgresql+psycopg://nobody:none@127.0.0.1:{free_port()}/none", {})
+    worker = OutboxWorker(f"postgresql+psycopg://nobody:none@127.0.0.1:{free_port()}/none", {})
     looked = 2
-    with structlog.testing.capture_logs() as said:
-        carrier.start()
+    with structlog.testing.capture_logs() as said, running(worker.run):
         time.sleep(LOOK_SECONDS * looked)
-        carrier.stop()
     asked = [entry for entry in said if entry["event"] == "the outbox waits for Postgres"]
     assert 1 <= len(asked) <= looked + 1

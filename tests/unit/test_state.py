@@ -9,8 +9,8 @@ from decimal import Decimal
 
 import pytest
 
-from tasks.policy import Correct, Single, hours_used, limits_of
-from tasks.state import state_document, width_of
+from tasks.policy import Correct, LoopRules, Single, hours_used, limits_of, width_of
+from tasks.state import state_document
 from tasks.types import (
     Candidate,
     CandidateRef,
@@ -45,7 +45,7 @@ JOB = Job(
 
 
 def document(job: Job, strategy: Correct | Single | None = None) -> dict[str, object]:
-    limits = limits_of(job, hours=0.0, width=2, escalate_after=10, move_up_after=3)
+    limits = limits_of(job, LoopRules(width=2, escalate_after=10, move_up_after=3))
     made = state_document(job, limits, strategy or Correct())
     read: dict[str, object] = json.loads(json.dumps(made, default=str))
     return read

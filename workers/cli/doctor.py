@@ -180,7 +180,11 @@ def stack(settings: Settings) -> Finding | None:
         return Finding(
             name="stack", outcome="warn", detail="no local stack is running", advice="`redraft up` starts it"
         )
-    ill = [f"{part.name} {part.health}" for part in parts if part.health != "ok"]
+    ill = [
+        f"{part.name} {part.health}" + (f" ({part.why})" if part.why else "")
+        for part in parts
+        if part.health != "ok" or part.why
+    ]
     if ill:
         ill += [
             why for part in parts if part.name == "engine" and part.health == "down" if (why := _diagnosis(settings))
@@ -229,6 +233,8 @@ def worker(settings: Settings) -> Finding | None:
     """Whether somebody takes turns."""
     from tasks.store.fleet import WORKER_SILENCE_SECONDS, live_workers
     from tasks.store.session import Database
+    from workers.failures import read_failure
+    from workers.local.home import Home
 
     url = _database(settings)
     if url is None:
@@ -238,6 +244,9 @@ def worker(settings: Settings) -> Finding | None:
     alive = [one for one in workers if one.silent_seconds < WORKER_SILENCE_SECONDS]
     if not alive:
         silent = f"; {len(workers)} went silent" if workers else ""
+        silent += (
+            f"; the last one of this home: {why}" if (why := read_failure(Home(root=settings.home), "worker")) else ""
+        )
         return Finding(name="worker", outcome="warn", detail=f"no worker is alive{silent}", advice="`redraft worker`")
     detail = "; ".join(
         f"{one.name} serves {','.join(one.lanes)} with {one.slots} slots for {','.join(one.modalities)}"

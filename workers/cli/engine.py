@@ -11,6 +11,7 @@ import typer
 from tasks.errors import PartFailed
 from tasks.settings import Settings, load_settings
 from tasks.types import Lane
+from workers.background import BackgroundTasks
 from workers.cli.output import Json, emit, note, table
 from workers.engine.choice import Refusal, choose, fit
 from workers.engine.environment import ensure_environment
@@ -47,17 +48,27 @@ def serve(profile: ProfileName = "auto") -> None:
         stopped.set()
         raise KeyboardInterrupt
 
+    deaths = list[str]()
+
+    def on_death(why: str) -> None:
+        deaths.append(why)
+        stopped.set()
+
     host = build_host(settings, note)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     try:
-        host.start()
-        note(f"{host.model} at {host.url}; Ctrl-C stops it")
-        stopped.wait()
+        with BackgroundTasks(on_death) as tasks:
+            host.start()
+            tasks.start("engine watch", host.watch)
+            note(f"{host.model} at {host.url}; Ctrl-C stops it")
+            stopped.wait()
     except KeyboardInterrupt:
         note("stopping")
     finally:
         host.stop()
+    if deaths:
+        raise PartFailed(deaths[0])
 
 
 @app.command()

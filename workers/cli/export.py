@@ -85,23 +85,21 @@ def written_to(target: Path | None) -> Iterator[None]:
 
 def _state(database: Database, number: int) -> dict[str, Any]:
     from tasks.errors import InvalidInput
-    from tasks.policy import hours_used, limits_of
+    from tasks.policy import LoopRules, limits_of, width_of
     from tasks.settings import load_settings
-    from tasks.state import state_document, width_of
+    from tasks.state import state_document
     from tasks.store.job_loader import load_job
     from workers.strategies import strategies
 
     settings, job, known = load_settings(), load_job(database, number), strategies()
     if job.spec.strategy not in known:
         raise InvalidInput("strategy", job.spec.strategy, f"it is not installed here; known are {', '.join(known)}")
-    limits = limits_of(
-        job,
-        hours=hours_used(job),
+    rules = LoopRules(
         width=width_of(job, settings.width or UNKNOWN_WIDTH),
         escalate_after=settings.escalate_after,
         move_up_after=settings.move_up_after,
     )
-    return state_document(job, limits, known[job.spec.strategy])
+    return state_document(job, limits_of(job, rules), known[job.spec.strategy])
 
 
 def _iterations(database: Database, found: Sequence[JobSummary]) -> Iterator[dict[str, Any]]:

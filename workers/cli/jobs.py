@@ -74,7 +74,7 @@ def show(job: JobArgument, as_json: output.Json = False) -> None:
         ("owner", found.owner),
         ("tags", ", ".join(found.tags) or "-"),
         ("worker", f"{found.worker}, {found.phase or 'working'}" if found.worker else "-"),
-        ("crashes", _crashes(found.crash_bill)),
+        ("crashes", _crashes(found.lost_work)),
         ("submitted", found.submitted_at.isoformat(timespec="seconds")),
         ("age", output.duration(found.age_seconds)),
     ]
@@ -182,7 +182,8 @@ def document(job: JobSummary) -> dict[str, Any]:
         "phase": job.phase,
         "cancel_requested": job.cancel_requested,
         "pause_requested": job.pause_requested,
-        "crash_bill": dataclasses.asdict(job.crash_bill),
+        "lost_work": dataclasses.asdict(job.lost_work),
+        "crash_bill": dataclasses.asdict(job.lost_work),  # its name until 0.1, kept for one release
     }
 
 

@@ -79,13 +79,16 @@ def status(as_json: Json = False) -> None:
     """Show each part of the local stack: pid, port, health."""
     parts = local.status(Home(root=load_settings().home))
     if as_json:
-        names = ("name", "pid", "port", "address", "health")
+        names = ("name", "pid", "port", "address", "health", "why")
         emit({"parts": [{name: getattr(part, name) for name in names} for part in parts]})
     elif not parts:
         note("no stack is running; start one with `redraft up`")
     else:
         rows = [(p.name, str(p.pid or "-"), str(p.port or "-"), p.health, p.address or "") for p in parts]
         table(("part", "pid", "port", "health", "address"), rows)
+        for part in parts:
+            if part.why:
+                note(f"{part.name}: {part.why}")
 
 
 def _show(stack: StackFile, as_json: bool) -> None:

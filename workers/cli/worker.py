@@ -1,15 +1,13 @@
-"""`redraft worker | relay`: thin; the processes live in `workers.run` and `workers.relay`."""
+"""`redraft worker | relay`: thin; the processes live in `workers.run` and `workers.relay_process`."""
 
 from __future__ import annotations
 
 import logging
-import signal
 from typing import Annotated
 
 import structlog
 import typer
 
-from tasks.crashpoints import arm_process
 from tasks.errors import InvalidInput
 from tasks.settings import load_settings
 from tasks.types import Egress, Lane
@@ -28,6 +26,7 @@ def _log_plainly(level: str) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
             structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -71,25 +70,7 @@ def relay() -> None:
     """Run the relay that wakes workers."""
     settings = load_settings()
     _log_plainly(settings.log_level)
-    from workers.addresses import broker_url, memory_bank, worker_database_url
-    from workers.celery_app import make_app
-    from workers.outbox_worker import OutboxWorker, memory_handlers
-    from workers.relay import Relay
+    from workers.addresses import broker_url, worker_database_url
+    from workers.relay_process import run_relay
 
-    arm_process(settings.crash_at)
-    broker, bank = broker_url(), memory_bank(settings)
-    carrier = OutboxWorker(worker_database_url(), memory_handlers(bank) if bank else {})
-    running = Relay(
-        worker_database_url(),
-        make_app(broker),
-        broker,
-        crash_cap=settings.crash_cap,
-        stall_seconds=settings.stall_seconds,
-    )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: running.stop())
-    carrier.start()
-    try:
-        running.run()
-    finally:
-        carrier.stop()
+    run_relay(settings, url=worker_database_url(), broker=broker_url())

@@ -55,7 +55,7 @@ class AttachedEndpoint:
         self.url, self.model, self._key = url.rstrip("/"), model, key
         self._watch_seconds, self._canary_every_seconds = watch_seconds, canary_every_seconds
         self._modalities, self._given = modalities, serving
-        self._ready, self._stopping = threading.Event(), threading.Event()
+        self._ready = threading.Event()
         self._server = Server()
         self.capabilities = Capabilities()
         self.profile = self._serving()
@@ -97,16 +97,21 @@ class AttachedEndpoint:
         self.profile = self._serving()
 
     def start(self) -> None:
-        """Examines it, then watches. Raises `EngineFault`, `InvalidInput`."""
+        """Examines it. Raises `EngineFault`, `InvalidInput`."""
         self.examine()
         for lack in self.missing():
             log.info("the endpoint is worked around", endpoint=public_url(self.url), lack=lack)
         self._ready.set()
-        threading.Thread(target=self._watch, name="endpoint-watch", daemon=True).start()
+
+    def watch(self, stop: threading.Event) -> None:
+        """Looks every few seconds whether it is well."""
+        try:
+            self._watch(stop)
+        finally:
+            self._ready.clear()
 
     def stop(self) -> None:
-        """Ends the watching; the server goes on."""
-        self._stopping.set()
+        """The server goes on."""
         self._ready.clear()
 
     def _models(self) -> dict[str, Any]:
@@ -132,7 +137,7 @@ class AttachedEndpoint:
         asked = {"prompt": profile.canary_prompt, "pattern": profile.canary_pattern}
         canary(self.url, self.model, **asked, key=self._key, seconds=seconds)
 
-    def _watch(self) -> None:
+    def _watch(self, stop: threading.Event) -> None:
         health = EngineHealth(
             lambda: fetch(f"{self.url}/models", key=self._key, seconds=10),
             self._ask_canary,
@@ -140,14 +145,13 @@ class AttachedEndpoint:
             canary_every_seconds=self._canary_every_seconds,
             canary_seconds=CANARY_SECONDS,
         )
-        while not self._stopping.wait(self._watch_seconds):
+        while not stop.wait(self._watch_seconds):
             ill = health.look()
-            if ill is not None:
-                if self._ready.is_set():
-                    log.warning("the endpoint is not well", why=ill)
-                self._ready.clear()
-            elif not self._stopping.is_set():
+            if ill is None:
                 self._ready.set()
+            elif self._ready.is_set():
+                log.warning("the endpoint is not well", why=ill)
+                self._ready.clear()
 
     def _serving(self) -> Serving:
         """As the operator's profile has it, within what the server says of itself."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import Protocol
 
 from tasks.errors import EngineFault
@@ -40,6 +41,10 @@ class ModelHost(Protocol):
     def start(self) -> None:
         """Returns when it is ready. Raises `PartFailed`, `EngineFault` or `InvalidInput` with the likely cause."""
 
+    def watch(self, stop: threading.Event) -> None:
+        """A background task, after `start`: keeps `ready` true to the facts until `stop`. It is not ready afterwards,
+        however this ends."""
+
     def stop(self) -> None:
         """Leaves nothing running."""
 
@@ -66,6 +71,10 @@ class NoEngine:
     def start(self) -> None:
         """Raises `EngineFault`: nobody may need an engine here."""
         raise EngineFault("this worker serves no lane of an engine")
+
+    def watch(self, stop: threading.Event) -> None:
+        """Nothing changes."""
+        stop.wait()
 
     def stop(self) -> None:
         """Nothing runs."""

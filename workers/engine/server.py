@@ -78,7 +78,7 @@ class EngineServer:
         self._lock: TextIO | None = None
         self._changing = threading.Lock()  # a child is begun or ended, never both
         self._ready, self._stopping = threading.Event(), threading.Event()
-        self._watcher = threading.Thread(target=self._watch, name="engine-watch", daemon=True)
+        self._watch_stopping = threading.Event()
 
     @property
     def sequences(self) -> int:
@@ -111,7 +111,7 @@ class EngineServer:
         return f"{engine} attention {self._attention or 'unsaid'} argv {shlex.join(self._flags())}"
 
     def start(self) -> None:
-        """Returns when the canary was answered right; then watches. Raises `PartFailed`, `EngineFault`."""
+        """Returns when the canary was answered right. Raises `PartFailed`, `EngineFault`."""
         self._home.make()
         self._lock = _supervise(self._home)
         try:
@@ -119,15 +119,12 @@ class EngineServer:
         except BaseException:
             self.stop()
             raise
-        self._watcher.start()
 
     def stop(self) -> None:
         """Ends the child and all its descendants."""
         self._stopping.set()
         self._ready.clear()
         self._end()
-        if self._watcher.is_alive():
-            self._watcher.join(timeout=10)
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -201,7 +198,7 @@ class EngineServer:
                 self._wait(ADOPT_SECONDS if record.ready else START_SECONDS)
                 return True
             except EngineFault as fault:
-                if self._stopping.is_set():
+                if self._must_stop:
                     raise
                 log.warning("the engine that was left is not well", why=str(fault))
                 self._port = 0
@@ -211,7 +208,7 @@ class EngineServer:
 
     def _spawn(self, vllm: str, model: str) -> EngineChild:
         with self._changing:
-            if self._stopping.is_set():
+            if self._must_stop:
                 raise EngineFault("the engine was told to stop")
             self._port = self._port or free_port()
             argv = self._command(vllm, model, port=self._port)
@@ -242,7 +239,7 @@ class EngineServer:
         deadline = time.monotonic() + seconds
         while not self._answers():
             child = self._child
-            if self._stopping.is_set() or child is None:
+            if self._must_stop or child is None:
                 raise EngineFault("the engine was told to stop")
             if not child.alive:
                 raise EngineFault(child.explain())
@@ -273,10 +270,21 @@ class EngineServer:
             canary_every_seconds=self._canary_every_seconds,
         )
 
-    def _watch(self) -> None:
-        """Starts the engine again when it dies or hangs; longer pauses when that happens in a row."""
+    def watch(self, stop: threading.Event) -> None:
+        """Starts the engine again when it dies or hangs, with longer pauses when that happens in a row."""
+        self._watch_stopping = stop
+        try:
+            self._watch(stop)
+        finally:
+            self._ready.clear()
+
+    @property
+    def _must_stop(self) -> bool:
+        return self._stopping.is_set() or self._watch_stopping.is_set()
+
+    def _watch(self, stop: threading.Event) -> None:
         started, health, backoff = time.monotonic(), self._health(), Backoff()
-        while not self._stopping.wait(self._watch_seconds):
+        while not stop.wait(self._watch_seconds):
             ill = self._ill(health)
             if ill is None:
                 self._ready.set()
@@ -286,13 +294,13 @@ class EngineServer:
                 continue
             log.warning("the engine is started again", profile=self.profile.name, why=ill)
             self._end(ILL_STOP_SECONDS)
-            if self._stopping.wait(backoff.pause_after(time.monotonic() - started)):
+            if stop.wait(backoff.pause_after(time.monotonic() - started)):
                 return
             started = time.monotonic()
             try:
                 self._launch()
             except RedraftError as error:
-                if not self._stopping.is_set():
+                if not self._must_stop:
                     log.warning("the engine did not start", why=str(error))
             health = self._health()
 

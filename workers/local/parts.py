@@ -18,6 +18,7 @@ from tasks.errors import PartFailed
 from tasks.settings import child_environment, load_settings
 from tasks.types import Egress, Lane
 from workers.engine.record import read_record
+from workers.failures import read_failure
 from workers.local.home import Home, free_port
 from workers.local.process import Recorded, end_tree, spawn
 from workers.local.stackfile import StackFile, write_private
@@ -46,6 +47,7 @@ class PartStatus:
     address: str | None
     health: Health
     started: float | None = None
+    why: str = ""  # it ended on its own account; until it is well again
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,7 +103,13 @@ class ProcessPart:
         ok = pid is not None and self.probe(pid)
         health: Health = "ok" if ok else "down" if self.deaths >= DEATHS_BEFORE_DOWN else "starting"
         return PartStatus(
-            name=self.name, pid=pid, port=self.port, address=self.address, health=health, started=_started(pid)
+            name=self.name,
+            pid=pid,
+            port=self.port,
+            address=self.address,
+            health=health,
+            started=_started(pid),
+            why=read_failure(self.home, self.name),
         )
 
     def stop(self) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tasks.errors import PartFailed
 from tasks.settings import child_environment
+from workers.failures import read_failure
 from workers.local import supervisor
 from workers.local.home import Home
 from workers.local.parts import DEATHS_BEFORE_DOWN, PartStatus
@@ -89,7 +90,14 @@ def status(home: Home) -> list[PartStatus]:
     return [
         part
         if not part.pid or not part.started or Recorded(pid=part.pid, started=part.started).alive
-        else PartStatus(name=part.name, pid=None, port=part.port, address=None, health="down")
+        else PartStatus(
+            name=part.name,
+            pid=None,
+            port=part.port,
+            address=None,
+            health="down",
+            why=read_failure(home, part.name),
+        )
         for part in parts
     ]
 

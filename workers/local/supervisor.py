@@ -153,7 +153,7 @@ def clean(home: Home) -> None:
     for status in read_parts(home.root):
         if status.pid and status.started:
             end_tree(Recorded(pid=status.pid, started=status.started))
-    for name in ("parts.json", "stack.json", "engine-progress"):
+    for name in ("parts.json", "stack.json", "engine-progress", "worker-failure", "relay-failure"):
         (home.run / name).unlink(missing_ok=True)
 
 

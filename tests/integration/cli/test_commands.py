@@ -86,7 +86,9 @@ def test_show_says_what_crashes_cost_and_why_the_last_came(redraft: Redraft, adm
     )
     said = redraft("show", str(job)).out
     assert "crashes     2; calls in flight lost: 3 (75 to 999 tokens, 1.8 to 15.0 s); the last: a hang" in said
-    assert json.loads(redraft("show", str(job), "--json").out)["crash_bill"] == {
+    document = json.loads(redraft("show", str(job), "--json").out)
+    assert document["crash_bill"] == document["lost_work"]  # its old name
+    assert document["lost_work"] == {
         "crashes": 2,
         "calls": 3,
         "tokens": 75,

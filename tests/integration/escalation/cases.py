@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import time
 from typing import Any
 
 from sqlalchemy import text
 
+from tasks.deadline import Clock
 from tasks.escalation import Escalation
 from tasks.heartbeat import SilentHeartbeat
 from tasks.llm.prices import prices_of
@@ -46,7 +48,9 @@ def put(user: Database, **fields: Any) -> int:
     return submit_jobs(user, [made], egress=Egress.FULL)[0].job
 
 
-def loop(fleet: Database, url: str, *, ledger: Any = None, asked: Any = None, after: int = 2) -> Loop:
+def loop(
+    fleet: Database, url: str, *, ledger: Any = None, asked: Any = None, after: int = 2, clock: Clock = time.monotonic
+) -> Loop:
     """A loop whose local model never solves anything, and asks the cloud after `after` rejected iterations."""
     model = ScriptedModel(lambda request: f"a try\nANSWER: {request.seed % 1000}")
     cloud = OpenAIResponses(
@@ -63,6 +67,7 @@ def loop(fleet: Database, url: str, *, ledger: Any = None, asked: Any = None, af
             fault_cap=FAULT_CAP,
         ),
         escalate_after=after,
+        clock=clock,
     )
 
 

@@ -27,6 +27,7 @@ from tests.integration.escalation.cases import (
 )
 from tests.loops import take
 from tests.standin.responses import Rule, StandIn, serving
+from tests.turns import turn_of
 
 pytestmark = pytest.mark.integration
 
@@ -144,7 +145,7 @@ def test_a_stale_worker_may_neither_ask_nor_settle(user: Database, fleet: Databa
     running = loop(fleet, standin.url)
     loaded = running.ledger.load(claim)
     with pytest.raises(LeaseLost):
-        running.cloud.answer(stale, loaded, 3, SilentHeartbeat())
+        running.operators.cloud.answer(turn_of(loaded, stale), 3)
     assert (standin.posts, rows(fleet, job)) == (0, [])
 
 

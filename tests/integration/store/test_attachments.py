@@ -19,6 +19,7 @@ from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.types import Attachment, CheckSpec, JobSpec, Lane
+from tests.background import running
 
 pytestmark = pytest.mark.integration
 
@@ -135,10 +136,7 @@ def test_a_worker_says_what_its_model_takes(login: Callable[..., str], fleet: Da
         name="w", host="h", pid=1, lanes=("gpu",), slots=1, model="m", version="0", modalities=("image", "text")
     )
     renewer = LeaseRenewer(login("fleet", "redraft_worker"), lambda: card, lease_seconds=0.5)
-    renewer.start()
-    try:
+    with running(renewer.run):
         while not (found := live_workers(fleet)):
             pass
         assert found[0].modalities == ("image", "text")
-    finally:
-        renewer.stop()

@@ -32,6 +32,7 @@ from tasks.types import (
     Stop,
     Verdict,
 )
+from tests.background import running
 
 pytestmark = pytest.mark.integration
 RULES = dispatch.ClaimRules(lease_seconds=15, affinity_seconds=0.3)
@@ -345,9 +346,8 @@ def test_the_keeper_renews_what_moves_and_hears_a_cancel(user: Database, fleet: 
     claim = dispatch.claim(fleet, [Lane.GPU], "w1", "t", dispatch.ClaimRules(lease_seconds=1))
     assert claim is not None
     renewer = LeaseRenewer(worker_url, lambda: card, lease_seconds=1)
-    renewer.start()
     heartbeat = renewer.hold(claim)
-    try:
+    with running(renewer.run):
         time.sleep(2.0)
         assert reaping.reap(fleet, crash_cap=3) == ()
         heartbeat.check()
@@ -358,8 +358,6 @@ def test_the_keeper_renews_what_moves_and_hears_a_cancel(user: Database, fleet: 
             time.sleep(0.02)
         with pytest.raises(Cancelled):
             heartbeat.check()
-    finally:
-        renewer.stop()
     with psycopg.connect(worker_url.replace("+psycopg", "", 1)) as connection:
         assert connection.execute("SELECT count(*) FROM workers").fetchone() == (0,)
 
@@ -370,13 +368,10 @@ def test_a_slot_that_makes_no_progress_loses_its_lease(user: Database, fleet: Da
     claim = dispatch.claim(fleet, [Lane.GPU], "w1", "t", dispatch.ClaimRules(lease_seconds=1))
     assert claim is not None
     renewer = LeaseRenewer(worker_url, lambda: card, lease_seconds=1)
-    renewer.start()
     heartbeat = renewer.hold(claim)
     heartbeat.alive_until = 0.0  # as after a silence longer than it announced
-    try:
+    with running(renewer.run):
         time.sleep(1.5)
         assert reaping.reap(fleet, crash_cap=3) == (job,)
         with pytest.raises(LeaseLost):
             heartbeat.check()
-    finally:
-        renewer.stop()

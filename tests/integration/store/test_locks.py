@@ -22,6 +22,7 @@ from tasks.store.roles import CONNECTIONS, ensure_login
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.types import CheckSpec, Claim, JobSpec, Lane
+from tests.background import running
 
 pytestmark = pytest.mark.integration
 Connection = psycopg.Connection[Any]
@@ -55,9 +56,8 @@ def eve(eve_url: str) -> Iterator[Connection]:
 def renewer(fleet_url: str) -> Iterator[LeaseRenewer]:
     card = WorkerRegistration(name="w1", host="h", pid=1, lanes=("gpu",), slots=4, model="m", version="0")
     made = LeaseRenewer(fleet_url, lambda: card, lease_seconds=LEASE)
-    made.start()
-    yield made
-    made.stop()
+    with running(made.run):
+        yield made
 
 
 def put(url: str, **fields: object) -> int:

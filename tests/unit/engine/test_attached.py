@@ -7,6 +7,7 @@ import pytest
 from tasks.errors import EngineFault, InvalidInput
 from tasks.llm.capabilities import Capabilities
 from tasks.types import Modality
+from tests.background import running
 from tests.standin.endpoint import LLAMA_CPP, serving
 from tests.unit.engine.conftest import StubEngine
 from workers.engine.attached import AttachedEndpoint
@@ -59,13 +60,14 @@ def test_what_is_no_address_is_refused_at_once() -> None:
 def test_it_is_not_ready_while_the_server_is_away_and_ready_when_it_is_back(stub: StubEngine) -> None:
     host = AttachedEndpoint(f"{stub.root}/v1", watch_seconds=0.02)
     host.start()
-    for healthy in (False, True):
-        stub.healthy = healthy
-        deadline = time.monotonic() + 10
-        while host.ready is not healthy and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert host.ready is healthy
-    host.stop()
+    with running(host.watch):
+        for healthy in (False, True):
+            stub.healthy = healthy
+            deadline = time.monotonic() + 10
+            while host.ready is not healthy and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert host.ready is healthy
+    assert not host.ready, "nobody looks any more"
 
 
 def test_a_password_in_the_address_is_not_described() -> None:
@@ -104,12 +106,10 @@ def test_it_is_not_ready_while_its_canary_is_answered_wrong() -> None:
     with serving(Capabilities()) as standin:
         host = AttachedEndpoint(standin.url, watch_seconds=0.02, canary_every_seconds=0.0)
         host.start()
-        try:
+        with running(host.watch):
             for right in (False, True):
                 standin.answer = "Hello there." if right else "!!!!!!!!!!!!"
                 deadline = time.monotonic() + 10
                 while host.ready is not right and time.monotonic() < deadline:
                     time.sleep(0.01)
                 assert host.ready is right
-        finally:
-            host.stop()

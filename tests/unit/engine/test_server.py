@@ -16,19 +16,27 @@ import psutil
 import pytest
 
 from tasks.errors import CanaryFailed, EngineFault
+from tests.background import running as running_tasks
+from tests.unit.test_background import Deaths
+from workers.background import BackgroundTasks
+from workers.engine.child import LOG_BYTES
 from workers.engine.choice import Choice
 from workers.engine.profiles import Profile, WeightsSource
 from workers.engine.server import PORT_TRIES, EngineServer
 from workers.local.home import Home
 
-# `says`, beside the program, is its answer; `ends`, what it writes before it ends, so long as it lies there.
+# `says`, beside the program, is its answer; `ends`, what it writes before it ends, so long as it lies there; while
+# `hangs` does, it makes `hung` and never answers.
 PROGRAM = f"""#!{sys.executable}
-import json, pathlib, sys
+import json, pathlib, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 here = pathlib.Path(__file__).parent
 if (here / "ends").exists():
     sys.exit((here / "ends").read_text())
+if (here / "hangs").exists():
+    (here / "hung").touch()
+    time.sleep(3600)
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
@@ -86,11 +94,19 @@ def server_of(vllm: Path, max_model_len: int = 64) -> EngineServer:
     )
 
 
+def fill_log(home: Path) -> None:
+    """The engine's log has grown past its bound, and there is no room for what is to be set aside."""
+    log = home / "log" / "engine.log"
+    log.with_name("engine.log.1").symlink_to("/dev/full")
+    os.truncate(log, LOG_BYTES + 1)
+
+
 @contextmanager
 def running(server: EngineServer) -> Iterator[EngineServer]:
     server.start()
     try:
-        yield server
+        with running_tasks(server.watch):
+            yield server
     finally:
         server.stop()
 
@@ -202,3 +218,35 @@ def test_what_a_killed_worker_left_is_adopted_where_its_command_is_the_same_and_
         assert of(vllm) == [server.pid]
         assert (server.pid == left) is adopted
     assert of(vllm) == []
+
+
+def test_a_full_disk_ends_the_watch_and_with_it_the_readiness(vllm: Path) -> None:
+    server, deaths = server_of(vllm), Deaths()
+    tasks = BackgroundTasks(deaths)
+    server.start()
+    try:
+        fill_log(vllm.parents[1] / "home")
+        tasks.start("engine watch", server.watch)
+        deaths.wait()
+        assert "OSError: [Errno 28] No space left on device" in deaths.said[0]
+        assert not server.ready
+        assert tasks.stop() == ()
+    finally:
+        server.stop()
+    assert of(vllm) == []
+
+
+def test_a_stop_is_heard_while_the_engine_is_being_started_again(vllm: Path) -> None:
+    server, deaths = server_of(vllm), Deaths()
+    tasks = BackgroundTasks(deaths)
+    server.start()
+    try:
+        tasks.start("engine watch", server.watch)
+        vllm.with_name("hangs").touch()
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGKILL)
+        eventually(lambda: vllm.with_name("hung").exists())
+        assert tasks.stop() == ()
+    finally:
+        server.stop()
+    assert (deaths.said, server.ready, of(vllm)) == ([], False, [])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tasks.errors import AttachmentLost, Cancelled, ContextExceeded, EngineFault
+from tasks.errors import AttachmentLost, Cancelled, ContextExceeded, EngineFault, LimitReached
 from tasks.llm.chat import IMAGE_TOKENS, SOUND_BYTES_PER_TOKEN, OpenAIChatModel
 from tasks.types import Attachment, ChatRequest, GuardKind, Message
 from tests.unit.llm.conftest import KEY, CountingHeartbeat, SseServer
@@ -174,6 +175,23 @@ def test_a_stop_ends_a_stalled_stream_at_the_engine(server: SseServer, chat: Mak
     server.script = script
     with pytest.raises(Cancelled):
         chat().complete(REQUEST, CountingHeartbeat(Cancelled("stop"), server.begun.is_set))
+    assert server.hung_up.wait(10)
+
+
+def test_hours_that_are_over_end_the_stream_at_the_engine_and_keep_what_came(server: SseServer, chat: Make) -> None:
+    sent = threading.Event()
+
+    def script(handler: Any) -> None:
+        handler.begin()
+        handler.word("Well")
+        sent.set()
+        server.wait_for_hang_up(handler)
+
+    server.script = script
+    heartbeat = CountingHeartbeat(LimitReached("hours", 1, 1), lambda: sent.is_set() and heartbeat.tokens > 0)
+    made = chat().complete(REQUEST, heartbeat)
+    assert (made.text, made.finish_reason, made.completion_tokens) == ("Well", "deadline", 1)
+    assert made.prompt_tokens > 0
     assert server.hung_up.wait(10)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.errors import InvalidInput
-from tasks.llm.prices import LONG_PROMPT_TOKENS, most_tokens, prices_of
+from tasks.llm.prices import FRAME_TOKENS, LONG_PROMPT_TOKENS, most_tokens, prices_of
 from tasks.types import Usage
 
 GPT = prices_of("gpt-5.4")
@@ -46,12 +46,27 @@ def test_a_fraction_of_the_smallest_amount_is_rounded_up() -> None:
 
 
 def test_a_model_without_prices_is_refused_unless_they_are_given() -> None:
-    with pytest.raises(InvalidInput, match="'gpt-9' is not allowed; known prices are of gpt"):
+    with pytest.raises(InvalidInput, match=r"cloud_model: 'gpt-9' is not allowed; known prices are of gpt-5\.4, gpt-"):
         prices_of("gpt-9")
     given = (Decimal(1), Decimal("0.5"), Decimal(2))
     assert prices_of("gpt-9", given).cost(usage(100_000, 100_000, 200_000)) == Decimal("0.45")
-    with pytest.raises(InvalidInput, match="cloud_prices"):
-        prices_of("gpt-9", (Decimal(-1), Decimal(0), Decimal(0)))
+    with pytest.raises(InvalidInput, match=r"cloud_prices: \['0', '-1', '7'\] .* no price is below 0"):
+        prices_of("gpt-9", (Decimal(0), Decimal(-1), Decimal(7)))
+
+
+def test_a_price_of_nothing_is_a_price() -> None:
+    free = prices_of("gpt-5.4", (Decimal(0), Decimal(0), Decimal(0)))
+    assert free.cost(usage(1_000_000, 10, 1_000_000)) == 0
+
+
+def test_a_prompt_may_have_a_token_for_each_byte_and_those_of_its_frame() -> None:
+    assert most_tokens("") == FRAME_TOKENS
+    assert most_tokens("né") == 3 + FRAME_TOKENS
+    assert most_tokens("漢字かな") == 12 + FRAME_TOKENS
+
+
+def test_a_cached_part_that_is_more_than_the_prompt_gives_nothing_back() -> None:
+    assert GPT.cost(usage(1_000, 3_000, 0)) == Decimal("0.00075")
 
 
 @given(st.text())

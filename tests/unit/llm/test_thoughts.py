@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
-from tasks.heartbeat import SilentHeartbeat
-from tasks.journal import JournalledModel, Sampling, prompt_hash
+from tasks.journal import JournalledModel, prompt_hash
 from tasks.llm.chat import OpenAIChatModel
 from tasks.llm.thoughts import Thinking, apart
 from tasks.prompts import build
+from tasks.sampling import Sampling
 from tasks.types import CallKey, Candidate, CandidateRef, ChatRequest, Completion, Operator
 from tests.doubles import Journal
+from tests.turns import turn_of
 from tests.unit.llm.conftest import SseServer
-from tests.unit.test_judge_panel import CLAIM, job
+from tests.unit.test_judge_panel import job
 
 GEMMA = Thinking(
     on={"chat_template_kwargs": {"enable_thinking": True}},
@@ -48,7 +49,7 @@ def ask(model: OpenAIChatModel, journal: Journal, operator: Operator = Operator.
         sampling=Sampling(answer_tokens=200, review_tokens=100, thinking_tokens=300),
     )
     key = CallKey(iteration=1, operator=operator, slot=0, attempt=1)
-    return journalled.ask(CLAIM, key, 7, lambda cut: build.draft(job(), cut=cut), SilentHeartbeat(), **more)
+    return journalled.ask(turn_of(job()), key, lambda cut: build.draft(job(), cut=cut), **more)
 
 
 @pytest.mark.parametrize(("operator", "tokens"), [(Operator.DRAFT, 500), (Operator.REVIEW, 400), (Operator.JUDGE, 400)])

@@ -90,21 +90,21 @@ def test_a_prompt_is_bounded_however_long_its_parts_are(shorten: int) -> None:
         job_of(long, problem="words " * 20_000),
         parent,
         ("`line of code` is bad " * 500,),
-        Cut(ground=shorten, rest=shorten),
+        Cut(prefix=shorten, rest=shorten),
     )
     limit = layout.PROBLEM_CHARS + layout.CANDIDATE_CHARS + 2 * layout.FEEDBACK_CHARS + layout.TESTS_CHARS
     assert max(map(len, prompts.values())) < (limit >> shorten) + 1_500
 
 
-@pytest.mark.parametrize("ground", [0, 3])
-def test_the_ground_alone_is_the_beginning_of_every_prompt_whose_ground_is_cut_as_far(ground: int) -> None:
+@pytest.mark.parametrize("prefix", [0, 3])
+def test_the_prefix_alone_is_the_beginning_of_every_prompt_whose_prefix_is_cut_as_far(prefix: int) -> None:
     job = job_of(VISIBLE, problem="words " * 5_000)
-    alone = {build.draft(job, cut=Cut(ground=ground, rest=None))[-1].content}
-    alone |= {build.review(job, CODE, cut=Cut(ground=ground, rest=None))[-1].content}
+    alone = {build.draft(job, cut=Cut(prefix=prefix, rest=None))[-1].content}
+    alone |= {build.review(job, CODE, cut=Cut(prefix=prefix, rest=None))[-1].content}
     shared = alone.pop()
     assert not alone
     for rest in (0, 1, 7):
-        for prompt in prompts_of(job, CODE, cut=Cut(ground=ground, rest=rest)).values():
+        for prompt in prompts_of(job, CODE, cut=Cut(prefix=prefix, rest=rest)).values():
             assert prompt.partition("[user]\n")[2].startswith(shared)
 
 
@@ -133,7 +133,7 @@ def test_attached_texts_follow_the_problem_and_media_go_with_the_message_of_ever
 def test_long_attached_texts_share_what_the_short_ones_leave(shorten: int) -> None:
     room = layout.ATTACHED_CHARS >> shorten
     files = [(f"{n}.txt", "text/plain", f"{n}" * length) for n, length in ((1, 50_000), (2, 100), (3, 60_000))]
-    prompt = prompts_of(_attach(job_of(ANSWER), *files), NUMBER, cut=Cut(ground=shorten))["draft"]
+    prompt = prompts_of(_attach(job_of(ANSWER), *files), NUMBER, cut=Cut(prefix=shorten))["draft"]
     assert "2" * 100 in prompt
     assert min(prompt.count("1"), prompt.count("3")) > 0.45 * room  # an even share would be a third
     assert len(prompt) < room + 1_000

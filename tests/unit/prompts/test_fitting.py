@@ -13,15 +13,15 @@ from tasks.types import Cut, Message
 
 
 class Prompt:
-    """Has `ground` and `rest` tokens, one a character, and two that can't be cut from each."""
+    """Has `prefix` and `rest` tokens, one a character, and two that can't be cut from each."""
 
-    def __init__(self, ground: int, rest: int) -> None:
-        self.ground, self.rest, self.counted = ground, rest, 0
+    def __init__(self, prefix: int, rest: int) -> None:
+        self.prefix, self.rest, self.counted = prefix, rest, 0
 
     def build(self, cut: Cut) -> Sequence[Message]:
-        ground = "gg" + "g" * (self.ground >> cut.ground)
+        prefix = "pp" + "p" * (self.prefix >> cut.prefix)
         rest = "" if cut.rest is None else "rr" + "r" * (self.rest >> cut.rest)
-        return (Message(role="user", content=ground + rest),)
+        return (Message(role="user", content=prefix + rest),)
 
     def count(self, messages: Sequence[Message]) -> int:
         self.counted += 1
@@ -35,21 +35,21 @@ class Prompt:
 
 def test_a_prompt_that_fits_is_left_whole_and_counted_once() -> None:
     prompt = Prompt(30, 20)
-    assert prompt.fitted(100, 60) == "g" * 32 + "r" * 22
+    assert prompt.fitted(100, 60) == "p" * 32 + "r" * 22
     assert prompt.counted == 1
 
 
-def test_a_long_rest_is_cut_and_the_ground_is_left() -> None:
-    assert Prompt(30, 400).fitted(100, 60) == "g" * 32 + "r" * 52
+def test_a_long_rest_is_cut_and_the_prefix_is_left() -> None:
+    assert Prompt(30, 400).fitted(100, 60) == "p" * 32 + "r" * 52
 
 
-def test_a_long_ground_is_cut_alike_whatever_follows() -> None:
-    grounds = {Prompt(100, rest).fitted(100, 60).count("g") for rest in (0, 10, 100, 1000)}
-    assert grounds == {52}
+def test_a_long_prefix_is_cut_alike_whatever_follows() -> None:
+    prefixes = {Prompt(100, rest).fitted(100, 60).count("p") for rest in (0, 10, 100, 1000)}
+    assert prefixes == {52}
 
 
 def test_what_must_be_halved_anyway_is() -> None:
-    assert Prompt(30, 20).fitted(100, 60, Cut(ground=1, rest=1)) == "g" * 17 + "r" * 12
+    assert Prompt(30, 20).fitted(100, 60, Cut(prefix=1, rest=1)) == "p" * 17 + "r" * 12
 
 
 def test_a_prompt_that_nothing_makes_short_enough_is_refused_with_both_numbers() -> None:

@@ -40,7 +40,7 @@ def test_nothing_of_a_held_out_check_is_ever_in_a_prompt(
 ) -> None:
     hidden = CheckSpec(name=name, kind=kind, value={"exact": value}, files={file: text}, held_out=True)
     parent = candidate("def add(): ...", failed(VISIBLE, "no"), failed(hidden, feedback, held_out=marked))
-    for operator, prompt in prompts_of(job_of(VISIBLE, hidden), parent, (), Cut(ground=shorten, rest=shorten)).items():
+    for operator, prompt in prompts_of(job_of(VISIBLE, hidden), parent, (), Cut(prefix=shorten, rest=shorten)).items():
         for kept in (name, file, text, value, feedback):
             assert kept not in prompt
         assert (redact.HIDDEN_FAILED in prompt) is (operator != "draft")

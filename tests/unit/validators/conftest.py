@@ -43,6 +43,12 @@ class ScriptedSandbox:
         self.jobs.append(job)
         return self.answer(job)
 
+    def run_joined(
+        self, job: SandboxJob, other: SandboxJob, heartbeat: Heartbeat
+    ) -> tuple[SandboxResult, SandboxResult]:
+        """Answers for both, the tests' job first."""
+        return self.run(job, heartbeat), self.run(other, heartbeat)
+
 
 @pytest.fixture
 def heartbeat() -> CountingHeartbeat:

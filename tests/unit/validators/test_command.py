@@ -6,7 +6,7 @@ import pytest
 
 from tasks.errors import InvalidInput
 from tasks.types import CheckSpec, SandboxResult
-from tasks.validators.command import CommandValidator
+from tasks.validators.command import CANDIDATE_CHARS, CommandValidator
 
 
 @pytest.fixture
@@ -112,6 +112,8 @@ def test_the_answer_is_a_file_where_it_is_named_and_the_input_where_it_is_not(he
         (result(137, killed="memory"), "512 MB of memory"),
         (result(0, killed="output"), "far too much"),
         (result(139), "SIGSEGV"),
+        (result(129), "SIGHUP"),
+        (result(128, "done"), "done"),
         (result(1, "a\0b\x1b[1m"), "a\ufffdb\ufffd[1m"),
     ],
 )
@@ -124,3 +126,21 @@ def test_what_a_program_did_becomes_the_verdict(heartbeat, scripted, outcome, me
 def test_feedback_is_clipped(heartbeat, scripted):
     verdict = CommandValidator().validate("x", check("sh"), scripted(lambda job: result(1, "word " * 9_000)), heartbeat)
     assert 1_000 < len(verdict.feedback) <= 1_500
+
+
+def test_an_exit_code_of_128_is_the_program_s_own(heartbeat, scripted):
+    verdict = CommandValidator().validate("x", check("sh"), scripted(lambda job: result(128, "done")), heartbeat)
+    assert verdict.feedback == "done"
+
+
+def test_an_answer_may_fill_its_limit(heartbeat, scripted):
+    sandbox = scripted(lambda job: result())
+    assert CommandValidator().validate("x" * CANDIDATE_CHARS, check("sh"), sandbox, heartbeat).passed
+    assert not CommandValidator().validate("x" * (CANDIDATE_CHARS + 1), check("sh"), sandbox, heartbeat).passed
+    assert len(sandbox.jobs) == 1
+
+
+def test_what_utf_8_cannot_say_is_replaced(heartbeat, scripted):
+    sandbox = scripted(lambda job: result())
+    CommandValidator().validate("a\ud800b", check("sh"), sandbox, heartbeat)
+    assert sandbox.jobs[0].files["candidate"] == b"a?b"

@@ -7,8 +7,9 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from tasks.errors import Cancelled, InvalidInput
-from tasks.types import CheckSpec, Verdict
+from tasks.types import CheckSpec, SandboxResult, Verdict
 from tasks.validators import registry
+from tasks.validators.command import CommandValidator
 
 
 def answer(name, value, *, held_out=False):
@@ -85,3 +86,68 @@ def test_only_all_checks_run_and_passed_are_an_acceptance():
     assert not registry.accepted([visible, verdict("h", passed=False, held_out=True)], checks)
     assert not registry.accepted([hidden, visible, verdict("a", passed=False)], checks)
     assert not registry.accepted([], [])
+
+
+class Watching:
+    """A sandbox and a heartbeat that keep what they were called with."""
+
+    def __init__(self):
+        self.jobs, self.heartbeats, self.beats = [], [], 0
+
+    def run(self, job, heartbeat):
+        self.jobs.append(job)
+        self.heartbeats.append(heartbeat)
+        return SandboxResult(exit_code=0, stdout="", stderr="", seconds=0.0)
+
+    def check(self):
+        """Never stops."""
+
+    def beat(self, tokens=0):
+        self.beats += 1
+
+
+def test_visible_and_held_out_checks_run_in_the_same_sandbox_under_the_same_heartbeat():
+    watching = Watching()
+    checks = [CheckSpec(name=name, kind="command", value=["sh"], held_out=name == "h") for name in ("v", "h")]
+    verdicts = registry.validate("x", checks, watching, watching)
+    assert [(v.check, v.held_out, v.passed) for v in verdicts] == [("v", False, True), ("h", True, True)]
+    assert len(watching.jobs) == watching.beats == 2
+    assert watching.heartbeats == [watching, watching]
+
+
+def test_a_kind_that_no_program_decides_cannot_be_run_here(heartbeat, no_sandbox):
+    judge = CheckSpec(name="j", kind="judge", value={"rubric": "nice"})
+    with pytest.raises(
+        registry.BrokenPlugin, match=r"validator 'judge' \(tasks.*, of redraft\) .* it has no `validate`"
+    ):
+        registry.validate("x", [judge], no_sandbox, heartbeat)
+
+
+def test_a_loaded_plugin_is_of_the_class_that_its_entry_point_names():
+    entry = EntryPoint(name="command", value="tasks.validators.command:CommandValidator", group=registry.GROUP)
+    assert type(registry.load(entry)) is CommandValidator
+
+
+def test_a_plugin_of_another_name_is_refused_with_both():
+    entry = EntryPoint(name="oracle", value="tasks.validators.command:CommandValidator", group=registry.GROUP)
+    with pytest.raises(registry.BrokenPlugin, match=r"of an unknown distribution.*its kind is 'command'"):
+        registry.load(entry)
+
+
+def test_stored_checks_that_can_be_decided_are_examined_to_the_last():
+    good = CheckSpec(name="c", kind="command", value=["sh"])
+    assert registry.examine([good, answer("a", 1)]) == ""
+    bad = CheckSpec(name="d", kind="command", value=["-c"])
+    assert registry.examine([good, bad]) == "checks[1].command: ['-c'] is not allowed; a program first"
+    assert registry.examine([good, CheckSpec(name="o", kind="oracle", value=1)]).startswith(
+        "checks[1].kind: 'oracle' is stored, and not one of answer, command"
+    )
+    broken = CheckSpec(name="p", kind="python", value="gone.py", files={})
+    assert registry.examine([broken]) == "checks[0]: what is stored can't be read (KeyError: 'gone.py')"
+
+
+def test_the_score_of_a_visible_check_is_kept_within_its_bounds():
+    checks = [answer("a", 1)]
+    assert registry.score([verdict("a", passed=False, score=7.0)], checks) == 1.0
+    assert registry.score([verdict("a", passed=False, score=-7.0)], checks) == 0.0
+    assert registry.score([], []) == 0.0

@@ -129,5 +129,17 @@ def test_the_first_errors_are_told_with_their_paths(heartbeat, scripted):
 )
 def test_a_comparison_that_did_not_end_is_no_pass(heartbeat, scripted, report, killed, message):
     verdict = SchemaValidator().validate("[1]", check(), reporting(scripted, report, killed=killed), heartbeat)
-    assert not verdict.passed
+    assert (verdict.passed, verdict.seconds) == (False, 0.1)
     assert message in verdict.feedback
+
+
+def test_errors_that_are_all_told_are_followed_by_no_number(heartbeat, scripted):
+    sandbox = reporting(scripted, {"found": 2, "errors": [["$.a", "no"], ["$.b", "no"]]})
+    verdict = SchemaValidator().validate("[1]", check(), sandbox, heartbeat)
+    assert verdict.feedback == "The JSON does not match the schema:\n- $.a: no\n- $.b: no"
+    assert verdict.seconds == 0.1
+
+
+def test_a_candidate_may_fill_its_limit(heartbeat, scripted):
+    text = '"' + "x" * (JSON_CHARS - 2) + '"'
+    assert SchemaValidator().validate(text, check(), reporting(scripted, {"found": 0, "errors": []}), heartbeat).passed

@@ -183,6 +183,9 @@ def test_a_line_that_does_not_begin_so_is_no_answer(text):
 def test_a_clipped_text_keeps_to_its_length_and_shows_the_cut():
     assert clipped("a" * 50, 20) == "a" * 18 + " …"
     assert clipped("short", 20) == "short"
+    assert clipped("a" * 20, 20) == "a" * 20
+    assert clipped("  a  b" + "c" * 50, 6) == "  a …"
+    assert clipped("abc", 1) == " …"
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from tasks.types import (
     Lane,
     Stop,
 )
+from tests.background import running
 from tests.integration.store.lifecycle.histories import (
     SPENT,
     change,
@@ -130,7 +131,6 @@ def test_the_keeper_hears_a_pause_and_its_withdrawal(user: Database, fleet: Data
     claim = dispatch.claim(fleet, [Lane.GPU], "w", "t", dispatch.ClaimRules(lease_seconds=1))
     assert claim is not None
     renewer = LeaseRenewer(worker_url, lambda: card, lease_seconds=1)
-    renewer.start()
     heartbeat = renewer.hold(claim)
 
     def becomes(paused: bool) -> None:
@@ -138,7 +138,7 @@ def test_the_keeper_hears_a_pause_and_its_withdrawal(user: Database, fleet: Data
         while heartbeat.paused is not paused and time.monotonic() < deadline:
             time.sleep(0.02)
 
-    try:
+    with running(renewer.run):
         lifecycle.request_pause(user, job)
         becomes(True)
         with pytest.raises(Paused):
@@ -154,8 +154,6 @@ def test_the_keeper_hears_a_pause_and_its_withdrawal(user: Database, fleet: Data
             time.sleep(0.02)
         with pytest.raises(Cancelled):
             heartbeat.check()
-    finally:
-        renewer.stop()
 
 
 def test_hours_stand_still_while_a_job_is_paused_or_ended(

@@ -1,0 +1,106 @@
+"""The attempt of an iteration: its candidates, drafted, revised or fetched from the cloud. Over ports only; must not
+know how a candidate is checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import assert_never
+
+from tasks.errors import LimitReached
+from tasks.journal import JournalledModel
+from tasks.ports import Cloud
+from tasks.prompts import build, parse
+from tasks.turn import Turn
+from tasks.types import (
+    CallKey,
+    Candidate,
+    CandidateRef,
+    Completion,
+    Draft,
+    Escalate,
+    OpenIteration,
+    Operator,
+    Revise,
+    operator_of,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operators:
+    """Makes an iteration's candidates with journalled calls of the worker's model, or with the cloud's answer."""
+
+    model: JournalledModel
+    cloud: Cloud
+
+    def attempt(self, turn: Turn, iteration: OpenIteration) -> tuple[Candidate, ...]:
+        """Every slot of the move at once: on a batching engine they cost little more than one.
+
+        Where the budget pays for some slots only, those are the iteration's candidates. Raises `LimitReached` where it
+        pays for none, `EngineFault`, `CloudFault`, and what the turn's heartbeat raises.
+        """
+        match iteration.move:
+            case Draft(slots=slots):
+                return _in_parallel([partial(self._draft, turn, iteration, slot) for slot in range(slots)])
+            case Revise(parents=parents):
+                return _in_parallel(
+                    [partial(self._revise, turn, iteration, slot, parent) for slot, parent in enumerate(parents)]
+                )
+            case Escalate():
+                return self._escalate(turn, iteration)
+            case _:
+                assert_never(iteration.move)
+
+    def _draft(self, turn: Turn, iteration: OpenIteration, slot: int) -> Candidate:
+        operator, ref = operator_of(iteration.move), CandidateRef(iteration=iteration.number, slot=slot)
+        key = CallKey(iteration=iteration.number, operator=operator, slot=slot, attempt=1)
+        completion = self.model.ask(turn, key, lambda cut: build.draft(turn.job, cut=cut))
+        return _candidate(completion, ref=ref, operator=operator, root=ref)
+
+    def _revise(self, turn: Turn, iteration: OpenIteration, slot: int, parent_ref: CandidateRef) -> Candidate:
+        """A review that lists problems only, each with a quote that is checked to be there, then the patch."""
+        job, ref = turn.job, CandidateRef(iteration=iteration.number, slot=slot)
+        parent = next(c for earlier in job.history for c in earlier.candidates if c.ref == parent_ref)
+        key = CallKey(iteration=iteration.number, operator=Operator.REVIEW, slot=slot, attempt=1)
+        review = self.model.ask(turn, key, lambda cut: build.review(job, parent, cut=cut))
+        bugs = () if review.guard else parse.bugs(review.text, parent.text)
+        key = dataclasses.replace(key, operator=Operator.REVISE)
+        completion = self.model.ask(turn, key, lambda cut: build.revise(job, parent, bugs, cut=cut))
+        candidate = _candidate(completion, ref=ref, operator=Operator.REVISE, root=parent.root)
+        return dataclasses.replace(candidate, revision=parent.revision + 1, parent=parent.ref)
+
+    def _escalate(self, turn: Turn, iteration: OpenIteration) -> tuple[Candidate, ...]:
+        turn.heartbeat.checkpoint()  # the next worker sends what is not sent yet, and fetches what runs at the cloud
+        completion = self.cloud.answer(turn, iteration.number)
+        if completion is None:
+            return ()
+        ref = CandidateRef(iteration=iteration.number, slot=0)
+        return (_candidate(completion, ref=ref, operator=Operator.ESCALATE, root=ref),)
+
+
+def _candidate(completion: Completion, *, ref: CandidateRef, operator: Operator, root: CandidateRef) -> Candidate:
+    guard = completion.guard.kind if completion.guard else None
+    return Candidate(ref=ref, operator=operator, text=completion.text, root=root, guard=guard)
+
+
+def _in_parallel(slots: Sequence[Callable[[], Candidate]]) -> tuple[Candidate, ...]:
+    """Runs all slots to their end, each in a thread. Raises the first error that is no `LimitReached`; one of those
+    where no slot was paid for."""
+    candidates: list[Candidate] = []
+    errors: list[Exception] = []
+    with ThreadPoolExecutor(max_workers=len(slots), thread_name_prefix="slot") as pool:
+        for future in [pool.submit(slot) for slot in slots]:
+            error = future.exception()
+            if error is None:
+                candidates.append(future.result())
+            elif isinstance(error, Exception):
+                errors.append(error)
+            else:
+                raise error
+    fatal = [error for error in errors if not isinstance(error, LimitReached)]
+    if fatal or not candidates:
+        raise (fatal or errors)[0]
+    return tuple(candidates)

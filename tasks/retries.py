@@ -1,0 +1,82 @@
+"""The attempts at one model call: another seed and warmer after a degenerate answer, at last with a shorter prompt too.
+Pure; must not know where attempts are journalled."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tasks.deadline import DEADLINE
+from tasks.prompts.layout import WHOLE
+from tasks.sampling import Sampling, call_seed
+from tasks.types import CallKey, ChatRequest, Completion, Cut, Message
+
+# As requested; with another seed, warmer; and with a shorter prompt too.
+ATTEMPTS = 3
+WARMER = 0.2
+# Of the last attempt.
+HALVED = Cut(prefix=1, rest=1)
+# One word of a given list, and the end of the text.
+CHOICE_TOKENS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One attempt: its key in the journal, how many went before it, and how long the model may think."""
+
+    key: CallKey
+    retries: int = 0
+    thinking_tokens: int = 0
+
+    @property
+    def cut(self) -> Cut:
+        """How far the prompt is cut at least."""
+        return HALVED if self.retries == ATTEMPTS - 1 else WHOLE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryLadder:
+    """The attempts at the call `key`, at most `attempts`. With `choices` the answer is one of them, chosen without
+    chance, in at most `CHOICE_TOKENS`. `draw` stands for the first attempt's number in its seed."""
+
+    key: CallKey
+    seed: int
+    draw: int
+    sampling: Sampling
+    attempts: int = ATTEMPTS
+    choices: tuple[str, ...] = ()
+
+    def first(self) -> Attempt:
+        """A model that thinks does so before free text, never before a choice."""
+        thinking = 0 if self.choices else self.sampling.reasoning_tokens(self.key.operator)
+        return Attempt(key=self.key, thinking_tokens=thinking)
+
+    def after(self, attempt: Attempt, completion: Completion) -> Attempt | None:
+        """The next attempt, or None where the completion will do, or was the last. A model whose thoughts left no room
+        for an answer thinks no more. One that the job's hours cut short is made again, where the job has been given
+        more of them; a caller that wants one attempt gets it as it is."""
+        key = dataclasses.replace(attempt.key, attempt=attempt.key.attempt + 1)
+        if completion.finish_reason == DEADLINE and self.attempts > 1:
+            return dataclasses.replace(attempt, key=key)
+        lost_in_thought = bool(completion.reasoning) and not completion.text.strip()
+        sound = completion.guard is None and not lost_in_thought
+        if sound or attempt.retries + 1 == self.attempts:
+            return None
+        thinking = 0 if lost_in_thought else attempt.thinking_tokens
+        return Attempt(key=key, retries=attempt.retries + 1, thinking_tokens=thinking)
+
+    def request(self, attempt: Attempt, messages: Sequence[Message]) -> ChatRequest:
+        """What is sent for an attempt."""
+        draw = self.draw + attempt.key.attempt - self.key.attempt
+        temperature = self.sampling.temperature + (WARMER if attempt.retries else 0.0)
+        return ChatRequest(
+            messages=tuple(messages),
+            temperature=0.0 if self.choices else temperature,
+            top_p=self.sampling.top_p,
+            top_k=self.sampling.top_k,
+            max_tokens=CHOICE_TOKENS if self.choices else self.sampling.completion_tokens(self.key.operator),
+            seed=call_seed(self.seed, dataclasses.replace(attempt.key, attempt=draw)),
+            choices=self.choices,
+            thinking_tokens=attempt.thinking_tokens,
+        )

@@ -1,0 +1,50 @@
+"""The relay's process: the relay in its main thread, the outbox in a background task. Must not know what either
+carries."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+from tasks.crashpoints import arm_process
+from tasks.errors import PartFailed
+from tasks.settings import Settings
+from workers.addresses import memory_bank
+from workers.background import BackgroundTasks
+from workers.celery_app import make_app
+from workers.failures import clear_failure, write_failure
+from workers.local.home import Home
+from workers.outbox_worker import OutboxWorker, memory_handlers
+from workers.relay import Relay
+
+PART = "relay"
+
+
+def run_relay(settings: Settings, *, url: str, broker: str) -> None:
+    """Until TERM or INT. Raises `PartFailed` where a background task died; the reason stays for `redraft status` until
+    a relay is at work again."""
+    arm_process(settings.crash_at)
+    home, stop, deaths = Home(root=settings.home), threading.Event(), list[str]()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+    def on_death(why: str) -> None:
+        deaths.append(why)
+        stop.set()
+
+    bank = memory_bank(settings)
+    outbox = OutboxWorker(url, memory_handlers(bank) if bank else {})
+    relay = Relay(
+        url,
+        make_app(broker),
+        broker,
+        crash_cap=settings.crash_cap,
+        stall_seconds=settings.stall_seconds,
+        on_ready=lambda: clear_failure(home, PART),
+    )
+    with BackgroundTasks(on_death) as tasks:
+        tasks.start("outbox", outbox.run)
+        relay.run(stop)
+    if deaths:
+        write_failure(home, PART, deaths[0])
+        raise PartFailed(deaths[0])
