@@ -53,7 +53,6 @@ EFFECT_SECONDS = 90.0
 DRAIN_SECONDS = 900.0
 CHECK_EVERY_SECONDS = 180.0
 WATCH_SECONDS = 0.25
-FINAL = [state for state in JobState if state.final]
 
 Row = dict[str, Any]
 
@@ -154,7 +153,7 @@ class Soak:
             row
             for row in rows
             if row["id"] in held
-            and row["state"] not in FINAL
+            and not JobState(row["state"]).final
             and not (row["worker"] and row["epoch"] > epochs[row["id"]])
             and (row["called"] or 0) <= epochs[row["id"]]
         ]

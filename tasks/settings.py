@@ -10,6 +10,7 @@ import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
 
 import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -175,6 +176,18 @@ class Settings(BaseSettings):
     flower_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    def secrets(self) -> frozenset[str]:
+        """The values that no log, event or message may show: keys, passwords, and addresses that hold one."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        return secrets_in(*(value.get_secret_value() for value in values if isinstance(value, SecretStr)))
+
+    @field_validator("egress")
+    @classmethod
+    def _sends_something(cls, egress: Egress) -> Egress:
+        if egress is Egress.HINT:
+            raise ValueError("one of never, full; hints from the cloud are not built yet")
+        return egress
+
     @field_validator("gpus", mode="before")
     @classmethod
     def _numbered(cls, value: Any) -> Any:
@@ -212,6 +225,13 @@ class Settings(BaseSettings):
         return init_settings, env_settings, _SecretFiles(settings_cls), toml
 
 
+def secrets_in(*values: str) -> frozenset[str]:
+    """`values` that are not empty, and the password in each that is an address."""
+    passwords = [urlsplit(value).password for value in values if "://" in value]
+    spellings = [spelling for password in passwords if password for spelling in (password, unquote(password))]
+    return frozenset(filter(None, (*values, *spellings)))
+
+
 @functools.cache
 def load_settings() -> Settings:
     """The settings of this process. Raises `InvalidInput`, naming the field, where one is not allowed."""
@@ -220,7 +240,7 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise InvalidInput(f"setting {name}", first.get("input"), first["msg"]) from None
+        raise InvalidInput(f"setting {name}", first.get("input"), first["msg"].removeprefix("Value error, ")) from None
 
 
 def hub_cache() -> Path:

@@ -1,4 +1,5 @@
-"""Runs the migrations that the package carries, so that an installed `redraft db upgrade` works anywhere."""
+"""Makes and changes the schema with the files that the package carries, so that an installed `redraft db upgrade` works
+anywhere: a fresh database by one file of SQL, an older one by the chain of migrations."""
 
 from __future__ import annotations
 
@@ -40,9 +41,13 @@ def current(admin_url: str) -> str | None:
 
 
 def upgrade(admin_url: str, revision: str = "head") -> None:
-    """Brings the database to `revision`; two at once are safe. Raises `InvalidInput`, `DatabaseUnavailable`."""
+    """Brings the database to `revision`; two at once are safe. Raises `InvalidInput`, `DatabaseUnavailable`.
+
+    A database without a schema is made at once where `revision` is "head"; a revision by its number is reached through
+    all before it.
+    """
     with Database(admin_url) as database, database.connect() as connection, _explained(revision):
-        command.upgrade(_with(connection), revision)
+        command.upgrade(_with(connection, fresh=revision == "head"), revision)
 
 
 def downgrade(admin_url: str, revision: str) -> None:
@@ -67,7 +72,7 @@ def _explained(revision: str) -> Iterator[None]:
         raise DatabaseUnavailable(f"{why}: migrations need a login that may change the schema") from error
 
 
-def _with(connection: Connection) -> Config:
+def _with(connection: Connection, *, fresh: bool = False) -> Config:
     config = _config()
-    config.attributes["connection"] = connection
+    config.attributes.update(connection=connection, fresh=fresh)
     return config

@@ -29,6 +29,7 @@ from tasks.types.kinds import (
     LessonKind,
     Modality,
     Operator,
+    StopCode,
 )
 from tasks.types.moves import (
     Candidate,
@@ -43,7 +44,6 @@ from tasks.types.moves import (
     Spend,
     Stop,
     Verdict,
-    describe,
     operator_of,
 )
 from tasks.types.programs import JOINED, SandboxJob, SandboxResult
@@ -95,9 +95,9 @@ __all__ = [
     "SandboxResult",
     "Spend",
     "Stop",
+    "StopCode",
     "TurnReport",
     "Usage",
     "Verdict",
-    "describe",
     "operator_of",
 ]

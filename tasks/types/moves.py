@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import assert_never
 
-from tasks.types.kinds import Acceptance, EscalationKind, GuardKind, JobState, Operator
+from tasks.types.kinds import Acceptance, EscalationKind, GuardKind, JobState, Operator, StopCode
 from tasks.types.specs import Budget
 
 
@@ -93,11 +93,24 @@ class Escalate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """The job ends: `state` is accepted or unsolved, `why` is for people."""
+    """The job ends. `tasks.reasons.explain` makes the text for people from these fields.
 
-    state: JobState
-    why: str
+    `used` and `limit` are in the unit of `code`: tokens, US dollars, hours, iterations; crashes or faults in a row.
+    `needed`, where set, is what the next call may take at most, which `limit` less `used` does not cover. `detail`
+    names what the numbers can't: the accepted candidate (`2.0`), the last fault, the error, a strategy's own words.
+    """
+
+    code: StopCode
+    used: float | None = None
+    limit: float | None = None
+    needed: float | None = None
+    detail: str = ""
     acceptance: Acceptance | None = None
+
+    @property
+    def state(self) -> JobState:
+        """The job's final state."""
+        return self.code.state
 
 
 Move = Draft | Revise | Escalate
@@ -105,7 +118,7 @@ Decision = Move | Stop
 
 
 def operator_of(move: Move) -> Operator:
-    """The operator that makes a move's candidates."""
+    """The operator that writes a move's candidates."""
     match move:
         case Draft(restart=True):
             return Operator.RESTART
@@ -117,22 +130,6 @@ def operator_of(move: Move) -> Operator:
             return Operator.ESCALATE
         case _:
             assert_never(move)
-
-
-def describe(decision: Decision) -> str:
-    """A decision in a few words, as `history` and Flower show it."""
-    match decision:
-        case Draft():
-            verb, detail = ("restart" if decision.restart else "draft"), f"{decision.slots} slots"
-        case Revise():
-            verb, detail = "revise", ", ".join(f"{ref.iteration}.{ref.slot}" for ref in decision.parents)
-        case Escalate():
-            verb, detail = "escalate", str(decision.kind)
-        case Stop():
-            verb, detail = "stop", str(decision.state)
-        case _:
-            assert_never(decision)
-    return f"{verb} ({detail})" + (f": {decision.why}" if decision.why else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 
-from tasks.errors import InvalidInput, RedraftError
+from tasks.errors import InvalidInput, MalformedJob, PluginUnavailable, RedraftError
 from tasks.ports import CheckKind, Examiner, Heartbeat, Sandbox, Validator
 from tasks.types import CheckSpec, Verdict
 
@@ -21,6 +21,7 @@ class BrokenPlugin(RedraftError):
 
     def __init__(self, entry: EntryPoint, reason: str) -> None:
         origin = entry.dist.name if entry.dist else "an unknown distribution"
+        self.why = f"{reason} ({entry.value}, of {origin})"
         super().__init__(f"the validator {entry.name!r} ({entry.value}, of {origin}) cannot be loaded: {reason}")
 
 
@@ -42,13 +43,25 @@ def find(kind: str) -> CheckKind:
 def load(entry: EntryPoint) -> CheckKind:
     """The kind of check behind one entry point. Raises `BrokenPlugin`."""
     try:
-        validator = entry.load()()
-    except Exception as error:  # any exception of a plug-in at import becomes one clear line
+        plugin = entry.load()()
+    except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
         raise BrokenPlugin(entry, f"{type(error).__name__}: {error}") from error
-    if getattr(validator, "kind", None) != entry.name:
-        raise BrokenPlugin(entry, f"its kind is {getattr(validator, 'kind', None)!r}, not its entry point's name")
-    kind: CheckKind = validator
-    return kind
+    if getattr(plugin, "kind", None) != entry.name:
+        raise BrokenPlugin(entry, f"its kind is {getattr(plugin, 'kind', None)!r}, not its entry point's name")
+    if not isinstance(plugin, CheckKind):
+        raise BrokenPlugin(entry, "it is no kind of check: `kind`, `cost` and `parse` are needed")
+    return plugin
+
+
+def broken() -> dict[str, str]:
+    """The kinds of checks that are installed and can't be loaded, each with why."""
+    failures: dict[str, str] = {}
+    for kind in kinds():
+        try:
+            find(kind)
+        except BrokenPlugin as error:
+            failures[kind] = error.why
+    return failures
 
 
 def validate(
@@ -66,21 +79,31 @@ def validate(
     return visible + _run(candidate, [check for check in ordered if check.held_out], sandbox, heartbeat)
 
 
-def examine(checks: Sequence[CheckSpec]) -> str:
-    """Why stored checks could never be decided here; empty where they can. This catches jobs that were not submitted by
-    `redraft submit`, or by one with other plug-ins."""
+def examine(checks: Sequence[CheckSpec]) -> None:
+    """Looks at stored checks that `redraft submit` may never have seen, or one with other plug-ins did.
+
+    Raises `PluginUnavailable` where this worker lacks a kind of check, `MalformedJob` where no worker could ever decide
+    one of them.
+    """
     for number, check in enumerate(checks):
-        if check.kind not in kinds():
-            return f"checks[{number}].kind: {check.kind!r} is stored, and not one of {', '.join(kinds())}"
-        kind = find(check.kind)
+        kind = _installed(check.kind)
         try:
             if isinstance(kind, Examiner):
                 kind.examine(check)
         except InvalidInput as error:
-            return f"checks[{number}].{error}"
+            raise MalformedJob(f"checks[{number}].{error}") from error
         except (LookupError, ValueError, TypeError, SyntaxError) as error:
-            return f"checks[{number}]: what is stored can't be read ({type(error).__name__}: {error})"
-    return ""
+            line = f"checks[{number}]: what is stored can't be read ({type(error).__name__}: {error})"
+            raise MalformedJob(line) from error
+
+
+def _installed(kind: str) -> CheckKind:
+    if kind not in kinds():
+        raise PluginUnavailable("check", kind)
+    try:
+        return find(kind)
+    except BrokenPlugin as error:
+        raise PluginUnavailable("check", kind, error.why) from error
 
 
 def score(verdicts: Sequence[Verdict], checks: Sequence[CheckSpec]) -> float:
@@ -109,10 +132,10 @@ def _run(candidate: str, checks: Sequence[CheckSpec], sandbox: Sandbox, heartbea
 
 
 def _program(kind: str) -> Validator:
-    kind_plugin = find(kind)
-    if not isinstance(kind_plugin, Validator):
-        raise BrokenPlugin(next(iter(entry_points(group=GROUP, name=kind))), "it has no `validate`")
-    return kind_plugin
+    plugin = _installed(kind)
+    if not isinstance(plugin, Validator):
+        raise PluginUnavailable("check", kind, "it has no `validate`")
+    return plugin
 
 
 def _score_of(verdict: Verdict | None, check: CheckSpec) -> float:

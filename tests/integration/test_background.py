@@ -16,8 +16,8 @@ import psycopg
 import pytest
 import structlog
 
+from tasks.store.fleet import live_workers
 from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
-from tasks.store.queries import live_workers
 from tasks.store.session import Database
 from tests.background import running
 from tests.unit.engine.test_server import PROGRAM, fill_log

@@ -21,8 +21,8 @@ from tasks.prompts import build
 from tasks.settings import Settings
 from tasks.types import Candidate, CandidateRef, ChatRequest, Job, Message, Operator, Verdict
 from tests.background import running
-from tests.unit.test_window import VISIBLE
-from tests.unit.test_window import _job as a_job
+from tests.unit.prompts.cases import VISIBLE
+from tests.unit.prompts.cases import job_of as a_job
 from workers.engine.attached import AttachedEndpoint
 from workers.engine.choice import choose
 from workers.engine.hardware import detect

@@ -1,4 +1,4 @@
-"""`redraft doctor`: looks at everything that Redraft needs and says what to do. Changes nothing."""
+"""`redraft doctor`: checks everything that Redraft needs and says what to do. Changes nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Outcome = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What one look came to; `advice` says what to do where it isn't ok."""
+    """The result of one check; `advice` says what to do where it isn't ok."""
 
     name: str
     outcome: Outcome
@@ -36,10 +36,10 @@ class Finding:
 
 @app.command()
 def doctor(
-    deep: Annotated[bool, typer.Option("--deep", help="Also search the database for broken promises.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Also check the invariants of all stored jobs.")] = False,
     as_json: output.Json = False,
 ) -> None:
-    """Check everything that Redraft needs; exits 1 if something that it cannot do without is missing."""
+    """Check everything that Redraft needs, and say what to do. Exits 1 if something indispensable is missing."""
     from tasks.settings import load_settings
 
     findings = []
@@ -55,13 +55,14 @@ def doctor(
 
 
 def examine(settings: Settings, *, deep: bool = False) -> Iterator[Finding]:
-    """Every look, one after the other; `deep` ones read every row."""
-    looks: tuple[tuple[str, Callable[[Settings], Finding | None]], ...] = (
+    """Every check, one after the other; a `deep` one reads every row."""
+    checks: tuple[tuple[str, Callable[[Settings], Finding | None]], ...] = (
         ("python", python),
         ("home", home),
         ("disk", disk),
         ("sandbox", sandbox),
         ("runtimes", runtimes),
+        ("plugins", plugins),
         ("gpu", gpu),
         ("stack", stack),
         ("postgres", postgres),
@@ -72,19 +73,19 @@ def examine(settings: Settings, *, deep: bool = False) -> Iterator[Finding]:
         ("memory", memory),
         ("cloud", cloud),
     )
-    for name, look in looks:
-        finding = _guarded(name, look, settings)
+    for name, check in checks:
+        finding = _guarded(name, check, settings)
         if finding is not None:
             yield finding
     if deep:
         yield from promises(settings)
 
 
-def _guarded(name: str, look: Callable[[Settings], Finding | None], settings: Settings) -> Finding | None:
+def _guarded(name: str, check: Callable[[Settings], Finding | None], settings: Settings) -> Finding | None:
     from tasks.errors import RedraftError
 
     try:
-        return look(settings)
+        return check(settings)
     except RedraftError as error:
         return Finding(name=name, outcome="fail", detail=" ".join(str(error).split("\n")))
 
@@ -133,8 +134,8 @@ def sandbox(settings: Settings) -> Finding:
     if result.exit_code == 0 and result.stdout.strip() == "alive":
         detail = f"a program ran in it in {result.seconds:.2f} s; {_bounds()}"
         return Finding(name="sandbox", outcome="ok", detail=detail)
-    said = (result.stderr.strip().split("\n")[-1] or f"exit {result.exit_code}")[:200]
-    return Finding(name="sandbox", outcome="fail", detail=said, advice="checks refuse to run outside it")
+    error = (result.stderr.strip().split("\n")[-1] or f"exit {result.exit_code}")[:200]
+    return Finding(name="sandbox", outcome="fail", detail=error, advice="checks refuse to run outside it")
 
 
 def runtimes(settings: Settings) -> Finding:
@@ -150,8 +151,23 @@ def runtimes(settings: Settings) -> Finding:
     return Finding(name="runtimes", outcome="ok", detail="; ".join(shown))
 
 
+def plugins(_: Settings) -> Finding:
+    """Whether the strategies and kinds of checks that are installed here can be loaded."""
+    from tasks.validators import registry
+    from workers.plugins import broken_plugins
+    from workers.strategies import load_strategies
+
+    strategies = load_strategies()
+    if broken := broken_plugins(strategies):
+        detail = "; ".join(f"{plugin}: {why}" for plugin, why in broken.items())
+        advice = "a worker here leaves jobs that name them to other workers; repair or uninstall them"
+        return Finding(name="plugins", outcome="warn", detail=detail, advice=advice)
+    kinds = ", ".join(registry.kinds())
+    return Finding(name="plugins", outcome="ok", detail=f"{', '.join(sorted(strategies.working))}; {kinds}")
+
+
 def gpu(_: Settings) -> Finding:
-    """What the driver shows."""
+    """The cards that the NVIDIA driver shows."""
     import subprocess
 
     program = shutil.which("nvidia-smi")
@@ -159,11 +175,11 @@ def gpu(_: Settings) -> Finding:
         return Finding(name="gpu", outcome="ok", detail="no NVIDIA driver: the engine runs a small model on the CPU")
     argv = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
-        asked = subprocess.run(argv, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
+        query = subprocess.run(argv, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         return Finding(name="gpu", outcome="warn", detail=f"nvidia-smi: {error}", advice="look at the driver")
-    cards = "; ".join(asked.stdout.strip().split("\n"))
-    if asked.returncode or not cards:
+    cards = "; ".join(query.stdout.strip().split("\n"))
+    if query.returncode or not cards:
         return Finding(name="gpu", outcome="warn", detail="nvidia-smi shows no card", advice="look at the driver")
     return Finding(name="gpu", outcome="ok", detail=cards)
 
@@ -230,18 +246,18 @@ def broker(settings: Settings) -> Finding | None:
 
 
 def worker(settings: Settings) -> Finding | None:
-    """Whether somebody takes turns."""
-    from tasks.store.fleet import WORKER_SILENCE_SECONDS, live_workers
-    from tasks.store.session import Database
+    """Whether a worker is alive."""
+    from tasks.client import Client
+    from tasks.store.fleet import WORKER_SILENCE_SECONDS
     from workers.failures import read_failure
     from workers.local.home import Home
 
     url = _database(settings)
     if url is None:
         return None
-    with Database(url, name="redraft doctor", pool=1) as database:
-        workers = live_workers(database)
-    alive = [one for one in workers if one.silent_seconds < WORKER_SILENCE_SECONDS]
+    with Client(url, name="redraft doctor", pool=1) as client:
+        workers = client.workers()
+    alive = [worker for worker in workers if worker.silent_seconds < WORKER_SILENCE_SECONDS]
     if not alive:
         silent = f"; {len(workers)} went silent" if workers else ""
         silent += (
@@ -249,23 +265,22 @@ def worker(settings: Settings) -> Finding | None:
         )
         return Finding(name="worker", outcome="warn", detail=f"no worker is alive{silent}", advice="`redraft worker`")
     detail = "; ".join(
-        f"{one.name} serves {','.join(one.lanes)} with {one.slots} slots for {','.join(one.modalities)}"
-        for one in alive
+        f"{worker.name} serves {','.join(worker.lanes)} with {worker.slots} slots for {','.join(worker.modalities)}"
+        for worker in alive
     )
     return Finding(name="worker", outcome="ok", detail=detail)
 
 
 def relay(settings: Settings) -> Finding | None:
-    """Whether somebody wakes workers."""
-    from tasks.store.reading import run_sql
-    from tasks.store.session import Database
+    """Whether a relay is connected."""
+    from tasks.client import Client
 
     url = _database(settings)
     if url is None:
         return None
-    with Database(url, name="redraft doctor", pool=1) as database:
-        found = run_sql(database, "SELECT 1 FROM pg_stat_activity WHERE application_name = 'redraft relay'")
-    if not found.rows:
+    with Client(url, name="redraft doctor", pool=1) as client:
+        connected = client.relay_connected()
+    if not connected:
         return Finding(name="relay", outcome="warn", detail="no relay is connected", advice="`redraft relay`")
     return Finding(name="relay", outcome="ok", detail="connected to Postgres")
 
@@ -275,10 +290,10 @@ def engine(settings: Settings) -> Finding | None:
     from tasks.errors import EngineFault, InvalidInput
     from workers.engine.select import attach
 
-    if not (asked := _attached(settings)).endpoint:
+    if not (attached := _attached(settings)).endpoint:
         return None
     try:
-        host = attach(asked)
+        host = attach(attached)
         host.examine()
     except (EngineFault, InvalidInput) as error:
         detail = " ".join(str(error).split())
@@ -291,7 +306,7 @@ def engine(settings: Settings) -> Finding | None:
 
 
 def memory(settings: Settings) -> Finding:
-    """Whether earlier jobs can teach."""
+    """Whether the memory of earlier jobs answers."""
     from tasks.errors import MemoryUnavailable
     from workers.addresses import memory_bank
 
@@ -309,7 +324,7 @@ def memory(settings: Settings) -> Finding:
 
 
 def cloud(settings: Settings) -> Finding:
-    """Whether anything may leave."""
+    """Whether text may be sent to the cloud."""
     from tasks.types import Egress
 
     if not settings.openai_api_key.get_secret_value():
@@ -331,12 +346,12 @@ def promises(settings: Settings) -> Iterator[Finding]:
         return
     try:
         with Database(url, name="redraft doctor", pool=1) as database:
-            found = breaches(database)
+            broken_promises = breaches(database)
     except RedraftError as error:
         yield Finding(name="promises", outcome="fail", detail=" ".join(str(error).split("\n")))
         return
     for invariant in INVARIANTS:
-        broken = [breach for breach in found if breach.invariant == invariant.name]
+        broken = [breach for breach in broken_promises if breach.invariant == invariant.name]
         first = f"; job {broken[0].job}: {broken[0].what}" if broken else ""
         detail = f"{invariant.name}: {len(broken)} breaches{first}"
         yield Finding(name="promises", outcome="fail" if broken else "ok", detail=detail)
@@ -367,8 +382,8 @@ def _database(settings: Settings) -> str | None:
 def _of_stack(settings: Settings, name: str) -> str | None:
     from workers.local import stackfile
 
-    found = stackfile.read(settings.home)
-    return None if found is None else str(getattr(found, name))
+    stack = stackfile.read(settings.home)
+    return None if stack is None else str(getattr(stack, name))
 
 
 def _attached(settings: Settings) -> Settings:

@@ -185,10 +185,8 @@ def test_it_runs_as_a_script_and_counts(tmp_path: Path) -> None:
 
 def test_a_slow_answer_comes_in_pieces() -> None:
     with serving([Rule(answer=ANSWER, delay_seconds=0.05)]) as slow:
-        begun = time.monotonic()
         body = {**BODY, "stream": False}
         response = read_response(call("POST", f"{slow.url}/responses", body)[1])
         assert response.status == "queued"
         while read_response(call("GET", f"{slow.url}/responses/{response.id}")[1]).status != "completed":
-            assert time.monotonic() - begun < 60
             time.sleep(0.02)

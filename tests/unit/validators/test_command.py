@@ -136,7 +136,8 @@ def test_an_exit_code_of_128_is_the_program_s_own(heartbeat, scripted):
 def test_an_answer_may_fill_its_limit(heartbeat, scripted):
     sandbox = scripted(lambda job: result())
     assert CommandValidator().validate("x" * CANDIDATE_CHARS, check("sh"), sandbox, heartbeat).passed
-    assert not CommandValidator().validate("x" * (CANDIDATE_CHARS + 1), check("sh"), sandbox, heartbeat).passed
+    over = CommandValidator().validate("x" * (CANDIDATE_CHARS + 1), check("sh"), sandbox, heartbeat)
+    assert (over.passed, over.seconds) == (False, 0.0)
     assert len(sandbox.jobs) == 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.errors import InvalidInput
+from tasks.errors import InvalidInput, PluginUnavailable
 from tasks.ports import Validator
 from tasks.types import CheckSpec
 from tasks.validators import registry
@@ -61,5 +61,5 @@ def test_it_is_found_like_the_others_and_no_program_decides_it(heartbeat, no_san
     assert registry.find("judge").kind == "judge"
     assert not isinstance(registry.find("judge"), Validator)
     assert isinstance(registry.find("python"), Validator)
-    with pytest.raises(registry.BrokenPlugin, match=r"'judge' .* has no `validate`"):
+    with pytest.raises(PluginUnavailable, match=r"'judge' .* has no `validate`"):
         registry.validate("x", [CheckSpec(name="j", kind="judge", value="a b")], no_sandbox, heartbeat)

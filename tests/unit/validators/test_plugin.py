@@ -14,7 +14,8 @@ PLUGIN = Path(__file__).parents[2] / "plugin"
 USE = """
 import json, sys
 from tasks.errors import InvalidInput
-from tasks.submit import Flags, Rules, read_jobs
+from tasks.jobflags import Flags
+from tasks.submit import Rules, read_jobs
 from tasks.validators import registry
 
 try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tasks.errors import InvalidInput
-from tasks.types import CheckSpec
-from tasks.validators.python import PythonValidator, required_names
+from tasks.types import CheckSpec, SandboxResult
+from tasks.validators.python import PythonValidator, required_names, wanted_names
 from tasks.validators.pythonfiles import TEST_BYTES
 
 
@@ -65,3 +67,23 @@ def test_only_top_level_tests_that_are_no_fixtures_are_required():
         "if 0:\n    def test_b(): ...\nclass TestC:\n    def test_c(self): ...\n"
     )
     assert required_names(source) == ["test_a"]
+
+
+def test_the_names_that_tests_take_from_the_solution_are_wanted_once_each_in_their_order():
+    sources = [
+        "from solution import area, Box as B\nfrom other import thing\nimport solution\nimport math\nmath.pi\n",
+        "from solution import *\nsolution.perimeter(solution.area(2))\nother.value\nf().attribute\n",
+    ]
+    assert wanted_names(sources) == ["area", "Box", "perimeter"]
+
+
+def test_a_dry_run_that_could_load_nothing_is_refused_with_the_check_s_value(heartbeat, scripted):
+    def collect(job):
+        nonce = json.loads(job.stdin)["nonce"]
+        unfit = ascii([nonce, "unfit", {"test": "test_a", "fixture": "db"}]).encode()
+        return SandboxResult(exit_code=0, stdout="", stderr="", seconds=0.1, report=unfit)
+
+    check = CheckSpec(name="p", kind="python", value="t.py", files={"t.py": "def test_a(db): pass"})
+    with pytest.raises(InvalidInput, match="test_a asks for 'db'") as refused:
+        PythonValidator().dry_run(check, scripted(collect), heartbeat)
+    assert (refused.value.field, refused.value.value) == ("python", "t.py")
