@@ -22,8 +22,8 @@ from psycopg.rows import DictRow, dict_row
 from tasks.client import Client
 from tasks.types import Budget, CheckSpec, Egress, JobSpec
 from workers.engine.record import EngineRecord, read_record
+from workers.home import Home
 from workers.local import stack
-from workers.local.home import Home
 
 # No answer passes, so that every job runs its iterations to the end.
 NEVER = CheckSpec(name="answer:never", kind="answer", value={"exact": "no model writes this"})

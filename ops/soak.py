@@ -36,8 +36,9 @@ from tasks.settings import child_environment
 from tasks.store.invariants import INVARIANTS, breaches
 from tasks.store.session import Database
 from tasks.types import JobState
-from workers.local import stack, stackfile
-from workers.local.home import Home
+from workers import stackfile
+from workers.home import Home
+from workers.local import stack
 from workers.packaged import ops
 
 REDRAFT = (sys.executable, "-m", "workers.cli.main")

@@ -19,7 +19,7 @@ from tasks.settings import load_settings
 from tasks.store.roles import ensure_login
 from tasks.submit import read_jobs
 from tasks.types import Budget, CheckSpec, Egress, JobSpec, JobState
-from workers.local import stackfile
+from workers import stackfile
 
 OWNERS = ("soak_ada", "soak_bob", "soak_eve")
 PASSWORD = "only-on-loopback"  # noqa: S105 - a database that lives as long as the soak

@@ -81,25 +81,22 @@ class Loop:
 
     def _iterate(self, turn: Turn) -> None:
         """One iteration. Raises `NeedsLane` before a step of another lane."""
-        if turn.job.open is None:
-            begun = self._begin(turn)
-            if begun is None:
-                return
-            turn = begun
+        turn = turn if turn.job.open else self._begin(turn)
         iteration = turn.job.open
-        assert iteration is not None
+        if iteration is None:  # the job has stopped
+            return
         candidates = iteration.candidates or self._attempt(turn, iteration)
         candidates = self._validate(turn, iteration, candidates)
         operator = operator_of(iteration.move)
         self._record(turn, Iteration(number=iteration.number, operator=operator, candidates=candidates))
 
-    def _begin(self, turn: Turn) -> Turn | None:
-        """Opens the job's first iteration, with the lessons that all later ones will see; None where the job stops."""
+    def _begin(self, turn: Turn) -> Turn:
+        """Opens the job's first iteration, with the lessons that all later ones will see, or stops the job."""
         job = turn.job
         move = self.strategies[job.spec.strategy].decide(job.history, self._limits(job))
         if isinstance(move, Stop):
             self.ledger.stop(turn.claim, move)
-            return None
+            return turn
         lessons = job.lessons if job.lessons is not None else self._recall(turn)
         number = len(job.history) + 1
         self.ledger.begin(turn.claim, number, move, lessons)

@@ -18,8 +18,8 @@ from tasks.client import Client
 from tasks.store.migrate import upgrade
 from tasks.store.roles import ensure_login
 from tasks.store.session import Database
-from workers.local.home import Home, free_port
-from workers.local.parts import answers
+from workers.home import Home, free_port
+from workers.http_client import answers
 from workers.local.postgres import EmbeddedPostgres
 from workers.local.valkey import EmbeddedValkey
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tasks.errors import DatabaseUnavailable, ServiceFault
 from tasks.settings import Settings, load_settings
-from workers.local.stackfile import StackFile, read
+from workers.stackfile import StackFile, read
 
 if TYPE_CHECKING:
     from tasks.memory.bank import QdrantBank

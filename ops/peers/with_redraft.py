@@ -24,8 +24,8 @@ from tasks.store.submissions import submit_jobs
 from tasks.turn import Turn
 from tasks.types import Budget, CallKey, CheckSpec, Draft, Egress, JobSpec, Lane, Message, Operator
 from tests.standin.saying import serving
+from workers.home import Home
 from workers.local import stack
-from workers.local.home import Home
 
 NEVER = CheckSpec(name="answer:never", kind="answer", value={"exact": "no model writes this"})
 

@@ -19,7 +19,7 @@ from tasks.store.session import Database
 from tests.integration.store.lifecycle.histories import SPENT, WON, change, put, run
 from tests.pages import DOCS, ROOT, blocks
 from tests.standin.saying import serving
-from workers.local.home import Home
+from workers.home import Home
 
 pytestmark = pytest.mark.integration
 WRONG = "```python\ndef add(a, b):\n    return a - b\n```\nANSWER: 13"

@@ -18,8 +18,8 @@ from tasks.types import Acceptance, JobState
 from workers.cli.client import connect
 from workers.cli.output import Json, emit, note, table
 from workers.cli.stack import start_options
+from workers.home import Home
 from workers.local import stack as local
-from workers.local.home import Home
 from workers.packaged import ops
 
 app = typer.Typer(rich_markup_mode=None)

@@ -186,8 +186,8 @@ def gpu(_: Settings) -> Finding:
 
 def stack(settings: Settings) -> Finding | None:
     """The parts of the local stack; None where services are configured instead."""
+    from workers.home import Home
     from workers.local import stack as local
-    from workers.local.home import Home
 
     if settings.database_url.get_secret_value():
         return None
@@ -250,7 +250,7 @@ def worker(settings: Settings) -> Finding | None:
     from tasks.client import Client
     from tasks.store.fleet import WORKER_SILENCE_SECONDS
     from workers.failures import read_failure
-    from workers.local.home import Home
+    from workers.home import Home
 
     url = _database(settings)
     if url is None:
@@ -360,7 +360,7 @@ def promises(settings: Settings) -> Iterator[Finding]:
 def _diagnosis(settings: Settings) -> str:
     """Why the engine ended, where its log shows a known cause."""
     from workers.engine.diagnostics import diagnose, read_since
-    from workers.local.home import Home
+    from workers.home import Home
 
     diagnosis = diagnose(read_since(Home(root=settings.home).log / "engine.log", 0))
     return f"likely: {diagnosis.meaning}" if diagnosis else ""
@@ -380,7 +380,7 @@ def _database(settings: Settings) -> str | None:
 
 
 def _of_stack(settings: Settings, name: str) -> str | None:
-    from workers.local import stackfile
+    from workers import stackfile
 
     stack = stackfile.read(settings.home)
     return None if stack is None else str(getattr(stack, name))

@@ -13,9 +13,9 @@ from tasks.settings import Settings, load_settings
 from tasks.types import Egress
 from workers.cli.output import Json, emit, note, table
 from workers.engine.select import build_host
+from workers.home import Home
 from workers.local import stack as local
-from workers.local.home import Home
-from workers.local.stackfile import StackFile
+from workers.stackfile import StackFile
 
 app = typer.Typer(rich_markup_mode=None)
 

@@ -11,10 +11,11 @@ import structlog
 from tasks.errors import EngineFault, InvalidInput
 from tasks.llm.capabilities import Capabilities
 from tasks.types import Modality
-from workers.engine.detection import REPETITION, Endpoint, Server, describe_server, detect_capabilities, public_url
+from workers.engine.detection import REPETITION, Endpoint, Server, describe_server, detect_capabilities
 from workers.engine.health import EngineHealth
 from workers.engine.probe import canary, counted, fetch
 from workers.engine.profiles import Serving
+from workers.http_client import public_url
 
 log = structlog.get_logger()
 

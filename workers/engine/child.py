@@ -13,8 +13,8 @@ from tasks.settings import child_environment
 from workers.engine.choice import Choice
 from workers.engine.diagnostics import attention, explain, read_since
 from workers.engine.record import MARK, STOP_SECONDS, end_session
-from workers.local.home import Home
-from workers.local.process import Recorded
+from workers.home import Home
+from workers.process import Recorded
 
 # Two files of this size are kept: some days of an engine that logs its throughput every ten seconds.
 LOG_BYTES = 32 * 1024 * 1024

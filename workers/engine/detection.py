@@ -5,16 +5,13 @@ A dozen short calls. It must not know what is done where an ability is missing.
 
 from __future__ import annotations
 
-import json
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from tasks.errors import EngineFault
 from tasks.llm.capabilities import Capabilities, ChoiceForm, Tokenizer, choice_field, chosen
 from workers.engine.probe import fetch
+from workers.http_client import RequestFailed, request
 
 # A cold server loads its model at the first call.
 CALL_SECONDS = 120.0
@@ -133,24 +130,20 @@ def _repetition(endpoint: Endpoint) -> bool:
 
 def _metrics(endpoint: Endpoint) -> bool:
     try:
-        with urllib.request.urlopen(f"{endpoint.root}/metrics", timeout=10) as response:  # noqa: S310
-            return b"vllm:" in response.read()
-    except (OSError, urllib.error.HTTPError):
+        return "vllm:" in request(f"{endpoint.root}/metrics", seconds=10)
+    except RequestFailed:
         return False
 
 
 def _stream_usage(endpoint: Endpoint) -> bool:
     """Whether a stream that is asked for its usage tells it."""
     body = {**_body(endpoint, GREETING), "stream": True, "stream_options": {"include_usage": True}}
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {endpoint.key or 'none'}"}
     url = f"{endpoint.url}/chat/completions"
-    request = urllib.request.Request(url, data=json.dumps(body).encode(), headers=headers)  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=CALL_SECONDS) as response:  # noqa: S310
-            events = [line[5:].strip() for line in response.read(STREAM_BYTES).decode(errors="replace").splitlines()]
-    except OSError:
+        text = request(url, key=endpoint.key or "none", body=body, seconds=CALL_SECONDS, most_bytes=STREAM_BYTES)
+    except RequestFailed:
         return False
-    return any('"completion_tokens"' in event for event in events)
+    return any('"completion_tokens"' in line for line in text.splitlines() if line.startswith("data:"))
 
 
 def _say(endpoint: Endpoint, prompt: str, **fields: Any) -> str:
@@ -178,9 +171,3 @@ def _page(endpoint: Endpoint, name: str, body: dict[str, Any] | None = None) -> 
 def _number(told: Any, name: str) -> int:
     found = told.get(name) if isinstance(told, dict) else None
     return found if isinstance(found, int) and found > 0 else 0
-
-
-def public_url(url: str) -> str:
-    """The address without a name or password in it."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rsplit("@", 1)[-1]).geturl()

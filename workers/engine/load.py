@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
-import urllib.request
 from collections import defaultdict
 from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from workers.http_client import RequestFailed, request
 
 METRICS_SECONDS = 5.0
 
@@ -35,13 +35,9 @@ class EngineLoad:
 
 def read_load(root: str, *, key: str = "", seconds: float = METRICS_SECONDS) -> EngineLoad | None:
     """The load of the server whose pages are below `root`; None where it doesn't say, or isn't a vLLM."""
-    request = urllib.request.Request(f"{root}/metrics")  # noqa: S310 - the operator named it
-    if key:
-        request.add_header("Authorization", f"Bearer {key}")
     try:
-        with urllib.request.urlopen(request, timeout=seconds) as response:  # noqa: S310
-            return parse_load(response.read().decode(errors="replace"))
-    except (OSError, http.client.HTTPException):
+        return parse_load(request(f"{root}/metrics", key=key, seconds=seconds))
+    except RequestFailed:
         return None
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
-import urllib.error
-import urllib.request
 from typing import Any
 
 from tasks.errors import CanaryFailed, EngineFault
 from workers.engine.load import read_load
+from workers.http_client import RequestFailed, public_url, request
 
 CANARY_TOKENS = 16
 # A cold engine compiles and warms up at its first prompt.
@@ -21,21 +19,11 @@ _ONE_WORD_ONLY = 6
 
 def fetch(url: str, *, key: str = "", body: dict[str, Any] | None = None, seconds: float = 5.0) -> Any:
     """GET, or POST of a JSON body; the parsed answer, None where it is empty. Raises `EngineFault`."""
-    headers = {"Content-Type": "application/json"}
-    if key:
-        headers["Authorization"] = f"Bearer {key}"
-    data = json.dumps(body).encode() if body is not None else None
-    request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310 - the operator named it
     try:
-        with urllib.request.urlopen(request, timeout=seconds) as response:  # noqa: S310
-            text = response.read().decode()
+        text = request(url, key=key, body=body, seconds=seconds)
         return json.loads(text) if text.strip() else None
-    except urllib.error.HTTPError as error:
-        with error:
-            said = " ".join(error.read(400).decode(errors="replace").split())
-        raise EngineFault(f"{url}: {error.code} {error.reason} {said}".rstrip()) from error
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise EngineFault(f"{url}: {error}") from error
+    except (RequestFailed, ValueError) as error:
+        raise EngineFault(str(error) if isinstance(error, RequestFailed) else f"{public_url(url)}: {error}") from error
 
 
 def canary(

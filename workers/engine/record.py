@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 import psutil
 
-from workers.local.home import Home
-from workers.local.process import Recorded
-from workers.local.stackfile import write_private
+from workers.home import Home, write_private
+from workers.process import Recorded
 
 STOP_SECONDS = 15.0
 KILL_SECONDS = 5.0

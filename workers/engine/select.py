@@ -17,7 +17,7 @@ from workers.engine.hardware import Hardware, detect, only
 from workers.engine.host import ModelHost, NoEngine
 from workers.engine.profiles import load_profiles
 from workers.engine.server import EngineServer
-from workers.local.home import Home
+from workers.home import Home
 
 Look = Callable[[], Hardware]
 

@@ -15,7 +15,7 @@ import structlog
 
 from tasks.errors import EngineFault, PartFailed, RedraftError
 from tasks.llm.capabilities import Capabilities
-from workers.engine.backoff import Backoff
+from workers.backoff import pause_seconds
 from workers.engine.building import Say
 from workers.engine.child import EngineChild, adopt_child, engine_environment, start_child
 from workers.engine.choice import Choice
@@ -33,8 +33,7 @@ from workers.engine.record import (
     write_record,
 )
 from workers.engine.weights import ensure_weights, fingerprint
-from workers.local.home import Home, free_port
-from workers.local.stackfile import write_private
+from workers.home import Home, free_port, write_private
 
 log = structlog.get_logger()
 
@@ -44,6 +43,9 @@ START_SECONDS = 1800.0
 ADOPT_SECONDS = 20.0
 WATCH_SECONDS = 2.0
 PORT_TRIES = 3
+LONGEST_PAUSE_SECONDS = 60.0
+# One that has run this long was started well: its next end is the first in a row.
+WELL_AFTER_SECONDS = 120.0
 # One that is given up has nothing to finish.
 ILL_STOP_SECONDS = 2.0
 
@@ -283,7 +285,7 @@ class EngineServer:
         return self._stopping.is_set() or self._watch_stopping.is_set()
 
     def _watch(self, stop: threading.Event) -> None:
-        started, health, backoff = time.monotonic(), self._health(), Backoff()
+        started, health, ends = time.monotonic(), self._health(), 0
         while not stop.wait(self._watch_seconds):
             ill = self._ill(health)
             if ill is None:
@@ -294,7 +296,8 @@ class EngineServer:
                 continue
             log.warning("the engine is started again", profile=self.profile.name, why=ill)
             self._end(ILL_STOP_SECONDS)
-            if stop.wait(backoff.pause_after(time.monotonic() - started)):
+            ends = 1 if time.monotonic() - started > WELL_AFTER_SECONDS else ends + 1
+            if stop.wait(pause_seconds(ends, longest=LONGEST_PAUSE_SECONDS)):
                 return
             started = time.monotonic()
             try:

@@ -18,7 +18,7 @@ from tornado.web import Application, HTTPError, RequestHandler
 from tasks.errors import PartFailed
 from tasks.memory.points import LocalPoints
 from tasks.settings import default_home
-from workers.local.stackfile import read
+from workers.stackfile import read
 
 LOOPBACK = "127.0.0.1"
 UNAUTHORIZED = 401

@@ -5,9 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
@@ -17,11 +15,13 @@ import psycopg
 from tasks.errors import PartFailed
 from tasks.settings import child_environment, load_settings
 from tasks.types import Egress, Lane
+from workers.backoff import pause_seconds
 from workers.engine.record import read_record
 from workers.failures import read_failure
-from workers.local.home import Home, free_port
-from workers.local.process import Recorded, end_tree, spawn
-from workers.local.stackfile import StackFile, write_private
+from workers.home import Home, free_port, write_private
+from workers.http_client import answers
+from workers.process import Recorded, end_tree, spawn
+from workers.stackfile import StackFile
 
 Health = Literal["ok", "starting", "down"]
 
@@ -93,7 +93,7 @@ class ProcessPart:
         if self.child is not None:
             self.child = None
             self.deaths += 1
-            self.next_try = now + min(LONGEST_PAUSE_SECONDS, 2.0 ** (self.deaths - 1))
+            self.next_try = now + pause_seconds(self.deaths, longest=LONGEST_PAUSE_SECONDS)
         if now >= self.next_try:
             self.start()
 
@@ -167,8 +167,8 @@ class ServicePart:
             self.server.start()
         except PartFailed as error:
             say(str(error))
-            self.next_try = time.monotonic() + min(LONGEST_PAUSE_SECONDS, 2.0**self.failures)
             self.failures += 1
+            self.next_try = time.monotonic() + pause_seconds(self.failures, longest=LONGEST_PAUSE_SECONDS)
         else:
             self.failures = 0
 
@@ -256,16 +256,6 @@ def flower_part(home: Home, stack: StackFile) -> ProcessPart:
         address=stack.flower_url,
         probe=lambda pid: answers(f"{stack.flower_url}/healthcheck"),
     )
-
-
-def answers(url: str, headers: Mapping[str, str] | None = None) -> bool:
-    """Whether a loopback address answers 200."""
-    request = urllib.request.Request(url, headers=dict(headers or {}))  # noqa: S310 - a loopback address of ours
-    try:
-        with urllib.request.urlopen(request, timeout=2) as response:  # noqa: S310
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 def engine_status(home: Home, worker: PartStatus) -> PartStatus:

@@ -20,9 +20,8 @@ import psycopg
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from tasks.errors import PartFailed
-from workers.local.home import Home, free_port, unprivileged_ids
-from workers.local.process import Recorded, end_tree, spawn, tail
-from workers.local.stackfile import write_private
+from workers.home import Home, free_port, unprivileged_ids, write_private
+from workers.process import Recorded, end_tree, spawn, tail
 
 SUPERUSER = "redraft_admin"
 DATABASE = "redraft"

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from tasks.errors import PartFailed
 from tasks.settings import child_environment
 from workers.failures import read_failure
+from workers.home import Home
 from workers.local import supervisor
-from workers.local.home import Home
 from workers.local.parts import DEATHS_BEFORE_DOWN, PartStatus
-from workers.local.process import Recorded, end_tree, spawn, tail
-from workers.local.stackfile import StackFile, read
+from workers.process import Recorded, end_tree, spawn, tail
+from workers.stackfile import StackFile, read
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 60.0

