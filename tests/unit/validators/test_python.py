@@ -8,7 +8,7 @@ import pytest
 
 from tasks.errors import InvalidInput
 from tasks.types import CheckSpec, SandboxResult
-from tasks.validators.python import PythonValidator, required_names, wanted_names
+from tasks.validators.python import PythonValidator, required_names, solution_names
 from tasks.validators.pythonfiles import TEST_BYTES
 
 
@@ -74,7 +74,7 @@ def test_the_names_that_tests_take_from_the_solution_are_wanted_once_each_in_the
         "from solution import area, Box as B\nfrom other import thing\nimport solution\nimport math\nmath.pi\n",
         "from solution import *\nsolution.perimeter(solution.area(2))\nother.value\nf().attribute\n",
     ]
-    assert wanted_names(sources) == ["area", "Box", "perimeter"]
+    assert solution_names(sources) == ["area", "Box", "perimeter"]
 
 
 def test_a_dry_run_that_could_load_nothing_is_refused_with_the_check_s_value(heartbeat, scripted):
