@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import InvalidInput
-from tasks.settings import child_environment, load_settings
+from tasks.settings import child_environment, load_settings, secrets_in
 from tasks.types import Modality
 from workers.engine.select import existing_engine
 
@@ -113,3 +113,12 @@ def test_the_names_of_flower_are_a_list_with_commas(monkeypatch: pytest.MonkeyPa
     load_settings.cache_clear()
     monkeypatch.setenv("REDRAFT_FLOWER_HOSTS", "a.example, b.example:8443")
     assert load_settings().flower_hosts == {"a.example", "b.example:8443"}
+
+
+def test_the_secrets_are_every_key_and_password_in_each_spelling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDRAFT_DATABASE_URL", "postgresql+psycopg://ada:p%40ss@db/redraft")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    secrets = load_settings().secrets()
+    assert {"postgresql+psycopg://ada:p%40ss@db/redraft", "p%40ss", "p@ss", "sk-1"} <= secrets
+    assert "" not in secrets
+    assert secrets_in("redis://host/0") == {"redis://host/0"}
