@@ -60,7 +60,7 @@ class _Answer:
     reasoning: str = ""
     finish_reason: str = ""
     deltas: int = 0
-    usage: Mapping[str, Any] = field(default_factory=dict)
+    usage: Mapping[str, int] = field(default_factory=dict)
     text_guard: Guard = field(default_factory=Guard)
     thought_guard: Guard = field(default_factory=Guard)
 
@@ -245,7 +245,7 @@ class OpenAIChatModel:
         if event.get("error"):
             raise self._fault(RuntimeError(error_message(event)))
         try:
-            answer.usage = event.get("usage") or answer.usage
+            answer.usage = _usage(event) or answer.usage
             tokens = 0
             for choice in event.get("choices") or ():
                 delta = choice.get("delta") or {}
@@ -257,7 +257,7 @@ class OpenAIChatModel:
                 answer.thought_guard.feed(thought)
                 tokens += bool(text or thought)
                 answer.finish_reason = choice.get("finish_reason") or answer.finish_reason
-        except (AttributeError, TypeError) as error:
+        except (AttributeError, TypeError, ValueError) as error:
             raise EngineFault(f"{self.name} sent an event that is no part of an answer") from error
         answer.deltas += tokens
         return tokens
@@ -274,7 +274,6 @@ class OpenAIChatModel:
 
     def _completion(self, request: ChatRequest, answer: _Answer, seconds: float) -> Completion:
         usage = answer.usage
-        details = usage.get("prompt_tokens_details") or {}
         hit, looped = answer.hit, answer.text_guard.hit
         if answer.finish_reason == "repetition":
             hit = looped = engine_hit(answer.text or answer.reasoning)
@@ -285,7 +284,7 @@ class OpenAIChatModel:
             finish_reason=answer.finish_reason,
             model=self.name,
             prompt_tokens=self.count_tokens(request.messages) if prompt_tokens is None else prompt_tokens,
-            cached_tokens=details.get("cached_tokens") or 0,
+            cached_tokens=usage.get("cached_tokens") or 0,
             completion_tokens=usage.get("completion_tokens") or answer.deltas,
             seconds=seconds,
             reasoning=answer.reasoning or led_in,
@@ -342,6 +341,17 @@ def _estimate(attachment: Attachment) -> int:
             return attachment.bytes // CHARS_PER_TOKEN
         case _:
             assert_never(attachment.modality)
+
+
+def _usage(event: Mapping[str, Any]) -> dict[str, int]:
+    """The counts of tokens in an event; none in most. Raises as `int` does where they are none."""
+    usage = event.get("usage") or {}
+    counts = {
+        "prompt_tokens": usage.get("prompt_tokens"),
+        "completion_tokens": usage.get("completion_tokens"),
+        "cached_tokens": (usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
+    }
+    return {name: int(count) for name, count in counts.items() if count is not None}
 
 
 def _without_thoughts(extra: Mapping[str, Any]) -> dict[str, Any]:

@@ -262,6 +262,16 @@ def _odd_choices(handler: Any) -> None:
     handler.event({"choices": [3]})
 
 
+def _odd_usage(handler: Any) -> None:
+    handler.begin()
+    handler.event({"usage": {"prompt_tokens": "many"}})
+
+
+def _odd_details(handler: Any) -> None:
+    handler.begin()
+    handler.event({"usage": {"prompt_tokens": 3, "prompt_tokens_details": [1]}})
+
+
 def _error_event(handler: Any) -> None:
     handler.begin()
     handler.event({"error": {"message": "engine dead"}})
@@ -286,6 +296,8 @@ def _nothing(handler: Any) -> None:
         (_garbage, "broke off"),
         (_no_object, "broke off"),
         (_odd_choices, "no part of an answer"),
+        (_odd_usage, "no part of an answer"),
+        (_odd_details, "no part of an answer"),
         (_error_event, "engine dead"),
         (_broken_body, "broke off|cannot be reached"),
         (_nothing, "cannot be reached"),
