@@ -70,7 +70,7 @@ class House:
         self._user, self._fleet, self._escalate_after, self._known = user, fleet, escalate_after, known
         self._broken = broken
         self._cloud = OpenAIResponses(
-            base_url=url, api_key="sk-test", first_event_seconds=20, answer_seconds=60, looks=(0.02, 0.05)
+            base_url=url, api_key="sk-test", first_event_seconds=20, answer_seconds=60, pauses=(0.02, 0.05)
         )
         self._embedder = Embedder()
 

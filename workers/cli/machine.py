@@ -114,6 +114,6 @@ def _bounds() -> str:
     """What bounds a program's memory and processes here."""
     from tasks.validators import cgroup
 
-    if why := cgroup.why_not():
+    if why := cgroup.unavailable_reason():
         return f"memory and processes are watched ({why})"
-    return f"memory and processes are bounded by a cgroup below {cgroup.find_place()}, and watched"
+    return f"memory and processes are bounded by a cgroup below {cgroup.find_parent()}, and watched"

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tasks.errors import CloudFault
-from tasks.llm.responses import FAILED_LOOKS, OpenAIResponses
+from tasks.llm.responses import FAILED_POLLS, OpenAIResponses
 from tasks.types import CloudEnd
 from tests.unit.llm.conftest import CountingHeartbeat
 
@@ -48,19 +48,19 @@ def cloud(looks: list[str]) -> Iterator[tuple[str, list[str]]]:
 
 
 def attach(url: str) -> CloudEnd:
-    client = OpenAIResponses(base_url=url, api_key="k", first_event_seconds=20, answer_seconds=60, looks=(0.001,))
+    client = OpenAIResponses(base_url=url, api_key="k", first_event_seconds=20, answer_seconds=60, pauses=(0.001,))
     return client.attach("resp_1", CountingHeartbeat()).end
 
 
 def test_failed_looks_with_a_good_one_between_them_are_no_fault() -> None:
-    almost = [FAILS] * (FAILED_LOOKS - 1)
+    almost = [FAILS] * (FAILED_POLLS - 1)
     with cloud([*almost, UNDER_WAY, *almost, UNDER_WAY, *almost, COMPLETED]) as (url, left):
         assert attach(url) is CloudEnd.COMPLETED
         assert left == []
 
 
 def test_failed_looks_in_a_row_are_a_fault_for_a_later_turn() -> None:
-    with cloud([UNDER_WAY, *[FAILS] * FAILED_LOOKS, COMPLETED]) as (url, left):
+    with cloud([UNDER_WAY, *[FAILS] * FAILED_POLLS, COMPLETED]) as (url, left):
         with pytest.raises(CloudFault, match="resp_1 can't be fetched"):
             attach(url)
         assert left == [COMPLETED]
