@@ -50,7 +50,7 @@ def test_a_bad_test_file_is_refused_in_one_line(tmp_path, name, content, message
 
 @pytest.mark.parametrize("value", [None, 3, "", ["a.py"], {"file": "a.py"}])
 def test_a_value_that_is_no_path_is_refused(value, tmp_path):
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput, match=r"^python: "):
         PythonValidator().parse(value, tmp_path)
 
 

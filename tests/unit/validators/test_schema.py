@@ -70,7 +70,7 @@ def test_what_is_no_schema_is_refused_in_one_line(tmp_path, text, message):
 
 @pytest.mark.parametrize("value", [None, 3, "", {"type": "object"}, "gone.json", "."])
 def test_a_value_that_is_no_file_is_refused(tmp_path, value):
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput, match=r"^schema: "):
         SchemaValidator().parse(value, tmp_path)
 
 
