@@ -35,6 +35,7 @@ from tasks.types import (
     Lane,
     Operator,
     Stop,
+    StopCode,
 )
 from tests.pages import DOCS, blocks
 
@@ -79,7 +80,7 @@ class Worker:
         self._ledger.begin(claim, number, Draft(slots=1), ())
         self._ledger.commit_candidates(claim, number, [candidate])
         self._ledger.commit_verdicts(claim, candidate, done=True)
-        stop = Stop(state=JobState.ACCEPTED, why="every check passed", acceptance=Acceptance.VERIFIED)
+        stop = Stop(code=StopCode.ACCEPTED, detail="1.0", acceptance=Acceptance.VERIFIED)
         iteration = Iteration(number=number, operator=Operator.DRAFT, candidates=(candidate,))
         decision = stop if accepted else Draft(slots=1)
         self._ledger.record(claim, iteration, decision, lane=Lane.GPU, lesson_due=False)
