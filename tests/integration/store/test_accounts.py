@@ -170,12 +170,21 @@ def test_what_a_dead_holder_had_reserved_is_free_for_the_next(user: Database, fl
     ledger.reserve(second, key(1), 84)
 
 
-def test_a_reservation_of_another_job_is_nothing_to_a_claim(user: Database, fleet: Database) -> None:
+def test_what_a_holder_had_reserved_when_it_gave_the_job_back_is_free_for_the_next(
+    user: Database, fleet: Database
+) -> None:
     put(user, budget=Budget(tokens=100))
     ledger, first = PostgresLedger(fleet, fault_cap=3), take(fleet)
     ledger.reserve(first, key(0), 100)
-    put(user)
-    ledger.reserve(take(fleet, "w2"), key(0), 100)
+    ledger.hand_over(first, Lane.GPU)
+    ledger.reserve(take(fleet), key(1), 100)
+
+
+def test_a_reservation_of_another_job_is_nothing_to_a_claim(user: Database, fleet: Database) -> None:
+    ledger = PostgresLedger(fleet, fault_cap=3)
+    for worker in ("w1", "w2"):
+        put(user, budget=Budget(tokens=100))
+        ledger.reserve(take(fleet, worker), key(0), 100)
     assert value(fleet, "SELECT sum(tokens) FROM reservations") == 200
 
 
