@@ -297,7 +297,7 @@ def test_events_come_in_order_and_end_with_the_final_one(alice: Client, worker: 
     worker.solve()
     rest = list(stream)
     assert [event.kind for event in rest] == ["resumed", "accepted"]
-    assert (rest[-1].job, rest[-1].detail) == (job, "every check passed")
+    assert (rest[-1].job, rest[-1].detail) == (job, "candidate 1.0 passed every check")
     assert list(alice.events(job, after=rest[0].number)) == rest[1:]
     assert list(alice.events(job, after=rest[-1].number)) == []
 
@@ -471,7 +471,7 @@ def test_the_example_of_the_page_works(
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(maxsplit=1)[1] for line in lines[:-1]] == [
         "submitted What is 6 times 7? End with a line `ANSWER: ` and the number.",
-        "accepted every check passed",
+        "accepted candidate 1.0 passed every check",
     ]
     assert lines[-1] == "accepted ANSWER: 42"
 
