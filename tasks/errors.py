@@ -80,7 +80,7 @@ class ContextExceeded(EngineFault):
 
 
 class CanaryFailed(EngineFault):
-    """The engine's answer to a known prompt is wrong: no answer of its can be trusted."""
+    """The engine's answer to a known prompt is wrong: none of its answers can be trusted."""
 
 
 class SandboxUnavailable(ServiceFault):

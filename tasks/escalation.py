@@ -69,7 +69,7 @@ class Escalation:
             record = self.ledger.intend(turn.claim, number, self._plan(turn.job))
             passing(CrashPoint.INTENDED)
             return self._send(turn, number, record) if record.state is EscalationState.INTENT else None
-        return self._resume(turn, number, record) if record.open else record.made
+        return self._resume(turn, number, record) if record.open else record.completion
 
     def _resume(self, turn: Turn, number: int, record: EscalationRecord) -> Completion | None:
         """Goes on from what an earlier turn has committed."""

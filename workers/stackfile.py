@@ -27,14 +27,14 @@ class StackFile:
     memory_key: str
     supervisor_pid: int
     supervisor_started: float
-    # Of an attached server, where the stack has no engine of its own.
+    # The attached server of a stack without an engine of its own.
     endpoint: str = ""
     endpoint_model: str = ""
     endpoint_key: str = ""
 
 
 def write(home: Path, stack: StackFile) -> None:
-    """Writes it down for the command line and the parts."""
+    """Writes the stack file for the command line and the parts."""
     write_private(home / "run" / "stack.json", json.dumps(dataclasses.asdict(stack), indent=1))
 
 

@@ -1,6 +1,6 @@
 """The values of the domain: frozen, slotted, keyword-only. No behaviour that needs I/O, a clock or a library.
 
-Each name is imported from here; the modules below it are its shelves.
+Import each name from here, not from the modules below.
 """
 
 from tasks.types.answers import (

@@ -1,4 +1,4 @@
-"""What was tried, what the checks said of it, and what may be decided on that."""
+"""Candidates with their verdicts, and the decisions that follow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasks.types.specs import Budget
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What one check said of one candidate. `score` is in [0, 1]; `feedback` is for the model unless held out.
+    """The result of one check on one candidate. `score` is in [0, 1]; `feedback` is for the model unless held out.
 
     `isolation` is `process` where the candidate ran in one of its own, `shared` where it could reach what judged it,
     and empty where it did not run.
@@ -30,7 +30,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class CandidateRef:
-    """Names a candidate of a job."""
+    """The identity of a candidate within its job."""
 
     iteration: int
     slot: int
@@ -38,7 +38,7 @@ class CandidateRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One candidate and what the checks said of it.
+    """One candidate with its verdicts.
 
     `root` is the draft its lineage began with, `revision` how many revisions away it is (0: the draft).
     `score` is the mean over all checks, a held-out check counting 0 or 1 and a check not run 0.
@@ -59,7 +59,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Iteration:
-    """A recorded iteration: one move and the candidates it gave (an escalation that brought no answer gave none)."""
+    """A recorded iteration: one move and its candidates (none where an escalation brought no answer)."""
 
     number: int
     operator: Operator
@@ -97,7 +97,7 @@ class Stop:
 
     `used` and `limit` are in the unit of `code`: tokens, US dollars, hours, iterations; crashes or faults in a row.
     `needed`, where set, is what the next call may take at most, which `limit` less `used` does not cover. `detail`
-    names what the numbers can't: the accepted candidate (`2.0`), the last fault, the error, a strategy's own words.
+    names what the numbers can't: the accepted candidate (`2.0`), the last fault, the error, a strategy's own reason.
     """
 
     code: StopCode
@@ -144,7 +144,7 @@ class Spend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the policy must keep to, with what is used so far. `width` is the number of parallel slots; `cloud`
+    """The limits of a decision, and what is used so far. `width` is the number of parallel slots; `cloud`
     whether an escalation is allowed and served; the rest counts rejected iterations."""
 
     budget: Budget

@@ -1,6 +1,6 @@
-"""Finds the validators by their entry points, runs a job's checks in order, and reads the verdicts.
+"""Finds the validators by their entry points, runs a job's checks in order, and combines the verdicts.
 
-Must not know any validator by name: a plug-in is found as Redraft's own are.
+Must not know any validator by name: plug-ins are found in the same way as Redraft's own validators.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ GROUP = "redraft.validators"
 class BrokenPlugin(RedraftError):
     """A validator is installed but cannot be used."""
 
-    def __init__(self, entry: EntryPoint, why: str) -> None:
+    def __init__(self, entry: EntryPoint, reason: str) -> None:
         origin = entry.dist.name if entry.dist else "an unknown distribution"
-        self.why = f"{why} ({entry.value}, of {origin})"
-        super().__init__(f"the validator {entry.name!r} ({entry.value}, of {origin}) cannot be loaded: {why}")
+        self.why = f"{reason} ({entry.value}, of {origin})"
+        super().__init__(f"the validator {entry.name!r} ({entry.value}, of {origin}) cannot be loaded: {reason}")
 
 
-@functools.cache  # a look through every installed distribution: 3 ms, for each check of ten thousand jobs
+@functools.cache  # a search through all installed distributions takes 3 ms, for each check of ten thousand jobs
 def kinds() -> tuple[str, ...]:
-    """The kinds of checks there are, sorted."""
+    """The kinds of checks, sorted."""
     return tuple(sorted(entry_points(group=GROUP).names))
 
 
@@ -69,8 +69,8 @@ def validate(
 ) -> tuple[Verdict, ...]:
     """Runs the visible checks, cheap ones first, and the held-out ones only where every visible one passed.
 
-    `checks` are such as a program decides. Raises `ServiceFault`s and what `heartbeat` raises; a check not run has
-    no verdict.
+    All `checks` must have a program, not a judge. Raises `ServiceFault`s and what `heartbeat` raises; a check that did
+    not run has no verdict.
     """
     ordered = sorted(checks, key=lambda check: find(check.kind).cost)
     visible = _run(candidate, [check for check in ordered if not check.held_out], sandbox, heartbeat)
@@ -107,12 +107,12 @@ def _installed(kind: str) -> CheckKind:
 
 
 def score(verdicts: Sequence[Verdict], checks: Sequence[CheckSpec]) -> float:
-    """The mean over all the job's checks, in [0, 1]: a visible check's score, 0 or 1 for a held-out one
-    (a finer score would tell the search about it), 0 for a check not run."""
+    """The mean over all the job's checks, in [0, 1]: a visible check's score, 0 or 1 for a held-out one (a finer score
+    would reveal something of it to the search), and 0 for a check that did not run."""
     if not checks:
         return 0.0
-    found = {verdict.check: verdict for verdict in verdicts}
-    return sum(_worth(found.get(check.name), check) for check in checks) / len(checks)
+    by_check = {verdict.check: verdict for verdict in verdicts}
+    return sum(_score_of(by_check.get(check.name), check) for check in checks) / len(checks)
 
 
 def accepted(verdicts: Sequence[Verdict], checks: Sequence[CheckSpec]) -> bool:
@@ -138,7 +138,7 @@ def _program(kind: str) -> Validator:
     return plugin
 
 
-def _worth(verdict: Verdict | None, check: CheckSpec) -> float:
+def _score_of(verdict: Verdict | None, check: CheckSpec) -> float:
     if verdict is None:
         return 0.0
     if check.held_out:

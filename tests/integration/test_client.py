@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +13,6 @@ from sqlalchemy import text
 
 from tasks.client import Client
 from tasks.errors import DatabaseUnavailable, InvalidInput, NoSuchJob, NoSuchLesson
-from tasks.settings import load_settings
 from tasks.store import dispatch, reaping
 from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
@@ -35,8 +33,8 @@ from tasks.types import (
     Lane,
     Operator,
     Stop,
+    StopCode,
 )
-from tests.pages import DOCS, blocks
 
 pytestmark = pytest.mark.integration
 
@@ -48,7 +46,6 @@ SPEC = JobSpec(
     memory=False,
     tags=("sums",),
 )
-PAGE = DOCS / "python.md"
 FIELDS = {"problem": "What is 6 times 7?", "checks": [{"answer": 42}], "tags": ["sums"]}
 
 
@@ -79,15 +76,10 @@ class Worker:
         self._ledger.begin(claim, number, Draft(slots=1), ())
         self._ledger.commit_candidates(claim, number, [candidate])
         self._ledger.commit_verdicts(claim, candidate, done=True)
-        stop = Stop(state=JobState.ACCEPTED, why="every check passed", acceptance=Acceptance.VERIFIED)
+        stop = Stop(code=StopCode.ACCEPTED, detail="1.0", acceptance=Acceptance.VERIFIED)
         iteration = Iteration(number=number, operator=Operator.DRAFT, candidates=(candidate,))
         decision = stop if accepted else Draft(slots=1)
         self._ledger.record(claim, iteration, decision, lane=Lane.GPU, lesson_due=False)
-
-    def is_queued(self) -> bool:
-        """Whether a job waits."""
-        with self._fleet.connect() as connection:
-            return bool(connection.execute(text("SELECT count(*) FROM leases")).scalar_one())
 
     def solve(self) -> None:
         """A rejected iteration, then an accepted one."""
@@ -296,7 +288,7 @@ def test_events_come_in_order_and_end_with_the_final_one(alice: Client, worker: 
     worker.solve()
     rest = list(stream)
     assert [event.kind for event in rest] == ["resumed", "accepted"]
-    assert (rest[-1].job, rest[-1].detail) == (job, "every check passed")
+    assert (rest[-1].job, rest[-1].detail) == (job, "candidate 1.0 passed every check")
     assert list(alice.events(job, after=rest[0].number)) == rest[1:]
     assert list(alice.events(job, after=rest[-1].number)) == []
 
@@ -449,33 +441,3 @@ def test_lessons_are_read_and_quarantined_by_their_owner(alice: Client, eve: Cli
             call(lesson)
     assert alice.quarantine(lesson) == alice.lesson(lesson).quarantined_at
     assert list(alice.indexed_lessons()) == []
-
-
-# ── the page about it ─────────────────────────────────────────────────────────────────────────
-
-
-def test_the_example_of_the_page_works(
-    login: Callable[..., str], worker: Worker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("REDRAFT_DATABASE_URL", login("alice"))
-    load_settings.cache_clear()
-    [example] = blocks(PAGE, "python")
-    thread = threading.Thread(target=lambda: exec(example, {}))
-    thread.start()
-    while not worker.is_queued():
-        assert thread.is_alive()
-    worker.solve()
-    thread.join(60)
-    load_settings.cache_clear()
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split(maxsplit=1)[1] for line in lines[:-1]] == [
-        "submitted What is 6 times 7? End with a line `ANSWER: ` and the number.",
-        "accepted every check passed",
-    ]
-    assert lines[-1] == "accepted ANSWER: 42"
-
-
-def test_the_page_names_every_method() -> None:
-    methods = {name for name in vars(Client) if not name.startswith("_") and callable(getattr(Client, name))}
-    rows = re.findall(r"^\| (`.*?) \|", PAGE.read_text(), re.MULTILINE)
-    assert methods == {name for row in rows for name in re.findall(r"`(\w+)`", row)}

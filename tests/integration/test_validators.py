@@ -153,7 +153,9 @@ ATTACKS = {
         "import threading, os, time\nthreading.Thread(target=lambda: (time.sleep(0.05), os._exit(0))).start()\n"
         "def add(a, b):\n    time.sleep(0.2)\n    return a + b"
     ),
-    "the parent gone, a child goes on": "import os\nif os.fork(): os._exit(0)\ndef add(a, b): return a + b",
+    "the parent gone, a child goes on": (
+        "import os, time\nif os.fork(): os._exit(0)\ntime.sleep(0.5)\ndef add(a, b): return a + b"
+    ),
     "recursion": "def add(a, b): return add(a, b)",
     "recursion in the syntax": "x = " + "(" * 5000 + ")" * 5000,
     "a crash": "import ctypes\ndef add(a, b): ctypes.string_at(0)",

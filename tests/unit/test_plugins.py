@@ -59,7 +59,7 @@ def test_where_none_is_broken_none_is_reported() -> None:
 def test_doctor_names_them(tmp_path: Path) -> None:
     install(tmp_path)
     code = (
-        "from tasks.settings import load_settings; from workers.cli.doctor import plugins;"
+        "from tasks.settings import load_settings; from workers.cli.machine import plugins;"
         "found = plugins(load_settings()); print(found.outcome, found.detail)"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}

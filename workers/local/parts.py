@@ -1,4 +1,4 @@
-"""The parts that are processes of ours (memory, relay, worker, Flower), and how each part's health is told."""
+"""The parts that are processes of Redraft (memory, relay, worker, Flower), and how the health of each is determined."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from workers.stackfile import StackFile
 
 Health = Literal["ok", "starting", "down"]
 
-# A part that dies is started again after 1, 2, 4 … seconds, at most this many.
+# A part that dies is restarted after 1, 2, 4 … seconds, at most after this many.
 LONGEST_PAUSE_SECONDS = 30.0
 # Deaths in a row after which a part counts as down rather than starting.
 DEATHS_BEFORE_DOWN = 3
-# A service that answered once and then not for this long is started again though its process lives: it hangs, or
-# was told to end and waits for sessions that never do (Postgres's answer to TERM).
+# A service that answered once and then not for this long is restarted although its process lives: it hangs, or got TERM
+# and waits for sessions that never end (as Postgres does).
 SILENT_SECONDS = 20.0
-# A part that has lived this long is well again.
+# A part that has lived this long counts as recovered.
 WELL_AFTER_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
@@ -52,13 +52,13 @@ class PartStatus:
 
 @dataclass(slots=True, kw_only=True)
 class ProcessPart:
-    """A part run as a child: started again when it dies. `probe` tells whether a living one is well."""
+    """A part that runs as a child and is restarted when it dies. `probe` says whether a living one is healthy."""
 
     name: str
     argv: list[str]
     home: Home
     probe: Callable[[int], bool]
-    needs_secrets: bool = False  # only who talks to models is given their keys
+    needs_secrets: bool = False  # only parts that talk to models get their keys
     port: int | None = None
     address: str | None = None
     deaths: int = 0
@@ -69,7 +69,7 @@ class ProcessPart:
 
     @property
     def pid(self) -> int | None:
-        """Of the living process."""
+        """The pid of the living process, or None."""
         return self.child.pid if self.child is not None and self.child.poll() is None else None
 
     def start(self) -> None:
@@ -84,7 +84,7 @@ class ProcessPart:
         self.seen_ok = False
 
     def tend(self) -> None:
-        """Starts it again where it has died, not sooner than its pause."""
+        """Restarts the process if it has died, once its pause is over."""
         now = time.monotonic()
         if self.child is not None and self.child.poll() is None:
             if self.deaths and now - self.started_at > WELL_AFTER_SECONDS:
@@ -113,7 +113,7 @@ class ProcessPart:
         )
 
     def stop(self) -> None:
-        """TERM, and KILL for what is left of its tree."""
+        """Sends TERM, then KILL to what remains of its process tree."""
         if self.child is not None and self.child.poll() is None:
             end_tree(Recorded.of(self.child.pid), seconds=STOP_SECONDS)
         if self.child is not None:
@@ -121,29 +121,29 @@ class ProcessPart:
 
 
 class Server(Protocol):
-    """An embedded service, started by a call that returns when it answers. Raises `PartFailed`."""
+    """An embedded service. `start` returns when it answers, and raises `PartFailed`."""
 
     port: int
 
     @property
     def pid(self) -> int | None:
-        """Its process, None where it does not run."""
+        """The pid of its process, None where it does not run."""
 
     @property
     def healthy(self) -> bool:
         """Whether it answers."""
 
     def start(self) -> None:
-        """Starts it, again on the port it had."""
+        """Starts it, on the same port as before."""
 
     def stop(self) -> None:
-        """Ends it, though it may hang."""
+        """Ends it, even if it hangs."""
 
 
 @dataclass(slots=True, kw_only=True)
 class ServicePart:
-    """An embedded service, started again when it dies or falls silent. Where that fails, the stack stays and tries
-    later."""
+    """An embedded service that is restarted when it dies or no longer answers. If that fails, the stack keeps running
+    and retries later."""
 
     name: str
     server: Server
@@ -153,7 +153,8 @@ class ServicePart:
     answered_at: float | None = None
 
     def tend(self, say: Callable[[str], None]) -> None:
-        """Starts it again where it has died, not sooner than its pause; `say` hears why that failed."""
+        """Restarts the service if it has died or no longer answers, once its pause is over; reports failures to
+        `say`."""
         now = time.monotonic()
         if self.server.pid is not None:
             if self.answered_at is None or now - self.answered_at < self.silent_seconds:
@@ -193,7 +194,7 @@ def _started(pid: int | None) -> float | None:
 
 
 def memory_part(home: Home, stack: StackFile) -> ProcessPart:
-    """The memory; it reads its port and its key from the stack file, so that neither is in argv."""
+    """The memory; it reads its port and key from the stack file, so that neither is in argv."""
     return ProcessPart(
         name="memory",
         argv=[sys.executable, "-m", "workers.local.memory"],
@@ -205,7 +206,7 @@ def memory_part(home: Home, stack: StackFile) -> ProcessPart:
 
 
 def relay_part(home: Home) -> ProcessPart:
-    """The relay; it has no port, so being alive is being well."""
+    """The relay; it has no port, so it is healthy as long as it lives."""
     argv = [sys.executable, "-m", "workers.cli.main", "relay"]
     return ProcessPart(name="relay", argv=argv, home=home, probe=lambda pid: True)
 
@@ -232,14 +233,14 @@ def worker_part(home: Home, stack: StackFile) -> ProcessPart:
 
 
 def local_lanes() -> tuple[Lane, ...]:
-    """The lanes of the local worker; the cloud's where the operator has opened it, and given a key."""
+    """The lanes of the local worker; `cloud` only where the operator allows egress and has set a key."""
     settings = load_settings()
-    opened = settings.egress is Egress.FULL and bool(settings.openai_api_key.get_secret_value())
-    return (Lane.GPU, Lane.FAST, Lane.CHECK, *([Lane.CLOUD] if opened else []))
+    cloud_allowed = settings.egress is Egress.FULL and bool(settings.openai_api_key.get_secret_value())
+    return (Lane.GPU, Lane.FAST, Lane.CHECK, *([Lane.CLOUD] if cloud_allowed else []))
 
 
 def flower_part(home: Home, stack: StackFile) -> ProcessPart:
-    """Flower behind a password, which is in a private file and never in argv."""
+    """Flower, with a password that is in a private file and never in argv."""
     port = int(stack.flower_url.rsplit(":", 1)[1])
     config = home.run / "flowerconfig.py"
     write_private(
@@ -259,7 +260,7 @@ def flower_part(home: Home, stack: StackFile) -> ProcessPart:
 
 
 def engine_status(home: Home, worker: PartStatus) -> PartStatus:
-    """The engine, which is the worker's child and outlives a killed worker to be adopted by the next."""
+    """The status of the engine, which is a child of the worker; it outlives a killed worker and the next adopts it."""
     record = read_record(home)
     if record is None:  # an endpoint of somebody else's has no process here: as well as its worker
         return PartStatus(name="engine", pid=None, port=None, address=None, health=worker.health)
@@ -273,5 +274,5 @@ def engine_status(home: Home, worker: PartStatus) -> PartStatus:
 
 
 def fresh_address() -> str:
-    """Where a part of the stack will listen."""
+    """An address on which a part of the stack can listen."""
     return f"http://127.0.0.1:{free_port()}"

@@ -1,4 +1,4 @@
-"""Embedded Valkey: a real Redis-protocol server out of a wheel. It holds wake-ups only, so losing it loses nothing."""
+"""Embedded Valkey: a real Redis-protocol server from a wheel. It stores wake-ups only, so losing it loses nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ START_SECONDS = 10.0
 
 
 class EmbeddedValkey:
-    """One server in one home, on a free loopback port, behind a password. Raises `PartFailed`."""
+    """One server in one home, on a free loopback port, with a password. Raises `PartFailed`."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
@@ -28,12 +28,12 @@ class EmbeddedValkey:
 
     @property
     def url(self) -> str:
-        """redis://… with its password."""
+        """Its URL, redis://…, with the password."""
         return f"redis://:{self._password}@127.0.0.1:{self.port}/0"
 
     @property
     def pid(self) -> int | None:
-        """The server, None where it does not run."""
+        """The pid of the server, None where it does not run."""
         return self._child.pid if self._child and self._child.poll() is None else None
 
     @property
@@ -60,7 +60,7 @@ class EmbeddedValkey:
         )
         log = self._home.log / "valkey.log"
         if self._child is not None:
-            self._child.wait()  # dead: reaped before another takes its place
+            self._child.wait()  # reap a dead process before it is replaced
         self._child = spawn(
             [str(get_binary_path()), str(config)], log=log, folder=folder, environment={"PATH": os.defpath}
         )
@@ -74,7 +74,7 @@ class EmbeddedValkey:
         raise PartFailed(f"Valkey did not answer within {START_SECONDS:g} s:\n{tail(log)}")
 
     def stop(self) -> None:
-        """TERM, then KILL."""
+        """Sends TERM, then KILL."""
         if self._child and self._child.poll() is None:
             end_tree(Recorded.of(self._child.pid))
         if self._child:

@@ -14,7 +14,7 @@ from tasks.errors import InvalidInput
 from tasks.installed import installed_rules
 from tasks.settings import Settings
 from tasks.types import CheckSpec, JobSpec
-from workers.cli import doctor
+from workers.cli import machine
 
 pytestmark = pytest.mark.integration
 Redraft = Callable[..., Any]
@@ -58,7 +58,7 @@ def test_what_cannot_be_built_is_refused_in_one_line(redraft: Redraft, arguments
 
 
 def test_doctor_lists_the_runtimes(tmp_path: Path) -> None:
-    finding = doctor.runtimes(settings(tmp_path))
+    finding = machine.runtimes(settings(tmp_path))
     assert finding.outcome == "ok"
     assert finding.detail.startswith("numpy (numpy==")
 

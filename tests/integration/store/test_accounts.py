@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from sqlalchemy import text
 
 from tasks.errors import LimitReached
 from tasks.store import dispatch, reaping
+from tasks.store.escalations import PostgresEscalations
 from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
@@ -18,8 +21,10 @@ from tasks.types import (
     ChatRequest,
     CheckSpec,
     Claim,
+    CloudPlan,
     Completion,
     Draft,
+    EscalationState,
     Iteration,
     JobSpec,
     Lane,
@@ -165,10 +170,49 @@ def test_what_a_dead_holder_had_reserved_is_free_for_the_next(user: Database, fl
     ledger.reserve(second, key(1), 84)
 
 
-def test_a_reservation_of_another_job_is_nothing_to_a_claim(user: Database, fleet: Database) -> None:
+def test_what_a_holder_had_reserved_when_it_gave_the_job_back_is_free_for_the_next(
+    user: Database, fleet: Database
+) -> None:
     put(user, budget=Budget(tokens=100))
     ledger, first = PostgresLedger(fleet, fault_cap=3), take(fleet)
     ledger.reserve(first, key(0), 100)
-    put(user)
-    ledger.reserve(take(fleet, "w2"), key(0), 100)
+    ledger.hand_over(first, Lane.GPU)
+    ledger.reserve(take(fleet), key(1), 100)
+
+
+def test_a_reservation_of_another_job_is_nothing_to_a_claim(user: Database, fleet: Database) -> None:
+    ledger = PostgresLedger(fleet, fault_cap=3)
+    for worker in ("w1", "w2"):
+        put(user, budget=Budget(tokens=100))
+        ledger.reserve(take(fleet, worker), key(0), 100)
     assert value(fleet, "SELECT sum(tokens) FROM reservations") == 200
+
+
+def plan(*, usd: str = "0.10", tokens: int = 100) -> CloudPlan:
+    return CloudPlan(model="gpt-5.4", request="{}", usd=Decimal(usd), prompt_tokens=tokens - 40, completion_tokens=40)
+
+
+@pytest.mark.parametrize(
+    ("asked", "state"),
+    [
+        (plan(usd="0.50", tokens=900), EscalationState.INTENT),
+        (plan(usd="0.500001"), EscalationState.REFUSED),
+        (plan(tokens=901), EscalationState.REFUSED),
+    ],
+)
+def test_an_escalation_may_cost_exactly_what_is_left(
+    user: Database, fleet: Database, asked: CloudPlan, state: EscalationState
+) -> None:
+    put(user, budget=Budget(usd=Decimal("0.50"), tokens=1_000))
+    claim = take(fleet)
+    PostgresLedger(fleet, fault_cap=3).reserve(claim, key(), 100)
+    assert PostgresEscalations(fleet).intend(claim, 1, asked).state is state
+
+
+def test_an_escalation_under_way_counts_with_its_most_costly_outcome(user: Database, fleet: Database) -> None:
+    put(user, budget=Budget(usd=Decimal("0.50"), tokens=1_000))
+    claim, ledger = take(fleet), PostgresEscalations(fleet)
+    assert ledger.intend(claim, 1, plan(usd="0.30", tokens=500)).state is EscalationState.INTENT
+    assert ledger.intend(claim, 2, plan(usd="0.21", tokens=100)).state is EscalationState.REFUSED
+    assert ledger.intend(claim, 3, plan(usd="0.10", tokens=501)).state is EscalationState.REFUSED
+    assert ledger.intend(claim, 4, plan(usd="0.20", tokens=500)).state is EscalationState.INTENT

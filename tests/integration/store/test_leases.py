@@ -340,7 +340,8 @@ def test_the_worker_that_holds_the_prefix_goes_first_while_it_lives(user: Databa
     assert claim is not None
     PostgresLedger(fleet, fault_cap=3).hand_over(claim, Lane.GPU)
     assert take(fleet, "w2") is None
-    time.sleep(RULES.affinity_seconds + 0.1)
+    waited = "SELECT waiting_since < now() - make_interval(secs => :seconds) FROM leases"
+    until(fleet, waited, seconds=RULES.affinity_seconds)
     assert take(fleet, "w2") is not None
 
 

@@ -83,10 +83,10 @@ def test_a_cycle_found_is_a_true_one_and_copies_of_a_word_are_always_found(befor
         assert hit.copies >= COPIES
 
 
-@pytest.mark.parametrize(("length", "found"), [(400, False), (401, True)])
+@pytest.mark.parametrize(("length", "is_hit"), [(400, False), (401, True)])
 @pytest.mark.parametrize("character", ["-", " ", "\n"])
-def test_a_run_of_one_character_must_be_longer_than_a_ruler(character: str, length: int, found: bool) -> None:
-    assert (scan("Table:" + character * length) is not None) is found
+def test_a_run_of_one_character_must_be_longer_than_a_ruler(character: str, length: int, is_hit: bool) -> None:
+    assert (scan("Table:" + character * length) is not None) is is_hit
 
 
 @pytest.mark.parametrize(

@@ -75,3 +75,7 @@ def test_no_more_is_tried_than_there_are_steps() -> None:
     assert prompt.fitted(6, 10) == "ppp" + "rrr"
     with pytest.raises(PromptTooLong, match="the shortest prompt has 6 tokens, and the model has room for 5"):
         Prompt(1, 1 << STEPS).fitted(5, 10)
+
+
+def test_what_follows_a_cut_prefix_is_left_whole_where_it_fits() -> None:
+    assert Prompt(400, 40).fitted(100, 60) == "p" * 52 + "r" * 42

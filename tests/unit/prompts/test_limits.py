@@ -157,3 +157,49 @@ def test_a_reviser_is_shown_five_problems_at_most() -> None:
     assert "# What a reviewer found\n- problem 0\n- problem 1\n- problem 2\n- problem 3\n- problem 4\n\n" in text
     assert "problem 5" not in text
     assert "# What a reviewer found" not in build.revise(job_of(VISIBLE), candidate("x"), ())[1].content
+
+
+def test_an_escalation_has_its_parts_in_order_and_no_task_where_nothing_was_tried() -> None:
+    tried = candidate("a try", failed(ANSWER, "no"))
+    history = (Iteration(number=1, operator=Operator.DRAFT, candidates=(tried,)),)
+    text = build.escalate(dataclasses.replace(job_of(ANSWER), history=history))[1].content
+    parts = ["# Problem: Addition", "# Task\nBelow are answers", "# The answer\n```\na try", "# What the checks say"]
+    places = [text.index(part) for part in [*parts, "Solve it now and end"]]
+    assert places == sorted(places)
+    fresh = build.escalate(job_of(ANSWER))[1].content
+    assert "# Task" not in fresh
+    assert fresh.endswith("ANSWER: …\n\nSolve it now and end with the line `ANSWER: …`.")
+
+
+def test_a_lesson_s_prompt_is_the_problem_the_task_what_it_rests_on_and_the_order() -> None:
+    job = job_of(ANSWER)
+    parts = build.distil(job, accepted=candidate("Count.\nThen add.\nANSWER: 3"))[1].content.split("\n\n")
+    assert parts[0].startswith("# Problem: Addition\n")
+    assert parts[-2:] == [
+        "# The answer\n```\nCount.\nThen add.\n```",
+        "Write the three lines WHEN:, DO: and AVOID: now.",
+    ]
+    failures = build.distil(job, failures=("one", "two"))[1].content
+    assert failures.endswith("# What the checks said\none\n\ntwo\n\nWrite the three lines WHEN:, DO: and AVOID: now.")
+    alone = build.distil(job, failures=(TEXT,))[1].content
+    assert len(alone.split("# What the checks said\n")[1].rpartition("\n\nWrite")[0]) == layout.FEEDBACK_CHARS
+
+
+def test_a_judge_is_shown_all_of_an_answer_that_a_writer_would_be_shown_in_part() -> None:
+    long = candidate("x" * (layout.JUDGED_CHARS - 1))
+    text = build.judge(job_of(ANSWER), long, "", "# Task\nJudge.", "Judge now.")[1].content
+    assert "x" * (layout.JUDGED_CHARS - 1) in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "revealed"),
+    [
+        ("Paris", "it is paris", True),
+        (["one", ["two"]], "two of them", True),
+        ({"exact": "7", "more": None}, "seven", False),
+        ({"exact": "", "flag": True}, "true", False),
+    ],
+)
+def test_each_value_that_an_answer_is_compared_with_is_kept_back(value: object, text: str, revealed: bool) -> None:
+    check = dataclasses.replace(ANSWER, value=value)
+    assert redact.reveals(job_of(check), text) is revealed

@@ -141,3 +141,10 @@ def test_lessons_are_told_a_line_each_and_cut_with_the_ground() -> None:
         when = prefix.lessons(job, Cut(prefix=ground)).split("- When: ")[1].split("\n- Do")[0]
         assert len(when) == room
     assert prefix.lessons(job_of(VISIBLE), layout.WHOLE) == ""
+
+
+@pytest.mark.parametrize(("ground", "room"), [(0, 4_000), (1, 2_000)])
+def test_a_schema_has_the_room_of_the_tests_where_there_are_none(ground: int, room: int) -> None:
+    long = dataclasses.replace(SCHEMA, files={"s.json": '"' + "s" * 9_000 + '"'})
+    text = prefix.statement(job_of(long), Cut(prefix=ground))
+    assert len(text.split("```json\n")[1].partition("\n```")[0]) == room

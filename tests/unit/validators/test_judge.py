@@ -26,7 +26,7 @@ def test_goal_means_the_problem_itself(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [
         ("gone.md", "does not"),
         ("rubrics/gone", "does not"),
@@ -43,7 +43,7 @@ def test_goal_means_the_problem_itself(tmp_path):
         ("word " * 1_000, "characters"),
     ],
 )
-def test_what_is_no_rubric_is_refused_in_one_line(tmp_path, value, said):
+def test_what_is_no_rubric_is_refused_in_one_line(tmp_path, value, message):
     (tmp_path / "folder.md").mkdir()
     (tmp_path / "latin.md").write_bytes(b"\xe9")
     (tmp_path / "empty.md").write_text(" \n")
@@ -53,7 +53,7 @@ def test_what_is_no_rubric_is_refused_in_one_line(tmp_path, value, said):
     with pytest.raises(InvalidInput) as refused:
         JudgeCheck().parse(value, tmp_path)
     assert refused.value.field == "judge"
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 

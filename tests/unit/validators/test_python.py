@@ -8,7 +8,7 @@ import pytest
 
 from tasks.errors import InvalidInput
 from tasks.types import CheckSpec, SandboxResult
-from tasks.validators.python import PythonValidator, required_names, wanted_names
+from tasks.validators.python import PythonValidator, required_names, solution_names
 from tasks.validators.pythonfiles import TEST_BYTES
 
 
@@ -22,10 +22,10 @@ def test_a_test_file_is_stored_with_its_text(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("gone.py", None, "does not"),
-        ("folder.py", "folder", "does not"),
+        ("folder.py", "folder", "has none"),
         ("latin.py", b"# \xe9\ndef test_a(): pass", "UTF-8"),
         ("broken.py", b"def test_a(:\n", "line 1"),
         ("null.py", b"def test_a(): pass\0", "NUL"),
@@ -36,7 +36,7 @@ def test_a_test_file_is_stored_with_its_text(tmp_path):
         ("test.txt", b"def test_a(): pass", ".py"),
     ],
 )
-def test_a_bad_test_file_is_refused_in_one_line(tmp_path, name, content, said):
+def test_a_bad_test_file_is_refused_in_one_line(tmp_path, name, content, message):
     if content == "folder":
         (tmp_path / name).mkdir()
     elif content is not None:
@@ -44,13 +44,13 @@ def test_a_bad_test_file_is_refused_in_one_line(tmp_path, name, content, said):
     with pytest.raises(InvalidInput) as refused:
         PythonValidator().parse(name, tmp_path)
     assert refused.value.field == "python"
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("value", [None, 3, "", ["a.py"], {"file": "a.py"}])
 def test_a_value_that_is_no_path_is_refused(value, tmp_path):
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput, match=r"^python: "):
         PythonValidator().parse(value, tmp_path)
 
 
@@ -74,7 +74,7 @@ def test_the_names_that_tests_take_from_the_solution_are_wanted_once_each_in_the
         "from solution import area, Box as B\nfrom other import thing\nimport solution\nimport math\nmath.pi\n",
         "from solution import *\nsolution.perimeter(solution.area(2))\nother.value\nf().attribute\n",
     ]
-    assert wanted_names(sources) == ["area", "Box", "perimeter"]
+    assert solution_names(sources) == ["area", "Box", "perimeter"]
 
 
 def test_a_dry_run_that_could_load_nothing_is_refused_with_the_check_s_value(heartbeat, scripted):
