@@ -1,11 +1,11 @@
-# The only commands to remember: make demo | test | check | attack | bench | bench-engine | bench-guard | bench-queue | chaos | soak.
+# The only commands to remember: make demo | test | check | mutate | attack | bench | bench-engine | bench-guard | bench-queue | chaos | soak.
 # Each makes what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check attack bench bench-engine bench-checks bench-guard bench-queue bench-streams chaos soak docs lock clean
+.PHONY: demo test check mutate attack bench bench-engine bench-checks bench-guard bench-queue bench-streams chaos soak docs lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -24,6 +24,11 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Mutations of the modules where a fault hurts most, and how many of them the tests notice. MODULE="policy prices"
+# chooses some; all take half an hour. Survivors that change nothing are in ops/mutations/survivors.toml.
+mutate: $(STAMP)
+	$(BIN)/python ops/mutate.py $(MODULE)
 
 # Every attack on real parts, and how many were stopped in each area. AREA="grader files" chooses some.
 attack: $(STAMP)

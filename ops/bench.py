@@ -27,7 +27,7 @@ def claim_latency(rig: Rig) -> tuple[str, ...]:
     waits = []
     for number in range(PROBES):
         job = rig.run_jobs(1, seed=number, iterations=1)[0]
-        row = rig.ask("SELECT extract(epoch FROM started_at - submitted_at) AS s FROM jobs WHERE id = %s", job)[0]
+        row = rig.query("SELECT extract(epoch FROM started_at - submitted_at) AS s FROM jobs WHERE id = %s", job)[0]
         waits.append(float(row["s"]) * 1000)
     return "one idle worker", f"{statistics.median(waits):.0f}", f"{quantile(waits, 0.95):.0f}", str(len(waits))
 
@@ -35,7 +35,7 @@ def claim_latency(rig: Rig) -> tuple[str, ...]:
 def overhead(rig: Rig) -> tuple[str, ...]:
     """What an iteration of one job takes beyond its model calls and its checks."""
     job = rig.run_jobs(1, seed=1, iterations=12, strategy="best_of_n")[0]
-    rows = rig.ask(
+    rows = rig.query(
         """SELECT extract(epoch FROM i.finished_at - i.started_at) AS whole,
                   (SELECT max(c.seconds) FROM calls c
                    WHERE c.job_id = i.job_id AND c.iteration = i.number) AS model,

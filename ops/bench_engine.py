@@ -112,10 +112,10 @@ class Bench:
         )
         used = self._cpu_seconds() - used
         after = self._load()
-        took = self._rig.ask(
+        took = self._rig.query(
             "SELECT extract(epoch FROM max(finished_at) - min(submitted_at)) AS s FROM jobs WHERE id = ANY(%s)", numbers
         )[0]
-        calls = self._rig.ask(
+        calls = self._rig.query(
             "SELECT job_id, iteration, slot, request, completion_tokens FROM calls WHERE job_id = ANY(%s) ORDER BY id",
             numbers,
         )

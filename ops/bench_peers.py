@@ -19,7 +19,7 @@ from pathlib import Path
 import psycopg
 from figures import interval, quantile, table
 
-from workers.local.home import Home
+from workers.home import Home
 from workers.local.postgres import EmbeddedPostgres
 
 HERE = Path(__file__).parent

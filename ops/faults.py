@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import psutil
 
+from workers import stackfile
 from workers.engine.record import members, read_record
-from workers.local import stack, stackfile
-from workers.local.home import Home
+from workers.home import Home
+from workers.local import stack
 
 # Parts of `redraft status` that are hit by their pid; `memory` only where the stack has it.
 PARTS = ("worker", "relay", "valkey", "postgres", "memory")

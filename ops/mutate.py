@@ -1,15 +1,17 @@
 """Mutation tests: mutmut over the modules where a fault hurts most, each with the tests that must notice.
 
-    python ops/mutate.py [MODULE ...] [--list] [--jobs N] [--show]
+    python ops/mutate.py [MODULE ...] [--jobs N] [--last]
 
-`ops/mutations/modules.toml` says what is mutated and what is run. A survivor that changes nothing, or nothing that
-matters, is listed in `ops/mutations/survivors.toml` with the reason; any other counts. Fails below 95 %.
+`ops/mutations/modules.toml` says what is mutated and what is run; the module `sql` is the mutations by hand of
+`ops/mutations/statements.toml`. A survivor that changes nothing, or nothing that matters, is listed in
+`ops/mutations/survivors.toml` with the reason; any other counts. Fails below 95 %.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -24,6 +26,8 @@ ROOT = Path(__file__).parents[1]
 MUTATIONS = ROOT / "ops" / "mutations"
 WORKSPACE = ROOT / ".mutate"
 TARGET = 95.0
+SQL = "sql"
+TESTS_FAILED = 1  # as pytest ends then
 _LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -78,11 +82,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--last", action="store_true", help="read the results of the last run")
     options = parser.parse_args(arguments)
     modules = load_modules()
-    unknown = sorted(set(options.modules) - set(modules))
+    names = options.modules or [*modules, SQL]
+    unknown = sorted(set(names) - {*modules, SQL})
     if unknown:
-        parser.error(f"unknown modules {', '.join(unknown)}; known are {', '.join(modules)}")
+        parser.error(f"unknown modules {', '.join(unknown)}; known are {', '.join([*modules, SQL])}")
     listed = load_survivors()
-    scores = [score(modules[name], listed, options.jobs, again=not options.last) for name in options.modules or modules]
+    scores = [
+        score_statements() if name == SQL else score(modules[name], listed, options.jobs, again=not options.last)
+        for name in names
+    ]
     print_table(scores)
     return int(any(score.percent < TARGET for score in scores))
 
@@ -122,6 +130,28 @@ def score(module: Module, listed: frozenset[tuple[str, str, str]], jobs: int, *,
     )
 
 
+def score_statements() -> Score:
+    """Tries each mutation of statements.toml, in a copy of this repository, against its own tests."""
+    workspace = copy_tree(SQL)
+    survivors = []
+    statements = tomllib.loads((MUTATIONS / "statements.toml").read_text())["statement"]
+    for number, statement in enumerate(statements, 1):
+        path = workspace / statement["file"]
+        text = path.read_text()
+        if text.count(statement["before"]) != 1:
+            sys.exit(f"statements.toml: {statement['before']!r} must stand in {statement['file']} once")
+        path.write_text(text.replace(statement["before"], statement["after"]))
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *statement["tests"]]
+        environment = {**os.environ, "PYTHONPATH": str(workspace)}
+        ran = subprocess.run(command, cwd=workspace, env=environment, capture_output=True, check=False)
+        path.write_text(text)
+        if ran.returncode != TESTS_FAILED:
+            name = f"{statement['file']}:{number}"
+            survivors.append(Mutant(name=name, function="", before=statement["before"], after=statement["after"]))
+    killed = len(statements) - len(survivors)
+    return Score(module=SQL, killed=killed, wording=0, listed=0, survivors=tuple(survivors))
+
+
 def run_mutmut(module: Module, jobs: int) -> None:
     """Tries every mutant. Exits where mutmut can't: the tests fail without a mutation, or meet none."""
     workspace = prepare(module)
@@ -135,14 +165,8 @@ def run_mutmut(module: Module, jobs: int) -> None:
 
 def prepare(module: Module) -> Path:
     """A copy of the repository's files, where mutmut is told what to mutate."""
-    workspace = WORKSPACE / module.name
-    shutil.rmtree(workspace, ignore_errors=True)
-    files = run_text(["git", "ls-files", "--cached", "--others", "--exclude-standard"], ROOT).splitlines()
-    for name in files:
-        if (ROOT / name).is_file():
-            (workspace / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, workspace / name)
-    top = sorted({name.split("/")[0] for name in files} - {"tasks"})
+    workspace = copy_tree(module.name)
+    top = sorted({path.name for path in workspace.iterdir()} - {"tasks"})
     (workspace / "setup.cfg").write_text(
         "[mutmut]\nsource_paths=tasks\nuse_git_change_detection=false\nuse_setproctitle=false\n"
         + lines("only_mutate", module.sources)
@@ -150,6 +174,18 @@ def prepare(module: Module) -> Path:
         + lines("pytest_add_cli_args", ["-p", "no:cacheprovider"])
         + lines("pytest_add_cli_args_test_selection", module.tests)
     )
+    return workspace
+
+
+def copy_tree(name: str) -> Path:
+    """A fresh copy of the repository's files, but for those that git ignores."""
+    workspace = WORKSPACE / name
+    shutil.rmtree(workspace, ignore_errors=True)
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    for file in run_text(listing, ROOT).splitlines():
+        if (ROOT / file).is_file():
+            (workspace / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / file, workspace / file)
     return workspace
 
 

@@ -1,4 +1,4 @@
-"""A whole stack of its own in a temporary home, with the real engine, for the benches: runs jobs and asks what became
+"""A whole stack of its own in a temporary home, with the real engine, for the benches: runs jobs and queries what came
 of them. Knows nothing of what is compared.
 """
 
@@ -10,7 +10,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
@@ -20,14 +19,12 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
-from tasks.store.session import Database
-from tasks.store.submissions import submit_jobs
+from tasks.client import Client
 from tasks.types import Budget, CheckSpec, Egress, JobSpec
 from workers.engine.record import EngineRecord, read_record
+from workers.home import Home
 from workers.local import stack
-from workers.local.home import Home
 
-POLL_SECONDS = 0.25
 # No answer passes, so that every job runs its iterations to the end.
 NEVER = CheckSpec(name="answer:never", kind="answer", value={"exact": "no model writes this"})
 STORY = "Write a short story about the number {number}."
@@ -36,8 +33,10 @@ STORY = "Write a short story about the number {number}."
 class Rig:
     """A running stack. `supervisor_pid` is that of the process above all its parts."""
 
-    def __init__(self, home: Home, database: Database, asked: psycopg.Connection[DictRow], supervisor_pid: int) -> None:
-        self._home, self._database, self._asked, self.supervisor_pid = home, database, asked, supervisor_pid
+    def __init__(
+        self, home: Home, client: Client, connection: psycopg.Connection[DictRow], supervisor_pid: int
+    ) -> None:
+        self._home, self._client, self._connection, self.supervisor_pid = home, client, connection, supervisor_pid
 
     @property
     def engine(self) -> EngineRecord:
@@ -63,14 +62,11 @@ class Rig:
             )
             for number in range(jobs)
         ]
-        made = [one.job for one in submit_jobs(self._database, specs)]
-        while self.ask("SELECT 1 FROM jobs WHERE id = ANY(%s) AND finished_at IS NULL LIMIT 1", made):
-            time.sleep(POLL_SECONDS)
-        return made
+        return [job.job for job in self._client.wait(self._client.submit(specs))]
 
-    def ask(self, query: str, parameter: object) -> Sequence[DictRow]:
+    def query(self, query: str, parameter: object) -> Sequence[DictRow]:
         """Rows of a query with one parameter, with the rights of a worker."""
-        return self._asked.execute(query, (parameter,)).fetchall()  # type: ignore[arg-type,unused-ignore]
+        return self._connection.execute(query, (parameter,)).fetchall()  # type: ignore[arg-type,unused-ignore]
 
 
 @contextmanager
@@ -84,15 +80,15 @@ def running(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     home = Home(root=Path(tempfile.mkdtemp(prefix="redraft-bench-")))
     _change_profile(home, model, flags, answer_tokens)
-    told = {"REDRAFT_MODEL": model, **{f"REDRAFT_{name.upper()}": str(value) for name, value in options.items()}}
+    variables = {"REDRAFT_MODEL": model, **{f"REDRAFT_{name.upper()}": str(value) for name, value in options.items()}}
     try:
-        up = stack.start(home, told, lambda line: print(line, file=sys.stderr), attached=True)
+        up = stack.start(home, variables, lambda line: print(line, file=sys.stderr), attached=True)
         url = up.worker_url.replace("+psycopg", "", 1)
         with (
-            Database(up.user_url, pool=2) as database,
-            psycopg.connect(url, autocommit=True, row_factory=dict_row) as asked,
+            Client(up.user_url) as client,
+            psycopg.connect(url, autocommit=True, row_factory=dict_row) as connection,
         ):
-            yield Rig(home, database, asked, up.supervisor_pid)
+            yield Rig(home, client, connection, up.supervisor_pid)
     finally:
         stack.stop(home)
         shutil.rmtree(home.postgres_folder(), ignore_errors=True)

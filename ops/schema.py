@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from tasks.store import migrate
-from workers.local.home import Home
+from workers.home import Home
 from workers.local.postgres import SUPERUSER, EmbeddedPostgres
 
 FILE = Path(__file__).parents[1] / "migrations" / "schema.sql"

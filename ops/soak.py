@@ -36,8 +36,9 @@ from tasks.settings import child_environment
 from tasks.store.invariants import INVARIANTS, breaches
 from tasks.store.session import Database
 from tasks.types import JobState
-from workers.local import stack, stackfile
-from workers.local.home import Home
+from workers import stackfile
+from workers.home import Home
+from workers.local import stack
 from workers.packaged import ops
 
 REDRAFT = (sys.executable, "-m", "workers.cli.main")
@@ -53,7 +54,6 @@ EFFECT_SECONDS = 90.0
 DRAIN_SECONDS = 900.0
 CHECK_EVERY_SECONDS = 180.0
 WATCH_SECONDS = 0.25
-FINAL = [state for state in JobState if state.final]
 
 Row = dict[str, Any]
 
@@ -154,7 +154,7 @@ class Soak:
             row
             for row in rows
             if row["id"] in held
-            and row["state"] not in FINAL
+            and not JobState(row["state"]).final
             and not (row["worker"] and row["epoch"] > epochs[row["id"]])
             and (row["called"] or 0) <= epochs[row["id"]]
         ]

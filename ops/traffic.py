@@ -11,16 +11,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from tasks.client import Client
 from tasks.errors import RedraftError
-from tasks.store.lifecycle import request_cancel
-from tasks.store.queries import list_jobs
+from tasks.installed import installed_rules
+from tasks.jobflags import Flags
+from tasks.settings import load_settings
 from tasks.store.roles import ensure_login
-from tasks.store.session import Database
-from tasks.store.submissions import submit_jobs
-from tasks.submit import Flags, read_jobs
+from tasks.submit import read_jobs
 from tasks.types import Budget, CheckSpec, Egress, JobSpec, JobState
-from workers.cli.submit import rules
-from workers.local import stackfile
+from workers import stackfile
 
 OWNERS = ("soak_ada", "soak_bob", "soak_eve")
 PASSWORD = "only-on-loopback"  # noqa: S105 - a database that lives as long as the soak
@@ -38,7 +37,7 @@ class Traffic:
     def __init__(self, home: Path, demo: Path, seed: int) -> None:
         self._home, self._chance = home, random.Random(seed)  # noqa: S311 - to be repeatable
         files = [str(path) for path in sorted(demo.glob("*.md"))]
-        self._problems = read_jobs(files, Flags(), rules(_settings()), bytes).specs
+        self._problems = read_jobs(files, Flags(), installed_rules(load_settings()), bytes).specs
         self._lock = threading.Lock()
         self._submitted: set[int] = set()
         self._keys: dict[str, int] = {}
@@ -77,24 +76,24 @@ class Traffic:
                 self.refused += 1
 
     def _submit(self, owner: str, spec: JobSpec) -> None:
-        with self._database(owner) as database:
-            made = submit_jobs(database, [spec])[0]
+        with self._client(owner) as client:
+            [submitted] = client.submit(spec)
         with self._lock:
-            self._submitted.add(made.job)
+            self._submitted.add(submitted.job)
         if self._chance.random() < CANCELLED_SHARE:
-            self._doomed.append((time.monotonic() + self._chance.uniform(0, 40), owner, made.job))
+            self._doomed.append((time.monotonic() + self._chance.uniform(0, 40), owner, submitted.job))
 
     def _cancel_doomed(self) -> None:
         for doomed in [one for one in self._doomed if one[0] <= time.monotonic()]:
             _, owner, job = doomed
-            with self._database(owner) as database:
-                request_cancel(database, job)
+            with self._client(owner) as client:
+                client.cancel(job)
             self._doomed.remove(doomed)
 
     def _live(self) -> int:
         states = (JobState.QUEUED, JobState.RUNNING)
-        with Database(self._stack().worker_url, pool=1) as database:
-            return len(list_jobs(database, states=states, limit=LIVE_JOBS))
+        with Client(self._stack().worker_url, pool=1) as client:
+            return len(client.list(states=states, limit=LIVE_JOBS))
 
     def _spec(self) -> JobSpec:
         """A problem of the demo, or a sum; a small budget, so that jobs end by every way there is."""
@@ -103,33 +102,27 @@ class Traffic:
         key, seed = f"soak-{self._made}", chance.randrange(2**31)
         strategy = chance.choice(("correct", "best_of_n"))
         budget = Budget(iterations=chance.randint(2, 6), tokens=chance.choice((6_000, 20_000, 60_000)), hours=2.0)
-        given = {"strategy": strategy, "budget": budget, "egress": Egress.NEVER, "key": key, "seed": seed}
+        fields = {"strategy": strategy, "budget": budget, "egress": Egress.NEVER, "key": key, "seed": seed}
         if chance.random() < 0.6:
-            return replace(chance.choice(self._problems), **given)
+            return replace(chance.choice(self._problems), **fields)
         a, b = chance.randint(2, 60), chance.randint(2, 60)
-        asked = chance.choice(NUMBERS)
-        right = a + b if "+" in asked else a * b
+        question = chance.choice(NUMBERS)
+        right = a + b if "+" in question else a * b
         checks = (
             CheckSpec(name="answer", kind="answer", value={"exact": str(right)}),
             CheckSpec(name="answer#2", kind="answer", value={"regex": r"\d+"}, held_out=True),
         )
-        return JobSpec(title=asked.format(a=a, b=b), problem=asked.format(a=a, b=b), checks=checks, **given)  # type: ignore[arg-type]
+        return JobSpec(title=question.format(a=a, b=b), problem=question.format(a=a, b=b), checks=checks, **fields)  # type: ignore[arg-type]
 
     def _stack(self) -> stackfile.StackFile:
-        found = stackfile.read(self._home)
-        if found is None:
+        stack = stackfile.read(self._home)
+        if stack is None:
             raise OSError("the stack is away")
-        return found
+        return stack
 
     def _admin(self) -> str:
         return self._stack().admin_url
 
-    def _database(self, owner: str) -> Database:
+    def _client(self, owner: str) -> Client:
         place = self._admin().rsplit("@", 1)[1]
-        return Database(f"postgresql+psycopg://{owner}:{PASSWORD}@{place}", pool=1)
-
-
-def _settings():  # type: ignore[no-untyped-def]
-    from tasks.settings import load_settings
-
-    return load_settings()
+        return Client(f"postgresql://{owner}:{PASSWORD}@{place}", pool=1)

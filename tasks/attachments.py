@@ -65,17 +65,17 @@ def read_attachments(problem: str, folder: Path) -> tuple[AttachedFile, ...]:
     Addresses and anchors are left alone, and so are links to what is neither a picture nor named like a file that can
     be attached. Raises `InvalidInput`.
     """
-    found: dict[PurePosixPath, AttachedFile] = {}
+    files: dict[PurePosixPath, AttachedFile] = {}
     for target, picture in _links(problem):
         path = _locate(target, folder, picture=picture)
-        if path is None or path in found:
+        if path is None or path in files:
             continue
-        if len(found) == MOST:
+        if len(files) == MOST:
             raise InvalidInput("problem", target, f"at most {MOST} files are attached to a job")
-        found[path] = _read(folder, path, target)
-        if sum(file.attachment.bytes for file in found.values()) > TOTAL_BYTES:
+        files[path] = _read(folder, path, target)
+        if sum(file.attachment.bytes for file in files.values()) > TOTAL_BYTES:
             raise InvalidInput("problem", target, f"the files of a job have at most {TOTAL_BYTES:,} bytes together")
-    return tuple(found.values())
+    return tuple(files.values())
 
 
 def _links(problem: str) -> Iterator[tuple[str, bool]]:
@@ -122,8 +122,8 @@ def _read(folder: Path, path: PurePosixPath, target: str) -> AttachedFile:
         kind = "an image or a sound" if expected else "a text"
         raise InvalidInput("problem", target, f"{kind} has at most {limit:,} bytes")
     if expected is not None and _sniff(content) != expected:
-        is_ = _sniff(content) or "none of the kinds that are attached"
-        raise InvalidInput("problem", target, f"its ending says {expected}, and its content is {is_}")
+        actual = _sniff(content) or "none of the kinds that are attached"
+        raise InvalidInput("problem", target, f"its ending says {expected}, and its content is {actual}")
     attachment = Attachment(
         name=name,
         media_type=expected or "text/plain",
@@ -134,7 +134,7 @@ def _read(folder: Path, path: PurePosixPath, target: str) -> AttachedFile:
 
 
 def _text(content: bytes, target: str) -> str:
-    """What is stored of a text: UTF-8 whatever it was written in, without its mark and with one kind of line end."""
+    """The text as it is stored: in UTF-8 whatever it was written in, without a mark and with one kind of line end."""
     try:
         text = decode(content)
     except ValueError as error:

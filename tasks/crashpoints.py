@@ -1,7 +1,7 @@
-"""Named places at which a crash would hurt most. In ordinary life passing one does nothing.
+"""Named points at which a crash would hurt most. In production passing one does nothing.
 
-A test makes one fatal by `armed`; a whole process dies at one by `REDRAFT_CRASH_AT`, as kill -9 would have it.
-Knows nothing of what happens at the places.
+A test makes one fatal with `armed`; with `REDRAFT_CRASH_AT` a whole process kills itself there, as by kill -9.
+Knows nothing of what happens at the points.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class CrashPoint(StrEnum):
     CLAIMED = "claimed"
     BEGUN = "begun"
     RESERVED = "reserved"
-    CALL_MADE = "call made"  # the answer is in hand and not committed
+    CALL_MADE = "call made"  # the completion has arrived and is not committed
     CALL_COMMITTED = "call committed"
     CANDIDATES_COMMITTED = "candidates committed"
     CHECKED = "checked"  # one candidate of several
@@ -30,42 +30,42 @@ class CrashPoint(StrEnum):
     RECORDING = "recording"  # inside the transaction that closes an iteration
     RECORDED = "recorded"
     HANDED_OVER = "handed over"
-    INTENDED = "intended"  # paid for, and nothing is sent
-    POSTED = "posted"  # the cloud's id is in hand and not stored
+    INTENDED = "intended"  # the dollars are reserved, and nothing is sent
+    POSTED = "posted"  # the cloud's id has arrived and is not stored
     IDENTIFIED = "identified"
-    ANSWERED = "answered"  # the cloud's answer is in hand and not committed
+    ANSWERED = "answered"  # the cloud's answer has arrived and is not committed
     SETTLED = "settled"
-    DISTILLED = "distilled"  # the lesson is in hand and not kept
+    DISTILLED = "distilled"  # the lesson is written and not stored
     LESSON_KEPT = "lesson kept"
-    INDEXING = "indexing"  # a lesson is looked up in the memory, and not written to it
-    DELIVERED = "delivered"  # the outbox's effect is there and not marked
+    INDEXING = "indexing"  # its neighbours are looked up, and the lesson is not in the index yet
+    DELIVERED = "delivered"  # the outbox's effect has happened and is not marked
     MIGRATING = "migrating"  # inside the transaction of one migration
 
 
 class _Points:
-    """Who is told. One for the process: a crash is the process's, too."""
+    """The callback of the armed points. There is one for the process, as a crash ends the whole process."""
 
     def __init__(self) -> None:
-        self.told: Callable[[CrashPoint], None] | None = None
+        self.callback: Callable[[CrashPoint], None] | None = None
 
 
 _points = _Points()
 
 
 def passing(point: CrashPoint) -> None:
-    """Tells whoever armed the points, if anybody did, that `point` is passed."""
-    if _points.told is not None:
-        _points.told(point)
+    """Calls the armed callback, if there is one, with `point`."""
+    if _points.callback is not None:
+        _points.callback(point)
 
 
 @contextlib.contextmanager
-def armed(told: Callable[[CrashPoint], None]) -> Iterator[None]:
-    """While it is open `told` is called at each point by the thread that passes it; what it raises, is raised there."""
-    _points.told = told
+def armed(callback: Callable[[CrashPoint], None]) -> Iterator[None]:
+    """Within the context, each thread that passes a point calls `callback`; what it raises propagates there."""
+    _points.callback = callback
     try:
         yield
     finally:
-        _points.told = None
+        _points.callback = None
 
 
 def arm_process(at: str) -> None:
@@ -78,13 +78,13 @@ def arm_process(at: str) -> None:
     name, _, count = at.partition(":")
     if name not in set(CrashPoint) or (count and not count.isdigit()):
         raise InvalidInput("setting crash_at", at, f"NAME or NAME:n with a name among {', '.join(CrashPoint)}")
-    left, lock = int(count or 1), threading.Lock()
+    remaining, lock = int(count or 1), threading.Lock()
 
-    def told(point: CrashPoint) -> None:
-        nonlocal left
+    def count_down(point: CrashPoint) -> None:
+        nonlocal remaining
         with lock:
-            left -= point == name
-            if left == 0 and point == name:
+            remaining -= point == name
+            if remaining == 0 and point == name:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    _points.told = told
+    _points.callback = count_down

@@ -1,4 +1,4 @@
-"""Bytes from outside → text: the one place that knows byte order marks and line ends. Must not know whose they are."""
+"""Bytes from outside → text: the only module that knows byte order marks and line ends. Must not know their source."""
 
 from __future__ import annotations
 

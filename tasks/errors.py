@@ -1,15 +1,12 @@
 """Every error Redraft raises on purpose, in one short tree.
 
 A message says what is wrong, with which value, and what to do. The command line prints the
-message of a `RedraftError` as it stands and exits with the class's `exit_code`.
+message of a `RedraftError` as it stands and exits with the class's `exit_code`. Programs read its fields.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from tasks.types import Lane
+from tasks.types.kinds import Lane, StopCode
 
 
 class RedraftError(Exception):
@@ -18,13 +15,13 @@ class RedraftError(Exception):
     exit_code = 1
 
 
-# ── what a user handed in ─────────────────────────────────────────────────────────────────────
+# ── what a user wrote ──────────────────────────────────────────────────────────────────────────
 
 
 class InvalidInput(RedraftError):
     """A field of the input is not allowed.
 
-    Parameters: `field` (dotted path), `value` (what was given), `allowed` (what would do).
+    Parameters: `field` (dotted path), `value` (as it came), `allowed` (which values are).
     """
 
     exit_code = 2
@@ -43,6 +40,7 @@ class NoSuchJob(RedraftError):
     exit_code = 2
 
     def __init__(self, job: int) -> None:
+        self.job = job
         super().__init__(f"job {job}: there is no such job of yours; `redraft ls` lists them")
 
 
@@ -52,6 +50,7 @@ class NoSuchLesson(RedraftError):
     exit_code = 2
 
     def __init__(self, lesson: int) -> None:
+        self.lesson = lesson
         super().__init__(f"lesson {lesson}: there is no such lesson of yours; `redraft memory search` finds them")
 
 
@@ -77,39 +76,39 @@ class BrokerUnavailable(ServiceFault):
 
 
 class EngineFault(ServiceFault):
-    """The engine refused, hung up, or answered something that is no answer."""
+    """The engine refused, closed the connection, or sent something that is no answer."""
 
     service = "engine"
 
 
 class ContextExceeded(EngineFault):
-    """The server says that a prompt is longer than its context: it was counted wrongly, or the context is smaller."""
+    """The server says that a prompt is longer than its context: our count is wrong, or its context is smaller."""
 
 
 class CanaryFailed(EngineFault):
-    """The engine answers, and what it says is wrong: nothing of it can be trusted."""
+    """The engine's answer to a known prompt is wrong: none of its answers can be trusted."""
 
 
 class SandboxUnavailable(ServiceFault):
-    """The sandbox cannot start here, so nothing a model wrote is run. `redraft doctor` says why."""
+    """The sandbox cannot start here, so no model-written code runs. `redraft doctor` says why."""
 
     service = "sandbox"
 
 
 class MemoryUnavailable(ServiceFault):
-    """The memory bank cannot be reached: jobs go on without lessons."""
+    """The memory bank cannot be reached; jobs go on without lessons."""
 
     service = "memory"
 
 
 class CloudFault(ServiceFault):
-    """The cloud model did not answer this time; what was sent is fetched again, never sent again."""
+    """The cloud model did not answer this time. Its response is fetched later; the request is never sent again."""
 
     service = "cloud"
 
 
 class CloudUnreached(CloudFault):
-    """The cloud model could not be reached, and no byte of the request has left: it may be sent again."""
+    """The cloud model could not be reached and no byte of the request was sent, so it may be sent again."""
 
 
 class PartFailed(ServiceFault):
@@ -122,11 +121,11 @@ class PartFailed(ServiceFault):
 
 
 class TurnEnded(RedraftError):
-    """The turn must stop now and throw away what is in flight; the journal keeps the rest."""
+    """The turn must stop now. Calls in flight are discarded; the journal keeps the rest."""
 
 
 class LeaseLost(TurnEnded):
-    """Somebody else holds this job now: a stale epoch may not write."""
+    """Another worker holds this job now: a stale epoch may not write."""
 
 
 class Cancelled(TurnEnded):
@@ -134,15 +133,15 @@ class Cancelled(TurnEnded):
 
 
 class Paused(TurnEnded):
-    """The user paused the job while it ran: it goes on from the journal when it is resumed."""
+    """The user paused the job while it ran; when resumed it goes on from the journal."""
 
 
 class ShuttingDown(TurnEnded):
-    """The worker was told to stop."""
+    """The worker is shutting down."""
 
 
 class NeedsLane(TurnEnded):
-    """The next step runs on another lane. Parameters: `lane`, its name."""
+    """The next step runs on another lane. Parameters: `lane`."""
 
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
@@ -153,38 +152,73 @@ class NeedsLane(TurnEnded):
 
 
 class LimitReached(RedraftError):
-    """A budget is spent. Machine-readable: `type` (usd, hours, iterations, tokens), `value`, `limit`."""
+    """The budget does not pay for what comes next.
+
+    Parameters: `type` (usd, hours, iterations, tokens), `value` (used so far), `limit`, and `needed`, what the next
+    call may take at most, where only that does not fit.
+    """
 
     exit_code = 3
 
-    def __init__(self, type: str, value: float, limit: float) -> None:
-        self.type, self.value, self.limit = type, value, limit
-        super().__init__(f"the budget of {limit:g} {type} is spent ({value:g} used)")
+    def __init__(self, type: str, value: float, limit: float, needed: float | None = None) -> None:
+        self.type, self.value, self.limit, self.needed = type, value, limit, needed
+        self.code = StopCode.CONTEXT if type == "context" else StopCode(f"budget_{type}")
+        more = f", {needed:,} more are needed" if needed is not None else ""
+        super().__init__(f"{type}: {value:,} of {limit:,} are used{more}")
 
 
 class PromptTooLong(LimitReached):
-    """Even the shortest prompt of a job does not fit into the context of the worker's model."""
+    """Even the shortest prompt of a job does not fit into the context of the worker's model. Parameters: its `tokens`,
+    and those for which the model has `room`."""
 
     def __init__(self, tokens: int, room: int) -> None:
-        super().__init__("tokens of context", tokens, room)
-        self.args = (f"the shortest prompt has {tokens} tokens, and the model has room for {room}",)
+        super().__init__("context", tokens, room)
+        self.args = (f"the shortest prompt has {tokens:,} tokens, and the model has room for {room:,}",)
 
 
 class EgressForbidden(RedraftError):
     """A text was about to leave that must stay at home. Raised before a socket is opened; a defect of Redraft."""
 
     def __init__(self, egress: str) -> None:
+        self.egress = egress
         super().__init__(f"egress: {egress}: nothing of this job may be sent to the cloud")
 
 
-class JournalMismatch(RedraftError):
-    """A journalled call was made from another prompt than the one built now: the prompt must be a
-    function of what is stored, so this is a defect of Redraft and the job is stopped, not guessed on."""
+# ── what a job can't go on after ──────────────────────────────────────────────────────────────
 
 
-class MalformedJob(RedraftError):
-    """What is stored of a job is not what a submission stores: the job is stopped at once, not tried again."""
+class JobFailed(RedraftError):
+    """The job ends `failed` at once, for another turn would fail alike. `code` says why."""
+
+    code = StopCode.DEFECT
 
 
-class AttachmentLost(RedraftError):
-    """An attachment is not in the store, or not as it was handed in: the job is stopped, not guessed on."""
+class JournalMismatch(JobFailed):
+    """A journalled call answers another prompt than the one built now. Prompts must be a function of what is stored, so
+    this is a defect of Redraft."""
+
+    code = StopCode.JOURNAL_MISMATCH
+
+
+class MalformedJob(JobFailed):
+    """What is stored of a job is not what a submission stores."""
+
+    code = StopCode.MALFORMED
+
+
+class AttachmentLost(JobFailed):
+    """An attachment is not in the store, or its content is not what was submitted."""
+
+    code = StopCode.ATTACHMENT_LOST
+
+
+class PluginUnavailable(RedraftError):
+    """A job names a plug-in that this worker does not have, or can't load; another worker may take the job.
+
+    Parameters: `kind` (strategy, check), `name`, and `why` it can't be loaded, empty where it is not installed.
+    """
+
+    def __init__(self, kind: str, name: str, why: str = "") -> None:
+        self.kind, self.name, self.why = kind, name, why
+        state = f"is broken on this worker: {why}" if why else "is not on this worker"
+        super().__init__(f"{kind} {name!r} {state}")

@@ -7,10 +7,10 @@ an intent without an id may have been received, and is never sent again.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 
 from tasks.crashpoints import CrashPoint, passing
@@ -35,6 +35,7 @@ from tasks.types import (
 
 ENGINE = "openai responses"
 HOURS_OVER = "the job's hours were over"
+NO_USAGE = Usage(prompt_tokens=0, cached_tokens=0, completion_tokens=0)
 
 
 class NoCloud:
@@ -68,7 +69,7 @@ class Escalation:
             record = self.ledger.intend(turn.claim, number, self._plan(turn.job))
             passing(CrashPoint.INTENDED)
             return self._send(turn, number, record) if record.state is EscalationState.INTENT else None
-        return self._resume(turn, number, record) if record.open else record.made
+        return self._resume(turn, number, record) if record.open else record.completion
 
     def _resume(self, turn: Turn, number: int, record: EscalationRecord) -> Completion | None:
         """Goes on from what an earlier turn has committed."""
@@ -164,27 +165,28 @@ class Escalation:
         return completion if state is EscalationState.DONE else None
 
     def _completion(self, record: EscalationRecord, answer: CloudAnswer) -> Completion:
-        """What is charged: what the cloud says it used, nothing for a request that it did not take, and else the
-        whole reservation."""
-        plan = record.plan
-        used = Usage(prompt_tokens=plan.prompt_tokens, cached_tokens=0, completion_tokens=plan.completion_tokens)
-        usd = plan.usd
-        if answer.usage is not None:
-            used, usd = answer.usage, self.prices.cost(answer.usage)
-        elif answer.end is CloudEnd.REJECTED:
-            used = Usage(prompt_tokens=0, cached_tokens=0, completion_tokens=0)
-            usd = self.prices.cost(used)
+        """The answer up to where it falls into a loop, and what it costs."""
+        usage, usd = self._charge(record.plan, answer)
         hit = scan(answer.text)
-        completion = Completion(
+        finish_reason = "stop" if answer.end is CloudEnd.COMPLETED else str(answer.end)
+        return Completion(
             text=answer.text if hit is None else answer.text[: hit.at_char],
-            finish_reason="stop" if answer.end is CloudEnd.COMPLETED else answer.end,
-            model=answer.model or plan.model,
-            prompt_tokens=used.prompt_tokens,
-            cached_tokens=used.cached_tokens,
-            completion_tokens=used.completion_tokens,
+            finish_reason=finish_reason if hit is None else "guard",
+            model=answer.model or record.plan.model,
+            prompt_tokens=usage.prompt_tokens,
+            cached_tokens=usage.cached_tokens,
+            completion_tokens=usage.completion_tokens,
             seconds=answer.seconds,
             guard=hit,
             usd=usd,
             engine=ENGINE,
         )
-        return completion if hit is None else dataclasses.replace(completion, finish_reason="guard")
+
+    def _charge(self, plan: CloudPlan, answer: CloudAnswer) -> tuple[Usage, Decimal]:
+        """What the cloud says it used, nothing for a request that it did not take, and else the whole reservation."""
+        if answer.usage is not None:
+            return answer.usage, self.prices.cost(answer.usage)
+        if answer.end is CloudEnd.REJECTED:
+            return NO_USAGE, self.prices.cost(NO_USAGE)
+        reserved = Usage(prompt_tokens=plan.prompt_tokens, cached_tokens=0, completion_tokens=plan.completion_tokens)
+        return reserved, plan.usd

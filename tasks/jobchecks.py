@@ -1,4 +1,4 @@
-"""The checks of a job as they are written (`- KIND: VALUE`, or `KIND:VALUE` in a flag) → `CheckSpec`.
+"""The checks of a job as they are written (`- KIND: VALUE`) → `CheckSpec`.
 
 Must not know which kinds there are: a `ValidatorSource` says so, and each validator reads its own value.
 """
@@ -13,8 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from tasks.errors import InvalidInput
-from tasks.jobfile import parse_yaml
-from tasks.jobfolder import CHECK_FILES_BYTES, Typed
+from tasks.jobfolder import CHECK_FILES_BYTES
 from tasks.ports import CheckKind, Examiner
 from tasks.types import CheckSpec
 
@@ -39,15 +38,6 @@ class ValidatorSource(Protocol):
         """Every kind there is."""
 
 
-def parse_check_flag(text: str, *, held_out: bool, flag: str) -> Mapping[str, Any]:
-    """`KIND:VALUE` as a check; a value in braces or brackets is YAML, another is `Typed`. Raises `InvalidInput`."""
-    kind, colon, value = text.partition(":")
-    if not colon or not value.strip() or not re.fullmatch(r"[a-z][a-z0-9_-]*", kind):
-        raise InvalidInput(flag, text, "KIND:VALUE, for example python:tests/hidden.py or answer:42")
-    parsed = parse_yaml(value, flag) if value.lstrip()[0] in "[{" else Typed(value)
-    return {kind: parsed, "held_out": held_out}
-
-
 def build_checks(written: Sequence[Any], folder: Path, validators: ValidatorSource) -> tuple[CheckSpec, ...]:
     """The checks of a job with their files; relative paths start at `folder`. Raises `InvalidInput`."""
     if not written:
@@ -70,19 +60,19 @@ def _check(where: str, entry: Any, folder: Path, validators: ValidatorSource, ta
     if not isinstance(entry, Mapping):
         raise InvalidInput(where, entry, f"`KIND: VALUE` with a kind among {', '.join(validators.kinds())}")
     kind = _kind(where, entry, validators.kinds())
-    found = validators.find(kind)
+    validator = validators.find(kind)
     options = _options(where, entry)
-    if "runtime" in entry and not getattr(found, "takes_runtime", False):
+    if "runtime" in entry and not getattr(validator, "takes_runtime", False):
         raise InvalidInput(f"{where}.runtime", entry["runtime"], f"a check of kind {kind} runs no program of yours")
     try:
-        value, files = found.parse(entry[kind], folder)
+        value, files = validator.parse(entry[kind], folder)
         label = _label(entry[kind], value, files)
         base = f"{kind}:{label}" if label else kind
         names = (base if n == 1 else f"{base}#{n}" for n in range(1, CHECKS + 2))
         name = next(name for name in names if name not in taken)
         check = CheckSpec(name=name, kind=kind, value=value, files=files, **options)
-        if isinstance(found, Examiner):
-            found.examine(check)
+        if isinstance(validator, Examiner):
+            validator.examine(check)
     except InvalidInput as error:
         field = error.field.removeprefix(kind).lstrip(".")
         inner = f"{where}.{kind}" + (f".{field}" if field else "")
@@ -102,8 +92,8 @@ def _size(content: str | bytes) -> int:
 
 
 def _options(where: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    given = {name: entry[name] for name in OPTIONS if name in entry}
-    for name, value in given.items():
+    options = {name: entry[name] for name in OPTIONS if name in entry}
+    for name, value in options.items():
         number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         match name:
             case "held_out":
@@ -118,7 +108,7 @@ def _options(where: str, entry: Mapping[str, Any]) -> dict[str, Any]:
                 good = number and isinstance(value, int) and 16 <= value <= 65_536
         if not good:
             raise InvalidInput(f"{where}.{name}", value, OPTIONS[name])
-    return given
+    return options
 
 
 def _kind(where: str, entry: Mapping[str, Any], kinds: Sequence[str]) -> str:

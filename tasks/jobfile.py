@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ def parse_markdown(text: str, where: str, folder: Path) -> RawJob:
 
 def parse_json_lines(text: str, where: str, folder: Path) -> list[RawJob]:
     """One job an object a line, its text in `problem`; empty lines are skipped. Raises `InvalidInput` with the line."""
-    found = []
+    jobs = []
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -82,10 +82,10 @@ def parse_json_lines(text: str, where: str, folder: Path) -> list[RawJob]:
         problem = fields.pop("problem", None)
         if not isinstance(problem, str):
             raise InvalidInput(f"{here}: problem", problem, "each line needs the problem's text in `problem`")
-        found.append(RawJob(where=here, folder=folder, fields=_named(fields, here), problem=problem))
-    if not found:
+        jobs.append(RawJob(where=here, folder=folder, fields=_named(fields, here), problem=problem))
+    if not jobs:
         raise InvalidInput(where, "", "a file of JSON lines holds at least one job")
-    return found
+    return jobs
 
 
 def parse_yaml(text: str, where: str, *, first_line: int = 1) -> Any:
@@ -197,24 +197,3 @@ def _named(fields: Mapping[Any, Any], where: str) -> Mapping[str, Any]:
         if not isinstance(name, str):
             raise InvalidInput(f"{where}: field", name, "a field's name must be text")
     return dict(fields)
-
-
-def refuse_unstorable(fields: Mapping[str, Any]) -> None:
-    """Raises `InvalidInput` for what YAML, JSON or a command line can hold and Postgres cannot."""
-    for path, value in _leaves(fields, "fields"):
-        if not isinstance(value, str | int | float | bool | None):
-            raise InvalidInput(path, value, "text, a number, true, false, a list or fields")
-        if isinstance(value, str) and ("\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value)):
-            raise InvalidInput(path, value, "text without NUL and lone surrogates")
-
-
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield path, name
-            yield from _leaves(inner, name if path == "fields" else f"{path}.{name}")
-    elif isinstance(value, list):
-        for number, inner in enumerate(value):
-            yield from _leaves(inner, f"{path}[{number}]")
-    else:
-        yield path, value

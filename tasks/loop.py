@@ -8,27 +8,18 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tasks.crashpoints import CrashPoint, passing
 from tasks.deadline import Clock
-from tasks.errors import (
-    AttachmentLost,
-    Cancelled,
-    JournalMismatch,
-    LimitReached,
-    MalformedJob,
-    MemoryUnavailable,
-    NeedsLane,
-    Paused,
-    ServiceFault,
-    ShuttingDown,
-)
+from tasks.errors import MemoryUnavailable, PluginUnavailable
 from tasks.heartbeat import Heartbeat
 from tasks.operators import Operators
+from tasks.outcomes import settle
 from tasks.policy import LoopRules, deadline_of, engine_lane, limits_of
 from tasks.ports import Ledger, LessonService, Strategy
 from tasks.progress import NO_PROGRESS, Progress
+from tasks.reasons import describe
 from tasks.turn import Turn
 from tasks.types import (
     Candidate,
@@ -36,13 +27,11 @@ from tasks.types import (
     Escalate,
     Iteration,
     Job,
-    JobState,
     Lane,
     Lesson,
     Limits,
     OpenIteration,
     Stop,
-    describe,
     operator_of,
 )
 from tasks.validation import Validation, is_unchecked, is_unjudged
@@ -52,7 +41,11 @@ ENGINE_LANES = frozenset({Lane.GPU, Lane.FAST})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loop:
-    """Takes turns at jobs. A turn is at most one iteration."""
+    """Takes turns at jobs. A turn is at most one iteration.
+
+    `broken` are strategies that are installed and can't be loaded, each with why; `secrets` are values that no event
+    may show.
+    """
 
     ledger: Ledger
     operators: Operators
@@ -60,6 +53,8 @@ class Loop:
     lesson_service: LessonService
     strategies: Mapping[str, Strategy]
     rules: LoopRules
+    broken: Mapping[str, str] = field(default_factory=dict)
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
     clock: Clock = time.monotonic
 
     def turn(
@@ -81,45 +76,27 @@ class Loop:
                 self._iterate(turn.until(deadline_of(job, self.clock)))
             else:
                 self._distil_lesson(turn)
-        except LimitReached as limit:
-            self.ledger.stop(claim, Stop(state=JobState.UNSOLVED, why=str(limit)))
-        except Cancelled:
-            self.ledger.stop(claim, Stop(state=JobState.CANCELLED, why="cancelled by its owner"))
-        except Paused:
-            self.ledger.hand_over(claim, lane)
-        except ShuttingDown:
-            self.ledger.hand_over(claim, lane, interrupted=True)
-        except NeedsLane as elsewhere:
-            self.ledger.hand_over(claim, elsewhere.lane)
-            passing(CrashPoint.HANDED_OVER)
-        except (JournalMismatch, AttachmentLost, MalformedJob) as defect:
-            self.ledger.stop(claim, Stop(state=JobState.FAILED, why=str(defect)))
-        except ServiceFault as fault:
-            if fault.service == "postgres":
-                raise
-            self.ledger.hand_over(claim, lane, fault=f"{fault.service}: {fault}")
+        except Exception as error:  # noqa: BLE001 - whatever a strategy or a validator raises is an outcome, too
+            settle(self.ledger, claim, lane, error, self.secrets)
 
     def _iterate(self, turn: Turn) -> None:
         """One iteration. Raises `NeedsLane` before a step of another lane."""
-        if turn.job.open is None:
-            begun = self._begin(turn)
-            if begun is None:
-                return
-            turn = begun
+        turn = turn if turn.job.open else self._begin(turn)
         iteration = turn.job.open
-        assert iteration is not None
+        if iteration is None:  # the job has stopped
+            return
         candidates = iteration.candidates or self._attempt(turn, iteration)
         candidates = self._validate(turn, iteration, candidates)
         operator = operator_of(iteration.move)
         self._record(turn, Iteration(number=iteration.number, operator=operator, candidates=candidates))
 
-    def _begin(self, turn: Turn) -> Turn | None:
-        """Opens the job's first iteration, with the lessons that all later ones will see; None where the job stops."""
+    def _begin(self, turn: Turn) -> Turn:
+        """Opens the job's first iteration, with the lessons that all later ones will see, or stops the job."""
         job = turn.job
         move = self.strategies[job.spec.strategy].decide(job.history, self._limits(job))
         if isinstance(move, Stop):
             self.ledger.stop(turn.claim, move)
-            return None
+            return turn
         lessons = job.lessons if job.lessons is not None else self._recall(turn)
         number = len(job.history) + 1
         self.ledger.begin(turn.claim, number, move, lessons)
@@ -182,14 +159,12 @@ class Loop:
             return ()
 
     def _examine(self, job: Job) -> None:
-        """Raises `MalformedJob` where the job names what this worker doesn't have: it would never be solved here."""
-        if job.spec.strategy not in self.strategies:
-            raise MalformedJob(
-                f"strategy: {job.spec.strategy!r} is stored, and not one of {', '.join(sorted(self.strategies))}"
-            )
-        defect = self.validation.checks.examine(job.spec.checks)
-        if defect:
-            raise MalformedJob(defect)
+        """Raises `PluginUnavailable` where this worker lacks what the job names, `MalformedJob` where none could ever
+        solve it."""
+        name = job.spec.strategy
+        if name not in self.strategies:
+            raise PluginUnavailable("strategy", name, self.broken.get(name, ""))
+        self.validation.checks.examine(job.spec.checks)
 
     def _lanes_for(self, job: Job, lanes: frozenset[Lane]) -> frozenset[Lane]:
         """Not those of the engine, where its model does not take what is attached to the job."""

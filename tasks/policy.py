@@ -21,13 +21,13 @@ from tasks.types import (
     Escalate,
     Iteration,
     Job,
-    JobState,
     Lane,
     Limits,
     Modality,
     Operator,
     Revise,
     Stop,
+    StopCode,
 )
 
 # Debugging decays by 60-80 % within two or three tries and a fresh start recovers it (arXiv 2506.18403).
@@ -63,7 +63,7 @@ class Single:
         """Drafts once and stops."""
         if not history:
             return Draft(slots=1)
-        return accept(history) or Stop(state=JobState.UNSOLVED, why="its one draft was not accepted")
+        return accept(history) or Stop(code=StopCode.DRAFT_REJECTED)
 
 
 class BestOfN:
@@ -111,8 +111,8 @@ def accept(history: Sequence[Iteration]) -> Stop | None:
             if candidate.accepted:
                 judged_only = all(verdict.kind in JUDGES for verdict in candidate.verdicts)
                 return Stop(
-                    state=JobState.ACCEPTED,
-                    why=f"candidate {candidate.ref.iteration}.{candidate.ref.slot} passed every check",
+                    code=StopCode.ACCEPTED,
+                    detail=f"{candidate.ref.iteration}.{candidate.ref.slot}",
                     acceptance=Acceptance.JUDGED if judged_only else Acceptance.VERIFIED,
                 )
     return None
@@ -121,14 +121,14 @@ def accept(history: Sequence[Iteration]) -> Stop | None:
 def spent(history: Sequence[Iteration], limits: Limits) -> Stop | None:
     """The end of a job whose budget is spent."""
     budget, spend = limits.budget, limits.spend
-    used: tuple[tuple[str, float, float], ...] = (
-        ("iterations", len(history), budget.iterations),
-        ("hours", limits.hours, budget.hours),
-        ("tokens", spend.local_tokens + spend.cloud_tokens, budget.tokens),
+    units: tuple[tuple[StopCode, float, float], ...] = (
+        (StopCode.BUDGET_ITERATIONS, len(history), budget.iterations),
+        (StopCode.BUDGET_HOURS, limits.hours, budget.hours),
+        (StopCode.BUDGET_TOKENS, spend.local_tokens + spend.cloud_tokens, budget.tokens),
     )
-    for unit, value, limit in used:
-        if value >= limit:
-            return Stop(state=JobState.UNSOLVED, why=f"the budget of {limit:g} {unit} is spent")
+    for code, used, limit in units:
+        if used >= limit:
+            return Stop(code=code, used=used, limit=limit)
     return None
 
 
@@ -185,7 +185,7 @@ def escalate(history: Sequence[Iteration], limits: Limits) -> Escalate | None:
 def given_up(history: Sequence[Iteration]) -> Stop | None:
     """The end of a job for which the cloud model's answer was rejected like the local ones."""
     if any(iteration.operator is Operator.ESCALATE and iteration.candidates for iteration in history):
-        return Stop(state=JobState.UNSOLVED, why="the cloud model's answer was rejected like the local ones")
+        return Stop(code=StopCode.CLOUD_REJECTED)
     return None
 
 

@@ -36,6 +36,7 @@ from tasks.types import (
     SandboxJob,
     SandboxResult,
     Stop,
+    StopCode,
     Verdict,
 )
 
@@ -80,6 +81,7 @@ class Sandbox(Protocol):
         `tasks.types.JOINED`. The `other` is ended with `job`. Raises as `run` does."""
 
 
+@runtime_checkable
 class CheckKind(Protocol):
     """One kind of check. Found by the entry-point group `redraft.validators` under its `kind`."""
 
@@ -121,12 +123,13 @@ class DryRun(CheckKind, Protocol):
 class Checks(Protocol):
     """The checks that this worker can decide."""
 
-    def examine(self, checks: Sequence[CheckSpec]) -> str:
-        """Why checks that are stored could never be decided here; empty where they can."""
+    def examine(self, checks: Sequence[CheckSpec]) -> None:
+        """Raises `PluginUnavailable` where this worker lacks the kind of one of a job's stored `checks`, `MalformedJob`
+        where no worker could ever decide one."""
 
     def validate(self, candidate: str, checks: Sequence[CheckSpec], heartbeat: Heartbeat) -> tuple[Verdict, ...]:
         """The verdicts of the deterministic `checks` on a candidate's text; a check not run has none. Raises
-        `ServiceFault`s and what `heartbeat` raises."""
+        `PluginUnavailable`, `ServiceFault`s and what `heartbeat` raises."""
 
     def grade(self, verdicts: Sequence[Verdict], checks: Sequence[CheckSpec]) -> tuple[float, bool]:
         """The score of a candidate over all the job's `checks`, in [0, 1], and whether they accept it."""
@@ -229,6 +232,7 @@ class EscalationLedger(Protocol):
         """It has ended: charges `made` instead of the reservation, and journals it as a call."""
 
 
+@runtime_checkable
 class Strategy(Protocol):
     """Decides a job's next move: a pure function. Found by the entry-point group `redraft.strategies`."""
 
@@ -278,10 +282,18 @@ class Ledger(Protocol):
     def note(self, claim: Claim, kind: str, detail: str) -> None:
         """Adds to the job's log of events."""
 
-    def hand_over(self, claim: Claim, lane: Lane, fault: str = "", *, interrupted: bool = False) -> None:
+    def hand_over(
+        self,
+        claim: Claim,
+        lane: Lane,
+        fault: str = "",
+        *,
+        code: StopCode = StopCode.SERVICE_FAULTS,
+        interrupted: bool = False,
+    ) -> None:
         """Gives the lease back; the job's next step runs on `lane`, once it is resumed where a pause was asked for.
-        `fault` names what failed, if anything did: then the next try waits, longer with each in a row. A turn that is
-        `interrupted` by its worker's end is taken up before any other."""
+        `fault` names what failed, if anything did: then the next try waits, longer with each in a row, and after too
+        many the job ends with `code`. A turn that is `interrupted` by its worker's end is taken up before any other."""
 
     def stop(self, claim: Claim, decision: Stop) -> None:
         """Ends the job outside a record (cancelled, budget spent before a call). A job ends once: one that has ended

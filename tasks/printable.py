@@ -1,8 +1,8 @@
-"""Text from outside, as a person may be shown it: what is invisible, or would steer a terminal or turn the order of the
-letters around, stands there as an escape (`\\u202e`). Must not know where it is shown.
+"""Makes text from outside safe to show to a person: characters that are invisible, control a terminal or reverse the
+order of letters are replaced by escapes (`\\u202e`). Must not know where the text is shown.
 
-What ordinary writing needs is kept: joiners between emoji and within scripts that join, the selectors of emoji and of
-ideographs, one behind each, and the three flags that are written with tags.
+Characters that ordinary writing needs are kept: joiners between emoji and within scripts that join, one variation
+selector after an emoji or ideograph, and the three flags that are written with tags.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import re
 
-# Controls (C0, DEL, C1) but tab and line feed; soft hyphen; fillers, separators and marks without a glyph; zero widths
-# and directions; variation selectors; tags and surrogates (Unicode's categories Cc, Cf, Zl, Zp, Cs but for the few
-# that are seen, and the default-ignorable letters).
+# Control characters (C0, DEL, C1) except tab and line feed; soft hyphen; fillers, separators and marks without a glyph;
+# zero-width and directional characters; variation selectors; tags and surrogates. That is Unicode's categories Cc, Cf,
+# Zl, Zp and Cs except for the few visible ones, and the default-ignorable letters.
 _HIDDEN = (
     r"\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
     r"\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
@@ -30,17 +30,17 @@ _KEPT = (
     "|(?<=\U0001f3f4)\U000e0067\U000e0062(?:\U000e0065\U000e006e\U000e0067|\U000e0073\U000e0063\U000e0074|"
     "\U000e0077\U000e006c\U000e0073)\U000e007f"
 )
-# The look ahead passes over ordinary text at once.
+# The look-ahead skips ordinary text quickly.
 _PATTERN = re.compile(rf"(?=[{_HIDDEN}])(?:(?P<kept>{_KEPT})|.)", re.DOTALL)
 
 
 def printable(text: str) -> str:
-    """`text` with an escape for each character that could deceive who reads it."""
+    """`text` with an escape for each character that could deceive the reader."""
     return _PATTERN.sub(lambda match: _kept(match) if match["kept"] else _escape(match[0]), text)
 
 
 def printable_json(document: str) -> str:
-    """The same for a text of JSON, which says the same afterwards."""
+    """A JSON document with JSON escapes for such characters; its value stays the same."""
     return _PATTERN.sub(lambda match: match["kept"] or json.dumps(match[0])[1:-1], document)
 
 

@@ -1,7 +1,7 @@
 """Every setting, with its reason. Flags beat `REDRAFT_*` variables, which beat `$REDRAFT_HOME/redraft.toml`,
 which beats these defaults. The environment is read nowhere else.
 
-A secret may lie in a file that `REDRAFT_<NAME>_FILE` names, as containers hand them in."""
+A secret may be stored in a file that `REDRAFT_<NAME>_FILE` names, as containers provide them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
 
 import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -28,11 +29,11 @@ from tasks.types import Egress, Modality
 
 def default_home() -> Path:
     """The user's data folder, unless REDRAFT_HOME names another: two homes are two separate stacks."""
-    named = os.environ.get("REDRAFT_HOME")
-    return Path(named).expanduser().resolve() if named else platformdirs.user_data_path("redraft", appauthor=False)
+    path = os.environ.get("REDRAFT_HOME")
+    return Path(path).expanduser().resolve() if path else platformdirs.user_data_path("redraft", appauthor=False)
 
 
-# Larger than any key or address: another file was meant.
+# Larger than any key or address: a larger file is the wrong one.
 SECRET_BYTES = 8192
 
 
@@ -47,8 +48,8 @@ class _SecretFiles(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         """Every secret that a file holds."""
-        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
-        return {name: secret for name, secret in found.items() if secret is not None}
+        secrets = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: secret for name, secret in secrets.items() if secret is not None}
 
 
 def _secret(variable: str, path: str, name: str) -> str:
@@ -59,7 +60,7 @@ def _secret(variable: str, path: str, name: str) -> str:
         with Path(path).open("rb") as file:
             secret = file.read(SECRET_BYTES + 1).decode().strip()
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InvalidInput(
             f"setting {variable}", path, f"the path of a file that holds the secret ({reason})"
         ) from None
@@ -69,7 +70,7 @@ def _secret(variable: str, path: str, name: str) -> str:
 
 
 class Settings(BaseSettings):
-    """Units are in the names. Empty URLs mean: what the local stack in `home` has written down."""
+    """Units are in the names. An empty URL means the service of the local stack in `home`."""
 
     model_config = SettingsConfigDict(env_prefix="REDRAFT_", extra="forbid", frozen=True)
 
@@ -80,69 +81,70 @@ class Settings(BaseSettings):
     database_url: SecretStr = SecretStr("")
     broker_url: SecretStr = SecretStr("")
 
-    # A Qdrant server: the memory of earlier jobs. With a database of its own and no memory, jobs run without one.
+    # A Qdrant server for the memory of earlier jobs. With `database_url` set and this empty, jobs run without memory.
     memory_url: str = ""
     memory_key: SecretStr = SecretStr("")
     memory_collection: str = "redraft_lessons"
 
-    # The model of the local stack: `auto` takes the best profile that the hardware can hold.
+    # The model of the local stack: `auto` chooses the best profile that fits the hardware.
     model: str = "auto"
-    # A `vllm` that is installed already (a container's): no environment of the engine's own is built then.
+    # An installed `vllm` executable (a container's): no separate environment is built for the engine then.
     engine_bin: Path | None = None
-    # The cards that this worker's engine may take, by nvidia-smi's numbers: `0,1`. None: all; two workers on one
-    # machine, one with the large model and one with the small, must not choose the same.
+    # The GPUs that this worker's engine may use, by nvidia-smi's numbers: `0,1`. None: all. Two workers on one machine,
+    # one with the large model and one with the small, must not use the same GPUs.
     gpus: Annotated[frozenset[int] | None, NoDecode] = None
-    # An OpenAI-compatible server that already runs, instead of an engine of ours.
+    # An OpenAI-compatible server that already runs, instead of an engine that Redraft starts.
     endpoint: str = ""
     endpoint_model: str = ""
     endpoint_key: SecretStr = SecretStr("")
-    # What its model takes, `text,image,audio`: no server says so. Jobs with other attachments are refused.
+    # What its model accepts, `text,image,audio`: servers don't report it. Jobs with other attachments are refused.
     endpoint_modalities: Annotated[frozenset[Modality], NoDecode] = frozenset({Modality.TEXT})
 
-    # The lease is long enough for a stalled disk and short enough that a dead worker's job is taken up
-    # again before anyone looks: design §1.
+    # Long enough to survive a stalled disk, short enough that a dead worker's job is soon claimed again: design §1.
     lease_seconds: float = Field(default=15.0, gt=0)
-    # A worker that ran a job's last iteration holds its KV prefix; others wait this long for it.
+    # The worker that ran a job's last iteration has its prefix in the KV cache; others leave the job to it for this
+    # long.
     affinity_seconds: float = Field(default=2.0, ge=0)
     # Fairness between owners in buckets: small enough to be fair within a night, large enough not to thrash.
     fairness_bucket_seconds: float = Field(default=600.0, gt=0)
     # A job that kills its worker this often, with no iteration recorded between, is quarantined.
     crash_cap: int = Field(default=3, ge=1)
-    # Faults of services in a row before a job is `failed` instead of retried with backoff.
+    # This many faults of services in a row end a job as `failed`; fewer are retried with backoff.
     fault_cap: int = Field(default=8, ge=1)
-    # Turns in flight in one worker. 0: as many as the engine batches sequences, for each has one at least; eight where
-    # an endpoint doesn't say, with all their drafts at once.
+    # Turns at once in one worker. 0: as many as the engine batches sequences, since each turn sends at least one; eight
+    # where an endpoint doesn't say, each with all its drafts at once.
     slots: int = Field(default=0, ge=0)
     # Candidates drafted in parallel. 0: from the engine's profile (8 on a GPU, 2 on a CPU).
     width: int = Field(default=0, ge=0)
     # Silence allowed between two tokens, and before the first (a cold prefill of 64K tokens on slow cards).
     token_silence_seconds: float = Field(default=60.0, gt=0)
     first_token_seconds: float = Field(default=600.0, gt=0)
-    # A step that announced no longer silence, and gives neither a token nor a verdict for so long, loses its lease: the
-    # worker lives, but the step hangs.
+    # A step that yields neither a token nor a verdict for this long, and announced no longer silence, loses its lease:
+    # the worker lives, but the step hangs.
     silence_seconds: float = Field(default=60.0, gt=0)
-    # Whatever it announced: longer than a check may take (an hour), which is the longest honest silence.
+    # The limit whatever a step announced: a little more than the longest legitimate silence, a check of one hour.
     stall_seconds: float = Field(default=3900.0, gt=0)
-    # A worker with a free slot that has heard no wake-up for so long looks for work itself. The relay sends one within
-    # a second while there is any, so hundreds of idle workers cost a few queries a second.
+    # A worker with a free slot that received no wake-up for this long looks for work itself. The relay sends one within
+    # a second while there is work, so hundreds of idle workers cost a few queries a second.
     wakeup_silence_seconds: float = Field(default=15.0, gt=0)
-    # A worker that leaves wake-ups lying in its queue for so long, though it has a free slot, has a dead subscription
-    # (celery#10205, celery#10302): it ends, to be started again. A turn whose lease is gone may take as long to end.
+    # A worker with a free slot that leaves wake-ups in its queue for this long has lost its subscription
+    # (celery#10205, celery#10302): it exits, to be restarted. A turn that lost its lease has as long to end.
     deaf_seconds: float = Field(default=60.0, gt=0)
-    # Redis's, the same for every app on a broker, for the shortest wins. A wake-up is acknowledged on receipt, so
-    # it bounds only how long a lost one lingers, and jobs may run for hours past it.
+    # Redis's visibility timeout, the same for every app on a broker since the shortest wins. A wake-up is acknowledged
+    # on receipt, so this only limits how long a lost one lingers; jobs may run for hours past it.
     visibility_timeout_seconds: int = Field(default=60, ge=1)
-    # A turn's grace between TERM (or QUIT) and the hand-back of its lease: it stops at the first checkpoint, so only a
-    # step that is longer than this is cut. Supervisors kill after 30 s or so; the engine must end within it, too.
+    # How long a turn may go on between TERM (or QUIT) and the release of its lease. It stops at the next checkpoint, so
+    # only a longer step is cut. Supervisors kill after about 30 s, within which the engine must end, too.
     drain_seconds: float = Field(default=10.0, ge=0)
 
-    # Rejected iterations before a job of lane fast goes on with the large model, and before the cloud is asked: two
-    # fresh starts with three revisions each are twelve (design §4), of which most of the gain is early.
+    # Rejected iterations before a job of lane `fast` moves to the large model, and before it is escalated to the cloud.
+    # Two restarts with three revisions each are twelve iterations (design §4), and most of the gain comes early.
     move_up_after: int = Field(default=3, ge=1)
     escalate_after: int = Field(default=10, ge=1)
 
-    # A key that lies in the environment for other tools sends nothing: the operator says here that text may leave, and
-    # a worker with a key serves the cloud's lane only then. `redraft up --cloud` says so for its stack.
+    # A key in the environment alone sends nothing, since it may be meant for other tools: the operator allows text to
+    # leave here, and only then does a worker with a key serve the `cloud` lane. `redraft up --cloud` allows it for its
+    # stack.
     egress: Egress = Egress.NEVER
     openai_api_key: SecretStr = Field(
         default=SecretStr(""), validation_alias=AliasChoices("openai_api_key", "OPENAI_API_KEY")
@@ -152,49 +154,61 @@ class Settings(BaseSettings):
     # For tests of durability: a worker, a relay or `db upgrade` dies (-9) there, `NAME` or `NAME:n` of
     # tasks/crashpoints.py.
     crash_at: str = ""
-    # What the cloud is asked with. Reasoning counts as output: a hard problem's thoughts alone may be 20K tokens, and
-    # 32K of them cost half a dollar of the default budget of two.
+    # The parameters of a cloud request. Reasoning counts as output: the thoughts on a hard problem alone may be 20K
+    # tokens, and 32K of them cost half a dollar of the default budget of two.
     cloud_model: str = "gpt-5.4"
     cloud_effort: Literal["none", "low", "medium", "high", "xhigh"] = "high"
     cloud_output_tokens: int = Field(default=32_768, ge=1024, le=128_000)
-    # USD for a million tokens in, cached and out, of a model that the table of prices doesn't know.
+    # USD for a million tokens in, cached and out, for a model that is not in the table of prices.
     cloud_prices: tuple[Decimal, Decimal, Decimal] | None = None
-    # Without it the cloud forgets a response about ten minutes after its end; a worker that is away for longer then
-    # pays for an answer it can't fetch.
+    # If false, the cloud forgets a response about ten minutes after its end, so a worker that is down for longer pays
+    # for an answer that it can't fetch.
     cloud_store: bool = False
-    # Silence before the first event, which brings the id: without one nobody knows what became of the request.
+    # Silence allowed before the first event, which brings the id: without an id the request's outcome is unknown.
     cloud_first_event_seconds: float = Field(default=120.0, gt=0)
-    # A response that has not ended by then is cancelled.
+    # A response that has not ended after this long is cancelled.
     cloud_answer_seconds: float = Field(default=3600.0, gt=0)
-    # Turns in a row that fail to reach the cloud, or to fetch its answer, before the job goes on without it.
+    # After this many turns in a row that fail to reach the cloud, or to fetch its answer, the job goes on without it.
     cloud_fault_cap: int = Field(default=5, ge=1)
 
     flower_password: SecretStr = SecretStr("")
-    # Names under which Flower may be called beside loopback's, `flower.example.org`: for a proxy in front of it.
+    # Host names that Flower accepts besides loopback, `flower.example.org`: for a proxy in front of it.
     flower_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    def secrets(self) -> frozenset[str]:
+        """The values that no log, event or message may show: keys, passwords, and addresses that hold one."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        return secrets_in(*(value.get_secret_value() for value in values if isinstance(value, SecretStr)))
+
+    @field_validator("egress")
+    @classmethod
+    def _sends_something(cls, egress: Egress) -> Egress:
+        if egress is Egress.HINT:
+            raise ValueError("one of never, full; hints from the cloud are not built yet")
+        return egress
+
     @field_validator("gpus", mode="before")
     @classmethod
-    def _numbered(cls, given: Any) -> Any:
-        """Text out of the environment is a list with commas, empty text is no choice."""
+    def _numbered(cls, value: Any) -> Any:
+        """Splits text from the environment at commas; empty text means None."""
         return (
-            ([part.strip() for part in given.split(",")] if given.strip() else None)
-            if isinstance(given, str)
-            else given
+            ([part.strip() for part in value.split(",")] if value.strip() else None)
+            if isinstance(value, str)
+            else value
         )
 
     @field_validator("flower_hosts", mode="before")
     @classmethod
-    def _split(cls, written: Any) -> Any:
-        """Text out of the environment is a list with commas."""
-        return [part.strip() for part in written.split(",") if part.strip()] if isinstance(written, str) else written
+    def _split(cls, value: Any) -> Any:
+        """Splits text from the environment at commas."""
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
     @field_validator("endpoint_modalities", mode="before")
     @classmethod
-    def _listed(cls, given: Any) -> Any:
-        """Text out of the environment is a list with commas; text itself is always taken."""
-        names = [part.strip() for part in given.split(",") if part.strip()] if isinstance(given, str) else given
+    def _listed(cls, value: Any) -> Any:
+        """Splits text from the environment at commas; the modality `text` is always included."""
+        names = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
         return [Modality.TEXT, *names] if isinstance(names, list) else names
 
     @classmethod
@@ -211,6 +225,13 @@ class Settings(BaseSettings):
         return init_settings, env_settings, _SecretFiles(settings_cls), toml
 
 
+def secrets_in(*values: str) -> frozenset[str]:
+    """`values` that are not empty, and the password in each that is an address."""
+    passwords = [urlsplit(value).password for value in values if "://" in value]
+    spellings = [spelling for password in passwords if password for spelling in (password, unquote(password))]
+    return frozenset(filter(None, (*values, *spellings)))
+
+
 @functools.cache
 def load_settings() -> Settings:
     """The settings of this process. Raises `InvalidInput`, naming the field, where one is not allowed."""
@@ -219,22 +240,22 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise InvalidInput(f"setting {name}", first.get("input"), first["msg"]) from None
+        raise InvalidInput(f"setting {name}", first.get("input"), first["msg"].removeprefix("Value error, ")) from None
 
 
 def hub_cache() -> Path:
-    """Where the hub's own libraries keep what they download, the engine's among them."""
+    """Where the Hugging Face libraries keep their downloads; the engine uses it, too."""
     home = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
     return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub")
 
 
-# Never handed to a part that has no use for them: whoever may look into Flower's process sees its environment.
+# Never passed to a part that doesn't need them: whoever can inspect Flower's process sees its environment.
 _KEYS = ("OPENAI_API_KEY", "REDRAFT_OPENAI_API_KEY", "REDRAFT_ENDPOINT_KEY")
 SECRETS = (*_KEYS, *(f"{key}_FILE" for key in _KEYS))
 
 
 def child_environment(home: Path, *, secrets: bool = False) -> dict[str, str]:
-    """The environment of a part of the local stack: ours with the home it belongs to, and without the keys of
-    models unless it needs `secrets`."""
+    """The environment of a part of the local stack: this process's environment with the part's home, and without the
+    keys of models unless it needs `secrets`."""
     kept = {name: value for name, value in os.environ.items() if secrets or name not in SECRETS}
     return {**kept, "REDRAFT_HOME": str(home)}

@@ -9,7 +9,7 @@ Schema `redraft.state/1`; a field is only ever added to it:
   history    each recorded iteration with its candidates, their lineage and all their verdicts
   open       the iteration under way: its move, and what is committed of it; null between iterations
   incumbent  {iteration, slot, score} of the best so far; null where there is none
-  ended      {state, why, acceptance} of a job that has ended; null before
+  ended      {state, why, acceptance, code, used, limit, needed, detail} of a job that has ended; null before
   spend      US dollars, tokens in + out, seconds on the engine
   limits     what the next decision must keep to: hours used, parallel slots, when to escalate and to move up
   next       the move under way, or what the strategy decides on this history: {move: draft | revise | escalate | stop,
@@ -22,7 +22,8 @@ import dataclasses
 from typing import Any, assert_never
 
 from tasks.ports import Strategy
-from tasks.types import Decision, Draft, Escalate, Job, Limits, Revise, Stop, describe
+from tasks.reasons import describe, explain
+from tasks.types import Decision, Draft, Escalate, Job, Limits, Revise, Stop
 
 SCHEMA = "redraft.state/1"
 
@@ -56,7 +57,7 @@ def state_document(job: Job, limits: Limits, strategy: Strategy) -> dict[str, An
         "history": [dataclasses.asdict(iteration) for iteration in job.history],
         "open": opened,
         "incumbent": incumbent,
-        "ended": None if job.ended is None else dataclasses.asdict(job.ended),
+        "ended": None if job.ended is None else _stop(job.ended),
         "spend": dataclasses.asdict(job.spend),
         "limits": {
             "hours": limits.hours,
@@ -72,13 +73,17 @@ def state_document(job: Job, limits: Limits, strategy: Strategy) -> dict[str, An
 def _decision(decision: Decision) -> dict[str, Any]:
     match decision:
         case Draft():
-            name = "draft"
+            name, fields = "draft", dataclasses.asdict(decision)
         case Revise():
-            name = "revise"
+            name, fields = "revise", dataclasses.asdict(decision)
         case Escalate():
-            name = "escalate"
+            name, fields = "escalate", dataclasses.asdict(decision)
         case Stop():
-            name = "stop"
+            name, fields = "stop", _stop(decision)
         case _:
             assert_never(decision)
-    return {"move": name, **dataclasses.asdict(decision), "words": describe(decision)}
+    return {"move": name, **fields, "words": describe(decision)}
+
+
+def _stop(stop: Stop) -> dict[str, Any]:
+    return {"state": str(stop.state), "why": explain(stop), **dataclasses.asdict(stop)}

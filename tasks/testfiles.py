@@ -1,4 +1,4 @@
-"""What a prompt shows of the files of a job's `python` checks. Pure; must not know how a prompt is cut."""
+"""Which files of a job's `python` checks a prompt shows. Pure; must not know how a prompt is shortened."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ NAMED = 20
 
 
 def shown_files(checks: Iterable[CheckSpec]) -> Iterator[tuple[str, str]]:
-    """Each visible test file, then the modules that travel with it: a line that says what it is, and its text.
+    """A title and the text of each visible test file, then of the modules beside it.
 
-    What a held-out check runs is not shown, though a visible one may name the folder that holds it.
+    The tests of a held-out check are not shown, even if a visible check names the folder that contains them.
     """
     checks = [check for check in checks if check.kind == "python"]
     hidden = {check.text(test) for check in checks if check.held_out for test in _tests(check)}
     for check in (check for check in checks if not check.held_out):
         tests = _tests(check)
         for name, text in sorted(check.texts.items(), key=lambda file: (file[0] not in tests, file[0])):
-            swept_in = len(tests) != 1 and text in hidden
-            if name.endswith(".py") and not swept_in:
+            is_held_out = len(tests) != 1 and text in hidden
+            if name.endswith(".py") and not is_held_out:
                 title = "solution.py will be checked by this file" if name in tests else "The tests use this file"
                 yield f"{title} ({name})", text
 
 
 def beside(checks: Iterable[CheckSpec]) -> list[str]:
-    """The names of the other files that lie beside the visible tests; the first ones of many."""
+    """The names of the other files beside the visible tests, at most `NAMED` of them."""
     visible = [check for check in checks if check.kind == "python" and not check.held_out]
     return sorted({name for check in visible for name in check.files if not name.endswith(".py")})[:NAMED]
 

@@ -3,13 +3,11 @@ know how a candidate was made."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks.crashpoints import CrashPoint, passing
-from tasks.errors import MalformedJob
 from tasks.policy import JUDGES
 from tasks.ports import Checks, JudgePanel, Ledger
 from tasks.turn import Turn
@@ -25,8 +23,8 @@ class Validation:
     judge_panel: JudgePanel
 
     def check(self, turn: Turn, iteration: OpenIteration, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
-        """The candidates with their deterministic verdicts. Raises `MalformedJob`, `SandboxUnavailable`, and what the
-        turn's heartbeat raises."""
+        """The candidates with their deterministic verdicts. Raises `PluginUnavailable`, `SandboxUnavailable`, and
+        what the turn's heartbeat raises."""
         return tuple(
             self._check(turn, candidate) if is_unchecked(turn.job, iteration, candidate) else candidate
             for candidate in candidates
@@ -34,7 +32,7 @@ class Validation:
 
     def judge(self, turn: Turn, iteration: OpenIteration, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
         """The candidates with the judges' verdicts on those that passed all else; any fail fails. Raises
-        `MalformedJob`, `LimitReached`, `EngineFault`, and what the turn's heartbeat raises."""
+        `LimitReached`, `EngineFault`, and what the turn's heartbeat raises."""
         return tuple(
             self._judge(turn, candidate) if is_unjudged(turn.job, iteration, candidate) else candidate
             for candidate in candidates
@@ -43,14 +41,12 @@ class Validation:
     def _check(self, turn: Turn, candidate: Candidate) -> Candidate:
         turn.heartbeat.checkpoint()
         checks = [check for check in turn.job.spec.checks if check.kind not in JUDGES]
-        with _readable_checks():
-            verdicts = self.checks.validate(candidate.text, checks, turn.heartbeat)
+        verdicts = self.checks.validate(candidate.text, checks, turn.heartbeat)
         return self._commit(turn, candidate, verdicts)
 
     def _judge(self, turn: Turn, candidate: Candidate) -> Candidate:
         checks = [check for check in turn.job.spec.checks if check.kind in JUDGES]
-        with _readable_checks():
-            verdicts = self.judge_panel.judge(turn, candidate, checks)
+        verdicts = self.judge_panel.judge(turn, candidate, checks)
         return self._commit(turn, candidate, (*candidate.verdicts, *verdicts))
 
     def _commit(self, turn: Turn, candidate: Candidate, verdicts: tuple[Verdict, ...]) -> Candidate:
@@ -79,12 +75,3 @@ def _awaits_judges(job: Job, candidate: Candidate) -> bool:
     return all(verdict.passed for verdict in candidate.verdicts) and any(
         check.kind in JUDGES and check.name not in decided for check in job.spec.checks
     )
-
-
-@contextlib.contextmanager
-def _readable_checks() -> Iterator[None]:
-    """A check whose stored value its validator can't read would fail every turn alike."""
-    try:
-        yield
-    except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
-        raise MalformedJob(f"checks: one can't be decided ({type(error).__name__}: {error})") from error

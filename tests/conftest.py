@@ -14,11 +14,12 @@ import psycopg
 import pytest
 from hypothesis import settings
 
+from tasks.client import Client
 from tasks.store.migrate import upgrade
 from tasks.store.roles import ensure_login
 from tasks.store.session import Database
-from workers.local.home import Home, free_port
-from workers.local.parts import answers
+from workers.home import Home, free_port
+from workers.http_client import answers
 from workers.local.postgres import EmbeddedPostgres
 from workers.local.valkey import EmbeddedValkey
 
@@ -87,6 +88,13 @@ def user(login: Callable[..., str]) -> Iterator[Database]:
     """Alice, who hands in jobs."""
     with Database(login("alice")) as database:
         yield database
+
+
+@pytest.fixture
+def alice(login: Callable[..., str]) -> Iterator[Client]:
+    """Alice's own program."""
+    with Client(login("alice")) as client:
+        yield client
 
 
 @pytest.fixture

@@ -4,51 +4,39 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tasks.errors import ServiceFault
+from tasks.errors import DatabaseUnavailable, ServiceFault
 from tasks.settings import Settings, load_settings
-from workers.local.stackfile import read
+from workers.stackfile import StackFile, read
 
 if TYPE_CHECKING:
     from tasks.memory.bank import QdrantBank
 
-NO_STACK = "no stack is running; start one with `redraft up`, or set REDRAFT_DATABASE_URL and REDRAFT_BROKER_URL"
+NO_STACK = "no stack is running; start one with `redraft up`, or set REDRAFT_DATABASE_URL"
+NO_BROKER = f"{NO_STACK} and REDRAFT_BROKER_URL"
 
 
-def database_url() -> str:
-    """For people: rows of their own only. Raises `ServiceFault` where there is no stack."""
-    settings = load_settings()
-    if settings.database_url.get_secret_value():
-        return settings.database_url.get_secret_value()
-    stack = read(settings.home)
-    if stack is None:
-        raise ServiceFault(NO_STACK)
-    return stack.user_url
+def database_url(*, admin: bool = False) -> str:
+    """For people: a login that sees its own rows, or one that may change the schema. Raises `DatabaseUnavailable` where
+    neither a setting nor a stack names a database."""
+    configured = load_settings().database_url.get_secret_value()
+    if configured:
+        return configured
+    stack = _stack(DatabaseUnavailable(NO_STACK))
+    return stack.admin_url if admin else stack.user_url
 
 
 def worker_database_url() -> str:
-    """For workers and the relay: rows of every owner. Raises `ServiceFault` where there is no stack."""
-    settings = load_settings()
-    if settings.database_url.get_secret_value():
-        return settings.database_url.get_secret_value()
-    stack = read(settings.home)
-    if stack is None:
-        raise ServiceFault(NO_STACK)
-    return stack.worker_url
+    """For workers and the relay: rows of every owner. Raises `DatabaseUnavailable` as `database_url` does."""
+    return load_settings().database_url.get_secret_value() or _stack(DatabaseUnavailable(NO_STACK)).worker_url
 
 
 def broker_url() -> str:
-    """The Redis-protocol server. Raises `ServiceFault` where there is no stack."""
-    settings = load_settings()
-    if settings.broker_url.get_secret_value():
-        return settings.broker_url.get_secret_value()
-    stack = read(settings.home)
-    if stack is None:
-        raise ServiceFault(NO_STACK)
-    return stack.broker_url
+    """The Redis-protocol server. Raises `ServiceFault` where neither a setting nor a stack names one."""
+    return load_settings().broker_url.get_secret_value() or _stack(ServiceFault(NO_BROKER)).broker_url
 
 
 def memory_bank(settings: Settings) -> QdrantBank | None:
-    """The memory, not yet asked for anything; None where there is none. A local stack's is for its own database."""
+    """The memory, not yet connected; None where there is none. A local stack's is for its own database."""
     url, key = settings.memory_url, settings.memory_key.get_secret_value()
     if not url and not settings.database_url.get_secret_value():
         stack = read(settings.home)
@@ -59,3 +47,10 @@ def memory_bank(settings: Settings) -> QdrantBank | None:
     from tasks.memory.embedder import Embedder
 
     return QdrantBank(url, key, Embedder(), collection=settings.memory_collection)
+
+
+def _stack(missing: ServiceFault) -> StackFile:
+    stack = read(load_settings().home)
+    if stack is None:
+        raise missing
+    return stack

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from workers.local.home import Home
-from workers.local.stackfile import write_private
+from workers.home import Home, write_private
 
 log = structlog.get_logger()
 

@@ -13,7 +13,7 @@ from workers.addresses import memory_bank
 from workers.background import BackgroundTasks
 from workers.celery_app import make_app
 from workers.failures import clear_failure, write_failure
-from workers.local.home import Home
+from workers.home import Home
 from workers.outbox_worker import OutboxWorker, memory_handlers
 from workers.relay import Relay
 

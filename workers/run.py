@@ -24,8 +24,8 @@ from tasks.validators.warm import WarmSandbox
 from workers.background import BackgroundTasks
 from workers.engine.host import ModelHost
 from workers.failures import clear_failure, write_failure
+from workers.home import Home
 from workers.lane_gate import LaneGate
-from workers.local.home import Home
 from workers.turn_task import register_turn
 from workers.watchdog import Watchdog
 from workers.wiring import WorkerParts, build_turn_runner, worker_name

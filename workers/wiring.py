@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 
+import structlog
 from celery import Celery
 
 from tasks.escalation import Escalation, NoCloud
@@ -25,7 +26,7 @@ from tasks.operators import Operators
 from tasks.policy import LoopRules
 from tasks.ports import Cloud, LessonService, Sandbox
 from tasks.sampling import Sampling
-from tasks.settings import Settings
+from tasks.settings import Settings, secrets_in
 from tasks.store.attachments import read_content
 from tasks.store.dispatch import ClaimRules
 from tasks.store.escalations import PostgresEscalations
@@ -41,8 +42,11 @@ from workers.engine.host import ModelHost, NoEngine
 from workers.engine.load import read_load
 from workers.engine.profiles import Serving
 from workers.events import TurnEvents
-from workers.strategies import strategies
+from workers.plugins import broken_plugins
+from workers.strategies import load_strategies
 from workers.turn_runner import TurnRunner
+
+log = structlog.get_logger()
 
 # Commits take milliseconds: more turns than this wait for each other at the disk, not for a connection.
 MOST_CONNECTIONS = 16
@@ -173,14 +177,18 @@ def _loop(parts: WorkerParts, database: Database, admission: AdmissionController
         ledger=ledger, model=_chat(settings, host, database), sampling=_sampling(host.profile), admission=admission
     )
     cloud = build_cloud(settings, database) if Lane.CLOUD in parts.lanes() else NoCloud()
-    checks = RegisteredChecks(sandbox=parts.sandbox)
+    checks, strategies = RegisteredChecks(sandbox=parts.sandbox), load_strategies()
+    for plugin, why in broken_plugins(strategies).items():
+        log.error("a plug-in can't be loaded; jobs that name it are left to other workers", plugin=plugin, why=why)
     return Loop(
         ledger=ledger,
         operators=Operators(model=model, cloud=cloud),
         validation=Validation(ledger=ledger, checks=checks, judge_panel=ModelJudgePanel(model=model)),
         lesson_service=_lesson_service(settings, model),
-        strategies=strategies(),
+        strategies=strategies.working,
         rules=_loop_rules(parts),
+        broken=strategies.broken,
+        secrets=settings.secrets() | secrets_in(parts.url, str(parts.app.conf.broker_url or "")),
     )
 
 

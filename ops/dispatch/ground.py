@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 
 from tasks.store.migrate import upgrade
-from workers.local.home import Home
+from workers.home import Home
 from workers.local.postgres import EmbeddedPostgres
 
 

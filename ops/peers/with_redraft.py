@@ -1,4 +1,4 @@
-"""Redraft's side of the comparison: its own claim, journal and stack, asked as its workers ask them."""
+"""Redraft's side of the comparison: its own claim, journal and stack, used as its workers and its client use them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from measure import CLAIMERS, drain, main
 
+from tasks.client import Client
 from tasks.heartbeat import SilentHeartbeat
 from tasks.journal import JournalledModel
 from tasks.llm.scripted import ScriptedModel
@@ -17,15 +18,14 @@ from tasks.sampling import Sampling
 from tasks.store import dispatch
 from tasks.store.ledger import PostgresLedger
 from tasks.store.migrate import upgrade
-from tasks.store.queries import job_summary
 from tasks.store.roles import ensure_login
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.turn import Turn
 from tasks.types import Budget, CallKey, CheckSpec, Draft, Egress, JobSpec, Lane, Message, Operator
 from tests.standin.saying import serving
+from workers.home import Home
 from workers.local import stack
-from workers.local.home import Home
 
 NEVER = CheckSpec(name="answer:never", kind="answer", value={"exact": "no model writes this"})
 
@@ -50,12 +50,12 @@ def specs(count: int) -> list[JobSpec]:
 def databases(url: str) -> tuple[Database, Database]:
     """The schema's newest version, and its submitter and its fleet."""
     upgrade(url)
-    found = []
+    databases = []
     for name, role in (("bench_user", "redraft_submitter"), ("bench_fleet", "redraft_worker")):
         ensure_login(url, name, "bench", role)
         head, _, tail = url.rpartition("@")
-        found.append(Database(f"{head.split('://')[0]}://{name}:bench@{tail}", pool=CLAIMERS))
-    return found[0], found[1]
+        databases.append(Database(f"{head.split('://')[0]}://{name}:bench@{tail}", pool=CLAIMERS))
+    return databases[0], databases[1]
 
 
 def claims(url: str, count: int) -> dict[str, object]:
@@ -103,9 +103,9 @@ def latency(url: str, count: int) -> dict[str, object]:
             home, {"REDRAFT_ENDPOINT": endpoint}, lambda line: print(line, file=sys.stderr), attached=True
         )
         try:
-            with Database(running.user_url, pool=2) as database:
-                _wait(database, 1)
-                each = [_wait(database, 1) for _ in range(count)]
+            with Client(running.user_url) as client:
+                _wait(client, 1)
+                each = [_wait(client, 1) for _ in range(count)]
         finally:
             stack.stop(home)
             shutil.rmtree(home.postgres_folder(), ignore_errors=True)
@@ -113,13 +113,11 @@ def latency(url: str, count: int) -> dict[str, object]:
     return {"seconds": sum(each), "each": each}
 
 
-def _wait(database: Database, count: int) -> float:
+def _wait(client: Client, count: int) -> float:
     begun = time.time()
-    job = submit_jobs(database, specs(count))[0].job
-    while (found := job_summary(database, job)).finished_at is None:
-        time.sleep(0.01)
-    assert found.started_at is not None
-    return found.started_at.timestamp() - begun
+    summary = client.wait(client.submit(specs(count)))[0]
+    assert summary.started_at is not None
+    return summary.started_at.timestamp() - begun
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What an OpenAI-compatible server can beyond plain chat, and what is done where it can't.
+"""What an OpenAI-compatible server supports beyond plain chat, and what is done instead where it doesn't.
 
-Pure: it must not know how a server is asked.
+Pure: it must not know how a server is queried.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 
-# How an answer is held to one of a few words: vLLM's own field, OpenAI's JSON schema, or by asking and looking.
+# How an answer is restricted to one of a few words: vLLM's own field, OpenAI's JSON schema, or a search in free text.
 ChoiceForm = Literal["structured_outputs", "json_schema", "text"]
 # vLLM counts a chat; llama.cpp renders it first and counts the text.
 Tokenizer = Literal["chat", "text", "none"]
@@ -19,8 +19,8 @@ Tokenizer = Literal["chat", "text", "none"]
 
 _CHOICES: Mapping[ChoiceForm, str] = {
     "structured_outputs": "",
-    "json_schema": "no structured_outputs: verdicts are asked for as JSON by a schema",
-    "text": "no structured answers: verdicts are read out of free text, and asked for again where none is clear",
+    "json_schema": "no structured_outputs: verdicts are requested as JSON by a schema",
+    "text": "no structured answers: verdicts are read out of free text, and requested again where none is clear",
 }
 _TOKENIZER: Mapping[Tokenizer, str] = {
     "chat": "",
@@ -38,7 +38,7 @@ _FLAGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """The defaults are those of a vLLM of ours."""
+    """What a server supports. The defaults describe a vLLM that Redraft started."""
 
     choices: ChoiceForm = "structured_outputs"
     tokenizer: Tokenizer = "chat"
@@ -49,13 +49,13 @@ class Capabilities:
     metrics: bool = True
 
     def missing(self) -> tuple[str, ...]:
-        """What it can't, each with what is done instead."""
-        flags = (said for name, said in _FLAGS.items() if not getattr(self, name))
-        return tuple(said for said in (_CHOICES[self.choices], _TOKENIZER[self.tokenizer], *flags) if said)
+        """One sentence for each unsupported feature, with what is done instead."""
+        flags = (text for name, text in _FLAGS.items() if not getattr(self, name))
+        return tuple(text for text in (_CHOICES[self.choices], _TOKENIZER[self.tokenizer], *flags) if text)
 
 
 def choice_field(form: ChoiceForm, choices: Sequence[str]) -> dict[str, Any]:
-    """What a request's body says so that the answer is one of `choices`."""
+    """The fields of a request's body that restrict the answer to one of `choices`."""
     match form:
         case "structured_outputs":
             return {"structured_outputs": {"choice": list(choices)}}
@@ -79,23 +79,24 @@ def choice_field(form: ChoiceForm, choices: Sequence[str]) -> dict[str, Any]:
 
 
 def chosen(text: str, choices: Sequence[str]) -> str:
-    """The one of `choices` that an answer is: alone, as a field `answer` of JSON, as the first word, or after a colon
-    at a line's end. The text itself where that is none, or where another is named too: "it does not pass" is no choice.
+    """The one of `choices` that an answer names: alone, in the field `answer` of a JSON object, as the first word, or
+    after a colon at the end of a line. Returns the text unchanged where it names none, or more than one: "it does not
+    pass" is no choice.
     """
-    said = _answer_of(text)
-    found = [choice for choice in choices if _stands(choice, said)]
-    named = [choice for choice in choices if re.search(rf"(?<!\w){re.escape(choice)}(?!\w)", said, re.IGNORECASE)]
-    return found[0] if len(found) == len(named) == 1 else text
+    answer = _answer_of(text)
+    matches = [choice for choice in choices if _states(choice, answer)]
+    mentioned = [choice for choice in choices if re.search(rf"(?<!\w){re.escape(choice)}(?!\w)", answer, re.IGNORECASE)]
+    return matches[0] if len(matches) == len(mentioned) == 1 else text
 
 
-def _stands(choice: str, said: str) -> bool:
+def _states(choice: str, answer: str) -> bool:
     word = re.escape(choice)
-    return re.search(rf"\A\W*{word}(?!\w)|:\W*{word}\W*$", said, re.IGNORECASE | re.MULTILINE) is not None
+    return re.search(rf"\A\W*{word}(?!\w)|:\W*{word}\W*$", answer, re.IGNORECASE | re.MULTILINE) is not None
 
 
 def _answer_of(text: str) -> str:
     try:
-        told = json.loads(text)
+        document = json.loads(text)
     except ValueError:
         return text.strip()
-    return str(told["answer"]) if isinstance(told, Mapping) and "answer" in told else text.strip()
+    return str(document["answer"]) if isinstance(document, Mapping) and "answer" in document else text.strip()

@@ -1,6 +1,6 @@
-"""The client of an OpenAI-compatible server: streams, guards while it streams, and cancels at the engine.
+"""The client of an OpenAI-compatible server: it streams an answer, guards it meanwhile, and cancels at the engine.
 
-A stalled stream is left within `POLL_SECONDS`. It must not know jobs, prompts or budgets.
+A stalled stream is abandoned within `POLL_SECONDS`. It must not know jobs, prompts or budgets.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tasks.errors import AttachmentLost, ContextExceeded, EngineFault, LimitReac
 from tasks.llm.capabilities import Capabilities, choice_field, chosen
 from tasks.llm.counting import Counts
 from tasks.llm.guard import Guard, engine_hit
+from tasks.llm.responsebody import error_message
 from tasks.llm.stream import Stream, chat
 from tasks.llm.thoughts import Thinking, apart
 from tasks.ports import Heartbeat
@@ -31,16 +32,16 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.25
 CONNECT_SECONDS = 10.0
 TOKENIZE_SECONDS = 10.0
-# Without a tokenizer at the endpoint: fewer characters a token than most text has, so rather too many tokens.
+# Used where the endpoint has no tokenizer. Most text has more characters a token, so this counts rather too many.
 CHARS_PER_TOKEN = 3
-# Rather too much: Gemma 4's largest image, and 25 tokens for a second of mp3 at 128 kbit/s.
+# Upper estimates: Gemma 4's largest image, and 25 tokens for a second of mp3 at 128 kbit/s.
 IMAGE_TOKENS = 1120
 SOUND_BYTES_PER_TOKEN = 640
-# OpenAI's names of the two.
+# OpenAI's names of the two formats.
 SOUND_FORMATS = {"audio/wav": "wav", "audio/mpeg": "mp3"}
-# What servers answer that have no /tokenize; everything else may be better the next time.
+# The statuses of servers that have no /tokenize; any other failure may pass, so the request is sent again next time.
 NO_TOKENIZER = frozenset({401, 403, 404, 405, 501})
-# What vLLM, llama.cpp and OpenAI say of a prompt that is longer than the context.
+# How vLLM, llama.cpp and OpenAI report a prompt that is longer than the context.
 TOO_LONG = re.compile(r"context[ _](?:length|size|window)|maximum (?:model|context|input) length", re.IGNORECASE)
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 MESSAGE_CHARS = 300
@@ -50,15 +51,16 @@ THOUGHTLESS = Thinking()
 
 @dataclass(slots=True, kw_only=True)
 class _Answer:
-    """What has arrived so far, when something last did, and how long the engine may be silent from then."""
+    """What has arrived so far. `last_token` is the monotonic second of the latest token (at first, of the request), and
+    `silence_seconds` how long the engine may be silent from then."""
 
-    heard: float
-    allowed: float
+    last_token: float
+    silence_seconds: float
     text: str = ""
     reasoning: str = ""
     finish_reason: str = ""
     deltas: int = 0
-    usage: Mapping[str, Any] = field(default_factory=dict)
+    usage: Mapping[str, int] = field(default_factory=dict)
     text_guard: Guard = field(default_factory=Guard)
     thought_guard: Guard = field(default_factory=Guard)
 
@@ -73,7 +75,7 @@ class OpenAIChatModel:
 
     Parameters: `base_url` ends in /v1; `extra` goes into each request's body; `engine` describes the server
     for the journal; `first_token_seconds` and `token_silence_seconds` bound its silence; `files` reads an attachment;
-    `capabilities` is what it can; `thinking` is how its model is told to think.
+    `capabilities` is what the server supports; `thinking` holds the fields that make its model think.
     """
 
     def __init__(
@@ -100,33 +102,34 @@ class OpenAIChatModel:
         self._tls: ssl.SSLContext | None = None
 
     def complete(self, request: ChatRequest, heartbeat: Heartbeat) -> Completion:
-        """One streamed answer. Raises `EngineFault` and what `heartbeat.check()` raises, except for a `LimitReached`,
-        which ends the answer where it is; the engine stops too."""
+        """One streamed answer. Raises `EngineFault` and what `heartbeat.check()` raises; both also stop the engine. A
+        `LimitReached` ends the answer where it is."""
         heartbeat.check()
         begun = time.monotonic()
-        answer = _Answer(heard=begun, allowed=self._first_seconds)
-        heartbeat.expect_silence(answer.allowed)
-        ask = chat(self._body(request))
+        answer = _Answer(last_token=begun, silence_seconds=self._first_seconds)
+        heartbeat.expect_silence(answer.silence_seconds)
+        send = chat(self._body(request))
         stream = Stream(
-            self._client(), self._base_url, self._api_key, ask, lambda event: self._hear(event, answer, heartbeat)
+            self._client(), self._base_url, self._api_key, send, lambda event: self._on_event(event, answer, heartbeat)
         )
         try:
             self._wait(stream, answer, heartbeat)
         except LimitReached:
             answer.finish_reason = DEADLINE
         finally:
-            stream.leave()
+            stream.close()
         return self._completion(request, self._end(answer), time.monotonic() - begun)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """By the endpoint's own tokenizer where it has one, each prompt once, else a third of the characters.
+        """Counted by the endpoint's own tokenizer where it has one, each prompt once, else as a third of the
+        characters.
 
-        What images and sounds cost is guessed: their bytes are sent once, for the answer.
+        The tokens of images and sounds are estimated, since their bytes are sent only once, for the answer.
         """
         counted = self._counts.of(messages, lambda: self._tokenize(messages)) if self._tokenizes else None
         if counted is None:
             counted = sum(len(m.content) for m in messages) // CHARS_PER_TOKEN
-        return counted + sum(_guess(attachment) for m in messages for attachment in m.attachments)
+        return counted + sum(_estimate(attachment) for m in messages for attachment in m.attachments)
 
     # ── the request ──────────────────────────────────────────────────────────────────────────
 
@@ -150,14 +153,14 @@ class OpenAIChatModel:
         }
 
     def _with_files(self, message: Message) -> dict[str, Any]:
-        """In OpenAI's content parts where there are attachments: they come first, as models' cards advise."""
+        """The message as OpenAI's content parts where it has attachments: these come first, as model cards advise."""
         if not message.attachments:
             return {"role": message.role, "content": message.content}
         parts = [_part(attachment, self._files(attachment)) for attachment in message.attachments]
         return {"role": message.role, "content": [*parts, {"type": "text", "text": message.content}]}
 
     def _client(self) -> httpx2.Client:
-        """A client of one connection: its socket is the request's, and can be shut down from any thread."""
+        """A client with one connection: its socket belongs to one request, and any thread can shut it down."""
         import httpx2
 
         address = urlsplit(self._base_url)
@@ -165,11 +168,12 @@ class OpenAIChatModel:
             self._tls = httpx2.create_ssl_context()
         return httpx2.Client(
             verify=self._tls,
-            trust_env=address.hostname not in LOOPBACK,  # a proxy has no business between us and our own engine
+            trust_env=address.hostname not in LOOPBACK,  # no proxy between us and an engine on this machine
             limits=httpx2.Limits(max_keepalive_connections=0),
             timeout=httpx2.Timeout(
                 connect=CONNECT_SECONDS,
-                read=max(self._first_seconds, self._silence_seconds) + 2 * POLL_SECONDS,  # we look first
+                # `_wait` ends a silent stream earlier
+                read=max(self._first_seconds, self._silence_seconds) + 2 * POLL_SECONDS,
                 write=CONNECT_SECONDS,
                 pool=CONNECT_SECONDS,
             ),
@@ -185,22 +189,23 @@ class OpenAIChatModel:
             with self._client() as client:
                 return self._count(client, body)
         except httpx2.HTTPError:
-            return None  # an engine that is down says so when it is asked for the answer
+            return None  # if the engine is down, the request for the answer reports it
         except (ValueError, KeyError, TypeError):
-            self._tokenizes = False  # something answers there, but no tokenizer
+            self._tokenizes = False  # whatever answers there is no tokenizer
             return None
 
     def _count(self, client: httpx2.Client, body: Mapping[str, Any]) -> int | None:
-        """Of a chat as vLLM counts it, or of the text that llama.cpp renders it to."""
+        """The tokens of a chat as vLLM counts it, or of the text into which llama.cpp renders it."""
         if self._capabilities.tokenizer == "chat":
-            told = self._ask_root(client, "tokenize", body)
-            return int(told["count"]) if told else None
-        rendered = self._ask_root(client, "apply-template", {"messages": body["messages"]})
-        told = self._ask_root(client, "tokenize", {"content": rendered["prompt"]}) if rendered else None
-        return len(told["tokens"]) if told else None
+            response = self._post(client, "tokenize", body)
+            return int(response["count"]) if response else None
+        rendered = self._post(client, "apply-template", {"messages": body["messages"]})
+        response = self._post(client, "tokenize", {"content": rendered["prompt"]}) if rendered else None
+        return len(response["tokens"]) if response else None
 
-    def _ask_root(self, client: httpx2.Client, page: str, body: Mapping[str, Any]) -> Any:
-        """A page beside the API, None where it is away; for ever where its status says that there is none."""
+    def _post(self, client: httpx2.Client, page: str, body: Mapping[str, Any]) -> Any:
+        """The JSON of a page beside the API, or None where it fails. A status that says the server has no such page
+        turns counting off for good."""
         headers = {"Authorization": f"Bearer {self._api_key}"}
         url = f"{self._base_url.removesuffix('/v1')}/{page}"
         response = client.post(url, json=body, headers=headers, timeout=TOKENIZE_SECONDS)
@@ -211,13 +216,13 @@ class OpenAIChatModel:
     # ── the answer ───────────────────────────────────────────────────────────────────────────
 
     def _wait(self, stream: Stream, answer: _Answer, heartbeat: Heartbeat) -> None:
-        """Until the stream ends, the guard hits, or the engine is silent for too long. An answer that is whole is
-        given back though the step must stop by now: it is paid for."""
+        """Waits until the stream ends, the guard hits, or the engine is silent for too long. A complete answer is
+        returned even if the step must stop by now: it is paid for."""
         while not stream.ended(POLL_SECONDS):
             heartbeat.check()
-            if time.monotonic() - answer.heard > answer.allowed:
+            if time.monotonic() - answer.last_token > answer.silence_seconds:
                 when = "after its last token" if answer.deltas else "before its first token"
-                raise EngineFault(f"{self.name} was silent for {answer.allowed:g} s {when}")
+                raise EngineFault(f"{self.name} was silent for {answer.silence_seconds:g} s {when}")
         if stream.error is None:
             return
         heartbeat.check()
@@ -225,22 +230,22 @@ class OpenAIChatModel:
             raise stream.error
         raise self._fault(stream.error) from None
 
-    def _hear(self, event: Mapping[str, Any], answer: _Answer, heartbeat: Heartbeat) -> bool:
-        """One event, in the reader's thread; whether to go on. One without a token is no progress: a stream may live
-        and bring nothing."""
+    def _on_event(self, event: Mapping[str, Any], answer: _Answer, heartbeat: Heartbeat) -> bool:
+        """Handles one event, in the reader's thread; returns whether to go on. An event without a token is no progress,
+        since a stream can stay open and bring nothing."""
         tokens = self._take(event, answer)
         if tokens:
-            answer.heard, answer.allowed = time.monotonic(), self._silence_seconds
+            answer.last_token, answer.silence_seconds = time.monotonic(), self._silence_seconds
             heartbeat.beat(tokens)
-            heartbeat.expect_silence(answer.allowed)  # after the beat, which announces a shorter one
+            heartbeat.expect_silence(answer.silence_seconds)  # after the beat, which announces a shorter one
         return answer.hit is None
 
     def _take(self, event: Mapping[str, Any], answer: _Answer) -> int:
         """Adds one event of the stream to the answer; returns how many tokens (deltas) it brought."""
         if event.get("error"):
-            raise self._fault(RuntimeError(_said(event)))
+            raise self._fault(RuntimeError(error_message(event)))
         try:
-            answer.usage = event.get("usage") or answer.usage
+            answer.usage = _usage(event) or answer.usage
             tokens = 0
             for choice in event.get("choices") or ():
                 delta = choice.get("delta") or {}
@@ -252,7 +257,7 @@ class OpenAIChatModel:
                 answer.thought_guard.feed(thought)
                 tokens += bool(text or thought)
                 answer.finish_reason = choice.get("finish_reason") or answer.finish_reason
-        except (AttributeError, TypeError) as error:
+        except (AttributeError, TypeError, ValueError) as error:
             raise EngineFault(f"{self.name} sent an event that is no part of an answer") from error
         answer.deltas += tokens
         return tokens
@@ -269,7 +274,6 @@ class OpenAIChatModel:
 
     def _completion(self, request: ChatRequest, answer: _Answer, seconds: float) -> Completion:
         usage = answer.usage
-        details = usage.get("prompt_tokens_details") or {}
         hit, looped = answer.hit, answer.text_guard.hit
         if answer.finish_reason == "repetition":
             hit = looped = engine_hit(answer.text or answer.reasoning)
@@ -280,7 +284,7 @@ class OpenAIChatModel:
             finish_reason=answer.finish_reason,
             model=self.name,
             prompt_tokens=self.count_tokens(request.messages) if prompt_tokens is None else prompt_tokens,
-            cached_tokens=details.get("cached_tokens") or 0,
+            cached_tokens=usage.get("cached_tokens") or 0,
             completion_tokens=usage.get("completion_tokens") or answer.deltas,
             seconds=seconds,
             reasoning=answer.reasoning or led_in,
@@ -289,19 +293,19 @@ class OpenAIChatModel:
         )
 
     def _fault(self, error: Exception) -> EngineFault:
-        """One line, and never the key."""
+        """The fault as one line that never holds the key."""
         import openai
 
         match error:
             case openai.APIStatusError():
-                said = f"answered {error.status_code}: {_said(error.body) or error.message}"
+                reason = f"answered {error.status_code}: {error_message(error.body) or error.message}"
             case openai.APIError():
-                said = f"cannot be reached ({error.message})"
+                reason = f"cannot be reached ({error.message})"
             case RuntimeError():
-                said = f"failed: {error}"
+                reason = f"failed: {error}"
             case _:
-                said = f"broke off ({type(error).__name__}: {error})"
-        line = " ".join(f"{self.name} {said}".split())
+                reason = f"broke off ({type(error).__name__}: {error})"
+        line = " ".join(f"{self.name} {reason}".split())
         refused = isinstance(error, openai.BadRequestError) and TOO_LONG.search(line)
         kind = ContextExceeded if refused else EngineFault
         return kind((line.replace(self._api_key, "***") if self._api_key else line)[:MESSAGE_CHARS])
@@ -327,7 +331,7 @@ def _part(attachment: Attachment, content: bytes) -> dict[str, Any]:
             assert_never(attachment.modality)
 
 
-def _guess(attachment: Attachment) -> int:
+def _estimate(attachment: Attachment) -> int:
     match attachment.modality:
         case Modality.IMAGE:
             return IMAGE_TOKENS
@@ -339,19 +343,23 @@ def _guess(attachment: Attachment) -> int:
             assert_never(attachment.modality)
 
 
+def _usage(event: Mapping[str, Any]) -> dict[str, int]:
+    """The counts of tokens in an event; none in most. Raises as `int` does where they are none."""
+    usage = event.get("usage") or {}
+    counts = {
+        "prompt_tokens": usage.get("prompt_tokens"),
+        "completion_tokens": usage.get("completion_tokens"),
+        "cached_tokens": (usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
+    }
+    return {name: int(count) for name, count in counts.items() if count is not None}
+
+
 def _without_thoughts(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """vLLM holds an answer to its choices only once the thoughts have ended, for which a word's tokens don't do."""
+    """vLLM restricts an answer to its choices only after the thoughts, and the few tokens of a word don't suffice for
+    them. So thoughts are turned off where the template can."""
     template = extra.get("chat_template_kwargs", {})
     return {"chat_template_kwargs": {**template, "enable_thinking": False}} if "enable_thinking" in template else {}
 
 
 def _no_file(attachment: Attachment) -> bytes:
     raise AttachmentLost(f"the attachment {attachment.name} cannot be read here")
-
-
-def _said(body: object) -> str:
-    """What an error's body says, in vLLM's, OpenAI's or Ollama's form."""
-    if not isinstance(body, dict):
-        return ""
-    inner = body.get("error", body)
-    return str(inner.get("message") or "") if isinstance(inner, dict) else str(inner)

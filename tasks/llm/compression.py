@@ -17,11 +17,12 @@ from tasks.types import GuardHit, GuardKind
 # machine has other files. The longer windows find a few sentences in ever another order, and copies with a word changed
 # here and there.
 WINDOWS = ((2_000, 12.0), (4_000, 16.0), (6_000, 16.5))
-# How often the first window is looked at, and the longer ones once in so many looks.
+# The first window is checked each time this many characters arrive, and the longer ones at every fourth check.
 EVERY_CHARS = 256
 SELDOM = 4
 WORD_SHARE = 0.4
-# Text that belongs to a stretch is this much smaller given the stretch; ordinary text is not even given its own file.
+# With the stretch as zlib's dictionary, text that belongs to it shrinks by this factor. Ordinary text doesn't, not even
+# with its own file as the dictionary.
 ALIKE = 5.0
 CHUNK_CHARS = 128
 PROBE_CHARS = 24
@@ -29,7 +30,8 @@ PROBES = 16
 
 
 def compressible_tail(text: str, read: int) -> GuardHit | None:
-    """The stretch that ends with `text`, of which `read` characters were ever seen (a multiple of `EVERY_CHARS`)."""
+    """The repetitive stretch that ends with `text`. `read` counts all characters of the stream so far, a multiple of
+    `EVERY_CHARS`; `text` is the last of them."""
     for chars, ratio in WINDOWS if read % (SELDOM * EVERY_CHARS) == 0 else WINDOWS[:1]:
         if len(text) >= chars and _ratio(text[-chars:]) >= ratio and word_share(text[-chars:]) >= WORD_SHARE:
             begin = onset(text, len(text) - chars)
@@ -40,16 +42,16 @@ def compressible_tail(text: str, read: int) -> GuardHit | None:
 
 
 def onset(text: str, begin: int) -> int:
-    """Where the stretch begins that `text[begin:]` is the end of: before its first copy, exact or not."""
+    """Where the stretch that ends with `text[begin:]` begins: before its first copy, exact or not."""
     window, first = WINDOWS[0][0], begin
     while begin > 0 and _alike(text[max(0, begin - CHUNK_CHARS) : begin], text[begin : begin + window]):
         begin = max(0, begin - CHUNK_CHARS)
     if begin == first:
         return begin
     known = text[begin : begin + window]
-    for place in range(max(0, begin - CHUNK_CHARS), begin, 8):
-        if text[place : place + PROBE_CHARS] in known:
-            return place
+    for position in range(max(0, begin - CHUNK_CHARS), begin, 8):
+        if text[position : position + PROBE_CHARS] in known:
+            return position
     return begin
 
 
@@ -66,7 +68,7 @@ def _ratio(text: str) -> float:
 
 
 def _alike(chunk: str, known: str) -> bool:
-    """Whether `chunk` is nearly nothing to somebody who knows `known`."""
+    """Whether `chunk` compresses to nearly nothing with `known` as the dictionary."""
     packer = zlib.compressobj(wbits=-15, zdict=known.encode("utf-8", "surrogatepass"))
     plain = chunk.encode("utf-8", "surrogatepass")
     return len(plain) >= ALIKE * len(packer.compress(plain) + packer.flush())
@@ -76,8 +78,8 @@ def _period(stretch: str) -> int:
     """How far apart equal pieces of the stretch lie, as a median over a few pieces near its end."""
     gaps = list[int]()
     for number in range(PROBES):
-        place = len(stretch) - PROBE_CHARS * (number + 1)
-        before = stretch.rfind(stretch[place : place + PROBE_CHARS], 0, place + PROBE_CHARS - 1)
+        position = len(stretch) - PROBE_CHARS * (number + 1)
+        before = stretch.rfind(stretch[position : position + PROBE_CHARS], 0, position + PROBE_CHARS - 1)
         if before >= 0:
-            gaps.append(place - before)
+            gaps.append(position - before)
     return int(statistics.median(gaps)) if gaps else PROBE_CHARS

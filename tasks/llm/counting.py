@@ -1,5 +1,5 @@
-"""Counts of prompts that were counted before: the drafts of an iteration have one prompt, and all prompts of a job one
-beginning. A server that tokenizes writes no tokens meanwhile. Knows nothing of how a prompt is counted.
+"""A cache of token counts by prompt. The drafts of an iteration share one prompt, and a server that tokenizes generates
+no tokens meanwhile. Knows nothing of how a prompt is counted.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ from concurrent.futures import Future
 
 from tasks.types import Message
 
-KEPT = 256
+CAPACITY = 256
 
 
 class Counts:
     """The latest counts, by the text of the prompt. Safe to share between threads."""
 
-    def __init__(self, kept: int = KEPT) -> None:
-        self._kept, self._lock = kept, threading.Lock()
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity, self._lock = capacity, threading.Lock()
         self._counts: OrderedDict[bytes, Future[int | None]] = OrderedDict()
 
     def of(self, messages: Sequence[Message], count: Callable[[], int | None]) -> int | None:
-        """What `count` gave for these messages, asked once: who comes meanwhile waits for its answer. None and errors
-        are not kept."""
+        """The result of `count` for these messages, called once: other threads wait for its result. None and errors
+        are not cached."""
         key = _key(messages)
         with self._lock:
-            found = self._counts.get(key)
-            if found is None:
-                mine = self._counts[key] = Future()
-                if len(self._counts) > self._kept:
+            cached = self._counts.get(key)
+            if cached is None:
+                pending = self._counts[key] = Future()
+                if len(self._counts) > self._capacity:
                     self._counts.popitem(last=False)
             else:
                 self._counts.move_to_end(key)
-        if found is not None:
-            return found.result()
+        if cached is not None:
+            return cached.result()
         counted = None
         try:
             counted = count()
@@ -43,7 +43,7 @@ class Counts:
             if counted is None:
                 with self._lock:
                     self._counts.pop(key, None)
-            mine.set_result(counted)
+            pending.set_result(counted)
         return counted
 
 

@@ -1,10 +1,10 @@
 """The first net: the text's tail is a cycle of exact copies, of whatever period.
 
 At least `COPIES` copies over at least `COVERED_CHARS`. A run of one character must be longer, since rulers and indents
-are ordinary, and so must copies without a word, since the rules of Markdown tables are, and longer still where they
-have commas or ends of lines, as lists of literals and grids do. But a grid repeats few things: copies of many numbers
-and letters (a spelt alphabet, a row of products) are none. The numbers were set on the tuning half of the corpus (`make
-bench-guard`).
+are ordinary. So must copies without a word, since the rules of Markdown tables are ordinary too, and longer still where
+they have commas or line ends, as lists of literals and grids do. But a grid repeats few different things: copies with
+many numbers and letters (a spelt alphabet, a row of products) are no grid. The numbers were tuned on one half of the
+corpus (`make bench-guard`).
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ VARIED_CHARS = 400
 WORDLESS_CHARS = 800
 PERIOD_CHARS = 2_000
 PROBE_CHARS = 32
-# Bounds the work per look where a probe occurs very often (rows of zeros); a rarer probe comes with the next looks.
+# Bounds the work per call where a probe occurs very often (rows of zeros); later calls have a rarer probe.
 CANDIDATES = 256
 
 
 def tail_cycle(text: str) -> GuardHit | None:
-    """The cycle that ends with `text`. Every earlier place of the last characters is a possible period."""
+    """The cycle that ends with `text`. Every earlier occurrence of the last characters gives a possible period."""
     end = len(text)
     if end < COVERED_CHARS:
         return None
     probe = text[-PROBE_CHARS:]
     lowest = max(0, end - PROBE_CHARS - PERIOD_CHARS)
-    place = end - PROBE_CHARS
+    position = end - PROBE_CHARS
     for _ in range(CANDIDATES):
-        place = text.rfind(probe, lowest, place + PROBE_CHARS - 1)
-        if place < 0:
+        position = text.rfind(probe, lowest, position + PROBE_CHARS - 1)
+        if position < 0:
             return None
-        period = end - PROBE_CHARS - place
+        period = end - PROBE_CHARS - position
         if COPIES * period > end:
             return None
         if text[-2 * period :] != text[-3 * period : -period]:
@@ -51,16 +51,16 @@ def tail_cycle(text: str) -> GuardHit | None:
         covered = covered_chars(text, period)
         if covered >= _least(text[-period:], covered):
             return GuardHit(kind=GuardKind.CYCLE, at_char=end - covered, copies=covered // period, period_chars=period)
-        # The stretch ends where this period breaks, and no longer period that fits into it can pass that place:
-        # go on with what does not fit. Else rows of zeros would be compared at every multiple of their period.
-        place = min(place, end - PROBE_CHARS - covered + period)
+        # The stretch ends where this period breaks, and no longer period that fits into it reaches past that position:
+        # go on with periods that don't fit. Else rows of zeros would be compared at every multiple of their period.
+        position = min(position, end - PROBE_CHARS - covered + period)
     return None
 
 
 def covered_chars(text: str, period: int) -> int:
-    """How many characters at the end of `text` equal the one a period later, with the last period itself.
+    """How many characters at the end of `text` repeat with this period, the last period itself included.
 
-    Halves the step instead of going character by character: the longest tail that equals itself a period earlier.
+    Doubles and then halves the step instead of going character by character.
     """
     end, equal = len(text), 0
     step = 1

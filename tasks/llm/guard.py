@@ -19,12 +19,12 @@ WINDOW_CHARS = 8_000
 
 
 class Guard:
-    """Watches one stream. Looks every `STEP_CHARS` characters of the text, however it is cut into chunks."""
+    """Watches one stream. Examines it every `STEP_CHARS` characters, however it is cut into chunks."""
 
     def __init__(self) -> None:
         self._window, self._start, self._pending = "", 0, ""
         self._templates = Templates()
-        self.read = 0  # characters that were looked at
+        self.read = 0  # characters that were examined
         self.hit: GuardHit | None = None
 
     def feed(self, text: str) -> GuardHit | None:
@@ -42,7 +42,7 @@ class Guard:
         return self.hit
 
     def finish(self) -> GuardHit | None:
-        """The text is over: looks once more, at its very end."""
+        """The text has ended: examines its last characters once more."""
         if self.hit is None and self._pending:
             piece, self._pending = self._pending, ""
             self._look(piece)
@@ -51,13 +51,13 @@ class Guard:
     def _look(self, piece: str) -> GuardHit | None:
         self._window += piece
         self.read += len(piece)
-        found = tail_cycle(self._window)
-        if found is not None:
-            found = _earlier_copies(self._window, found)
+        hit = tail_cycle(self._window)
+        if hit is not None:
+            hit = _earlier_copies(self._window, hit)
         elif self.read % EVERY_CHARS == 0:
-            found = compressible_tail(self._window, self.read)
-        if found is not None:
-            self.hit = dataclasses.replace(found, at_char=found.at_char + self._start)
+            hit = compressible_tail(self._window, self.read)
+        if hit is not None:
+            self.hit = dataclasses.replace(hit, at_char=hit.at_char + self._start)
         else:
             self.hit = self._templates.feed(piece)
         if len(self._window) >= 2 * WINDOW_CHARS:
@@ -83,7 +83,7 @@ def scan(text: str) -> GuardHit | None:
 
 
 def _earlier_copies(window: str, cycle: GuardHit) -> GuardHit:
-    """The cycle with the copies before it that were not exact yet."""
+    """The cycle, extended by the copies before it that are not exact."""
     begin = onset(window, cycle.at_char)
     if begin == cycle.at_char:
         return cycle
@@ -92,10 +92,10 @@ def _earlier_copies(window: str, cycle: GuardHit) -> GuardHit:
 
 
 def engine_hit(text: str) -> GuardHit:
-    """Where the loop begins that the engine itself ended `text` for, with whatever copies the tail shows."""
-    found = scan(text)
-    if found is not None:
-        return dataclasses.replace(found, kind=GuardKind.ENGINE)
+    """The loop because of which the engine itself ended `text`, with the copies that its tail shows."""
+    hit = scan(text)
+    if hit is not None:
+        return dataclasses.replace(hit, kind=GuardKind.ENGINE)
     end = len(text)
     for period in range(1, min(PERIOD_CHARS, end // 2) + 1):
         if text[-period:] == text[-2 * period : -period]:

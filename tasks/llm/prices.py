@@ -30,10 +30,10 @@ class Prices:
     def cost(self, usage: Usage) -> Decimal:
         """USD of one response."""
         long = usage.prompt_tokens > LONG_PROMPT_TOKENS
-        fresh = max(0, usage.prompt_tokens - usage.cached_tokens)
-        taken = (fresh * self.prompt + usage.cached_tokens * self.cached) * (LONG_INPUT if long else 1)
-        given = usage.completion_tokens * self.completion * (LONG_OUTPUT if long else 1)
-        return ((taken + given) / MILLION).quantize(SMALLEST, rounding=ROUND_UP)
+        uncached = max(0, usage.prompt_tokens - usage.cached_tokens)
+        input_cost = (uncached * self.prompt + usage.cached_tokens * self.cached) * (LONG_INPUT if long else 1)
+        output_cost = usage.completion_tokens * self.completion * (LONG_OUTPUT if long else 1)
+        return ((input_cost + output_cost) / MILLION).quantize(SMALLEST, rounding=ROUND_UP)
 
 
 def _prices(prompt: str, cached: str, completion: str) -> Prices:
@@ -48,23 +48,23 @@ PRICES = {
 }
 
 
-def prices_of(model: str, given: tuple[Decimal, Decimal, Decimal] | None = None) -> Prices:
-    """The prices of `model`, of which a dated snapshot costs the same; `given` (in, cached, out) beats the table.
+def prices_of(model: str, override: tuple[Decimal, Decimal, Decimal] | None = None) -> Prices:
+    """The prices of `model`; a dated snapshot costs the same. `override` (in, cached, out) beats the table.
 
     Raises `InvalidInput` for a model without prices: a budget in USD can't be kept on guesses.
     """
-    if given is not None:
-        prompt, cached, completion = given
-        if min(given) < 0:
-            raise InvalidInput("setting cloud_prices", [str(price) for price in given], "no price is below 0")
+    if override is not None:
+        prompt, cached, completion = override
+        if min(override) < 0:
+            raise InvalidInput("setting cloud_prices", [str(price) for price in override], "no price is below 0")
         return Prices(prompt=prompt, cached=cached, completion=completion)
-    known = PRICES.get(re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model))
-    if known is None:
+    prices = PRICES.get(re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model))
+    if prices is None:
         names = ", ".join(PRICES)
         raise InvalidInput(
             "setting cloud_model", model, f"known prices are of {names}; give its own with REDRAFT_CLOUD_PRICES"
         )
-    return known
+    return prices
 
 
 def most_tokens(prompt: str) -> int:

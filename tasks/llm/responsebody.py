@@ -1,4 +1,4 @@
-"""The bodies of the Responses API: the request as JSON, and what is read of a response or an error. No I/O."""
+"""The bodies of the Responses API: the request as JSON, and how a response or an error is parsed. No I/O."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ENDS = {"completed": CloudEnd.COMPLETED, "incomplete": CloudEnd.INCOMPLETE, "fai
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudTerms:
-    """How the cloud is asked: its model, how hard it thinks, and the most tokens it may give, thoughts included."""
+    """The fixed part of each cloud request: model, reasoning effort, and the most tokens out, thoughts included."""
 
     model: str
     effort: str
@@ -41,7 +41,7 @@ def request_json(terms: CloudTerms, *, instructions: str, prompt: str, cache_key
 
 
 def ended(response: Mapping[str, Any], seconds: float) -> CloudAnswer | None:
-    """A response that is over; None while it is queued or in progress. Lenient: a newer API may add what it likes."""
+    """The answer of a response that has ended; None while it is queued or in progress. Unknown fields are ignored."""
     try:
         return _read(response, seconds)
     except (AttributeError, TypeError, ValueError) as error:
@@ -54,7 +54,7 @@ def _read(response: Mapping[str, Any], seconds: float) -> CloudAnswer | None:
     if end is None:
         return None
     details = response.get("incomplete_details") or {}
-    error = said(response) or (f"incomplete: {details.get('reason')}" if end is CloudEnd.INCOMPLETE else "")
+    error = error_message(response) or (f"incomplete: {details.get('reason')}" if end is CloudEnd.INCOMPLETE else "")
     return CloudAnswer(
         end=end,
         model=str(response.get("model") or ""),
@@ -66,36 +66,36 @@ def _read(response: Mapping[str, Any], seconds: float) -> CloudAnswer | None:
 
 
 def _text(response: Mapping[str, Any]) -> str:
-    """What the model said, without its thoughts; a refusal is no answer."""
+    """The model's text without its thoughts; a refusal is no answer."""
     messages = (item for item in response.get("output") or () if item.get("type") == "message")
     parts = (part for message in messages for part in message.get("content") or ())
     return "".join(str(part.get("text") or "") for part in parts if part.get("type") == "output_text")
 
 
-def _usage(told: Mapping[str, Any] | None) -> Usage | None:
-    if not told:
+def _usage(usage: Mapping[str, Any] | None) -> Usage | None:
+    if not usage:
         return None
     return Usage(
-        prompt_tokens=int(told.get("input_tokens") or 0),
-        cached_tokens=int((told.get("input_tokens_details") or {}).get("cached_tokens") or 0),
-        completion_tokens=int(told.get("output_tokens") or 0),
+        prompt_tokens=int(usage.get("input_tokens") or 0),
+        cached_tokens=int((usage.get("input_tokens_details") or {}).get("cached_tokens") or 0),
+        completion_tokens=int(usage.get("output_tokens") or 0),
     )
 
 
-def told(error: Exception) -> str:
-    """Why a request failed, in words; the caller takes keys out."""
+def describe_error(error: Exception) -> str:
+    """Why a request failed, as text; the caller removes keys from it."""
     import openai
 
     match error:
         case openai.APIStatusError():
-            return f"the cloud answered {error.status_code}: {said(error.body) or error.message}"
+            return f"the cloud answered {error.status_code}: {error_message(error.body) or error.message}"
         case openai.APIError():
             return f"the cloud can't be reached ({error.message}: {error.__cause__ or 'no more is known'})"
         case _:
             return f"the request broke off ({type(error).__name__}: {error})"
 
 
-def said(body: object) -> str:
+def error_message(body: object) -> str:
     """The message of an error event, of a response, or of an HTTP error's body."""
     if not isinstance(body, Mapping):
         return ""

@@ -18,7 +18,7 @@ CHARS_PER_TOKEN = 4
 class ScriptedModel:
     """Implements `ChatModel`. Streams `answer(request)` in chunks through a guard, `delay_seconds` before each.
 
-    Before each call one item is taken from `faults`: an exception is raised, None lets the call pass.
+    Each call takes one item from `faults` first: an exception is raised, None lets the call pass.
     """
 
     def __init__(
@@ -35,15 +35,15 @@ class ScriptedModel:
         self._faults: Iterator[Exception | None] = iter(()) if faults is None else faults
 
     def complete(self, request: ChatRequest, heartbeat: Heartbeat) -> Completion:
-        """The scripted answer, cut where its tokens are used up or the guard hits. Raises the next fault."""
+        """The scripted answer, cut at `max_tokens` or where the guard hits. Raises the next fault."""
         fault = next(self._faults, None)
         if fault is not None:
             raise fault
-        begun = time.monotonic()
-        whole = self._answer(request)
-        allowed = whole[: request.max_tokens * CHARS_PER_TOKEN]
+        started = time.monotonic()
+        text = self._answer(request)
+        limited = text[: request.max_tokens * CHARS_PER_TOKEN]
         guard, streamed, late = Guard(), "", False
-        for start in range(0, len(allowed), CHUNK_CHARS):
+        for start in range(0, len(limited), CHUNK_CHARS):
             try:
                 heartbeat.check()
             except LimitReached:
@@ -51,13 +51,13 @@ class ScriptedModel:
                 break
             if self._delay_seconds:
                 time.sleep(self._delay_seconds)
-            chunk = allowed[start : start + CHUNK_CHARS]
+            chunk = limited[start : start + CHUNK_CHARS]
             streamed += chunk
             heartbeat.beat(_tokens(chunk))
             if guard.feed(chunk):
                 break
         hit = guard.finish()
-        finish = "guard" if hit else DEADLINE if late else "stop" if allowed == whole else "length"
+        finish = "guard" if hit else DEADLINE if late else "stop" if limited == text else "length"
         return Completion(
             text=streamed[: hit.at_char] if hit else streamed,
             finish_reason=finish,
@@ -65,7 +65,7 @@ class ScriptedModel:
             prompt_tokens=self.count_tokens(request.messages),
             cached_tokens=0,
             completion_tokens=_tokens(streamed),
-            seconds=time.monotonic() - begun,
+            seconds=time.monotonic() - started,
             guard=hit,
             engine="scripted",
         )

@@ -1,8 +1,8 @@
-"""The third net: lines, or small blocks of lines, that are equal but for their numbers: a list that counts for ever.
+"""The third net: lines, or small blocks of lines, that are equal except for their numbers: a list that counts for ever.
 
-Blank lines don't count. Rows of Markdown tables, JSON, CSV and logs are data and end a run; lines that look like code
-may be many, since a struct's registers and a test's assertions are; a count that falls, as in a counting song, ends by
-itself.
+Blank lines don't count. Rows of Markdown tables, JSON, CSV and logs are data and end a run. Lines that look like code
+are allowed more copies, since the registers of a struct and the assertions of a test are many. A count that falls, as
+in a counting song, ends by itself.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections import deque
 from tasks.types import GuardHit, GuardKind
 
 PROSE_COPIES = 12
-# 55 registers in a row are the most in the ordinary texts of the corpus's tuning half.
+# The ordinary texts in the tuning half of the corpus have at most 55 such lines in a row (registers).
 CODE_COPIES = 100
 PERIOD_LINES = 8
 # A longer line is a paragraph, and ends a run.
 LINE_CHARS = 1_000
 WORDS = 3
-# Prose is mostly letters; what is a third digits is figures.
+# Prose is mostly letters; a line whose characters are nearly a third digits is a row of figures.
 LETTER_SHARE = 0.65
 DIGIT_SHARE = 0.3
 
@@ -34,7 +34,7 @@ class Templates:
     """Watches the lines of one stream. Constant work per line: one comparison for each period."""
 
     def __init__(self) -> None:
-        self._at = 0  # where the line under way begins in the stream
+        self._at = 0  # the offset in the stream at which the current line begins
         self._line = ""
         self._masked: deque[str] = deque(maxlen=PERIOD_LINES)
         self._lines: deque[str] = deque(maxlen=3 * PERIOD_LINES)
@@ -43,7 +43,7 @@ class Templates:
         self._begin = [0] * (PERIOD_LINES + 1)
 
     def feed(self, text: str) -> GuardHit | None:
-        """Takes the next characters; a hit where a line that ends in them is one too many."""
+        """Takes the next characters; returns a hit where a line that ends in them is one copy too many."""
         *ended, rest = text.split("\n")
         for piece in ended:
             line, start = self._line + piece, self._at
@@ -63,7 +63,7 @@ class Templates:
         if not stripped:
             return None
         masked = _DIGITS.sub("0", stripped)
-        found = None
+        hit = None
         if _data(stripped):
             self._forget()
             return None
@@ -80,8 +80,8 @@ class Templates:
         for period in range(1, len(self._masked) + 1):
             copies = self._run[period] // period + 1
             if copies >= PROSE_COPIES and self._run[period] % period == 0:
-                found = found or self._assess(period, copies)
-        return found
+                hit = hit or self._assess(period, copies)
+        return hit
 
     def _assess(self, period: int, copies: int) -> GuardHit | None:
         block = list(self._masked)[-period:]
@@ -92,10 +92,10 @@ class Templates:
         return GuardHit(kind=GuardKind.TEMPLATE, at_char=begin, copies=copies, period_chars=length)
 
     def _falls(self, period: int) -> bool:
-        """Whether some line's first number falls from copy to copy."""
+        """Whether the first number of some line falls from copy to copy."""
         lines = list(self._lines)
-        for back in range(1, period + 1):
-            numbers = [_first_number(lines[-back - copy * period]) for copy in range(3)]
+        for offset in range(1, period + 1):
+            numbers = [_first_number(lines[-offset - copy * period]) for copy in range(3)]
             last, middle, first = numbers
             if last is not None and middle is not None and first is not None and last < middle < first:
                 return True
@@ -109,8 +109,8 @@ class Templates:
 
 
 def _first_number(line: str) -> int | None:
-    found = _DIGITS.search(line)
-    return int(found[0][:18]) if found else None
+    match = _DIGITS.search(line)
+    return int(match[0][:18]) if match else None
 
 
 def _data(line: str) -> bool:
@@ -128,5 +128,5 @@ def _prose(block: list[str]) -> bool:
 
 
 def _heading(line: str) -> bool:
-    """`Attempt 0:`, which ends like a line of Python but holds nothing else of it."""
+    """Whether the line is like `Attempt 0:`, which ends as a line of Python may but has nothing else of Python."""
     return line.endswith(":") and _CODE.search(line[:-1]) is None and not line.startswith(("if ", "for ", "else"))

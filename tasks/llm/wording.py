@@ -1,4 +1,5 @@
-"""What counts as a word: rows of zeros, empty cells and tables of one literal are data and may be long, words may not.
+"""What counts as a word. Rows of zeros, empty cells and tables of one literal are data and may repeat for long; words
+may not.
 
 Knows nothing of loops.
 """
@@ -17,18 +18,20 @@ _NO_WORD = re.compile(
 )
 # An item of a list of literals: a quoted name, or a constant in capitals.
 _ITEM = re.compile(r"""(['"])[\w.-]+\1(?=\s*[,)\]}])|\b[A-Z][A-Z0-9_]+\b(?=\s*,)""")
-# Two letters (single ones are cells of boards, or commands of paths), or one of a script that spells with few.
+# Two letters (single ones are cells of boards, or commands of SVG paths), or one letter of a script whose words are
+# short, such as Chinese.
 _WORD = re.compile(r"[^\W\d_]{2,}|[^\x00-\u02ff\W\d_]")
 _RUN = re.compile(r"[^\W_]+")
 _PIECE = re.compile(r"\d|[^\W\d]{1,6}|[^\w\s]|\n|[ \t]{2,}")
 
-# A copy that goes on is looked at every few characters, turned by as many: soon the same units come again.
-_remembered = functools.lru_cache(maxsize=512)
+# While a repetition goes on, its unit is examined every few characters and rotated by as many, so the same units recur.
+_cached = functools.lru_cache(maxsize=512)
 
 
-@_remembered
+@_cached
 def has_word(unit: str) -> bool:
-    """Whether copies of `unit` repeat words, not data. A unit may begin inside a word: the middle of three is read."""
+    """Whether copies of `unit` repeat words, not data. As a unit may begin inside a word, three copies are joined and
+    the middle one is read."""
     bare = unit.strip()
     if bare.isalpha():
         return _NO_WORD.fullmatch(bare) is None
@@ -39,29 +42,29 @@ def has_word(unit: str) -> bool:
     return bool(words)
 
 
-@_remembered
+@_cached
 def different_runs(unit: str) -> int:
-    """How many different runs of letters and digits copies of `unit` have. A unit may begin inside one: the middle of
-    three is read."""
+    """How many different runs of letters and digits copies of `unit` have. As a unit may begin inside a run, three
+    copies are joined and the middle one is read."""
     text, length = 3 * unit, len(unit)
-    return len({found[0] for found in _RUN.finditer(text) if length <= found.start() < 2 * length})
+    return len({match[0] for match in _RUN.finditer(text) if length <= match.start() < 2 * length})
 
 
-@_remembered
+@_cached
 def pieces(unit: str) -> int:
     """About how many tokens a model spends on text without words: one for each digit and each sign."""
     return len(_PIECE.findall(unit))
 
 
 def word_share(text: str) -> float:
-    """Which part of `text`, apart from its whitespace, is words."""
+    """The share of words in `text`, 0 to 1, whitespace not counted."""
     return sum(map(len, _WORD.findall(_NO_WORD.sub(" ", text)))) / max(1, len("".join(text.split())))
 
 
 def _beginning_in_the_middle(text: str) -> set[str]:
     third = len(text) // 3
-    return {found[0] for found in _WORD.finditer(text) if third <= found.start() < 2 * third}
+    return {match[0] for match in _WORD.finditer(text) if third <= match.start() < 2 * third}
 
 
-def _blank(found: re.Match[str]) -> str:
-    return " " * len(found[0])
+def _blank(match: re.Match[str]) -> str:
+    return " " * len(match[0])

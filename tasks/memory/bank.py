@@ -17,7 +17,7 @@ from tasks.types import Lesson, LessonKind, Match
 
 COLLECTION = "redraft_lessons"
 DENSE, SPARSE = "meaning", "words"
-# A memory that hangs costs a job this long, once: the lease of its turn is several times longer.
+# A memory that hangs delays a job by this much, once: the lease of its turn is several times longer.
 TIMEOUT_SECONDS = 3
 MISSING, EXISTS = 404, 409
 
@@ -25,7 +25,8 @@ Result = TypeVar("Result")
 
 
 class QdrantBank:
-    """Implements `MemoryBank`. Makes its collection when it first misses it. Safe to share between threads.
+    """Implements `MemoryBank`. Creates its collection at the first request that misses it. Safe to share between
+    threads.
 
     Parameters: `url` (http://host:port), `key` (empty: none is sent), the `embedder`, the `collection`'s name.
     """
@@ -44,19 +45,19 @@ class QdrantBank:
             vector={DENSE: list(self._embedder.dense(text)), SPARSE: _sparse(self._embedder.sparse(text))},
             payload=dataclasses.asdict(lesson),
         )
-        self._ask(lambda: self._client.upsert(self._collection, points=[point], wait=True))
+        self._request(lambda: self._client.upsert(self._collection, points=[point], wait=True))
 
     def search(
         self, owner: str, text: str, *, family: str | None = None, kind: LessonKind | None = None, limit: int = 5
     ) -> tuple[Match, ...]:
         """The best `limit` by reciprocal rank fusion of dense and sparse. Raises `MemoryUnavailable`."""
-        wanted = _is(owner=owner, family=family, kind=kind)
+        condition = _is(owner=owner, family=family, kind=kind)
         dense, deep = self._embedder.dense(text), limit * DEPTH
         words = _sparse(self._embedder.sparse(text, query=True))
-        prefetch = [models.Prefetch(query=list(dense), using=DENSE, filter=wanted, limit=deep)]
+        prefetch = [models.Prefetch(query=list(dense), using=DENSE, filter=condition, limit=deep)]
         if words.indices:
-            prefetch.append(models.Prefetch(query=words, using=SPARSE, filter=wanted, limit=deep))
-        found = self._ask(
+            prefetch.append(models.Prefetch(query=words, using=SPARSE, filter=condition, limit=deep))
+        result = self._request(
             lambda: self._client.query_points(
                 self._collection,
                 prefetch=prefetch,
@@ -66,63 +67,64 @@ class QdrantBank:
                 with_vectors=[DENSE],
             )
         )
-        return newest_first_among_equals([_match(point, dense) for point in found.points], limit)
+        return newest_first_among_equals([_match(point, dense) for point in result.points], limit)
 
     def nearest(self, lesson: Lesson) -> Match | None:
-        """The earlier lesson that means most nearly the same. Raises `MemoryUnavailable`."""
-        wanted = _is(owner=lesson.owner, family=lesson.family, kind=lesson.kind)
+        """The earlier lesson with the most similar meaning. Raises `MemoryUnavailable`."""
+        condition = _is(owner=lesson.owner, family=lesson.family, kind=lesson.kind)
         earlier = models.FieldCondition(key="id", range=models.Range(lt=lesson.id))
         dense = self._embedder.dense(lesson_text(lesson))
-        found = self._ask(
+        result = self._request(
             lambda: self._client.query_points(
                 self._collection,
                 query=list(dense),
                 using=DENSE,
-                query_filter=models.Filter(must=[wanted, earlier]),
+                query_filter=models.Filter(must=[condition, earlier]),
                 limit=1,
                 with_payload=True,
                 with_vectors=[DENSE],
             )
         )
-        return next((_match(point, dense) for point in found.points), None)
+        return next((_match(point, dense) for point in result.points), None)
 
     def remove(self, lesson: int) -> None:
-        """Takes a lesson out. Raises `MemoryUnavailable`."""
+        """Removes a lesson. Raises `MemoryUnavailable`."""
         self._delete(models.PointIdsList(points=[lesson]))
 
     def clear(self, owner: str | None = None) -> None:
-        """Takes out all lessons of `owner`, or of everybody. Raises `MemoryUnavailable`."""
+        """Removes all lessons of `owner`, or of everybody. Raises `MemoryUnavailable`."""
         if owner is None:
-            self._ask(lambda: self._client.delete_collection(self._collection))
+            self._request(lambda: self._client.delete_collection(self._collection))
         else:
             self._delete(models.FilterSelector(filter=_is(owner=owner)))
 
     def count(self) -> int:
         """How many lessons there are. Raises `MemoryUnavailable`."""
-        return self._ask(lambda: self._client.count(self._collection, exact=True)).count
+        return self._request(lambda: self._client.count(self._collection, exact=True)).count
 
     def close(self) -> None:
         """Closes its connections."""
         self._client.close()
 
     def _delete(self, which: models.PointsSelector) -> None:
-        self._ask(lambda: self._client.delete(self._collection, points_selector=which, wait=True))
+        self._request(lambda: self._client.delete(self._collection, points_selector=which, wait=True))
 
-    def _ask(self, request: Callable[[], Result]) -> Result:
-        """One request; where the collection is missing (a fresh memory) it is made and the request sent again."""
+    def _request(self, request: Callable[[], Result]) -> Result:
+        """Sends one request; where the collection is missing (a new memory), creates it and sends the request again."""
         try:
             try:
                 return request()
             except UnexpectedResponse as error:
                 if error.status_code != MISSING:
                     raise
-                self._make()
+                self._create_collection()
                 return request()
         except (ApiException, QdrantException, ValueError, OSError) as error:
-            raise MemoryUnavailable(f"the memory did not answer: {_why(error)}") from error
+            raise MemoryUnavailable(f"the memory did not answer: {_message(error)}") from error
 
-    def _make(self) -> None:
-        """The collection and the indexes of what is filtered by. Whoever comes second finds it there."""
+    def _create_collection(self) -> None:
+        """Creates the collection and the indexes of the fields that filters use; a collection that another process has
+        just created is fine."""
         try:
             self._client.create_collection(
                 self._collection,
@@ -151,16 +153,16 @@ def _sparse(vector: Sparse) -> models.SparseVector:
 
 
 def _match(point: models.ScoredPoint, query: tuple[float, ...]) -> Match:
-    """Raises `ValueError` where the point is none of ours."""
+    """The lesson of a point, with its similarity and score. Raises `ValueError` where the point holds no lesson."""
     payload, vectors = point.payload or {}, point.vector
     try:
         lesson = Lesson(**{**payload, "kind": LessonKind(payload["kind"])})
-        kept: Any = vectors[DENSE]  # type: ignore[index,call-overload]
+        stored: Any = vectors[DENSE]  # type: ignore[index,call-overload]
     except (KeyError, TypeError) as error:
-        raise ValueError(f"point {point.id} is no lesson; `redraft memory rebuild` makes the index anew") from error
-    return Match(lesson=lesson, similarity=cosine(query, kept), score=point.score)
+        raise ValueError(f"point {point.id} is no lesson; `redraft memory rebuild` rebuilds the index") from error
+    return Match(lesson=lesson, similarity=cosine(query, stored), score=point.score)
 
 
-def _why(error: Exception) -> str:
+def _message(error: Exception) -> str:
     source = getattr(error, "source", error)
     return " ".join(str(source).split())[:300] or type(source).__name__

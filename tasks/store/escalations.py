@@ -154,10 +154,10 @@ def _find(connection: Connection, claim: Claim, number: int) -> EscalationRecord
     row = connection.execute(select(escalations).where(*_is(claim, number))).one_or_none()
     if row is None:
         return None
-    made = None
+    completion = None
     if row.state == EscalationState.DONE:
         call = select(calls).where(*_called(calls, claim, number))
-        made = codec.completion_from_row(connection.execute(call).one())
+        completion = codec.completion_from_row(connection.execute(call).one())
     return EscalationRecord(
         plan=CloudPlan(
             model=row.model,
@@ -170,7 +170,7 @@ def _find(connection: Connection, claim: Claim, number: int) -> EscalationRecord
         open=row.finished_at is None,
         faults=_faults(connection, claim),
         response_id=row.response_id,
-        made=made,
+        completion=completion,
     )
 
 

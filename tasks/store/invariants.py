@@ -38,8 +38,6 @@ class Breach:
 
 # The calls that make candidates. Others (judges, lessons) may come after their iteration was recorded.
 _MAKERS = "('draft', 'review', 'revise', 'restart', 'escalate')"
-# How `PostgresLedger.find_call` begins to tell of a mismatch.
-MISMATCH = "the journal holds an answer to prompt"
 _FINAL = f"({FINAL})"
 
 INVARIANTS = (
@@ -144,10 +142,17 @@ INVARIANTS = (
     Invariant(
         name="I4 no answer is to another question",
         promise="no job was found to ask another prompt than the one whose answer its journal holds",
-        query=f"""
-            SELECT id AS job, reason AS what FROM jobs WHERE reason LIKE '%{MISMATCH}%'
+        query="""
+            SELECT id AS job, 'it ended for it: ' || stop_detail AS what FROM jobs WHERE stop_code = 'journal_mismatch'
             UNION ALL
-            SELECT job_id, detail FROM events WHERE kind = 'no lesson' AND detail LIKE '%{MISMATCH}%'""",
+            SELECT id, 'its lesson was given up for it' FROM jobs WHERE lesson_stop_code = 'journal_mismatch'""",
+    ),
+    Invariant(
+        name="an end has a code",
+        promise="a job that has ended has a stop code, and no other has one",
+        query=f"""
+            SELECT id AS job, format('state %s with the stop code %s', state, coalesce(stop_code, '(none)')) AS what
+            FROM jobs WHERE (state IN {_FINAL}) <> (stop_code IS NOT NULL)""",
     ),
     Invariant(
         name="I4 a score follows from the verdicts",
@@ -168,18 +173,18 @@ INVARIANTS = (
         promise="each recorded decision is the move that followed or the end that came; only a retry goes on after one",
         query="""
             WITH decided AS (
-                SELECT i.job_id, i.number, i.decision, split_part(i.decision, ' ', 1) AS verb, j.state, j.iterations,
-                       j.retries > 0 AS retried
+                SELECT i.job_id, i.number, i.decision, i.next_operator, i.stop_code, j.state, j.iterations,
+                       j.stop_code AS ended, j.retries > 0 AS retried
                 FROM iterations i JOIN jobs j ON j.id = i.job_id
                 WHERE i.finished_at IS NOT NULL AND i.number > coalesce(j.forked_iteration, 0))
             SELECT d.job_id AS job,
                    format('iteration %s decided %L, and %s is a %s', d.number, d.decision, n.number, n.operator) AS what
             FROM decided d JOIN iterations n ON n.job_id = d.job_id AND n.number = d.number + 1
-            WHERE d.verb <> n.operator AND NOT (d.verb = 'stop' AND d.retried)
+            WHERE d.next_operator IS DISTINCT FROM n.operator AND NOT (d.stop_code IS NOT NULL AND d.retried)
             UNION ALL
             SELECT job_id, format('iteration %s decided %L, and the job is %s', number, decision, state) FROM decided
-            WHERE number = iterations AND ((state = 'accepted') <> (decision LIKE 'stop (accepted)%')
-               OR (decision LIKE 'stop (unsolved)%' AND state <> 'unsolved' AND NOT retried))""",
+            WHERE number = iterations AND ((state = 'accepted') <> coalesce(stop_code = 'accepted', false)
+               OR (stop_code <> 'accepted' AND ended IS DISTINCT FROM stop_code AND NOT retried))""",
     ),
     Invariant(
         name="I5 no budget is passed",

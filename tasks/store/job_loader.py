@@ -27,6 +27,7 @@ from tasks.types import (
     Operator,
     Spend,
     Stop,
+    StopCode,
     Verdict,
 )
 
@@ -105,9 +106,16 @@ def _spend(row: Row[Any]) -> Spend:
 
 
 def _ended(row: Row[Any]) -> Stop | None:
-    state = JobState(row.state)
-    acceptance = Acceptance(row.acceptance) if row.acceptance else None
-    return Stop(state=state, why=row.reason, acceptance=acceptance) if state.final else None
+    if not JobState(row.state).final:
+        return None
+    return Stop(
+        code=StopCode(row.stop_code),
+        used=row.stop_used,
+        limit=row.stop_limit,
+        needed=row.stop_needed,
+        detail=row.stop_detail,
+        acceptance=Acceptance(row.acceptance) if row.acceptance else None,
+    )
 
 
 def _candidates(connection: Connection, job: int) -> tuple[set[CandidateRef], Mapping[int, list[Candidate]]]:

@@ -5,10 +5,13 @@ A lease row is the lock of its job: every transaction that writes for a job begi
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Connection, text
 
 from tasks.errors import LeaseLost
-from tasks.types import Claim, JobState, Lane
+from tasks.reasons import explain
+from tasks.types import Claim, JobState, Lane, Stop
 
 # First pause after a fault of a service; it doubles with each in a row, up to the longest.
 FAULT_PAUSE_SECONDS = 1.0
@@ -98,20 +101,37 @@ def fault_pause(faults: int) -> float:
     return float(min(LONGEST_PAUSE_SECONDS, FAULT_PAUSE_SECONDS * 2 ** max(0, faults - 1)))
 
 
-def end(connection: Connection, job: int, state: str, reason: str, acceptance: str | None = None) -> None:
-    """Writes a job's final state; its lease row must be locked by this transaction.
+def end(connection: Connection, job: int, stop: Stop) -> None:
+    """Writes a job's final state and why it ended; its lease row must be locked by this transaction.
 
     A job ends once. What is given up of one that has ended is the lesson that it still owed.
     """
+    reason = explain(stop)
     connection.execute(text("UPDATE leases SET runnable = false WHERE job_id = :job"), {"job": job})
     ended = connection.execute(
         text(f"""UPDATE jobs SET state = :state, reason = :reason, acceptance = :acceptance, finished_at = now(),
-                 pause_requested_at = NULL WHERE id = :job AND state NOT IN ({FINAL})"""),  # noqa: S608 - as above
-        {"job": job, "state": state, "reason": reason, "acceptance": acceptance},
+                 stop_code = :code, stop_used = :used, stop_limit = :limit, stop_needed = :needed,
+                 stop_detail = :detail, pause_requested_at = NULL
+                 WHERE id = :job AND state NOT IN ({FINAL})"""),  # noqa: S608 - as above
+        {"job": job, "state": stop.state, "reason": reason, **_stop_columns(stop)},
     ).rowcount
     if not ended:
-        connection.execute(text("UPDATE jobs SET lesson_due = false WHERE id = :job"), {"job": job})
+        connection.execute(
+            text("UPDATE jobs SET lesson_due = false, lesson_stop_code = :code WHERE id = :job"),
+            {"job": job, "code": stop.code},
+        )
         note(connection, job, "no lesson", reason)
         return
-    note(connection, job, state, reason)
+    note(connection, job, stop.state, reason)
     connection.execute(text("SELECT pg_notify('redraft_done', :job)"), {"job": str(job)})
+
+
+def _stop_columns(stop: Stop) -> dict[str, Any]:
+    return {
+        "code": stop.code,
+        "used": stop.used,
+        "limit": stop.limit,
+        "needed": stop.needed,
+        "detail": stop.detail,
+        "acceptance": stop.acceptance,
+    }

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import JournalMismatch, LimitReached
+from tasks.reasons import describe
 from tasks.store import codec, job_loader, leases, lesson_writes
 from tasks.store.session import Database
 from tasks.store.tables import calls, candidates, iterations, jobs, reservations, verdicts
@@ -23,12 +24,11 @@ from tasks.types import (
     Decision,
     Iteration,
     Job,
-    JobState,
     Lane,
     Lesson,
     Move,
     Stop,
-    describe,
+    StopCode,
     operator_of,
 )
 
@@ -91,7 +91,7 @@ class PostgresLedger:
                 {"job": claim.job},
             ).one()
             if row.used + tokens > row.budget:
-                raise LimitReached("tokens", row.used, row.budget)
+                raise LimitReached("tokens", row.used, row.budget, needed=tokens)
             connection.execute(
                 upsert(reservations)
                 .values(job_id=claim.job, epoch=claim.epoch, tokens=tokens, **codec.key_to_row(key))
@@ -214,6 +214,8 @@ class PostgresLedger:
                 .where(iterations.c.job_id == claim.job, iterations.c.number == iteration.number)
                 .values(
                     decision=describe(decision),
+                    next_operator=None if isinstance(decision, Stop) else operator_of(decision),
+                    stop_code=decision.code if isinstance(decision, Stop) else None,
                     best_slot=best.ref.slot if best else None,
                     score=best.score if best else None,
                     worker=claim.worker,
@@ -239,7 +241,7 @@ class PostgresLedger:
                 )
             if isinstance(decision, Stop):
                 lesson_writes.count(connection, claim.job, decision.state)
-                leases.end(connection, claim.job, decision.state, decision.why, decision.acceptance)
+                leases.end(connection, claim.job, decision)
                 connection.execute(update(jobs).where(jobs.c.id == claim.job).values(lesson_due=lesson_due))
             else:
                 _open_iteration(connection, claim.job, iteration.number + 1, decision)
@@ -272,13 +274,21 @@ class PostgresLedger:
         `LeaseLost`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
-            leases.end(connection, claim.job, decision.state, decision.why, decision.acceptance)
+            leases.end(connection, claim.job, decision)
             lane = connection.execute(select(jobs.c.lane).where(jobs.c.id == claim.job)).scalar_one()
             leases.release(connection, claim, Lane(lane) if lane in list(Lane) else Lane.GPU, done=True)
 
-    def hand_over(self, claim: Claim, lane: Lane, fault: str = "", *, interrupted: bool = False) -> None:
-        """Gives the lease back with the next step on `lane`; a `fault` of a service delays it, longer with
-        each in a row, and fails the job at the cap; one `interrupted` by its worker's end goes on first.
+    def hand_over(
+        self,
+        claim: Claim,
+        lane: Lane,
+        fault: str = "",
+        *,
+        code: StopCode = StopCode.SERVICE_FAULTS,
+        interrupted: bool = False,
+    ) -> None:
+        """Gives the lease back with the next step on `lane`; a `fault` delays it, longer with each in a row, and ends
+        the job with `code` at the cap; one `interrupted` by its worker's end goes on first.
         Raises `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
@@ -292,7 +302,7 @@ class PostgresLedger:
             ).scalar_one()
             leases.note(connection, claim.job, "fault", fault)
             if faults >= self._fault_cap:
-                leases.end(connection, claim.job, JobState.FAILED, f"{faults} faults in a row, the last: {fault}")
+                leases.end(connection, claim.job, Stop(code=code, used=faults, detail=fault))
             leases.release(
                 connection, claim, lane, delay_seconds=leases.fault_pause(faults), done=faults >= self._fault_cap
             )
@@ -307,7 +317,7 @@ def _open_iteration(connection: Connection, job: int, number: int, move: Move, *
 
 
 def _note_move_up(connection: Connection, job: int, number: int, lane: Lane) -> None:
-    """A job of lane fast goes on with the large model: an event, once."""
+    """A job of lane fast goes on with the large model: noted once."""
     if lane is Lane.GPU:
         moved = update(jobs).where(jobs.c.id == job, jobs.c.lane == Lane.FAST, ~jobs.c.moved_up).values(moved_up=True)
         if connection.execute(moved).rowcount:

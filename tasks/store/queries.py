@@ -13,7 +13,7 @@ from tasks.errors import NoSuchJob
 from tasks.store.session import Database, explained
 from tasks.store.summaries import EgressRow, IterationRow, JobSummary, LostWork, VerdictRow
 from tasks.store.tables import jobs
-from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend
+from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend, StopCode
 
 _SUMMARY = """
 SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations, j.score, j.answer_iteration,
@@ -25,7 +25,8 @@ SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations,
            coalesce(j.finished_at, clock_timestamp()) - j.paused_at), 0) END AS idle_seconds,
        coalesce((SELECT i.operator FROM iterations i WHERE i.job_id = j.id AND i.finished_at IS NULL
                  ORDER BY i.number DESC LIMIT 1), '') AS operator,
-       j.moved_up, clock_timestamp() AS now, redraft_lost_work(j.id) AS lost_work, {answer} AS answer,
+       j.moved_up, j.stop_code, j.stop_used, j.stop_limit, j.stop_needed,
+       clock_timestamp() AS now, redraft_lost_work(j.id) AS lost_work, {answer} AS answer,
        ARRAY(SELECT DISTINCT v.check_name FROM verdicts v WHERE v.job_id = j.id AND v.isolation = 'shared'
              ORDER BY 1) AS shared_checks
 FROM jobs j JOIN leases l ON l.job_id = j.id
@@ -40,12 +41,18 @@ def list_jobs(
     owner: str | None = None,
     jobs: Sequence[int] | None = None,
     limit: int | None = None,
+    before: int | None = None,
+    oldest_first: bool = False,
 ) -> tuple[JobSummary, ...]:
-    """Jobs that have one of `states`, every tag and this owner, the newest first, without their answers."""
+    """Jobs that have one of `states`, every tag and this owner, without their answers; the newest first, or the oldest.
+
+    At most `limit` of them, with numbers below `before`: the last number of a page begins the next one.
+    """
     wanted = "WHERE (:any_state OR j.state = ANY(:states)) AND j.tags @> CAST(:tags AS text[])"
     wanted += " AND (CAST(:owner AS text) IS NULL OR j.owner = :owner)"
     wanted += " AND (CAST(:jobs AS bigint[]) IS NULL OR j.id = ANY(:jobs))"
-    query = _SUMMARY.format(answer="NULL") + wanted + " ORDER BY j.id DESC LIMIT :limit"
+    wanted += " AND (CAST(:before AS bigint) IS NULL OR j.id < :before)"
+    query = _SUMMARY.format(answer="NULL") + wanted + f" ORDER BY j.id {'ASC' if oldest_first else 'DESC'} LIMIT :limit"
     given = {
         "any_state": not states,
         "states": [str(state) for state in states],
@@ -53,6 +60,7 @@ def list_jobs(
         "owner": owner,
         "jobs": None if jobs is None else list(jobs),
         "limit": limit,
+        "before": before,
     }
     with database.connect() as connection, explained():
         return tuple(_summary(row) for row in connection.execute(text(query), given))
@@ -104,6 +112,7 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
                 worker=row.worker,
                 epoch=row.epoch,
                 decision=row.decision,
+                stop_code=StopCode(row.stop_code) if row.stop_code else None,
             )
             for row in connection.execute(query, {"job": job})
         )
@@ -181,6 +190,10 @@ def _summary(row: Row[Any]) -> JobSummary:
         operator=row.operator,
         now=row.now,
         moved_up=row.moved_up,
+        stop_code=StopCode(row.stop_code) if row.stop_code else None,
+        stop_used=row.stop_used,
+        stop_limit=row.stop_limit,
+        stop_needed=row.stop_needed,
         lost_work=LostWork(**row.lost_work),
         shared_checks=tuple(row.shared_checks),
     )

@@ -6,6 +6,7 @@ from sqlalchemy import text
 
 from tasks.store import leases, lost_work
 from tasks.store.session import Database
+from tasks.types import Stop, StopCode
 
 # A holder may renew its lease and get nowhere; longer than any honest step is silent (`Settings.stall_seconds`).
 STALL_SECONDS = 3900.0
@@ -49,10 +50,10 @@ def reap(database: Database, *, crash_cap: int, stall_seconds: float = STALL_SEC
                 {"job": row.job_id},
             ).one()
             if job.cancelled:
-                leases.end(connection, row.job_id, "cancelled", "cancelled by its owner")
+                leases.end(connection, row.job_id, Stop(code=StopCode.CANCELLED))
             elif job.crashes >= crash_cap:
-                why = f"its worker died {job.crashes} times in a row with no iteration recorded; last on {row.worker}"
-                leases.end(connection, row.job_id, "quarantined", why)
+                crashes = Stop(code=StopCode.CRASHES, used=job.crashes, detail=row.worker)
+                leases.end(connection, row.job_id, crashes)
             else:
                 leases.park(connection, row.job_id, f"after its worker {row.worker} went silent")
         for lane in {row.lane for row in freed}:

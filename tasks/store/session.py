@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tasks.errors import DatabaseUnavailable, InvalidInput
 
@@ -98,6 +99,8 @@ def _faults() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError) as error:
         raise DatabaseUnavailable(f"Postgres did not answer: {_first_line(error)}") from error
+    except PoolTimeout as error:
+        raise DatabaseUnavailable("no connection to Postgres became free in time") from error
 
 
 def _first_line(error: DBAPIError) -> str:

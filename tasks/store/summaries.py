@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend
+from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend, StopCode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,8 @@ class JobSummary:
     """One job as `show` and `watch` see it. `now` is the database's clock when it was read; `phase`, `worker`
     and `live_tokens` (received in the turn under way) are of the holder; `answer` is left out of lists; `moved_up` says
     that a job of lane fast goes on with the large model. `idle_seconds` are those since its start that its budget of
-    hours does not count: paused, or ended and retried. `shared_checks` have judged in the candidate's own process."""
+    hours does not count: paused, or ended and retried. The `stop_` fields say why it ended, as in
+    `tasks.types.Stop`; `reason` is their text. `shared_checks` have judged in the candidate's own process."""
 
     job: int
     title: str
@@ -67,6 +68,10 @@ class JobSummary:
     pause_requested: bool = False
     idle_seconds: float = 0.0
     moved_up: bool = False
+    stop_code: StopCode | None = None
+    stop_used: float | None = None
+    stop_limit: float | None = None
+    stop_needed: float | None = None
     lost_work: LostWork = NOTHING_LOST
     shared_checks: tuple[str, ...] = ()
 
@@ -114,6 +119,7 @@ class IterationRow:
     worker: str | None
     epoch: int | None
     decision: str
+    stop_code: StopCode | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +156,17 @@ class EgressRow:
     error: str
     created_at: datetime
     finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRow:
+    """An entry of a job's log. `number` rises with each of one job; `kind` is a word or two, `detail` one line."""
+
+    number: int
+    job: int
+    at: datetime
+    kind: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

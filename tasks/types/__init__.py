@@ -1,6 +1,6 @@
 """The values of the domain: frozen, slotted, keyword-only. No behaviour that needs I/O, a clock or a library.
 
-Each name is imported from here; the modules below it are its shelves.
+Import each name from here, not from the modules below.
 """
 
 from tasks.types.answers import (
@@ -29,6 +29,7 @@ from tasks.types.kinds import (
     LessonKind,
     Modality,
     Operator,
+    StopCode,
 )
 from tasks.types.moves import (
     Candidate,
@@ -43,7 +44,6 @@ from tasks.types.moves import (
     Spend,
     Stop,
     Verdict,
-    describe,
     operator_of,
 )
 from tasks.types.programs import JOINED, SandboxJob, SandboxResult
@@ -95,9 +95,9 @@ __all__ = [
     "SandboxResult",
     "Spend",
     "Stop",
+    "StopCode",
     "TurnReport",
     "Usage",
     "Verdict",
-    "describe",
     "operator_of",
 ]

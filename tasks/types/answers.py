@@ -1,4 +1,4 @@
-"""What is asked of models, of the engine's and the cloud's, and what they give back."""
+"""Requests to models, the engine's and the cloud's, and their completions."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """How often the limits of a prompt's parts are halved: of its `prefix`, with which all prompts of a job begin, and
-    of the `rest`, which is left out where that is None."""
+    """How often the length limits of a prompt's parts are halved: those of its `prefix`, with which all prompts of a
+    job begin, and those of the `rest`, which is left out where it is None."""
 
     prefix: int = 0
     rest: int | None = 0
@@ -29,8 +29,8 @@ class Cut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestSize:
-    """What one request takes of an engine's memory at its worst, in tokens: its prompt, which requests with the same
-    messages have in common, and what it may write."""
+    """How much of an engine's memory one request may take at most, in tokens: its prompt, which requests with the same
+    `messages` share, and its completion."""
 
     messages: tuple[Message, ...]
     prompt_tokens: int
@@ -39,7 +39,7 @@ class RequestSize:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
-    """One request to a chat model. `choices`, where given, restricts the answer to one of them. `max_tokens` bound the
+    """One request to a chat model. `choices`, where set, restrict the answer to one of them. `max_tokens` limit the
     answer, `thinking_tokens` the thoughts before it."""
 
     messages: tuple[Message, ...]
@@ -64,7 +64,7 @@ class GuardHit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """What a chat model gave back. Where `guard` is set, `text` is already cut back to before the first copy.
+    """One answer of a chat model. Where `guard` is set, `text` is already cut back to before the first copy.
 
     `finish_reason` is the engine's own word (stop, length, repetition), or `guard` where we cancelled it.
     """
@@ -84,7 +84,7 @@ class Completion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens of one response; `cached_tokens` are among the `prompt_tokens`, thoughts among the completion's."""
+    """Tokens of one response. `prompt_tokens` include the `cached_tokens`, `completion_tokens` the thoughts."""
 
     prompt_tokens: int
     cached_tokens: int
@@ -93,7 +93,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudAnswer:
-    """What came of a request to the cloud. `usage` is None where the cloud told none; `error` is one line."""
+    """What came of a request to the cloud. `usage` is None where the cloud reported none; `error` is one line."""
 
     end: CloudEnd
     model: str = ""
@@ -105,8 +105,8 @@ class CloudAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudPlan:
-    """A request that is about to be made: `request` is its JSON, exactly what is sent; the rest its most costly
-    outcome."""
+    """A request to the cloud before it is sent: `request` is its JSON, byte for byte; the other fields are its
+    costliest outcome."""
 
     model: str
     request: str
@@ -117,22 +117,22 @@ class CloudPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EscalationRecord:
-    """An escalation as it is stored. `made` is the answer of one that is done; `open` says that it is still to be
-    settled; `faults` counts the turns in a row that ended in a fault of a service."""
+    """An escalation as it is stored. `completion` is set where it is done; `open` says that it is not settled yet;
+    `faults` counts the turns in a row that ended in a fault of a service."""
 
     plan: CloudPlan
     state: EscalationState
     open: bool
     faults: int = 0
     response_id: str | None = None
-    made: Completion | None = None
+    completion: Completion | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class CallKey:
     """The journal's key of one model call, beside its job.
 
-    A judge's calls bear the name of the `check`, the number of the `vote` from 1, and the vote's `step`, a report or a
+    A judge's calls have the name of the `check`, the number of the `vote` from 1, and the vote's `step`, a report or a
     verdict; the three are empty for all other calls. `attempt` counts from 1.
     """
 

@@ -1,4 +1,4 @@
-"""A job with its past, who holds it, and what it teaches the next one."""
+"""A job with its history, the claim on it, and the lesson it teaches later jobs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tasks.types.specs import JobSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """What one job taught, never changed once written. `id` is 0 until it is stored. `family` names the kind of
-    task (its kinds of checks); `evidence` says which checks of which job it rests on."""
+    """What one job taught; immutable. `id` is 0 until it is stored. `family` names the kind of task by its kinds of
+    checks; `evidence` says which checks of which job support it."""
 
     job: int
     owner: str
@@ -29,8 +29,8 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """A lesson that was found. `similarity` is the cosine of the meanings, in [-1, 1]; `score` is what orders the
-    matches of one search and says nothing beyond it."""
+    """A lesson that a search found. `similarity` is the cosine of the embeddings, in [-1, 1]; `score` orders the
+    matches of one search and can't be compared with another's."""
 
     lesson: Lesson
     similarity: float
@@ -50,7 +50,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenIteration:
-    """The iteration under way: its move is committed, and so is all that was finished of it."""
+    """The iteration under way. Its move is committed, and so is every finished step of it."""
 
     number: int
     move: Move
@@ -60,11 +60,11 @@ class OpenIteration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job with its whole past: all that the next step is built from. `lessons` is None until they were recalled,
-    which is once; `ended` says how it ended, if it did; `cloud` says whether a worker serves the cloud's lane now.
-    `idle_seconds` since `started_at` do not count as hours: the job was paused, or had ended before a retry. `read_at`
-    is when it was read, by the database's clock, the only one that hours are told by. `texts` are the contents of its
-    text attachments by hash."""
+    """A job with its whole history: all that the next step depends on. `lessons` are recalled once, and None before;
+    `ended` says why it ended, if it did; `cloud` says whether a worker serves the lane `cloud` now. Of the time since
+    `started_at`, `idle_seconds` do not count as hours: the job was paused, or had ended before a retry. `read_at` is
+    when it was read; hours are counted by the database's clock only. `texts` are the contents of its text attachments
+    by hash."""
 
     id: int
     owner: str

@@ -23,6 +23,52 @@ class JobState(StrEnum):
         return self not in (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED)
 
 
+class StopCode(StrEnum):
+    """Why a job ended, as a word for programs; `tasks.reasons` makes the text for people from it."""
+
+    ACCEPTED = "accepted"
+    BUDGET_ITERATIONS = "budget_iterations"
+    BUDGET_HOURS = "budget_hours"
+    BUDGET_TOKENS = "budget_tokens"
+    BUDGET_USD = "budget_usd"
+    CONTEXT = "context"  # even the shortest prompt is longer than the model's context
+    DRAFT_REJECTED = "draft_rejected"  # a strategy of one draft
+    CLOUD_REJECTED = "cloud_rejected"  # the cloud model's answer was rejected, too
+    GAVE_UP = "gave_up"  # any other strategy that sees no further move
+    CANCELLED = "cancelled"
+    CRASHES = "crashes"  # its worker died again and again
+    SERVICE_FAULTS = "service_faults"
+    MISSING_PLUGIN = "missing_plugin"  # no worker that took it has the strategy or kind of check that it names
+    DEFECT = "defect"  # an exception that nothing expects, in Redraft or in a plug-in
+    MALFORMED = "malformed"  # what is stored of it is not what a submission stores
+    ATTACHMENT_LOST = "attachment_lost"
+    JOURNAL_MISMATCH = "journal_mismatch"  # a journalled call answers another prompt than the one built now
+
+    @property
+    def state(self) -> JobState:
+        """The state in which a job ends for this reason."""
+        match self:
+            case StopCode.ACCEPTED:
+                return JobState.ACCEPTED
+            case StopCode.CANCELLED:
+                return JobState.CANCELLED
+            case StopCode.CRASHES:
+                return JobState.QUARANTINED
+            case (
+                StopCode.BUDGET_ITERATIONS
+                | StopCode.BUDGET_HOURS
+                | StopCode.BUDGET_TOKENS
+                | StopCode.BUDGET_USD
+                | StopCode.CONTEXT
+                | StopCode.DRAFT_REJECTED
+                | StopCode.CLOUD_REJECTED
+                | StopCode.GAVE_UP
+            ):
+                return JobState.UNSOLVED
+            case _:
+                return JobState.FAILED
+
+
 class Lane(StrEnum):
     """Where a step runs: the 31B model, the small model, deterministic checks, the cloud."""
 

@@ -1,4 +1,4 @@
-"""What was tried, what the checks said of it, and what may be decided on that."""
+"""Candidates with their verdicts, and the decisions that follow."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import assert_never
 
-from tasks.types.kinds import Acceptance, EscalationKind, GuardKind, JobState, Operator
+from tasks.types.kinds import Acceptance, EscalationKind, GuardKind, JobState, Operator, StopCode
 from tasks.types.specs import Budget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What one check said of one candidate. `score` is in [0, 1]; `feedback` is for the model unless held out.
+    """The result of one check on one candidate. `score` is in [0, 1]; `feedback` is for the model unless held out.
 
     `isolation` is `process` where the candidate ran in one of its own, `shared` where it could reach what judged it,
     and empty where it did not run.
@@ -30,7 +30,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class CandidateRef:
-    """Names a candidate of a job."""
+    """The identity of a candidate within its job."""
 
     iteration: int
     slot: int
@@ -38,7 +38,7 @@ class CandidateRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One candidate and what the checks said of it.
+    """One candidate with its verdicts.
 
     `root` is the draft its lineage began with, `revision` how many revisions away it is (0: the draft).
     `score` is the mean over all checks, a held-out check counting 0 or 1 and a check not run 0.
@@ -59,7 +59,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Iteration:
-    """A recorded iteration: one move and the candidates it gave (an escalation that brought no answer gave none)."""
+    """A recorded iteration: one move and its candidates (none where an escalation brought no answer)."""
 
     number: int
     operator: Operator
@@ -93,11 +93,24 @@ class Escalate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """The job ends: `state` is accepted or unsolved, `why` is for people."""
+    """The job ends. `tasks.reasons.explain` makes the text for people from these fields.
 
-    state: JobState
-    why: str
+    `used` and `limit` are in the unit of `code`: tokens, US dollars, hours, iterations; crashes or faults in a row.
+    `needed`, where set, is what the next call may take at most, which `limit` less `used` does not cover. `detail`
+    names what the numbers can't: the accepted candidate (`2.0`), the last fault, the error, a strategy's own reason.
+    """
+
+    code: StopCode
+    used: float | None = None
+    limit: float | None = None
+    needed: float | None = None
+    detail: str = ""
     acceptance: Acceptance | None = None
+
+    @property
+    def state(self) -> JobState:
+        """The job's final state."""
+        return self.code.state
 
 
 Move = Draft | Revise | Escalate
@@ -105,7 +118,7 @@ Decision = Move | Stop
 
 
 def operator_of(move: Move) -> Operator:
-    """The operator that makes a move's candidates."""
+    """The operator that writes a move's candidates."""
     match move:
         case Draft(restart=True):
             return Operator.RESTART
@@ -117,22 +130,6 @@ def operator_of(move: Move) -> Operator:
             return Operator.ESCALATE
         case _:
             assert_never(move)
-
-
-def describe(decision: Decision) -> str:
-    """A decision in a few words, as `history` and Flower show it."""
-    match decision:
-        case Draft():
-            verb, detail = ("restart" if decision.restart else "draft"), f"{decision.slots} slots"
-        case Revise():
-            verb, detail = "revise", ", ".join(f"{ref.iteration}.{ref.slot}" for ref in decision.parents)
-        case Escalate():
-            verb, detail = "escalate", str(decision.kind)
-        case Stop():
-            verb, detail = "stop", str(decision.state)
-        case _:
-            assert_never(decision)
-    return f"{verb} ({detail})" + (f": {decision.why}" if decision.why else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +144,7 @@ class Spend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the policy must keep to, with what is used so far. `width` is the number of parallel slots; `cloud`
+    """The limits of a decision, and what is used so far. `width` is the number of parallel slots; `cloud`
     whether an escalation is allowed and served; the rest counts rejected iterations."""
 
     budget: Budget

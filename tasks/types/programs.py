@@ -1,4 +1,4 @@
-"""Programs for the sandbox, and what comes of them. Must not know how they are confined."""
+"""Programs for the sandbox and their results. Must not know how they are confined."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class SandboxJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxResult:
-    """What came of it. `killed` is None or the limit that ended it: wall, cpu, memory, processes, files, output."""
+    """The result of a program. `killed` is None, or the limit that ended it: wall, cpu, memory, processes, files,
+    output."""
 
     exit_code: int
     stdout: str
@@ -41,5 +42,5 @@ class SandboxResult:
     report: bytes = b""
 
 
-# Descriptors of two joined jobs: reading and writing in turn, for each of eight threads that speak at once.
+# Descriptors of two joined jobs: reading and writing in turn, for each of eight threads that may call at once.
 JOINED = tuple(range(12, 28))

@@ -1,4 +1,4 @@
-"""What a user asks for: a job as it was handed in, and what a retry or a fork changes of it."""
+"""What a user asks for: a job as it was submitted, and what a retry or a fork changes of it."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class CheckSpec:
     files: Mapping[str, str | bytes] = field(default_factory=dict)
 
     def text(self, name: str) -> str:
-        """The text of the file `name`; what is no UTF-8 in it is replaced."""
+        """The text of the file `name`, with invalid UTF-8 replaced."""
         content = self.files[name]
         return content if isinstance(content, str) else content.decode(errors="replace")
 
     @property
     def texts(self) -> Mapping[str, str]:
-        """The files that are texts."""
+        """The text files."""
         return {name: content for name, content in self.files.items() if isinstance(content, str)}
 
 
@@ -66,14 +66,14 @@ class Attachment:
 
     @property
     def modality(self) -> Modality:
-        """What a model must take to be given it; text goes into the prompt and needs nothing."""
+        """What a model must take to be sent it; every model takes text."""
         return Modality(self.media_type.partition("/")[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
-    """A validated job, ready to be stored. `memory` False: it recalls no lessons and leaves none. `egress` None: what
-    the deployment says when it is stored, and a stored job always has one."""
+    """A validated job, ready to be stored. With `memory` False it recalls no lessons and leaves none. `egress` None
+    means the deployment's default, which is filled in when the job is stored."""
 
     title: str
     problem: str

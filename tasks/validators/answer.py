@@ -1,9 +1,8 @@
 """The check `answer: …`: the candidate's last line that begins `ANSWER:`, compared as a text, as a number, by a regular
 expression, or as mathematics.
 
-Where the answer cannot be read in the form that is compared, the feedback says so in a fixed sentence: it quotes
-nothing and says nothing of the value, right or wrong. Must not know how an answer is found, nor how mathematics is
-compared.
+Where the answer cannot be read in the expected form, the feedback is a fixed sentence that quotes nothing and reveals
+nothing about the value. Must not know how an answer is extracted, nor how mathematics is compared.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from tasks.validators import mathematics
 from tasks.validators.extraction import AnswerLine, find_answer, layers, number_of
 from tasks.validators.mathematics import Comparison
 from tasks.validators.text import clipped
+from tasks.validators.verdicts import verdict_of
 
 FORMS = ("exact", "regex", "math", "number")
 EXPECTED_CHARS = 1000
@@ -46,7 +46,7 @@ class AnswerValidator:
     cost: ClassVar[int] = 1
 
     def parse(self, value: Any, folder: Path | None) -> tuple[Any, Mapping[str, str]]:
-        """A text for a scalar; else one form with its value as a text, and the tolerance where there is one.
+        """A text for a scalar; otherwise a mapping of one form to its value as a text, and of `tolerance` if present.
 
         Raises `InvalidInput`.
         """
@@ -72,27 +72,19 @@ class AnswerValidator:
 
     def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbeat) -> Verdict:
         """Raises only `ServiceFault`s and what `heartbeat` raises."""
-        began = time.monotonic()
+        started = time.monotonic()
         feedback = _compare_line(find_answer(candidate), check, sandbox, heartbeat)
-        return Verdict(
-            check=check.name,
-            kind=check.kind,
-            passed=not feedback,
-            score=0.0 if feedback else 1.0,
-            held_out=check.held_out,
-            feedback=feedback,
-            seconds=time.monotonic() - began,
-        )
+        return verdict_of(check, feedback=feedback, seconds=time.monotonic() - started)
 
 
 def is_about_form(feedback: str) -> bool:
-    """Whether the feedback of this check says nothing but that the answer could not be read: then it names no value,
+    """Whether the feedback of this check only says that the answer could not be read. Such feedback reveals no value,
     although an expected `a` or `1` may occur in its words."""
     return feedback.startswith(_FORM)
 
 
 def _compare_line(line: AnswerLine | None, check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbeat) -> str:
-    """Empty where the answer is right; else what to tell the model, which never names the right answer."""
+    """Empty where the answer is right; otherwise feedback for the model, which never names the right answer."""
     if line is None:
         return NO_LINE
     if line.ambiguous:
@@ -104,76 +96,80 @@ def _compare(answer: str, check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbe
     value = check.value if isinstance(check.value, Mapping) else {"plain": check.value}
     form = next(name for name in ("plain", *FORMS) if name in value)
     expected = str(value[form])
-    shown = f"The answer {clipped(answer, 200)!r}"
+    quoted_answer = f"The answer {clipped(answer, 200)!r}"
     match form:
         case "plain":
-            return _by_text(answer, expected, f"{shown} is not right.")
+            return _by_text(answer, expected, f"{quoted_answer} is not right.")
         case "exact":
-            wrong = f"{shown} is not what is expected, character for character: form and value count."
+            wrong = f"{quoted_answer} is not what is expected, character for character: form and value count."
             return "" if answer == expected else wrong
         case "regex":
-            return _by_pattern(answer, expected, f"{shown} does not match what is expected: form and value count.")
+            return _by_pattern(
+                answer, expected, f"{quoted_answer} does not match what is expected: form and value count."
+            )
         case "number":
             tolerance = Fraction(str(value.get("tolerance", "0")))
-            return _by_number(answer, expected, tolerance, f"{shown} is not right.")
+            return _by_number(answer, expected, tolerance, f"{quoted_answer} is not right.")
         case _:
-            return _by_math(answer, expected, shown, mathematics.compare(expected, answer, check, sandbox, heartbeat))
+            return _by_math(
+                answer, expected, quoted_answer, mathematics.compare(expected, answer, check, sandbox, heartbeat)
+            )
 
 
 def _by_text(answer: str, expected: str, wrong: str) -> str:
-    """The same text under its dress, or the same number: 42.0 is 42, and who writes `answer: 42` means the number.
+    """Equal as texts without their markup, or equal as numbers: 42.0 is 42, since `answer: 42` means the number.
 
-    Of the expected text, brackets and a full stop belong to it: `[3]` is not asked for where 3 is enough.
+    Brackets and a full stop in the expected text belong to it; those around the answer are removed.
     """
-    asked = {" ".join(layer.split()) for layer in layers(expected)}
-    given = [" ".join(layer.split()) for layer in layers(answer, brackets=True)]
-    if not asked.isdisjoint(given):
+    expected_layers = {" ".join(layer.split()) for layer in layers(expected)}
+    answer_layers = [" ".join(layer.split()) for layer in layers(answer, brackets=True)]
+    if not expected_layers.isdisjoint(answer_layers):
         return ""
     number = number_of(expected)
     if number is None:
-        return wrong if _is_shaped_as(given[-1], expected) else NO_VALUE_ALONE
+        return wrong if _is_shaped_as(answer_layers[-1], expected) else NO_VALUE_ALONE
     return _by_number(answer, expected, Fraction(0), wrong)
 
 
 def _is_shaped_as(answer: str, expected: str) -> bool:
-    """Whether it could be a value like the expected one: no more words, no marks that are not in that."""
+    """Whether the answer could be a value like the expected one: it has no more words, and no other punctuation."""
     marks = set(re.findall(r"[^\w\s]", answer)) - set(re.findall(r"[^\w\s]", expected))
     return len(answer.split()) <= len(expected.split()) and not marks
 
 
 def _by_pattern(answer: str, pattern: str, wrong: str) -> str:
     try:
-        # The interpreter's lock is given up meanwhile, so that other slots of the worker go on.
-        found = regex.fullmatch(pattern, answer, timeout=MATCH_SECONDS, concurrent=True)
+        # `concurrent` releases the interpreter lock meanwhile, so that other slots of the worker go on.
+        match = regex.fullmatch(pattern, answer, timeout=MATCH_SECONDS, concurrent=True)
     except TimeoutError:
         return wrong + " (Comparing it with the pattern took too long.)"
-    return "" if found else wrong
+    return "" if match else wrong
 
 
 def _by_number(answer: str, expected: str, tolerance: Fraction, wrong: str) -> str:
-    given = _first(number_of(layer) for layer in layers(answer, brackets=True))
-    wanted = number_of(expected)
-    if given is None or wanted is None:
+    number = _first(number_of(layer) for layer in layers(answer, brackets=True))
+    expected_number = number_of(expected)
+    if number is None or expected_number is None:
         return NO_NUMBER
-    return "" if abs(given - wanted) <= tolerance else wrong
+    return "" if abs(number - expected_number) <= tolerance else wrong
 
 
 def _first(numbers: Iterable[Fraction | None]) -> Fraction | None:
     return next((number for number in numbers if number is not None), None)
 
 
-def _by_math(answer: str, expected: str, shown: str, comparison: Comparison | None) -> str:
+def _by_math(answer: str, expected: str, quoted_answer: str, comparison: Comparison | None) -> str:
     match comparison:
         case Comparison.SAME:
             return ""
         case Comparison.OTHER:
-            return f"{shown} is not right."
+            return f"{quoted_answer} is not right."
         case Comparison.UNREADABLE:
             return NO_MATH
         case Comparison.UNREADABLE_EXPECTED:
             return "The expected answer of this check could not be read as mathematics: the job must be corrected."
         case _:
-            return f"{shown} could not be compared within the limits: write it in a simpler form."
+            return f"{quoted_answer} could not be compared within the limits: write it in a simpler form."
 
 
 def _text(field: str, value: Any) -> str:
@@ -188,12 +184,12 @@ def _text(field: str, value: Any) -> str:
 
 
 def _tolerance(form: str, value: Any) -> str:
-    given = None if isinstance(value, bool) else number_of(str(value))
+    tolerance = None if isinstance(value, bool) else number_of(str(value))
     if form != "number":
         raise InvalidInput("answer.tolerance", value, "a tolerance only beside number")
-    if given is None or given < 0:
+    if tolerance is None or tolerance < 0:
         raise InvalidInput("answer.tolerance", value, "a number of at least 0")
-    return str(given)
+    return str(tolerance)
 
 
 def _compile(pattern: str) -> None:

@@ -1,8 +1,8 @@
-"""The check `command: …`: a program of the user's judges the candidate in the sandbox. Exit code 0 passes, and what it
-writes to standard output is the feedback.
+"""The check `command: …`: a program of the user's decides on the candidate in the sandbox. Exit code 0 passes, and its
+standard output is the feedback.
 
-The program is the user's and is believed: one that runs the candidate as code must itself see to it that the candidate
-can't end it with 0. Must not know how the sandbox confines.
+The user's program is trusted: if it runs the candidate as code, it must itself prevent the candidate from ending it
+with 0. Must not know how the sandbox confines.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tasks.types import CheckSpec, SandboxJob, SandboxResult, Verdict
 from tasks.validators.ending import ended
 from tasks.validators.files import read_content, text_of
 from tasks.validators.text import clipped, printable
+from tasks.validators.verdicts import verdict_of
 
 CANDIDATE = "candidate"  # its file's name, beside the program
 PLACEHOLDER = "{candidate}"
@@ -31,11 +32,11 @@ ARGUMENT_CHARS = 1000
 FILE_BYTES = 1_000_000
 CANDIDATE_CHARS = 1_000_000
 FEEDBACK_CHARS = 1500
-# What the sandbox's own interpreter is called there; everything else of it is in these folders.
+# The names of the sandbox's own interpreter; all other programs in the sandbox are in these folders.
 _PYTHON = frozenset({"python", "python3"})
 _SYSTEM = "/usr/bin:/bin"
 _SYSTEM_FOLDERS = ("/usr/", "/bin/", "/sbin/", "/lib/")
-_NOT_STARTED = frozenset({126, 127})  # as a shell says it, and prlimit
+_NOT_STARTED = frozenset({126, 127})  # the exit codes of a shell and of prlimit
 _ALLOWED = 'a list such as ["./verify.sh", "{candidate}"], or one text that is split as a shell does'
 
 
@@ -47,32 +48,32 @@ class CommandValidator:
     takes_runtime: ClassVar[bool] = True
 
     def parse(self, value: Any, folder: Path | None) -> tuple[Any, Mapping[str, str | bytes]]:
-        """The arguments, and the files among them by their paths below `folder`: the program first.
+        """The arguments, program first, and the files among them by their paths below `folder`.
 
         A `.py` program is run by the sandbox's Python. Raises `InvalidInput`.
         """
         argv = _arguments(value)
-        here = Path.cwd() if folder is None else folder
+        root = Path.cwd() if folder is None else folder
         files: dict[str, str | bytes] = {}
         for number, argument in enumerate(argv):
-            named = _file_of(argument, here, program=number == 0)
-            if named is not None:
-                _, content = read_content("command", named, here, FILE_BYTES)
-                # A byte order mark, or a CR behind `#!/bin/sh`, would confuse an interpreter; data stays as it is.
-                script = _is_script(named, content)
-                files[named] = text_of("command", argument, content) if script else exact(content)
+            path = _file_of(argument, root, program=number == 0)
+            if path is not None:
+                _, content = read_content("command", path, root, FILE_BYTES)
+                # A byte order mark, or a CR after `#!/bin/sh`, would confuse an interpreter; data stays as it is.
+                script = _is_script(path, content)
+                files[path] = text_of("command", argument, content) if script else exact(content)
         if CANDIDATE in files:
             raise InvalidInput("command", value, f"files with other names than `{CANDIDATE}`, which is the answer's")
-        first = _normal(argv[0])
+        first = _normalized(argv[0])
         if first in files:
             argv = ["python", first, *argv[1:]] if first.endswith(".py") else [f"./{first}", *argv[1:]]
-        elif argv[0] not in _PYTHON and not _is_there(argv[0]):
+        elif argv[0] not in _PYTHON and not _is_system_program(argv[0]):
             raise InvalidInput("command", argv[0], "a file beside the job file, or a program such as sh or python")
         return argv, files
 
     def examine(self, check: CheckSpec) -> None:
-        """Raises `InvalidInput` where the arguments name no program: what begins with - is an option of whatever starts
-        it."""
+        """Raises `InvalidInput` where the first argument is no program: one that begins with - would be an option of
+        the launcher."""
         program = _arguments(check.value)[0] if isinstance(check.value, list) else ""
         if not program or program[0] == "-":
             raise InvalidInput("command", check.value, "a program first")
@@ -80,20 +81,20 @@ class CommandValidator:
     def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbeat) -> Verdict:
         """Raises only `ServiceFault`s and what `heartbeat` raises."""
         if len(candidate) > CANDIDATE_CHARS:
-            return _verdict(check, "The answer is over a million characters long.", 0.0)
+            return verdict_of(check, feedback="The answer is over a million characters long.")
         text = candidate.encode("utf-8", "replace")
-        written = [str(argument) for argument in check.value]
-        named = any(PLACEHOLDER in argument for argument in written)
+        arguments = [str(argument) for argument in check.value]
+        has_placeholder = any(PLACEHOLDER in argument for argument in arguments)
         job = SandboxJob(
-            argv=tuple(argument.replace(PLACEHOLDER, CANDIDATE) for argument in written),
+            argv=tuple(argument.replace(PLACEHOLDER, CANDIDATE) for argument in arguments),
             files={**check.files, CANDIDATE: text},
-            stdin=b"" if named else text,
+            stdin=b"" if has_placeholder else text,
             timeout_seconds=check.timeout_seconds,
             memory_mb=check.memory_mb,
             runtime=check.runtime,
         )
         result = sandbox.run(job, heartbeat)
-        return _verdict(check, _feedback(result, check), result.seconds)
+        return verdict_of(check, feedback=_feedback(result, check), seconds=result.seconds)
 
 
 def _arguments(value: Any) -> list[str]:
@@ -121,8 +122,8 @@ def _is_plain(argument: Any) -> bool:
     return isinstance(argument, str | int | float) and not isinstance(argument, bool)
 
 
-def _is_there(program: str) -> bool:
-    """Whether it is one of the system's programs, which are all that the sandbox has."""
+def _is_system_program(program: str) -> bool:
+    """Whether it is a program of the system: the sandbox has no others."""
     path = shutil.which(program, path=_SYSTEM)
     return path is not None and path.startswith(_SYSTEM_FOLDERS)
 
@@ -131,49 +132,39 @@ def _is_script(name: str, content: bytes) -> bool:
     return name.endswith((".py", ".sh")) or content.removeprefix(codecs.BOM_UTF8).startswith(b"#!")
 
 
-def _file_of(argument: str, here: Path, *, program: bool) -> str | None:
-    """The path below `here` of the file that an argument names, or None. The program must be a file where it looks
-    like one; another argument is taken as it stands where there is no such file."""
-    relative = PurePosixPath(_normal(argument))
-    looks_so = program and not relative.is_absolute() and ("/" in argument or re.search(r"\.\w{1,4}$", argument))
+def _file_of(argument: str, folder: Path, *, program: bool) -> str | None:
+    """The path below `folder` of the file that an argument names, or None. If the program looks like a file, it must be
+    one; any other argument that is no file is passed on unchanged."""
+    relative = PurePosixPath(_normalized(argument))
+    looks_like_file = program and not relative.is_absolute() and ("/" in argument or re.search(r"\.\w{1,4}$", argument))
     if relative.is_absolute() or not relative.parts:
         return None
-    there = os.path.lexists(here / relative) and not (here / relative).is_dir()
-    if not there and not looks_so:
+    exists = os.path.lexists(folder / relative) and not (folder / relative).is_dir()
+    if not exists and not looks_like_file:
         return None
     if ".." in relative.parts:
         raise InvalidInput("command", argument, "files beside the job file or below its folder")
     return str(relative)
 
 
-def _normal(argument: str) -> str:
+def _normalized(argument: str) -> str:
     """`verify.sh` for `./verify.sh`; `..` stays."""
     return str(PurePosixPath(argument))
 
 
 def _feedback(result: SandboxResult, check: CheckSpec) -> str:
-    """Empty where the program accepted; else what it said, or how it ended."""
+    """Empty where the program accepted; otherwise its output, or how it ended."""
     if result.killed is None and result.exit_code == 0:
         return ""
-    said = printable(result.stdout).strip()
-    complaint = printable(result.stderr).strip()
+    output = printable(result.stdout).strip()
+    error_output = printable(result.stderr).strip()
     if result.killed is not None or result.exit_code > 128:
-        why = f"The checking program did not finish: {ended(result, check)}."
-        return clipped(f"{why}\n{said}".strip(), FEEDBACK_CHARS)
-    if result.exit_code in _NOT_STARTED and complaint and not said:
-        return clipped(f"The checking program could not be started: {complaint}", FEEDBACK_CHARS)
-    if said:
-        return clipped(said, FEEDBACK_CHARS)
-    return clipped(f"The checking program ended with exit code {result.exit_code}. {complaint}", FEEDBACK_CHARS).strip()
-
-
-def _verdict(check: CheckSpec, feedback: str, seconds: float) -> Verdict:
-    return Verdict(
-        check=check.name,
-        kind=check.kind,
-        passed=not feedback,
-        score=0.0 if feedback else 1.0,
-        held_out=check.held_out,
-        feedback=feedback,
-        seconds=seconds,
-    )
+        reason = f"The checking program did not finish: {ended(result, check)}."
+        return clipped(f"{reason}\n{output}".strip(), FEEDBACK_CHARS)
+    if result.exit_code in _NOT_STARTED and error_output and not output:
+        return clipped(f"The checking program could not be started: {error_output}", FEEDBACK_CHARS)
+    if output:
+        return clipped(output, FEEDBACK_CHARS)
+    return clipped(
+        f"The checking program ended with exit code {result.exit_code}. {error_output}", FEEDBACK_CHARS
+    ).strip()

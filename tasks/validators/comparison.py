@@ -1,4 +1,4 @@
-"""The job that runs one of our own comparisons in the sandbox, and its report. Must not know what is compared."""
+"""The sandbox job that runs one of our own comparison programs, and its report. Must not know what is compared."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tasks.validators.programs import argv_of
 _REPORT_FD = 9  # as in inside/serve.py
 
 
-def job_of(program: str, order: Mapping[str, Any], check: CheckSpec) -> SandboxJob:
-    """A job that runs one of our programs on `order`."""
+def job_of(program: str, request: Mapping[str, Any], check: CheckSpec) -> SandboxJob:
+    """A job that runs one of our programs with `request` as its input."""
     return SandboxJob(
         argv=argv_of(program),
-        stdin=json.dumps(order).encode(),
+        stdin=json.dumps(request).encode(),
         timeout_seconds=check.timeout_seconds,
         memory_mb=check.memory_mb,
         report_fd=_REPORT_FD,
@@ -24,9 +24,9 @@ def job_of(program: str, order: Mapping[str, Any], check: CheckSpec) -> SandboxJ
     )
 
 
-def report_of(written: bytes) -> Any:
-    """What the program reported; None where it was ended first."""
+def report_of(content: bytes) -> Any:
+    """What the program reported; None where it was killed before that."""
     try:
-        return json.loads(written)
+        return json.loads(content)
     except (ValueError, RecursionError):
         return None

@@ -1,4 +1,4 @@
-"""Copies distributions that are installed here, without pip and the network. Must not know what they are for."""
+"""Copies installed distributions, without pip and the network. Must not know what they are for."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from pathlib import Path
 
 
 def copy_distributions(target: Path, names: tuple[str, ...]) -> None:
-    """Copies installed distributions and what they require into `target`, a folder for `sys.path`."""
+    """Copies installed distributions and their requirements into `target`, a folder for `sys.path`."""
     for name in sorted(with_requirements(names)):
         copy_files(target, name)
 
 
 def with_requirements(names: tuple[str, ...]) -> set[str]:
     """`names` and the installed distributions that they require, extras left out."""
-    found: set[str] = set()
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop()
-        if name in found:
+    resolved: set[str] = set()
+    pending = list(names)
+    while pending:
+        name = pending.pop()
+        if name in resolved:
             continue
-        found.add(name)
+        resolved.add(name)
         for requirement in metadata.requires(name) or ():
-            required = re.match(r"[\w.-]+", requirement)
-            if required and "extra ==" not in requirement and installed_version(required[0]):
-                waiting.append(required[0].lower())
-    return found
+            match = re.match(r"[\w.-]+", requirement)
+            if match and "extra ==" not in requirement and installed_version(match[0]):
+                pending.append(match[0].lower())
+    return resolved
 
 
 def modules_of(names: tuple[str, ...]) -> frozenset[str]:
-    """What `names` and their requirements let a program import, by the first part of its name."""
+    """The top-level modules that a program can import from `names` and their requirements."""
     files = [entry for name in with_requirements(names) for entry in metadata.files(name) or ()]
     return frozenset(
         entry.parts[0].removesuffix(".py") for entry in files if entry.suffix == ".py" and ".." not in entry.parts
@@ -47,7 +47,7 @@ def installed_version(name: str) -> str | None:
 
 
 def copy_files(target: Path, name: str) -> int:
-    """Copies an installed distribution's files but its scripts and its own tests; how many there were."""
+    """Copies an installed distribution's files except its scripts and tests; returns how many were copied."""
     copied = 0
     for entry in metadata.files(name) or ():
         if ".." in entry.parts or "tests" in entry.parts or entry.suffix == ".pyc":

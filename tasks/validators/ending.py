@@ -1,4 +1,4 @@
-"""How a sandboxed program came to its end, in words for the model. Pure."""
+"""How a sandboxed program ended, in words for the model. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tasks.types import CheckSpec, SandboxResult
 
 
 def ended(result: SandboxResult, check: CheckSpec) -> str | None:
-    """Which limit ended it, or that it crashed; None where it came to its own end."""
+    """Which limit the program exceeded, or that it crashed; None where it ended by itself."""
     match result.killed:
         case None:
             return f"it crashed ({_signal(result.exit_code)})" if result.exit_code > 128 else None

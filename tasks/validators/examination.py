@@ -1,7 +1,7 @@
-"""Whether the tests of a `python` check can work at all, found out at submit and not by the model, night after night.
+"""Finds out at submit whether the tests of a `python` check can work at all.
 
-The source is read for what the stand-in of the solution can't do, then the tests are collected once in the sandbox
-against a stand-in that has every name. Must not know how a candidate is judged.
+The source is searched for what tests can't do across processes, then the tests are collected once in the sandbox with a
+stand-in for the solution that has every name. Must not know how a candidate is checked.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 
-from tasks.validators.testreport import Raised, TestReport
+from tasks.validators.testreport import ExceptionInfo, TestReport
 
 SOLUTION = "solution"
 _SHARE = "; `isolation: shared` on the check loads the solution into the tests' process"
 
 
 def unsupported(sources: Mapping[str, str]) -> str | None:
-    """What in the tests needs the solution in their own process: where, and why; None where nothing does."""
+    """Where and why the tests need the solution in their own process; None where they don't."""
     for path, source in sources.items():
         tree = ast.parse(source)
         for line, why in (*_subclasses(tree), *_programs(tree)):
@@ -25,31 +25,31 @@ def unsupported(sources: Mapping[str, str]) -> str | None:
 
 
 def unloadable(report: TestReport, sources: Mapping[str, str]) -> str | None:
-    """Why the tests can't be run, by what their collection reported; None where they can, or where only a solution
-    could tell: they use more than its names while they are loaded."""
-    if report.unfit:
-        test, fixture = report.unfit
+    """Why the tests can't be run, according to the report of their collection. None where they can, or where it depends
+    on the solution because loading them uses more than its names."""
+    if report.missing_fixture:
+        test, fixture = report.missing_fixture
         return (
             f"tests whose fixtures there are ({test} asks for {fixture!r}, which neither pytest nor conftest.py offers)"
         )
-    faults = [raised for test, raised in report.raised.items() if test not in report.collected]
-    of_solution = report.used or any(_imports_all(ast.parse(source)) for source in sources.values())
-    for raised in faults:
-        if not of_solution or raised.type in ("ImportError", "ModuleNotFoundError", "SyntaxError"):
-            return f"tests that can be loaded ({_line(raised)})"
+    faults = [fault for test, fault in report.exceptions.items() if test not in report.collected]
+    depends_on_solution = report.used_solution or any(_imports_all(ast.parse(source)) for source in sources.values())
+    for fault in faults:
+        if not depends_on_solution or fault.type in ("ImportError", "ModuleNotFoundError", "SyntaxError"):
+            return f"tests that can be loaded ({_describe(fault)})"
     if not report.collected and not faults and report.finished:
         return "a file with at least one test that pytest collects"
     return None
 
 
-def _line(raised: Raised) -> str:
-    at = f"{raised.at[0]} line {raised.at[1]}: {raised.at[2]}; " if raised.at else ""
-    message = " ".join(raised.message.split())
-    return at + (message if message.startswith(raised.type) else f"{raised.type}: {message}")
+def _describe(fault: ExceptionInfo) -> str:
+    location = f"{fault.at[0]} line {fault.at[1]}: {fault.at[2]}; " if fault.at else ""
+    message = " ".join(fault.message.split())
+    return location + (message if message.startswith(fault.type) else f"{fault.type}: {message}")
 
 
 def _imports_all(tree: ast.AST) -> bool:
-    """`from solution import *`: which names there are, only a solution can say."""
+    """Whether there is `from solution import *`, whose names depend on the solution."""
     return any(
         isinstance(node, ast.ImportFrom) and node.module == SOLUTION and node.names[0].name == "*"
         for node in ast.walk(tree)

@@ -1,4 +1,4 @@
-"""The files that a check names: read at submit, and stored with the job. Must not know what they are for."""
+"""Reads the files that a check names, at submit; they are stored with the job. Must not know what they are for."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tasks.jobfolder import Missing, anchored, locate, read
 def read_text(field: str, value: str, folder: Path | None, limit_bytes: int) -> tuple[str, str]:
     """The name and the text of the file `value` of the job's folder, under `limit_bytes` long.
 
-    Raises `InvalidInput` for `field`, which shows `value`: what the user wrote.
+    Raises `InvalidInput` for `field` with `value`, which is what the user wrote.
     """
     name, content = read_content(field, value, folder, limit_bytes)
     return name, text_of(field, value, content)
 
 
 def read_content(field: str, value: str, folder: Path | None, limit_bytes: int) -> tuple[str, bytes]:
-    """As `read_text`, with the content as it is."""
-    home, name = anchored(folder, value)
+    """Like `read_text`, but returns the bytes of the file."""
+    root, name = anchored(folder, value)
     try:
-        content = read(home, locate(home, name), limit_bytes)
+        content = read(root, locate(root, name), limit_bytes)
     except Missing:
-        raise InvalidInput(field, value, f"a file that exists, and {home / name} does not") from None
+        raise InvalidInput(field, value, f"a file that exists, and {root / name} does not") from None
     except ValueError as error:
         raise InvalidInput(field, value, str(error)) from None
     if len(content) >= limit_bytes:

@@ -1,6 +1,7 @@
-"""Folders of the sandbox on the host: readable by its unprivileged uid, built by one at a time, written by their owner.
+"""The sandbox's folders on the host: readable by its unprivileged uid, built by one process at a time, writable by
+their owner alone.
 
-Must not know what they hold.
+Must not know what they contain.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from tasks.errors import SandboxUnavailable
 
 
 def prepare(folder: Path) -> None:
-    """Creates `folder`, passable by all. For root, raises `SandboxUnavailable` where the sandbox's uid can't reach it,
-    or somebody else can write to it."""
+    """Creates `folder`, which every user can enter. For root, raises `SandboxUnavailable` where the sandbox's uid can't
+    reach it, or another user can write to it."""
     if os.geteuid() == 0:
         _check_reachable(folder)
     make_open(folder)
@@ -28,44 +29,44 @@ def prepare(folder: Path) -> None:
 
 
 def unreachable(folder: Path) -> Path | None:
-    """The first folder on the way to `folder` that an unprivileged uid may not pass, or None."""
-    for place in (folder, *folder.parents):
-        if place.exists() and not place.stat().st_mode & 0o001:
-            return place
+    """The innermost folder of the path of `folder` that an unprivileged uid may not enter, or None."""
+    for path in (folder, *folder.parents):
+        if path.exists() and not path.stat().st_mode & 0o001:
+            return path
     return None
 
 
 def make_open(folder: Path) -> None:
-    """Creates `folder` and what is missing above it, passable by all whatever the umask says.
+    """Creates `folder` and its missing parents; every user can enter them, whatever the umask is.
 
-    Each is made beside its place and renamed when it is open: a slot that looks meanwhile must not find it closed.
+    Each is created under another name and renamed once its mode is set: a concurrent slot must not see a closed folder.
     """
-    for place in reversed([folder, *folder.parents]):
-        if place.exists():
+    for path in reversed([folder, *folder.parents]):
+        if path.exists():
             continue
-        beside = Path(tempfile.mkdtemp(prefix=".opening-", dir=place.parent))
-        beside.chmod(0o755)
+        temporary = Path(tempfile.mkdtemp(prefix=".opening-", dir=path.parent))
+        temporary.chmod(0o755)
         try:
-            beside.rename(place)
+            temporary.rename(path)
         except OSError:
-            beside.rmdir()
-            if not place.is_dir():  # otherwise another made it first, and has put something in
+            temporary.rmdir()
+            if not path.is_dir():  # otherwise another process created it first
                 raise
 
 
 def open_to_readers(folder: Path) -> None:
-    """Readable by all, writable by their owner alone."""
-    for place in (folder, *folder.rglob("*")):
-        if not place.is_symlink():
-            executable = place.is_dir() or place.stat().st_mode & 0o100
-            place.chmod(0o755 if executable else 0o644)
+    """Makes `folder` and its contents readable by all and writable by their owner alone."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            executable = path.is_dir() or path.stat().st_mode & 0o100
+            path.chmod(0o755 if executable else 0o644)
 
 
 def compile_sources(folder: Path) -> None:
-    """Byte code beside the sources: the sandbox can't write it, and pytest would start three times slower."""
+    """Writes byte code beside the sources: the sandbox can't, and without it pytest starts three times slower."""
     subprocess.run(
         [sys.executable, "-m", "compileall", "-q", "-j", "2", "--invalidation-mode", "unchecked-hash", str(folder)],
-        check=False,  # the standard library holds files that are meant not to compile
+        check=False,  # some files of the standard library are invalid on purpose
         capture_output=True,
         env={},
     )
@@ -81,7 +82,7 @@ def _check_reachable(folder: Path) -> None:
 
 
 def _check_owned(folder: Path) -> None:
-    """Root starts what lies here: nobody else may put anything into it."""
+    """Root starts programs from this folder, so no other user may write into it."""
     _check_reachable(folder)
     if folder.stat().st_uid != 0 or folder.stat().st_mode & 0o022:
         raise SandboxUnavailable(f"{folder} must belong to root and be writable by root alone")
@@ -89,10 +90,10 @@ def _check_owned(folder: Path) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Waits until nobody else, in any process, is inside for `path`."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Holds the lock file `path`; waits until no other thread or process holds it."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(handle)
+        os.close(fd)

@@ -1,5 +1,5 @@
-"""What a Python module imports and which files it names, read from its source without running it. Pure; must not know
-where files are."""
+"""Which modules a Python source imports and which files it names, found without running it. Pure; must not know where
+files are."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _LONGEST_NAME = 255
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Import:
-    """`module` (dotted; empty in `from . import x`) and the `names` taken from it. `level`: the dots before it.
+    """`module` (dotted; empty in `from . import x`), the `names` imported from it, and `level`, the number of leading
+    dots.
 
-    Not `required`: the source says itself that it may fail, or may never be reached.
+    It is not `required` where the source allows it to fail, or may never reach it.
     """
 
     module: str
@@ -27,8 +28,8 @@ class Import:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedPath:
-    """A path as a source writes it: its literal parts, a `*` for what is filled in. `joined`: it stands in a path
-    (`/`, `open`, `Path`, `joinpath` …), and is no text that only looks like one."""
+    """A path as a source writes it: its literal parts, with `*` for what is inserted at run time. It is `joined` if it
+    is used as a path (`/`, `open`, `Path`, `joinpath` …); otherwise it is a text that only looks like one."""
 
     parts: tuple[str, ...]
     joined: bool
@@ -36,101 +37,103 @@ class NamedPath:
 
 def imports_of(tree: ast.Module) -> list[Import]:
     """Every import, in functions too, and the literal ones of `import_module` and `pytest_plugins`."""
-    visitor = _Imports()
+    visitor = _ImportVisitor()
     visitor.visit(tree)
     return visitor.imports
 
 
-class _Imports(ast.NodeVisitor):
+class _ImportVisitor(ast.NodeVisitor):
     def __init__(self) -> None:
         self.imports: list[Import] = []
-        self._tolerated = 0
+        self._optional_depth = 0
 
     def visit_Import(self, node: ast.Import) -> None:
-        self.imports += [Import(module=alias.name, required=not self._tolerated) for alias in node.names]
+        self.imports += [Import(module=alias.name, required=not self._optional_depth) for alias in node.names]
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         names = tuple(alias.name for alias in node.names)
         self.imports.append(
-            Import(module=node.module or "", names=names, level=node.level, required=not self._tolerated)
+            Import(module=node.module or "", names=names, level=node.level, required=not self._optional_depth)
         )
 
     def visit_Call(self, node: ast.Call) -> None:
-        if _called(node) in _IMPORT_CALLS and node.args:
-            self._optional(_text(node.args[0]))
+        if _function_name(node) in _IMPORT_CALLS and node.args:
+            self._add_optional(_text(node.args[0]))
         self.generic_visit(node)
 
     def visit_Assign(self, node: ast.Assign) -> None:
         if any(isinstance(target, ast.Name) and target.id == "pytest_plugins" for target in node.targets):
             for part in ast.walk(node.value):
-                self._optional(_text(part))
+                self._add_optional(_text(part))
         self.generic_visit(node)
 
     def visit_If(self, node: ast.If) -> None:
-        self._tolerant(node)
+        self._visit_optional(node)
 
     def visit_Try(self, node: ast.Try) -> None:
-        self._tolerant(node) if node.handlers else self.generic_visit(node)
+        self._visit_optional(node) if node.handlers else self.generic_visit(node)
 
     def visit_With(self, node: ast.With) -> None:
         entered = (item.context_expr for item in node.items)
-        suppressed = any(isinstance(call, ast.Call) and _called(call) in ("suppress", "raises") for call in entered)
-        self._tolerant(node) if suppressed else self.generic_visit(node)
+        suppressed = any(
+            isinstance(call, ast.Call) and _function_name(call) in ("suppress", "raises") for call in entered
+        )
+        self._visit_optional(node) if suppressed else self.generic_visit(node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
         skipped = any("skip" in ast.unparse(decorator) for decorator in node.decorator_list)
-        self._tolerant(node) if skipped else self.generic_visit(node)
+        self._visit_optional(node) if skipped else self.generic_visit(node)
 
     visit_AsyncFunctionDef = visit_FunctionDef
     visit_ClassDef = visit_FunctionDef
 
-    def _tolerant(self, node: ast.AST) -> None:
-        self._tolerated += 1
+    def _visit_optional(self, node: ast.AST) -> None:
+        self._optional_depth += 1
         self.generic_visit(node)
-        self._tolerated -= 1
+        self._optional_depth -= 1
 
-    def _optional(self, name: str | None) -> None:
+    def _add_optional(self, name: str | None) -> None:
         if name and all(part.isidentifier() for part in name.split(".")):
             self.imports.append(Import(module=name, required=False))
 
 
 def paths_of(tree: ast.Module) -> Iterator[NamedPath]:
-    """Every path that is written out, and every other text that could be one."""
+    """Every literal path, and every other text that could be one."""
     nodes = list(ast.walk(tree))
-    inner = {id(start) for node in nodes if (start := _start(node)) is not None}
+    inner = {id(start) for node in nodes if (start := _base_path(node)) is not None}
     for node in nodes:
         joined = not isinstance(node, ast.Constant | ast.JoinedStr)
         if id(node) not in inner and (parts := _tail(node)):
             yield NamedPath(parts=tuple(parts), joined=joined)
 
 
-def _start(node: ast.AST) -> ast.AST | None:
-    """The path that this one goes on from, which is no name of its own then."""
+def _base_path(node: ast.AST) -> ast.AST | None:
+    """The path that this expression extends; it then doesn't count as a path of its own."""
     match node:
         case ast.BinOp(op=ast.Div(), right=ast.Constant() | ast.JoinedStr()):
             return node.left
-        case ast.Call(func=ast.Attribute() as function) if _called(node) in _PATH_CALLS and _tail(node):
+        case ast.Call(func=ast.Attribute() as function) if _function_name(node) in _PATH_CALLS and _tail(node):
             return function.value
     return None
 
 
 def _tail(node: ast.AST) -> list[str]:
-    """The literal parts at the end of a path's expression; none where it ends in something else."""
+    """The literal parts at the end of a path expression; none where it ends in something else."""
     match node:
         case ast.Constant() | ast.JoinedStr():
             return _literal(node)
         case ast.BinOp(op=ast.Div()):
-            return _append(_tail(node.left), node.right)
-        case ast.Call() if _called(node) in _PATH_CALLS:
+            return _join(_tail(node.left), node.right)
+        case ast.Call() if _function_name(node) in _PATH_CALLS:
             parts = _tail(node.func.value) if isinstance(node.func, ast.Attribute) else []
-            for argument in node.args[:1] if _called(node) == "open" else node.args:
-                parts = _append(parts, argument)
+            for argument in node.args[:1] if _function_name(node) == "open" else node.args:
+                parts = _join(parts, argument)
             return parts
     return []
 
 
-def _append(parts: list[str], node: ast.AST) -> list[str]:
-    """`parts` with those of `node` behind them; what is not literal cuts off all before it."""
+def _join(parts: list[str], node: ast.AST) -> list[str]:
+    """`parts` followed by those of `node`. If `node` is not literal, `parts` are dropped."""
     inner = _tail(node)
     return parts + inner if isinstance(node, ast.Constant | ast.JoinedStr) else inner
 
@@ -148,7 +151,7 @@ def _text(node: ast.AST) -> str | None:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
-def _called(node: ast.Call) -> str:
+def _function_name(node: ast.Call) -> str:
     function = node.func
     if isinstance(function, ast.Name):
         return function.id

@@ -1,7 +1,7 @@
-"""Two sandboxed processes that speak with each other: the pipes between them, the folder that both write into, and
-the one that runs beside.
+"""Two sandboxed processes that communicate: the pipes between them, the folder that they share, and the second one,
+which runs in a thread beside the first.
 
-Must not know what they say, nor how either is confined.
+Must not know their messages, nor how either is confined.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ from tasks.types import SandboxResult
 from tasks.validators.folders import make_open
 
 
-class _Ended(Exception):
+class _ServedProcessEnded(Exception):
     """The process that this one served has ended."""
 
 
-class Running(Protocol):
-    """A run that is not begun yet."""
+class PendingRun(Protocol):
+    """A run that has not started yet."""
 
     def __call__(self, heartbeat: Heartbeat, started: Callable[[], None]) -> SandboxResult:
-        """Runs to the end; calls `started` once the process has its descriptors."""
+        """Runs to the end; calls `started` once the process has inherited its descriptors."""
 
 
 def joining_pipes(stack: ExitStack, numbers: Sequence[int]) -> tuple[dict[int, int], dict[int, int]]:
-    """Pipes for two processes: for each, the descriptors here by their numbers there, reading and writing in turn.
-    `stack` closes them."""
-    ours: dict[int, int] = {}
-    theirs: dict[int, int] = {}
+    """Pipes between two processes. Returns, for each process, our descriptors by the `numbers` that they get in it;
+    `numbers` alternate between reading and writing. `stack` closes them."""
+    first_fds: dict[int, int] = {}
+    second_fds: dict[int, int] = {}
     for reading, writing in zip(numbers[::2], numbers[1::2], strict=True):
-        ours[reading], theirs[writing] = os.pipe()
-        theirs[reading], ours[writing] = os.pipe()
-        for handle in (ours[reading], theirs[writing], theirs[reading], ours[writing]):
-            stack.callback(os.close, handle)
-    return ours, theirs
+        first_fds[reading], second_fds[writing] = os.pipe()
+        second_fds[reading], first_fds[writing] = os.pipe()
+        for fd in (first_fds[reading], second_fds[writing], second_fds[reading], first_fds[writing]):
+            stack.callback(os.close, fd)
+    return first_fds, second_fds
 
 
 @contextmanager
 def exchange_folder(parent: Path, uid: int | None) -> Iterator[Path]:
-    """A folder that `uid` alone may use, gone with all that is in it when the context is left."""
+    """A folder that only `uid` may use, deleted with its contents at the end of the context."""
     make_open(parent)
     folder = Path(tempfile.mkdtemp(dir=parent))
     try:
@@ -59,28 +59,28 @@ def exchange_folder(parent: Path, uid: int | None) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def is_overfull(folder: Path, most_bytes: int, most_files: int) -> bool:
-    """Whether there is more in a folder: on the host's disk nothing else bounds it."""
-    held = files = 0
-    waiting = [str(folder)]
-    while waiting and held <= most_bytes and files <= most_files:
-        with suppress(OSError), os.scandir(waiting.pop()) as entries:
+def is_overfull(folder: Path, limit_bytes: int, limit_files: int) -> bool:
+    """Whether a folder contains more than these limits, which nothing else enforces on the host's disk."""
+    used_bytes = files = 0
+    pending = [str(folder)]
+    while pending and used_bytes <= limit_bytes and files <= limit_files:
+        with suppress(OSError), os.scandir(pending.pop()) as entries:
             for entry in entries:
                 files += 1
                 with suppress(OSError):
-                    held += entry.stat(follow_symlinks=False).st_blocks * 512
+                    used_bytes += entry.stat(follow_symlinks=False).st_blocks * 512
                 if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-    return held > most_bytes or files > most_files
+                    pending.append(entry.path)
+    return used_bytes > limit_bytes or files > limit_files
 
 
 class Companion(AbstractContextManager["Companion"]):
-    """Runs beside, in a thread, until the context is left. Its first step is waited for with `wait_until_started`."""
+    """Runs a process in a thread until the context ends."""
 
-    def __init__(self, running: Running) -> None:
+    def __init__(self, run: PendingRun) -> None:
         self._started, self._stop = threading.Event(), threading.Event()
         self._result: Future[SandboxResult | None] = Future()
-        self._thread = threading.Thread(target=self._run, args=(running,), name="sandbox-companion")
+        self._thread = threading.Thread(target=self._run, args=(run,), name="sandbox-companion")
 
     def __enter__(self) -> Companion:
         self._thread.start()
@@ -91,34 +91,34 @@ class Companion(AbstractContextManager["Companion"]):
         self._thread.join()
 
     def wait_until_started(self) -> None:
-        """Until the process has its descriptors. Raises what kept it from that."""
+        """Waits until the process has inherited its descriptors. Raises the error if it could not start."""
         self._started.wait()
         if self._result.done():
             self._result.result()
 
     def result(self) -> SandboxResult:
-        """What came of it, after the context. Raises what it raised."""
+        """The result of the run, after the context has ended. Raises what the run raised."""
         result = self._result.result()
         return result or SandboxResult(exit_code=0, stdout="", stderr="", seconds=0.0)
 
-    def _run(self, running: Running) -> None:
+    def _run(self, run: PendingRun) -> None:
         try:
-            with suppress(_Ended):
-                self._result.set_result(running(_Stoppable(self._stop), self._started.set))
+            with suppress(_ServedProcessEnded):
+                self._result.set_result(run(_Stoppable(self._stop), self._started.set))
                 return
             self._result.set_result(None)
-        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+        except BaseException as error:  # noqa: BLE001 - `result` raises it
             self._result.set_exception(error)
         finally:
             self._started.set()
 
 
 class _Stoppable(SilentHeartbeat):
-    """The heartbeat of a run that is no job's own."""
+    """The heartbeat of a companion: it stops the run when the main process has ended."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
 
     def check(self) -> None:
         if self._stop.is_set():
-            raise _Ended
+            raise _ServedProcessEnded

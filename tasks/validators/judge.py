@@ -1,5 +1,5 @@
-"""The check `judge: …`: what the user wrote, read and stored. It has no `validate`: the judge panel
-(`tasks.judge_panel`) gives its verdict, with calls to a model, of which no validator knows anything."""
+"""The check `judge: …`: parses what the user wrote. It has no `validate`: the judge panel (`tasks.judge_panel`) gives
+its verdict by calls to a model, of which no validator knows anything."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any, ClassVar
 from tasks.errors import InvalidInput
 from tasks.validators.files import read_text
 
-# A judge reads it with every vote; more would be cut in its window.
+# A judge reads the rubric with every vote; a longer one would be cut in its prompt.
 RUBRIC_CHARS = 4_000
 RUBRIC_BYTES = 4 * RUBRIC_CHARS
-# Alone, it means: judged by the problem itself.
+# As the whole value, it means that the problem itself is the rubric.
 GOAL = "goal"
 _ALLOWED = "the path of a rubric file, a sentence that says what to judge by, or `goal` for the problem itself"
 
 
 class JudgeCheck:
-    """An opinion: the second agent's, against a rubric or the problem."""
+    """A model's judgement by a rubric, or by the problem itself."""
 
     kind: ClassVar[str] = "judge"
     cost: ClassVar[int] = 100
@@ -42,14 +42,14 @@ class JudgeCheck:
 
 
 def _names_a_file(text: str, path: Path) -> bool:
-    """Whether `text` is a path: of a file that is there, or of one that its look promises."""
+    """Whether `text` is the path of an existing file, or looks like a path."""
     if "\n" in text or len(text) > 1000:
         return False
     try:
-        there = os.path.lexists(path)
+        exists = os.path.lexists(path)
     except (OSError, ValueError):
-        there = False
-    return there or re.fullmatch(r"\S+\.\w{1,8}|\S*/\S+", text) is not None
+        exists = False
+    return exists or re.fullmatch(r"\S+\.\w{1,8}|\S*/\S+", text) is not None
 
 
 def _bounded(rubric: str, value: str) -> str:

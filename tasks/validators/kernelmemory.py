@@ -1,7 +1,7 @@
-"""What the kernel holds for a sandbox beside its processes' pages: buffers of sockets and pipes, watches, locks.
+"""The kernel memory of a sandbox besides its processes' pages: buffers of sockets and pipes, watches, locks.
 
-Upper bounds, read from /proc: a socket or a pipe counts as full, as their contents can't be seen from outside. They
-hold because the filter of system calls lets no program enlarge a buffer. Must not know the limits.
+These are upper bounds, read from /proc: a socket or a pipe counts as full, as its contents can't be seen from outside.
+They are valid because the filter of system calls lets no program enlarge a buffer. Must not know the limits.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pathlib import Path
 
 PIPE_BYTES = 16 * 4096  # pipe(7)
 _DEFAULT_SEND_BYTES = 212_992  # of net.core.wmem_default
-# One message may go over the send buffer, by nearly its size: 390 KB were measured in a datagram socket of 208 KB.
+# One message may exceed the send buffer by nearly its size: 390 KB were measured in a datagram socket of 208 KB.
 _SEND_BUFFERS = 2
-_READ_BYTES = 2**19  # of a list in /proc: more lines than any limit on entries
-_GONE = (FileNotFoundError, ProcessLookupError, PermissionError, NotADirectoryError)
+_READ_BYTES = 2**19  # of a list in /proc: more lines than any limit allows
+_PROCESS_ENDED = (FileNotFoundError, ProcessLookupError, PermissionError, NotADirectoryError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,21 +29,21 @@ class KernelUse:
 
 
 def measure(root: int, pids: Collection[int]) -> KernelUse:
-    """What is held for `pids`, the tree of processes whose network namespace is that of `root`."""
+    """The kernel memory of `pids`, the tree of processes in the network namespace of `root`."""
     pipes: set[str] = set()
-    entries = _locks(pids)
+    entries = _lock_count(pids)
     for pid in pids:
         for number, target in _descriptors(pid):
             if target.startswith("pipe:"):
                 pipes.add(target)
             elif target == "anon_inode:[eventpoll]":
-                entries += _lines(f"/proc/{pid}/fdinfo/{number}", b"tfd:")
-    return KernelUse(memory_bytes=_sockets(root) * _socket_bytes() + len(pipes) * PIPE_BYTES, entries=entries)
+                entries += _line_count(f"/proc/{pid}/fdinfo/{number}", b"tfd:")
+    return KernelUse(memory_bytes=_socket_count(root) * _socket_bytes() + len(pipes) * PIPE_BYTES, entries=entries)
 
 
-def _sockets(root: int) -> int:
-    """All sockets of the namespace, those in flight between processes too."""
-    with suppress(*_GONE, IndexError, ValueError):
+def _socket_count(root: int) -> int:
+    """The number of sockets in the namespace, including those in flight between processes."""
+    with suppress(*_PROCESS_ENDED, IndexError, ValueError):
         return int(Path(f"/proc/{root}/net/sockstat").read_bytes().split()[2])
     return 0
 
@@ -56,27 +56,27 @@ def _socket_bytes() -> int:
 
 def _descriptors(pid: int) -> Iterator[tuple[str, str]]:
     folder = f"/proc/{pid}/fd"
-    with suppress(*_GONE):
+    with suppress(*_PROCESS_ENDED):
         for number in os.listdir(folder):  # noqa: PTH208 - this runs often
-            with suppress(*_GONE):
+            with suppress(*_PROCESS_ENDED):
                 yield number, os.readlink(f"{folder}/{number}")  # noqa: PTH115
 
 
-def _locks(pids: Collection[int]) -> int:
-    """Locks on parts of files (proc_locks(5)): a process may hold any number."""
-    known = {b"%d" % pid for pid in pids}
+def _lock_count(pids: Collection[int]) -> int:
+    """The number of locks on parts of files (proc_locks(5)): a process may hold any number."""
+    pid_texts = {b"%d" % pid for pid in pids}
     with suppress(OSError):
-        lines = _beginning("/proc/locks").splitlines()
-        return sum(not known.isdisjoint(line.split()[4:6]) for line in lines)
+        lines = _read_start("/proc/locks").splitlines()
+        return sum(not pid_texts.isdisjoint(line.split()[4:6]) for line in lines)
     return 0
 
 
-def _lines(path: str, mark: bytes) -> int:
-    with suppress(*_GONE):
-        return _beginning(path).count(mark)
+def _line_count(path: str, mark: bytes) -> int:
+    with suppress(*_PROCESS_ENDED):
+        return _read_start(path).count(mark)
     return 0
 
 
-def _beginning(path: str) -> bytes:
+def _read_start(path: str) -> bytes:
     with open(path, "rb") as file:  # noqa: PTH123
         return file.read(_READ_BYTES)

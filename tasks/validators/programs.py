@@ -1,4 +1,4 @@
-"""Our own programs in the sandbox (`inside/`): a package of its runtime, imported from byte code.
+"""Our own programs in the sandbox (`inside/`): a package in its runtime, imported from byte code.
 
 Must not know what any of them does.
 """

@@ -1,7 +1,7 @@
 """The check `python: FILE`: pytest runs FILE beside the candidate's `solution.py`, in the sandbox.
 
 The verdict rests on the reports of our own driver, never on the exit code or on what was printed. Must
-not know how the sandbox confines, nor how a report is read.
+not know how the sandbox confines, nor how a report is parsed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from tasks.validators.examination import unloadable, unsupported
 from tasks.validators.extraction import Code, find_code
 from tasks.validators.programs import argv_of
 from tasks.validators.pythonfiles import gather, test_files, unresolved
-from tasks.validators.testreport import feedback_of, honest_pass, read, score_of
+from tasks.validators.testreport import all_passed, feedback_of, read, score_of
+from tasks.validators.verdicts import verdict_of
 
 SOLUTION_CHARS = 1_000_000
 _REPORT_FD = 9  # as in inside/reporting.py
 SHARED = "shared"
-# Who uses these in a test shows the solution files of its own.
+# A test that uses these shares files with the solution.
 _TEMPORARY_FILES = frozenset({"tempfile", "tmp_path", "tmp_path_factory", "tmpdir", "tmpdir_factory"})
 
 
@@ -40,8 +41,8 @@ class PythonValidator:
     takes_runtime: ClassVar[bool] = True
 
     def parse(self, value: Any, folder: Path | None) -> tuple[Any, Mapping[str, str | bytes]]:
-        """The path of the test file or folder, and what travels with it, as `gather` has them. Raises `InvalidInput`
-        where something can't be read or is no Python."""
+        """The path of the test file or folder, and the files that travel with it, see `gather`. Raises `InvalidInput`
+        where a file can't be read or is no Python."""
         if not isinstance(value, str) or not value.strip():
             raise InvalidInput("python", value, "the path of a test file or folder, relative to the job file")
         path, files = gather(value, folder)
@@ -50,8 +51,9 @@ class PythonValidator:
         return path, files
 
     def examine(self, check: CheckSpec) -> None:
-        """Raises `InvalidInput` where the tests need the solution in their own process and don't say so, or import what
-        no file of theirs and no package of the sandbox is; which packages a runtime has only the sandbox knows."""
+        """Raises `InvalidInput` where the tests need the solution in their own process without `isolation: shared`, or
+        import a module that is neither a file of theirs nor in the sandbox. Imports of a check with a named runtime are
+        not examined, since only the sandbox knows its packages."""
         fault = unsupported(_sources(check)) if check.isolation != SHARED else None
         if fault is not None:
             raise InvalidInput("python", check.value, fault)
@@ -62,31 +64,36 @@ class PythonValidator:
                 "python",
                 missing.module,
                 f"{missing.source} imports it, and it is neither beside the tests nor in the sandbox; "
-                "`runtime: NAME` on the check names one with further packages, `redraft sandbox add` makes it",
+                "`runtime: NAME` on the check names one with further packages, `redraft sandbox add` builds it",
             )
 
     def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbeat) -> Verdict:
         """Raises only `ServiceFault`s and what `heartbeat` raises."""
         sources, nonce = _sources(check), secrets.token_hex(16)
-        code = find_code(candidate, wanted_names(sources.values()))
+        code = find_code(candidate, solution_names(sources.values()))
         if not code.source.strip() or len(code.source) > SOLUTION_CHARS:
             empty = not code.source.strip()
-            why = "There is no code in the answer." if empty else "The code is over a million characters long."
-            return _verdict(check, passed=False, score=0.0, feedback=why, seconds=0.0)
-        order = _order(nonce, check, sources)
-        result, ending = _run(check, order, code, sandbox, heartbeat)
-        found = read(result.report, nonce)
+            reason = "There is no code in the answer." if empty else "The code is over a million characters long."
+            return verdict_of(check, feedback=reason, isolation=check.isolation)
+        request = _request(nonce, check, sources)
+        result, ending = _run(check, request, code, sandbox, heartbeat)
+        report = read(result.report, nonce)
         required = [name for source in sources.values() for name in required_names(source)]
-        passed = ending is None and result.killed is None and honest_pass(found, required)
-        feedback = "" if passed else feedback_of(found, ending, result.stderr or result.stdout)
-        return _verdict(
-            check, passed=passed, score=score_of(found, passed=passed), feedback=feedback, seconds=result.seconds
+        passed = ending is None and result.killed is None and all_passed(report, required)
+        feedback = "" if passed else feedback_of(report, ending, result.stderr or result.stdout)
+        return verdict_of(
+            check,
+            passed=passed,
+            score=score_of(report, passed=passed),
+            feedback=feedback,
+            seconds=result.seconds,
+            isolation=check.isolation,
         )
 
     def dry_run(self, check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbeat) -> None:
-        """Loads the tests once, with a stand-in for the solution. Raises `InvalidInput` where they can't work."""
+        """Loads the tests once, with a stand-in for the solution. Raises `InvalidInput` where that can't work."""
         sources, nonce = _sources(check), secrets.token_hex(16)
-        job = _tests_job(check, _order(nonce, check, sources, "collect"))
+        job = _tests_job(check, _request(nonce, check, sources, "collect"))
         fault = unloadable(read(sandbox.run(job, heartbeat).report, nonce), sources)
         if fault is not None:
             raise InvalidInput("python", check.value, fault)
@@ -96,8 +103,8 @@ def _sources(check: CheckSpec) -> dict[str, str]:
     return {path: check.text(path) for path in test_files(str(check.value), check.files)}
 
 
-def _order(nonce: str, check: CheckSpec, sources: Mapping[str, str], mode: str = "") -> dict[str, Any]:
-    """What the tests' process is told: see `inside/run_tests.py`."""
+def _request(nonce: str, check: CheckSpec, sources: Mapping[str, str], mode: str = "") -> dict[str, Any]:
+    """The input of the tests' process: see `inside/run_tests.py`."""
     python = {path: check.text(path) for path in check.files if path.endswith(".py")}
     trees = [ast.parse(source) for source in python.values()]
     return {
@@ -114,37 +121,37 @@ def _order(nonce: str, check: CheckSpec, sources: Mapping[str, str], mode: str =
 
 
 def _run(
-    check: CheckSpec, order: Mapping[str, Any], code: Code, sandbox: Sandbox, heartbeat: Heartbeat
+    check: CheckSpec, request: Mapping[str, Any], code: Code, sandbox: Sandbox, heartbeat: Heartbeat
 ) -> tuple[SandboxResult, str | None]:
-    """The result of the tests' process, and in words what ended either one early."""
+    """The result of the tests' process, and in words why either process ended early."""
     texts = {**code.modules, "solution.py": code.source}
     solution = {name: text.encode("utf-8", "replace") for name, text in texts.items()}
-    tests = _tests_job(check, order)
+    tests = _tests_job(check, request)
     if check.isolation == SHARED:
         result = sandbox.run(dataclasses.replace(tests, files={**solution, **check.files}), heartbeat)
         return result, ended(result, check)
     candidate = dataclasses.replace(
         tests, argv=argv_of("candidate", *map(str, JOINED)), files=solution, stdin=b"", report_fd=None
     )
-    result, beside = sandbox.run_joined(tests, candidate, heartbeat)
-    return result, ended(beside, check) or ended(result, check)
+    result, candidate_result = sandbox.run_joined(tests, candidate, heartbeat)
+    return result, ended(candidate_result, check) or ended(result, check)
 
 
-def _tests_job(check: CheckSpec, order: Mapping[str, Any]) -> SandboxJob:
+def _tests_job(check: CheckSpec, request: Mapping[str, Any]) -> SandboxJob:
     return SandboxJob(
         argv=argv_of("run_tests"),
         files=check.files,
-        stdin=json.dumps(order).encode(),
+        stdin=json.dumps(request).encode(),
         timeout_seconds=check.timeout_seconds,
         memory_mb=check.memory_mb,
         runtime=check.runtime,
         report_fd=_REPORT_FD,
-        exchange=bool(order["exchange"]),
+        exchange=bool(request["exchange"]),
     )
 
 
 def _is_class_name(name: str) -> bool:
-    """By PEP 8: what a test calls like a function is taken for one, whatever the solution makes of it."""
+    """Whether PEP 8 makes it the name of a class; any other name that a test calls counts as a function."""
     return name.lstrip("_")[:1].isupper()
 
 
@@ -160,8 +167,8 @@ def _identifiers(tree: ast.AST) -> Iterator[str]:
             yield node.arg
 
 
-def wanted_names(sources: Iterable[str]) -> list[str]:
-    """The names that tests take from the solution: what they import from it, and its attributes that they use."""
+def solution_names(sources: Iterable[str]) -> list[str]:
+    """The names of the solution that tests use: imported names, and attributes of the module."""
     names: dict[str, None] = {}
     for node in (node for source in sources for node in ast.walk(ast.parse(source))):
         if isinstance(node, ast.ImportFrom) and node.module == "solution":
@@ -172,7 +179,7 @@ def wanted_names(sources: Iterable[str]) -> list[str]:
 
 
 def test_names(source: str) -> list[str]:
-    """Every function or method named test… in a test file, as it stands."""
+    """The name of every function or method test… in the source of a test file."""
     functions = (
         node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     )
@@ -180,7 +187,7 @@ def test_names(source: str) -> list[str]:
 
 
 def required_names(source: str) -> list[str]:
-    """The tests at the top level of a file, which pytest collects whatever the solution does."""
+    """The tests at the top level of a file, which pytest must collect whatever the solution does."""
     return [
         node.name
         for node in ast.parse(source).body
@@ -191,7 +198,7 @@ def required_names(source: str) -> list[str]:
 
 
 def _standard_imports(source: str) -> list[str]:
-    """Modules of the standard library that the test file imports: what a solution must leave as it is."""
+    """Modules of the standard library that the test file imports, which a solution must not change."""
     names: set[str] = set()
     for node in ast.parse(source).body:
         if isinstance(node, ast.Import):
@@ -199,16 +206,3 @@ def _standard_imports(source: str) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module)
     return sorted(name for name in names if name.partition(".")[0] in sys.stdlib_module_names)
-
-
-def _verdict(check: CheckSpec, *, passed: bool, score: float, feedback: str, seconds: float) -> Verdict:
-    return Verdict(
-        check=check.name,
-        kind=check.kind,
-        passed=passed,
-        score=score,
-        held_out=check.held_out,
-        feedback=feedback,
-        seconds=seconds,
-        isolation=check.isolation,
-    )

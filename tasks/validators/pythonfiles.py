@@ -1,4 +1,5 @@
-"""The files of a `python` check: what the tests need travels with the job, and what can't is refused at submit.
+"""The files of a `python` check: those that the tests need are stored with the job, and those that can't be are refused
+at submit.
 
 | The check names | What travels |
 |---|---|
@@ -10,8 +11,8 @@
 | either | a file or a whole folder that one names in a path (`… / "data" / "x.json"`, `open("data/x.json")`), beside \
 it or in a folder above; `*` and what an f-string fills in stand for any part of a name |
 
-Hidden files, byte code and `solution.py`, which is the candidate's, never travel. Must not know the sandbox, nor how
-tests are run.
+Hidden files, byte code and `solution.py`, which is the candidate's, never travel with a job. Must not know the sandbox,
+nor how tests are run.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from tasks.errors import InvalidInput
 from tasks.jobfolder import CHECK_FILES_BYTES, Missing, anchored, locate, read
 from tasks.validators.files import text_of
 from tasks.validators.imports import NamedPath, paths_of
-from tasks.validators.modules import CONFTEST, PACKAGE, SOLUTION, Modules, Unresolved, is_test, taken_names
+from tasks.validators.modules import CONFTEST, PACKAGE, SOLUTION, Modules, Unresolved, is_test, reserved_names
 
 FILES = 200
 TEST_BYTES = 1_000_000
@@ -39,29 +40,29 @@ Files = Mapping[str, str | bytes]
 
 
 def gather(value: str, folder: Path | None) -> tuple[str, Files]:
-    """The path of the tests and all that travels with them, both relative to the folder that holds it all.
+    """The path of the tests and all files that they need, relative to the nearest folder that contains them all.
 
-    The path of a folder ends with `/`, or is `.`; the first file of a single one is the test. Raises `InvalidInput`.
+    The path of a folder ends with `/`, or is `.`; for a single test, the first file is the test. Raises `InvalidInput`.
     """
-    home, name = anchored(folder, value)
-    named = PurePosixPath(os.path.normpath(name))
+    root, name = anchored(folder, value)
+    test_path = PurePosixPath(os.path.normpath(name))
     try:
-        is_folder = (home / locate(home, name)).is_dir()
-        gathering = _Gathering(home, value)
-        tests = gathering.add_folder(named) if is_folder else _one_test(named, value)
-        gathering.add_tests(tests)
+        is_folder = (root / locate(root, name)).is_dir()
+        collector = _Collector(root, value)
+        tests = collector.add_folder(test_path) if is_folder else _one_test(test_path, value)
+        collector.add_tests(tests)
     except Missing:
-        raise InvalidInput("python", value, f"a file that exists, and {home / name} does not") from None
+        raise InvalidInput("python", value, f"a file that exists, and {root / name} does not") from None
     except ValueError as error:
         raise InvalidInput("python", value, str(error)) from None
-    root = _root((named if is_folder else named.parent), gathering)
-    path = named.relative_to(root)
-    files = {str(file.relative_to(root)): content for file, content in gathering.files.items()}
+    common_root = _root((test_path if is_folder else test_path.parent), collector)
+    path = test_path.relative_to(common_root)
+    files = {str(file.relative_to(common_root)): content for file, content in collector.files.items()}
     return (f"{path}/" if is_folder and path.parts else str(path)), files
 
 
 def test_files(value: str, files: Files) -> tuple[str, ...]:
-    """The paths of the test files of a check that `gather` made."""
+    """The paths of the test files of a check, from what `gather` returned."""
     if value != "." and not value.endswith("/"):
         return (value,)
     folder = PurePosixPath(value)
@@ -69,11 +70,11 @@ def test_files(value: str, files: Files) -> tuple[str, ...]:
 
 
 def unresolved(value: str, files: Files) -> Sequence[Unresolved]:
-    """What the tests of a check import that neither travels with it nor is in the sandbox."""
+    """The modules that the tests of a check import although they are neither among its files nor in the sandbox."""
 
     def parse(path: PurePosixPath) -> ast.Module:
         content = files[str(path)]
-        return _parsed(content if isinstance(content, str) else content.decode(), str(path))
+        return _parse_module(content if isinstance(content, str) else content.decode(), str(path))
 
     modules = Modules(is_file=lambda path: str(path) in files, parse=parse)
     for test in test_files(value, files):
@@ -81,26 +82,26 @@ def unresolved(value: str, files: Files) -> Sequence[Unresolved]:
     return modules.unresolved
 
 
-class _Gathering:
-    """What has been found in the job's folder so far, by the paths there."""
+class _Collector:
+    """The files collected from the job's folder so far, by their paths in it."""
 
-    def __init__(self, home: Path, value: str) -> None:
-        self._home, self._value = home, value
+    def __init__(self, root: Path, value: str) -> None:
+        self._root, self._value = root, value
         self._bytes = 0
         self.files: dict[PurePosixPath, str | bytes] = {}
         self.searched: set[PurePosixPath] = set()
 
     def add_folder(self, folder: PurePosixPath) -> list[PurePosixPath]:
-        """Takes all files of a folder; the tests among them."""
+        """Adds all files of a folder; returns the tests among them."""
         added = list(self._walk(folder))
         for path in added:
             self._add(path)
         return [path for path in added if is_test(path)]
 
     def add_tests(self, tests: Sequence[PurePosixPath]) -> None:
-        """Takes the tests, and what they need."""
+        """Adds the tests and the files that they need."""
         if not tests:
-            raise ValueError("a folder with files named test_*.py or *_test.py, and this one does not hold one")
+            raise ValueError("a folder with files named test_*.py or *_test.py, and this one has none")
         modules = Modules(is_file=self._is_file, parse=self._parse)
         for test in tests:
             modules.load(test)
@@ -123,7 +124,7 @@ class _Gathering:
                 return
 
     def _matches(self, folder: PurePosixPath, parts: Sequence[str]) -> Iterator[PurePosixPath]:
-        """The paths below the job's folder that the parts of a name lead to from `folder`."""
+        """The paths below the job's folder to which the parts of a name lead from `folder`."""
         if not parts:
             yield folder
         elif parts[0] in ("", "."):
@@ -137,15 +138,15 @@ class _Gathering:
 
     def _names(self, folder: PurePosixPath, part: str) -> list[str]:
         if "*" not in part:
-            return [part] if os.path.lexists(self._home / folder / part) else []
+            return [part] if os.path.lexists(self._root / folder / part) else []
         if not any(letter.isalnum() for letter in part) or not self._is_folder(folder):
             return []
-        return sorted(path.name for path in (self._home / folder).iterdir() if fnmatchcase(path.name, part))
+        return sorted(path.name for path in (self._root / folder).iterdir() if fnmatchcase(path.name, part))
 
     def _walk(self, folder: PurePosixPath) -> Iterator[PurePosixPath]:
-        with os.scandir(self._home / folder) as entries:
-            listed = sorted(entries, key=lambda entry: entry.name)
-        for entry in listed:
+        with os.scandir(self._root / folder) as entries:
+            sorted_entries = sorted(entries, key=lambda entry: entry.name)
+        for entry in sorted_entries:
             path = folder / entry.name
             if entry.is_symlink() and entry.is_dir():
                 raise ValueError(f"{path} is a symlink to a folder, which is not followed")
@@ -156,14 +157,15 @@ class _Gathering:
                 yield path
 
     def _is_file(self, path: PurePosixPath, *, strict: bool = True) -> bool:
-        """Whether a regular file is there that may travel. Raises `ValueError` for one outside, where `strict`."""
-        whole = self._home / path
+        """Whether it is a regular file that may travel with the job. Raises `ValueError`, if `strict`, for a file
+        outside of the job's folder."""
+        full_path = self._root / path
         if any(part.startswith(".") for part in path.parts) or path.suffix in _BYTE_CODE:
             return False
-        if f"/{path}".endswith(tuple(f"/{name}" for name in _SOLUTIONS)) or not whole.is_file():
+        if f"/{path}".endswith(tuple(f"/{name}" for name in _SOLUTIONS)) or not full_path.is_file():
             return False
         try:
-            locate(self._home, str(path))
+            locate(self._root, str(path))
         except ValueError as error:
             if strict:
                 raise ValueError(f"{path}: {error}") from None
@@ -172,24 +174,24 @@ class _Gathering:
 
     def _is_folder(self, path: PurePosixPath) -> bool:
         try:
-            return locate(self._home, str(path)) == path and (self._home / path).is_dir()
+            return locate(self._root, str(path)) == path and (self._root / path).is_dir()
         except ValueError:
             return False
 
     def _parse(self, path: PurePosixPath) -> ast.Module:
         self._add(path)
         content = self.files[path]
-        shown = self._value if len(self.files) == 1 else str(path)
+        display_name = self._value if len(self.files) == 1 else str(path)
         if len(content) >= TEST_BYTES:
-            raise InvalidInput("python", shown, f"a file under {TEST_BYTES // 10**6} MB")
-        text = text_of("python", shown, content if isinstance(content, bytes) else content.encode())
+            raise InvalidInput("python", display_name, f"a file under {TEST_BYTES // 10**6} MB")
+        text = text_of("python", display_name, content if isinstance(content, bytes) else content.encode())
         self.files[path] = text
-        return _parsed(text, shown)
+        return _parse_module(text, display_name)
 
     def _add(self, path: PurePosixPath) -> None:
         if path in self.files:
             return
-        content = read(self._home, locate(self._home, str(path)), CHECK_FILES_BYTES)
+        content = read(self._root, locate(self._root, str(path)), CHECK_FILES_BYTES)
         self._bytes += len(content)
         if len(self.files) == FILES:
             raise ValueError(f"at most {FILES} files travel with a check, and {path} would be one more")
@@ -199,31 +201,31 @@ class _Gathering:
 
 
 def _one_test(path: PurePosixPath, value: str) -> list[PurePosixPath]:
-    if path.suffix != ".py" or path.stem in taken_names() or path.name == CONFTEST:
+    if path.suffix != ".py" or path.stem in reserved_names() or path.name == CONFTEST:
         allowed = "a name that ends in .py and is not solution.py or the name of a module of Python or pytest"
         raise InvalidInput("python", value, allowed)
     return [path]
 
 
-def _root(tests: PurePosixPath, gathering: _Gathering) -> PurePosixPath:
-    """The nearest folder that holds the tests, all files and what imports start from, and is no package itself unless
-    it is the job's."""
-    held = (*gathering.files, *gathering.searched)
-    root = next(folder for folder in (tests, *tests.parents) if all(path.is_relative_to(folder) for path in held))
-    while root.parts and root / PACKAGE in gathering.files:
+def _root(tests: PurePosixPath, collector: _Collector) -> PurePosixPath:
+    """The nearest folder that contains the tests, all files and the folders from which imports start. It is no package
+    itself unless it is the job's folder."""
+    paths = (*collector.files, *collector.searched)
+    root = next(folder for folder in (tests, *tests.parents) if all(path.is_relative_to(folder) for path in paths))
+    while root.parts and root / PACKAGE in collector.files:
         root = root.parent
     return root
 
 
-def _parsed(text: str, shown: str) -> ast.Module:
+def _parse_module(text: str, display_name: str) -> ast.Module:
     """The tree of a module. Raises `InvalidInput`."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the user's own code
+            warnings.simplefilter("ignore")  # warnings about the user's own code
             tree = ast.parse(text)
-            compile(tree, shown, "exec", dont_inherit=True)
+            compile(tree, display_name, "exec", dont_inherit=True)
     except SyntaxError as error:
-        raise InvalidInput("python", shown, f"valid Python (line {error.lineno}: {error.msg})") from None
+        raise InvalidInput("python", display_name, f"valid Python (line {error.lineno}: {error.msg})") from None
     except (ValueError, RecursionError, MemoryError) as error:
-        raise InvalidInput("python", shown, f"valid Python ({error or 'nested too deeply'})") from None
+        raise InvalidInput("python", display_name, f"valid Python ({error or 'nested too deeply'})") from None
     return tree

@@ -1,6 +1,6 @@
-"""Finds the validators by their entry points, runs a job's checks in order, and reads the verdicts.
+"""Finds the validators by their entry points, runs a job's checks in order, and combines the verdicts.
 
-Must not know any validator by name: a plug-in is found as Redraft's own are.
+Must not know any validator by name: plug-ins are found in the same way as Redraft's own validators.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import functools
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 
-from tasks.errors import InvalidInput, RedraftError
+from tasks.errors import InvalidInput, MalformedJob, PluginUnavailable, RedraftError
 from tasks.ports import CheckKind, Examiner, Heartbeat, Sandbox, Validator
 from tasks.types import CheckSpec, Verdict
 
@@ -19,14 +19,15 @@ GROUP = "redraft.validators"
 class BrokenPlugin(RedraftError):
     """A validator is installed but cannot be used."""
 
-    def __init__(self, entry: EntryPoint, why: str) -> None:
+    def __init__(self, entry: EntryPoint, reason: str) -> None:
         origin = entry.dist.name if entry.dist else "an unknown distribution"
-        super().__init__(f"the validator {entry.name!r} ({entry.value}, of {origin}) cannot be loaded: {why}")
+        self.why = f"{reason} ({entry.value}, of {origin})"
+        super().__init__(f"the validator {entry.name!r} ({entry.value}, of {origin}) cannot be loaded: {reason}")
 
 
-@functools.cache  # a look through every installed distribution: 3 ms, for each check of ten thousand jobs
+@functools.cache  # a search through all installed distributions takes 3 ms, for each check of ten thousand jobs
 def kinds() -> tuple[str, ...]:
-    """The kinds of checks there are, sorted."""
+    """The kinds of checks, sorted."""
     return tuple(sorted(entry_points(group=GROUP).names))
 
 
@@ -42,13 +43,25 @@ def find(kind: str) -> CheckKind:
 def load(entry: EntryPoint) -> CheckKind:
     """The kind of check behind one entry point. Raises `BrokenPlugin`."""
     try:
-        validator = entry.load()()
-    except Exception as error:  # whatever a plug-in raises at import becomes one clear line
+        plugin = entry.load()()
+    except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
         raise BrokenPlugin(entry, f"{type(error).__name__}: {error}") from error
-    if getattr(validator, "kind", None) != entry.name:
-        raise BrokenPlugin(entry, f"its kind is {getattr(validator, 'kind', None)!r}, not its entry point's name")
-    made: CheckKind = validator
-    return made
+    if getattr(plugin, "kind", None) != entry.name:
+        raise BrokenPlugin(entry, f"its kind is {getattr(plugin, 'kind', None)!r}, not its entry point's name")
+    if not isinstance(plugin, CheckKind):
+        raise BrokenPlugin(entry, "it is no kind of check: `kind`, `cost` and `parse` are needed")
+    return plugin
+
+
+def broken() -> dict[str, str]:
+    """The kinds of checks that are installed and can't be loaded, each with why."""
+    failures: dict[str, str] = {}
+    for kind in kinds():
+        try:
+            find(kind)
+        except BrokenPlugin as error:
+            failures[kind] = error.why
+    return failures
 
 
 def validate(
@@ -56,8 +69,8 @@ def validate(
 ) -> tuple[Verdict, ...]:
     """Runs the visible checks, cheap ones first, and the held-out ones only where every visible one passed.
 
-    `checks` are such as a program decides. Raises `ServiceFault`s and what `heartbeat` raises; a check not run has
-    no verdict.
+    All `checks` must have a program, not a judge. Raises `ServiceFault`s and what `heartbeat` raises; a check that did
+    not run has no verdict.
     """
     ordered = sorted(checks, key=lambda check: find(check.kind).cost)
     visible = _run(candidate, [check for check in ordered if not check.held_out], sandbox, heartbeat)
@@ -66,30 +79,40 @@ def validate(
     return visible + _run(candidate, [check for check in ordered if check.held_out], sandbox, heartbeat)
 
 
-def examine(checks: Sequence[CheckSpec]) -> str:
-    """Why checks that are stored could never be decided here, empty where they can: for what was not submitted by
-    `redraft submit`, or by one with other plug-ins."""
+def examine(checks: Sequence[CheckSpec]) -> None:
+    """Looks at stored checks that `redraft submit` may never have seen, or one with other plug-ins did.
+
+    Raises `PluginUnavailable` where this worker lacks a kind of check, `MalformedJob` where no worker could ever decide
+    one of them.
+    """
     for number, check in enumerate(checks):
-        if check.kind not in kinds():
-            return f"checks[{number}].kind: {check.kind!r} is stored, and not one of {', '.join(kinds())}"
-        kind = find(check.kind)
+        kind = _installed(check.kind)
         try:
             if isinstance(kind, Examiner):
                 kind.examine(check)
         except InvalidInput as error:
-            return f"checks[{number}].{error}"
+            raise MalformedJob(f"checks[{number}].{error}") from error
         except (LookupError, ValueError, TypeError, SyntaxError) as error:
-            return f"checks[{number}]: what is stored can't be read ({type(error).__name__}: {error})"
-    return ""
+            line = f"checks[{number}]: what is stored can't be read ({type(error).__name__}: {error})"
+            raise MalformedJob(line) from error
+
+
+def _installed(kind: str) -> CheckKind:
+    if kind not in kinds():
+        raise PluginUnavailable("check", kind)
+    try:
+        return find(kind)
+    except BrokenPlugin as error:
+        raise PluginUnavailable("check", kind, error.why) from error
 
 
 def score(verdicts: Sequence[Verdict], checks: Sequence[CheckSpec]) -> float:
-    """The mean over all the job's checks, in [0, 1]: a visible check's score, 0 or 1 for a held-out one
-    (a finer score would tell the search about it), 0 for a check not run."""
+    """The mean over all the job's checks, in [0, 1]: a visible check's score, 0 or 1 for a held-out one (a finer score
+    would reveal something of it to the search), and 0 for a check that did not run."""
     if not checks:
         return 0.0
-    found = {verdict.check: verdict for verdict in verdicts}
-    return sum(_worth(found.get(check.name), check) for check in checks) / len(checks)
+    by_check = {verdict.check: verdict for verdict in verdicts}
+    return sum(_score_of(by_check.get(check.name), check) for check in checks) / len(checks)
 
 
 def accepted(verdicts: Sequence[Verdict], checks: Sequence[CheckSpec]) -> bool:
@@ -109,13 +132,13 @@ def _run(candidate: str, checks: Sequence[CheckSpec], sandbox: Sandbox, heartbea
 
 
 def _program(kind: str) -> Validator:
-    found = find(kind)
-    if not isinstance(found, Validator):
-        raise BrokenPlugin(next(iter(entry_points(group=GROUP, name=kind))), "it has no `validate`")
-    return found
+    plugin = _installed(kind)
+    if not isinstance(plugin, Validator):
+        raise PluginUnavailable("check", kind, "it has no `validate`")
+    return plugin
 
 
-def _worth(verdict: Verdict | None, check: CheckSpec) -> float:
+def _score_of(verdict: Verdict | None, check: CheckSpec) -> float:
     if verdict is None:
         return 0.0
     if check.held_out:

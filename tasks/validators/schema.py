@@ -1,5 +1,5 @@
-"""The check `schema: FILE`: the candidate's last JSON block against a JSON Schema, draft 2020-12 unless its `$schema`
-names another.
+"""The check `schema: FILE`: validates the candidate's last JSON block by a JSON Schema, draft 2020-12 unless its
+`$schema` names another.
 
 The comparison runs in the sandbox: a user's pattern on a model's text, or a recursive reference, can take any time.
 Must not know how the sandbox confines.
@@ -20,9 +20,10 @@ from tasks.validators.extraction import json_of, strict_json
 from tasks.validators.files import read_text
 from tasks.validators.inside.match_schema import formats_of
 from tasks.validators.text import clipped, printable
+from tasks.validators.verdicts import verdict_of
 
 SCHEMA_BYTES = 256_000
-# A model's own limit of tokens is far below; more would only be work for the comparison.
+# A model's token limit is far below this; a longer text would only cost time.
 JSON_CHARS = 200_000
 FEEDBACK_CHARS = 1500
 SHOWN_ERRORS = 5
@@ -30,13 +31,13 @@ _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
 class SchemaValidator:
-    """The shape of a JSON value. Score: 1 or 0."""
+    """A JSON value that matches a schema. Score: 1 or 0."""
 
     kind: ClassVar[str] = "schema"
     cost: ClassVar[int] = 2
 
     def parse(self, value: Any, folder: Path | None) -> tuple[Any, Mapping[str, str]]:
-        """The schema file's name, and its text. Raises `InvalidInput` where it is no JSON Schema that stands alone."""
+        """The schema file's name, and its text. Raises `InvalidInput` where it is no self-contained JSON Schema."""
         if not isinstance(value, str) or not value.strip():
             raise InvalidInput("schema", value, "the path of a JSON Schema, relative to the job file")
         name, text = read_text("schema", value, folder, SCHEMA_BYTES)
@@ -52,27 +53,29 @@ class SchemaValidator:
     def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbeat) -> Verdict:
         """Raises only `ServiceFault`s and what `heartbeat` raises."""
         if len(candidate) > JSON_CHARS:
-            return _verdict(check, f"The answer is over {JSON_CHARS:,} characters long.")
+            return verdict_of(check, feedback=f"The answer is over {JSON_CHARS:,} characters long.")
         text = json_of(candidate)
         if text is None:
-            return _verdict(check, "There is no JSON in the answer: write it in one block that begins with ```json.")
+            return verdict_of(
+                check, feedback="There is no JSON in the answer: write it in one block that begins with ```json."
+            )
         try:
             strict_json(text)
         except ValueError as error:
-            return _verdict(check, f"The JSON block is not valid JSON: {error}.")
-        order = {"schema": check.text(str(check.value)), "instance": text}
-        result = sandbox.run(job_of("match_schema", order, check), heartbeat)
-        report = _report(report_of(result.report))
+            return verdict_of(check, feedback=f"The JSON block is not valid JSON: {error}.")
+        request = {"schema": check.text(str(check.value)), "instance": text}
+        result = sandbox.run(job_of("match_schema", request, check), heartbeat)
+        report = _as_report(report_of(result.report))
         if "found" not in report:
-            why = ended(result, check) or report.get("fault") or "the comparison ended early"
-            return _verdict(
-                check, clipped(f"The JSON was not checked to the end: {why}.", FEEDBACK_CHARS), result.seconds
-            )
-        return _verdict(check, _listed(report["found"], report["errors"]), result.seconds)
+            reason = ended(result, check) or report.get("fault") or "the comparison ended early"
+            feedback = clipped(f"The JSON was not checked to the end: {reason}.", FEEDBACK_CHARS)
+        else:
+            feedback = _error_list(report["found"], report["errors"])
+        return verdict_of(check, feedback=feedback, seconds=result.seconds)
 
 
 def _fault(schema: Any) -> str | None:
-    """What is wrong with a schema, or None: by its own meta-schema, and whether its references stay inside it."""
+    """What is wrong with a schema, or None: it must match its meta-schema, and its references must stay inside it."""
     from jsonschema.exceptions import SchemaError
     from referencing.exceptions import Unresolvable
     from referencing.jsonschema import UnknownDialect
@@ -108,11 +111,11 @@ def _examine(schema: Any) -> None:
 
 
 class _UnknownFormat(Exception):
-    """A format that the draft does not name: nothing would check it."""
+    """A format that the draft does not define, so that nothing would check it."""
 
 
 def _walk(schema: Any, formats: Mapping[str, Any]) -> None:
-    """Looks up every reference, with nothing at hand but the schema and the drafts' own, and every format.
+    """Looks up every format, and every reference with only the schema itself and the drafts' own schemas available.
 
     Raises `Unresolvable` and `_UnknownFormat`.
     """
@@ -121,15 +124,15 @@ def _walk(schema: Any, formats: Mapping[str, Any]) -> None:
     from referencing.jsonschema import DRAFT202012
 
     root = Resource.from_contents(schema, default_specification=DRAFT202012)
-    waiting = [(root, REGISTRY.resolver_with_root(root))]
-    while waiting:
-        resource, resolver = waiting.pop()
+    pending = [(root, REGISTRY.resolver_with_root(root))]
+    while pending:
+        resource, resolver = pending.pop()
         if isinstance(resource.contents, Mapping):
             _look_up(resource.contents, resolver)
             name = resource.contents.get("format")
             if isinstance(name, str) and name not in formats:
                 raise _UnknownFormat(f"{name!r} is no format of its draft, which has {', '.join(sorted(formats))}")
-        waiting.extend((inner, resolver.in_subresource(inner)) for inner in resource.subresources())
+        pending.extend((inner, resolver.in_subresource(inner)) for inner in resource.subresources())
 
 
 def _look_up(contents: Mapping[str, Any], resolver: Any) -> None:
@@ -139,31 +142,19 @@ def _look_up(contents: Mapping[str, Any], resolver: Any) -> None:
         if isinstance(reference := contents.get(name), str):
             try:
                 resolver.lookup(reference)
-            except Unresolvable:  # an anchor's carries no reference
+            except Unresolvable:  # the exception for an anchor has no reference
                 raise Unresolvable(ref=reference) from None
 
 
-def _report(document: Any) -> dict[str, Any]:
-    """What the program reported; empty where it was ended first."""
+def _as_report(document: Any) -> dict[str, Any]:
+    """The program's report as a mapping; empty where it was killed before that."""
     return document if isinstance(document, dict) else {}
 
 
-def _listed(found: int, errors: list[list[str]]) -> str:
-    """Empty where there is no error; else the first ones, each with its path."""
-    if not found:
+def _error_list(count: int, errors: list[list[str]]) -> str:
+    """Feedback that lists the first errors, each with its path; empty where there is no error."""
+    if not count:
         return ""
     lines = [f"- {path}: {message}" for path, message in errors[:SHOWN_ERRORS]]
-    more = [f"- and {found - len(lines)} more"] if found > len(lines) else []
-    return clipped(printable("\n".join(["The JSON does not match the schema:", *lines, *more])), FEEDBACK_CHARS)
-
-
-def _verdict(check: CheckSpec, feedback: str, seconds: float = 0.0) -> Verdict:
-    return Verdict(
-        check=check.name,
-        kind=check.kind,
-        passed=not feedback,
-        score=0.0 if feedback else 1.0,
-        held_out=check.held_out,
-        feedback=feedback,
-        seconds=seconds,
-    )
+    remaining = [f"- and {count - len(lines)} more"] if count > len(lines) else []
+    return clipped(printable("\n".join(["The JSON does not match the schema:", *lines, *remaining])), FEEDBACK_CHARS)

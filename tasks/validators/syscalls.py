@@ -1,7 +1,7 @@
 """The system calls refused in the sandbox, compiled by seccompy to the BPF program that `bwrap --seccomp` loads.
 
-Refused is what holds memory that no process's resident size shows, what reaches outside or makes namespaces, and what
-widens the kernel's surface with no use to a check. Must not know what is run.
+Refused are calls that allocate memory outside any process's resident size, that reach outside or create namespaces, and
+that widen the attack surface of the kernel without use to a check. Must not know what is run.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _FORBIDDEN = (
     *("fanotify_init", "inotify_init", "inotify_init1"),
     *("landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"),
 )
-# Refused with ENOSYS: who calls these has another way for a kernel without them. A filter can't look into clone3's
-# arguments. What moves pages without copying pins pages that no limit counts: a byte of each page in a pipe is enough.
+# Refused with ENOSYS: callers of these have a fallback for kernels without them. A filter can't inspect clone3's
+# arguments. Calls that move pages without copying pin pages that no limit counts: a byte of each page in a pipe does.
 _ABSENT = ("clone3", "io_uring_setup", "splice", "tee", "vmsplice", "sendfile")
 
 _CLONE_NAMESPACES = (0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000, 0x00020000)
@@ -35,7 +35,7 @@ _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 # Socket options that make a socket hold more than the watcher counts for it: buffers, filters, pages sent in place.
 _SOL_SOCKET = socket.SOL_SOCKET
 _GROWING_OPTIONS = (7, 8, 26, 32, 33, 50, 51, 60)
-# Pages of a shared mapping without a file stay when they are unmapped, and are then in no process's size.
+# Pages of a shared anonymous mapping stay allocated when they are unmapped, and then count in no process's size.
 _MAP_SHARED_ANONYMOUS, _MAP_HUGETLB = 0x21, 0x40000
 
 _NUMBER_AT = 0  # in struct seccomp_data
@@ -47,25 +47,25 @@ def filter_program() -> bytes | None:
     """The program as an array of `struct sock_filter`; None on a machine whose calls seccompy doesn't know."""
     if platform.machine() not in MACHINES:
         return None
-    return _ceiling() + _policy().program
+    return _refuse_newer_calls() + _policy().program
 
 
-def _ceiling() -> bytes:
-    """Newer calls than the list knows do not exist, nor does x86-64's second table of the same calls (x32). It runs
-    into the program after it: jumps of classic BPF are relative."""
-    last = max(syscalls.syscall_nr(name) for name in _known())
+def _refuse_newer_calls() -> bytes:
+    """Instructions that refuse calls newer than the list, and x86-64's second table of calls (x32). Execution then
+    continues in the program after them, since the jumps of classic BPF are relative."""
+    last = max(syscalls.syscall_nr(name) for name in _numbers())
     steps = ((bpf.BPF_LD_ABS_W, 0, 0, _NUMBER_AT), (bpf.BPF_JGT, 0, 1, last), (bpf.BPF_RET_K, 0, 0, _REFUSE_ABSENT))
     return b"".join(struct.pack("<HBBI", *step) for step in steps)
 
 
-def _known() -> dict[str, int]:
+def _numbers() -> dict[str, int]:
     return syscalls.X86_64_SYSCALLS if platform.machine() == "x86_64" else syscalls.AARCH64_SYSCALLS
 
 
 def _policy() -> Filter:
     policy = Filter()
     for name in _FORBIDDEN:
-        if name in _known():  # modify_ldt and inotify_init are x86's alone
+        if name in _numbers():  # modify_ldt and inotify_init exist only on x86
             policy.errno(name, errno.EPERM)
     for name in _ABSENT:
         policy.errno(name, errno.ENOSYS)
@@ -82,7 +82,7 @@ def _policy() -> Filter:
 
 
 def _sockets(policy: Filter) -> None:
-    """Sockets of the local family alone: event loops wake themselves by a pair of them."""
+    """Allows only sockets of the local family, with which event loops wake themselves."""
     other = [ArgCmp(0, CmpOp.NE, socket.AF_UNIX)]
     for name in ("socket", "socketpair"):
         policy.errno(name, errno.EAFNOSUPPORT, args=other)
@@ -91,7 +91,7 @@ def _sockets(policy: Filter) -> None:
 
 
 def _is(index: int, value: int) -> ArgCmp:
-    """The argument as an int: the kernel ignores the upper half of the register, and so must the comparison."""
+    """Compares an argument as an int: the kernel ignores the upper half of the register, and so must we."""
     return ArgCmp(index, CmpOp.MASKED_EQ, value, 0xFFFFFFFF)
 
 

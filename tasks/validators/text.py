@@ -1,4 +1,5 @@
-"""Texts that are shown: cut to a length, and fit for a database and a terminal. Pure; must not know any validator."""
+"""Makes texts fit for display: cut to a length, and safe for a database and a terminal. Pure; must not know any
+validator."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def clipped(text: str, chars: int) -> str:
-    """`text` in at most `chars` characters, its end cut."""
+    """`text` with its end cut to at most `chars` characters."""
     return text if len(text) <= chars else text[: max(0, chars - 2)].rstrip() + " …"
 
 

@@ -1,4 +1,4 @@
-"""Watches what a sandbox uses as a whole: processes, CPU, memory, files. Reads /proc only; kills nothing itself.
+"""Measures what a whole sandbox uses: processes, CPU, memory, files. It only reads /proc and kills nothing itself.
 
 Sizes are bytes, times seconds. Must not know why a sandbox runs.
 """
@@ -19,12 +19,12 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _MAPPED_BY_TABLE_BYTE = 512  # eight bytes of page table for each page of 4 KiB
 _TICKS = os.sysconf("SC_CLK_TCK")
 _KERNEL_LISTS_CHILDREN = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").exists()
-_GONE = (FileNotFoundError, ProcessLookupError, PermissionError, NotADirectoryError)
+_PROCESS_ENDED = (FileNotFoundError, ProcessLookupError, PermissionError, NotADirectoryError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ceiling:
-    """What a sandbox may use in all. `files` counts entries in its temporary file systems and in the kernel's lists."""
+class ResourceLimits:
+    """What a whole sandbox may use. `files` counts entries in its temporary file systems and in the kernel's lists."""
 
     memory_bytes: int
     cpu_seconds: float
@@ -34,8 +34,8 @@ class Ceiling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What it uses now. `resident_bytes` is memory with its page tables, shared pages counted in each process;
-    `other_bytes` is what its files hold, and the kernel for it."""
+    """What a sandbox uses now. `resident_bytes` is process memory with page tables, shared pages counted in each
+    process; `other_bytes` is the memory of its files and the kernel's memory for it."""
 
     resident_bytes: int = 0
     other_bytes: int = 0
@@ -45,90 +45,90 @@ class Usage:
 
 
 class Watcher:
-    """Measures the tree of processes below the sandbox's first one (`root`, as the host numbers it)."""
+    """Measures the tree of processes below the sandbox's first one, whose number on the host is `root`."""
 
-    def __init__(self, root: int, ceiling: Ceiling, temporary: tuple[str, ...]) -> None:
-        self._root, self._ceiling, self._temporary = root, ceiling, temporary
-        self._outside = {place: Path(place).stat().st_dev for place in temporary if Path(place).exists()}
+    def __init__(self, root: int, limits: ResourceLimits, temporary: tuple[str, ...]) -> None:
+        self._root, self._limits, self._temporary = root, limits, temporary
+        self._host_devices = {path: Path(path).stat().st_dev for path in temporary if Path(path).exists()}
 
     def usage(self) -> Usage:
         """What the tree uses now."""
         return self._measure(list(descendants(self._root)))
 
-    def broken_limit(self) -> str | None:
-        """The limit that the tree is over now (memory, cpu, processes, files), or None."""
+    def exceeded_limit(self) -> str | None:
+        """The limit that the tree exceeds now (memory, cpu, processes, files), or None."""
         pids = list(descendants(self._root))
         usage = self._measure(pids)
-        if usage.tasks > self._ceiling.tasks:
+        if usage.tasks > self._limits.tasks:
             return "processes"
-        if usage.cpu_seconds > self._ceiling.cpu_seconds:
+        if usage.cpu_seconds > self._limits.cpu_seconds:
             return "cpu"
-        if usage.files > self._ceiling.files:
+        if usage.files > self._limits.files:
             return "files"
-        # Forked processes share most of their pages: only a sum that is too large is worth the exact,
-        # dearer count of each page once.
-        room = self._ceiling.memory_bytes - usage.other_bytes
-        return "memory" if usage.resident_bytes > room and _exact(pids, usage) > room else None
+        # Forked processes share most of their pages: only if the sum is too large do we pay for the exact count, which
+        # counts each page once.
+        room = self._limits.memory_bytes - usage.other_bytes
+        return "memory" if usage.resident_bytes > room and _exact_memory(pids, usage) > room else None
 
     def _measure(self, pids: list[int]) -> Usage:
         memory = tasks = 0
         cpu = 0.0
         for pid in pids:
-            with suppress(*_GONE, IndexError, ValueError):
+            with suppress(*_PROCESS_ENDED, IndexError, ValueError):
                 fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
                 # proc_pid_stat(5), counted from the state: own and waited-for times, threads, size, resident pages
                 cpu += sum(int(fields[index]) for index in range(11, 15)) / _TICKS
                 tasks += int(fields[17])
                 memory += int(fields[21]) * _PAGE + int(fields[20]) // _MAPPED_BY_TABLE_BYTE
-        held, files = self._held_in_files()
+        file_bytes, files = self._file_usage()
         kernel = kernelmemory.measure(self._root, pids)
         return Usage(
             resident_bytes=memory,
-            other_bytes=held + kernel.memory_bytes,
+            other_bytes=file_bytes + kernel.memory_bytes,
             cpu_seconds=cpu,
             tasks=tasks,
             files=files + kernel.entries,
         )
 
-    def _held_in_files(self) -> tuple[int, int]:
-        held = files = 0
-        for place in self._temporary:
+    def _file_usage(self) -> tuple[int, int]:
+        used_bytes = files = 0
+        for path in self._temporary:
             with suppress(OSError):
-                inside = f"/proc/{self._root}/root{place}"
-                if os.stat(inside).st_dev == self._outside.get(place):  # noqa: PTH116 - often
-                    continue  # bwrap has not changed its root yet: that is the host's own folder
-                status = os.statvfs(inside)
-                held += (status.f_blocks - status.f_bfree) * status.f_frsize
+                mount = f"/proc/{self._root}/root{path}"
+                if os.stat(mount).st_dev == self._host_devices.get(path):  # noqa: PTH116 - often
+                    continue  # bwrap has not changed its root yet: this is the host's own folder
+                status = os.statvfs(mount)
+                used_bytes += (status.f_blocks - status.f_bfree) * status.f_frsize
                 files += status.f_files - status.f_ffree
-        return held, files
+        return used_bytes, files
 
 
 def descendants(root: int) -> Iterator[int]:
-    """`root` and every process below it, as far as they can be seen while they come and go."""
+    """`root` and every process below it; processes that start or end meanwhile may be missed."""
     if not _KERNEL_LISTS_CHILDREN:
         yield root
         with suppress(psutil.Error):
             yield from (child.pid for child in psutil.Process(root).children(recursive=True))
         return
-    waiting = [root]
-    while waiting:
-        pid = waiting.pop()
+    pending = [root]
+    while pending:
+        pid = pending.pop()
         yield pid
-        with suppress(*_GONE):
+        with suppress(*_PROCESS_ENDED):
             for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - names are enough, and this runs often
-                with suppress(*_GONE):
-                    waiting.extend(map(int, Path(f"/proc/{pid}/task/{thread}/children").read_bytes().split()))
+                with suppress(*_PROCESS_ENDED):
+                    pending.extend(map(int, Path(f"/proc/{pid}/task/{thread}/children").read_bytes().split()))
 
 
-def _exact(pids: list[int], usage: Usage) -> int:
+def _exact_memory(pids: list[int], usage: Usage) -> int:
     total = 0
     for pid in pids:
         try:
             total += _kilobytes(pid, "smaps_rollup", b"Pss:") + _kilobytes(pid, "status", b"VmPTE:")
         except PermissionError:
-            return usage.resident_bytes  # not ours to read: the upper bound has to do
-        except _GONE:
-            continue  # ended, or waiting to be reaped: it holds nothing
+            return usage.resident_bytes  # not readable: the upper bound must suffice
+        except _PROCESS_ENDED:
+            continue  # it has ended and uses nothing
     return total * 1024
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from tasks.errors import InvalidInput
 from tasks.jobfile import RawJob
-from tasks.submit import Flags, Rules, build_spec
+from tasks.submit import Rules, build_spec
 from tasks.types import Egress
 from tasks.validators import registry
 from tests.attacks.attack import Attack
@@ -236,7 +236,7 @@ def _submitted(kind: str, path: str, job: Path) -> tuple[str | None, str]:
     values: dict[str, Any] = {"attachment": {"answer": 1}, "command": {"command": [f"./{path}".replace(".//", "/")]}}
     fields = {"checks": [values.get(kind, {kind: path})], "strategy": "single"}
     try:
-        spec, attached = build_spec(RawJob(where="p.md", folder=job, fields=fields, problem=problem), Flags(), RULES)
+        spec, attached = build_spec(RawJob(where="p.md", folder=job, fields=fields, problem=problem), RULES)
     except InvalidInput as error:
         return None, str(error)
     return f"{[check.files for check in spec.checks]}{[file.content for file in attached]}", ""

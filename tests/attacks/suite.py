@@ -14,7 +14,7 @@ from tasks.store.roles import ensure_login
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
 from tests.attacks import checks, database, files, grader, sandbox
 from tests.attacks.attack import Attack
-from workers.local.home import Home
+from workers.home import Home
 from workers.local.postgres import EmbeddedPostgres
 
 AREAS = ("grader", "checks", "sandbox", "database", "files")

@@ -11,11 +11,11 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from tasks.client import Client
 from tasks.errors import MemoryUnavailable, RedraftError
 from tasks.ports import MemoryBank
 from tasks.store.invariants import Breach, breaches
 from tasks.store.session import Database
-from tasks.store.submissions import submit_jobs
 from tests.chaos.contestant import Charge, Standing
 from tests.chaos.workload import Riddle
 
@@ -62,10 +62,10 @@ class Book:
         for turn, owner in enumerate(OWNERS):
             mine = riddles[turn :: len(OWNERS)]
             if mine:
-                with Database(self._login(owner), pool=1) as database:
-                    made = submit_jobs(database, [riddle.spec(f"chaos-{next(self._keys)}") for riddle in mine])
-                jobs += [one.job for one in made]
-                self._jobs.update(zip((one.job for one in made), mine, strict=True))
+                with Client(self._login(owner), pool=1) as client:
+                    submitted = client.submit([riddle.spec(f"chaos-{next(self._keys)}") for riddle in mine])
+                jobs += [one.job for one in submitted]
+                self._jobs.update(zip((one.job for one in submitted), mine, strict=True))
         return tuple(jobs)
 
     def standings(self, jobs: Collection[int]) -> Mapping[int, Standing] | None:

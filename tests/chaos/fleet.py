@@ -22,10 +22,10 @@ import psutil
 
 from tests.chaos.proxy import Proxy
 from tests.standin.engine import Mood, tell
-from workers.local.home import Home, free_port
+from workers.home import Home, free_port
 from workers.local.postgres import EmbeddedPostgres
-from workers.local.process import spawn, tail
 from workers.local.valkey import EmbeddedValkey
+from workers.process import spawn, tail
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 90.0

@@ -70,7 +70,7 @@ class House:
         self._user, self._fleet, self._escalate_after, self._known = user, fleet, escalate_after, known
         self._broken = broken
         self._cloud = OpenAIResponses(
-            base_url=url, api_key="sk-test", first_event_seconds=20, answer_seconds=60, looks=(0.02, 0.05)
+            base_url=url, api_key="sk-test", first_event_seconds=20, answer_seconds=60, pauses=(0.02, 0.05)
         )
         self._embedder = Embedder()
 
@@ -141,7 +141,7 @@ class House:
 
 
 class Upgrade:
-    """Brings a database without a schema to the newest one, again and again until nothing kills it."""
+    """Brings a database of the first schema to the newest one, again and again until nothing kills it."""
 
     def __init__(self, postgres: EmbeddedPostgres) -> None:
         self._postgres, self._url = postgres, postgres.url_of("crashing")
@@ -150,6 +150,7 @@ class Upgrade:
         """The schema it came to."""
         self._admin('DROP DATABASE IF EXISTS "crashing"')
         self._admin('CREATE DATABASE "crashing"')
+        migrate.upgrade(self._url, "0001")  # a fresh database is made in one transaction, an older one in many
         with armed(fatal):
             while migrate.current(self._url) != migrate.head():
                 try:

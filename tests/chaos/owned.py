@@ -17,8 +17,8 @@ from tests.chaos.faults.registry import Fault
 from tests.chaos.fleet import ROOT, Part, Services, port_of
 from tests.chaos.proxy import Proxy
 from tests.chaos.redraft import PASSWORD
-from workers.local import stackfile
-from workers.local.home import Home
+from workers import stackfile
+from workers.home import Home
 
 REDRAFT = (sys.executable, "-m", "workers.cli.main")
 # Faults of the soak that need the whole stack; the owner's are healed by `up`, as a person would.

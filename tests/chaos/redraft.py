@@ -21,8 +21,8 @@ from tests.chaos.book import OWNERS, WORKER, Book, Booked
 from tests.chaos.fleet import ROOT, Part, Services, port_of
 from tests.chaos.proxy import Proxy
 from workers.celery_app import make_app
-from workers.local.home import free_port
-from workers.local.parts import answers
+from workers.home import free_port
+from workers.http_client import answers
 
 LEASE_SECONDS = 3.0
 SLOTS = 4

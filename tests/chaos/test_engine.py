@@ -22,7 +22,7 @@ from tasks.store.submissions import submit_jobs
 from tasks.types import Budget, CheckSpec, JobSpec, JobState
 from tests.integration.test_worker import eventually, process
 from workers.engine.record import EngineRecord, members, read_record
-from workers.local.home import Home
+from workers.home import Home
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 

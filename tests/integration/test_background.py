@@ -25,7 +25,7 @@ from tests.unit.test_background import Deaths
 from workers.background import BackgroundTasks
 from workers.engine.record import end_recorded
 from workers.failures import read_failure
-from workers.local.home import Home
+from workers.home import Home
 from workers.local.parts import ProcessPart
 from workers.outbox_worker import OutboxWorker
 

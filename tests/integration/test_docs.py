@@ -7,19 +7,20 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import platformdirs
 import pytest
 
+from tasks.settings import load_settings
 from tasks.store.ledger import PostgresLedger
 from tasks.store.reading import run_sql
 from tasks.store.session import Database
 from tests.integration.store.lifecycle.histories import SPENT, WON, change, put, run
 from tests.pages import DOCS, ROOT, blocks
 from tests.standin.saying import serving
-from workers.local.home import Home
+from workers.home import Home
 
 pytestmark = pytest.mark.integration
 WRONG = "```python\ndef add(a, b):\n    return a - b\n```\nANSWER: 13"
@@ -63,6 +64,19 @@ def test_each_worked_query_gives_rows_to_the_owner_of_the_jobs(kept: Database) -
         rows = run_sql(kept, query)
         assert rows.columns, query
         assert rows.rows, query
+
+
+def test_the_example_of_the_client_runs_as_it_stands(
+    login: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REDRAFT_DATABASE_URL", login("alice"))
+    load_settings.cache_clear()
+    Path("problem.md").write_text("---\nchecks: [{answer: 12}]\n---\nHow many eggs are a dozen?\n")
+    (example,) = blocks(DOCS / "python.md", "python")
+    exec(example.replace("timeout=600", "timeout=0"), {})  # nobody works on it here
+    load_settings.cache_clear()
+    assert capsys.readouterr().out.startswith("queued")
 
 
 def answer(prompt: str) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from tasks.dryruns import try_checks
 from tasks.errors import InvalidInput
 from tasks.heartbeat import SilentHeartbeat
+from tasks.jobfile import RawJob
 from tasks.ports import DryRun, Examiner
 from tasks.settings import load_settings
-from tasks.submit import HandedIn
-from tasks.types import CheckSpec, JobSpec
+from tasks.submit import Rules, check
+from tasks.types import CheckSpec
+from tasks.validators import registry
 from tasks.validators.python import PythonValidator
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
-from workers.cli.submit import CHECKS_TRIED, try_checks
 
 pytestmark = pytest.mark.integration
 
@@ -96,21 +98,31 @@ def test_tests_that_cannot_work_are_refused_with_the_reason(check, said, sandbox
     assert said in str(refused.value)
 
 
-def test_a_submission_names_the_job_and_the_check(sandbox):
-    good, bad = check_of(USE), check_of("x = 1 / 0\n" + USE)
-    specs = tuple(JobSpec(title="t", problem="p", checks=checks) for checks in ((good,), (good, bad)))
-    told = []
-    handed_in = HandedIn(specs=specs, places=("jobs.jsonl line 1", "jobs.jsonl line 2"), contents={})
+def rules(sandbox):
+    return Rules(validators=registry, strategies=("single",), sandbox=sandbox)
+
+
+def test_a_submission_names_the_job_and_the_check(sandbox, tmp_path):
+    (tmp_path / "t_good.py").write_text(USE)
+    (tmp_path / "t_bad.py").write_text("x = 1 / 0\n" + USE)
+    files = (["t_good.py"], ["t_good.py", "t_bad.py"])
+    raw = [
+        RawJob(
+            where=f"jobs.jsonl line {number}",
+            folder=tmp_path,
+            fields={"checks": [{"python": name} for name in names], "strategy": "single"},
+            problem="p",
+        )
+        for number, names in enumerate(files, start=1)
+    ]
+    steps = []
     with pytest.raises(InvalidInput) as refused:
-        try_checks(handed_in, load_settings(), lambda done, total: told.append((done, total)))
+        check(raw, rules(sandbox), lambda *step: steps.append(step))
     assert refused.value.field == "jobs.jsonl line 2: checks[1].python"
-    assert told == [(1, 2)]  # the same check twice is tried once
+    assert [step for step in steps if step[0] == "loaded"] == [("loaded", 1, 2)]  # the same check is tried once
 
 
-def test_a_large_submission_says_how_many_tests_were_not_loaded(monkeypatch, capsys):
-    monkeypatch.setattr("workers.cli.submit.CHECKS_TRIED", 1)
-    checks = tuple(check_of(USE + f"# {number}\n") for number in range(3))
-    handed_in = HandedIn(specs=(JobSpec(title="t", problem="p", checks=checks),), places=("-",), contents={})
-    try_checks(handed_in, load_settings(), lambda done, total: None)
-    assert "those of 2 were not" in capsys.readouterr().err
-    assert CHECKS_TRIED == 50
+def test_a_large_submission_says_how_many_tests_were_not_loaded(sandbox):
+    checks = [(f"p: checks[{number}]", check_of(USE + f"# {number}\n")) for number in range(3)]
+    note = try_checks(checks, registry, sandbox, most=1)
+    assert note == "the tests of 1 checks were loaded, those of 2 were not"

@@ -30,7 +30,7 @@ from workers.engine.probe import fetch
 from workers.engine.profiles import load_profiles
 from workers.engine.record import end_recorded, members, read_record
 from workers.engine.server import EngineServer
-from workers.local.home import Home
+from workers.home import Home
 
 # The CPU engine caches whole blocks of this many tokens, and never the last one.
 BLOCK_TOKENS = 128
@@ -63,7 +63,7 @@ def server(home: Home) -> EngineServer:
 WORKER = """
 import sys, time
 from tests.integration.test_engine import server
-from workers.local.home import Home
+from workers.home import Home
 from pathlib import Path
 engine = server(Home(root=Path(sys.argv[1])))
 engine.start()

@@ -5,22 +5,22 @@ from __future__ import annotations
 
 import pytest
 
+from tasks.client import Client
 from tasks.heartbeat import SilentHeartbeat
+from tasks.jobflags import Flags
 from tasks.judge_panel import ModelJudgePanel
 from tasks.llm.scripted import ScriptedModel
 from tasks.sampling import Sampling
 from tasks.settings import load_settings
 from tasks.store.ledger import PostgresLedger
-from tasks.store.queries import job_history, job_summary
 from tasks.store.session import Database
-from tasks.store.submissions import submit_jobs
-from tasks.submit import Flags, Rules, read_jobs
+from tasks.submit import Rules, read_jobs
 from tasks.types import ChatRequest, JobSpec, JobState
 from tasks.validators import registry
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
 from tests.loops import ENGINE_AND_CHECKS, take, twin_loop
 from workers.packaged import ops
-from workers.wiring import strategies
+from workers.strategies import load_strategies
 
 pytestmark = pytest.mark.integration
 EXAMPLES = sorted(ops("examples").glob("*.md"))
@@ -75,7 +75,7 @@ ANSWERS = {
 
 
 def read(name: str) -> JobSpec:
-    rules = Rules(validators=registry, strategies=tuple(strategies()))
+    rules = Rules(validators=registry, strategies=tuple(load_strategies().working))
     [spec] = read_jobs([str(ops("examples") / f"{name}.md")], Flags(), rules, bytes).specs
     return spec
 
@@ -101,7 +101,7 @@ def run(fleet: Database, model: ScriptedModel) -> None:
         model,
         judge_panel=lambda model: ModelJudgePanel(model=model),
         sampling=Sampling(answer_tokens=ANSWER_TOKENS),
-        strategies=strategies(),
+        strategies=load_strategies().working,
         sandbox=BubblewrapSandbox(default_runtime_folder(load_settings().cache)),
     )
     while (claim := take(fleet)) is not None:
@@ -113,13 +113,13 @@ def test_there_is_an_answer_for_every_example() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ANSWERS))
-def test_an_example_is_corrected_to_acceptance(user: Database, fleet: Database, name: str) -> None:
-    job = submit_jobs(user, [read(name)])[0].job
+def test_an_example_is_corrected_to_acceptance(alice: Client, fleet: Database, name: str) -> None:
+    job = alice.submit(read(name))[0]
     run(fleet, model(name))
-    summary = job_summary(user, job)
+    summary = alice.summary(job)
     assert (summary.state, summary.acceptance) == (JobState.ACCEPTED, "verified")
     assert (summary.iterations, summary.answer) == (3, ANSWERS[name][-1])
-    assert all(verdict.feedback for i in job_history(user, job) for verdict in i.verdicts if not verdict.passed)
+    assert all(verdict.feedback for i in alice.history(job) for verdict in i.verdicts if not verdict.passed)
 
 
 @pytest.mark.parametrize(
@@ -132,11 +132,11 @@ def test_an_example_is_corrected_to_acceptance(user: Database, fleet: Database, 
     ],
 )
 def test_each_check_of_an_example_stops_the_answer_it_is_there_for(
-    user: Database, fleet: Database, name: str, failed: list[str]
+    alice: Client, fleet: Database, name: str, failed: list[str]
 ) -> None:
-    job = submit_jobs(user, [read(name)])[0].job
+    job = alice.submit(read(name))[0]
     run(fleet, model(name))
-    said = [[v.check for v in i.verdicts if not v.passed] for i in job_history(user, job)]
+    said = [[v.check for v in i.verdicts if not v.passed] for i in alice.history(job)]
     assert said == [[failed[0]], [failed[1]], []]
 
 

@@ -23,9 +23,9 @@ from tasks.types import ChatRequest, Message
 from workers.engine.environment import ensure_environment
 from workers.engine.profiles import load_profiles
 from workers.engine.record import read_record
-from workers.local.home import Home
-from workers.local.stackfile import read
+from workers.home import Home
 from workers.packaged import ops
+from workers.stackfile import read
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 

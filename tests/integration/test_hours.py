@@ -12,7 +12,7 @@ from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_history, job_summary
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
-from tasks.types import Budget, ChatRequest, CheckSpec, Egress, JobSpec, JobState
+from tasks.types import Budget, ChatRequest, CheckSpec, Egress, JobSpec, JobState, StopCode
 from tests.loops import ENGINE_AND_CHECKS, take, twin_loop
 from tests.turns import StoppedClock
 
@@ -46,7 +46,7 @@ def test_an_iteration_is_decided_on_the_hours_that_are_left_then(user: Database,
         twin_loop(ledger, ScriptedModel(answer), clock=standing).turn(claim, ENGINE_AND_CHECKS, SilentHeartbeat())
     summary = job_summary(user, job)
     assert (summary.state, summary.iterations) == (JobState.UNSOLVED, 2)
-    assert "hours" in summary.reason
+    assert summary.stop_code is StopCode.BUDGET_HOURS
     assert summary.answer
 
 
@@ -65,7 +65,7 @@ def test_an_iteration_that_waited_in_the_queue_past_the_hours_is_not_begun(user:
         pass_minutes(fleet, minutes)
     summary = job_summary(user, job)
     assert (summary.state, summary.iterations, len(prompts)) == (JobState.UNSOLVED, 1, 1)
-    assert "hours" in summary.reason
+    assert summary.stop_code is StopCode.BUDGET_HOURS
 
 
 def test_a_call_ends_with_the_hours_and_the_job_with_its_incumbent(
@@ -89,7 +89,7 @@ def test_a_call_ends_with_the_hours_and_the_job_with_its_incumbent(
         twin_loop(ledger, ScriptedModel(answer), clock=clock).turn(claim, ENGINE_AND_CHECKS, Slow())
     summary = job_summary(user, job)
     assert (summary.state, summary.iterations, len(prompts)) == (JobState.UNSOLVED, 1, 2)
-    assert "hours" in summary.reason
+    assert summary.stop_code is StopCode.BUDGET_HOURS
     assert summary.answer is not None
     assert "ANSWER: 7" in summary.answer
     with fleet.connect() as connection:

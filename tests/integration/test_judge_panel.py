@@ -17,7 +17,7 @@ from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_history, job_summary
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
-from tasks.types import Budget, ChatRequest, CheckSpec, JobSpec, JobState, Lane
+from tasks.types import Budget, ChatRequest, CheckSpec, JobSpec, JobState, Lane, StopCode
 from tests.doubles import Death, Killed, Mortal
 from tests.loops import ENGINE_AND_CHECKS, outlive, take, twin_loop
 
@@ -131,5 +131,5 @@ def test_a_budget_that_the_judges_use_up_ends_unsolved(user: Database, fleet: Da
     run(fleet, ScriptedModel(writer_and_judge))
     summary = job_summary(user, job)
     assert summary.state is JobState.UNSOLVED
-    assert "1000 tokens" in summary.reason
+    assert (summary.stop_code, summary.stop_limit) == (StopCode.BUDGET_TOKENS, 1000)
     assert summary.spend.local_tokens <= 1_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -22,10 +23,15 @@ from tasks.types import (
     Changes,
     ChatRequest,
     CheckSpec,
+    Decision,
+    Draft,
     Egress,
+    Iteration,
     JobSpec,
     JobState,
     Lane,
+    Limits,
+    StopCode,
 )
 from tests.doubles import Death, Draining, Killed, Mortal
 from tests.loops import ENGINE_AND_CHECKS, corrected, outlive, run, take, twin_loop
@@ -107,7 +113,9 @@ def test_a_spent_budget_ends_unsolved_with_the_incumbent(user: Database, fleet: 
     run(fleet, PostgresLedger(fleet, fault_cap=3), ScriptedModel(lambda request: f"ANSWER: {request.seed % 7}"))
     summary = job_summary(user, job)
     assert summary.state is JobState.UNSOLVED
-    assert "2 iterations" in summary.reason
+    assert summary.reason == "the budget of 2 iterations is spent"
+    assert (summary.stop_code, summary.stop_used, summary.stop_limit) == (StopCode.BUDGET_ITERATIONS, 2, 2)
+    assert [row.stop_code for row in job_history(user, job)] == [None, StopCode.BUDGET_ITERATIONS]
     assert summary.answer
 
 
@@ -259,8 +267,12 @@ def test_a_job_that_ran_out_of_tokens_between_records_goes_on_with_more(user: Da
     ledger = PostgresLedger(fleet, fault_cap=3)
     job = put(user, budget=Budget(tokens=400))
     run(fleet, ledger, ScriptedModel(corrected))
-    assert "tokens is spent" in job_summary(user, job).reason
-    with pytest.raises(InvalidInput, match="'tokens=400' is not allowed; that is spent"):
+    ended = job_summary(user, job)
+    assert (ended.stop_code, ended.stop_limit) == (StopCode.BUDGET_TOKENS, 400)
+    assert ended.stop_used is not None
+    assert ended.stop_used < 400, "nothing is spent that was not used: the next call did not fit"
+    assert ended.reason.startswith("the next call may take")
+    with pytest.raises(InvalidInput, match="'tokens=400' is not allowed; the next call does not fit; give more"):
         lifecycle.retry(user, job, Changes())
     lifecycle.retry(user, job, Changes(tokens=40_000))
     run(fleet, ledger, ScriptedModel(corrected))
@@ -287,3 +299,39 @@ def test_a_fork_goes_its_own_way_from_the_iteration_it_began_with(user: Database
         began = text("SELECT min(iteration) FROM calls WHERE job_id = :j")
         assert connection.execute(began, {"j": forked}).scalar_one() == 2
     assert breaches(fleet, submitted=[job, forked], drained=True) == ()
+
+
+class Buggy:
+    """A strategy that fails once it has a history to look at."""
+
+    name = "correct"
+
+    def decide(self, history: Sequence[Iteration], limits: Limits) -> Decision:
+        if history:
+            raise ZeroDivisionError("a bug of the strategy")
+        return Draft(slots=1)
+
+
+def test_a_bug_ends_the_job_at_once_with_its_traceback_and_nothing_is_counted_as_a_crash(
+    user: Database, fleet: Database
+) -> None:
+    job = put(user)
+    claim = take(fleet)
+    assert claim is not None
+    model = ScriptedModel(lambda request: "ANSWER: 7")
+    loop = twin_loop(PostgresLedger(fleet, fault_cap=3), model, strategies={"correct": Buggy()})
+    loop.turn(claim, ENGINE_AND_CHECKS, SilentHeartbeat())
+    summary = job_summary(user, job)
+    assert (summary.state, summary.stop_code) == (JobState.FAILED, StopCode.DEFECT)
+    assert "ZeroDivisionError: a bug of the strategy" in summary.reason
+    with fleet.connect() as connection:
+        query = text("SELECT detail FROM events WHERE job_id = :j AND kind = 'defect'")
+        traceback = connection.execute(query, {"j": job}).scalar_one()
+        counts = text("SELECT crashes, faults FROM jobs WHERE id = :j")
+        assert tuple(connection.execute(counts, {"j": job}).one()) == (0, 0)
+    assert "in decide" in traceback
+    assert take(fleet) is None
+    assert breaches(fleet, drained=True) == ()
+    lifecycle.retry(user, job, Changes())
+    run(fleet, PostgresLedger(fleet, fault_cap=3), ScriptedModel(lambda request: "ANSWER: 42"))
+    assert job_summary(user, job).state is JobState.ACCEPTED, "its work was kept"

@@ -18,8 +18,8 @@ import psutil
 import pytest
 
 from tests.standin.saying import serving
-from workers.local.home import Home
-from workers.local.stackfile import read
+from workers.home import Home
+from workers.stackfile import read
 
 pytestmark = pytest.mark.integration
 

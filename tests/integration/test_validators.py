@@ -153,7 +153,9 @@ ATTACKS = {
         "import threading, os, time\nthreading.Thread(target=lambda: (time.sleep(0.05), os._exit(0))).start()\n"
         "def add(a, b):\n    time.sleep(0.2)\n    return a + b"
     ),
-    "the parent gone, a child goes on": "import os\nif os.fork(): os._exit(0)\ndef add(a, b): return a + b",
+    "the parent gone, a child goes on": (
+        "import os, time\nif os.fork(): os._exit(0)\ntime.sleep(0.5)\ndef add(a, b): return a + b"
+    ),
     "recursion": "def add(a, b): return add(a, b)",
     "recursion in the syntax": "x = " + "(" * 5000 + ")" * 5000,
     "a crash": "import ctypes\ndef add(a, b): ctypes.string_at(0)",
@@ -268,11 +270,19 @@ def test_other_mathematics_does_not(sandbox, expected, given):
     assert verdict.feedback
 
 
-@pytest.mark.parametrize("given", ["9**9**9**9", "$9^{9^{9^{9}}}$", "100000000!", "(" * 900 + "1" + ")" * 900])
-def test_hostile_mathematics_ends_by_the_limits(sandbox, given):
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("9**9**9**9", "is not right."),
+        ("$9^{9^{9^{9}}}$", "could not be compared within the limits"),
+        ("100000000!", "could not be compared within the limits"),
+        ("(" * 900 + "1" + ")" * 900, "could not be compared within the limits"),
+    ],
+)
+def test_hostile_mathematics_ends_by_the_limits(sandbox, given, said):
     verdict = _math(sandbox, "7", given, timeout_seconds=3)
     assert not verdict.passed
-    assert "limits" in verdict.feedback or "not right" in verdict.feedback or "read" in verdict.feedback
+    assert said in verdict.feedback
 
 
 def test_a_job_with_a_visible_and_a_hidden_test_is_accepted_by_both(sandbox):

@@ -19,7 +19,7 @@ from tasks.validators.answer import AnswerValidator
 from tasks.validators.comparison import job_of
 from tasks.validators.sandbox import default_runtime_folder
 from tasks.validators.schema import SchemaValidator
-from tasks.validators.warm import ORDERS, SERVED_MB, WarmSandbox
+from tasks.validators.warm import REQUESTS_PER_SERVER, SERVED_MIN_MB, WarmSandbox
 from tests.attacks import checks
 
 pytestmark = pytest.mark.integration
@@ -84,14 +84,14 @@ def evaluate(sandbox, code, **fields):
 @pytest.mark.parametrize(
     ("code", "limit"),
     [
-        (f"len(b'x' * {2 * SERVED_MB} * 2**20)", "memory"),
+        (f"len(b'x' * {2 * SERVED_MIN_MB} * 2**20)", "memory"),
         ("__import__('time').sleep(60)", "wall"),
         ("[__import__('os').fork() for _ in range(8)] and __import__('time').sleep(60)", "processes"),
         ("__import__('os').write(2, b'x' * 2**23)", "output"),
     ],
 )
 def test_an_order_has_the_limits_of_a_run_of_its_own(sandbox, code, limit):
-    result = evaluate(sandbox, code, timeout_seconds=3, memory_mb=SERVED_MB)
+    result = evaluate(sandbox, code, timeout_seconds=3, memory_mb=SERVED_MIN_MB)
     assert result.killed == limit
     assert result.report == b""
     assert sandboxes() == []
@@ -116,7 +116,7 @@ def test_an_order_cannot_reach_the_program_that_waits(sandbox):
 
 
 def test_under_little_memory_an_order_runs_alone(sandbox):
-    assert math(sandbox, "7", "3 + 4", memory_mb=SERVED_MB - 1).passed
+    assert math(sandbox, "7", "3 + 4", memory_mb=SERVED_MIN_MB - 1).passed
     assert sandbox.waiting == 0
 
 
@@ -183,4 +183,4 @@ def test_no_attack_on_a_check_is_accepted(sandbox):
     assert len(attempts) >= 50
     assert len({attack.name for attack in attempts}) == len(attempts)
     assert [said for attack in attempts if (said := attack.attempt()) is not None] == []
-    assert len(attempts) < ORDERS
+    assert len(attempts) < REQUESTS_PER_SERVER

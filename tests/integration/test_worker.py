@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -21,8 +22,9 @@ from tasks.store.fleet import live_workers
 from tasks.store.queries import job_summary
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
-from tasks.types import Budget, CheckSpec, Egress, JobSpec, JobState, Lane
+from tasks.types import Budget, CheckSpec, Egress, JobSpec, JobState, Lane, StopCode
 from tests.integration.escalation.cases import HIDDEN, RIGHT, VISIBLE, loop
+from tests.plugins import install
 from tests.standin.responses import serving
 
 pytestmark = pytest.mark.integration
@@ -42,6 +44,20 @@ def put(user: Database, *checks: CheckSpec, egress: Egress | None = None) -> int
 def lane_of(fleet: Database, job: int) -> str:
     with fleet.connect() as connection:
         return str(connection.execute(text("SELECT lane FROM leases WHERE job_id = :job"), {"job": job}).scalar_one())
+
+
+def check_by(fleet: Database, job: int, kind: str) -> None:
+    """The job's checks are those of a plug-in, which this process does not have."""
+    checks = json.dumps([{"name": kind, "kind": kind, "value": 1}])
+    with fleet.begin() as connection:
+        statement = text("UPDATE jobs SET checks = CAST(:checks AS jsonb) WHERE id = :job")
+        connection.execute(statement, {"checks": checks, "job": job})
+
+
+def events_of(fleet: Database, job: int) -> dict[str, str]:
+    with fleet.connect() as connection:
+        rows = connection.execute(text("SELECT kind, detail FROM events WHERE job_id = :job"), {"job": job})
+        return {row.kind: row.detail for row in rows}
 
 
 def take_locally(fleet: Database, lane: Lane, url: str = "") -> None:
@@ -166,3 +182,32 @@ def test_a_model_without_prices_keeps_the_cloud_s_worker_from_starting(environme
     assert said.returncode == 2
     assert "setting cloud_model: 'gpt-9' is not allowed" in said.stderr
     assert "sk-test" not in said.stderr
+
+
+def test_a_validator_that_raises_fails_its_job_and_the_worker_goes_on(
+    user: Database, fleet: Database, fleet_url: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    install(plugins)
+    buggy, broken, sound = put(user), put(user), put(user)
+    for _ in (buggy, broken, sound):
+        take_locally(fleet, Lane.GPU)
+    check_by(fleet, buggy, "raises")
+    check_by(fleet, broken, "bad_syntax")
+    with (
+        process(["relay"], environment),
+        process(["worker", "--lane", "check"], {**environment, "PYTHONPATH": str(plugins)}) as checker,
+    ):
+        eventually(lambda: job_summary(user, buggy).state.final, checker)
+        eventually(lambda: job_summary(user, sound).iterations == 1, checker)
+        eventually(lambda: "fault" in events_of(fleet, broken), checker)
+    ended = job_summary(user, buggy)
+    assert (ended.state, ended.stop_code) == (JobState.FAILED, StopCode.DEFECT)
+    assert ended.reason.startswith("a defect: RuntimeError: a bug of the plug-in, at ***")
+    events = events_of(fleet, buggy)
+    assert "in validate" in events["defect"]
+    assert fleet_url not in "".join(events.values())
+    assert "secret" not in events["defect"], "the password of the fleet's login"
+    assert "check 'bad_syntax' is broken on this worker: SyntaxError" in events_of(fleet, broken)["fault"]
+    assert not job_summary(user, broken).state.final, "another worker may have it"

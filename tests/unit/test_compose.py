@@ -22,9 +22,9 @@ from tasks.settings import Settings, load_settings
 from tasks.types import Lane
 from workers.cli.main import run
 from workers.cli.worker import parse_lanes
-from workers.local.home import Home
+from workers.home import Home
 from workers.local.parts import flower_part
-from workers.local.stackfile import StackFile
+from workers.stackfile import StackFile
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

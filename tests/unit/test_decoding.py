@@ -22,7 +22,7 @@ def test_a_mark_inside_a_text_and_a_lone_carriage_return_are_content() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"caf\xe9", "offset 3 is not UTF-8"),
         (b"\xef\xbb\xbfcaf\xe9", "offset 6 is not UTF-8"),
@@ -30,13 +30,13 @@ def test_a_mark_inside_a_text_and_a_lone_carriage_return_are_content() -> None:
         (b"\xff\xfea\x00\x00\xd8", "offset 4 is not UTF-16"),
     ],
 )
-def test_what_is_no_text_is_named_by_its_byte(content: bytes, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_what_is_no_text_is_named_by_its_byte(content: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         decode(content)
 
 
 @pytest.mark.parametrize("content", [b"", b"a\r\nb", "\ufeffé".encode(), b"\xe9", b"a\0b", b"\xff\xfea\0"])
 def test_exact_content_gives_the_same_bytes_back(content: bytes) -> None:
-    kept = exact(content)
-    assert (kept.encode() if isinstance(kept, str) else kept) == content
-    assert isinstance(kept, bytes) is (b"\0" in content or content == b"\xe9")
+    content_or_text = exact(content)
+    assert (content_or_text.encode() if isinstance(content_or_text, str) else content_or_text) == content
+    assert isinstance(content_or_text, bytes) is (b"\0" in content or content == b"\xe9")

@@ -109,3 +109,12 @@ def test_every_page_of_the_documentation_can_be_reached_from_the_readme() -> Non
             seen.add(page)
             waiting += [link.target for link in links(page) if link.target.suffix == ".md"]
     assert set(DOCS.glob("*.md")) <= seen
+
+
+def test_the_methods_of_the_client_that_are_named_exist() -> None:
+    from tasks.client import Client
+
+    methods = {name for name in vars(Client) if not name.startswith("_")} - {"close", "load", "reader", "rules"}
+    page = (DOCS / "python.md").read_text()
+    cells = re.findall(r"^\| (`[a-z_`, ]+`) \|", page, re.MULTILINE)
+    assert set(re.findall(r"`([a-z_]+)`", " ".join(cells))) == methods - {"relay_connected", "workers"}

@@ -12,7 +12,7 @@ from tests.unit.test_background import Deaths
 from workers.background import BackgroundTasks
 from workers.celery_app import make_app
 from workers.events import QUEUE_LENGTH, TurnEvents
-from workers.local.home import free_port
+from workers.home import free_port
 
 CLAIM = Claim(job=7, epoch=1, worker="w", turn="t")
 REPORT = TurnReport(job=7, iteration=1, score=0.0, next="draft")

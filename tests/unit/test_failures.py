@@ -7,7 +7,7 @@ from pathlib import Path
 import structlog
 
 from workers.failures import clear_failure, read_failure, write_failure
-from workers.local.home import Home
+from workers.home import Home
 
 
 def test_the_reason_stays_until_the_part_is_well(tmp_path: Path) -> None:

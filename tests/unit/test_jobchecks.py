@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tasks.errors import InvalidInput
-from tasks.jobchecks import build_checks, parse_check_flag
+from tasks.jobchecks import build_checks
+from tasks.jobflags import parse_check_flag
 from tasks.types import CheckSpec
 from tasks.validators import registry
 

@@ -43,16 +43,16 @@ def test_a_missing_file_is_an_error_of_its_own(folder: Path) -> None:
 def test_a_folder_that_became_a_link_after_the_look_is_not_followed(folder: Path) -> None:
     (folder.parent / "away").mkdir()
     (folder.parent / "away" / "a.txt").write_text("theirs")
-    found = locate(folder, "sub/a.txt")
+    path = locate(folder, "sub/a.txt")
     (folder / "sub").rename(folder / "was")
     (folder / "sub").symlink_to(folder.parent / "away")
     with pytest.raises(ValueError, match="must be readable"):
-        read(folder, found, 100)
+        read(folder, path, 100)
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "socket", "folder"])
 def test_a_file_that_became_something_else_after_the_look_is_not_opened(folder: Path, kind: str) -> None:
-    found = locate(folder, "sub/a.txt")
+    path = locate(folder, "sub/a.txt")
     path = folder / "sub" / "a.txt"
     path.unlink()
     listener = socket.socket(socket.AF_UNIX)
@@ -68,7 +68,7 @@ def test_a_file_that_became_something_else_after_the_look_is_not_opened(folder: 
         case _:
             path.mkdir()
     with listener, pytest.raises(ValueError, match="must be a regular file"):
-        read(folder, found, 100)
+        read(folder, path, 100)
 
 
 def test_only_a_typed_path_is_looked_for_where_it_leads(folder: Path) -> None:

@@ -26,13 +26,13 @@ from tasks.types import (
     Iteration,
     Job,
     JobSpec,
-    JobState,
     Lane,
     Lesson,
     LessonKind,
     Operator,
     Spend,
     Stop,
+    StopCode,
     Verdict,
 )
 from tests.doubles import Journal
@@ -60,9 +60,9 @@ HIDDEN = CheckSpec(
 )
 ANSWER = CheckSpec(name="answer:answer", kind="answer", value={"number": "1729", "tolerance": 2}, held_out=True)
 JUDGE = CheckSpec(name="judge:style", kind="judge", value={"rubric": "is it pretty?"})
-VERIFIED = Stop(state=JobState.ACCEPTED, why="", acceptance=Acceptance.VERIFIED)
-JUDGED = Stop(state=JobState.ACCEPTED, why="", acceptance=Acceptance.JUDGED)
-UNSOLVED = Stop(state=JobState.UNSOLVED, why="")
+VERIFIED = Stop(code=StopCode.ACCEPTED, acceptance=Acceptance.VERIFIED)
+JUDGED = Stop(code=StopCode.ACCEPTED, acceptance=Acceptance.JUDGED)
+UNSOLVED = Stop(code=StopCode.GAVE_UP)
 
 
 def lesson_service(
@@ -224,6 +224,13 @@ def test_a_degenerate_candidate_teaches_nothing() -> None:
     history = (dataclasses.replace(round_, candidates=(looped,)),)
     assert made.distil(turn_of(ended(job(), history, UNSOLVED))) is None
     assert not journal.calls
+
+
+def test_a_text_that_the_guard_cut_off_is_no_lesson_though_its_three_lines_are_whole() -> None:
+    made, _, journal = lesson_service(lambda request: SAID + "\n" + "and on it goes " * 200)
+    history = past(("TEXT", PASSED), accepted=True)
+    assert made.distil(turn_of(ended(job(), history, VERIFIED))) is None
+    assert len(journal.calls) > 1  # each rung of the ladder was tried
 
 
 # ── what must never be told ───────────────────────────────────────────────────────────────────

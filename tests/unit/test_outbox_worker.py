@@ -7,7 +7,7 @@ import time
 import structlog
 
 from tests.background import running
-from workers.local.home import free_port
+from workers.home import free_port
 from workers.outbox_worker import LOOK_SECONDS, OutboxWorker
 
 

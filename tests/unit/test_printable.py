@@ -1,4 +1,4 @@
-"""What a person is shown of text that others wrote."""
+"""How text from outside is shown to a person."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tasks.printable import printable, printable_json
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "output"),
     [
         ("pay\u202egnp.exe", r"pay\u202egnp.exe"),
         ("\u2066left\u2069", r"\u2066left\u2069"),
@@ -31,8 +31,8 @@ from tasks.printable import printable, printable_json
         ("\u3164\u115f", r"\u3164\u115f"),
     ],
 )
-def test_what_deceives_is_written_out(text: str, shown: str) -> None:
-    assert printable(text) == shown
+def test_what_deceives_is_written_out(text: str, output: str) -> None:
+    assert printable(text) == output
 
 
 @pytest.mark.parametrize(
@@ -58,14 +58,14 @@ def test_the_line_ends_of_windows_are_line_ends() -> None:
 
 @given(st.text())
 def test_nothing_unseen_is_left_but_what_follows_a_letter_that_wants_it(text: str) -> None:
-    shown = printable(text)
-    left = {letter for letter in shown if unicodedata.category(letter) in ("Cc", "Zl", "Zp", "Cs")}
-    assert left <= {"\n", "\t"}
-    assert not any(letter in shown for letter in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
+    output = printable(text)
+    remaining = {letter for letter in output if unicodedata.category(letter) in ("Cc", "Zl", "Zp", "Cs")}
+    assert remaining <= {"\n", "\t"}
+    assert not any(letter in output for letter in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
 
 
 @given(st.text() | st.sampled_from(["\u202e", "\U000e0041 \x9b", "\u200b\ufeff\u2028"]))
 def test_json_says_the_same_with_escapes(text: str) -> None:
-    shown = printable_json(json.dumps({"title": text}, ensure_ascii=False))
-    assert json.loads(shown) == {"title": text}
-    assert printable(shown) == shown
+    output = printable_json(json.dumps({"title": text}, ensure_ascii=False))
+    assert json.loads(output) == {"title": text}
+    assert printable(output) == output

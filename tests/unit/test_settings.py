@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import InvalidInput
-from tasks.settings import child_environment, load_settings
+from tasks.settings import child_environment, load_settings, secrets_in
 from tasks.types import Modality
 from workers.engine.select import existing_engine
 
@@ -44,7 +44,7 @@ def test_a_secret_may_lie_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (b"", "one line, the secret"),
         (b"two\nlines", "one line, the secret"),
         (b"x" * 9000, "one line, the secret"),
-        (b"\xff\xfe", "it is no text"),
+        (b"\xff\xfe", "it is not UTF-8 text"),
     ],
 )
 def test_a_file_that_holds_no_secret_is_one_line_without_its_content(
@@ -84,13 +84,13 @@ def test_the_keys_of_models_are_kept_from_parts_that_need_none_in_files_too(
 
 def test_what_an_endpoint_takes_is_a_list_with_commas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings().endpoint_modalities == {Modality.TEXT}
-    for given in ("image", "text, image", '["image"]'):
+    for text in ("image", "text, image", '["image"]'):
         load_settings.cache_clear()
-        if given.startswith("["):
+        if text.startswith("["):
             monkeypatch.delenv("REDRAFT_ENDPOINT_MODALITIES")
-            (tmp_path / "redraft.toml").write_text(f"endpoint_modalities = {given}\n")
+            (tmp_path / "redraft.toml").write_text(f"endpoint_modalities = {text}\n")
         else:
-            monkeypatch.setenv("REDRAFT_ENDPOINT_MODALITIES", given)
+            monkeypatch.setenv("REDRAFT_ENDPOINT_MODALITIES", text)
         assert load_settings().endpoint_modalities == {Modality.TEXT, Modality.IMAGE}
     load_settings.cache_clear()
     monkeypatch.setenv("REDRAFT_ENDPOINT_MODALITIES", "text,smell")
@@ -113,3 +113,12 @@ def test_the_names_of_flower_are_a_list_with_commas(monkeypatch: pytest.MonkeyPa
     load_settings.cache_clear()
     monkeypatch.setenv("REDRAFT_FLOWER_HOSTS", "a.example, b.example:8443")
     assert load_settings().flower_hosts == {"a.example", "b.example:8443"}
+
+
+def test_the_secrets_are_every_key_and_password_in_each_spelling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDRAFT_DATABASE_URL", "postgresql+psycopg://ada:p%40ss@db/redraft")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    secrets = load_settings().secrets()
+    assert {"postgresql+psycopg://ada:p%40ss@db/redraft", "p%40ss", "p@ss", "sk-1"} <= secrets
+    assert "" not in secrets
+    assert secrets_in("redis://host/0") == {"redis://host/0"}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tasks import attachments, jobchecks, submit
+from tasks import attachments, jobchecks, jobfields
 from tasks.errors import InvalidInput, MalformedJob
 from tasks.store import stored
 from tasks.types import Egress, Lane
@@ -69,7 +69,7 @@ def test_an_option_is_read_where_it_could_have_been_submitted(option: str, value
 
 def test_as_many_checks_and_attachments_are_read_as_are_submitted() -> None:
     assert (stored.CHECKS, stored.ATTACHMENTS) == (jobchecks.CHECKS, attachments.MOST)
-    assert stored.LANES == submit.LANES
+    assert stored.LANES == jobfields.LANES
 
 
 def test_a_whole_job_is_read() -> None:

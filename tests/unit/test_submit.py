@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 import pytest
 
 from tasks.errors import InvalidInput
-from tasks.jobchecks import parse_check_flag
+from tasks.jobfields import read_changes
+from tasks.jobflags import Flags, parse_budget_flag, parse_check_flag
 from tasks.ports import Heartbeat, Sandbox
-from tasks.submit import Flags, Rules, parse_budget_flag, read_changes, read_jobs
-from tasks.types import Changes, CheckSpec, Egress, JobSpec, Lane, Verdict
+from tasks.submit import Rules, read_jobs
+from tasks.types import Budget, Changes, CheckSpec, Egress, JobSpec, Lane, Verdict
 
 
 class FileCheck:
@@ -87,7 +88,7 @@ def test_a_full_job_file_becomes_a_spec(read: Reader) -> None:
             "    held_out: true\n"
             "    memory_mb: 256\n"
             "budget: {usd: 1.10, hours: 4, iterations: 30, tokens: 2_000_000}\n"
-            "egress: hint\nlane: fast\npriority: 5\nstrategy: single\nseed: 3\nkey: k1\n"
+            "egress: full\nlane: fast\npriority: 5\nstrategy: single\nseed: 3\nkey: k1\n"
             "tags: [combinatorics, combinatorics, a/b]",
             "\n# Ignored title\n\nThe problem.\n",
         )
@@ -100,7 +101,7 @@ def test_a_full_job_file_becomes_a_spec(read: Reader) -> None:
     assert dict(spec.checks[0].files) == {"visible.py": "def test(): pass\n"}
     assert spec.budget.usd == Decimal("1.1")
     assert (spec.budget.hours, spec.budget.iterations, spec.budget.tokens) == (4.0, 30, 2_000_000)
-    assert (spec.egress, spec.lane, spec.priority, spec.strategy) == (Egress.HINT, Lane.FAST, 5, "single")
+    assert (spec.egress, spec.lane, spec.priority, spec.strategy) == (Egress.FULL, Lane.FAST, 5, "single")
     assert (spec.seed, spec.key, spec.tags) == (3, "k1", ("combinatorics", "a/b"))
 
 
@@ -206,13 +207,31 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "memory not whole": (job("checks: [{answer: 1, memory_mb: 64.5}]"), "memory_mb: 64.5 is not allowed"),
     "negative budget": (job(CHECK + "budget: {usd: -1}"), "budget.usd: -1 is not allowed; a number more than 0"),
+    "budget of no money": (job(CHECK + "budget: {usd: 0}"), "budget.usd: 0 is not allowed; a number more than 0"),
+    "too much money": (
+        job(CHECK + "budget: {usd: 100_001}"),
+        "budget.usd: 100001 is not allowed; a number more than 0",
+    ),
+    "negative hours": (job(CHECK + "budget: {hours: -2}"), "budget.hours: -2 is not allowed; a number more than 0"),
+    "too many hours": (job(CHECK + "budget: {hours: 8_761}"), "budget.hours: 8761 is not allowed; a number more"),
+    "no iterations": (job(CHECK + "budget: {iterations: 0}"), "budget.iterations: 0 is not allowed"),
+    "too many iterations": (job(CHECK + "budget: {iterations: 10_001}"), "budget.iterations: 10001 is not allowed"),
+    "no tokens": (job(CHECK + "budget: {tokens: 0}"), "budget.tokens: 0 is not allowed"),
+    "too many tokens": (
+        job(CHECK + f"budget: {{tokens: {10**12 + 1}}}"),
+        "budget.tokens: 1000000000001 is not allowed",
+    ),
     "zero budget": (job(CHECK + "budget: {hours: 0}"), "budget.hours: 0 is not allowed; a number more than 0"),
     "NaN budget": (job(CHECK + "budget: {usd: .nan}"), "budget.usd: nan is not allowed"),
     "infinite budget": (job(CHECK + "budget: {hours: .inf}"), "budget.hours: inf is not allowed"),
     "fraction of an iteration": (job(CHECK + "budget: {iterations: 1.5}"), "budget.iterations: 1.5 is not allowed"),
     "budget not fields": (job(CHECK + "budget: 5"), "budget: 5 is not allowed; fields among usd, hours"),
     "unknown lane": (job(CHECK + "lane: cloud"), "lane: 'cloud' is not allowed; one of gpu, fast"),
-    "unknown egress": (job(CHECK + "egress: some"), "egress: 'some' is not allowed; one of never, hint, full"),
+    "unknown egress": (job(CHECK + "egress: some"), "egress: 'some' is not allowed; one of never, full"),
+    "egress that sends nothing": (
+        job(CHECK + "egress: hint"),
+        "egress: 'hint' is not allowed; one of never, full; hints from the cloud are not built yet",
+    ),
     "unknown strategy": (job(CHECK + "strategy: corect"), "one of best_of_n, correct, single, did you mean 'correct'?"),
     "tag with a space": (job(CHECK + "tags: [a b]"), "tags[0]: 'a b' is not allowed; letters, digits"),
     "tag that is a number": (job(CHECK + "tags: [7]"), "tags[0]: 7 is not allowed"),
@@ -361,3 +380,14 @@ def test_a_job_may_do_without_the_memory(read: Reader) -> None:
     assert not read(job(CHECK + "memory: true"), flags=Flags(memory=False))[0].memory
     with pytest.raises(InvalidInput, match="memory: 'no' is not allowed; true or false"):
         read(job(CHECK + "memory: no"))
+
+
+def test_a_budget_may_be_as_small_and_as_large_as_its_limits(read: Reader) -> None:
+    least = "budget: {usd: 0.000001, hours: 0.001, iterations: 1, tokens: 1}"
+    most = f"budget: {{usd: 100_000, hours: 8_760, iterations: 10_000, tokens: {10**12}}}"
+    for text, budget in (
+        (least, Budget(usd=Decimal("0.000001"), hours=0.001, iterations=1, tokens=1)),
+        (most, Budget(usd=Decimal(100_000), hours=8_760, iterations=10_000, tokens=10**12)),
+    ):
+        (spec,) = read(job(CHECK + text))
+        assert spec.budget == budget

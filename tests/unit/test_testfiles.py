@@ -1,4 +1,4 @@
-"""What a model is shown of the files of `python` checks."""
+"""Which files of `python` checks a model sees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`redraft alive`: what a container's health check asks. Cheap: one look into the database."""
+"""`redraft alive`: for the health check of a container. Cheap: one query."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ app = typer.Typer()
 
 @app.command()
 def alive(
-    part: Annotated[str, typer.Argument(metavar="worker|relay", help="Whom to ask after.")] = "worker",
+    part: Annotated[str, typer.Argument(metavar="worker|relay", help="The process to look for.")] = "worker",
 ) -> None:
-    """Exit 0 where this machine's worker serves a lane, or a relay is connected; else 1 with a line.
+    """Exit 0 if a worker on this machine serves a lane, or a relay is connected; else exit 1 and say why.
 
-    A worker whose engine does not answer serves none of its lanes.
+    A worker whose engine does not answer serves no lane.
     """
     from tasks.errors import InvalidInput, PartFailed
-    from tasks.store.fleet import WORKER_SILENCE_SECONDS, live_workers, relay_connected
-    from tasks.store.session import Database
+    from tasks.store.fleet import WORKER_SILENCE_SECONDS
     from workers.addresses import worker_database_url
+    from workers.cli.client import connect
 
     if part not in ("worker", "relay"):
         raise InvalidInput("PART", part, "one of worker, relay")
-    with Database(worker_database_url(), name="redraft alive", pool=1) as database:
+    with connect(worker_database_url(), name="redraft alive") as client:
         if part == "relay":
-            if not relay_connected(database):
+            if not client.relay_connected():
                 raise PartFailed("no relay is connected to Postgres")
             return
-        mine = [one for one in live_workers(database) if one.host == socket.gethostname()]
-    if not any(one.lanes and one.silent_seconds < WORKER_SILENCE_SECONDS for one in mine):
+        workers = [worker for worker in client.workers() if worker.host == socket.gethostname()]
+    if not any(worker.lanes and worker.silent_seconds < WORKER_SILENCE_SECONDS for worker in workers):
         raise PartFailed(f"no worker of {socket.gethostname()} serves a lane now")

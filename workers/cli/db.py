@@ -10,7 +10,7 @@ import typer
 
 from workers.cli import output
 
-app = typer.Typer(help="Upgrade, downgrade or show the database's schema, and make its logins.")
+app = typer.Typer(help="Upgrade, downgrade or show the database's schema, and create its logins.")
 # A role of the database's own, or one of Redraft's groups, is nobody's login.
 LOGIN = re.compile(r"(?!postgres$|pg_|redraft_)[a-z][a-z0-9_]{0,62}")
 Url = Annotated[
@@ -20,9 +20,11 @@ Url = Annotated[
 
 @app.command()
 def upgrade(
-    revision: Annotated[str, typer.Argument(help="Where to.")] = "head", url: Url = None, as_json: output.Json = False
+    revision: Annotated[str, typer.Argument(help="The revision to upgrade to.")] = "head",
+    url: Url = None,
+    as_json: output.Json = False,
 ) -> None:
-    """Bring the schema up to date; two at once are safe. Needs a login that may change the schema."""
+    """Upgrade the schema; two upgrades at once are safe. Needs a login that may change the schema."""
     from tasks.crashpoints import arm_process
     from tasks.settings import load_settings
     from tasks.store import migrate
@@ -31,38 +33,40 @@ def upgrade(
     address = _address(url)
     before = migrate.current(address)
     migrate.upgrade(address, revision)
-    _tell(before, migrate.current(address), as_json=as_json)
+    _print_change(before, migrate.current(address), as_json=as_json)
 
 
 @app.command()
 def downgrade(
-    revision: Annotated[str, typer.Argument(help="Where to; `base` takes everything away.")],
+    revision: Annotated[str, typer.Argument(help="The revision to go back to; `base` drops everything.")],
     url: Url = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: output.Json = False,
 ) -> None:
-    """Take the schema back; the data of what it drops are lost."""
+    """Downgrade the schema; the data of what it drops are lost."""
     from tasks.store import migrate
 
     address = _address(url)
     before = migrate.current(address)
     if not yes:
         typer.confirm(
-            f"take the schema from {before} back to {revision}, with the data of what goes?", abort=True, err=True
+            f"take the schema from {before} back to {revision}, and lose the data of what is dropped?",
+            abort=True,
+            err=True,
         )
     migrate.downgrade(address, revision)
-    _tell(before, migrate.current(address), as_json=as_json)
+    _print_change(before, migrate.current(address), as_json=as_json)
 
 
 @app.command()
 def login(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The owner of the jobs it hands in, or a fleet.")],
-    role: Annotated[str, typer.Option(metavar="worker|submitter", help="What it may do.")],
-    password_file: Annotated[Path, typer.Option(metavar="FILE", help="Holds the password, and nothing else.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The owner of its jobs, or a fleet of workers.")],
+    role: Annotated[str, typer.Option(metavar="worker|submitter", help="What the login may do.")],
+    password_file: Annotated[Path, typer.Option(metavar="FILE", help="A file that holds only the password.")],
     url: Url = None,
     as_json: output.Json = False,
 ) -> None:
-    """Make a login of the database, or set the role and password of one that is there. Needs a superuser."""
+    """Create a login, or set the role and password of an existing one. Needs a superuser."""
     from tasks.errors import InvalidInput
     from tasks.store import roles
 
@@ -87,7 +91,7 @@ def login(
 
 @app.command()
 def current(url: Url = None, as_json: output.Json = False) -> None:
-    """Show the database's revision beside the one this release was written for."""
+    """Show the revision of the database, and the one that this release needs."""
     from tasks.store import migrate
 
     now, head = migrate.current(_address(url)), migrate.head()
@@ -100,12 +104,12 @@ def current(url: Url = None, as_json: output.Json = False) -> None:
 
 
 def _address(url: str | None) -> str:
-    from workers.cli.database import database_url
+    from workers.addresses import database_url
 
     return url or database_url(admin=True)
 
 
-def _tell(before: str | None, after: str | None, *, as_json: bool) -> None:
+def _print_change(before: str | None, after: str | None, *, as_json: bool) -> None:
     if as_json:
         output.emit({"before": before, "revision": after})
     else:

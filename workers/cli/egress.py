@@ -1,4 +1,4 @@
-"""`redraft egress`: exactly what left the house for a job."""
+"""`redraft egress`: exactly what was sent to the cloud for a job."""
 
 from __future__ import annotations
 
@@ -18,21 +18,18 @@ app = typer.Typer()
 
 @app.command()
 def egress(job: JobArgument, as_json: output.Json = False) -> None:
-    """Show every request that was sent to the cloud for a job, word for word. --json: one object a line."""
-    from tasks.store.queries import job_egress
-    from workers.cli.database import open_database
+    """Show every request that was sent to the cloud for a job, word for word. --json: one object per line."""
+    from workers.cli.client import connect
 
-    with open_database() as database:
-        found = job_egress(database, job)
-    if as_json:
-        for row in found:
+    with connect() as client:
+        rows = client.egress(job)
+    for row in rows:
+        if as_json:
             output.emit_line(document(row))
-        return
-    if not found:
+        else:
+            _print_whole(row)
+    if not rows and not as_json:
         print(f"nothing left: no word of job {job} was sent to the cloud")
-        return
-    for row in found:
-        _print_whole(row)
 
 
 def document(row: EgressRow) -> dict[str, Any]:

@@ -21,13 +21,13 @@ from workers.engine.select import build_host
 from workers.engine.weights import damaged, download_hub, ensure_weights, weights_folder
 
 app = typer.Typer(help="Fetch, serve and probe the local model.", rich_markup_mode=None)
-CARD = "Instead of this machine's: GIB:CAPABILITY, such as 15.9:12.0; again for each card."
-ProfileName = Annotated[str, typer.Argument(help="A profile's name, or auto.")]
+CARD = "Instead of this machine's cards: GIB:CAPABILITY, such as 15.9:12.0; repeat it for each card."
+ProfileName = Annotated[str, typer.Argument(help="The name of a profile, or auto.")]
 
 
 @app.command()
 def pull(profile: ProfileName = "auto") -> None:
-    """Build the engine's environment and fetch a profile's weights."""
+    """Build the engine's environment and download a profile's weights."""
     settings = load_settings()
     chosen = choose(profile, only(detect(), settings.gpus), load_profiles(settings.home)).profile
     python = ensure_environment(chosen.distribution, settings.cache, note)
@@ -38,7 +38,7 @@ def pull(profile: ProfileName = "auto") -> None:
 
 @app.command()
 def serve(profile: ProfileName = "auto") -> None:
-    """Serve a profile in the foreground until Ctrl-C."""
+    """Serve a profile's model in the foreground until Ctrl-C."""
     settings = load_settings().model_copy(update={"model": profile, "endpoint": ""})
     stopped = threading.Event()
 
@@ -74,11 +74,11 @@ def serve(profile: ProfileName = "auto") -> None:
 @app.command()
 def probe(
     as_json: Json = False,
-    deep: Annotated[bool, typer.Option("--deep", help="Read all cached weights and check their hashes.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Check the hashes of all cached weights.")] = False,
     card: Annotated[list[str] | None, typer.Option("--card", help=CARD)] = None,
-    lane: Annotated[Lane, typer.Option("--lane", help="What `auto` is asked for: gpu or fast.")] = Lane.GPU,
+    lane: Annotated[Lane, typer.Option("--lane", help="The lane that `auto` chooses for: gpu or fast.")] = Lane.GPU,
 ) -> None:
-    """Explain which profiles this machine, or one with other cards, can hold, and which one `auto` takes."""
+    """Explain which profiles fit this machine, or one with other cards, and which one `auto` takes."""
     settings = load_settings()
     hardware = imagine(card) if card else only(detect(), settings.gpus)
     profiles = load_profiles(settings.home)
@@ -110,16 +110,16 @@ def _hardware(hardware: Hardware) -> dict[str, Any]:
 
 
 def _row(profile: Profile, hardware: Hardware, settings: Settings, *, deep: bool) -> dict[str, Any]:
-    made = fit(profile, hardware)
+    placement = fit(profile, hardware)
     return {
         "profile": profile.name,
         "engine": profile.engine,
         "lanes": list(profile.lanes),
-        "fits": not isinstance(made, Refusal),
-        "gpus": None if isinstance(made, Refusal) else [gpu.index for gpu in made.gpus],
-        "max_num_seqs": None if isinstance(made, Refusal) else made.max_num_seqs,
+        "fits": not isinstance(placement, Refusal),
+        "gpus": None if isinstance(placement, Refusal) else [gpu.index for gpu in placement.gpus],
+        "max_num_seqs": None if isinstance(placement, Refusal) else placement.max_num_seqs,
         "weights": _weights(profile, settings, deep=deep),
-        "why": made.why,
+        "why": placement.why,
     }
 
 

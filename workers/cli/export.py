@@ -17,12 +17,12 @@ from tasks.printable import printable
 from workers.cli import history, jobs, output
 
 if TYPE_CHECKING:
-    from tasks.store.session import Database
+    from tasks.client import Client
     from tasks.store.summaries import JobSummary
 
 app = typer.Typer()
 FORMATS = ("state", "jsonl", "csv", "parquet")
-# For a job that has drafted nothing yet: only its worker knows how many slots it will have.
+# For a job that has drafted nothing yet: only its worker will know how many slots it has.
 UNKNOWN_WIDTH = 2
 
 SomeJob = Annotated[int | None, typer.Argument(metavar="JOB|--all", min=1, max=jobs.LARGEST, help="The job's number.")]
@@ -31,19 +31,18 @@ SomeJob = Annotated[int | None, typer.Argument(metavar="JOB|--all", min=1, max=j
 @app.command()
 def export(
     job: SomeJob = None,
-    every: Annotated[bool, typer.Option("--all", help="All jobs that you see.")] = False,
-    form: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="What is written.")] = "state",
-    target: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Instead of stdout.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Export all your jobs.")] = False,
+    form: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="What to write.")] = "state",
+    target: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Default: stdout.")] = None,
     as_json: output.Json = False,
 ) -> None:
-    """Write jobs for other programs.
+    """Export jobs for other programs.
 
-    state: the JSON that the job's next iteration would be built from; with --all one document a line.
-    jsonl: one object an iteration. csv: one row a job (--json: one object). parquet: one row an iteration.
+    state: the JSON that the job's next iteration would be built from; with --all, one document per line.
+    jsonl: one object per iteration. csv: one row per job (--json: one object). parquet: one row per iteration.
     """
     from tasks.errors import InvalidInput
-    from tasks.store.queries import job_summary, list_jobs
-    from workers.cli.database import open_database
+    from workers.cli.client import connect
 
     if form not in FORMATS:
         raise InvalidInput("--format", form, f"one of {', '.join(FORMATS)}")
@@ -51,21 +50,21 @@ def export(
         raise InvalidInput("JOB", job, "a job's number, or --all for every job")
     if form == "parquet":
         _require_parquet(target)
-    with open_database() as database:
-        found = [job_summary(database, job)] if job is not None else list(reversed(list_jobs(database)))
+    with connect() as client:
+        summaries = [client.summary(job)] if job is not None else client.list(oldest_first=True)
         if form == "parquet":
-            _write_parquet(target, list(_iterations(database, found)))
+            _write_parquet(target, list(_iterations(client, summaries)))
             return
         with written_to(target):
             match form:
                 case "state":
-                    for one in found:
-                        output.emit(_state(database, one.job), indent=None if every else 2)
+                    for summary in summaries:
+                        output.emit(_state(client, summary.job), indent=None if every else 2)
                 case "jsonl":
-                    for row in _iterations(database, found):
+                    for row in _iterations(client, summaries):
                         output.emit_line(row)
                 case _:
-                    _write_jobs(found, as_json=as_json)
+                    _write_jobs(summaries, as_json=as_json)
 
 
 @contextlib.contextmanager
@@ -83,15 +82,14 @@ def written_to(target: Path | None) -> Iterator[None]:
         raise InvalidInput("-o", str(target), f"it cannot be written: {error.strerror}") from None
 
 
-def _state(database: Database, number: int) -> dict[str, Any]:
+def _state(client: Client, number: int) -> dict[str, Any]:
     from tasks.errors import InvalidInput
     from tasks.policy import LoopRules, limits_of, width_of
     from tasks.settings import load_settings
     from tasks.state import state_document
-    from tasks.store.job_loader import load_job
-    from workers.strategies import strategies
+    from workers.strategies import load_strategies
 
-    settings, job, known = load_settings(), load_job(database, number), strategies()
+    settings, job, known = load_settings(), client.load(number), load_strategies().working
     if job.spec.strategy not in known:
         raise InvalidInput("strategy", job.spec.strategy, f"it is not installed here; known are {', '.join(known)}")
     rules = LoopRules(
@@ -102,16 +100,14 @@ def _state(database: Database, number: int) -> dict[str, Any]:
     return state_document(job, limits_of(job, rules), known[job.spec.strategy])
 
 
-def _iterations(database: Database, found: Sequence[JobSummary]) -> Iterator[dict[str, Any]]:
-    from tasks.store.queries import job_history
-
-    for one in found:
-        for row in job_history(database, one.job):
-            yield {"job": one.job, **history.document(row)}
+def _iterations(client: Client, summaries: Sequence[JobSummary]) -> Iterator[dict[str, Any]]:
+    for summary in summaries:
+        for row in client.history(summary.job):
+            yield {"job": summary.job, **history.document(row)}
 
 
-def _write_jobs(found: Sequence[JobSummary], *, as_json: bool) -> None:
-    rows = [_flat(jobs.without_answer(one)) for one in found]
+def _write_jobs(summaries: Sequence[JobSummary], *, as_json: bool) -> None:
+    rows = [_flat(jobs.without_answer(summary)) for summary in summaries]
     if as_json:
         for row in rows:
             output.emit_line(row)

@@ -1,4 +1,4 @@
-"""`redraft guard`: looks for endless repetition in texts that are already written."""
+"""`redraft guard`: looks for endless repetition in finished texts."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def guard() -> None:
 
 @app.command()
 def scan(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Texts in UTF-8; - is standard input.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="UTF-8 texts; - is standard input.")],
     as_json: output.Json = False,
 ) -> None:
-    """Say of each file whether it loops, and where the first copy begins. --json: one object a file and line."""
+    """Say whether each file loops, and where the first copy begins. --json: one object per file."""
     from tasks.llm import guard as net
 
     texts = [(name, _read(name)) for name in files]
     rows: list[list[str]] = []
     for name, text in texts:
         hit = net.scan(text)
-        found = {
+        row = {
             "file": name,
             "degenerate": hit is not None,
             "kind": str(hit.kind) if hit else None,
@@ -39,7 +39,7 @@ def scan(
             "copies": hit.copies if hit else None,
         }
         if as_json:
-            output.emit_line(found)
+            output.emit_line(row)
         rows.append([name, f"{hit.kind} at character {hit.at_char}, {hit.copies} copies" if hit else "fine"])
     if not as_json:
         output.table(["file", "found"], rows)

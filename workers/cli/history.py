@@ -1,4 +1,4 @@
-"""`redraft history | diff`: a job's iterations, what the checks said of each, and what changed between two."""
+"""`redraft history | diff`: a job's iterations with their verdicts, and what changed between two of them."""
 
 from __future__ import annotations
 
@@ -19,26 +19,25 @@ app = typer.Typer()
 @app.command()
 def history(
     job: JobArgument,
-    full: Annotated[bool, typer.Option("--full", help="Show candidates and feedback whole.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Show candidates and feedback in full.")] = False,
     as_json: output.Json = False,
 ) -> None:
-    """Show a job's iterations: what was tried, what the checks said, what was decided. --json: one object a line."""
-    from tasks.store.queries import job_history
-    from workers.cli.database import open_database
+    """Show a job's iterations: what was tried, the verdicts, the decision. --json: one object per line."""
+    from workers.cli.client import connect
 
-    with open_database() as database:
-        found = job_history(database, job)
+    with connect() as client:
+        rows = client.history(job)
     if as_json:
-        for row in found:
+        for row in rows:
             output.emit_line(document(row))
         return
-    if not found:
+    if not rows:
         output.note(f"job {job} has recorded no iteration yet")
         return
     columns = ("iter", "operator", "score", "checks", "tokens", "seconds", "decision")
-    output.table(columns, [_line(row) for row in found], right=("iter", "score", "tokens", "seconds"))
+    output.table(columns, [_line(row) for row in rows], right=("iter", "score", "tokens", "seconds"))
     if full:
-        for row in found:
+        for row in rows:
             _print_whole(row)
 
 
@@ -46,16 +45,15 @@ def history(
 def diff(
     job: JobArgument,
     old: Annotated[int, typer.Argument(metavar="N", min=1, help="The iteration to compare with.")],
-    new: Annotated[int, typer.Argument(metavar="M", min=1, help="The iteration that is compared.")],
+    new: Annotated[int, typer.Argument(metavar="M", min=1, help="The iteration to compare.")],
     as_json: output.Json = False,
 ) -> None:
-    """Show how the best candidate of iteration M differs from that of N, as a unified diff. Nothing: they are equal."""
-    from tasks.store.queries import job_history
-    from workers.cli.database import open_database
+    """Show how the best candidate of iteration M differs from that of iteration N, as a unified diff."""
+    from workers.cli.client import connect
 
-    with open_database() as database:
-        found = {row.iteration: row for row in job_history(database, job)}
-    changed = unified(_recorded(found, "N", old), _recorded(found, "M", new))
+    with connect() as client:
+        rows = {row.iteration: row for row in client.history(job)}
+    changed = unified(_recorded(rows, "N", old), _recorded(rows, "M", new))
     if as_json:
         output.emit({"job": job, "from": old, "to": new, "equal": not changed, "diff": changed})
     elif changed:
@@ -64,13 +62,13 @@ def diff(
         output.note(f"the best candidates of iterations {old} and {new} are equal")
 
 
-def _recorded(found: Mapping[int, IterationRow], name: str, number: int) -> IterationRow:
+def _recorded(rows: Mapping[int, IterationRow], name: str, number: int) -> IterationRow:
     from tasks.errors import InvalidInput
 
-    if number not in found:
-        known = f"a recorded iteration, from 1 to {max(found)}" if found else "the job has recorded no iteration yet"
+    if number not in rows:
+        known = f"a recorded iteration, from 1 to {max(rows)}" if rows else "the job has recorded no iteration yet"
         raise InvalidInput(name, number, known)
-    return found[number]
+    return rows[number]
 
 
 def unified(old: IterationRow, new: IterationRow) -> str:
@@ -116,16 +114,17 @@ def document(row: IterationRow) -> dict[str, Any]:
         "worker": row.worker,
         "epoch": row.epoch,
         "decision": row.decision,
+        "stop_code": None if row.stop_code is None else str(row.stop_code),
     }
 
 
 def _line(row: IterationRow) -> tuple[str, ...]:
-    said = ", ".join(f"{'+' if v.passed else '-'}{v.check}{v.notes}" for v in row.verdicts)
+    verdicts = ", ".join(f"{'+' if v.passed else '-'}{v.check}{v.notes}" for v in row.verdicts)
     return (
         str(row.iteration),
         row.operator,
         output.score(row.score),
-        f"degenerate ({row.guard})" if row.guard else said or "-",
+        f"degenerate ({row.guard})" if row.guard else verdicts or "-",
         output.count(row.prompt_tokens + row.completion_tokens),
         "-" if row.seconds is None else f"{row.seconds:.1f}",
         row.decision,

@@ -1,4 +1,4 @@
-"""`redraft ls | show | result | cancel`: jobs as they stand."""
+"""`redraft ls | show | result | cancel`: the current state of jobs."""
 
 from __future__ import annotations
 
@@ -24,82 +24,60 @@ def ls(
     state: Annotated[list[str], typer.Option("--state", metavar="S", help="Only jobs in this state.")] = [],  # noqa: B006
     tag: Annotated[list[str], typer.Option("--tag", metavar="T", help="Only jobs with this tag.")] = [],  # noqa: B006
     owner: Annotated[str | None, typer.Option(metavar="O", help="Only jobs of this owner.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many on a terminal; --json lists all.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Show at most this many; --json lists all jobs.")
+    ] = 50,
     as_json: output.Json = False,
 ) -> None:
-    """List jobs, the newest first. --json: one object a line."""
-    from tasks.store.queries import list_jobs
-    from workers.cli.database import open_database
+    """List jobs, newest first. --json: one object per line."""
+    from workers.cli.client import connect
 
     states = [known_state(name) for name in state]
-    with open_database() as database:
-        found = list_jobs(database, states=states, tags=tag, owner=owner, limit=None if as_json else limit + 1)
-    if as_json:
-        for job in found:
-            output.emit_line(without_answer(job))
-        return
+    with connect() as client:
+        if as_json:
+            for job in client.pages(states=states, tags=tag, owner=owner):
+                output.emit_line(without_answer(job))
+            return
+        jobs = client.list(states=states, tags=tag, owner=owner, limit=limit + 1)
     columns = ("job", "state", "iter", "score", "spent", "tokens", "age", "title")
-    shown = found[:limit]
-    output.table(columns, [_line(job) for job in shown], right=("job", "iter", "score", "spent", "tokens", "age"))
-    if len(found) > limit:
+    right = ("job", "iter", "score", "spent", "tokens", "age")
+    output.table(columns, [_line(job) for job in jobs[:limit]], right=right)
+    if len(jobs) > limit:
         output.note(f"the newest {limit}; --limit shows more")
 
 
 @app.command()
 def show(job: JobArgument, as_json: output.Json = False) -> None:
     """Show one job: its state, its best answer so far, what it has spent."""
-    from tasks.store.queries import job_summary
-    from tasks.types import Lane
-    from workers.cli.database import open_database
+    from workers.cli.client import connect
 
-    with open_database() as database:
-        found = job_summary(database, job)
+    with connect() as client:
+        summary = client.summary(job)
     if as_json:
-        output.emit(document(found))
-        return
-    spend, budget = found.spend, found.budget
-    rows = [
-        ("job", str(found.job)),
-        ("title", found.title),
-        ("state", f"{found.state} ({found.acceptance})" if found.acceptance else str(found.state)),
-        ("reason", found.reason or "-"),
-        *([("shared", _shared(found))] if found.shared_checks else []),
-        ("strategy", found.strategy),
-        ("lane", f"{found.lane}, moved up to {Lane.GPU}" if found.moved_up else str(found.lane)),
-        ("iterations", f"{found.iterations} of {budget.iterations}"),
-        ("score", output.score(found.score)),
-        ("answer", f"of iteration {found.answer_iteration}" if found.answer is not None else "none yet"),
-        ("spend", f"{output.usd(spend.usd)} of {output.usd(budget.usd)}"),
-        ("tokens", f"{output.count(spend.local_tokens + spend.cloud_tokens)} of {output.count(budget.tokens)}"),
-        ("owner", found.owner),
-        ("tags", ", ".join(found.tags) or "-"),
-        ("worker", f"{found.worker}, {found.phase or 'working'}" if found.worker else "-"),
-        ("crashes", _crashes(found.lost_work)),
-        ("submitted", found.submitted_at.isoformat(timespec="seconds")),
-        ("age", output.duration(found.age_seconds)),
-    ]
-    output.pairs(rows)
+        output.emit(document(summary))
+    else:
+        output.pairs(_details(summary))
 
 
 @app.command()
 def result(job: JobArgument, as_json: output.Json = False) -> None:
-    """Print a job's answer alone on stdout; the best so far, with a note on stderr, while it runs.
+    """Print only a job's answer to stdout; while the job runs, the best so far, with a note on stderr.
 
-    Exits 0 if it was accepted, 3 if it finished without, 4 if it was cancelled, 5 while it isn't finished.
+    Exits 0 if it was accepted, 3 if the job finished without an accepted answer, 4 if it was cancelled, 5 if it is not
+    finished.
     """
-    from tasks.store.queries import job_summary
-    from workers.cli.database import open_database
+    from workers.cli.client import connect
 
-    with open_database() as database:
-        found = job_summary(database, job)
+    with connect() as client:
+        summary = client.summary(job)
     if as_json:
-        output.emit(document(found))
-    elif found.answer is not None:
-        output.text(found.answer)
-    if not as_json and found.state != "accepted":
-        best = f"the best so far (iteration {found.answer_iteration}, score {output.score(found.score)})"
-        output.note(f"job {found.job} is {found.state}: {'no answer yet' if found.answer is None else best}")
-    raise typer.Exit(exit_code(found))
+        output.emit(document(summary))
+    elif summary.answer is not None:
+        output.text(summary.answer)
+    if not as_json and summary.state != "accepted":
+        best = f"the best so far (iteration {summary.answer_iteration}, score {output.score(summary.score)})"
+        output.note(f"job {summary.job} is {summary.state}: {'no answer yet' if summary.answer is None else best}")
+    raise typer.Exit(exit_code(summary))
 
 
 @app.command()
@@ -107,18 +85,15 @@ def cancel(
     jobs: JobsArgument,
     as_json: output.Json = False,
 ) -> None:
-    """Cancel jobs: a waiting one ends at once, a running one within seconds. Its best answer stays readable."""
-    from tasks.store.lifecycle import request_cancel
-    from workers.cli.database import open_database
+    """Cancel jobs: a waiting job ends at once, a running one within seconds. The best answer stays readable."""
+    from workers.cli.client import connect
 
-    with open_database() as database:
-        states = {job: request_cancel(database, job) for job in dict.fromkeys(jobs)}
-    if as_json:
-        for job, state in states.items():
-            output.emit_line({"job": job, "state": str(state)})
-        return
+    with connect() as client:
+        states = {job: client.cancel(job) for job in dict.fromkeys(jobs)}
     for job, state in states.items():
-        if state == "cancelled":
+        if as_json:
+            output.emit_line({"job": job, "state": str(state)})
+        elif state == "cancelled":
             print(f"job {job} is cancelled")
         elif state.final:
             output.note(f"job {job} had finished before: {state}")
@@ -166,6 +141,10 @@ def document(job: JobSummary) -> dict[str, Any]:
         "submitted_at": job.submitted_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at,
+        "stop_code": None if job.stop_code is None else str(job.stop_code),
+        "stop_used": job.stop_used,
+        "stop_limit": job.stop_limit,
+        "stop_needed": job.stop_needed,
         "lane": str(job.lane),
         "moved_up": job.moved_up,
         "egress": str(job.egress),
@@ -192,17 +171,43 @@ def without_answer(job: JobSummary) -> dict[str, Any]:
     return {name: value for name, value in document(job).items() if name != "answer"}
 
 
+def _details(job: JobSummary) -> list[tuple[str, str]]:
+    from tasks.types import Lane
+
+    spend, budget = job.spend, job.budget
+    return [
+        ("job", str(job.job)),
+        ("title", job.title),
+        ("state", f"{job.state} ({job.acceptance})" if job.acceptance else str(job.state)),
+        ("reason", job.reason or "-"),
+        *([("shared", _shared(job))] if job.shared_checks else []),
+        ("strategy", job.strategy),
+        ("lane", f"{job.lane}, moved up to {Lane.GPU}" if job.moved_up else str(job.lane)),
+        ("iterations", f"{job.iterations} of {budget.iterations}"),
+        ("score", output.score(job.score)),
+        ("answer", f"of iteration {job.answer_iteration}" if job.answer is not None else "none yet"),
+        ("spend", f"{output.usd(spend.usd)} of {output.usd(budget.usd)}"),
+        ("tokens", f"{output.count(spend.local_tokens + spend.cloud_tokens)} of {output.count(budget.tokens)}"),
+        ("owner", job.owner),
+        ("tags", ", ".join(job.tags) or "-"),
+        ("worker", f"{job.worker}, {job.phase or 'working'}" if job.worker else "-"),
+        ("crashes", _crashes(job.lost_work)),
+        ("submitted", job.submitted_at.isoformat(timespec="seconds")),
+        ("age", output.duration(job.age_seconds)),
+    ]
+
+
 def _shared(job: JobSummary) -> str:
     return f"{', '.join(job.shared_checks)}: the candidate ran in the process that judged it (isolation: shared)"
 
 
-def _crashes(bill: LostWork) -> str:
-    """What was lost and is made again, as far as it is known and at most."""
-    if not bill.crashes:
+def _crashes(lost: LostWork) -> str:
+    """How much work was lost and is repeated: what is known, and at most."""
+    if not lost.crashes:
         return "none"
-    tokens = f"{output.count(bill.tokens)} to {output.count(bill.tokens_at_most)} tokens"
-    seconds = f"{bill.seconds:.1f} to {bill.seconds_at_most:.1f} s"
-    return f"{bill.crashes}; calls in flight lost: {bill.calls} ({tokens}, {seconds}); the last: {bill.why}"
+    tokens = f"{output.count(lost.tokens)} to {output.count(lost.tokens_at_most)} tokens"
+    seconds = f"{lost.seconds:.1f} to {lost.seconds_at_most:.1f} s"
+    return f"{lost.crashes}; calls in flight lost: {lost.calls} ({tokens}, {seconds}); the last: {lost.why}"
 
 
 def _line(job: JobSummary) -> tuple[str, ...]:

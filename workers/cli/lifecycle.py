@@ -1,4 +1,4 @@
-"""`redraft pause | resume | retry | fork`: what a person decides about a job that is there already."""
+"""`redraft pause | resume | retry | fork`: what a person decides about an existing job."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from workers.cli.jobs import JobArgument, JobsArgument
 app = typer.Typer()
 # Postgres's integer.
 LARGEST_ITERATION = 2**31 - 1
-Budget = Annotated[list[str], typer.Option("--budget", metavar="usd=2,hours=4,iterations=30,tokens=N")]
+Budget = Annotated[
+    list[str],
+    typer.Option("--budget", metavar="usd=2,hours=4,iterations=30,tokens=N", help="The new limits, in all."),
+]
 
 
 @app.command()
 def pause(jobs: JobsArgument, as_json: output.Json = False) -> None:
-    """Pause jobs: a waiting one at once, a running one within seconds. Paused time is not counted as hours."""
-    from tasks.store.lifecycle import request_pause
-    from workers.cli.database import open_database
+    """Pause jobs: a waiting one at once, a running one within seconds. Paused time does not count as hours."""
+    from workers.cli.client import connect
 
-    with open_database() as database:
-        states = {job: request_pause(database, job) for job in dict.fromkeys(jobs)}
+    with connect() as client:
+        states = {job: client.pause(job) for job in dict.fromkeys(jobs)}
     for job, state in states.items():
         if as_json:
             output.emit_line({"job": job, "state": str(state)})
@@ -36,12 +38,11 @@ def pause(jobs: JobsArgument, as_json: output.Json = False) -> None:
 
 @app.command()
 def resume(jobs: JobsArgument, as_json: output.Json = False) -> None:
-    """Let paused jobs go on from where they stood."""
-    from tasks.store.lifecycle import resume
-    from workers.cli.database import open_database
+    """Resume paused jobs where they stopped."""
+    from workers.cli.client import connect
 
-    with open_database() as database:
-        states = {job: resume(database, job) for job in dict.fromkeys(jobs)}
+    with connect() as client:
+        states = {job: client.resume(job) for job in dict.fromkeys(jobs)}
     for job, state in states.items():
         if as_json:
             output.emit_line({"job": job, "state": str(state)})
@@ -57,17 +58,16 @@ def retry(
     budget: Budget = [],  # noqa: B006  (typer reads it and hands out a new list)
     as_json: output.Json = False,
 ) -> None:
-    """Let a finished, not accepted job go on from where it stood; --budget raises what it may spend in all.
+    """Continue a job that finished without an accepted answer; --budget raises its limits.
 
-    Its history stays, and so does what it has spent. Hours go on from where they stood when it ended.
+    The job keeps its history and what it has spent. The time since it finished does not count as hours.
     """
-    from tasks.store.lifecycle import retry
-    from tasks.submit import read_changes
-    from workers.cli.database import open_database
+    from tasks.jobfields import read_changes
+    from workers.cli.client import connect
 
     changes = read_changes(budget)
-    with open_database() as database:
-        state = retry(database, job, changes)
+    with connect() as client:
+        state = client.retry(job, changes)
     if as_json:
         output.emit({"job": job, "state": str(state)})
     else:
@@ -78,28 +78,28 @@ def retry(
 def fork(
     job: JobArgument,
     upto: Annotated[
-        int, typer.Option("--from", metavar="N", min=1, max=LARGEST_ITERATION, help="The last iteration to keep.")
+        int, typer.Option("--from", metavar="N", min=1, max=LARGEST_ITERATION, help="Keep iterations 1 to N.")
     ],
     budget: Budget = [],  # noqa: B006
-    strategy: Annotated[str | None, typer.Option(metavar="NAME", help="Instead of the job's own.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of all sampling; another than the job's where left out.")] = None,
+    strategy: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Use this instead of the job's strategy.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="The seed of all sampling. Default: a new one.")] = None,
     as_json: output.Json = False,
 ) -> None:
-    """Start a new job that begins with iterations 1 to N of this one. Prints its number.
+    """Start a new job from iterations 1 to N of another job. Prints the new job's number.
 
-    It has spent nothing: the tokens of what it begins with belong to the first job. Those iterations do count
-    towards its budget of iterations.
+    The new job has spent no tokens and no dollars, but the copied iterations count towards its budget of iterations.
     """
-    from tasks.store.lifecycle import fork
-    from tasks.submit import read_changes
-    from workers.cli.database import open_database
-    from workers.strategies import strategies
+    from tasks.jobfields import read_changes
+    from workers.cli.client import connect
+    from workers.strategies import load_strategies
 
-    known = sorted(strategies()) if strategy is not None else ()
+    known = sorted(load_strategies().working) if strategy is not None else ()
     changes = read_changes(budget, strategy=strategy, seed=seed, strategies=known)
-    with open_database() as database:
-        made = fork(database, job, upto, changes)
+    with connect() as client:
+        new = client.fork(job, upto, changes)
     if as_json:
-        output.emit({"job": made, "forked_from": job, "forked_iteration": upto})
+        output.emit({"job": new, "forked_from": job, "forked_iteration": upto})
     else:
-        print(made)
+        print(new)

@@ -33,35 +33,35 @@ class Entry:
 
 COMMANDS: dict[str, Entry] = {
     "up": Entry(module="workers.cli.stack", help="Start the local stack and wait until it can take work."),
-    "down": Entry(module="workers.cli.stack", help="Stop the local stack and leave nothing running."),
+    "down": Entry(module="workers.cli.stack", help="Stop the local stack and everything it started."),
     "status": Entry(module="workers.cli.stack", help="Show each part of the local stack: pid, port, health."),
-    "demo": Entry(module="workers.cli.demo", help="Start the stack and solve a real problem on it, watched."),
-    "submit": Entry(module="workers.cli.submit", help="Hand in problems: Markdown, JSON lines or standard input."),
-    "ls": Entry(module="workers.cli.jobs", help="List jobs, the newest first."),
+    "demo": Entry(module="workers.cli.demo", help="Start the stack and watch it solve real problems."),
+    "submit": Entry(module="workers.cli.submit", help="Submit problems: Markdown, JSON lines or standard input."),
+    "ls": Entry(module="workers.cli.jobs", help="List jobs, newest first."),
     "show": Entry(module="workers.cli.jobs", help="Show one job."),
     "watch": Entry(module="workers.cli.watch", help="Follow jobs live until they are finished."),
-    "wait": Entry(module="workers.cli.watch", help="Wait in silence until jobs are finished."),
-    "result": Entry(module="workers.cli.jobs", help="Print a job's answer, the best so far while it runs."),
-    "history": Entry(module="workers.cli.history", help="Show a job's iterations and what the checks said."),
+    "wait": Entry(module="workers.cli.watch", help="Wait silently until jobs are finished."),
+    "result": Entry(module="workers.cli.jobs", help="Print a job's answer; while it runs, the best so far."),
+    "history": Entry(module="workers.cli.history", help="Show a job's iterations and their verdicts."),
     "diff": Entry(module="workers.cli.history", help="Compare the best candidates of two iterations."),
-    "report": Entry(module="workers.cli.report", help="Write one page of HTML about a job, with its plots."),
-    "export": Entry(module="workers.cli.export", help="Write a job's state, its iterations or a table of jobs."),
+    "report": Entry(module="workers.cli.report", help="Write a self-contained HTML page about a job."),
+    "export": Entry(module="workers.cli.export", help="Export a job's state, its iterations, or a table of jobs."),
     "egress": Entry(module="workers.cli.egress", help="Show word for word what was sent to the cloud for a job."),
-    "cancel": Entry(module="workers.cli.jobs", help="Cancel jobs; what they have found stays readable."),
-    "pause": Entry(module="workers.cli.lifecycle", help="Pause jobs; they keep what they have found."),
-    "resume": Entry(module="workers.cli.lifecycle", help="Let paused jobs go on."),
-    "retry": Entry(module="workers.cli.lifecycle", help="Let a finished, not accepted job go on."),
-    "fork": Entry(module="workers.cli.lifecycle", help="Start a new job from an iteration of another."),
+    "cancel": Entry(module="workers.cli.jobs", help="Cancel jobs; their best answers stay readable."),
+    "pause": Entry(module="workers.cli.lifecycle", help="Pause jobs; they keep their progress."),
+    "resume": Entry(module="workers.cli.lifecycle", help="Resume paused jobs."),
+    "retry": Entry(module="workers.cli.lifecycle", help="Continue a job that finished without an accepted answer."),
+    "fork": Entry(module="workers.cli.lifecycle", help="Start a new job from an iteration of another one."),
     "cost": Entry(module="workers.cli.cost", help="Add up tokens and dollars by job, owner, model or day."),
     "sql": Entry(module="workers.cli.sql", help="Query the documented views, read-only."),
-    "memory": Entry(module="workers.cli.memory", help="Look at what earlier jobs taught.", group=True),
+    "memory": Entry(module="workers.cli.memory", help="Search and manage the lessons of earlier jobs.", group=True),
     "guard": Entry(module="workers.cli.guard", help="Look for endless repetition in texts.", group=True),
-    "worker": Entry(module="workers.cli.worker", help="Run a worker that takes turns at jobs."),
-    "relay": Entry(module="workers.cli.worker", help="Run the relay that wakes workers."),
+    "worker": Entry(module="workers.cli.worker", help="Run a worker, which takes turns at jobs."),
+    "relay": Entry(module="workers.cli.worker", help="Run the relay, which wakes workers."),
     "engine": Entry(module="workers.cli.engine", help="Fetch, serve and probe the local model.", group=True),
-    "sandbox": Entry(module="workers.cli.sandbox", help="The packages that checks may import.", group=True),
-    "db": Entry(module="workers.cli.db", help="The database's schema and logins.", group=True),
-    "alive": Entry(module="workers.cli.alive", help="Exit 0 where this machine's worker, or the relay, is at work."),
+    "sandbox": Entry(module="workers.cli.sandbox", help="Manage the packages that checks may import.", group=True),
+    "db": Entry(module="workers.cli.db", help="Manage the database's schema and logins.", group=True),
+    "alive": Entry(module="workers.cli.alive", help="Exit 0 if this machine's worker, or the relay, is working."),
     "doctor": Entry(module="workers.cli.doctor", help="Check everything that Redraft needs, and say what to do."),
 }
 
@@ -155,25 +155,26 @@ def run(arguments: list[str]) -> int:
 def _explain(error: Exception) -> int:
     match error:
         case RedraftError():
-            return _say(str(error), error.exit_code)
+            return _fail(str(error), error.exit_code)
         case TyperException():
             context = getattr(error, "ctx", None)
             path = context.command_path if context is not None else "redraft"
-            return _say(f"{path}: {error.format_message().rstrip('.')}; see `{path} --help`", 2)
+            return _fail(f"{path}: {error.format_message().rstrip('.')}; see `{path} --help`", 2)
         case UnicodeEncodeError():
-            return _say("the command line holds bytes that are not UTF-8; write the text in UTF-8", 2)
+            return _fail("the command line holds bytes that are not UTF-8; write the text in UTF-8", 2)
         case _:
             name = type(error).__name__
-            return _say(f"an error of Redraft itself, {name}; the traceback is in {_log(error)}", 1)
+            return _fail(f"an error of Redraft itself, {name}; the traceback is in {_log(error)}", 1)
 
 
-def _say(message: str, code: int) -> int:
+def _fail(message: str, code: int) -> int:
+    """One line on stderr; the exit code."""
     print(printable(" ".join(message.split("\n"))), file=sys.stderr)
     return code
 
 
 def _leave_quietly() -> int:
-    """Whoever read our output has gone: nothing more may be written, not even by the exit."""
+    """The reader of our output has gone: nothing more may be written, not even at exit."""
     import os
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

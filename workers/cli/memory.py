@@ -1,4 +1,4 @@
-"""`redraft memory`: what earlier jobs taught, where it comes from, and whether it helped."""
+"""`redraft memory`: the lessons of earlier jobs, their provenance, and whether they helped."""
 
 from __future__ import annotations
 
@@ -19,21 +19,20 @@ LessonArgument = Annotated[int, typer.Argument(metavar="LESSON", min=1, max=LARG
 
 @app.command()
 def search(
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="A problem, in words.")],
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 5,
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="A problem in words.")],
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Show at most this many.")] = 5,
     as_json: output.Json = False,
 ) -> None:
-    """Find lessons of yours by meaning and by words, the best first. --json: one object a line."""
+    """Search your lessons by meaning and by words, best first. --json: one object per line."""
     from tasks.errors import InvalidInput
-    from tasks.store.lesson_queries import read_lessons, reader
-    from workers.cli.database import open_database
+    from workers.cli.client import connect
 
     if not query.strip():
         raise InvalidInput("QUERY", query, "some words that a lesson may be about")
-    with open_database() as database:
-        found = _bank().search(reader(database).owner, query, limit=limit)
-        rows = {row.lesson.id: row for row in read_lessons(database, [match.lesson.id for match in found])}
-    shown = [(rows[match.lesson.id], match.similarity) for match in found if match.lesson.id in rows]
+    with connect() as client:
+        matches = _bank().search(client.reader().owner, query, limit=limit)
+        rows = {row.lesson.id: row for row in client.lessons([match.lesson.id for match in matches])}
+    shown = [(rows[match.lesson.id], match.similarity) for match in matches if match.lesson.id in rows]
     if as_json:
         for row, similarity in shown:
             output.emit_line({**document(row), "similarity": round(similarity, 4)})
@@ -48,16 +47,15 @@ def search(
 
 @app.command()
 def show(lesson: LessonArgument, as_json: output.Json = False) -> None:
-    """Show one lesson, where it comes from, and whether it helped."""
-    from tasks.store.lesson_queries import read_lesson
-    from workers.cli.database import open_database
+    """Show one lesson, its provenance, and whether it helped."""
+    from workers.cli.client import connect
 
-    with open_database() as database:
-        row = read_lesson(database, lesson)
+    with connect() as client:
+        row = client.lesson(lesson)
     if as_json:
         output.emit(document(row))
         return
-    out = row.quarantined_at
+    quarantined_at = row.quarantined_at
     output.pairs(
         [
             ("lesson", str(row.lesson.id)),
@@ -71,7 +69,7 @@ def show(lesson: LessonArgument, as_json: output.Json = False) -> None:
             ("recalled", f"by {row.helped} jobs that were accepted and {row.hurt} that were not"),
             ("seen", f"{row.seen} times"),
             ("same as", f"lesson {row.duplicate_of}" if row.duplicate_of else "-"),
-            ("quarantined", out.isoformat(timespec="seconds") if out else "no"),
+            ("quarantined", quarantined_at.isoformat(timespec="seconds") if quarantined_at else "no"),
             ("created", row.created_at.isoformat(timespec="seconds")),
         ]
     )
@@ -79,12 +77,11 @@ def show(lesson: LessonArgument, as_json: output.Json = False) -> None:
 
 @app.command()
 def quarantine(lesson: LessonArgument, as_json: output.Json = False) -> None:
-    """Take a lesson of yours out of the memory for good; it stays in the database, with its provenance."""
-    from tasks.store import lesson_queries
-    from workers.cli.database import open_database
+    """Remove one of your lessons from the memory for good; it stays in the database, with its provenance."""
+    from workers.cli.client import connect
 
-    with open_database() as database:
-        since = lesson_queries.quarantine(database, lesson)
+    with connect() as client:
+        since = client.quarantine(lesson)
     if as_json:
         output.emit({"lesson": lesson, "quarantined_at": since})
     else:
@@ -93,23 +90,22 @@ def quarantine(lesson: LessonArgument, as_json: output.Json = False) -> None:
 
 @app.command()
 def rebuild(as_json: output.Json = False) -> None:
-    """Make the index anew from the database: of every owner where the login sees all, else your own lessons."""
-    from tasks.store.lesson_queries import indexed, reader
-    from tasks.store.session import Database
-    from workers.cli.database import database_url
+    """Rebuild the index from the database: for all owners if the login may see them, else for your own lessons."""
+    from workers.addresses import database_url
+    from workers.cli.client import connect
 
     bank = _bank()
-    with Database(database_url(admin=True), name="redraft cli", pool=2) as database:
-        who = reader(database)
-        bank.clear(None if who.everybody else who.owner)
+    with connect(database_url(admin=True)) as client:
+        reader = client.reader()
+        bank.clear(None if reader.everybody else reader.owner)
         count = 0
-        for lesson in indexed(database):
+        for lesson in client.indexed_lessons():
             bank.upsert(lesson)
             count += 1
     if as_json:
-        output.emit({"lessons": count, "owner": None if who.everybody else who.owner})
+        output.emit({"lessons": count, "owner": None if reader.everybody else reader.owner})
     else:
-        output.line(f"{count} lessons are in the memory" + ("" if who.everybody else f" of {who.owner}"))
+        output.line(f"{count} lessons are in the memory" + ("" if reader.everybody else f" of {reader.owner}"))
 
 
 def document(row: LessonRow) -> dict[str, Any]:

@@ -159,21 +159,21 @@ def _iterations(rounds: Sequence[IterationRow]) -> str:
 
 
 def _iteration(row: IterationRow) -> str:
-    said = "<br>".join(
+    verdicts = "<br>".join(
         f'<span class="{"passed" if v.passed else "failed"}">{"passed" if v.passed else "failed"}</span> '
         f"{_text(v.check)}{_text(v.notes)}"
         + (f"<details><summary>feedback</summary><pre>{_text(v.feedback)}</pre></details>" if v.feedback else "")
         for v in row.verdicts
     )
     if row.guard:
-        said = f"degenerate ({_text(row.guard)})"
+        verdicts = f"degenerate ({_text(row.guard)})"
     candidate = ""
     if row.candidate:
         candidate = f"<details><summary>candidate</summary><pre>{_text(row.candidate)}</pre></details>"
     seconds = "-" if row.seconds is None else f"{row.seconds:.1f}"
     return (
         f"<tr><td class=number>{row.iteration}</td><td>{_text(row.operator)}</td>"
-        f"<td class=number>{output.score(row.score)}</td><td>{said or '-'}{candidate}</td>"
+        f"<td class=number>{output.score(row.score)}</td><td>{verdicts or '-'}{candidate}</td>"
         f"<td class=number>{output.count(row.prompt_tokens + row.completion_tokens)}</td>"
         f"<td class=number>{seconds}</td><td>{_text(row.decision)}</td></tr>"
     )

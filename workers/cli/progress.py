@@ -1,4 +1,4 @@
-"""Bars for work that a person waits for: on a terminal only, gone when the work is done. Knows no command."""
+"""Progress bars on a terminal, gone when the work is done. Knows no command."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Self, TextIO
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-# Fewer than these are done before a bar could be read.
+# Fewer than this are done before anybody could read a bar.
 WORTH_A_BAR = 200
 
 
 class Bars:
-    """One bar for each step that says how far it is. Parameters: `stream` to draw on, where it is a terminal."""
+    """One bar for each step. Parameters: `stream`, drawn on where it is a terminal."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream, self._shown = stream, stream.isatty()
+        self._stream, self._visible = stream, stream.isatty()
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
 
-    def tell(self, step: str, done: int, total: int) -> None:
-        """`step` has done so many of `total`."""
-        if not self._shown or total < WORTH_A_BAR:
+    def update(self, step: str, done: int, total: int) -> None:
+        """`step` has done `done` of `total`."""
+        if not self._visible or total < WORTH_A_BAR:
             return
         if self._progress is None:
             self._progress = _start(self._stream)

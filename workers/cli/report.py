@@ -1,4 +1,4 @@
-"""`redraft report`: one page of HTML about a job."""
+"""`redraft report`: one HTML page about a job."""
 
 from __future__ import annotations
 
@@ -17,27 +17,26 @@ app = typer.Typer()
 def report(
     job: JobArgument,
     target: Annotated[
-        str | None, typer.Option("-o", metavar="FILE", help="Default: job-N.html in this folder; - is stdout.")
+        str | None, typer.Option("-o", metavar="FILE", help="Default: job-N.html in the current folder; - is stdout.")
     ] = None,
     as_json: output.Json = False,
 ) -> None:
-    """Write one page of HTML about a job, with its plots, verdicts and answer. It needs no other file and no network.
+    """Write a self-contained HTML page about a job: plots, verdicts and answer.
 
-    The page shows the held-out checks' feedback too: it is for the job's owner.
+    The page includes the feedback of held-out checks: it is meant for the job's owner.
     """
     from tasks.errors import InvalidInput
-    from tasks.store.queries import job_history, job_summary
-    from workers.cli.database import open_database
+    from workers.cli.client import connect
     from workers.cli.page import page
 
-    with open_database() as database:
-        made = page(job_summary(database, job), job_history(database, job))
+    with connect() as client:
+        html = page(client.summary(job), client.history(job))
     if target == "-":
-        print(made, end="")
+        print(html, end="")
         return
     path = Path(target or f"job-{job}.html")
     try:
-        path.write_text(made, encoding="utf-8")
+        path.write_text(html, encoding="utf-8")
     except OSError as error:
         raise InvalidInput("-o", str(path), f"it cannot be written: {error.strerror}") from None
     if as_json:

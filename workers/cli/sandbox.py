@@ -15,25 +15,28 @@ from tasks.validators.packages import PACKAGED, NamedRuntime, NamedRuntimes, che
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
 from workers.cli.output import Json, emit, note, table
 
-app = typer.Typer(help="The packages that checks may import, by the name of their runtime.", rich_markup_mode=None)
+app = typer.Typer(
+    help="Manage the packages that checks may import, by the name of their runtime.", rich_markup_mode=None
+)
 LOCK_BYTES = 1_000_000
 
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="What a check calls it: `runtime: NAME`.")],
+    name: Annotated[str, typer.Argument(help="The name that checks use: `runtime: NAME`.")],
     packages: Annotated[
-        list[str] | None, typer.Argument(metavar="PACKAGE...", help="From the registry, such as pandas or numpy>=2.4.")
+        list[str] | None,
+        typer.Argument(metavar="PACKAGE...", help="Packages of the registry, such as pandas or numpy>=2.4."),
     ] = None,
     lock: Annotated[
-        Path | None, typer.Option("--lock", metavar="FILE", help="Instead: exactly what this lock names.")
+        Path | None, typer.Option("--lock", metavar="FILE", help="Instead of packages: install exactly this lock.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Build a named runtime: wheels from the registry, their versions and hashes kept in a lock.
+    """Build a named runtime from wheels of the registry; a lock records their versions and hashes.
 
-    What was asked for is then imported in the sandbox; where that fails nothing is kept. Run it where a worker serves
-    lane check, as the user that it runs as.
+    The packages are then imported in the sandbox; if that fails, nothing is kept. Run it on the machine of a worker
+    that serves lane check, as the worker's user.
     """
     folder = default_runtime_folder(load_settings().cache)
     runtimes = NamedRuntimes(folder, BubblewrapSandbox(folder).verify_packages)
@@ -48,7 +51,7 @@ def add(
 
 @app.command("ls")
 def list_runtimes(as_json: Json = False) -> None:
-    """List the runtimes of this machine and what is in them."""
+    """List this machine's runtimes and their packages."""
     runtimes = NamedRuntimes(default_runtime_folder(load_settings().cache))
     rows = [_row(runtimes.find(name)) for name in runtimes.names()]
     if as_json:

@@ -1,4 +1,4 @@
-"""`redraft sql`: one reading statement, or a prompt for many."""
+"""`redraft sql`: one read-only statement, or a prompt for many."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import typer
 from workers.cli import output
 
 if TYPE_CHECKING:
-    from tasks.store.session import Database
+    from tasks.client import Client
     from tasks.store.summaries import Rows
 
 app = typer.Typer()
@@ -36,30 +36,28 @@ def sql(
     ] = None,
     as_json: output.Json = False,
 ) -> None:
-    """Query the documented views, read-only: one statement, at most 30 s. --json: one object a row and line.
+    """Query the documented views, read-only: one statement, at most 30 s. --json: one object per row.
 
     Views: job_summary, iteration_history, verdict_history, call_history, spend_by_day, memory_lessons,
-    escalation_history. Your login sees your own jobs.
+    escalation_history. You see your own jobs.
     """
-    from tasks.store.reading import run_sql
-    from workers.cli.database import open_database
+    from workers.cli.client import connect
 
-    with open_database() as database:
+    with connect() as client:
         if query is None and sys.stdin.isatty():
-            _prompt(database, as_json=as_json)
+            _prompt(client, as_json=as_json)
         else:
-            _print(run_sql(database, sys.stdin.read() if query is None else query), as_json=as_json)
+            _print(client.sql(sys.stdin.read() if query is None else query), as_json=as_json)
 
 
-def _prompt(database: Database, *, as_json: bool) -> None:
-    """Reads statements that end with a semicolon until the end of input; a wrong one is told and the next awaited."""
+def _prompt(client: Client, *, as_json: bool) -> None:
+    """Reads statements that end with a semicolon until the end of input; after a wrong one it says why and goes on."""
     from tasks.errors import InvalidInput
-    from tasks.store.reading import run_sql
 
     output.note(f"read-only; end a statement with ; and leave with Ctrl-D. Views: {', '.join(VIEWS)}")
     for statement in _statements():
         try:
-            _print(run_sql(database, statement), as_json=as_json)
+            _print(client.sql(statement), as_json=as_json)
         except InvalidInput as error:
             output.note(error.allowed)
 
@@ -86,21 +84,21 @@ def _statements() -> Iterator[str]:
             lines = []
 
 
-def _print(found: Rows, *, as_json: bool) -> None:
+def _print(result: Rows, *, as_json: bool) -> None:
     if as_json:
-        for row in found.rows:
-            output.emit_line({name: _json(value) for name, value in zip(found.columns, row, strict=True)})
-    elif found.columns:
+        for row in result.rows:
+            output.emit_line({name: _json(value) for name, value in zip(result.columns, row, strict=True)})
+    elif result.columns:
         numbers = [
             name
-            for index, name in enumerate(found.columns)
-            if found.rows and all(isinstance(row[index], int | float | Decimal | None) for row in found.rows)
+            for index, name in enumerate(result.columns)
+            if result.rows and all(isinstance(row[index], int | float | Decimal | None) for row in result.rows)
         ]
-        output.table(found.columns, [[_cell(value) for value in row] for row in found.rows], right=numbers)
+        output.table(result.columns, [[_cell(value) for value in row] for row in result.rows], right=numbers)
         if sys.stdout.isatty():
-            output.note(f"{len(found.rows)} row{'' if len(found.rows) == 1 else 's'}")
-    if found.cut:
-        output.note(f"cut off after {len(found.rows):,} rows; LIMIT and OFFSET reach the rest")
+            output.note(f"{len(result.rows)} row{'' if len(result.rows) == 1 else 's'}")
+    if result.cut:
+        output.note(f"cut off after {len(result.rows):,} rows; LIMIT and OFFSET reach the rest")
 
 
 def _json(value: Any) -> Any:
@@ -115,7 +113,7 @@ def _cell(value: Any) -> str:
         case bool():
             return "true" if value else "false"
         case float():
-            return f"{value:.6g}"
+            return f"{value:.0f}" if abs(value) >= 1e6 else f"{value:.6g}"  # 2000000, never 2e+06
         case dict() | list():
             return json.dumps(value, ensure_ascii=False, default=str)
         case _:

@@ -13,26 +13,27 @@ from tasks.settings import Settings, load_settings
 from tasks.types import Egress
 from workers.cli.output import Json, emit, note, table
 from workers.engine.select import build_host
+from workers.home import Home
 from workers.local import stack as local
-from workers.local.home import Home
-from workers.local.stackfile import StackFile
+from workers.stackfile import StackFile
 
 app = typer.Typer(rich_markup_mode=None)
 
 
 @app.command()
 def up(
-    detach: Annotated[bool, typer.Option("--detach", help="Return when the stack can take work.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Return as soon as the stack can take work.")] = False,
     model: Annotated[
-        str, typer.Option("--model", help="A profile's name (see `redraft engine probe`), or the endpoint's model.")
+        str,
+        typer.Option("--model", help="The name of a profile (see `redraft engine probe`), or the endpoint's model."),
     ] = "",
-    endpoint: Annotated[str, typer.Option("--endpoint", help="An OpenAI-compatible server to use.")] = "",
+    endpoint: Annotated[str, typer.Option("--endpoint", help="The URL of an OpenAI-compatible server to use.")] = "",
     cloud: Annotated[
-        bool, typer.Option("--cloud", help="Let jobs ask the cloud: REDRAFT_EGRESS=full for this stack. Needs a key.")
+        bool, typer.Option("--cloud", help="Let jobs ask the cloud (REDRAFT_EGRESS=full). Needs an OpenAI key.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Start the local stack and wait until it can take work."""
+    """Start the local stack and wait until it can take work. If it is running already, only its addresses are shown."""
     settings = load_settings()
     home = Home(root=settings.home)
     options = start_options(settings, model, endpoint)
@@ -40,11 +41,11 @@ def up(
         if not settings.openai_api_key.get_secret_value():
             raise InvalidInput("--cloud", True, "needs an OpenAI key: set OPENAI_API_KEY")
         options |= {"REDRAFT_EGRESS": str(Egress.FULL)}
-    found = local.start(home, options, note, attached=not detach)
-    _show(found, as_json)
+    stack = local.start(home, options, note, attached=not detach)
+    _show(stack, as_json)
     if detach:
         return
-    if not local.is_ours(found):
+    if not local.is_ours(stack):
         note("the stack runs already and goes on; `redraft down` stops it")
         return
     note("Ctrl-C stops the stack")
@@ -59,14 +60,14 @@ def up(
 def start_options(settings: Settings, model: str, endpoint: str) -> dict[str, str]:
     """Flags as settings of the stack's parts. Raises `InvalidInput` where this machine can't host what they name."""
     named = "endpoint_model" if endpoint or settings.endpoint else "model"
-    given = {name: value for name, value in {named: model, "endpoint": endpoint}.items() if value}
-    build_host(settings.model_copy(update=given), note)
-    return {f"REDRAFT_{name.upper()}": value for name, value in given.items()}
+    options = {name: value for name, value in {named: model, "endpoint": endpoint}.items() if value}
+    build_host(settings.model_copy(update=options), note)
+    return {f"REDRAFT_{name.upper()}": value for name, value in options.items()}
 
 
 @app.command()
 def down(as_json: Json = False) -> None:
-    """Stop the local stack and leave nothing running."""
+    """Stop the local stack and everything it started."""
     local.stop(Home(root=load_settings().home))
     if as_json:
         emit({"parts": []})
@@ -104,5 +105,5 @@ def _show(stack: StackFile, as_json: bool) -> None:
             }
         )
         return
-    note(f"postgres {postgres} (`redraft sql` asks it)")
+    note(f"postgres {postgres} (`redraft sql` queries it)")
     note(f"flower   {stack.flower_url} (user {stack.flower_user}, password {stack.flower_password})")

@@ -15,7 +15,7 @@ from tasks.types import Egress, Lane
 app = typer.Typer(rich_markup_mode=None)
 
 
-# They say at level info that a request was made: two lines for each call to a model.
+# At level info they log each request: two lines for each call to a model.
 CHATTY = ("httpx", "httpx2")
 
 
@@ -45,9 +45,9 @@ def parse_lanes(text: str) -> frozenset[Lane]:
 
 @app.command()
 def worker(
-    lane: Annotated[str, typer.Option("--lane", help="Lanes to serve, separated by commas.")] = "gpu,fast,check",
+    lane: Annotated[str, typer.Option("--lane", help="The lanes to serve, separated by commas.")] = "gpu,fast,check",
 ) -> None:
-    """Run a worker that takes turns at jobs."""
+    """Run a worker, which takes turns at jobs."""
     settings, lanes = load_settings(), parse_lanes(lane)
     if Lane.CLOUD in lanes and not settings.openai_api_key.get_secret_value():
         raise InvalidInput("--lane", lane, "lane cloud needs an OpenAI key: set OPENAI_API_KEY")
@@ -67,7 +67,7 @@ def worker(
 
 @app.command()
 def relay() -> None:
-    """Run the relay that wakes workers."""
+    """Run the relay, which wakes workers."""
     settings = load_settings()
     _log_plainly(settings.log_level)
     from workers.addresses import broker_url, worker_database_url

@@ -1,1 +1,1 @@
-"""The engine: vLLM in an environment and a process of its own. Nothing of ours imports vllm or torch."""
+"""The engine: vLLM in an environment and a process of its own. Redraft itself never imports vllm or torch."""

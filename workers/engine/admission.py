@@ -1,8 +1,8 @@
-"""How much the engine is given at once: as many requests as it batches, and no more tokens than its KV space holds, so
-that it never has to throw a sequence out and compute it again. It must not know jobs.
+"""How much work the engine gets at once: as many requests as it batches, and no more tokens than its KV space holds, so
+that it never has to preempt a sequence and recompute it. It must not know jobs.
 
-What is asked of it here is counted in blocks, at its worst, a prompt that several requests have in common once. What
-others ask of the same engine is read from its metrics. An engine that doesn't say how it stands gets a fixed number of
+Our own requests are counted in blocks at their largest size, a prompt that several requests share only once. Requests
+of others to the same engine show in its metrics. An engine that doesn't report its load gets a fixed number of
 requests.
 """
 
@@ -20,29 +20,29 @@ from tasks.ports import Heartbeat
 from tasks.types import Message, RequestSize
 from workers.engine.load import EngineLoad
 
-# A load is read when a turn asks to be taken, and serves for this long: /metrics costs the engine some milliseconds.
+# The load is read when a turn wants to start, and cached for this long: /metrics costs the engine some milliseconds.
 READ_EVERY_SECONDS = 1.0
-# A turn's first requests are in flight by then; until then, or until it leaves, it counts with all that it may ask.
+# After this long a turn's first requests are in flight. Until then, or until it ends, it counts with its full width.
 SETTLE_SECONDS = 1.0
-# A new turn waits while more of the KV space is in use: what is under way grows.
+# A new turn waits while more than this share of the KV space is in use, since running requests grow.
 KV_HIGH = 0.9
-# One request waits for every so many slots, so that a slot that is freed is taken at once: between two turns lie a
-# commit, a claim and a prompt.
+# One request waits for every two slots, so that a free slot is used at once: between two turns there are a commit, a
+# claim and a prompt.
 BACKLOG = 2
 POLL_SECONDS = 0.25
 
 
 @dataclass(slots=True)
 class _Shared:
-    """The blocks of a prompt, held by so many requests in flight."""
+    """The blocks of a prompt, and the number of requests in flight that share them."""
 
     blocks: int
     holders: int = 0
 
 
 class AdmissionController:
-    """Implements `Admission`. `requests`: how many at once; `width`: what one turn asks at once; `read` gives the
-    engine's load, None where it doesn't say."""
+    """Implements `Admission`. `requests` is how many run at once, `width` how many one turn sends at once; `read`
+    returns the engine's load, None where it doesn't report it."""
 
     def __init__(
         self,
@@ -55,35 +55,36 @@ class AdmissionController:
         self._requests, self._width, self._read, self._clock = requests, width, read, clock
         self._changed, self._reading = threading.Condition(), threading.Lock()
         self._queue: deque[object] = deque()
-        self._fresh: dict[str, float] = {}
+        self._unsettled: dict[str, float] = {}
         self._in_flight = self._own_blocks = 0
         self._prompts: dict[tuple[Message, ...], _Shared] = {}
         self._load: EngineLoad | None = None
         self._read_at = -math.inf
 
     def take_turn(self, turn: str, seconds: float) -> bool:
-        """Whether one turn more finds room, waited for at most so long; then it counts until it settles or leaves."""
+        """Waits at most `seconds` for room for one more turn; returns whether there is. The turn then counts until it
+        settles or ends."""
         deadline = self._clock() + seconds
         while True:
             load = self._recent()
             with self._changed:
                 if self._has_room(load):
-                    self._fresh[turn] = self._clock() + SETTLE_SECONDS
+                    self._unsettled[turn] = self._clock() + SETTLE_SECONDS
                     return True
-                left = deadline - self._clock()
-                if left <= 0:
+                remaining = deadline - self._clock()
+                if remaining <= 0:
                     return False
-                self._changed.wait(min(left, POLL_SECONDS))
+                self._changed.wait(min(remaining, POLL_SECONDS))
 
     def on_turn_end(self, turn: str) -> None:
-        """The turn has ended, or found nothing to do: a short one must not keep the next one out."""
+        """Stops counting a turn that has ended or found nothing to do, so that it doesn't block the next one."""
         with self._changed:
-            if self._fresh.pop(turn, None) is not None:
+            if self._unsettled.pop(turn, None) is not None:
                 self._changed.notify_all()
 
     @contextmanager
     def admit(self, space: RequestSize, heartbeat: Heartbeat) -> Iterator[None]:
-        """One request of such a size may run inside; first come, first served.
+        """Waits until one request of this size may run, first come, first served; it runs within the context.
 
         Raises what `heartbeat.checkpoint()` raises while it waits.
         """
@@ -93,7 +94,7 @@ class AdmissionController:
             try:
                 while self._queue[0] is not ticket or not self._fits(space, own, common):
                     heartbeat.checkpoint()
-                    heartbeat.beat()  # it waits for others who get on
+                    heartbeat.beat()  # waiting for others that make progress is no hang
                     self._changed.wait(POLL_SECONDS)
                 self._in_flight += 1
                 self._own_blocks += own
@@ -114,33 +115,34 @@ class AdmissionController:
 
     def _has_room(self, load: EngineLoad | None) -> bool:
         now = self._clock()
-        self._fresh = {turn: settled for turn, settled in self._fresh.items() if settled > now}
-        asked = self._in_flight + len(self._queue) + len(self._fresh) * self._width
-        if asked >= self._requests + self._requests // BACKLOG:
+        self._unsettled = {turn: settled for turn, settled in self._unsettled.items() if settled > now}
+        demand = self._in_flight + len(self._queue) + len(self._unsettled) * self._width
+        if demand >= self._requests + self._requests // BACKLOG:
             return False
         return load is None or (not load.waiting and load.kv_usage < KV_HIGH)
 
     def _fits(self, space: RequestSize, own: int, common: int) -> bool:
-        """One alone always does: no request is larger than the engine's context, which its KV space holds."""
+        """Whether the request fits. A single one always does: its size is at most the context, which the KV space
+        holds."""
         if not self._in_flight:
             return True
         held = self._load.kv_blocks if self._load else 0
         used = self._own_blocks + sum(prompt.blocks for prompt in self._prompts.values())
-        more = own if space.messages in self._prompts else own + common
-        return self._in_flight < self._requests and (not held or used + more <= held)
+        additional = own if space.messages in self._prompts else own + common
+        return self._in_flight < self._requests and (not held or used + additional <= held)
 
     def _blocks_of(self, space: RequestSize) -> tuple[int, int]:
-        """A request's own blocks, and those that it shares with others of the same prompt: whole ones, without the last
-        token, which is always computed."""
+        """A request's own blocks, and the blocks that it shares with others of the same prompt. Only full blocks are
+        shared, and not the last token, which is always computed."""
         load = self._recent()
         if not load or not load.block_tokens:
             return 0, 0
         blocks = math.ceil((space.prompt_tokens + space.completion_tokens) / load.block_tokens)
-        common = max(0, space.prompt_tokens - 1) // load.block_tokens if load.prefix_cache else 0
-        return blocks - common, common
+        shared = max(0, space.prompt_tokens - 1) // load.block_tokens if load.prefix_cache else 0
+        return blocks - shared, shared
 
     def _recent(self) -> EngineLoad | None:
-        """The load, read again where the last reading is old; never waits for another thread's reading."""
+        """The load, read again if the cached one is old; never waits while another thread reads it."""
         if self._clock() - self._read_at >= READ_EVERY_SECONDS and self._reading.acquire(blocking=False):
             try:
                 self._load, self._read_at = self._read(), self._clock()

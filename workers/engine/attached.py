@@ -1,4 +1,4 @@
-"""A server of somebody else's, attached by URL: llama.cpp, Ollama, a remote vLLM."""
+"""A server that somebody else runs, attached by URL: llama.cpp, Ollama, a remote vLLM."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ import structlog
 from tasks.errors import EngineFault, InvalidInput
 from tasks.llm.capabilities import Capabilities
 from tasks.types import Modality
-from workers.engine.detection import REPETITION, Endpoint, Server, describe_server, detect_capabilities, public_url
+from workers.engine.detection import REPETITION, Endpoint, Server, describe_server, detect_capabilities
 from workers.engine.health import EngineHealth
 from workers.engine.probe import canary, counted, fetch
 from workers.engine.profiles import Serving
+from workers.http_client import public_url
 
 log = structlog.get_logger()
 
 WATCH_SECONDS = 5.0
 CANARY_EVERY_SECONDS = 60.0
 
-# Its slots may all hold long answers of ours, and few servers count what they write: a canary waits for one.
+# All its slots may be busy with our own long answers, and few servers report progress: a canary waits for a slot.
 CANARY_SECONDS = 120.0
 
-# What can be assumed of a server that doesn't say.
+# Assumptions about a server that doesn't report these values.
 ASSUMED_CONTEXT_TOKENS = 8192
 MOST_ANSWER_TOKENS = 8192
 WIDTH, SLOTS = 4, 8
@@ -54,7 +55,7 @@ class AttachedEndpoint:
             raise InvalidInput("endpoint", url, "it must be an address such as http://127.0.0.1:8080/v1")
         self.url, self.model, self._key = url.rstrip("/"), model, key
         self._watch_seconds, self._canary_every_seconds = watch_seconds, canary_every_seconds
-        self._modalities, self._given = modalities, serving
+        self._modalities, self._operator_serving = modalities, serving
         self._ready = threading.Event()
         self._server = Server()
         self.capabilities = Capabilities()
@@ -62,26 +63,26 @@ class AttachedEndpoint:
 
     @property
     def sequences(self) -> int:
-        """Its slots, where it tells them (llama.cpp does)."""
+        """The number of its slots, if the server reports it (llama.cpp does)."""
         return self._server.slots
 
     @property
     def ready(self) -> bool:
-        """Whether it answered when it was last looked at, its canary right."""
+        """Whether its last health check succeeded, with a right answer to the canary."""
         return self._ready.is_set()
 
     def describe(self) -> str:
-        """The address, without a name or password in it and never the key; what the server says it is; the model."""
-        said = (f"endpoint {public_url(self.url)}", self._server.name, self.model)
-        return " ".join(part for part in said if part)
+        """The address without user name, password and key; the server's name; the model."""
+        parts = (f"endpoint {public_url(self.url)}", self._server.name, self.model)
+        return " ".join(part for part in parts if part)
 
     def missing(self) -> tuple[str, ...]:
-        """What it can't or doesn't say, each with what is done instead."""
+        """One sentence for each unsupported or unreported feature, with what is done instead."""
         context = f"its context is not said: {self.profile.max_model_len} tokens are assumed"
         return (*self.capabilities.missing(), *(() if self._server.context_tokens else (context,)))
 
     def examine(self) -> None:
-        """Chooses the model, asks the canary, finds out what the server can. Raises `EngineFault`, `InvalidInput`."""
+        """Chooses the model, sends the canary, detects capabilities. Raises `EngineFault`, `InvalidInput`."""
         served = self._models()
         names = ", ".join(sorted(served)) or "none"
         if not self.model:
@@ -90,7 +91,7 @@ class AttachedEndpoint:
             self.model = next(iter(served))
         if self.model not in served:
             raise InvalidInput("endpoint_model", self.model, f"served are: {names}")
-        self._ask_canary()  # before it is described: Ollama tells the context of a loaded model only
+        self._ask_canary()  # before the description, since Ollama reports the context only of a loaded model
         endpoint = Endpoint(url=self.url, model=self.model, key=self._key)
         self._server = describe_server(endpoint, served[self.model])
         self.capabilities = detect_capabilities(endpoint)
@@ -115,7 +116,7 @@ class AttachedEndpoint:
         self._ready.clear()
 
     def _models(self) -> dict[str, Any]:
-        """The models by id; an address given without /v1 is completed where that is what answers."""
+        """The models by id. Completes an address without /v1 if only that answers."""
         try:
             return self._list(self.url)
         except EngineFault:
@@ -134,8 +135,8 @@ class AttachedEndpoint:
 
     def _ask_canary(self, seconds: float = CANARY_SECONDS) -> None:
         profile = self.profile
-        asked = {"prompt": profile.canary_prompt, "pattern": profile.canary_pattern}
-        canary(self.url, self.model, **asked, key=self._key, seconds=seconds)
+        arguments = {"prompt": profile.canary_prompt, "pattern": profile.canary_pattern}
+        canary(self.url, self.model, **arguments, key=self._key, seconds=seconds)
 
     def _watch(self, stop: threading.Event) -> None:
         health = EngineHealth(
@@ -146,32 +147,34 @@ class AttachedEndpoint:
             canary_seconds=CANARY_SECONDS,
         )
         while not stop.wait(self._watch_seconds):
-            ill = health.look()
-            if ill is None:
+            problem = health.look()
+            if problem is None:
                 self._ready.set()
             elif self._ready.is_set():
-                log.warning("the endpoint is not well", why=ill)
+                log.warning("the endpoint is not well", why=problem)
                 self._ready.clear()
 
     def _serving(self) -> Serving:
-        """As the operator's profile has it, within what the server says of itself."""
-        said = self._server
-        given = self._given or _assumed(said.context_tokens or ASSUMED_CONTEXT_TOKENS)
-        context = min(given.max_model_len, said.context_tokens or given.max_model_len)
-        wanted = given.slots or SLOTS
-        slots = min(wanted, said.slots or wanted)
-        answer = max(1, min(given.max_answer_tokens, context // 4))
-        thinking = given.thinking and given.thinking.model_copy(update={"tokens": min(given.thinking.tokens, answer)})
-        extra = {name: value for name, value in given.request_extra.items() if name not in REPETITION}
-        return given.model_copy(
+        """The operator's profile, restricted by what the server reports."""
+        server = self._server
+        serving = self._operator_serving or _assumed(server.context_tokens or ASSUMED_CONTEXT_TOKENS)
+        context = min(serving.max_model_len, server.context_tokens or serving.max_model_len)
+        requested_slots = serving.slots or SLOTS
+        slots = min(requested_slots, server.slots or requested_slots)
+        answer = max(1, min(serving.max_answer_tokens, context // 4))
+        thinking = serving.thinking and serving.thinking.model_copy(
+            update={"tokens": min(serving.thinking.tokens, answer)}
+        )
+        extra = {name: value for name, value in serving.request_extra.items() if name not in REPETITION}
+        return serving.model_copy(
             update={
                 "max_model_len": context,
                 "slots": slots,
-                "width": min(given.width, slots),
+                "width": min(serving.width, slots),
                 "max_answer_tokens": answer,
-                "max_review_tokens": min(given.max_review_tokens, answer),
+                "max_review_tokens": min(serving.max_review_tokens, answer),
                 "thinking": thinking,
-                "modalities": given.modalities | self._modalities,
+                "modalities": serving.modalities | self._modalities,
                 "request_extra": extra | (REPETITION if self.capabilities.repetition else {}),
             }
         )

@@ -1,4 +1,4 @@
-"""How the cache is filled: one builder at a time, each step a child that is waited for. Must not know what is built."""
+"""Fills the cache: one builder at a time, each step a child process. Must not know what is built."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LAST_LINES = 5
 
 @contextlib.contextmanager
 def locked(path: Path, say: Say) -> Iterator[int]:
-    """Holds `path` as a lock and gives its descriptor. A second builder says that it waits, and waits."""
+    """Holds the lock file `path` and yields its descriptor. A second builder reports that it waits, and waits."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
         try:
@@ -33,16 +33,16 @@ def locked(path: Path, say: Say) -> Iterator[int]:
 def run_step(argv: Sequence[str], *, lock: int, what: str) -> None:
     """Runs one step of a build. Raises `PartFailed` with its last lines.
 
-    The child inherits the lock: where its parent is killed, the next builder waits until the child has
-    ended too, instead of building in a folder that somebody still writes in.
+    The child inherits the lock: if its parent is killed, the next builder waits until the child has ended, too, instead
+    of building in a folder in which it still writes.
     """
     try:
-        made = subprocess.run(list(argv), capture_output=True, text=True, check=False, pass_fds=(lock,))
+        process = subprocess.run(list(argv), capture_output=True, text=True, check=False, pass_fds=(lock,))
     except OSError as error:
         raise PartFailed(f"{what}: {error}") from error
-    if made.returncode:
-        lines = [line for line in (made.stderr.strip() or made.stdout.strip()).splitlines() if line.strip()]
-        raise PartFailed("\n".join([f"{what} failed ({made.returncode}):", *lines[-_LAST_LINES:]]))
+    if process.returncode:
+        lines = [line for line in (process.stderr.strip() or process.stdout.strip()).splitlines() if line.strip()]
+        raise PartFailed("\n".join([f"{what} failed ({process.returncode}):", *lines[-_LAST_LINES:]]))
 
 
 def require_space(folder: Path, gib: float, what: str) -> None:

@@ -13,8 +13,8 @@ from tasks.settings import child_environment
 from workers.engine.choice import Choice
 from workers.engine.diagnostics import attention, explain, read_since
 from workers.engine.record import MARK, STOP_SECONDS, end_session
-from workers.local.home import Home
-from workers.local.process import Recorded
+from workers.home import Home
+from workers.process import Recorded
 
 # Two files of this size are kept: some days of an engine that logs its throughput every ten seconds.
 LOG_BYTES = 32 * 1024 * 1024
@@ -22,7 +22,7 @@ QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 
 
 class EngineChild:
-    """A running engine, ours or adopted. `popen` is None for an adopted one: it is another's child."""
+    """A running engine, started by us or adopted. `popen` is None for an adopted one, which is no child of ours."""
 
     def __init__(self, process: Recorded, *, log: Path, log_start: int, popen: subprocess.Popen[bytes] | None) -> None:
         self.process = process
@@ -36,7 +36,7 @@ class EngineChild:
         return self.process.alive
 
     def said(self) -> str:
-        """What it has logged since its start, or the end of the log where it was adopted."""
+        """Its log since its start, or the end of the log where it was adopted."""
         return read_since(self._log, self._log_start)
 
     def explain(self) -> str:
@@ -45,38 +45,38 @@ class EngineChild:
         return f"{explain(self.said(), exit_code=code)}\n(the whole log: {self._log})"
 
     def attention(self) -> str:
-        """The attention backend it has chosen; empty where its log does not say."""
+        """The attention backend that it chose; empty where its log does not name it."""
         return attention(self.said())
 
     def trim_log(self, most: int = LOG_BYTES) -> None:
-        """Sets a log aside that has grown past `most` bytes, under a running engine that goes on writing."""
+        """Rotates a log larger than `most` bytes, while the engine goes on writing."""
         if rotate(self._log, most):
             self._log_start = 0
 
     def end(self, seconds: float = STOP_SECONDS) -> None:
-        """Leaves nothing of it running; it has so long to end by itself."""
+        """Ends all its processes; they have `seconds` to end by themselves."""
         end_session(self.process, seconds)
         if self._popen is not None:
             self._popen.wait()
 
 
 def engine_environment(choice: Choice, *, vllm: str, home: Home) -> dict[str, str]:
-    """The child's environment: the user's, quiet, offline where the weights are local, on the chosen cards."""
+    """The child's environment: the user's, without telemetry, offline if the weights are local, on the chosen GPUs."""
     profile = choice.profile
-    made = {**child_environment(home.root), **QUIET, MARK: str(home.root)}
+    environment = {**child_environment(home.root), **QUIET, MARK: str(home.root)}
     if not profile.weights.hub:
-        made["HF_HUB_OFFLINE"] = "1"
+        environment["HF_HUB_OFFLINE"] = "1"
     if choice.gpus:
-        # NVML counts in the order of the bus, CUDA by speed unless it is told to.
-        made["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
-        made["CUDA_VISIBLE_DEVICES"] = ",".join(str(gpu.index) for gpu in choice.gpus)
-    made.update(profile.env)
-    made["PATH"] = f"{Path(vllm).parent}{os.pathsep}{made.get('PATH', os.defpath)}"
-    return made
+        # NVML numbers GPUs in the order of the bus, CUDA by speed unless this is set.
+        environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(str(gpu.index) for gpu in choice.gpus)
+    environment.update(profile.env)
+    environment["PATH"] = f"{Path(vllm).parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
+    return environment
 
 
 def start_child(argv: Sequence[str], environment: Mapping[str, str], *, home: Home) -> EngineChild:
-    """Starts it; the session outlives a killed worker, to be adopted by the next. Raises `PartFailed`."""
+    """Starts the engine. Its session outlives a killed worker, and the next one adopts it. Raises `PartFailed`."""
     log = home.log / "engine.log"
     rotate(log)
     try:
@@ -97,9 +97,9 @@ def start_child(argv: Sequence[str], environment: Mapping[str, str], *, home: Ho
 
 
 def rotate(log: Path, most: int = LOG_BYTES) -> bool:
-    """Keeps a log that is past `most` bytes as `NAME.1` (one such is kept) and empties it; whether it did.
+    """Copies a log larger than `most` bytes to `NAME.1` and truncates it; returns whether it did.
 
-    It is copied and cut, not renamed: a running engine has it open, for appending.
+    It is not renamed, since a running engine has it open for appending.
     """
     if not log.exists() or log.stat().st_size <= most:
         return False
@@ -109,6 +109,6 @@ def rotate(log: Path, most: int = LOG_BYTES) -> bool:
 
 
 def adopt_child(process: Recorded, *, home: Home) -> EngineChild:
-    """One that a killed worker has left."""
+    """The engine that a killed worker left running."""
     log = home.log / "engine.log"
     return EngineChild(process, log=log, log_start=0, popen=None)

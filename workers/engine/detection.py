@@ -5,33 +5,30 @@ A dozen short calls. It must not know what is done where an ability is missing.
 
 from __future__ import annotations
 
-import json
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from tasks.errors import EngineFault
 from tasks.llm.capabilities import Capabilities, ChoiceForm, Tokenizer, choice_field, chosen
 from workers.engine.probe import fetch
+from workers.http_client import RequestFailed, request
 
 # A cold server loads its model at the first call.
 CALL_SECONDS = 120.0
-# More than sixteen tokens take: a server that ignores the limit on them is not read for ever.
+# More than the bytes of sixteen tokens: the stream of a server that ignores the token limit is cut here.
 STREAM_BYTES = 65_536
-# Words that nobody says to a greeting.
+# Words that no model uses to answer a greeting.
 WORDS = ("amaranth", "obsidian")
 GREETING = "Say hello."
-# Long enough that two draws of it hardly ever agree by chance.
+# Its answers are so long that two samples hardly ever agree by chance.
 DRAWN = "Write ten words that have nothing to do with each other."
-# The engine's own net under Redraft's guard, as the packaged profiles ask for it.
+# The engine's own repetition detection beside Redraft's guard, with the values of the packaged profiles.
 REPETITION = {"repetition_detection": {"min_pattern_size": 16, "max_pattern_size": 64, "min_count": 8}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where to ask: `url` ends in /v1."""
+    """The server to query: `url` ends in /v1."""
 
     url: str
     model: str
@@ -39,13 +36,13 @@ class Endpoint:
 
     @property
     def root(self) -> str:
-        """The server beside its API."""
+        """The address without /v1."""
         return self.url.removesuffix("/v1")
 
 
 def detect_capabilities(endpoint: Endpoint) -> Capabilities:
-    """Raises `EngineFault` only where the server does not answer a plain chat."""
-    _say(endpoint, GREETING)
+    """Detects the capabilities. Raises `EngineFault` only where the server does not answer a plain chat."""
+    _chat(endpoint, GREETING)
     return Capabilities(
         choices=_choices(endpoint),
         tokenizer=_tokenizer(endpoint),
@@ -59,7 +56,7 @@ def detect_capabilities(endpoint: Endpoint) -> Capabilities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """What a server says of itself: nothing that it doesn't say is guessed. 0 tokens or slots: it doesn't say."""
+    """What a server reports about itself; 0 tokens or slots if it doesn't report them."""
 
     name: str = ""
     context_tokens: int = 0
@@ -67,7 +64,7 @@ class Server:
 
 
 def describe_server(endpoint: Endpoint, entry: Any) -> Server:
-    """Name and version, context and slots, from where each kind of server keeps them; `entry` is the listed model."""
+    """Name and version, context and slots, from the pages of each kind of server; `entry` is the listed model."""
     props = _page(endpoint, "props")
     if isinstance(props, dict) and "default_generation_settings" in props:  # llama.cpp: of one slot, and how many
         context = _number(props["default_generation_settings"], "n_ctx")
@@ -75,43 +72,49 @@ def describe_server(endpoint: Endpoint, entry: Any) -> Server:
         return Server(name=name, context_tokens=context, slots=_number(props, "total_slots"))
     running = _page(endpoint, "api/ps")
     if isinstance(running, dict) and isinstance(running.get("models"), list):  # Ollama: of the model as it is loaded
-        loaded = [one for one in running["models"] if isinstance(one, dict) and one.get("name") == endpoint.model]
+        loaded = [
+            loaded_model
+            for loaded_model in running["models"]
+            if isinstance(loaded_model, dict) and loaded_model.get("name") == endpoint.model
+        ]
         version = _page(endpoint, "api/version")
         name = f"ollama {version.get('version', '') if isinstance(version, dict) else ''}".strip()
         return Server(name=name, context_tokens=_number(loaded[0], "context_length") if loaded else 0)
     version = _page(endpoint, "version")
-    told = f"vllm {version['version']}" if isinstance(version, dict) and "version" in version else ""
-    return Server(name=told, context_tokens=_number(entry, "max_model_len"))
+    vllm_name = f"vllm {version['version']}" if isinstance(version, dict) and "version" in version else ""
+    return Server(name=vllm_name, context_tokens=_number(entry, "max_model_len"))
 
 
 def _choices(endpoint: Endpoint) -> ChoiceForm:
     for form in ("structured_outputs", "json_schema"):
         try:
-            said = _say(endpoint, GREETING, **choice_field(form, WORDS))
+            text = _chat(endpoint, GREETING, **choice_field(form, WORDS))
         except EngineFault:
             continue
-        if chosen(said, WORDS) in WORDS:
+        if chosen(text, WORDS) in WORDS:
             return form
     return "text"
 
 
 def _tokenizer(endpoint: Endpoint) -> Tokenizer:
     messages = [{"role": "user", "content": GREETING}]
-    told = _page(endpoint, "tokenize", {"model": endpoint.model, "messages": messages, "add_generation_prompt": True})
-    if _number(told, "count"):
+    response = _page(
+        endpoint, "tokenize", {"model": endpoint.model, "messages": messages, "add_generation_prompt": True}
+    )
+    if _number(response, "count"):
         return "chat"
     rendered = _page(endpoint, "apply-template", {"messages": messages})
     if isinstance(rendered, dict) and isinstance(rendered.get("prompt"), str):
-        told = _page(endpoint, "tokenize", {"content": rendered["prompt"]})
-        if isinstance(told, dict) and isinstance(told.get("tokens"), list) and told["tokens"]:
+        response = _page(endpoint, "tokenize", {"content": rendered["prompt"]})
+        if isinstance(response, dict) and isinstance(response.get("tokens"), list) and response["tokens"]:
             return "text"
     return "none"
 
 
 def _seeds(endpoint: Endpoint) -> bool:
-    drawn = {"temperature": 1.0, "max_tokens": 24, "seed": 11}
+    sampling = {"temperature": 1.0, "max_tokens": 24, "seed": 11}
     try:
-        first, second = (_say(endpoint, DRAWN, **drawn) for _ in range(2))
+        first, second = (_chat(endpoint, DRAWN, **sampling) for _ in range(2))
     except EngineFault:
         return False
     return first == second != ""
@@ -119,41 +122,38 @@ def _seeds(endpoint: Endpoint) -> bool:
 
 def _accepts(endpoint: Endpoint, field: dict[str, Any]) -> bool:
     try:
-        _say(endpoint, GREETING, **field)
+        _chat(endpoint, GREETING, **field)
     except EngineFault:
         return False
     return True
 
 
 def _repetition(endpoint: Endpoint) -> bool:
-    """Whether the field is read, a good one taken and a bad one refused: who ignores or refuses both has none."""
+    """Whether the server accepts a valid value of the field and refuses an invalid one; one that does the same with
+    both has no repetition detection."""
     bad = {"repetition_detection": {**REPETITION["repetition_detection"], "min_count": "no number"}}
     return _accepts(endpoint, REPETITION) and not _accepts(endpoint, bad)
 
 
 def _metrics(endpoint: Endpoint) -> bool:
     try:
-        with urllib.request.urlopen(f"{endpoint.root}/metrics", timeout=10) as response:  # noqa: S310
-            return b"vllm:" in response.read()
-    except (OSError, urllib.error.HTTPError):
+        return "vllm:" in request(f"{endpoint.root}/metrics", seconds=10)
+    except RequestFailed:
         return False
 
 
 def _stream_usage(endpoint: Endpoint) -> bool:
-    """Whether a stream that is asked for its usage tells it."""
+    """Whether a stream reports its usage on request."""
     body = {**_body(endpoint, GREETING), "stream": True, "stream_options": {"include_usage": True}}
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {endpoint.key or 'none'}"}
     url = f"{endpoint.url}/chat/completions"
-    request = urllib.request.Request(url, data=json.dumps(body).encode(), headers=headers)  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=CALL_SECONDS) as response:  # noqa: S310
-            events = [line[5:].strip() for line in response.read(STREAM_BYTES).decode(errors="replace").splitlines()]
-    except OSError:
+        text = request(url, key=endpoint.key or "none", body=body, seconds=CALL_SECONDS, most_bytes=STREAM_BYTES)
+    except RequestFailed:
         return False
-    return any('"completion_tokens"' in event for event in events)
+    return any('"completion_tokens"' in line for line in text.splitlines() if line.startswith("data:"))
 
 
-def _say(endpoint: Endpoint, prompt: str, **fields: Any) -> str:
+def _chat(endpoint: Endpoint, prompt: str, **fields: Any) -> str:
     body = {**_body(endpoint, prompt), **fields}
     answer = fetch(f"{endpoint.url}/chat/completions", key=endpoint.key, body=body, seconds=CALL_SECONDS)
     try:
@@ -168,19 +168,13 @@ def _body(endpoint: Endpoint, prompt: str) -> dict[str, Any]:
 
 
 def _page(endpoint: Endpoint, name: str, body: dict[str, Any] | None = None) -> Any:
-    """A page beside the API, None where there is no such page or it is no JSON."""
+    """The JSON of a page beside the API, None where there is no such page or it is no JSON."""
     try:
         return fetch(f"{endpoint.root}/{name}", key=endpoint.key, body=body, seconds=10)
     except EngineFault:
         return None
 
 
-def _number(told: Any, name: str) -> int:
-    found = told.get(name) if isinstance(told, dict) else None
-    return found if isinstance(found, int) and found > 0 else 0
-
-
-def public_url(url: str) -> str:
-    """The address without a name or password in it."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rsplit("@", 1)[-1]).geturl()
+def _number(document: Any, name: str) -> int:
+    value = document.get(name) if isinstance(document, dict) else None
+    return value if isinstance(value, int) and value > 0 else 0

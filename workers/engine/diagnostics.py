@@ -1,4 +1,4 @@
-"""What an engine's log tells: why it ended, for people, with the lines that show it; which kernels it chose."""
+"""Reads an engine's log: why the engine ended, for people, with the lines that show it, and which kernels it chose."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHOWN_LINES = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """What vLLM's log says (`sign`, any case), and what it means."""
+    """A text in vLLM's log (`sign`, in any case), and its meaning."""
 
     sign: str
     meaning: str
@@ -22,7 +22,7 @@ class Diagnosis:
 
 PORT_TAKEN = Diagnosis(sign="address already in use", meaning="the port was taken by another process")
 
-# The more exact sign first: a log of one failure holds several.
+# More specific signs come first, since the log of one failure may contain several.
 DIAGNOSES = (
     PORT_TAKEN,
     Diagnosis(sign="No space left on device", meaning="the disk is full"),
@@ -85,42 +85,42 @@ DIAGNOSES = (
 )
 
 
-def diagnose(said: str) -> Diagnosis | None:
-    """The first known diagnosis that shows in a log."""
-    low = said.lower()
-    return next((diagnosis for diagnosis in DIAGNOSES if diagnosis.sign.lower() in low), None)
+def diagnose(log_text: str) -> Diagnosis | None:
+    """The first diagnosis whose sign occurs in a log."""
+    lower_case = log_text.lower()
+    return next((diagnosis for diagnosis in DIAGNOSES if diagnosis.sign.lower() in lower_case), None)
 
 
-def explain(said: str, *, exit_code: int | None = None) -> str:
-    """What to tell people of an engine that ended: the likely cause, the line that shows it, the last lines."""
-    lines = [line for line in said.splitlines() if line.strip()]
-    diagnosis = diagnose(said)
+def explain(log_text: str, *, exit_code: int | None = None) -> str:
+    """Explains to people why an engine ended: the likely cause, the line that shows it, and the last lines."""
+    lines = [line for line in log_text.splitlines() if line.strip()]
+    diagnosis = diagnose(log_text)
     if diagnosis is None and exit_code is not None and exit_code < 0:
         ended = f"the engine was ended by signal {-exit_code}"
         hint = "; the kernel kills the largest process where memory runs out" if exit_code == -9 else ""
         return "\n".join([ended + hint, *lines[-SHOWN_LINES:]])
     if diagnosis is None:
         return "\n".join(["the engine ended, and its log names no known cause:", *lines[-SHOWN_LINES:]])
-    shown = next(line for line in lines if diagnosis.sign.lower() in line.lower())
+    evidence = next(line for line in lines if diagnosis.sign.lower() in line.lower())
     last = lines[-SHOWN_LINES:]
-    return "\n".join([f"the engine ended: {diagnosis.meaning}", *([] if shown in last else [shown]), *last])
+    return "\n".join([f"the engine ended: {diagnosis.meaning}", *([] if evidence in last else [evidence]), *last])
 
 
-def attention(said: str) -> str:
+def attention(log_text: str) -> str:
     """The attention backends that vLLM's log names, in its order; empty where it names none (its CPU platform)."""
-    return "+".join(dict.fromkeys(re.findall(r"Using (\w+) attention backend", said)))
+    return "+".join(dict.fromkeys(re.findall(r"Using (\w+) attention backend", log_text)))
 
 
 def attention_asked(argv: Sequence[str]) -> str:
-    """The backend that a command line asks for; empty where it leaves the choice to the engine."""
+    """The attention backend that a command line requests; empty where it leaves the choice to the engine."""
     flag = "--attention-backend"
-    given = [part.removeprefix(f"{flag}=") for part in argv if part.startswith(f"{flag}=")]
-    given += [value for part, value in itertools.pairwise(argv) if part == flag]
-    return given[-1] if given else ""
+    values = [part.removeprefix(f"{flag}=") for part in argv if part.startswith(f"{flag}=")]
+    values += [value for part, value in itertools.pairwise(argv) if part == flag]
+    return values[-1] if values else ""
 
 
 def read_since(log: Path, start: int) -> str:
-    """What a log holds from byte `start` on, at most its last 256 KiB."""
+    """The text of a log from byte `start` on, at most its last 256 KiB."""
     try:
         with log.open("rb") as file:
             end = file.seek(0, 2)

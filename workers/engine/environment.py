@@ -40,14 +40,14 @@ def environment_folder(distribution: Distribution, cache: Path) -> Path:
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether a build came to its end and its Python is still there."""
+    """Whether a build was completed and its Python still exists."""
     return (folder / ".complete").exists() and (folder / "bin" / "python").exists()
 
 
 def ensure_environment(distribution: Distribution, cache: Path, say: Say) -> Path:
     """The python of the engine's environment, built where it is missing.
 
-    Killed half-way it is built anew by the next call; two at once wait for each other. Raises `PartFailed`.
+    After an interrupted build the next call starts again; concurrent calls wait for each other. Raises `PartFailed`.
     """
     folder = environment_folder(distribution, cache)
     python = folder / "bin" / "python"

@@ -1,4 +1,4 @@
-"""What this machine has, as NVML and the operating system tell it."""
+"""The hardware of this machine, from NVML and the operating system."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GIB = 1 << 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """One card. `index` is NVML's, in the order of the PCI bus; `compute_capability` is for example 9.0."""
+    """One GPU. `index` is NVML's, in the order of the PCI bus; `compute_capability` is for example 9.0."""
 
     index: int
     name: str
@@ -27,7 +27,7 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hardware:
-    """What engines can run on. `note` says why no card is listed where a driver is there but fails."""
+    """The hardware for engines. `note` says why there are no GPUs if the driver is missing or fails."""
 
     gpus: tuple[Gpu, ...] = ()
     ram_gib: float = 0.0
@@ -36,7 +36,7 @@ class Hardware:
 
 
 def detect() -> Hardware:
-    """This machine. A machine without NVIDIA's driver has no GPU; that is no fault."""
+    """The hardware of this machine. A machine without NVIDIA's driver has no GPU, which is no error."""
     ram_gib = psutil.virtual_memory().total / GIB
     try:
         pynvml.nvmlInit()
@@ -45,7 +45,7 @@ def detect() -> Hardware:
         note = "no NVIDIA driver is installed" if isinstance(error, missing) else f"the NVIDIA driver fails: {error}"
         return Hardware(ram_gib=ram_gib, note=note)
     try:
-        cards = tuple(_card(index) for index in range(pynvml.nvmlDeviceGetCount()))
+        cards = tuple(_gpu(index) for index in range(pynvml.nvmlDeviceGetCount()))
         driver = str(pynvml.nvmlSystemGetDriverVersion())
     except pynvml.NVMLError as error:
         return Hardware(ram_gib=ram_gib, note=f"the NVIDIA driver fails: {error}")
@@ -55,33 +55,32 @@ def detect() -> Hardware:
 
 
 def only(hardware: Hardware, gpus: frozenset[int] | None) -> Hardware:
-    """The machine with these of its cards, by NVML's numbers; with all where there is no choice. Raises
-    `InvalidInput`."""
+    """The hardware restricted to these GPUs, by NVML's numbers; None keeps all. Raises `InvalidInput`."""
     if gpus is None:
         return hardware
-    there = {gpu.index for gpu in hardware.gpus}
-    if missing := sorted(gpus - there):
-        known = ", ".join(map(str, sorted(there))) or "none"
-        raise InvalidInput("gpus", ",".join(map(str, missing)), f"this machine's cards are: {known}")
+    available = {gpu.index for gpu in hardware.gpus}
+    if unknown := sorted(gpus - available):
+        known = ", ".join(map(str, sorted(available))) or "none"
+        raise InvalidInput("gpus", ",".join(map(str, unknown)), f"this machine's cards are: {known}")
     return dataclasses.replace(hardware, gpus=tuple(gpu for gpu in hardware.gpus if gpu.index in gpus))
 
 
 def imagine(cards: Sequence[str]) -> Hardware:
-    """A machine with these cards, each as GIB:CAPABILITY (`15.9:12.0`), and the rest of this one.
+    """This machine with other GPUs, each as GIB:CAPABILITY (`15.9:12.0`).
 
     Raises `InvalidInput`.
     """
-    made = []
-    for index, told in enumerate(cards):
-        found = re.fullmatch(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)", told)
-        if found is None:
-            raise InvalidInput("--card", told, "memory and compute capability, such as 15.9:12.0 or 79.6:9.0")
-        memory, capability = map(float, found.groups())
-        made.append(Gpu(index=index, name="imagined card", memory_gib=memory, compute_capability=capability))
-    return Hardware(gpus=tuple(made), ram_gib=psutil.virtual_memory().total / GIB)
+    gpus = []
+    for index, card in enumerate(cards):
+        match = re.fullmatch(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)", card)
+        if match is None:
+            raise InvalidInput("--card", card, "memory and compute capability, such as 15.9:12.0 or 79.6:9.0")
+        memory, capability = map(float, match.groups())
+        gpus.append(Gpu(index=index, name="imagined card", memory_gib=memory, compute_capability=capability))
+    return Hardware(gpus=tuple(gpus), ram_gib=psutil.virtual_memory().total / GIB)
 
 
-def _card(index: int) -> Gpu:
+def _gpu(index: int) -> Gpu:
     handle = pynvml.nvmlDeviceGetHandleByIndex(index)
     major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
     return Gpu(

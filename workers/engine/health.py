@@ -1,6 +1,6 @@
-"""Whether a running engine is well: looked at every few seconds, asked its canary now and then.
+"""Decides whether a running engine is healthy, by a ping every few seconds and a canary now and then.
 
-Must not know whose engine it is, nor what is done with an ill one."""
+Must not know whose engine it is, nor what is done with an unhealthy one."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tasks.errors import CanaryFailed, EngineFault
 
 HealthState = Literal["ok", "starting", "down"]
 
-# /health of vLLM says whether the EngineCore has died, not whether it hangs: only an answer shows that.
+# vLLM's /health reports whether the EngineCore has died, not whether it hangs: only an answer shows that.
 CANARY_EVERY_SECONDS = 30.0
 CANARY_SECONDS = 30.0
-# Looks in a row without an answer before it counts as ill.
+# After this many failed checks in a row an engine is given up.
 ILL_AFTER = 3
 
 
 class EngineHealth:
-    """`look` is called by one thread.
+    """The health of one engine; only one thread may call `look`.
 
-    Parameters: `answers` is a cheap look, `ask` asks the canary within so many seconds; both raise `EngineFault`.
-    `counted` is how many tokens the engine has read and written, None where it doesn't say.
+    Parameters: `answers` is a cheap request, `ask` sends the canary with a timeout in seconds; both raise
+    `EngineFault`. `counted` returns the engine's count of tokens, None where it doesn't report one.
     """
 
     def __init__(
@@ -35,37 +35,37 @@ class EngineHealth:
         canary_every_seconds: float = CANARY_EVERY_SECONDS,
         canary_seconds: float = CANARY_SECONDS,
     ) -> None:
-        self._answers, self._ask, self._counted = answers, ask, counted
+        self._ping, self._send_canary, self._tokens_processed = answers, ask, counted
         self._every, self._seconds = canary_every_seconds, canary_seconds
         self._next_canary = time.monotonic() + canary_every_seconds
-        self._misses = 0
+        self._failures = 0
 
     @property
     def given_up(self) -> bool:
-        """Whether it missed too often in a row: to be ended and started again."""
-        return self._misses >= ILL_AFTER
+        """Whether so many checks in a row failed that the engine must be restarted."""
+        return self._failures >= ILL_AFTER
 
     def look(self) -> str | None:
-        """None where it is well (or busy, and getting on), else what is wrong."""
+        """What is wrong, or None where the engine is healthy, or busy and making progress."""
         try:
-            self._answers()
+            self._ping()
             if time.monotonic() >= self._next_canary:
                 self._canary()
         except EngineFault as fault:
-            self._misses += 1
+            self._failures += 1
             return str(fault)
-        self._misses = 0
+        self._failures = 0
         return None
 
     def _canary(self) -> None:
-        before = self._counted()
+        before = self._tokens_processed()
         try:
-            self._ask(self._seconds)
+            self._send_canary(self._seconds)
         except CanaryFailed:
-            raise  # its counters went up by the wrong answer itself
+            raise  # the wrong answer itself increased its counters
         except EngineFault:
-            after = self._counted()
-            # It waits behind long prompts: an engine whose counters go up is busy, not ill.
+            after = self._tokens_processed()
+            # The canary may wait behind long prompts: an engine whose counters increase is busy, not unhealthy.
             if before is None or after is None or after <= before:
                 raise
         self._next_canary = time.monotonic() + self._every

@@ -1,4 +1,4 @@
-"""What a worker needs of whatever hosts its model, and the twin of a worker that needs none."""
+"""What a worker needs from the host of its model, and a no-op host for a worker without a model."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from workers.engine.profiles import Serving
 
 
 class ModelHost(Protocol):
-    """An engine of ours, or an endpoint of somebody else's."""
+    """An engine that Redraft starts, or an endpoint that somebody else runs."""
 
     @property
     def profile(self) -> Serving:
-        """How the model is to be used; of an endpoint known only once it has started."""
+        """How to use the model; for an endpoint known only after `start`."""
 
     @property
     def url(self) -> str:
-        """Ends in /v1. Stays the same while this host lives, whatever is started again behind it."""
+        """Ends in /v1. Stays the same as long as this host lives, even if its engine is restarted."""
 
     @property
     def model(self) -> str:
-        """The name that requests carry."""
+        """The model's name in requests."""
 
     @property
     def sequences(self) -> int:
-        """How many requests it batches at once; 0 where it doesn't say."""
+        """How many requests it batches at once; 0 where it doesn't report it."""
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can beyond plain chat; of an endpoint known only once it has started."""
+        """What it supports beyond plain chat; for an endpoint known only after `start`."""
 
     @property
     def ready(self) -> bool:
@@ -46,14 +46,14 @@ class ModelHost(Protocol):
         however this ends."""
 
     def stop(self) -> None:
-        """Leaves nothing running."""
+        """Ends what `start` started."""
 
     def describe(self) -> str:
         """Version and settings, recorded with every call."""
 
 
 class NoEngine:
-    """Implements `ModelHost` for a worker of checks or of the cloud: no engine is chosen, started or asked."""
+    """Implements `ModelHost` for a worker that serves only checks or the cloud, and needs no engine."""
 
     url = ""
     model = ""
@@ -62,14 +62,14 @@ class NoEngine:
     ready = False
 
     def __init__(self) -> None:
-        # Checks take a core each; what waits for the cloud takes none, and goes with them.
+        # Each check takes a core; turns that wait for the cloud take none.
         slots = max(2, os.cpu_count() or 1)
         self.profile = Serving(
             name="none", max_model_len=2, width=1, slots=slots, max_answer_tokens=1, max_review_tokens=1
         )
 
     def start(self) -> None:
-        """Raises `EngineFault`: nobody may need an engine here."""
+        """Raises `EngineFault`: this worker must not need an engine."""
         raise EngineFault("this worker serves no lane of an engine")
 
     def watch(self, stop: threading.Event) -> None:
@@ -77,8 +77,8 @@ class NoEngine:
         stop.wait()
 
     def stop(self) -> None:
-        """Nothing runs."""
+        """Does nothing."""
 
     def describe(self) -> str:
-        """For the journal, which it never reaches."""
+        """See `ModelHost.describe`; never used."""
         return "no engine"

@@ -1,13 +1,13 @@
-"""What a vLLM says of its own load at `/metrics`. It must not know who asks, nor what is done about it."""
+"""The load that a vLLM reports at `/metrics`. It must not know how the load is used."""
 
 from __future__ import annotations
 
-import http.client
-import urllib.request
 from collections import defaultdict
 from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from workers.http_client import RequestFailed, request
 
 METRICS_SECONDS = 5.0
 
@@ -34,46 +34,42 @@ class EngineLoad:
 
 
 def read_load(root: str, *, key: str = "", seconds: float = METRICS_SECONDS) -> EngineLoad | None:
-    """The load of the server whose pages are below `root`; None where it doesn't say, or isn't a vLLM."""
-    request = urllib.request.Request(f"{root}/metrics")  # noqa: S310 - the operator named it
-    if key:
-        request.add_header("Authorization", f"Bearer {key}")
+    """The load of the server at `root`; None where it doesn't report it, or isn't a vLLM."""
     try:
-        with urllib.request.urlopen(request, timeout=seconds) as response:  # noqa: S310
-            return parse_load(response.read().decode(errors="replace"))
-    except (OSError, http.client.HTTPException):
+        return parse_load(request(f"{root}/metrics", key=key, seconds=seconds))
+    except RequestFailed:
         return None
 
 
 def parse_load(text: str) -> EngineLoad | None:
-    """Out of Prometheus's text format, summed over the engine's cores; None where it is no vLLM's."""
-    found: dict[str, float] = defaultdict(float)
-    blocks, block_tokens, cores, shares = 0, 0, 0, False
+    """Parses Prometheus's text format and sums over the engine's cores; None where it is not from a vLLM."""
+    totals: dict[str, float] = defaultdict(float)
+    blocks, block_tokens, cores, prefix_cache = 0, 0, 0, False
     try:
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 if sample.name == "vllm:cache_config_info":
                     blocks += max(0, _whole(sample.labels.get("num_gpu_blocks")) - 1)  # one is vLLM's own
                     block_tokens = _whole(sample.labels.get("block_size"))
-                    shares = sample.labels.get("enable_prefix_caching") == "True"
+                    prefix_cache = sample.labels.get("enable_prefix_caching") == "True"
                 elif sample.name.startswith("vllm:"):
-                    found[sample.name] += sample.value
+                    totals[sample.name] += sample.value
                     cores += sample.name == "vllm:num_requests_running"
     except ValueError:
         return None
-    if not found:
+    if not totals:
         return None
     return EngineLoad(
-        running=int(found["vllm:num_requests_running"]),
-        waiting=int(found["vllm:num_requests_waiting"]),
-        kv_usage=found["vllm:kv_cache_usage_perc"] / max(1, cores),
+        running=int(totals["vllm:num_requests_running"]),
+        waiting=int(totals["vllm:num_requests_waiting"]),
+        kv_usage=totals["vllm:kv_cache_usage_perc"] / max(1, cores),
         kv_blocks=blocks,
         block_tokens=block_tokens,
-        prefix_cache=shares,
-        tokens=int(found["vllm:prompt_tokens_total"] + found["vllm:generation_tokens_total"]),
-        prefix_queries=int(found["vllm:prefix_cache_queries_total"]),
-        prefix_hits=int(found["vllm:prefix_cache_hits_total"]),
-        preemptions=int(found["vllm:num_preemptions_total"]),
+        prefix_cache=prefix_cache,
+        tokens=int(totals["vllm:prompt_tokens_total"] + totals["vllm:generation_tokens_total"]),
+        prefix_queries=int(totals["vllm:prefix_cache_queries_total"]),
+        prefix_hits=int(totals["vllm:prefix_cache_hits_total"]),
+        preemptions=int(totals["vllm:num_preemptions_total"]),
     )
 
 

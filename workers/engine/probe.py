@@ -1,47 +1,35 @@
-"""Asking an OpenAI-compatible server whether it is well: its health, its models, a canary prompt."""
+"""Queries an OpenAI-compatible server: its pages, and a canary prompt."""
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
-import urllib.error
-import urllib.request
 from typing import Any
 
 from tasks.errors import CanaryFailed, EngineFault
 from workers.engine.load import read_load
+from workers.http_client import RequestFailed, public_url, request
 
 CANARY_TOKENS = 16
 # A cold engine compiles and warms up at its first prompt.
 CANARY_SECONDS = 120.0
-# More often than any word of ours comes in sixteen tokens.
+# A sane answer of sixteen tokens never consists of one word this many times.
 _ONE_WORD_ONLY = 6
 
 
 def fetch(url: str, *, key: str = "", body: dict[str, Any] | None = None, seconds: float = 5.0) -> Any:
     """GET, or POST of a JSON body; the parsed answer, None where it is empty. Raises `EngineFault`."""
-    headers = {"Content-Type": "application/json"}
-    if key:
-        headers["Authorization"] = f"Bearer {key}"
-    data = json.dumps(body).encode() if body is not None else None
-    request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310 - the operator named it
     try:
-        with urllib.request.urlopen(request, timeout=seconds) as response:  # noqa: S310
-            text = response.read().decode()
+        text = request(url, key=key, body=body, seconds=seconds)
         return json.loads(text) if text.strip() else None
-    except urllib.error.HTTPError as error:
-        with error:
-            said = " ".join(error.read(400).decode(errors="replace").split())
-        raise EngineFault(f"{url}: {error.code} {error.reason} {said}".rstrip()) from error
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise EngineFault(f"{url}: {error}") from error
+    except (RequestFailed, ValueError) as error:
+        raise EngineFault(str(error) if isinstance(error, RequestFailed) else f"{public_url(url)}: {error}") from error
 
 
 def canary(
     url: str, model: str, *, prompt: str, pattern: str = "", key: str = "", seconds: float = CANARY_SECONDS
 ) -> None:
-    """A short greedy prompt whose answer must be words, and match `pattern` where there is one.
+    """Sends a short greedy prompt, whose answer must be words and match `pattern`.
 
     Raises `CanaryFailed`: broken kernels and wrong quantizations answer garbage with status 200 (vllm#39407). Raises
     `EngineFault` where no answer comes.
@@ -54,9 +42,9 @@ def canary(
     }
     answer = fetch(f"{url}/chat/completions", key=key, body=body, seconds=seconds)
     try:
-        said = answer["choices"][0]["message"]
+        message = answer["choices"][0]["message"]
         # A model that thinks first may not come to its answer within so few tokens.
-        text = said.get("content") or said.get("reasoning") or said.get("reasoning_content") or ""
+        text = message.get("content") or message.get("reasoning") or message.get("reasoning_content") or ""
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise CanaryFailed(f"the canary's answer has no text: {str(answer)[:200]}") from error
     if not sane(text) or not re.search(pattern, text):
@@ -64,7 +52,7 @@ def canary(
 
 
 def sane(text: str) -> bool:
-    """Whether a short answer is text: something to read, nothing unprintable, not one word or character for ever."""
+    """Whether a short answer is readable text without unprintable characters, not one word or character repeated."""
     words = text.split()
     if not any(character.isalnum() for character in text) or "\ufffd" in text:
         return False
@@ -76,6 +64,6 @@ def sane(text: str) -> bool:
 
 
 def counted(root: str) -> float | None:
-    """Tokens that a vLLM has read and written so far, by its own counters; None where it doesn't say."""
+    """The tokens that a vLLM has processed so far, by its own counters; None where it doesn't report them."""
     load = read_load(root)
     return load.tokens if load else None

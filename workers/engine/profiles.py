@@ -22,8 +22,8 @@ from workers.engine.environment import Distribution
 Engine = Literal["vllm", "vllm-cpu", "llama.cpp"]
 WeightsType = Literal["bf16", "fp8", "w4a16", "nvfp4"]
 
-# What Redraft itself sets: an engine listens on loopback only, a key has no place in a command line, and what the
-# arithmetic counts with is said once, as a field.
+# Flags that Redraft sets itself: an engine listens on loopback only, a key must not be in a command line, and values
+# that the memory arithmetic uses are fields of the profile. The value is the field to use instead.
 RESERVED_FLAGS = {
     "--host": "",
     "--port": "",
@@ -67,7 +67,7 @@ class WeightsSource(_Frozen):
 
     @property
     def converted(self) -> bool:
-        """Whether it is a GGUF, to be checked and converted first."""
+        """Whether it is a GGUF, which must be checked and converted first."""
         return bool(self.wheels) or self.path.endswith(".gguf")
 
     @model_validator(mode="after")
@@ -80,8 +80,8 @@ class WeightsSource(_Frozen):
 
 
 class Speculation(_Frozen):
-    """How tokens are guessed ahead: by a drafter (`mtp`: the family's own `-it-assistant`), whose weights are counted,
-    or out of the text itself (`ngram`, `suffix`; the latter needs arctic-inference in the engine's environment)."""
+    """Speculative decoding: by a drafter (`mtp`: the family's own `-it-assistant`), whose weights need memory, or from
+    the text itself (`ngram`, `suffix`; the latter needs arctic-inference in the engine's environment)."""
 
     method: Literal["mtp", "draft_model", "ngram", "suffix"]
     tokens: int = Field(gt=0)
@@ -101,17 +101,17 @@ class Speculation(_Frozen):
     @property
     def config(self) -> str:
         """The value of `--speculative-config`."""
-        told: dict[str, Any] = {"method": self.method, "num_speculative_tokens": self.tokens}
+        config: dict[str, Any] = {"method": self.method, "num_speculative_tokens": self.tokens}
         if self.model:
-            told["model"] = self.model
+            config["model"] = self.model
         if self.method == "ngram":
-            told["prompt_lookup_max"] = self.prompt_lookup_max
-        return json.dumps(told)
+            config["prompt_lookup_max"] = self.prompt_lookup_max
+        return json.dumps(config)
 
 
 class ThinkingTerms(_Frozen):
-    """At most so many tokens of thought before an answer, and what a request says for them: `on`, `off`, and the name
-    of the server's field for the budget."""
+    """The most tokens of thought before an answer, and the fields of a request: `on`, `off`, and the name of the field
+    for the budget."""
 
     tokens: int = Field(gt=0)
     on: Mapping[str, Any] = Field(default_factory=lambda: {"chat_template_kwargs": {"enable_thinking": True}})
@@ -120,8 +120,8 @@ class ThinkingTerms(_Frozen):
 
 
 class Serving(_Frozen):
-    """How Redraft uses a model, whoever hosts it. `width`: candidates drafted in parallel; `slots`: turns in
-    flight, 0 for as many as the engine batches sequences."""
+    """How Redraft uses a model, whoever hosts it. `width` is the number of candidates drafted in parallel; `slots` the
+    number of turns at once, 0 for as many as the engine batches sequences."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     max_model_len: int = Field(gt=0)
@@ -132,11 +132,11 @@ class Serving(_Frozen):
     temperature: float = Field(default=1.0, ge=0)
     top_p: float = Field(default=0.95, gt=0, le=1)
     top_k: int = 64
-    # What the model takes as it is served: jobs with other attachments are not given to it.
+    # What the served model accepts: it gets no jobs with other attachments.
     modalities: frozenset[Modality] = frozenset({Modality.TEXT})
-    # Goes into each request's body as it stands.
+    # Added to the body of each request.
     request_extra: Mapping[str, Any] = Field(default_factory=dict)
-    # Where the model thinks before it answers.
+    # For a model that thinks before it answers.
     thinking: ThinkingTerms | None = None
     canary_prompt: str = "Say hello."
     canary_pattern: str = ""
@@ -166,7 +166,7 @@ class Serving(_Frozen):
 
 
 class Profile(Serving):
-    """One way to host a model: with an engine of ours, or (`llama.cpp`) with a server that its operator starts."""
+    """One way to host a model: by an engine that Redraft starts, or (`llama.cpp`) a server that its operator starts."""
 
     engine: Engine
     weights: WeightsSource
@@ -183,10 +183,10 @@ class Profile(Serving):
     # Sequences at once. 0: as many as the KV holds.
     max_num_seqs: int = Field(default=0, ge=0)
     gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
-    # Exactly so many cards; 0: as few as hold it, at most `max_gpus`.
+    # The exact number of GPUs; 0: as few as suffice, at most `max_gpus`.
     gpus: int = Field(default=0, ge=0)
     max_gpus: int = Field(default=1, ge=1)
-    # Among those that fit, the highest is taken by `auto`.
+    # `auto` chooses the highest among the profiles that fit.
     rank: int = 0
 
     @field_validator("argv")
@@ -209,18 +209,18 @@ class Profile(Serving):
 
     @property
     def distribution(self) -> Distribution:
-        """What its engine's environment is built of."""
+        """The distribution in its engine's environment."""
         assert self.engine != "llama.cpp", "its operator starts it, and `choose` refuses it"
         return self.engine
 
     @property
     def capability(self) -> float:
-        """The least compute capability of a card that it runs on."""
+        """The lowest compute capability of a GPU on which it runs."""
         return max(CAPABILITY[self.weights_type], FP8_KV_CAPABILITY if self.kv_dtype == "fp8" else 0.0)
 
     @property
     def demand(self) -> Demand:
-        """What it takes on GPUs."""
+        """The GPU memory that it needs."""
         assert self.memory is not None, "checked when it was read"
         drafter = self.speculation.weights_gib if self.speculation else 0.0
         return Demand(memory=self.memory, drafter_gib=drafter, kv_dtype=self.kv_dtype)
@@ -237,17 +237,17 @@ class Profile(Serving):
         return self
 
     def flags(self, *, gpus: int, max_num_seqs: int) -> list[str]:
-        """What `vllm serve` is told beside the model and the address: the profile's own flags last."""
-        made = ["--max-model-len", str(self.max_model_len), "--max-num-seqs", str(max_num_seqs)]
+        """The flags of `vllm serve` besides the model and the address; the profile's own come last."""
+        flags = ["--max-model-len", str(self.max_model_len), "--max-num-seqs", str(max_num_seqs)]
         if self.engine == "vllm":
-            made += ["--tensor-parallel-size", str(gpus), "--gpu-memory-utilization", str(self.gpu_memory_utilization)]
+            flags += ["--tensor-parallel-size", str(gpus), "--gpu-memory-utilization", str(self.gpu_memory_utilization)]
         if self.kv_dtype != "auto":
-            made += ["--kv-cache-dtype", self.kv_dtype]
+            flags += ["--kv-cache-dtype", self.kv_dtype]
         if self.speculation:
-            made += ["--speculative-config", self.speculation.config]
+            flags += ["--speculative-config", self.speculation.config]
         if self.weights.revision:
-            made += ["--revision", self.weights.revision]
-        return [*made, *self.argv]
+            flags += ["--revision", self.weights.revision]
+        return [*flags, *self.argv]
 
     def command(self, *, vllm: str, model: str, port: int, flags: Sequence[str]) -> list[str]:
         """The argv of `vllm serve` for this profile, loopback only."""
@@ -262,14 +262,14 @@ class Profile(Serving):
 
 
 def _limits_per_prompt(argv: tuple[str, ...]) -> dict[str, int] | None:
-    """How much of each modality the engine takes in one prompt; None where it is not told."""
+    """How many attachments of each modality the engine accepts in one prompt; None where no flag says so."""
     flag = "--limit-mm-per-prompt"
-    given = [part.removeprefix(f"{flag}=") for part in argv if part.startswith(f"{flag}=")]
-    given += [value for part, value in itertools.pairwise(argv) if part == flag]
-    if not given:
+    values = [part.removeprefix(f"{flag}=") for part in argv if part.startswith(f"{flag}=")]
+    values += [value for part, value in itertools.pairwise(argv) if part == flag]
+    if not values:
         return None
     try:
-        limits = json.loads(given[-1])
+        limits = json.loads(values[-1])
         return {str(name): int(limit) for name, limit in limits.items()}
     except (ValueError, TypeError, AttributeError):
         raise ValueError(f'{flag} is read as JSON: {{"image": {MOST}}}') from None
@@ -280,12 +280,12 @@ def load_profiles(home: Path) -> dict[str, Profile]:
 
     Raises `InvalidInput` naming the file and the field.
     """
-    found: dict[str, Profile] = {}
+    profiles: dict[str, Profile] = {}
     for folder in (Path(__file__).with_name("profiles"), home / "profiles"):
         for path in sorted(folder.glob("*.toml")):
             profile = read_profile(path)
-            found[profile.name] = profile
-    return found
+            profiles[profile.name] = profile
+    return profiles
 
 
 def read_profile(path: Path) -> Profile:
@@ -296,7 +296,7 @@ def read_profile(path: Path) -> Profile:
         raise InvalidInput(f"profile {path.name}", "", f"it must be TOML: {error}") from None
     except ValidationError as error:
         # A misspelt field is reported as such, before the one that is missing for it.
-        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+        first = min(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
         field = ".".join(str(part) for part in first["loc"]) or "as a whole"
         value = "" if first["type"] == "missing" or not first["loc"] else first.get("input")
         raise InvalidInput(f"profile {path.name}, {field}", value, first["msg"].removeprefix("Value error, ")) from None

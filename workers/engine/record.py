@@ -1,7 +1,7 @@
-"""The running engine as it is written down in `run/engine.json`, and how to end it with all its processes.
+"""The record of the running engine in `run/engine.json`, and how to end the engine with all its processes.
 
-vLLM's API server, its EngineCore and its workers are one session of the kernel. Where the API server alone is
-killed the others go on and hold the memory (seen with 0.32): so the session is ended, not the process.
+vLLM's API server, its EngineCore and its workers are one session of the kernel. If the API server alone is killed, the
+others go on and keep the memory (seen with 0.32), so the whole session is ended.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from dataclasses import dataclass
 
 import psutil
 
-from workers.local.home import Home
-from workers.local.process import Recorded
-from workers.local.stackfile import write_private
+from workers.home import Home, write_private
+from workers.process import Recorded
 
 STOP_SECONDS = 15.0
 KILL_SECONDS = 5.0
 # Psutil's start times differ by up to a clock tick between readings.
 CLOCK_SECONDS = 1.0
-# Marks an engine's processes, so that one is found whose start was cut off before it was written down.
+# Marks an engine's processes, to find one whose start was interrupted before it was recorded.
 MARK = "REDRAFT_ENGINE_OF"
 
 
@@ -47,7 +46,7 @@ class EngineRecord:
 
 
 def read_record(home: Home) -> EngineRecord | None:
-    """What is written down, None where nothing (or nothing readable) is."""
+    """The record, None where there is no readable one."""
     try:
         return EngineRecord(**json.loads((home.run / "engine.json").read_text()))
     except (OSError, ValueError, TypeError):
@@ -55,17 +54,17 @@ def read_record(home: Home) -> EngineRecord | None:
 
 
 def write_record(home: Home, record: EngineRecord) -> None:
-    """Writes it down in one step."""
+    """Writes the record atomically."""
     write_private(home.run / "engine.json", json.dumps(dataclasses.asdict(record)))
 
 
 def forget_record(home: Home) -> None:
-    """No engine is running."""
+    """Removes the record: no engine is running."""
     (home.run / "engine.json").unlink(missing_ok=True)
 
 
 def end_recorded(home: Home, seconds: float = STOP_SECONDS) -> None:
-    """Ends the engine that is written down, and any that a cut-off start left unrecorded. Harmless where none is."""
+    """Ends the recorded engine, and any that an interrupted start left unrecorded; does nothing where there is none."""
     record = read_record(home)
     if record is not None:
         end_session(record.process, seconds)
@@ -75,57 +74,57 @@ def end_recorded(home: Home, seconds: float = STOP_SECONDS) -> None:
 
 
 def members(leader: Recorded) -> list[psutil.Process]:
-    """The living processes of the session that `leader` began, whether or not it lives itself.
+    """The living processes of the session of `leader`, whether or not the leader itself lives.
 
-    A pid is not given away while a session of that number has members, so only a leader with another
-    start time means that the number is somebody else's by now.
+    The kernel does not reuse a pid while a session with that number has members. So if a process with the leader's pid
+    has another start time, the session has ended and the pid belongs to another process.
     """
-    found = []
+    processes = []
     for process in psutil.process_iter():
         try:
             if os.getsid(process.pid) != leader.pid or process.status() == psutil.STATUS_ZOMBIE:
                 continue
-            born = process.create_time()
+            start_time = process.create_time()
         except (psutil.NoSuchProcess, ProcessLookupError, PermissionError):
             continue
-        if process.pid == leader.pid and abs(born - leader.started) > CLOCK_SECONDS:
+        if process.pid == leader.pid and abs(start_time - leader.started) > CLOCK_SECONDS:
             return []
-        if born >= leader.started - CLOCK_SECONDS:
-            found.append(process)
-    return found
+        if start_time >= leader.started - CLOCK_SECONDS:
+            processes.append(process)
+    return processes
 
 
 def end_session(leader: Recorded, seconds: float = STOP_SECONDS) -> None:
-    """TERM to the leader (to everyone where it is gone), then KILL to whoever is left after `seconds`."""
-    family = members(leader)
-    first = [process for process in family if process.pid == leader.pid] or family
-    for process in first:
+    """Sends TERM to the leader (to all where it has ended), then KILL to those that remain after `seconds`."""
+    processes = members(leader)
+    recipients = [process for process in processes if process.pid == leader.pid] or processes
+    for process in recipients:
         _signal(process, terminate=True)
-    psutil.wait_procs(family, timeout=seconds)
-    left = members(leader)
-    for process in left:
+    psutil.wait_procs(processes, timeout=seconds)
+    remaining = members(leader)
+    for process in remaining:
         _signal(process, terminate=False)
-    psutil.wait_procs(left, timeout=KILL_SECONDS)
+    psutil.wait_procs(remaining, timeout=KILL_SECONDS)
 
 
 def strays(home: Home) -> list[Recorded]:
-    """The leaders of this home's engines, by the mark in their sessions' environment.
+    """The session leaders of this home's engines, found by the mark in their processes' environment.
 
-    A process that sets its own title (EngineCore) has no readable environment any more, but others beside it have.
+    A process that sets its own title (EngineCore) has no readable environment any more, but others of its session have.
     """
-    wanted, found = str(home.root), dict[int, Recorded]()
+    home_path, leaders = str(home.root), dict[int, Recorded]()
     for process in psutil.process_iter():
         try:
-            if process.environ().get(MARK) == wanted:
+            if process.environ().get(MARK) == home_path:
                 leader = os.getsid(process.pid)
-                found[leader] = Recorded(pid=leader, started=_born(leader))
+                leaders[leader] = Recorded(pid=leader, started=_start_time(leader))
         except (psutil.Error, ProcessLookupError, PermissionError):
             continue
-    return list(found.values())
+    return list(leaders.values())
 
 
-def _born(leader: int) -> float:
-    """When a session's leader was started; 0 where it is gone: then everyone in the session came later."""
+def _start_time(leader: int) -> float:
+    """The start time of a session's leader; 0, before all members of the session, where the leader has ended."""
     try:
         return psutil.Process(leader).create_time()
     except psutil.NoSuchProcess:

@@ -17,21 +17,21 @@ from workers.engine.hardware import Hardware, detect, only
 from workers.engine.host import ModelHost, NoEngine
 from workers.engine.profiles import load_profiles
 from workers.engine.server import EngineServer
-from workers.local.home import Home
+from workers.home import Home
 
 Look = Callable[[], Hardware]
 
 
 def host_for(lanes: frozenset[Lane], settings: Settings, say: Say, look: Look = detect) -> ModelHost:
-    """The host of a worker's `lanes`: the small model for one of lane fast alone, the large one where it serves both,
-    and none where no lane of its needs a model. Raises `InvalidInput`."""
+    """The host for a worker's `lanes`: the small model if it serves lane `fast` alone, the large one if it serves both,
+    and none if no lane needs a model. Raises `InvalidInput`."""
     if not lanes & ENGINE_LANES:
         return NoEngine()
     return build_host(settings, say, Lane.GPU if Lane.GPU in lanes else Lane.FAST, look)
 
 
 def build_host(settings: Settings, say: Say, lane: Lane = Lane.GPU, look: Look = detect) -> ModelHost:
-    """An endpoint where one is named, else an engine of ours for `lane`. Raises `InvalidInput`."""
+    """The endpoint if one is configured, else an engine that Redraft starts for `lane`. Raises `InvalidInput`."""
     if settings.endpoint:
         return attach(settings)
     choice = choose(settings.model, only(look(), settings.gpus), load_profiles(settings.home), lane)
@@ -41,22 +41,22 @@ def build_host(settings: Settings, say: Say, lane: Lane = Lane.GPU, look: Look =
 
 
 def attach(settings: Settings) -> AttachedEndpoint:
-    """The named endpoint, used as the profile `model` says where one is named, else as the profile of the served name
-    where there is one. Raises `InvalidInput`."""
-    profiles, named = load_profiles(settings.home), settings.model
-    if named != "auto" and named not in profiles:
-        raise InvalidInput("model", named, f"known profiles are auto, {', '.join(sorted(profiles))}")
+    """The configured endpoint, used according to the profile `model` if it is set, else to the profile with the name of
+    the served model, if there is one. Raises `InvalidInput`."""
+    profiles, profile_name = load_profiles(settings.home), settings.model
+    if profile_name != "auto" and profile_name not in profiles:
+        raise InvalidInput("model", profile_name, f"known profiles are auto, {', '.join(sorted(profiles))}")
     return AttachedEndpoint(
         settings.endpoint,
         model=settings.endpoint_model,
         key=settings.endpoint_key.get_secret_value(),
         modalities=settings.endpoint_modalities,
-        serving=profiles.get(settings.endpoint_model if named == "auto" else named),
+        serving=profiles.get(settings.endpoint_model if profile_name == "auto" else profile_name),
     )
 
 
 def existing_engine(program: Path | None) -> Path | None:
-    """The installed `vllm` that is to be used, None where none is named. Raises `InvalidInput`."""
+    """The installed `vllm` to use, None where none is configured. Raises `InvalidInput`."""
     if program is not None and not (program.is_file() and os.access(program, os.X_OK)):
         raise InvalidInput("setting engine_bin", str(program), "the path of an executable `vllm`")
     return program

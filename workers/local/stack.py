@@ -1,4 +1,4 @@
-"""Starting, stopping and looking at a local stack from another process."""
+"""Starts, stops and inspects a local stack from another process."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from tasks.errors import PartFailed
 from tasks.settings import child_environment
 from workers.failures import read_failure
+from workers.home import Home
 from workers.local import supervisor
-from workers.local.home import Home
 from workers.local.parts import DEATHS_BEFORE_DOWN, PartStatus
-from workers.local.process import Recorded, end_tree, spawn, tail
-from workers.local.stackfile import StackFile, read
+from workers.process import Recorded, end_tree, spawn, tail
+from workers.stackfile import StackFile, read
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 60.0
@@ -30,28 +30,30 @@ def start(
     attached: bool,
     supervisor_argv: Sequence[str] = SUPERVISOR,
 ) -> StackFile:
-    """Starts the stack where it does not run, waits until it can take work, returns its addresses.
+    """Starts the stack if it does not run, waits until it can take work, returns its addresses.
 
-    `options` are settings for its parts (REDRAFT_MODEL, REDRAFT_ENDPOINT). `attached`: it ends with us.
+    `options` are settings for its parts (REDRAFT_MODEL, REDRAFT_ENDPOINT). An `attached` stack ends with this process.
     Raises `PartFailed` with the reason; then nothing is left running.
     """
     home.make()
     (home.run / "failure").unlink(missing_ok=True)
     running = read(home.root)
     child = None if running else _spawn_supervisor(home, options, supervisor_argv, attached=attached)
-    told, owned = "", bool(running)
+    told, is_running = "", bool(running)
     while True:
         stack, parts = read(home.root), status(home)
         if stack and parts and all(part.health == "ok" for part in parts):
             return stack
         failed = _failure(home, child, parts)
-        if not failed and (child is None or child.poll() == supervisor.ALREADY_RUNNING):  # it is another's stack
+        if not failed and (
+            child is None or child.poll() == supervisor.ALREADY_RUNNING
+        ):  # another process owns the stack
             alive = supervisor.holder(home) is not None
-            if owned and not alive:
+            if is_running and not alive:
                 failed = "the stack was stopped while it started"
-            elif not alive:  # a `down` held the home for a moment
+            elif not alive:  # a `redraft down` held the lock for a moment
                 child = _spawn_supervisor(home, options, supervisor_argv, attached=attached)
-            owned = owned or alive
+            is_running = is_running or alive
         if failed:
             stop(home)
             raise PartFailed(failed)
@@ -66,16 +68,16 @@ def is_ours(stack: StackFile) -> bool:
 
 
 def stop(home: Home) -> None:
-    """Stops the stack, one that is only just starting too, and cleans up after one whose supervisor was killed;
-    harmless where nothing runs."""
+    """Stops the stack, even one that is just starting, and cleans up after one whose supervisor was killed; does
+    nothing where nothing runs."""
     if not home.run.exists():
         return
     while True:
-        holder = supervisor.holder(home)
-        if holder is not None:
-            end_tree(holder, seconds=STOP_SECONDS)
+        process = supervisor.holder(home)
+        if process is not None:
+            end_tree(process, seconds=STOP_SECONDS)
         try:
-            with supervisor.holding(home):  # nobody may start a stack in what is being cleaned
+            with supervisor.holding(home):  # no stack may start while the home is cleaned
                 supervisor.clean(home)
                 return
         except BlockingIOError:  # another supervisor, or another `down`
@@ -83,7 +85,7 @@ def stop(home: Home) -> None:
 
 
 def status(home: Home) -> list[PartStatus]:
-    """Each part; one whose process has ended since its supervisor wrote it down is `down`."""
+    """The status of each part; a part is `down` if its process has ended since the supervisor recorded it."""
     parts = supervisor.read_parts(home.root)
     if not parts or read(home.root) is None:
         return []
@@ -122,7 +124,7 @@ def _spawn_supervisor(
 
 
 def _failure(home: Home, child: subprocess.Popen[bytes] | None, parts: list[PartStatus]) -> str:
-    """Why the stack will not come up, or nothing."""
+    """Why the stack will not start, or empty."""
     failure = home.run / "failure"
     if failure.exists():
         return failure.read_text()
@@ -138,7 +140,7 @@ def _failure(home: Home, child: subprocess.Popen[bytes] | None, parts: list[Part
 
 
 def _progress(home: Home, parts: list[PartStatus], told: str, say: Callable[[str], None]) -> str:
-    """Tells what is waited for, when it changes."""
+    """Reports which parts are being waited for, whenever that changes; returns the line."""
     waiting = [part.name for part in parts if part.health != "ok"] or ["postgres", "valkey"]
     line = f"waiting for {', '.join(waiting)}"
     progress = home.run / "engine-progress"

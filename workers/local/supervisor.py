@@ -25,7 +25,7 @@ from tasks.settings import default_home, load_settings
 from tasks.store.migrate import upgrade
 from tasks.store.roles import ensure_login
 from workers.engine.record import end_recorded
-from workers.local.home import Home
+from workers.home import Home, write_private
 from workers.local.parts import (
     PartStatus,
     ProcessPart,
@@ -38,28 +38,29 @@ from workers.local.parts import (
     worker_part,
 )
 from workers.local.postgres import EmbeddedPostgres
-from workers.local.process import Recorded, end_tree
-from workers.local.stackfile import StackFile, write, write_private
 from workers.local.valkey import EmbeddedValkey
+from workers.process import Recorded, end_tree
+from workers.stackfile import StackFile, write
 
 TEND_SECONDS = 0.5
-# Asking all parts how they are costs a sign-in at Postgres and a few pages: so often is enough while all are well and
-# none is started again.
+# Checking the health of all parts costs a connection to Postgres and a few requests, so it is done this often while all
+# are healthy and none was restarted.
 LOOK_SECONDS = 2.0
 WORKER_LOGIN = "redraft_local_worker"
-ALREADY_RUNNING = 75  # EX_TEMPFAIL: another supervisor holds this home
+ALREADY_RUNNING = 75  # EX_TEMPFAIL: another supervisor has locked this home
 
 
 MakeParts = Callable[[Home, StackFile], list[ProcessPart]]
 
 
 def standard_parts(home: Home, stack: StackFile) -> list[ProcessPart]:
-    """What stands on Postgres and Valkey in a whole stack, in the order of its start."""
+    """The parts of a whole stack besides Postgres and Valkey, in the order of their start."""
     return [memory_part(home, stack), relay_part(home), worker_part(home, stack), flower_part(home, stack)]
 
 
 class Supervisor:
-    """One stack. Must live in the main thread: its children end with the thread that made them."""
+    """The supervisor of one stack. It must run in the main thread: its children end with the thread that started
+    them."""
 
     def __init__(self, home: Home, make_parts: MakeParts) -> None:
         self._home, self._make_parts = home, make_parts
@@ -70,10 +71,10 @@ class Supervisor:
             ServicePart(name="valkey", server=self._valkey),
         ]
         self._parts: list[ProcessPart] = []
-        self._look_at, self._pids = -math.inf, list[int | None]()
+        self._next_status, self._pids = -math.inf, list[int | None]()
 
     def run(self) -> None:
-        """Until `stop`. Raises `PartFailed` where the services don't start."""
+        """Runs the stack until `stop`. Raises `PartFailed` where the services don't start."""
         clean(self._home)
         try:
             stack = self._start_services()
@@ -84,12 +85,12 @@ class Supervisor:
             for part in self._parts:
                 part.start()
             while not self._stopping.wait(TEND_SECONDS):
-                self._tend()
+                self._restart_dead_parts()
         finally:
             self._stop()
 
     def stop(self) -> None:
-        """Ends `run` within a moment."""
+        """Makes `run` return soon."""
         self._stopping.set()
 
     def _start_services(self) -> StackFile:
@@ -118,23 +119,25 @@ class Supervisor:
             endpoint_key=settings.endpoint_key.get_secret_value(),
         )
 
-    def _tend(self) -> None:
+    def _restart_dead_parts(self) -> None:
         for service in self._services:
             service.tend(lambda why: sys.stderr.writelines((why, "\n")))  # which is supervisor.log
         for part in self._parts:
             part.tend()
         pids = [service.server.pid for service in self._services] + [part.pid for part in self._parts]
-        if pids != self._pids or time.monotonic() >= self._look_at:
+        if pids != self._pids or time.monotonic() >= self._next_status:
             self._pids = pids
             self._write_status()
 
     def _write_status(self) -> None:
-        own = [part.status() for part in self._parts]
-        engine = [engine_status(self._home, status) for status in own if status.name == "worker"]
-        everything = [*(service.status() for service in self._services), *engine, *own]
-        write_private(self._home.run / "parts.json", json.dumps([dataclasses.asdict(status) for status in everything]))
-        well = all(status.health == "ok" for status in everything)
-        self._look_at = time.monotonic() + (LOOK_SECONDS if well else 0.0)
+        statuses = [part.status() for part in self._parts]
+        engine = [engine_status(self._home, status) for status in statuses if status.name == "worker"]
+        all_statuses = [*(service.status() for service in self._services), *engine, *statuses]
+        write_private(
+            self._home.run / "parts.json", json.dumps([dataclasses.asdict(status) for status in all_statuses])
+        )
+        all_healthy = all(status.health == "ok" for status in all_statuses)
+        self._next_status = time.monotonic() + (LOOK_SECONDS if all_healthy else 0.0)
 
     def _stop(self) -> None:
         for part in reversed(self._parts):
@@ -145,7 +148,7 @@ class Supervisor:
 
 
 def clean(home: Home) -> None:
-    """Ends whatever a supervisor that was killed has left behind, the engine included, and its records.
+    """Ends all processes that a killed supervisor left behind, the engine included, and removes its records.
 
     The engine of a killed worker stays for the next worker to adopt while its supervisor lives.
     """
@@ -167,36 +170,37 @@ def read_parts(home: Path) -> list[PartStatus]:
 
 
 def local_login() -> str:
-    """The owner's name in the database: the OS user's, made fit for a role."""
+    """The user's login in the database: the name of the OS user, made a valid role name."""
     name = re.sub(r"[^a-z0-9_]", "_", getpass.getuser().lower())
     return f"user_{name}" if name.startswith(("pg_", "redraft")) or name == "postgres" else name
 
 
 @contextlib.contextmanager
 def holding(home: Home) -> Iterator[TextIO]:
-    """The home's lock, in a file that names its holder. Raises `BlockingIOError` where somebody holds it."""
+    """Holds the home's lock, in a file that names its holder. Raises `BlockingIOError` where another process holds
+    it."""
     with (home.run / "owner.lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield lock
 
 
 def holder(home: Home) -> Recorded | None:
-    """The living supervisor of the home: there before it has written a stack file. None where there is none."""
+    """The living supervisor of the home, even before it has written a stack file; None where there is none."""
     try:
         pid, started = (home.run / "owner.lock").read_text().split()
     except (OSError, ValueError):
         return None
-    found = Recorded(pid=int(pid), started=float(started))
-    return found if found.alive else None
+    process = Recorded(pid=int(pid), started=float(started))
+    return process if process.alive else None
 
 
 def own(home: Home, make_parts: MakeParts = standard_parts) -> int:
-    """Owns the stack of a home until TERM or INT; what went wrong is left in run/failure. The exit code."""
+    """Runs the stack of a home until TERM or INT; writes a failure to run/failure. Returns the exit code."""
     home.make()
     failure = home.run / "failure"
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as stack:
         try:
-            lock = held.enter_context(holding(home))
+            lock = stack.enter_context(holding(home))
         except BlockingIOError:
             return ALREADY_RUNNING
         failure.unlink(missing_ok=True)

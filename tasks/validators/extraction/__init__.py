@@ -1,6 +1,6 @@
-"""The one place that finds the answer in a candidate's text: its code, its JSON, its answer line.
+"""The only package that extracts the answer from a candidate's text: its code, its JSON, its answer line.
 
-Pure, and bounded in work whatever the text is. Must not know any validator. `ops/docs/answers.md` shows what is found.
+Pure, and its work is bounded for any text. Must not know any validator. `ops/docs/answers.md` shows what is extracted.
 """
 
 from tasks.validators.extraction.answerline import AnswerLine, answer_of, find_answer, layers

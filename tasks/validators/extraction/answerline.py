@@ -1,7 +1,7 @@
-"""A candidate's answer line, and the layers of dress that a value may wear. Must not know what is right.
+"""A candidate's answer line, and the layers of markup around its value. Must not know which answer is right.
 
-Taking a layer off never drops a digit, a sign or a letter of the value: only marks that stand in pairs around all of
-it, a command of LaTeX that sets all of it, a full stop, or brackets around one word.
+Removing a layer never drops a digit, a sign or a letter of the value. It only removes a pair of marks around the whole
+value, a LaTeX command around the whole value, a full stop, or brackets around one word.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tasks.validators.extraction.blocks import blocks_of, lines_of
 
 _MARKS = r"[ \t\ufeff\u200b]*(?:(?:#{1,6}|[-*+•]|\d{1,3}[.)])[ \t]+|>[ \t]*)*"
 _ANSWER = re.compile(rf"^{_MARKS}(?P<dress>[*_`]{{0,4}})ANSWER(?P<closed>[*_`]{{0,4}})[ \t]*[:：](?P<rest>.*)$")
-_DRESSES = ("***", "**", "__", "*", "_", "`")
+_MARKUP = ("***", "**", "__", "*", "_", "`")
 _PAIRS = (
     *(("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]")),
     *(('"', '"'), ("'", "'"), ("“", "”"), ("‘", "’"), ("«", "»"), ("``", "''"), ("「", "」")),
@@ -30,16 +30,17 @@ LAYERS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerLine:
-    """`value` without Markdown's bold, italics and backticks. `ambiguous`: the last line lies in a closed fenced block
-    and says something else than the last one outside of all blocks."""
+    """`value` has no Markdown bold, italics or backticks. The answer is `ambiguous` if the last line lies in a closed
+    fenced block and differs from the last one outside of all blocks."""
 
     value: str
     ambiguous: bool = False
 
 
 def find_answer(text: str) -> AnswerLine | None:
-    """What follows `ANSWER:` on the last line that begins so, behind marks of a heading, a quotation or a list; the
-    line below where nothing follows and nothing else comes. None where no line begins so."""
+    """The text after `ANSWER:` on the last line that begins with it, apart from marks of a heading, a quotation or a
+    list. If nothing follows on that line, the value is the line below, provided that it is the only one. None where no
+    line begins with `ANSWER:`."""
     lines = lines_of(text)
     numbers = [number for number, line in enumerate(lines) if "ANSWER" in line and _ANSWER.match(line)]
     if not numbers:
@@ -52,55 +53,57 @@ def find_answer(text: str) -> AnswerLine | None:
 
 
 def answer_of(text: str) -> str | None:
-    """The value of the answer line; None where there is none, or not one."""
+    """The value of the answer line; None where there is none, or it is ambiguous."""
     line = find_answer(text)
     return None if line is None or line.ambiguous else line.value
 
 
 def layers(value: str, *, brackets: bool = False) -> Iterator[str]:
-    """`value`, then without its outermost dress, and so on: `$…$`, `\\(…\\)`, `\\boxed{…}`, `\\text{…}`, quotes.
+    """`value`, then `value` without its outermost layer, and so on: `$…$`, `\\(…\\)`, `\\boxed{…}`, `\\text{…}`,
+    quotes.
 
-    With `brackets` also brackets around one word, the bracket behind the letter of an option, and a full stop.
+    With `brackets`, layers are also brackets around one word, the bracket after the letter of an option, and a full
+    stop.
     """
     inner: str | None = value
     for _ in range(LAYERS):
         if inner is None:
             return
         yield inner
-        inner = _undressed(inner) or (_unbracketed(inner) if brackets else None)
+        inner = _without_markup(inner) or (_without_brackets(inner) if brackets else None)
 
 
 def _value(lines: list[str], number: int) -> str:
     match = _ANSWER.match(lines[number])
     assert match is not None
-    value, dress = match["rest"].strip(), match["dress"]
-    if dress and not match["closed"] and value.endswith(dress[::-1]):
-        value = value[: -len(dress)]
-    elif dress and value.startswith(dress[::-1]):  # **ANSWER:** 42
-        value = value[len(dress) :]
-    return _plain(value.strip() or _below(lines[number + 1 :]))
+    value, markup = match["rest"].strip(), match["dress"]
+    if markup and not match["closed"] and value.endswith(markup[::-1]):
+        value = value[: -len(markup)]
+    elif markup and value.startswith(markup[::-1]):  # **ANSWER:** 42
+        value = value[len(markup) :]
+    return _without_markdown(value.strip() or _value_below(lines[number + 1 :]))
 
 
-def _below(lines: list[str]) -> str:
-    """What stands below where it is one line, or one between the marks of a displayed formula."""
+def _value_below(lines: list[str]) -> str:
+    """The text below if it is one line, or one line between the marks of a displayed formula."""
     rest = [line.strip() for line in lines if line.strip()]
     displayed = len(rest) == 3 and (rest[0], rest[2]) in (("$$", "$$"), (r"\[", r"\]"))
     return "".join(rest) if displayed or len(rest) == 1 else ""
 
 
-def _plain(value: str) -> str:
-    """Without Markdown's own marks around all of it."""
-    for dress in _DRESSES:
-        if (inner := _between(value, dress, dress)) is not None:
-            return _plain(inner)
+def _without_markdown(value: str) -> str:
+    """`value` without Markdown's marks around all of it."""
+    for markup in _MARKUP:
+        if (inner := _between(value, markup, markup)) is not None:
+            return _without_markdown(inner)
     return value
 
 
-def _undressed(value: str) -> str | None:
+def _without_markup(value: str) -> str | None:
     bare = _EDGES.sub("", value)
     if bare and bare != value:
         return bare
-    for opening, closing in (*((dress, dress) for dress in _DRESSES), *_PAIRS):
+    for opening, closing in (*((markup, markup) for markup in _MARKUP), *_PAIRS):
         if (inner := _between(value, opening, closing)) is not None:
             return inner
     command = _COMMAND.match(value)
@@ -109,7 +112,7 @@ def _undressed(value: str) -> str | None:
     return None
 
 
-def _unbracketed(value: str) -> str | None:
+def _without_brackets(value: str) -> str | None:
     if match := _BRACKETED.fullmatch(value) or _OPTION.fullmatch(value):
         return match[1]
     if value[-1:] in (".", "。") and value[-2:-1] not in (".", "。", ""):
@@ -118,22 +121,22 @@ def _unbracketed(value: str) -> str | None:
 
 
 def _between(value: str, opening: str, closing: str) -> str | None:
-    """What stands between the two marks, where they are around all of it and nowhere within."""
+    """The text between two marks, if they enclose the whole value and do not occur inside."""
     if len(value) <= len(opening) + len(closing) or not (value.startswith(opening) and value.endswith(closing)):
         return None
     inner = value[len(opening) : -len(closing)]
     return None if opening in inner or closing in inner else inner.strip() or None
 
 
-def _closing_brace(value: str, at: int) -> int:
-    """Where the brace that was opened before `at` is closed; the end of the text where it is not."""
+def _closing_brace(value: str, position: int) -> int:
+    """The position of the brace that closes the one before `at`; the end of the text where there is none."""
     depth = 1
-    while at < len(value):
-        if value[at] == "\\":
-            at += 1
-        elif value[at] in "{}":
-            depth += 1 if value[at] == "{" else -1
+    while position < len(value):
+        if value[position] == "\\":
+            position += 1
+        elif value[position] in "{}":
+            depth += 1 if value[position] == "{" else -1
             if depth == 0:
-                return at
-        at += 1
-    return at
+                return position
+        position += 1
+    return position

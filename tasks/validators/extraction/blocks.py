@@ -16,7 +16,7 @@ _ITEM_FENCE = re.compile(r"^[ \t]*(?:[-*+]|\d{1,3}[.)])[ \t]+(?P<mark>`{3,}|~{3,
 _PROSE_FENCE = re.compile(r"^[^`]+(?P<mark>`{3,})(?P<info>[A-Za-z][\w+#-]*)[ \t]*$")
 _QUOTE = re.compile(r"^[ \t]*>[ \t]?")
 _WORD = re.compile(r"[^\s{}:=,]+")
-# A fence behind prose counts with one of these only: a word after three backticks is mostly inline code.
+# A fence after prose counts only with one of these: any other word after three backticks is mostly inline code.
 _LANGUAGES = (
     "bash c c++ console cpp csharp css go haskell html java javascript js json julia kotlin latex markdown md none"
     " output php plaintext py python python3 r ruby rust sh shell sql text ts typescript xml yaml"
@@ -26,8 +26,8 @@ LANGUAGES = frozenset(_LANGUAGES.split())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """`info` is the first word behind the opening fence in lower case, `label` all that stands there; `first` and
-    `after` number the lines of its opening fence and the one behind its end; `content` is dedented."""
+    """`info` is the first word after the opening fence in lower case, `label` all the text there. `first` is the number
+    of the line of the opening fence, `after` that of the line after the block; `content` is dedented."""
 
     info: str
     label: str
@@ -46,8 +46,8 @@ class _Fence:
     opens_only: bool
 
     def closes(self, opening: _Fence) -> bool:
-        alike = self.mark[0] == opening.mark[0] and len(self.mark) >= len(opening.mark)
-        return alike and not self.opens_only and not self.info.strip()
+        same_mark = self.mark[0] == opening.mark[0] and len(self.mark) >= len(opening.mark)
+        return same_mark and not self.opens_only and not self.info.strip()
 
 
 def lines_of(text: str) -> list[str]:
@@ -56,16 +56,16 @@ def lines_of(text: str) -> list[str]:
     return lines if lines[-1] else lines[:-1]
 
 
-def blocks_of(text: str, whole: Callable[[Block], bool] = lambda block: True) -> list[Block]:
-    """The fenced blocks that are not empty, in order. A fence that is never closed (a text cut off at its token limit)
+def blocks_of(text: str, is_complete: Callable[[Block], bool] = lambda block: True) -> list[Block]:
+    """The fenced blocks that are not empty, in order. A block that is never closed (a text cut off at its token limit)
     runs to the end.
 
-    Where `whole` says no to a block, as its closing fence may stand inside a string of the program, later closing
-    fences are tried; where it accepts none of them, the first one counts.
+    `is_complete` rejects a block whose closing fence may be part of a string in the program; later closing fences are
+    then tried. If it accepts none of them, the first one counts.
     """
     lines = lines_of(text)
     fences = [fence for number, line in enumerate(lines) if (fence := _fence(number, line))]
-    return [block for block in _parsed(lines, fences, whole) if block.content]
+    return [block for block in _parse(lines, fences, is_complete) if block.content]
 
 
 def last_fenced_block(text: str) -> str | None:
@@ -74,28 +74,28 @@ def last_fenced_block(text: str) -> str | None:
     return blocks[-1].content if blocks else None
 
 
-def _parsed(lines: list[str], fences: list[_Fence], whole: Callable[[Block], bool]) -> Iterator[Block]:
-    at = 0
-    while at < len(fences):
-        block = _block(lines, fences, at, whole)
+def _parse(lines: list[str], fences: list[_Fence], is_complete: Callable[[Block], bool]) -> Iterator[Block]:
+    index = 0
+    while index < len(fences):
+        block = _block(lines, fences, index, is_complete)
         yield block
-        while at < len(fences) and fences[at].line < block.after:
-            at += 1
+        while index < len(fences) and fences[index].line < block.after:
+            index += 1
 
 
-def _block(lines: list[str], fences: list[_Fence], at: int, whole: Callable[[Block], bool]) -> Block:
-    opening, first = fences[at], None
-    for later in range(at + 1, len(fences)):
+def _block(lines: list[str], fences: list[_Fence], index: int, is_complete: Callable[[Block], bool]) -> Block:
+    opening, first = fences[index], None
+    for later in range(index + 1, len(fences)):
         if fences[later].closes(opening):
-            block = _cut(lines, opening, fences[later].line, closed=True)
-            if whole(block):
+            block = _make_block(lines, opening, fences[later].line, closed=True)
+            if is_complete(block):
                 return block
             first = first or block
-    rest = _cut(lines, opening, len(lines), closed=False)
-    return rest if first is None or whole(rest) else first
+    rest = _make_block(lines, opening, len(lines), closed=False)
+    return rest if first is None or is_complete(rest) else first
 
 
-def _cut(lines: list[str], opening: _Fence, end: int, *, closed: bool) -> Block:
+def _make_block(lines: list[str], opening: _Fence, end: int, *, closed: bool) -> Block:
     inside = lines[opening.line + 1 : end]
     if opening.quoted:
         inside = [_QUOTE.sub("", line) for line in inside]

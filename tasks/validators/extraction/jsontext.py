@@ -1,4 +1,4 @@
-"""A candidate's JSON, found in one pass over the text, and read strictly. Must not know any schema."""
+"""Finds a candidate's JSON in one pass over the text, and parses it strictly. Must not know any schema."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tasks.validators.extraction.blocks import blocks_of
 from tasks.validators.text import clipped
 
 _SPACE = re.compile(r"[ \t\n\r]*")
-_OPENS = re.compile(r"[{\[]")
+_OPENING = re.compile(r"[{\[]")
 _STRING = re.compile(r'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+"')
-# NaN and the infinities are taken as Python's own reader does, so that what is wrong with them can be said.
+# NaN and the infinities are accepted here, as by Python's own parser, so that `strict_json` can explain the error.
 _SCALAR = re.compile(
     _STRING.pattern + r"|-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?|true|false|null|NaN|-?Infinity"
 )
@@ -21,26 +21,26 @@ _PAIRS = {"}": "{", "]": "["}
 
 
 class Scanner:
-    """Finds objects and arrays that are whole, from left to right; `steps` counts the tokens that it looked at.
+    """Finds complete objects and arrays, from left to right; `steps` counts the tokens that it examined.
 
-    Where a value breaks off, everything that is open around it is broken too: the search goes on there, not at the
-    next bracket inside, so that brackets without end cost one look each.
+    Where a value is broken, every open value around it is broken, too. The search then goes on at that position and not
+    at the next bracket inside, so that endless brackets cost one step each.
     """
 
     def __init__(self, text: str) -> None:
         self.steps = 0
         self._text = text
-        self._at = 0
-        self._string_at = -1
-        self._opened: list[int] = []
+        self._position = 0
+        self._string_position = -1
+        self._open_brackets: list[int] = []
         self._last = (0, 0)
 
     def last(self) -> str | None:
-        """The last object or array in the text that no other holds."""
-        while opening := _OPENS.search(self._text, self._at):
-            self._opened, self._at, self._string_at = [opening.start()], opening.end(), -1
+        """The last object or array in the text that is not part of another."""
+        while opening := _OPENING.search(self._text, self._position):
+            self._open_brackets, self._position, self._string_position = [opening.start()], opening.end(), -1
             expected = "first"
-            while self._opened and expected:
+            while self._open_brackets and expected:
                 self.steps += 1
                 self._skip_space()
                 expected = self._step(expected)
@@ -48,76 +48,76 @@ class Scanner:
         return self._text[begin:end] or None
 
     def _step(self, expected: str) -> str:
-        """Reads one token, or a name with its colon; what may follow, "" where the value is broken."""
-        char = self._text[self._at : self._at + 1]
-        inside = self._text[self._opened[-1]]
+        """Reads one token, or a name with its colon. Returns what may follow, or "" where the value is broken."""
+        char = self._text[self._position : self._position + 1]
+        inside = self._text[self._open_brackets[-1]]
         if char in _PAIRS and expected in ("first", "comma") and inside == _PAIRS[char]:
-            self._at += 1
-            self._last = (self._opened.pop(), self._at)
+            self._position += 1
+            self._last = (self._open_brackets.pop(), self._position)
             return "comma"
         if expected == "comma":
-            self._at += char == ","
-            return ("value" if inside == "[" else "name") if char == "," else self._broken("")
+            self._position += char == ","
+            return ("value" if inside == "[" else "name") if char == "," else self._fail("")
         if inside == "{" and expected != "value":
-            return "value" if self._name() else self._broken(char)
+            return "value" if self._name() else self._fail(char)
         if char in ("{", "["):
-            self._opened.append(self._at)
-            self._at += 1
+            self._open_brackets.append(self._position)
+            self._position += 1
             return "first"
-        return "comma" if self._scalar(char) else self._broken(char)
+        return "comma" if self._scalar(char) else self._fail(char)
 
     def _name(self) -> bool:
-        name = _STRING.match(self._text, self._at)
+        name = _STRING.match(self._text, self._position)
         if name is None:
             return False
-        self._string_at, self._at = self._at, name.end()
+        self._string_position, self._position = self._position, name.end()
         self._skip_space()
-        self._at += (found := self._text.startswith(":", self._at))
-        return found
+        self._position += (has_colon := self._text.startswith(":", self._position))
+        return has_colon
 
     def _scalar(self, char: str) -> bool:
-        scalar = _SCALAR.match(self._text, self._at)
+        scalar = _SCALAR.match(self._text, self._position)
         if scalar is None:
             return False
-        self._string_at = self._at if char == '"' else self._string_at
-        self._at = scalar.end()
+        self._string_position = self._position if char == '"' else self._string_position
+        self._position = scalar.end()
         return True
 
-    def _broken(self, char: str) -> str:
-        """Goes on where the value broke, or inside the last string before that, or the one that never ends: prose may
-        hold brackets between quotes."""
-        if self._string_at >= 0:
-            self._at = self._string_at + 1
+    def _fail(self, char: str) -> str:
+        """Moves to where the search goes on after a broken value: inside the last string before it, or inside a string
+        that never ends, since prose may contain brackets between quotes; otherwise where the value broke."""
+        if self._string_position >= 0:
+            self._position = self._string_position + 1
         elif char == '"':
-            self._at += 1
+            self._position += 1
         return ""
 
     def _skip_space(self) -> None:
-        space = _SPACE.match(self._text, self._at)
-        self._at = space.end() if space else self._at
+        space = _SPACE.match(self._text, self._position)
+        self._position = space.end() if space else self._position
 
 
 def json_of(text: str) -> str | None:
-    """A candidate's JSON as it is written: its last fenced block marked `json`; else its last block that holds JSON;
-    else the last object or array in the text; else its last block, or a scalar that is all of the text. None where
-    there is none; what is in a block need not be valid."""
+    """A candidate's JSON as text, the first that exists of: the last fenced block marked `json`; the last block that is
+    valid JSON; the last object or array in the text; the last block; a scalar that is the whole text. None where there
+    is none. The content of a block need not be valid."""
     blocks = blocks_of(text)
-    marked = [block.content for block in blocks if block.info.startswith("json")]
-    if marked:
-        return marked[-1]
-    whole = [block.content for block in blocks if _is_json(block.content)]
-    if whole:
-        return whole[-1]
-    found = Scanner(text).last()
-    if found is not None:
-        return found
+    json_blocks = [block.content for block in blocks if block.info.startswith("json")]
+    if json_blocks:
+        return json_blocks[-1]
+    valid_blocks = [block.content for block in blocks if _is_json(block.content)]
+    if valid_blocks:
+        return valid_blocks[-1]
+    last_value = Scanner(text).last()
+    if last_value is not None:
+        return last_value
     bare = text.strip()
     return blocks[-1].content if blocks else bare if _SCALAR.fullmatch(bare) else None
 
 
 def strict_json(text: str) -> Any:
-    """The value of one JSON text. Raises `ValueError`, with what is wrong and where, for NaN and the infinities, a
-    name given twice and what is nested too deeply too."""
+    """The value of one JSON text. Raises `ValueError` that says what is wrong and where, also for NaN, infinities,
+    duplicate names and too deep nesting."""
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
     except json.JSONDecodeError as error:
@@ -134,8 +134,8 @@ def _is_json(content: str) -> bool:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise ValueError(f"the name {clipped(twice, 100)!r} is given twice in one object")
+        duplicate = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"the name {clipped(duplicate, 100)!r} is given twice in one object")
     return fields
 
 

@@ -1,6 +1,6 @@
-"""The exact number that a text writes, in digits or in LaTeX. Must not know what is right.
+"""Parses an exact number, in digits or in LaTeX. Must not know which number is right.
 
-Every digit and sign of the text is in the number: what can't be read whole is no number.
+Every digit and sign of the text counts: a text that can't be parsed completely is no number.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _MINUS = str.maketrans({"−": "-", "－": "-", "–": "-", "＋": "+"})
 
 
 def number_of(text: str) -> Fraction | None:
-    """The exact number that `text` writes: decimal, with its thousands set apart, an exponent of up to three digits or
-    a power of ten; a ratio of two such, or `\\frac`, alone or behind a whole number. None where it writes none."""
+    """The exact number in `text`; None where it is none. It may be a decimal with grouped thousands, an exponent of up
+    to three digits or a power of ten; a ratio of two such numbers; or a `\\frac`, alone or after a whole number."""
     *_, bare = layers(text)
     bare = _COMMAS.sub(",", _SPACES.sub(" ", bare.translate(_MINUS))).strip()
     bare = bare.removeprefix("$").removeprefix(r"\$").lstrip()
@@ -42,16 +42,16 @@ def _latex_fraction(text: str) -> Fraction | None:
     match = _FRACTION.fullmatch(text)
     if match is None:
         return None
-    top = _signed(match["digits"] or match["top"] or match["one"])
-    bottom = _signed(match["under"] or match["bottom"] or match["two"])
-    if top is None or not bottom or (match["mixed"] and not 0 <= top / bottom < 1):
+    numerator = _signed(match["digits"] or match["top"] or match["one"])
+    denominator = _signed(match["under"] or match["bottom"] or match["two"])
+    if numerator is None or not denominator or (match["mixed"] and not 0 <= numerator / denominator < 1):
         return None
-    return int(match["mixed"] or 0) + top / bottom
+    return int(match["mixed"] or 0) + numerator / denominator
 
 
 def _ratio(text: str) -> Fraction | None:
-    over, slash, under = text.partition("/")
-    top, bottom = _unsigned(over.strip()), _signed(under) if slash else Fraction(1)
+    numerator, slash, denominator = text.partition("/")
+    top, bottom = _unsigned(numerator.strip()), _signed(denominator) if slash else Fraction(1)
     return None if top is None or not bottom else top / bottom
 
 

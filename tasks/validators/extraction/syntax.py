@@ -1,4 +1,4 @@
-"""What a Python source defines and what it lacks, read from its syntax tree, in bounded work. Never runs it.
+"""Which names a Python source defines and which it lacks, from its syntax tree, in bounded work. Never runs it.
 
 Must not know where the source stands in a text.
 """
@@ -10,18 +10,19 @@ import builtins
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-# Trees of a model's text are built in the worker: a megabyte of source takes seconds and hundreds of megabytes.
+# The worker itself builds the syntax trees: a megabyte of source takes seconds and hundreds of megabytes.
 SOURCE_CHARS = 200_000
 TOTAL_CHARS = 1_000_000
 ATTEMPTS = 60
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-_ALWAYS = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__", "__all__", "__builtins__"}
+_PREDEFINED = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__", "__all__", "__builtins__"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outline:
-    """The names of one source: its `functions` (and classes), what is `assigned` and `imported` (but from `solution`)
-    at its top level, `lacking` those that it reads and binds nowhere; the `modules` that it imports."""
+    """The names of one source at its top level: `functions` (and classes), `assigned` names, and `imported` ones,
+    except those from `solution`. `lacking` are names that it reads and binds nowhere; `modules` are those it
+    imports."""
 
     functions: frozenset[str]
     assigned: frozenset[str]
@@ -31,23 +32,23 @@ class Outline:
 
     @property
     def defined(self) -> frozenset[str]:
-        """What it makes itself."""
+        """The names that it defines itself."""
         return self.functions | self.assigned
 
     @property
     def uses_solution(self) -> bool:
-        """Whether it imports `solution`: an example of use, or a test."""
+        """Whether it imports `solution`, as a usage example or a test does."""
         return "solution" in self.modules
 
     @property
     def bound(self) -> frozenset[str]:
-        """What can be imported from it."""
+        """The names that can be imported from it."""
         return self.defined | self.imported
 
 
 @dataclass(slots=True)
 class Parser:
-    """Compiles sources, so many and so much at most; counts what it did in `attempts` and `chars`."""
+    """Compiles sources up to a limited number and size; `attempts` and `chars` count them."""
 
     attempts: int = 0
     chars: int = 0
@@ -55,30 +56,30 @@ class Parser:
     _outlines: dict[str, Outline | None] = field(default_factory=dict)
 
     @property
-    def spent(self) -> bool:
-        """Whether nothing more is compiled."""
+    def exhausted(self) -> bool:
+        """Whether a limit is reached, so that nothing more is compiled."""
         return self.attempts >= ATTEMPTS or self.chars >= TOTAL_CHARS
 
     def outline(self, source: str) -> Outline | None:
-        """The names of `source`; None where it does not compile, or is too long: `fault` says why."""
+        """The names of `source`; None where it does not compile or is too long, and `fault` says why."""
         if source in self._outlines:
             return self._outlines[source]
-        if self.spent or len(source) > SOURCE_CHARS:
+        if self.exhausted or len(source) > SOURCE_CHARS:
             self.fault = "too long"
             return None
         self.attempts += 1
         self.chars += len(source)
-        self._outlines[source] = result = self._compiled(source)
+        self._outlines[source] = result = self._compile(source)
         return result
 
-    def _compiled(self, source: str) -> Outline | None:
+    def _compile(self, source: str) -> Outline | None:
         try:
             tree = ast.parse(source)
             compile(tree, "solution.py", "exec", dont_inherit=True)
             return _outline(tree)
         except SyntaxError as error:
             self.fault = error.msg
-        except (ValueError, MemoryError, RecursionError) as error:  # a NUL, a surrogate, brackets without end
+        except (ValueError, MemoryError, RecursionError) as error:  # a NUL, a surrogate, endless brackets
             self.fault = type(error).__name__
         return None
 
@@ -100,14 +101,14 @@ def _outline(tree: ast.Module) -> Outline:
 
 def _top_level(body: list[ast.stmt]) -> Iterator[ast.stmt]:
     """The statements that run when the module is loaded, those under `if`, `try`, `for` and `with` included."""
-    waiting = list(reversed(body))
-    while waiting:
-        node = waiting.pop()
+    pending = list(reversed(body))
+    while pending:
+        node = pending.pop()
         yield node
         if not isinstance(node, _DEFINITIONS):
-            waiting.extend(inner for inner in ast.iter_child_nodes(node) if isinstance(inner, ast.stmt))
+            pending.extend(inner for inner in ast.iter_child_nodes(node) if isinstance(inner, ast.stmt))
             handlers = getattr(node, "handlers", []) or getattr(node, "cases", [])
-            waiting.extend(inner for handler in handlers for inner in handler.body)
+            pending.extend(inner for handler in handlers for inner in handler.body)
 
 
 def _targets(node: ast.stmt) -> Iterator[str]:
@@ -132,7 +133,7 @@ def _import_names(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
 
 def _lacking(tree: ast.Module) -> frozenset[str]:
     loaded: set[str] = set()
-    bound: set[str] = set(_ALWAYS)
+    bound: set[str] = set(_PREDEFINED)
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             (loaded if isinstance(node.ctx, ast.Load) else bound).add(node.id)

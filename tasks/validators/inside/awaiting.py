@@ -1,4 +1,4 @@
-"""Awaiting what lives in the other process. Must not know what is awaited."""
+"""Awaits objects of the other process. Must not know what is awaited."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 class _Loop:
-    """The event loop of this process that awaits for the other side: the last one that awaited something of the other
-    side's; else one in a thread of its own."""
+    """The event loop of this process on which awaitables are awaited for the other side: the last loop that awaited an
+    object of the other side, or else one in a thread of its own."""
 
     running: asyncio.AbstractEventLoop | None = None
 
@@ -33,19 +33,19 @@ def result_of(awaitable: Any) -> Any:
 
 
 async def await_other(peer: Peer, proxy: Any) -> Any:
-    """The result of an awaitable of the other process; the loop goes on meanwhile."""
+    """The result of an awaitable of the other process; the event loop is not blocked meanwhile."""
     import asyncio
 
     loop = asyncio.get_running_loop()
     _Loop.running = loop
-    ended, value = await loop.run_in_executor(None, _outcome, peer, proxy)
-    if ended:  # a future can't carry StopIteration
-        return value
-    raise value
+    succeeded, result = await loop.run_in_executor(None, _outcome, peer, proxy)
+    if succeeded:  # a future can't carry StopIteration
+        return result
+    raise result
 
 
 def _outcome(peer: Peer, proxy: Any) -> tuple[bool, Any]:
     try:
         return True, peer.request("await", proxy)
-    except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
+    except BaseException as error:  # noqa: BLE001 - `await_other` raises it again
         return False, error

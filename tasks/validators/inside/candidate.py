@@ -1,7 +1,7 @@
-"""The candidate's process: runs `solution.py` and does what the tests' process asks, until that is gone.
+"""The candidate's process: runs `solution.py` and serves the requests of the tests' process until that ends.
 
-Nothing of the tests is here, and nothing that decides: whatever the solution does to this process, the other one sees
-only values. Must not know pytest.
+Nothing of the tests is in this process, and nothing decides here: whatever the solution does to it, the tests' process
+sees only values. Must not know pytest.
 """
 
 from __future__ import annotations
@@ -16,37 +16,37 @@ import types
 from contextlib import suppress
 from typing import Any
 
-from .channels import Channel, Channels, Gone
+from .channels import Channel, Channels, ConnectionLost
 from .peer import Peer
 
 SOLUTION = "solution.py"
-WRITTEN_CHARS = 1_000_000  # of what is printed, on either stream
+OUTPUT_CHARS = 1_000_000  # printed on each stream
 
 
 class Host:
-    """Serves the requests. One with no target is to this class: `compile`, `load`, `chdir`."""
+    """Serves the requests. A request without a target calls a function of this class: `compile`, `load`, `chdir`."""
 
     def __init__(self, pairs: list[tuple[int, int]]) -> None:
         self._channels = [Channel(reading, writing) for reading, writing in pairs]
-        self._threads = Channels(self._channels, borrows=True)
-        self._peer = Peer(self._threads, strict=False, permit=lambda *_: None, file=SOLUTION)
-        self._own = {"compile": self._compile, "load": self._load, "chdir": _change_folder}
+        self._channels_by_thread = Channels(self._channels, share_serving=True)
+        self._peer = Peer(self._channels_by_thread, strict=False, permit=lambda *_: None, file=SOLUTION)
+        self._functions = {"compile": self._compile, "load": self._load, "chdir": _change_folder}
 
     def serve(self) -> None:
-        """Until the tests' process is gone."""
+        """Serves until the tests' process ends."""
         for channel in self._channels[1:]:
             threading.Thread(target=self._serve, args=(channel,), daemon=True).start()
         self._serve(self._channels[0])
 
     def _serve(self, channel: Channel) -> None:
-        self._threads.bind(channel)
+        self._channels_by_thread.bind(channel)
         try:
             while True:
                 frame = channel.receive()
                 if frame[1] is None:
-                    frame[1] = ["yours", self._peer.objects.number(self._own[frame[2]])]
+                    frame[1] = ["yours", self._peer.objects.number(self._functions[frame[2]])]
                 self._peer.answer(channel, frame)
-        except Gone:
+        except ConnectionLost:
             os._exit(0)
 
     def _compile(self) -> dict[str, Any] | None:
@@ -60,14 +60,14 @@ class Host:
         return None
 
     def _load(self, readline: Any, read: Any, ask: Any) -> tuple[types.ModuleType, list[str]]:
-        """The module and its public names. The arguments read the tests' standard input."""
-        sys.stdout, sys.stderr = _Written(self._peer, "out"), _Written(self._peer, "err")
-        sys.stdin, builtins.input = _Read(readline, read), ask
+        """Runs the solution; returns its module and public names. The arguments read the tests' standard input."""
+        sys.stdout, sys.stderr = _OutputStream(self._peer, "out"), _OutputStream(self._peer, "err")
+        sys.stdin, builtins.input = _InputStream(readline, read), ask
         self._catch_warnings()
         module = types.ModuleType("solution")
         module.__file__ = SOLUTION
         sys.modules["solution"] = module
-        linecache.getlines(SOLUTION)  # kept: the folder may change
+        linecache.getlines(SOLUTION)  # cached, since the working folder may change
         exec(self._code(), vars(module))  # noqa: S102 - in the sandbox, where model-written code belongs
         public = [name for name in vars(module) if not name.startswith("_")]
         return module, [name for name in getattr(module, "__all__", public) if isinstance(name, str)]
@@ -80,39 +80,39 @@ class Host:
         import warnings
 
         def warn(message: Any, category: Any, *_: Any, **__: Any) -> None:
-            self._peer.written.append(["warning", category.__name__, str(message)])
+            self._peer.output.append(["warning", category.__name__, str(message)])
 
         warnings.showwarning = warn
         warnings.simplefilter("always")
 
 
 def _change_folder(path: str) -> None:
-    with suppress(OSError):  # a folder of the tests' process alone
+    with suppress(OSError):  # only the tests' process can see the folder
         os.chdir(path)
 
 
-class _Written(io.TextIOBase):
-    """What is printed goes along with the next frame; too much of it to the sandbox's own output, which has a limit."""
+class _OutputStream(io.TextIOBase):
+    """Sends printed text with the next frame. Excess text goes to the sandbox's own output, which has a limit."""
 
     def __init__(self, peer: Peer, kind: str) -> None:
-        self._written, self._kind = peer.written, kind
-        self._left = WRITTEN_CHARS
+        self._output, self._kind = peer.output, kind
+        self._remaining = OUTPUT_CHARS
 
     def writable(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
-        shown, rest = text[: self._left], text[self._left :]
-        self._left -= len(shown)
-        if shown:
-            self._written.append([self._kind, shown])
-        if rest:
-            sys.__stdout__.write(rest)  # type: ignore[union-attr]
+        part, excess = text[: self._remaining], text[self._remaining :]
+        self._remaining -= len(part)
+        if part:
+            self._output.append([self._kind, part])
+        if excess:
+            sys.__stdout__.write(excess)  # type: ignore[union-attr]
         return len(text)
 
 
-class _Read(io.TextIOBase):
-    """The tests' standard input, as it is when it is read."""
+class _InputStream(io.TextIOBase):
+    """The tests' standard input, read through the other process."""
 
     def __init__(self, readline: Any, read: Any) -> None:
         self._readline, self._read = readline, read
@@ -128,11 +128,11 @@ class _Read(io.TextIOBase):
 
 
 def pairs_of(numbers: list[int]) -> list[tuple[int, int]]:
-    """Descriptors as pairs of one to read from and one to write to."""
+    """Pairs of descriptors: one to read from, one to write to."""
     return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def main() -> None:
-    """Descriptors are the arguments."""
+    """Serves on the descriptors in the arguments."""
     sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as above; where the solution's other files are
-    Host(pairs_of([int(one) for one in sys.argv[1:]])).serve()
+    Host(pairs_of([int(argument) for argument in sys.argv[1:]])).serve()

@@ -1,6 +1,7 @@
-"""Whether the tests of a check can be loaded at all: they are collected, not run, with a stand-in that has every name.
+"""Finds out whether the tests of a check can be loaded: they are collected, not run, with a stand-in for the solution
+that has every name.
 
-Must not know how a report is read.
+Must not know how a report is parsed.
 """
 
 from __future__ import annotations
@@ -12,20 +13,20 @@ from unittest.mock import MagicMock
 
 
 def stand_in_for_all() -> Any:
-    """A module that has every name. Its `mock_calls` say whether a test used more than names while it was loaded."""
+    """A module that has every name. Its `mock_calls` show whether loading a test used more than names."""
     module = MagicMock(name="solution")
     module.__path__, module.__all__ = [], []
     return module
 
 
 class Collector:
-    """A pytest plugin: runs no test, and reports each fixture that nobody offers."""
+    """A pytest plugin that runs no test and reports each missing fixture."""
 
     def __init__(self, send: Callable[..., None]) -> None:
         self._send = send
 
     def pytest_collection_finish(self, session: Any) -> None:
-        """All tests are known."""
+        """Reports missing fixtures, and whether loading the tests used the solution."""
         for item in session.items:
             info: Any = getattr(item, "_fixtureinfo", None)
             for name in () if info is None else info.argnames:
@@ -34,5 +35,5 @@ class Collector:
         self._send("used", calls=len(sys.modules["solution"].mock_calls))
 
     def pytest_runtestloop(self, session: Any) -> bool:
-        """Nothing is run."""
+        """Runs no test."""
         return True

@@ -1,6 +1,6 @@
-"""What the other process must know of a class to make proxies of its objects; which objects are plain values.
+"""Describes a class so that the other process can make proxies of its objects; decides which objects are plain values.
 
-Must not know proxies, pipes, nor which side it runs on.
+Must not know proxies, pipes, nor in which process it runs.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any
 
-from .values import Form
+from .forms import Form
 
-# Special methods that a proxy passes on. Attribute access, comparison and construction have rules of their own.
+# Special methods that a proxy forwards. Attribute access, comparison and construction have their own rules.
 UNARY: tuple[str, ...] = (
     "__abs__",
     "__neg__",
@@ -58,7 +58,7 @@ SPECIALS = (*UNARY, *ORDERING, *ARITHMETIC, *OTHERS)
 
 _CONTAINERS = (list, dict, set, bytearray, deque)
 _SCALARS = (int, float, complex, str, bytes, tuple, frozenset)
-# What a subclass may define and still be a plain value: it says nothing that the value itself does not.
+# What a subclass may define and still count as a plain value, since none of it adds behaviour.
 _NO_BEHAVIOUR = frozenset(
     {"__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__slots__", "__annotations__", "__new__"}
     | {"__init__", "__eq__", "__ne__", "__hash__", "__repr__", "__str__", "__orig_bases__", "__parameters__"}
@@ -68,9 +68,9 @@ _NO_BEHAVIOUR = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """A class. `kind` is object, error, enum, function or scalar; `bases` are forms of classes; `methods` its own
-    functions; `fields` a dataclass's, `compared` those that its `==` compares; `backed` says that its objects have the
-    content of a container, `single` that they are members of an enumeration."""
+    """A class. `kind` is object, error, enum, function or scalar; `bases` are forms of classes; `methods` are its own
+    functions; `fields` are those of a dataclass, `compared` those that its `==` compares; `backed` says that its
+    objects are containers, `single` that they are members of an enumeration."""
 
     name: str
     qualname: str
@@ -89,18 +89,18 @@ class Description:
 
     @staticmethod
     def from_form(form: Form) -> Description:
-        """Raises `TypeError` for what describes no class."""
+        """The description in a form. Raises `TypeError` where it is none."""
         return Description(**form)
 
     def form(self) -> Form:
-        """As JSON."""
+        """The description as JSON."""
         return asdict(self)
 
 
 def describe(kind: type, bases: list[Form]) -> Description:
-    """`bases` are the forms of the classes that it has from its own module or from Python's exceptions."""
-    given = fields(kind) if is_dataclass(kind) else None
-    compared = given is not None and kind.__dataclass_params__.eq  # type: ignore[attr-defined]
+    """Describes a class. `bases` are the forms of its base classes from programs and of Python's exceptions."""
+    dataclass_fields = fields(kind) if is_dataclass(kind) else None
+    compared = dataclass_fields is not None and kind.__dataclass_params__.eq  # type: ignore[attr-defined]
     return Description(
         name=kind.__name__,
         qualname=kind.__qualname__,
@@ -110,10 +110,10 @@ def describe(kind: type, bases: list[Form]) -> Description:
         bases=bases,
         specials=[name for name in SPECIALS if _defines(kind, name)],
         methods=[name for name, value in vars(kind).items() if isinstance(value, types.FunctionType)],
-        fields=None if given is None else [one.name for one in given],
-        compared=[one.name for one in given or () if one.compare] if compared else None,
+        fields=None if dataclass_fields is None else [field.name for field in dataclass_fields],
+        compared=[field.name for field in dataclass_fields or () if field.compare] if compared else None,
         hashable=kind.__hash__ is not None,
-        backed=kept_base(kind) is not None,
+        backed=container_base(kind) is not None,
         single=issubclass(kind, enum.Enum),
         match_args=[name for name in getattr(kind, "__match_args__", ()) if isinstance(name, str)],
     )
@@ -130,27 +130,28 @@ def _kind(kind: type) -> str:
 
 
 def _defines(kind: type, name: str) -> bool:
-    return any(vars(one).get(name) is not None for one in kind.__mro__ if one is not object)
+    return any(vars(base).get(name) is not None for base in kind.__mro__ if base is not object)
 
 
 def plain_base(kind: type) -> type | None:
-    """The plain type that says all there is to say of an object of `kind`, a subclass of it; else None."""
+    """The plain type of which `kind` is a subclass without behaviour of its own; None where there is none."""
     base = _base(kind, (*_SCALARS, *_CONTAINERS))
     if base is None or issubclass(kind, enum.Enum):
         return None
-    names = set(_own_names(kind, base)) - _NO_BEHAVIOUR
+    names = set(_added_names(kind, base)) - _NO_BEHAVIOUR
     if base in _SCALARS and not any(not name.startswith("__") for name in names):
         return base
     return base if not names else None
 
 
 def scalar_base(kind: type) -> type | None:
-    """The immutable plain type whose value an object of `kind` has beside methods of its own; else None."""
+    """The immutable plain type of which `kind` is a subclass with methods of its own; None where there is none."""
     return None if plain_base(kind) is not None else _base(kind, _SCALARS)
 
 
-def kept_base(kind: type) -> type | None:
-    """The container whose content an object of `kind` has, which stays where it is; else None."""
+def container_base(kind: type) -> type | None:
+    """The container type of which `kind` is a subclass with methods of its own; None where there is none. Its objects
+    stay in their process."""
     return None if plain_base(kind) is not None else _base(kind, _CONTAINERS)
 
 
@@ -158,37 +159,37 @@ def _base(kind: type, among: tuple[type, ...]) -> type | None:
     return next((base for base in among if issubclass(kind, base) and kind is not base), None)
 
 
-def _own_names(kind: type, base: type) -> Iterator[str]:
-    for one in kind.__mro__:
-        if one in base.__mro__:
+def _added_names(kind: type, plain: type) -> Iterator[str]:
+    for base in kind.__mro__:
+        if base in plain.__mro__:
             return
-        yield from vars(one)
+        yield from vars(base)
 
 
 def own_bases(kind: type) -> list[type]:
-    """The classes that a proxy of `kind` derives from: those of programs, and Python's own exceptions."""
-    return [base for base in kind.__bases__ if base is not object and _is_told(base)]
+    """The bases that a proxy class of `kind` has, too: classes of programs, and Python's own exceptions."""
+    return [base for base in kind.__bases__ if base is not object and _is_described(base)]
 
 
-def _is_told(kind: type) -> bool:
+def _is_described(kind: type) -> bool:
     import sys
 
     of_python = kind.__module__.partition(".")[0] in sys.stdlib_module_names and kind.__module__ != "__main__"
     return not of_python or issubclass(kind, BaseException)
 
 
-def place_of(error: BaseException, file: str) -> tuple[int, str] | None:
-    """Where in `file` an exception was raised: line and statement."""
+def location_of(error: BaseException, file: str) -> tuple[int, str] | None:
+    """The line and statement in `file` where an exception was raised, or None."""
     import linecache
 
-    place, traceback = None, error.__traceback__
+    location, traceback = None, error.__traceback__
     while traceback is not None:
         if traceback.tb_frame.f_code.co_filename == file:
-            place = (traceback.tb_lineno, linecache.getline(file, traceback.tb_lineno).strip()[:120])
+            location = (traceback.tb_lineno, linecache.getline(file, traceback.tb_lineno).strip()[:120])
         traceback = traceback.tb_next
-    return place
+    return location
 
 
 def attributes_of(error: BaseException) -> dict[str, Any]:
-    """What an exception carries beside its arguments."""
+    """The attributes of an exception besides its arguments."""
     return {name: value for name, value in vars(error).items() if not name.startswith("_redraft_")}

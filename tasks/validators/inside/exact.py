@@ -1,6 +1,6 @@
-"""Whether two expressions of sympy are equal, exactly: True only where that is shown by algebra.
+"""Decides whether two sympy expressions are exactly equal: True only where algebra proves it.
 
-Digits alone never make two expressions equal: they are only counted far enough to see that they differ.
+Digits alone never make two expressions equal; they are only computed to find out that two expressions differ.
 Must not know where the expressions come from.
 """
 
@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from typing import Any
 
 DIGITS = 60
-# What two numbers must differ by, relative to the larger one, to be different for sure when counted to DIGITS digits.
-APART = 10**-40
-POINTS = ((17, 23), (41, 29), (-13, 37))  # over these, symbols get values: no pole or zero of an ordinary answer
+# The relative difference at which two numbers, computed to DIGITS digits, are certainly different.
+MIN_DIFFERENCE = 10**-40
+# Fractions from which the values of symbols are made: no poles or zeros of ordinary answers.
+POINTS = ((17, 23), (41, 29), (-13, 37))
 
 
 def equal(left: Any, right: Any) -> bool:
-    """Whether they are the same, whatever their symbols are; what is undefined is equal to nothing."""
+    """Whether the two are the same for all values of their symbols; an undefined value is equal to nothing."""
     import sympy
 
     if not (isinstance(left, sympy.Expr) and isinstance(right, sympy.Expr)):
@@ -33,7 +34,7 @@ def equal(left: Any, right: Any) -> bool:
 
 
 def ratio_of(left: Any, right: Any) -> Any:
-    """The number that `right` times is `left`; None where no number is."""
+    """The number by which `right` must be multiplied to give `left`; None where there is none."""
     import sympy
 
     if not (isinstance(left, sympy.Expr) and isinstance(right, sympy.Expr)):
@@ -48,13 +49,13 @@ def ratio_of(left: Any, right: Any) -> Any:
 
 
 def _differs_somewhere(left: Any, right: Any) -> bool:
-    """Whether their values are apart, as numbers or at one of the points."""
+    """Whether their values certainly differ, as numbers or at one of the points."""
     for values in _points(left.free_symbols | right.free_symbols):
         pair = [_number(side.subs(values)) for side in (left, right)]
         if None in pair:
             continue
         size = max(abs(pair[0]), abs(pair[1]))
-        if abs(pair[0] - pair[1]) > size * APART:
+        if abs(pair[0] - pair[1]) > size * MIN_DIFFERENCE:
             return True
     return False
 
@@ -62,13 +63,15 @@ def _differs_somewhere(left: Any, right: Any) -> bool:
 def _points(symbols: set[Any]) -> Iterator[dict[Any, Any]]:
     import sympy
 
-    named = sorted(symbols, key=str)
-    for over, under in POINTS if named else POINTS[:1]:
-        yield {symbol: sympy.Rational(over + 2 * place, under + place) for place, symbol in enumerate(named)}
+    ordered = sorted(symbols, key=str)
+    for numerator, denominator in POINTS if ordered else POINTS[:1]:
+        yield {
+            symbol: sympy.Rational(numerator + 2 * index, denominator + index) for index, symbol in enumerate(ordered)
+        }
 
 
 def _number(value: Any) -> Any:
-    """Its first DIGITS digits; None where they can't be counted."""
+    """The first DIGITS digits of a value; None where they can't be computed."""
     try:
         number = value.evalf(DIGITS, maxn=400, strict=False)
     except (ArithmeticError, ValueError, TypeError, AttributeError, NotImplementedError):
@@ -77,13 +80,21 @@ def _number(value: Any) -> Any:
 
 
 def _vanishes(difference: Any) -> bool:
-    """Whether algebra brings it to zero."""
+    """Whether algebra simplifies the difference to zero."""
     import sympy
 
-    ways = (sympy.expand, sympy.radsimp, sympy.together, sympy.trigsimp, sympy.simplify, _with_factorials, _with_logs)
-    for way in ways:
+    simplifiers = (
+        sympy.expand,
+        sympy.radsimp,
+        sympy.together,
+        sympy.trigsimp,
+        sympy.simplify,
+        _with_factorials,
+        _with_logs,
+    )
+    for simplify in simplifiers:
         try:
-            if way(difference) == 0:
+            if simplify(difference) == 0:
                 return True
         except (ArithmeticError, ValueError, TypeError, AttributeError, NotImplementedError):
             continue
@@ -103,7 +114,7 @@ def _with_logs(difference: Any) -> Any:
 
 
 def _is_algebraic_zero(difference: Any) -> bool:
-    """Nested roots: by the polynomial of least degree that it solves."""
+    """Whether a difference of nested roots is zero, by its minimal polynomial."""
     import sympy
 
     symbol = sympy.Dummy("x")

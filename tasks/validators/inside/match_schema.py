@@ -1,7 +1,8 @@
-"""Compares a JSON text with a JSON Schema: an order is {schema, instance}, both texts, the report {found, errors:
-[[path, message], …]} or {fault}.
+"""Compares a JSON text with a JSON Schema. A request is {schema, instance}, both texts; the report is {found, errors:
+[[path, message], …]}, where `found` is the number of errors, or {fault}.
 
-Runs in the sandbox because a pattern that backtracks or a reference to itself takes any amount of time and memory.
+It runs in the sandbox because a pattern that backtracks or a recursive reference can take any amount of time and
+memory.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from collections.abc import Mapping
 from typing import Any
 
 PACKAGES = "/opt/redraft/schema"
-SHOWN = 5
-COUNTED = 100
+REPORTED_ERRORS = 5
+COUNTED_ERRORS = 100
 MESSAGE_CHARS = 240
 _EMAILS = ("email", "idn-email")
 _LOCAL_PART = re.compile(r'[^\s"(),:;<>@\[\\\].]+(?:\.[^\s"(),:;<>@\[\\\].]+)*|"(?:[^"\\\r\n]|\\.)*"')
@@ -27,37 +28,37 @@ def main() -> None:
     sys.path.insert(0, PACKAGES)
     from . import serve
 
-    serve.run(_reported, _warm_up)
+    serve.run(_report, _warm_up)
 
 
 def compare(schema: Any, instance: Any) -> dict[str, Any]:
-    """How many errors there are, up to `COUNTED`, and the first ones."""
+    """The number of errors, up to `COUNTED_ERRORS`, and the first ones."""
     from jsonschema.exceptions import best_match
 
-    errors = list(itertools.islice(validator_of(schema).iter_errors(instance), COUNTED))
-    # Of `anyOf` and `oneOf`, the branch that came nearest says more than that none fits.
-    nearest = [best_match([error]) for error in errors[:SHOWN]]
-    return {"found": len(errors), "errors": [[_clipped(one.json_path), _clipped(one.message)] for one in nearest]}
+    errors = list(itertools.islice(validator_of(schema).iter_errors(instance), COUNTED_ERRORS))
+    # For `anyOf` and `oneOf`, the branch that almost matched says more than that none matches.
+    nearest = [best_match([error]) for error in errors[:REPORTED_ERRORS]]
+    return {"found": len(errors), "errors": [[_clipped(error.json_path), _clipped(error.message)] for error in nearest]}
 
 
 def validator_of(schema: Any, registry: Any = None) -> Any:
-    """A validator by the draft that the schema names; it checks formats, and fetches nothing."""
+    """A validator of the draft that the schema names; it checks formats and fetches nothing."""
     from jsonschema.validators import Draft202012Validator, validator_for
     from referencing import Registry
 
     draft = validator_for(schema, default=Draft202012Validator)
-    # The default registry fetches what a reference names; this one has the drafts and nothing else.
+    # The default registry fetches remote references; this one contains the drafts and nothing else.
     return draft(schema, registry=Registry() if registry is None else registry, format_checker=formats_of(draft))
 
 
 def formats_of(draft: Any) -> Any:
-    """The draft's formats; jsonschema's own look at an address of mail is whether an @ is in it."""
+    """The draft's formats, with a stricter check of e-mail addresses: jsonschema itself only looks for an @."""
     from jsonschema import FormatChecker
 
     checker = FormatChecker()
     checkers = dict(draft.FORMAT_CHECKER.checkers)
     checkers |= {name: (_is_email, ()) for name in _EMAILS if name in checkers}
-    checker.checkers = checkers  # of this one only
+    checker.checkers = checkers  # of this instance only
     return checker
 
 
@@ -78,9 +79,9 @@ def _conforms(text: str, name: str) -> bool:
     return bool(Draft202012Validator.FORMAT_CHECKER.conforms(text, name))
 
 
-def _reported(order: Mapping[str, Any]) -> dict[str, Any]:
+def _report(request: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return compare(json.loads(order["schema"]), json.loads(order["instance"]))
+        return compare(json.loads(request["schema"]), json.loads(request["instance"]))
     except RecursionError:
         return {"fault": "schema and JSON are nested too deeply, or the schema refers to itself"}
     except Exception as error:  # noqa: BLE001 - whatever it is, the schema cannot be used on this answer
@@ -88,7 +89,7 @@ def _reported(order: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _warm_up() -> None:
-    """What a comparison loads on its way."""
+    """Loads the modules that a comparison needs."""
     compare({"type": "string", "format": "email", "pattern": "@"}, "a@example.com")
 
 

@@ -1,4 +1,4 @@
-"""When two mathematical values are the same: number with number, set with set, relation with relation.
+"""Decides whether two mathematical values are the same: number with number, set with set, relation with relation.
 
 Must not know how values are written.
 """
@@ -22,40 +22,40 @@ from .mathvalue import (
     Words,
 )
 
-_TURNED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le", "=": "=", r"\ne": r"\ne"}
-_ORDERS = frozenset({"<", ">", r"\le", r"\ge"})
-Named = tuple[Value, Value]  # a name, such as x or f(x), and what it is
+_MIRRORED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le", "=": "=", r"\ne": r"\ne"}
+_INEQUALITIES = frozenset({"<", ">", r"\le", r"\ge"})
+NamedValue = tuple[Value, Value]  # a name, such as x or f(x), and its value
 
 
 def same(left: Value, right: Value) -> bool:
-    """Whether they are the same. A name before one of them only, as in x = 42, is none of its value."""
+    """Whether the two are the same. If only one has a name, as in x = 42, the name is ignored."""
     if _same_relation(left, right):
         return True
     left, right = _simplified(left), _simplified(right)
-    match [_named(left), _named(right)]:
+    match [_name_and_value(left), _name_and_value(right)]:
         case [(name, value), (other_name, other_value)]:
-            return _alike(name, other_name) and same(value, other_value)
+            return _same_kind(name, other_name) and same(value, other_value)
         case [(_, value), None] if not isinstance(right, Relation):
             return same(value, right)
         case [None, (_, value)] if not isinstance(left, Relation):
             return same(left, value)
-    return _alike(left, right)
+    return _same_kind(left, right)
 
 
-def _alike(left: Value, right: Value) -> bool:  # noqa: PLR0911 - a line for each kind of value
+def _same_kind(left: Value, right: Value) -> bool:  # noqa: PLR0911 - a line for each kind of value
     match left, right:
         case Scalar(), Scalar():
             return not (left.unit and right.unit and left.unit != right.unit) and equal(left.value, right.value)
         case Words(), Words():
             return left.text == right.text
         case Ordered(), Ordered():
-            return left.brackets == right.brackets and _each(left.items, right.items)
+            return left.brackets == right.brackets and _all_same(left.items, right.items)
         case Matrix(), Matrix():
-            return len(left.rows) == len(right.rows) and all(map(_each, left.rows, right.rows))
+            return len(left.rows) == len(right.rows) and all(map(_all_same, left.rows, right.rows))
         case Ratio(), Ratio():
             return _same_ratio(left.items, right.items)
         case Operation(), Operation():
-            pairing = _each if left.sign == r"\setminus" else _paired
+            pairing = _all_same if left.sign == r"\setminus" else _same_in_any_order
             return left.sign == right.sign and pairing(left.items, right.items)
         case Relation(), Relation():
             return _same_relation(left, right)
@@ -64,85 +64,85 @@ def _alike(left: Value, right: Value) -> bool:  # noqa: PLR0911 - a line for eac
     return False
 
 
-def _each(left: Sequence[Value], right: Sequence[Value]) -> bool:
+def _all_same(left: Sequence[Value], right: Sequence[Value]) -> bool:
     return len(left) == len(right) and all(map(same, left, right))
 
 
-def _paired(left: Sequence[Value], right: Sequence[Value]) -> bool:
-    """Whether each has a partner of its own, in any order."""
-    rest = list(right)
+def _same_in_any_order(left: Sequence[Value], right: Sequence[Value]) -> bool:
+    """Whether both have the same items, in any order."""
+    unmatched = list(right)
     for item in left:
-        partner = next((at for at, other in enumerate(rest) if same(item, other)), None)
-        if partner is None:
+        match = next((index for index, other in enumerate(unmatched) if same(item, other)), None)
+        if match is None:
             return False
-        del rest[partner]
-    return not rest
+        del unmatched[match]
+    return not unmatched
 
 
 def _same_collection(left: Value, right: Value) -> bool:
-    """A list is in any order; a set has each value once; a set of one value may be given as that value."""
+    """Lists are equal in any order; a set has each value once; a set of one value equals that value."""
     if isinstance(left, Several) and isinstance(right, Several):
         ordered = any(isinstance(item, Relation) for item in (*left.items, *right.items))
-        return (left.link == right.link or not ordered) and _paired(left.items, right.items)
+        return (left.link == right.link or not ordered) and _same_in_any_order(left.items, right.items)
     if isinstance(left, Several | SetOf) and isinstance(right, Several | SetOf):
-        sides = [_once(side.items) if isinstance(side, SetOf) else side.items for side in (left, right)]
-        return _paired(*sides)
+        sides = [_without_duplicates(side.items) if isinstance(side, SetOf) else side.items for side in (left, right)]
+        return _same_in_any_order(*sides)
     collection, other = (left, right) if isinstance(left, Several | SetOf) else (right, left)
     if not isinstance(collection, SetOf):
         return False
-    items = _once(collection.items)
+    items = _without_duplicates(collection.items)
     return len(items) == 1 and same(items[0], other)
 
 
-def _once(items: Sequence[Value]) -> list[Value]:
-    kept: list[Value] = []
+def _without_duplicates(items: Sequence[Value]) -> list[Value]:
+    distinct: list[Value] = []
     for item in items:
-        if not any(same(item, other) for other in kept):
-            kept.append(item)
-    return kept
+        if not any(same(item, other) for other in distinct):
+            distinct.append(item)
+    return distinct
 
 
 def _same_ratio(left: Sequence[Value], right: Sequence[Value]) -> bool:
     if len(left) != len(right) or not all(isinstance(item, Scalar) for item in (*left, *right)):
         return False
     first, other_first = _value(left[0]), _value(right[0])
-    crossed = zip(left[1:], right[1:], strict=True)
-    return all(equal(first * _value(there), other_first * _value(here)) for here, there in crossed)
+    pairs = zip(left[1:], right[1:], strict=True)
+    return all(equal(first * _value(right_item), other_first * _value(left_item)) for left_item, right_item in pairs)
 
 
 def _simplified(value: Value) -> Value:
-    """A chain of equal values as that value, bounds as an interval, x = 1 or x = 2 as x of both."""
+    """Turns a chain of equal values into that value, bounds into an interval, and x = 1 or x = 2 into x with both."""
     if isinstance(value, Relation):
         return _bounds(value) or _chain(value)
     if isinstance(value, Several):
-        return _gathered(Several(tuple(_simplified(item) for item in value.items), value.link))
+        return _with_one_name(Several(tuple(_simplified(item) for item in value.items), value.link))
     return value
 
 
 def _chain(value: Relation) -> Value:
     if set(value.signs) != {"="} or len(value.sides) < 2:
         return value
-    name, *rest = value.sides if _is_name(value.sides[0]) else (None, *value.sides)
-    known = [side for side in rest if isinstance(side, Scalar)]
-    if len(known) < len(rest) or not all(equal(known[0].value, side.value) for side in known[1:]):
+    name, *values = value.sides if _is_name(value.sides[0]) else (None, *value.sides)
+    scalars = [side for side in values if isinstance(side, Scalar)]
+    if len(scalars) < len(values) or not all(equal(scalars[0].value, side.value) for side in scalars[1:]):
         return value
     if name is None:
-        return known[-1]
-    return Relation((name, known[-1]), ("=",))
+        return scalars[-1]
+    return Relation((name, scalars[-1]), ("=",))
 
 
-def _gathered(value: Several) -> Value:
-    """One name for a whole list: n = 2, 3 and x = 1 or x = 2."""
-    named = [_named(item) for item in value.items]
-    first = named[0]
+def _with_one_name(value: Several) -> Value:
+    """Gives a whole list one name: n = 2, 3 and x = 1 or x = 2."""
+    names = [_name_and_value(item) for item in value.items]
+    first = names[0]
     if first is None:
         return value
     values: list[Value] = []
-    for item, pair in zip(value.items, named, strict=True):
-        if pair is not None and not _alike(pair[0], first[0]):
+    for item, pair in zip(value.items, names, strict=True):
+        if pair is not None and not _same_kind(pair[0], first[0]):
             return value
         values.append(item if pair is None else pair[1])
-    if any(pair is None for pair in named[1:]) and any(pair is not None for pair in named[1:]):
+    if any(pair is None for pair in names[1:]) and any(pair is not None for pair in names[1:]):
         return value
     joined = Operation(r"\cup", tuple(values)) if all(isinstance(item, Ordered) for item in values) else None
     if joined is not None and value.link != "or":
@@ -150,18 +150,23 @@ def _gathered(value: Several) -> Value:
     return Relation((first[0], joined or Several(tuple(values))), ("=",))
 
 
-def _named(value: Value) -> Named | None:
-    """x = …, … = x and x \\in …, where x does not occur in what it is."""
+def _name_and_value(value: Value) -> NamedValue | None:
+    """The name and value of x = …, … = x and x \\in …, if x does not occur in the value."""
     if not isinstance(value, Relation) or len(value.sides) != 2 or value.signs[0] not in ("=", r"\in"):
         return None
-    name, said = value.sides
+    name, definition = value.sides
     if value.signs[0] == "=" and not _is_name(name):
-        name, said = said, name
+        name, definition = definition, name
     if not _is_name(name):
         return None
-    if isinstance(said, Scalar) and isinstance(name, Scalar) and _symbols(name) & _symbols(said) and _is_symbol(name):
+    if (
+        isinstance(definition, Scalar)
+        and isinstance(name, Scalar)
+        and _symbols(name) & _symbols(definition)
+        and _is_symbol(name)
+    ):
         return None
-    return name, said
+    return name, definition
 
 
 def _is_name(value: Value) -> bool:
@@ -171,9 +176,10 @@ def _is_name(value: Value) -> bool:
         return all(_is_name(item) for item in value.items)
     if not isinstance(value, Scalar):
         return False
-    called = value.value
+    expression = value.value
     return _is_symbol(value) or (
-        isinstance(called, sympy.core.function.AppliedUndef) and all(one.is_Symbol for one in called.args)
+        isinstance(expression, sympy.core.function.AppliedUndef)
+        and all(argument.is_Symbol for argument in expression.args)
     )
 
 
@@ -186,16 +192,16 @@ def _symbols(value: Scalar) -> Any:
 
 
 def _bounds(value: Relation) -> Relation | None:
-    """0 < x < 2 and x \\ge 1 as x in an interval."""
+    """Turns 0 < x < 2 and x \\ge 1 into x in an interval."""
     import sympy
 
     sides, signs = value.sides, value.signs
-    if not set(signs) <= _ORDERS or not all(isinstance(side, Scalar) for side in sides):
+    if not set(signs) <= _INEQUALITIES or not all(isinstance(side, Scalar) for side in sides):
         return None
     if len(sides) == 2 and _is_symbol(sides[1]) and not _is_symbol(sides[0]):
-        sides, signs = sides[::-1], (_TURNED[signs[0]],)
+        sides, signs = sides[::-1], (_MIRRORED[signs[0]],)
     if len(sides) == 3 and signs[0] in (">", r"\ge"):
-        sides, signs = sides[::-1], tuple(_TURNED[sign] for sign in reversed(signs))
+        sides, signs = sides[::-1], tuple(_MIRRORED[sign] for sign in reversed(signs))
     name = sides[0] if len(sides) == 2 else sides[1]
     if not _is_symbol(name) or len(sides) > 3 or any(_symbols(_scalar(side)) for side in sides if side is not name):
         return None
@@ -204,19 +210,19 @@ def _bounds(value: Relation) -> Relation | None:
             return None
         brackets = ("(" if signs[0] == "<" else "[", ")" if signs[1] == "<" else "]")
         return Relation((name, Ordered((sides[0], sides[2]), brackets)), (r"\in",))
-    infinite = Scalar(sympy.oo)
+    infinity = Scalar(sympy.oo)
     if signs[0] in ("<", r"\le"):
         interval = Ordered((Scalar(-sympy.oo), sides[1]), ("(", ")" if signs[0] == "<" else "]"))
     else:
-        interval = Ordered((sides[1], infinite), ("(" if signs[0] == ">" else "[", ")"))
+        interval = Ordered((sides[1], infinity), ("(" if signs[0] == ">" else "[", ")"))
     return Relation((name, interval), (r"\in",))
 
 
 def _same_relation(left: Value, right: Value) -> bool:
-    """The same equation or inequality: all to one side, each is the other times a number."""
+    """Whether two equations or inequalities are the same: moved to one side, one is a multiple of the other."""
     if not (isinstance(left, Relation) and isinstance(right, Relation)) or len(left.sides) != len(right.sides):
         return False
-    if left.signs == right.signs and _each(left.sides, right.sides):
+    if left.signs == right.signs and _all_same(left.sides, right.sides):
         return True
     if len(left.sides) != 2 or not all(isinstance(side, Scalar) for side in (*left.sides, *right.sides)):
         return False
@@ -226,7 +232,7 @@ def _same_relation(left: Value, right: Value) -> bool:
         return False
     if sign in ("=", r"\ne"):
         return sign == other
-    return bool(ratio.is_positive and sign == other) or bool(ratio.is_negative and _TURNED.get(sign) == other)
+    return bool(ratio.is_positive and sign == other) or bool(ratio.is_negative and _MIRRORED.get(sign) == other)
 
 
 def _difference(value: Relation) -> Any:

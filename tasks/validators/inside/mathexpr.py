@@ -1,6 +1,7 @@
-"""One expression in LaTeX tokens as an exact expression of sympy: decimals are fractions, `i` and `e` the constants.
+"""Turns the LaTeX tokens of one expression into an exact sympy expression: decimals become fractions, `i` and `e`
+constants.
 
-Only commands that latex2sympy is known to read whole are let through. Raises `Unreadable`.
+Only commands that latex2sympy is known to parse completely are allowed. Raises `Unreadable`.
 """
 
 from __future__ import annotations
@@ -25,59 +26,60 @@ _MARKS = frozenset("+-/^_!(){}[]|=,&<>")
 
 
 def expression(tokens: list[str]) -> Any:
-    """The expression that `tokens` are. Raises `Unreadable`."""
+    """The expression of `tokens`. Raises `Unreadable`."""
     from latex2sympy2_extended import latex2sympy
 
     tokens = _with_groups(_with_degrees(_with_thousands(tokens)))
-    for at, token in enumerate(tokens):
+    for index, token in enumerate(tokens):
         if token.startswith("\\"):
-            known = token in _COMMANDS
+            allowed = token in _COMMANDS
         else:
-            known = token in _MARKS or token.isdigit() or (len(token) == 1 and token.isascii() and token.isalpha())
-        # 5!! is (5!)! to some, 15 to others; an index of a number is a base.
-        if not known or tokens[at : at + 2] == ["!", "!"] or (token == "_" and tokens[at - 1][:1].isdigit()):
+            allowed = token in _MARKS or token.isdigit() or (len(token) == 1 and token.isascii() and token.isalpha())
+        # 5!! means (5!)! to some and 15 to others; the index of a number is its base.
+        if not allowed or tokens[index : index + 2] == ["!", "!"] or (token == "_" and tokens[index - 1][:1].isdigit()):
             raise Unreadable
     try:
         return _constants(latex2sympy(joined(tokens)), tokens)
     except (RecursionError, MemoryError):
         raise
-    except Exception:  # noqa: BLE001 - whatever its grammar and its conversion raise
+    except Exception:  # noqa: BLE001 - latex2sympy's grammar and conversion may raise anything
         raise Unreadable from None
 
 
 def with_fractions(tokens: list[str]) -> list[str]:
-    """Repeating decimals and mixed numbers as sums of fractions."""
+    """Turns repeating decimals and mixed numbers into sums of fractions."""
     result: list[str] = []
-    at = 0
-    while at < len(tokens):
-        repeated = _repeating(tokens, at)
-        mixed = None if repeated else _mixed(tokens, at, result[-1] if result else "")
-        replaced, length = repeated or mixed or ([tokens[at]], 1)
-        result += replaced
-        at += length
+    index = 0
+    while index < len(tokens):
+        repeated = _repeating(tokens, index)
+        mixed = None if repeated else _mixed(tokens, index, result[-1] if result else "")
+        replacement, length = repeated or mixed or ([tokens[index]], 1)
+        result += replacement
+        index += length
     return result
 
 
 def _repeating(tokens: list[str], at: int) -> tuple[list[str], int] | None:
-    """0.1\\overline{6} is 1/10 + 6/90."""
+    """A repeating decimal as tokens, and its length: 0.1\\overline{6} is 1/10 + 6/90."""
     rest = tokens[at:]
     if not rest[0][:1].isdigit():
         return None
-    whole, behind = (rest[0], 1) if "." in rest[0] else (rest[0] + ".", 2)
+    whole, offset = (rest[0], 1) if "." in rest[0] else (rest[0] + ".", 2)
     if "." not in rest[0] and rest[1:2] != ["."]:
         return None
-    if rest[behind : behind + 2] not in (["\\overline", "{"], ["\\bar", "{"], ["\\dot", "{"]):
+    if rest[offset : offset + 2] not in (["\\overline", "{"], ["\\bar", "{"], ["\\dot", "{"]):
         return None
-    if rest[behind + 3 : behind + 4] != ["}"] or not (digits := rest[behind + 2]).isdigit():
+    if rest[offset + 3 : offset + 4] != ["}"] or not (digits := rest[offset + 2]).isdigit():
         return None
     integer, _, fixed = whole.partition(".")
-    under = str(int("9" * len(digits)) * 10 ** len(fixed))
+    denominator = str(int("9" * len(digits)) * 10 ** len(fixed))
     sums = ["(", "\\frac", "{", integer + fixed, "}", "{", str(10 ** len(fixed)), "}", "+"]
-    return [*sums, "\\frac", "{", str(int(digits)), "}", "{", under, "}", ")"], behind + 4
+    return [*sums, "\\frac", "{", str(int(digits)), "}", "{", denominator, "}", ")"], offset + 4
 
 
 def _mixed(tokens: list[str], at: int, before: str) -> tuple[list[str], int] | None:
-    """2\\frac{1}{3} is 7/3, and so is 2 1/3, where nothing is before it that it could belong to."""
+    """A mixed number as tokens, and its length: 2\\frac{1}{3} and 2 1/3 are 7/3, unless the token before may belong to
+    it."""
     whole, rest = tokens[at], tokens[at + 1 :]
     if not whole.isdigit() or before[-1:].isalnum() or before in ("^", "_", ")", "}", "]", "!", "|", "."):
         return None
@@ -96,7 +98,7 @@ def _mixed(tokens: list[str], at: int, before: str) -> tuple[list[str], int] | N
 
 
 def _with_thousands(tokens: list[str]) -> list[str]:
-    """1 000 000 as one number; other numbers side by side are none."""
+    """Joins 1 000 000 to one number; other adjacent numbers are unreadable."""
     result: list[str] = []
     for at, token in enumerate(tokens):
         if token == " ":
@@ -115,7 +117,7 @@ def _with_thousands(tokens: list[str]) -> list[str]:
 
 
 def _with_degrees(tokens: list[str]) -> list[str]:
-    """Degrees in an expression, as in \\sin 30^\\circ: parts of a turn."""
+    """Turns degrees in an expression, as in \\sin 30^\\circ, into radians."""
     result: list[str] = []
     at = 0
     while at < len(tokens):
@@ -133,28 +135,28 @@ def _with_degrees(tokens: list[str]) -> list[str]:
 
 
 def _with_groups(tokens: list[str]) -> list[str]:
-    """Braces around what \\frac, \\sqrt, \\binom, `^` and `_` take, where they are left out."""
+    """Adds missing braces around the arguments of \\frac, \\sqrt, \\binom, `^` and `_`."""
     result: list[str] = []
-    at = 0
-    while at < len(tokens):
-        token = tokens[at]
+    index = 0
+    while index < len(tokens):
+        token = tokens[index]
         result.append(token)
-        at += 1
-        wanted = {"\\frac": 2, "\\binom": 2, "\\sqrt": 1, "^": 1, "_": 1}.get(token, 0)
-        if token == "\\sqrt" and tokens[at : at + 1] == ["["]:
-            end = closing(tokens, at)
-            result += tokens[at : end + 1]
-            at = end + 1
-        for number in range(wanted):
-            group, at, left = _group(tokens, at, token, last=number == wanted - 1)
+        index += 1
+        arguments = {"\\frac": 2, "\\binom": 2, "\\sqrt": 1, "^": 1, "_": 1}.get(token, 0)
+        if token == "\\sqrt" and tokens[index : index + 1] == ["["]:
+            end = closing(tokens, index)
+            result += tokens[index : end + 1]
+            index = end + 1
+        for number in range(arguments):
+            group, index, leftover = _group(tokens, index, token, last=number == arguments - 1)
             result += ["{", *_with_groups(group), "}"]
-            if left:
-                tokens = [*tokens[:at], left, *tokens[at:]]
+            if leftover:
+                tokens = [*tokens[:index], leftover, *tokens[index:]]
     return result
 
 
 def _group(tokens: list[str], at: int, token: str, *, last: bool) -> tuple[list[str], int, str]:
-    """What a command takes, where it ends, and the digits of a number that it leaves: \\frac12 takes 1 and 2."""
+    """The argument of a command, the position after it, and unused digits of a number: \\frac12 takes 1 and 2."""
     if at >= len(tokens):
         raise Unreadable
     first = tokens[at]
@@ -162,8 +164,8 @@ def _group(tokens: list[str], at: int, token: str, *, last: bool) -> tuple[list[
         end = closing(tokens, at)
         return (tokens[at + 1 : end] if first == "{" else tokens[at : end + 1]), end + 1, ""
     if token == "^" and first in ("-", "+"):
-        group, end, left = _group(tokens, at + 1, token, last=last)
-        return [first, *group], end, left
+        group, end, leftover = _group(tokens, at + 1, token, last=last)
+        return [first, *group], end, leftover
     if first.isdigit() and len(first) > 1 and token not in ("^", "_"):
         if token == "\\sqrt" or last or len(first) > 2:
             raise Unreadable
@@ -172,7 +174,7 @@ def _group(tokens: list[str], at: int, token: str, *, last: bool) -> tuple[list[
 
 
 def _constants(value: Any, tokens: list[str]) -> Any:
-    """`i` is the imaginary unit where it is no index; other letters are real, where nothing is complex."""
+    """Makes `i` the imaginary unit, unless it is an index, and other letters real if nothing is complex."""
     import sympy
 
     if not isinstance(value, sympy.Expr):

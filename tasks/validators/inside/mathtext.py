@@ -1,6 +1,6 @@
-"""Mathematical text, in LaTeX or as it is typed, as a list of tokens in LaTeX. Must not know what they mean.
+"""Splits mathematical text, in LaTeX or plain, into LaTeX tokens. Must not know what they mean.
 
-Nothing is dropped but what sets spaces and sizes. Raises `Unreadable` for what has no one reading.
+Only spacing and size commands are dropped. Raises `Unreadable` for an ambiguous text.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _SYMBOLS = {
     **{"∧": r"\land ", "θ": r"\theta ", "α": r"\alpha ", "β": r"\beta ", "λ": r"\lambda ", "φ": r"\phi "},
     **{"“": '"', "”": '"', "\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u200b": ""},
 }
-_SAME = {r"\leq": r"\le", r"\leqslant": r"\le", r"\geq": r"\ge", r"\geqslant": r"\ge", r"\neq": r"\ne", r"\gt": ">"}
-_SAME |= {r"\lt": "<", r"\dfrac": r"\frac", r"\tfrac": r"\frac", r"\cfrac": r"\frac", r"\vee": r"\lor"}
-_SAME |= {r"\wedge": r"\land", r"\varnothing": r"\emptyset", r"\ldots": r"\dots", r"\cdots": r"\dots"}
-_SAME |= {
+_SYNONYMS = {r"\leq": r"\le", r"\leqslant": r"\le", r"\geq": r"\ge", r"\geqslant": r"\ge", r"\neq": r"\ne", r"\gt": ">"}
+_SYNONYMS |= {r"\lt": "<", r"\dfrac": r"\frac", r"\tfrac": r"\frac", r"\cfrac": r"\frac", r"\vee": r"\lor"}
+_SYNONYMS |= {r"\wedge": r"\land", r"\varnothing": r"\emptyset", r"\ldots": r"\dots", r"\cdots": r"\dots"}
+_SYNONYMS |= {
     r"\lbrace": r"\{",
     r"\rbrace": r"\}",
     r"\degree": r"\circ",
@@ -54,11 +54,11 @@ class Unreadable(Exception):
 
 
 def in_latex(text: str) -> str:
-    """Plain forms such as `x**2`, `sqrt(2)` and `pi/2`, and the symbols of Unicode, as LaTeX writes them."""
+    """The text with plain forms such as `x**2`, `sqrt(2)` and `pi/2`, and Unicode symbols, replaced by LaTeX."""
     text = "".join(str(unicodedata.decimal(char)) if char.isdecimal() else char for char in text)
     for symbol, latex in _SYMBOLS.items():
         text = text.replace(symbol, latex)
-    text = re.sub(r"(?<=\S)~(?=\S)", " ", text)  # a space to LaTeX, but "about" in front
+    text = re.sub(r"(?<=\S)~(?=\S)", " ", text)  # a space in LaTeX, but "about" at the beginning
     text = text.replace("**", "^").replace("<=", r"\le ").replace(">=", r"\ge ").replace("!=", r"\ne ")
     text = re.sub(r"(?<=\d)(?:\{,\}|,\\!)(?=\d{3})", "", text)
     text = re.sub(r"(?<![\w.\\])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,4})(?![\w.])", r"\1 \\cdot 10^{\2}", text)
@@ -68,21 +68,21 @@ def in_latex(text: str) -> str:
 
 
 def tokens_of(text: str) -> list[str]:
-    """The tokens of a text `in_latex`, digits of one number together; of spaces, " " between two digits only."""
+    """The tokens of a text `in_latex`. A number is one token; the only spaces kept are those between two digits."""
     if len(text) > CHARS:
         raise Unreadable
-    tokens = [_SAME.get(token, token) for token in _TOKEN.findall(text)]
+    tokens = [_SYNONYMS.get(token, token) for token in _TOKEN.findall(text)]
     tokens = [" " if token in _SPACING or token.isspace() else token for token in tokens]
     return [token for at, token in enumerate(tokens) if token != " " or _between_digits(tokens, at)]
 
 
 def closing(tokens: Sequence[str], at: int) -> int:
-    """Where the bracket at `at` is closed. Raises `Unreadable` where it is not."""
+    """The position of the bracket that closes the one at `at`. Raises `Unreadable` where there is none."""
     depth = 0
-    for place in range(at, len(tokens)):
-        depth += (tokens[place] in OPENING) - (tokens[place] in CLOSING)
+    for position in range(at, len(tokens)):
+        depth += (tokens[position] in OPENING) - (tokens[position] in CLOSING)
         if depth == 0:
-            return place
+            return position
     raise Unreadable
 
 
@@ -91,18 +91,18 @@ CLOSING = frozenset({"}", ")", "]", r"\}", r"\rfloor", r"\rceil", r"\rangle"})
 
 
 def split(tokens: Sequence[str], separators: frozenset[str]) -> tuple[list[list[str]], list[str]]:
-    """The parts of `tokens` between those of `separators` that no bracket encloses, and these separators."""
+    """The parts of `tokens` between separators that no bracket encloses, and these separators."""
     parts: list[list[str]] = [[]]
-    between: list[str] = []
+    found_separators: list[str] = []
     depth = 0
     for token in tokens:
         depth += (token in OPENING or token.startswith(r"\begin")) - (token in CLOSING or token.startswith(r"\end"))
         if depth == 0 and token in separators:
             parts.append([])
-            between.append(token)
+            found_separators.append(token)
         else:
             parts[-1].append(token)
-    return parts, between
+    return parts, found_separators
 
 
 def joined(tokens: Sequence[str]) -> str:
@@ -111,13 +111,13 @@ def joined(tokens: Sequence[str]) -> str:
 
 
 def words_of(token: str) -> str | None:
-    """What a `\\text{…}` holds; None for another token."""
+    """The content of a `\\text{…}`; None for another token."""
     match = re.fullmatch(r"\\(?:text|mathrm|textrm|mbox|textbf|mathbf|operatorname)\s*\{([^{}]*)\}", token)
     return " ".join(match[1].split()) if match else None
 
 
 def _between_digits(tokens: Sequence[str], at: int) -> bool:
-    """A space between two numbers, but not behind an index or exponent of one token, as in \\log_2 8."""
+    """Whether a space separates two numbers, and not an index or exponent of one token from a number: \\log_2 8."""
     if at == 0 or tokens[at - 1] == " " or not tokens[at - 1][-1:].isdigit() or tokens[at - 2] in ("_", "^"):
         return False
     after = next((token for token in tokens[at + 1 :] if token != " "), "")

@@ -1,7 +1,7 @@
-"""What a mathematical text says: one value, a list, a set, an interval, a matrix, a relation, words.
+"""Parses a mathematical text into one value, a list, a set, an interval, a matrix, a relation, or words.
 
-The structure is read here; only what is one expression goes to latex2sympy, whose reading is lenient: it drops bases
-and units, and takes a colon for a division. Raises `Unreadable`. Must not know what is compared.
+The structure is parsed here. Only single expressions go to latex2sympy, which is lenient: it drops bases and units, and
+treats a colon as a division. Raises `Unreadable`. Must not know what is compared.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .mathtext import Unreadable, closing, in_latex, joined, split, tokens_of, w
 _GROUPS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _COMMAND = re.compile(r"\\[A-Za-z]+(?:\s*\{[^{}]*\})?")
 _SENTENCE = re.compile(r"[A-Za-z]{2,}[ \t]+[A-Za-z]{2,}")
-LETTERS = 3  # more of them side by side are a word, not a product
+LETTERS = 3  # more adjacent letters are a word, not a product
 _RELATIONS = frozenset({"=", "<", ">", r"\le", r"\ge", r"\ne", r"\in"})
 _SET_OPERATIONS = frozenset({r"\cup", r"\cap", r"\setminus"})
 _LINKS = {r"\lor": "or", r"\land": "and"}
@@ -44,14 +44,14 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """An answer that is no mathematics; also what stands for itself: a time, a number to a base."""
+    """An answer that is no mathematics; also a text that is compared as it is: a time, a number with a base."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Several:
-    """Values beside each other; `link` is `and` or `or` where a word says so."""
+    """Several values; `link` is `and` or `or` where that word joins them."""
 
     items: tuple[Value, ...]
     link: str = ""
@@ -59,7 +59,7 @@ class Several:
 
 @dataclass(frozen=True, slots=True)
 class SetOf:
-    """Values between braces."""
+    """A set: values between braces."""
 
     items: tuple[Value, ...]
 
@@ -74,7 +74,7 @@ class Ordered:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Sets joined, cut or taken away."""
+    """A union, intersection or difference of sets."""
 
     sign: str
     items: tuple[Value, ...]
@@ -106,15 +106,15 @@ Value = Scalar | Words | Several | SetOf | Ordered | Operation | Matrix | Ratio 
 
 
 def readings(text: str) -> list[Value]:
-    """What `text` may say: `1,000` is a number, or else a list. Raises `Unreadable` where it says nothing."""
+    """The values that `text` may mean: `1,000` is a number or a list. Raises `Unreadable` where there is none."""
     text = in_latex(text)
     if _SENTENCE.search(_COMMAND.sub(" ", text)):
         raise Unreadable
-    texts = dict.fromkeys([_GROUPS.sub(lambda match: _grouped(text, match), text), text])
+    texts = dict.fromkeys([_GROUPS.sub(lambda match: _without_group_commas(text, match), text), text])
     values: list[Value] = []
     for candidate in texts:
         try:
-            values.append(_whole(tokens_of(candidate)))
+            values.append(_outermost(tokens_of(candidate)))
         except Unreadable:
             continue
     if not values:
@@ -122,22 +122,22 @@ def readings(text: str) -> list[Value]:
     return values
 
 
-def _grouped(text: str, match: re.Match[str]) -> str:
-    """Commas between thousands, but between brackets they part the values."""
+def _without_group_commas(text: str, match: re.Match[str]) -> str:
+    """A match without its commas between thousands; inside brackets, commas separate values and stay."""
     before = text[: match.start()]
     depth = sum(before.count(opening) - before.count(closed) for opening, closed in ("()", "[]", (r"\{", r"\}")))
     return match[0] if depth > 0 else match[0].replace(",", "")
 
 
-def _whole(tokens: list[str]) -> Value:
-    """A value under what may be around all of it: signs of mathematics, a box, a full stop."""
+def _outermost(tokens: list[str]) -> Value:
+    """A value without what may surround it: math delimiters, a box, a full stop."""
     if tokens and tokens[-1] == ".":
         tokens = tokens[:-1]
     for opening, closed in (("$", "$"), (r"\(", r"\)"), (r"\[", r"\]")):
         if len(tokens) > 2 and (tokens[0], tokens[-1]) == (opening, closed):
-            return _whole(tokens[1:-1])
+            return _outermost(tokens[1:-1])
     if tokens[:2] in (["\\boxed", "{"], ["\\fbox", "{"]) and closing(tokens, 1) == len(tokens) - 1:
-        return _whole(tokens[2:-1])
+        return _outermost(tokens[2:-1])
     if not tokens or {"$", r"\(", r"\)", r"\[", r"\]", r"\boxed"} & set(tokens):
         raise Unreadable
     return _sequence(tokens)
@@ -150,17 +150,17 @@ def _sequence(tokens: list[str]) -> Value:
         raise Unreadable
     if len(parts) == 1:
         return _relation(parts[0])
-    return Several(tuple(_listed(part) for part in parts), link)
+    return Several(tuple(_list_item(part) for part in parts), link)
 
 
-def _listed(part: list[str]) -> Value:
+def _list_item(part: list[str]) -> Value:
     if len(part[0]) > 1 and part[0].isdigit() and part[0][0] == "0":  # 1,000 is no list of 1 and 0
         raise Unreadable
     return _relation(part)
 
 
 def _with_links(tokens: list[str]) -> tuple[list[str], str]:
-    """`a, b and c` with a comma for the word, and the word."""
+    """The tokens with a comma in place of a linking word, as in `a, b and c`, and that word."""
     result: list[str] = []
     links = set()
     for token in tokens:
@@ -220,7 +220,7 @@ def _bracketed(tokens: list[str]) -> Value:
     braced = tokens[0] == r"\{"
     if len(parts) == 1 and not braced:
         return _element(parts[0])
-    items = tuple(_listed(part) for part in parts)
+    items = tuple(_list_item(part) for part in parts)
     if braced and tokens[-1] != r"\}":
         raise Unreadable
     return SetOf(items) if braced else Ordered(items, (tokens[0], tokens[-1]))
@@ -238,11 +238,11 @@ def _ratio(tokens: list[str]) -> Value:
 def _scalar(tokens: list[str]) -> Value:
     words = words_of(tokens[0]) if len(tokens) == 1 else None
     if words is not None:
-        return Words(words) if re.search(r"[^\W\d_]{2}", words) else _whole(tokens_of(words))
+        return Words(words) if re.search(r"[^\W\d_]{2}", words) else _outermost(tokens_of(words))
     if len(tokens) > LETTERS and all(map(_is_letter, tokens)):
         return Words("".join(tokens))
     if r"\pm" in tokens or r"\mp" in tokens:
-        return Several(tuple(_scalar(list(one)) for one in _both_signs(tokens)))
+        return Several(tuple(_scalar(list(signed)) for signed in _both_signs(tokens)))
     if len(tokens) > 2 and tokens[0].isdigit() and tokens[1] == "_" and not set(tokens[2:]) - set("{}0123456789"):
         return Words(joined([token for token in tokens if token not in "{}"]))
     tokens, unit = _without_unit(with_fractions(tokens))
@@ -268,7 +268,7 @@ def _both_signs(tokens: list[str]) -> Iterator[list[str]]:
 
 
 def _without_unit(tokens: list[str]) -> tuple[list[str], str]:
-    """The tokens without a unit of measurement at their end, or a degree; a unit is one of a list."""
+    """The tokens without a unit of measurement or a degree at their end, and the unit."""
     for degree in (["^", r"\circ"], ["^", "{", r"\circ", "}"]):
         if tokens[-len(degree) :] == degree and not any(token[1:].isalpha() for token in tokens[: -len(degree)]):
             return tokens[: -len(degree)], ""

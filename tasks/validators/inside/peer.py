@@ -1,8 +1,9 @@
-"""One of two processes that use each other's objects: sends requests, answers them, keeps what the other holds.
+"""One of two processes that use each other's objects: it sends requests, answers them, and keeps the objects to which
+the other side refers.
 
-Both the tests' process and the candidate's are one. An object that is no plain value stays where it is: the other side
-gets its number and a description of its class, and makes a proxy of it (`proxies`). What the other side may do to an
-object is for `permit` to say. Must not know pytest, nor what a solution is.
+The tests' process and the candidate's each have a peer. An object that is no plain value stays in its process: the
+other side gets its number and a description of its class, and makes a proxy of it (`proxies`). `permit` decides what
+the other side may do to an object. Must not know pytest, nor what a solution is.
 """
 
 from __future__ import annotations
@@ -13,19 +14,20 @@ from operator import is_
 from typing import Any
 
 from .awaiting import result_of
-from .channels import Channel, Channels, Gone
-from .descriptions import Description, kept_base
+from .channels import Channel, Channels, ConnectionLost
+from .descriptions import Description, container_base
+from .forms import Decode, Encode, Form, Malformed
 from .objects import Objects
 from .proxies import Proxies
-from .values import Decode, Decoder, Encode, Encoder, Form, Malformed
+from .values import Decoder, Encoder
 
 Permit = Callable[[str, Any, str], None]
 
 
 class Peer:
-    """`strict` where the other side is not trusted. `permit(operation, target, name)` raises what the other side is
-    told where it may not do something; `show` is called with what the other side wrote since its last frame; `file` is
-    the source whose lines are named where an exception of this side goes over."""
+    """It is `strict` where the other side is not trusted. `permit(operation, target, name)` raises an exception, which
+    goes to the other side, where an operation is not allowed; `on_output` is called with what the other side printed
+    since its last frame; lines of the source `file` are reported with exceptions of this side."""
 
     def __init__(
         self,
@@ -33,61 +35,61 @@ class Peer:
         *,
         strict: bool,
         permit: Permit,
-        show: Callable[[list[Any]], None] = lambda written: None,
+        on_output: Callable[[list[Any]], None] = lambda output: None,
         file: str = "",
     ) -> None:
-        self.channels, self.strict, self._permit, self._show = channels, strict, permit, show
-        self.written: list[Any] = []  # what this side wrote, for the other to show
+        self.channels, self.strict, self._permit, self._on_output = channels, strict, permit, on_output
+        self.output: list[Any] = []  # what this side printed, sent with the next frame
         self.objects = Objects(file)
         self.proxies = Proxies(self)
         self._lock = threading.RLock()
         self._released: list[tuple[int, int]] = []
 
     def request(self, operation: str, target: Any, name: str = "", *args: Any, **kwargs: Any) -> Any:
-        """Asks the other side to do something to an object, and gives back what came of it.
+        """Performs an operation on an object of the other side and returns its result.
 
-        Raises what was raised there, and `Gone` where the other side has ended or breaks the protocol.
+        Raises what was raised there, and `ConnectionLost` where the other side has ended or violates the protocol.
         """
-        channel = self.channels.take()
+        channel = self.channels.acquire()
         try:
             classes: list[Any] = []
             encoder = Encoder(self._writer(channel, classes))
             encode = encoder.encode
             pairs = [[key, encode(value)] for key, value in kwargs.items()]
-            frame = [operation, encode(target), name, [encode(one) for one in args], pairs, classes]
-            channel.send([*frame, *self._notes()])
+            frame = [operation, encode(target), name, [encode(argument) for argument in args], pairs, classes]
+            channel.send([*frame, *self._trailer()])
             while (reply := channel.receive())[0] not in ("ok", "no"):
                 self.answer(channel, reply)
-            outcome, value = self._understood(self._conclude, reply, encoder.containers)
+            outcome, value = self._checked(self._parse_reply, reply, encoder.containers)
         finally:
-            self.channels.give(channel)
+            self.channels.release(channel)
         if outcome == "no":
             raise value
         return value
 
     def special(self, proxy: Any, name: str, *args: Any) -> Any:
-        """Calls a special method of the other side's object."""
+        """Calls a special method of an object of the other side."""
         return self.request("special", proxy, name, *args)
 
     def answer(self, channel: Channel, frame: list[Any]) -> None:
-        """Does what the other side asks for, and replies. Raises `Gone`."""
+        """Performs a request of the other side and replies. Raises `ConnectionLost`."""
         self.channels.begin(channel)
-        self.channels.end(channel, self._reply(channel, *self._understood(self._parsed, frame)))
+        self.channels.end(channel, self._reply(channel, *self._checked(self._parse_request, frame)))
 
     def forget(self, number: int, count: int) -> None:
-        """The proxy of the object with that number, which had come `count` times, is no more."""
+        """Notes that the proxy of the object with that number, which was received `count` times, has been deleted."""
         self._released.append((number, count))
 
-    def _understood(self, read: Callable[..., tuple[Any, ...]], *args: Any) -> tuple[Any, ...]:
-        """What `read` makes of a frame. Raises `Gone` where it is none."""
+    def _checked(self, parse: Callable[..., tuple[Any, ...]], *args: Any) -> tuple[Any, ...]:
+        """The result of parsing a frame with `read`. Raises `ConnectionLost` where it is malformed."""
         try:
-            return read(*args)
+            return parse(*args)
         except (Malformed, ValueError, TypeError, LookupError, AttributeError) as error:
-            raise Gone(f"it says what is no answer: {error}") from None
+            raise ConnectionLost(f"it sent a malformed frame: {error}") from None
 
-    def _conclude(self, reply: list[Any], containers: list[Any]) -> tuple[str, Any]:
+    def _parse_reply(self, reply: list[Any], containers: list[Any]) -> tuple[str, Any]:
         outcome, form, changes, *notes = reply
-        self._take_notes(*notes)
+        self._handle_trailer(*notes)
         decoder = Decoder(self._read, containers)
         value = decoder.decode(form)
         for number, content in changes:
@@ -96,11 +98,12 @@ class Peer:
             raise Malformed("what was raised is no exception")
         return outcome, value
 
-    def _parsed(self, frame: list[Any]) -> tuple[str, Any, str, list[Any], dict[str, Any], list[Any]]:
+    def _parse_request(self, frame: list[Any]) -> tuple[str, Any, str, list[Any], dict[str, Any], list[Any]]:
         operation, target_form, name, arg_forms, pair_forms, *notes = frame
-        self._take_notes(*notes)
-        if type(target_form) is not list or target_form[0] != "yours":  # a text has a method `format`, a class a call
-            raise Malformed("what is asked for is no object of this side")
+        self._handle_trailer(*notes)
+        # Else it could call `format` of a text, or a class.
+        if type(target_form) is not list or target_form[0] != "yours":
+            raise Malformed("the target is no object of this side")
         decoder = Decoder(self._read)
         target = decoder.decode(target_form)
         args = [decoder.decode(form) for form in arg_forms]
@@ -117,43 +120,43 @@ class Peer:
         kwargs: dict[str, Any],
         containers: list[Any],
     ) -> list[Any]:
-        snapshots = [_snapshot(one) for one in containers]
+        snapshots = [_snapshot(container) for container in containers]
         try:
             self._permit(operation, target, name)
             outcome, value = "ok", _perform(operation, target, name, args, kwargs)
-        except Gone:
+        except ConnectionLost:
             raise
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the caller's, on the other side
+        except BaseException as error:  # noqa: BLE001 - any exception is raised again on the other side
             outcome, value = "no", error
         classes: list[Any] = []
         encoder = Encoder(self._writer(channel, classes), containers)
         try:
             form = encoder.encode(value)
-        except Exception as error:  # noqa: BLE001 - what can't go over is the caller's too
-            outcome, form = "no", encoder.encode(TypeError(f"the value can't be given back: {error}"))
+        except Exception as error:  # noqa: BLE001 - the caller gets the error if the value can't be sent
+            outcome, form = "no", encoder.encode(TypeError(f"the value can't be returned: {error}"))
         changes = [
-            [number, encoder.content(one)]
-            for number, (one, snapshot) in enumerate(zip(containers, snapshots, strict=True))
-            if _differs(snapshot, _snapshot(one))
+            [number, encoder.content(container)]
+            for number, (container, snapshot) in enumerate(zip(containers, snapshots, strict=True))
+            if _differs(snapshot, _snapshot(container))
         ]
-        return [outcome, form, changes, classes, *self._notes()]
+        return [outcome, form, changes, classes, *self._trailer()]
 
-    def _notes(self) -> tuple[list[Any], list[Any]]:
-        """What goes along with every frame: proxies that are no more, and what was written."""
+    def _trailer(self) -> tuple[list[Any], list[Any]]:
+        """The end of every frame: deleted proxies, and printed text."""
         released, self._released = self._released, []
-        written = self.written[:]
-        del self.written[: len(written)]
-        return [list(pair) for pair in released], written
+        output = self.output[:]
+        del self.output[: len(output)]
+        return [list(pair) for pair in released], output
 
-    def _take_notes(self, classes: list[Any], released: list[Any], written: list[Any]) -> None:
+    def _handle_trailer(self, classes: list[Any], released: list[Any], output: list[Any]) -> None:
         if classes or released:
             with self._lock:
                 for number, description in classes:
-                    self.proxies.learn(number, Description.from_form(description))
+                    self.proxies.add_class(number, Description.from_form(description))
                 for number, count in released:
                     self.objects.release(number, count)
-        if written:
-            self._show(written)
+        if output:
+            self._on_output(output)
 
     def _writer(self, channel: Channel, classes: list[Any]) -> Callable[[Any, Encode], Form]:
         def write(value: Any, encode: Encode) -> Form:
@@ -161,7 +164,7 @@ class Peer:
             if number is not None:
                 return ["yours", number]
             with self._lock:
-                return self.objects.write(value, encode, channel.described, classes)
+                return self.objects.write(value, encode, channel.described_classes, classes)
 
         return write
 
@@ -199,7 +202,7 @@ def _perform(operation: str, target: Any, name: str, args: list[Any], kwargs: di
 
             return copy.deepcopy(target) if name == "deep" else copy.copy(target)
         case "content":
-            base = kept_base(type(target))
+            base = container_base(type(target))
             return None if base is None else base(target)
         case "await":
             return result_of(target)
@@ -207,9 +210,9 @@ def _perform(operation: str, target: Any, name: str, args: list[Any], kwargs: di
 
 
 def _snapshot(container: Any) -> Any:
-    """What a container holds, by identity: `==` of what a program made can say anything."""
+    """The items of a container, to be compared by identity, since `==` of a program's objects can't be trusted."""
     if isinstance(container, dict):
-        return [one for pair in container.items() for one in pair]
+        return [item for pair in container.items() for item in pair]
     if hasattr(container, "tobytes"):
         return container.tobytes()
     return bytes(container) if isinstance(container, bytearray) else list(container)

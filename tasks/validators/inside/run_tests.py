@@ -1,8 +1,8 @@
 """The tests' process: runs pytest on the test files of a check and reports each outcome on a pipe of its own.
 
-The candidate runs in another process (`candidate`), and `solution` is a stand-in here; where the check says
-`isolation: shared` it is imported here, and what it changes is watched. What anything prints, and the exit code, count
-for nothing: only lines that carry the nonce do, which came on standard input.
+The candidate runs in another process (`candidate`), and `solution` is a stand-in here. With `isolation: shared` it is
+imported into this process, and its changes are watched. Printed text and the exit code count for nothing, only lines
+with the nonce, which came on standard input.
 """
 
 from __future__ import annotations
@@ -24,38 +24,38 @@ EXCHANGE = "/exchange"
 
 
 def main() -> None:
-    """Reads the order from standard input, and obeys it: {nonce, mode: process|shared|collect, tests: [file, …],
-    imports: [module, …] of Python that the tests import, named: [class, …] that the tests name, channels: [descriptor,
-    …], asynchronous, conftest: whether there is any of either, exchange: whether files are shown to the candidate}."""
-    order = json.loads(sys.stdin.buffer.read())
+    """Runs the request on standard input: {nonce, mode: process|shared|collect, tests: [file, …], imports: [module, …]
+    of Python that the tests import, named: [class, …] that occur in the tests, channels: [descriptor, …], asynchronous
+    and conftest: whether there are any, exchange: whether the candidate shares files}."""
+    request = json.loads(sys.stdin.buffer.read())
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
     sys.path.insert(0, PACKAGES)
     leave = os._exit
-    {"process": _in_two_processes, "shared": _in_one_process, "collect": _collect_only}[order["mode"]](order)
+    {"process": _in_two_processes, "shared": _in_one_process, "collect": _collect_only}[request["mode"]](request)
     sys.stdout.flush()
-    leave(0)  # at-exit functions and threads of a candidate have no say any more
+    leave(0)  # exit handlers and threads of a candidate don't run any more
 
 
-def _in_two_processes(order: dict[str, Any]) -> None:
-    candidate = Candidate(pairs_of(order["channels"]), frozenset(order["named"]))
-    reporter = Reporter(order["nonce"], lambda: candidate.lost)
+def _in_two_processes(request: dict[str, Any]) -> None:
+    candidate = Candidate(pairs_of(request["channels"]), frozenset(request["named"]))
+    reporter = Reporter(request["nonce"], lambda: candidate.connection_error)
     fault = candidate.compile()
     if fault is not None:
         fields = [str(fault.get(name, "")) for name in ("type", "message", "text")]
         reporter.send("syntax", **syntax_fields(fields[0], fields[1], SOLUTION, int(fault.get("line", 0)), fields[2]))
         return
     sys.meta_path.insert(0, Finder(candidate))
-    if order["exchange"]:
+    if request["exchange"]:
         candidate.follow()
-    _run(order, [reporter], reporter)
+    _run(request, [reporter], reporter)
 
 
-def _in_one_process(order: dict[str, Any]) -> None:
+def _in_one_process(request: dict[str, Any]) -> None:
     from .tampering import TamperWatch, watch_searches
 
-    reporter = Reporter(order["nonce"], lambda: None)
+    reporter = Reporter(request["nonce"], lambda: None)
     try:
         compile(Path(SOLUTION).read_bytes(), SOLUTION, "exec", dont_inherit=True)
     except SyntaxError as error:
@@ -70,40 +70,40 @@ def _in_one_process(order: dict[str, Any]) -> None:
     def report(what: str) -> None:
         send("tampered", what=what)
 
-    for name in ("unittest.case", *order["imports"]):
+    for name in ("unittest.case", *request["imports"]):
         importlib.import_module(name)
-    watch = TamperWatch(report, order["imports"])
-    _run(order, [reporter, watch], reporter, lambda: watch_searches(report, tuple(order["tests"])))
+    watch = TamperWatch(report, request["imports"])
+    _run(request, [reporter, watch], reporter, lambda: watch_searches(report, tuple(request["tests"])))
 
 
-def _collect_only(order: dict[str, Any]) -> None:
-    reporter = Reporter(order["nonce"], lambda: None)
+def _collect_only(request: dict[str, Any]) -> None:
+    reporter = Reporter(request["nonce"], lambda: None)
     sys.modules[Path(SOLUTION).stem] = stand_in_for_all()
-    _run(order, [reporter, Collector(reporter.send)], reporter)
+    _run(request, [reporter, Collector(reporter.send)], reporter)
 
 
-def _run(order: dict[str, Any], plugins: list[Any], reporter: Reporter, before: Any = lambda: None) -> None:
+def _run(request: dict[str, Any], plugins: list[Any], reporter: Reporter, before: Any = lambda: None) -> None:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     import pytest
 
-    here = str(Path.cwd())
-    sys.path += _folders(order["tests"])  # last: no file that appears there stands for one of Python's or pytest's
+    folder = str(Path.cwd())
+    sys.path += _folders(request["tests"])  # last, so that no file there replaces a module of Python or pytest
     options = ["-q", "--tb=no", "--no-header", "--no-summary", "-p", "no:cacheprovider", "-c", os.devnull]
-    options += ["--rootdir", here, "--confcutdir", here, "--import-mode=importlib"]
-    if not order["conftest"]:
+    options += ["--rootdir", folder, "--confcutdir", folder, "--import-mode=importlib"]
+    if not request["conftest"]:
         options.append("--noconftest")
-    if order["exchange"] and order["mode"] == "process":
+    if request["exchange"] and request["mode"] == "process":
         options.append(f"--basetemp={EXCHANGE}/pytest")
-    if order["asynchronous"]:
+    if request["asynchronous"]:
         options += ["-p", "pytest_asyncio.plugin", "-o", "asyncio_mode=auto"]
     run, send, lost = pytest.main, reporter.send, reporter.report_loss
     before()
-    status = int(run([*options, *order["tests"]], plugins=plugins))
+    status = int(run([*options, *request["tests"]], plugins=plugins))
     lost()
     send("finished", status=status)
 
 
 def _folders(tests: list[str]) -> list[str]:
-    """Where the tests find their helpers: beside them, and in the folders above."""
+    """The folders from which the tests import: their own, and those above."""
     folders = [folder for test in tests for folder in (Path.cwd() / test).parents]
     return list(dict.fromkeys(str(folder) for folder in folders if folder.is_relative_to(Path.cwd())))

@@ -1,6 +1,6 @@
-"""The module `solution` as the tests see it: a stand-in that passes everything on to the candidate's process.
+"""The module `solution` in the tests' process: a stand-in that forwards everything to the candidate's process.
 
-Must not know pytest, nor what becomes of the outcome.
+Must not know pytest, nor how outcomes are used.
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ import types
 from pathlib import Path
 from typing import Any
 
-from .channels import Channel, Channels, Gone
+from .channels import Channel, Channels, ConnectionLost
 from .peer import Peer
-from .proxies import Remote, RemoteClass
+from .remote import Remote, RemoteClass
 
 NAME = "solution"
 _READABLE = frozenset({"__name__", "__qualname__", "__doc__", "__module__"})
-# What Python's own objects offer beside their use: a way from a generator, a frame or a function to the tests' data.
-_INNER = ("gi_", "cr_", "ag_", "f_", "tb_", "co_", "func_")
+# Introspection attributes: through them a generator, a frame or a function leads to the tests' data.
+_INTROSPECTION = ("gi_", "cr_", "ag_", "f_", "tb_", "co_", "func_")
 _OPERATIONS = frozenset({"call", "method", "get", "set", "delete", "special", "copy", "content", "await"})
-# Callables of Python's own that a test might hand over as one, and that would do more than the test means.
+# Callables of Python that a test might pass to the solution, and that can do more than the test intends.
 _BROAD = frozenset({eval, exec, compile, open, getattr, setattr, delattr, vars, globals, locals, __import__})
-_CLOSED = (types.FrameType, types.CodeType, types.TracebackType, types.ModuleType)
+_CLOSED_TYPES = (types.FrameType, types.CodeType, types.TracebackType, types.ModuleType)
 
 
 class Forbidden(AttributeError):
-    """The solution tried to do something to an object of the tests that is not its to do."""
+    """The solution tried an operation on an object of the tests that is not allowed."""
 
 
 class _Standin(types.ModuleType):
-    """The module. Its names are looked up there each time: a test may have set one."""
+    """The module. Each access to a name goes to the candidate's process, since a test may have set it."""
 
     def __init__(self, peer: Peer, module: Any, names: list[str], named: frozenset[str]) -> None:
         super().__init__(NAME)
@@ -58,29 +58,31 @@ class _Standin(types.ModuleType):
 
 
 class Candidate:
-    """The candidate's process, by the pipes to it. `lost` says how it was lost, if it was; `named` are the names of
-    classes in the tests' source."""
+    """The candidate's process, through the pipes to it. `connection_error` says how the connection broke, or is None;
+    `named` are the names of classes in the source of the tests."""
 
     def __init__(self, pairs: list[tuple[int, int]], named: frozenset[str]) -> None:
-        channels = Channels([_Watched(self, reading, writing) for reading, writing in pairs], borrows=False)
-        self._peer = Peer(channels, strict=True, permit=permit, show=_show)
+        channels = Channels(
+            [_WatchedChannel(self, reading, writing) for reading, writing in pairs], share_serving=False
+        )
+        self._peer = Peer(channels, strict=True, permit=permit, on_output=_replay_output)
         self._named = named
-        self.lost: str | None = None
+        self.connection_error: str | None = None
 
     def compile(self) -> dict[str, Any] | None:
-        """Why the solution does not compile: type, message, and where; None where it does."""
+        """The error if the solution does not compile: type, message, line and text; None where it does."""
         fault = self._peer.request("call", None, "compile")
         return fault if type(fault) is dict else None
 
     def load(self) -> types.ModuleType:
-        """Runs the solution; its stand-in. Raises what it raises, and `Gone`."""
-        module, names = self._peer.request("call", None, "load", _readline, _read, _ask)
+        """Runs the solution; returns its stand-in. Raises what the solution raises, and `ConnectionLost`."""
+        module, names = self._peer.request("call", None, "load", _readline, _read, _input)
         if not isinstance(module, Remote) or type(names) is not list:
-            raise Gone("it has no module")
+            raise ConnectionLost("it has no module")
         return _Standin(self._peer, module, [name for name in names if type(name) is str], self._named)
 
     def follow(self) -> None:
-        """From now on the candidate's process changes its folder with this one."""
+        """Makes the candidate's process follow this one when it changes its working folder."""
         change, request = os.chdir, self._peer.request
 
         def chdir(path: Any) -> None:
@@ -90,8 +92,8 @@ class Candidate:
         os.chdir = chdir
 
 
-class _Watched(Channel):
-    """Notes the loss of the candidate, whatever the tests make of it."""
+class _WatchedChannel(Channel):
+    """Records that the connection broke, however the tests handle the exception."""
 
     def __init__(self, candidate: Candidate, reading: int, writing: int) -> None:
         super().__init__(reading, writing)
@@ -100,15 +102,15 @@ class _Watched(Channel):
     def send(self, frame: list[Any]) -> None:
         try:
             super().send(frame)
-        except Gone as error:
-            self._candidate.lost = str(error)
+        except ConnectionLost as error:
+            self._candidate.connection_error = str(error)
             raise
 
     def receive(self) -> list[Any]:
         try:
             return super().receive()
-        except Gone as error:
-            self._candidate.lost = str(error)
+        except ConnectionLost as error:
+            self._candidate.connection_error = str(error)
             raise
 
 
@@ -119,30 +121,34 @@ class Finder:
         self._candidate = candidate
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """The protocol of `importlib`."""
+        """See `importlib.abc.MetaPathFinder`."""
         from importlib.machinery import ModuleSpec
 
         return ModuleSpec(name, self) if name == NAME else None  # type: ignore[arg-type]
 
     def create_module(self, spec: Any) -> types.ModuleType:
-        """Loads it."""
+        """Runs the solution."""
         return self._candidate.load()
 
     def exec_module(self, module: types.ModuleType) -> None:
-        """It has been run."""
+        """Does nothing: the solution has run already."""
 
 
 def permit(operation: str, target: Any, name: str) -> None:
-    """What the candidate may do to an object of the tests: use it as any caller would. Raises `Forbidden`."""
-    if operation not in _OPERATIONS or isinstance(target, _CLOSED) or type(target).__module__.startswith("_pytest"):
+    """Allows the candidate to use an object of the tests as any caller would. Raises `Forbidden` for anything else."""
+    if (
+        operation not in _OPERATIONS
+        or isinstance(target, _CLOSED_TYPES)
+        or type(target).__module__.startswith("_pytest")
+    ):
         raise Forbidden(f"{operation} of {type(target).__name__}")
     if operation in ("call", "special") and isinstance(target, types.BuiltinFunctionType) and target in _BROAD:
         raise Forbidden(f"a call of {target.__name__}")
-    if operation in ("set", "delete") and (isinstance(target, type | types.FunctionType) or _of_python(type(target))):
+    if operation in ("set", "delete") and (isinstance(target, type | types.FunctionType) or _is_standard(type(target))):
         raise Forbidden(f"an attribute of {type(target).__name__} can't be changed")
     if operation in ("get", "set", "delete", "method"):
         special = name.startswith("_") and not (operation == "get" and name in _READABLE)
-        if special or (name.startswith(_INNER) and _of_python(type(target))):
+        if special or (name.startswith(_INTROSPECTION) and _is_standard(type(target))):
             raise Forbidden(f"{name} of {type(target).__name__}")
     if operation == "special" and name not in _specials():
         raise Forbidden(f"{name} of {type(target).__name__}")
@@ -154,14 +160,14 @@ def _specials() -> frozenset[str]:
     return frozenset((*SPECIALS, "__eq__", "__ne__"))
 
 
-def _of_python(kind: type) -> bool:
-    top = kind.__module__.partition(".")[0]
-    return top in sys.stdlib_module_names and kind is not types.SimpleNamespace and kind.__module__ != "__main__"
+def _is_standard(kind: type) -> bool:
+    package = kind.__module__.partition(".")[0]
+    return package in sys.stdlib_module_names and kind is not types.SimpleNamespace and kind.__module__ != "__main__"
 
 
-def _show(written: list[Any]) -> None:
-    """Writes what the candidate printed and warned of, as if it had done so here."""
-    for kind, *rest in written:
+def _replay_output(output: list[Any]) -> None:
+    """Repeats in this process what the candidate printed, and its warnings."""
+    for kind, *rest in output:
         match kind:
             case "out":
                 sys.stdout.write(str(rest[0]))
@@ -179,7 +185,7 @@ def _read() -> str:
     return sys.stdin.read()
 
 
-def _ask(prompt: str = "") -> str:
+def _input(prompt: str = "") -> str:
     return input(prompt)
 
 

@@ -1,9 +1,9 @@
-"""For tests that share their process with the candidate (`isolation: shared`): notices what it changes of pytest, of
-Python's functions and of the tests.
+"""Detects changes that a candidate in the tests' process (`isolation: shared`) makes to pytest, to Python's functions
+and to the tests.
 
-It keeps out what ends, skips, prints, patches or replaces; it can't keep out a program that finds the reporter through
-pytest's own objects, that changes the data of the tests, or that gives back values which call themselves equal to
-everything. That is why sharing must be asked for. Must not know how a report is written.
+It detects programs that exit, skip, print, patch or replace. It can't detect one that finds the reporter through
+pytest's own objects, that changes the data of the tests, or that returns values which claim to equal everything. That
+is why sharing must be requested. Must not know how a report is written.
 """
 
 from __future__ import annotations
@@ -19,47 +19,48 @@ from typing import Any
 PACKAGES = "/opt/redraft"
 FAMILY = ("_pytest", "pluggy", "pytest", "unittest", "__main__")
 SEARCHES = frozenset({"gc.get_objects", "gc.get_referrers", "gc.get_referents"})
-# Where something was found, the live names of that place, its name there, itself, and its code if it has one.
-Seen = tuple[str, Mapping[str, Any], str, Any, Any]
+# The place of an object, the live namespace of that place, the object's name there, the object, and its code if any.
+Snapshot = tuple[str, Mapping[str, Any], str, Any, Any]
 
 
 class TamperWatch:
-    """A pytest plugin. `report(what)` is called with what was changed; `watched` are modules that the tests import."""
+    """A pytest plugin that calls `report` with the name of what was changed; `watched` are modules that the tests
+    import."""
 
     def __init__(self, report: Callable[[str], None], watched: list[str]) -> None:
         self._report, self._watched = report, watched
-        self._before: list[Seen] = []
+        self._before: list[Snapshot] = []
         self._plugins: set[int] = set()
         self._hooks: list[tuple[Any, Any]] = []
         self._items: dict[str, Any] = {}
 
     def pytest_collection(self, session: Any) -> None:
-        """Nothing of the candidate's is loaded yet: remember what everything is."""
+        """Takes snapshots before anything of the candidate is loaded."""
         self._before = list(_functions(self._watched))
         self._hooks = _hooks(session.config.pluginmanager)
         self._plugins = {id(plugin) for plugin in session.config.pluginmanager.get_plugins()}
 
     def pytest_collection_finish(self, session: Any) -> None:
-        """All tests are known."""
+        """Takes snapshots of the modules of the collected tests."""
         self._items = {item.nodeid: item for item in session.items}
         for module in {item.module for item in session.items if hasattr(item, "module")}:
             self._before += _functions_of(module.__name__, vars(module))
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        """A test ended."""
-        self._look([self._items[nodeid]] if nodeid in self._items else [])
+        """Compares with the snapshots after each test."""
+        self._compare([self._items[nodeid]] if nodeid in self._items else [])
 
     def pytest_sessionfinish(self, session: Any) -> None:
-        """All tests ended."""
-        self._look(list(self._items.values()))
+        """Compares with the snapshots after all tests."""
+        self._compare(list(self._items.values()))
         plugins = {id(plugin) for plugin in session.config.pluginmanager.get_plugins()}
         if plugins - self._plugins:
             self._report("the plug-ins of pytest")
 
-    def _look(self, items: list[Any]) -> None:
-        """Reports what of pytest, unittest, the builtins, the tests' functions or `items` is not what it was.
+    def _compare(self, items: list[Any]) -> None:
+        """Reports a change in pytest, unittest, the builtins, the tests' functions or `items`.
 
-        Some thousand comparisons after each test, half a millisecond: no name is looked up twice.
+        These are some thousand comparisons after each test, in half a millisecond: no name is looked up twice.
         """
         for where, names, name, value, code in self._before:
             if names.get(name) is not value or (code is not None and getattr(value, "__code__", None) is not code):
@@ -72,33 +73,35 @@ class TamperWatch:
 
 
 def _hooks(manager: Any) -> list[tuple[Any, Any]]:
-    """Each implementation of a hook with the function it calls."""
+    """Each implementation of a hook, with its function."""
     callers = [caller for caller in vars(manager.hook).values() if hasattr(caller, "get_hookimpls")]
-    return [(found, found.function) for caller in callers for found in caller.get_hookimpls()]
+    return [
+        (implementation, implementation.function) for caller in callers for implementation in caller.get_hookimpls()
+    ]
 
 
 def watch_searches(report: Callable[[str], None], tests: tuple[str, ...]) -> None:
-    """Reports a candidate that lists the interpreter's objects, looks at frames or swaps a function's code.
+    """Reports a candidate that lists the interpreter's objects, inspects frames or replaces a function's code.
 
-    Python's own library does the latter two for ordinary programs (namedtuple, logging, asyncio), and so may
-    the tests. An audit hook cannot be taken off again. It makes a search for this reporter dear, not impossible.
+    Python's own library does the latter two in ordinary programs (namedtuple, logging, asyncio), and the tests may,
+    too. An audit hook cannot be removed. It makes a search for this reporter expensive, not impossible.
     """
     frame, busy = sys._getframe, [False]
-    library, own = str(Path(os.__file__).parent), tuple(f"/{test}" for test in tests)
-    inspecting = f"{library}/inspect.py"
+    library, test_paths = str(Path(os.__file__).parent), tuple(f"/{test}" for test in tests)
+    inspect_path = f"{library}/inspect.py"
 
     def trusted() -> bool:
         busy[0] = True
         try:
-            asking = frame(2)
-            while asking.f_code.co_filename == inspecting and asking.f_back is not None:
-                asking = asking.f_back
+            caller = frame(2)
+            while caller.f_code.co_filename == inspect_path and caller.f_back is not None:
+                caller = caller.f_back
         finally:
             busy[0] = False
-        name = asking.f_code.co_filename
-        return name.startswith((library, PACKAGES, "<frozen ")) or name.endswith(own)
+        name = caller.f_code.co_filename
+        return name.startswith((library, PACKAGES, "<frozen ")) or name.endswith(test_paths)
 
-    def heard(event: str, arguments: tuple[Any, ...]) -> None:
+    def on_event(event: str, arguments: tuple[Any, ...]) -> None:
         if event in SEARCHES:
             report("the interpreter's list of objects")
         elif event == "sys._getframe" and not busy[0]:
@@ -107,10 +110,10 @@ def watch_searches(report: Callable[[str], None], tests: tuple[str, ...]) -> Non
         elif event == "object.__setattr__" and arguments[1] == "__code__" and not trusted():
             report("the code of a function")
 
-    sys.addaudithook(heard)
+    sys.addaudithook(on_event)
 
 
-def _functions(watched: list[str]) -> Iterator[Seen]:
+def _functions(watched: list[str]) -> Iterator[Snapshot]:
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in FAMILY or name in watched:
             yield "sys.modules", sys.modules, name, module, None
@@ -120,7 +123,7 @@ def _functions(watched: list[str]) -> Iterator[Seen]:
             yield "builtins", vars(builtins), name, value, None
 
 
-def _functions_of(where: str, names: Mapping[str, Any]) -> Iterator[Seen]:
+def _functions_of(where: str, names: Mapping[str, Any]) -> Iterator[Snapshot]:
     for name, value in list(names.items()):
         if isinstance(value, types.FunctionType | types.BuiltinFunctionType):
             yield where, names, name, value, getattr(value, "__code__", None)

@@ -13,7 +13,7 @@ import psutil
 from tests.chaos.contestant import Contestant
 from tests.chaos.faults.registry import fault
 from tests.chaos.workload import POISONED
-from workers.local.home import unprivileged_ids
+from workers.home import unprivileged_ids
 
 
 @fault()

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from tasks.settings import Settings
 from tasks.store.invariants import INVARIANTS
-from workers.cli import doctor
+from workers.cli import doctor, machine, services
 
 pytestmark = pytest.mark.integration
 
@@ -31,7 +31,7 @@ def test_every_look_is_one_line_and_one_object(redraft: Redraft) -> None:
     said, document = redraft("doctor"), json.loads(redraft("doctor", "--json").out)
     names = [check["name"] for check in document["checks"]]
     assert names == [line.split()[1] for line in said.out.splitlines()]
-    assert " ".join(names) == "python home disk sandbox runtimes gpu postgres broker worker relay memory cloud"
+    assert " ".join(names) == "python home disk sandbox runtimes plugins gpu postgres broker worker relay memory cloud"
     assert all(check["outcome"] in ("ok", "warn", "fail") for check in document["checks"])
     assert said.code == int(any(check["outcome"] == "fail" for check in document["checks"]))
     assert "secret" not in said.out
@@ -52,8 +52,8 @@ def test_postgres_is_told_from_one_without_schema_and_one_that_is_away(
 
 
 def test_a_broker_that_is_away_fails(tmp_path: Path, valkey_url: str) -> None:
-    good = doctor.broker(given(tmp_path, broker_url=SecretStr(valkey_url)))
-    away = doctor.broker(given(tmp_path, broker_url=SecretStr(f"redis://{AWAY}/0")))
+    good = services.broker(given(tmp_path, broker_url=SecretStr(valkey_url)))
+    away = services.broker(given(tmp_path, broker_url=SecretStr(f"redis://{AWAY}/0")))
     assert good is not None
     assert away is not None
     assert (good.outcome, away.outcome) == ("ok", "fail")
@@ -65,9 +65,9 @@ def test_a_silent_worker_is_not_alive(tmp_path: Path, urls: Any, admin: Admin) -
         "INSERT INTO workers (name, host, pid, lanes, slots, version, seen_at)"
         " VALUES ('w', 'h', 1, '{gpu}', 2, '0', now() - interval '1 h')"
     )
-    silent = doctor.worker(settings)
+    silent = services.worker(settings)
     admin.execute("UPDATE workers SET seen_at = now()")
-    alive = doctor.worker(settings)
+    alive = services.worker(settings)
     assert silent is not None
     assert alive is not None
     assert (silent.outcome, silent.detail) == ("warn", "no worker is alive; 1 went silent")
@@ -77,20 +77,20 @@ def test_a_silent_worker_is_not_alive(tmp_path: Path, urls: Any, admin: Admin) -
 def test_a_connected_relay_is_seen_by_a_person(tmp_path: Path, urls: Any) -> None:
     settings = given(tmp_path, database_url=SecretStr(urls.ada))
     with psycopg.connect(urls.admin.replace("+psycopg", ""), application_name="redraft relay"):
-        connected = doctor.relay(settings)
+        connected = services.relay(settings)
     assert connected is not None
     assert connected.outcome == "ok"
 
 
 def test_a_home_that_cannot_be_written_fails(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    found = doctor.home(given(tmp_path, home=tmp_path / "file" / "home"))
+    found = machine.home(given(tmp_path, home=tmp_path / "file" / "home"))
     assert found.outcome == "fail"
     assert "REDRAFT_HOME" in found.advice
 
 
 def test_an_endpoint_that_does_not_answer_fails(tmp_path: Path) -> None:
-    found = doctor.engine(given(tmp_path, endpoint=f"http://{AWAY}/v1"))
+    found = services.engine(given(tmp_path, endpoint=f"http://{AWAY}/v1"))
     assert found is not None
     assert found.outcome == "fail"
     assert "OpenAI" in found.advice
@@ -106,7 +106,7 @@ def test_a_deep_look_names_every_promise_and_the_job_that_breaks_one(tmp_path: P
         " 'single', 'gpu', 'never',"
         " 1, 1, 1, 10, 11)"
     )
-    broken = [found for found in doctor.promises(settings) if found.outcome == "fail"]
+    broken = [found for found in services.promises(settings) if found.outcome == "fail"]
     assert len(kept) == len(INVARIANTS)
     assert all(found.outcome == "ok" for found in kept)
     assert any("11 of 10 tokens" in found.detail for found in broken)

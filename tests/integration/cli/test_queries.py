@@ -214,7 +214,7 @@ def test_sql_refuses_the_rest_and_changes_nothing(ada: Database, query: str, why
 
 
 def test_sql_names_columns_apart_and_goes_on_after_an_error(ada: Database) -> None:
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput, match="division by zero"):
         run_sql(ada, "SELECT 1/0")
     assert run_sql(ada, "SELECT 1 AS a, 2 AS a, 3 AS b").columns == ("a", "a_2", "b")
     submit_jobs(ada, [SPEC])  # the reader's role did not outlive its transaction

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from tasks.dryruns import check_runtimes
 from tasks.errors import InvalidInput
+from tasks.installed import installed_rules
 from tasks.settings import Settings
-from tasks.submit import HandedIn
 from tasks.types import CheckSpec, JobSpec
-from workers.cli import doctor
-from workers.cli.submit import check_runtimes
+from workers.cli import machine
 
 pytestmark = pytest.mark.integration
 Redraft = Callable[..., Any]
@@ -58,20 +58,20 @@ def test_what_cannot_be_built_is_refused_in_one_line(redraft: Redraft, arguments
 
 
 def test_doctor_lists_the_runtimes(tmp_path: Path) -> None:
-    finding = doctor.runtimes(settings(tmp_path))
+    finding = machine.runtimes(settings(tmp_path))
     assert finding.outcome == "ok"
     assert finding.detail.startswith("numpy (numpy==")
 
 
-def handed_in(*specs: JobSpec) -> HandedIn:
-    return HandedIn(specs=specs, places=tuple(f"job {number}" for number in range(len(specs))), contents={})
-
-
 def test_submit_refuses_a_runtime_that_this_machine_lacks(tmp_path: Path) -> None:
-    check_runtimes(handed_in(job(""), job("numpy")), settings(tmp_path))
-    with pytest.raises(InvalidInput, match=r"job 0: checks\[0\].runtime: 'nowhere' is not allowed; runtimes here are "):
-        check_runtimes(handed_in(job("nowhere")), settings(tmp_path))
+    known = installed_rules(settings(tmp_path), dry_runs=True).runtimes
+    assert known is not None
+    check_runtimes([("p: checks[0]", job("").checks[0]), ("p: checks[1]", job("numpy").checks[0])], known)
+    refusal = r"p: checks\[0\].runtime: 'nowhere' is not allowed; runtimes here are "
+    with pytest.raises(InvalidInput, match=refusal):
+        check_runtimes([("p: checks[0]", job("nowhere").checks[0])], known)
 
 
-def test_submit_leaves_it_to_the_workers_of_a_deployment(tmp_path: Path) -> None:
-    check_runtimes(handed_in(job("nowhere")), settings(tmp_path, database_url="postgresql+psycopg://a@b/c"))
+def test_submit_leaves_runtimes_to_the_workers_of_a_deployment(tmp_path: Path) -> None:
+    elsewhere = settings(tmp_path, database_url="postgresql+psycopg://a@b/c")
+    assert installed_rules(elsewhere, dry_runs=True).runtimes is None

@@ -54,7 +54,7 @@ def loop(
     """A loop whose local model never solves anything, and asks the cloud after `after` rejected iterations."""
     model = ScriptedModel(lambda request: f"a try\nANSWER: {request.seed % 1000}")
     cloud = OpenAIResponses(
-        base_url=url, api_key="sk-test", first_event_seconds=20, answer_seconds=60, looks=(0.02, 0.05)
+        base_url=url, api_key="sk-test", first_event_seconds=20, answer_seconds=60, pauses=(0.02, 0.05)
     )
     return twin_loop(
         ledger or PostgresLedger(fleet, fault_cap=8),

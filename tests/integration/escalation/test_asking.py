@@ -13,7 +13,7 @@ from tasks.heartbeat import SilentHeartbeat
 from tasks.store.invariants import breaches
 from tasks.store.queries import job_egress, job_history, job_summary
 from tasks.store.session import Database
-from tasks.types import Budget, Egress, JobState, Lane, Usage
+from tasks.types import Budget, Egress, JobState, Lane, StopCode, Usage
 from tests.integration.escalation.cases import (
     ALL,
     PRICES,
@@ -113,7 +113,7 @@ def test_a_rejected_answer_of_the_cloud_ends_the_job_unsolved(user: Database, fl
         run(fleet, standin.url)
         summary = job_summary(user, job)
         assert (summary.state, summary.iterations, standin.posts) == (JobState.UNSOLVED, 3, 1)
-    assert "cloud" in summary.reason
+    assert summary.stop_code is StopCode.CLOUD_REJECTED
     assert summary.answer
     assert rows(fleet, job)[0].state == "done"
 

@@ -33,7 +33,7 @@ from tests.integration.escalation.cases import (
 )
 from tests.loops import outlive, take
 from tests.standin.responses import StandIn, serving
-from workers.local.home import free_port
+from workers.home import free_port
 
 pytestmark = pytest.mark.integration
 

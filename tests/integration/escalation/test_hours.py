@@ -12,7 +12,7 @@ from tasks.heartbeat import SilentHeartbeat
 from tasks.store.invariants import breaches
 from tasks.store.queries import job_summary
 from tasks.store.session import Database
-from tasks.types import JobState
+from tasks.types import JobState, StopCode
 from tests.integration.escalation.cases import ALL, RIGHT, loop, put, rows, until_escalation
 from tests.loops import take
 from tests.standin.responses import serving
@@ -50,7 +50,7 @@ def test_a_running_response_is_cancelled_and_charged_when_the_hours_are_over(
     summary = job_summary(user, job)
     (record,) = rows(fleet, job)
     assert (summary.state, record.state, record.usd) == (JobState.UNSOLVED, "failed", record.reserved_usd)
-    assert "hours" in summary.reason
+    assert summary.stop_code is StopCode.BUDGET_HOURS
     assert summary.answer
     assert summary.spend.usd == record.usd
     with Database(admin_url) as admin:

@@ -9,9 +9,9 @@ import psutil
 import pytest
 
 from workers.engine.record import EngineRecord, write_record
+from workers.home import Home
 from workers.local import supervisor
-from workers.local.home import Home
-from workers.local.process import Recorded
+from workers.process import Recorded
 
 pytestmark = pytest.mark.integration
 

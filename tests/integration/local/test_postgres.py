@@ -17,7 +17,7 @@ import pytest
 
 from tasks.errors import PartFailed
 from tasks.store.roles import ensure_login
-from workers.local.home import Home
+from workers.home import Home
 from workers.local.postgres import EmbeddedPostgres
 
 pytestmark = pytest.mark.integration
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.integration
 START = """
 import sys
 from pathlib import Path
-from workers.local.home import Home
+from workers.home import Home
 from workers.local.postgres import EmbeddedPostgres
 server = EmbeddedPostgres(Home(root=Path(sys.argv[1])))
 server.start()

@@ -15,11 +15,11 @@ import psutil
 import psycopg
 import pytest
 
+from workers.home import Home
 from workers.local import stack as local
-from workers.local.home import Home
 from workers.local.parts import PartStatus
-from workers.local.stackfile import StackFile, read
 from workers.local.supervisor import holder
+from workers.stackfile import StackFile, read
 
 pytestmark = pytest.mark.integration
 
@@ -29,9 +29,9 @@ import sys
 from pathlib import Path
 from tasks.errors import PartFailed
 from workers.local import stack
-from workers.local.home import Home
+from workers.home import Home
 SUPERVISOR = (
-    "import sys; from tasks.settings import default_home; from workers.local.home import Home; "
+    "import sys; from tasks.settings import default_home; from workers.home import Home; "
     "from workers.local.supervisor import own; sys.exit(own(Home(root=default_home()), lambda home, stack: []))"
 )
 try:

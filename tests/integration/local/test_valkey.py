@@ -11,7 +11,7 @@ import psutil
 import pytest
 import redis
 
-from workers.local.home import Home
+from workers.home import Home
 from workers.local.valkey import EmbeddedValkey
 
 pytestmark = pytest.mark.integration

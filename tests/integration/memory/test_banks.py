@@ -58,9 +58,9 @@ def bank(request: pytest.FixtureRequest) -> Iterator[MemoryBank]:
         yield InMemoryBank(MODEL)
         return
     part = request.getfixturevalue("memory_part")()
-    made = QdrantBank(part.url, part.key, MODEL)
-    yield made
-    made.close()
+    bank = QdrantBank(part.url, part.key, MODEL)
+    yield bank
+    bank.close()
 
 
 def fill(bank: MemoryBank) -> None:

@@ -24,11 +24,11 @@ from tasks.types import (
     Draft,
     Iteration,
     JobSpec,
-    JobState,
     Lane,
     Message,
     Operator,
     Stop,
+    StopCode,
     Verdict,
 )
 
@@ -61,7 +61,7 @@ def job(login: Callable[..., str], admin: Database) -> int:
             claim, attempt(ledger, claim, 1, Operator.DRAFT, passed=False), second, lane=Lane.GPU, lesson_due=False
         )
         claim = take(fleet)
-        stop = Stop(state=JobState.ACCEPTED, why="every check passed", acceptance=Acceptance.VERIFIED)
+        stop = Stop(code=StopCode.ACCEPTED, acceptance=Acceptance.VERIFIED)
         ledger.record(
             claim, attempt(ledger, claim, 2, Operator.RESTART, passed=True), stop, lane=Lane.GPU, lesson_due=False
         )
@@ -158,9 +158,12 @@ BROKEN = {
         f"{ESCALATED} VALUES (1, 1, 'answer', 'm', 'refused', '{{}}', 0); UPDATE escalations SET epoch = 3",
     ),
     "I4 no answer is to another question": (
-        "UPDATE jobs SET state = 'failed', reason = 'draft 0.1: the journal holds an answer to prompt 0, not to 1'",
-        "INSERT INTO events (job_id, kind, detail) VALUES "
-        "(1, 'no lesson', 'distil 0.1: the journal holds an answer to prompt 0, not to 1')",
+        "UPDATE jobs SET state = 'failed', stop_code = 'journal_mismatch'",
+        "UPDATE jobs SET lesson_stop_code = 'journal_mismatch'",
+    ),
+    "an end has a code": (
+        "UPDATE jobs SET stop_code = NULL",
+        "UPDATE jobs SET state = 'running'; UPDATE leases SET runnable = true",
     ),
     "I4 a score follows from the verdicts": (
         "UPDATE candidates SET accepted = true WHERE iteration = 1",
@@ -168,10 +171,11 @@ BROKEN = {
         "DELETE FROM verdicts WHERE iteration = 2 AND check_name = 'hidden'",
     ),
     "I4 a move follows from the decision": (
-        "UPDATE iterations SET decision = 'revise (1.0)' WHERE number = 1",
-        "UPDATE iterations SET decision = 'stop (unsolved): enough' WHERE number = 1",
+        "UPDATE iterations SET next_operator = 'revise' WHERE number = 1",
+        "UPDATE iterations SET next_operator = NULL, stop_code = 'gave_up' WHERE number = 1",
         "UPDATE jobs SET state = 'unsolved'",
-        "UPDATE jobs SET state = 'cancelled'; UPDATE iterations SET decision = 'stop (unsolved)' WHERE number = 2",
+        "UPDATE jobs SET state = 'cancelled', stop_code = 'cancelled'; "
+        "UPDATE iterations SET stop_code = 'gave_up' WHERE number = 2",
     ),
     "I5 no budget is passed": (
         "UPDATE jobs SET budget_tokens = 29",

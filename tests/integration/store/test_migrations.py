@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
 
 from tasks.errors import InvalidInput
+from tasks.reasons import explain
 from tasks.store import dispatch, migrate
 from tasks.store.ledger import PostgresLedger
 from tasks.store.lifecycle import fork, request_pause, retry
@@ -22,7 +24,7 @@ from tasks.store.roles import ensure_login
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.store.tables import metadata
-from tasks.types import Changes, CheckSpec, JobSpec, JobState, Lane
+from tasks.types import Changes, CheckSpec, JobSpec, JobState, Lane, Stop, StopCode
 from workers.local.postgres import EmbeddedPostgres
 
 pytestmark = pytest.mark.integration
@@ -115,7 +117,8 @@ def test_a_hundred_thousand_jobs_of_the_last_release_are_upgraded_and_go_on(
             assert limit in reason
         held = "SELECT worker, epoch, runnable FROM leases WHERE job_id = 10"
         assert admin.execute(held).fetchone() == (None, 2, False)
-        assert admin.execute("SELECT state, priority FROM jobs WHERE id = 11").fetchone() == ("accepted", 2000000000)
+        eleven = "SELECT state, priority, stop_code FROM jobs WHERE id = 11"
+        assert admin.execute(eleven).fetchone() == ("accepted", 2000000000, "accepted")
         states = "SELECT state, count(*) FROM jobs GROUP BY state ORDER BY state"
         assert admin.execute(states).fetchall() == [("accepted", 90_000), ("failed", 3), ("queued", 9_997)]
 
@@ -153,5 +156,83 @@ def test_a_table_that_holds_what_no_submission_writes_still_refuses_it_from_now_
         assert admin.execute("SELECT state, lesson_due FROM jobs").fetchone() == ("unsolved", False)
         with pytest.raises(psycopg.errors.CheckViolation):
             admin.execute(row)
-        valid = "SELECT bool_or(convalidated) FROM pg_constraint WHERE conname ~ '^jobs_' AND contype = 'c'"
+        valid = """SELECT bool_or(convalidated) FROM pg_constraint WHERE contype = 'c' AND conname ~ '^jobs_'
+                   AND conname <> 'jobs_stop_code'"""
         assert admin.execute(valid).fetchone() == (False,)
+
+
+# A state and a reason as releases before stop codes wrote them: the code, what was used, the limit, the detail.
+OLD_REASONS = {
+    ("accepted", "candidate 3.1 passed every check"): ("accepted", None, None, "3.1"),
+    ("unsolved", "the budget of 2e+06 tokens is spent (1.9e+06 used)"): ("budget_tokens", 1.9e6, 2e6, ""),
+    ("unsolved", "the budget of 30 iterations is spent"): ("budget_iterations", None, 30, ""),
+    ("unsolved", "the budget of 1.5 hours is spent"): ("budget_hours", None, 1.5, ""),
+    ("unsolved", "the shortest prompt has 5000 tokens, and the model has room for 3072"): ("context", 5000, 3072, ""),
+    ("unsolved", "its one draft was not accepted"): ("draft_rejected", None, None, ""),
+    ("unsolved", "the cloud model's answer was rejected like the local ones"): ("cloud_rejected", None, None, ""),
+    ("unsolved", "no idea is left"): ("gave_up", None, None, "no idea is left"),
+    ("cancelled", "cancelled by its owner"): ("cancelled", None, None, ""),
+    ("quarantined", "its worker died 3 times in a row with no iteration recorded; last on w-1"): (
+        ("crashes", 3, None, "w-1")
+    ),
+    ("failed", "8 faults in a row, the last: engine: hung up"): ("service_faults", 8, None, "engine: hung up"),
+    ("failed", "job 1, iteration 1, draft 0.1: the journal holds an answer to prompt a, the prompt built now is b"): (
+        "journal_mismatch",
+        None,
+        None,
+        "job 1, iteration 1, draft 0.1: the journal holds an answer to prompt a, the prompt built now is b",
+    ),
+    ("failed", "the attachment a.png (00) is not stored"): (
+        ("attachment_lost", None, None, "the attachment a.png (00) is not stored")
+    ),
+    ("failed", "checks: 7 is stored, not a list"): ("malformed", None, None, "checks: 7 is stored, not a list"),
+    ("queued", ""): (None, None, None, ""),
+}
+
+
+def test_what_releases_before_stop_codes_wrote_is_read_once(empty_database: str) -> None:
+    migrate.upgrade(empty_database, "0013")
+    with psycopg.connect(empty_database.replace("+psycopg", "", 1), autocommit=True) as admin:
+        for state, reason in OLD_REASONS:
+            admin.execute(
+                """INSERT INTO jobs (spec_hash, title, problem, checks, strategy, lane, egress, budget_usd,
+                       budget_hours, budget_iterations, budget_tokens, state, reason)
+                   VALUES ('h', 't', 'p', '[{"kind": "answer", "name": "a", "value": 1}]', 'correct', 'gpu', 'never',
+                       1, 1, 1, 1, %s, %s)""",
+                (state, reason),
+            )
+        admin.execute("""INSERT INTO iterations (job_id, number, operator, move, decision, finished_at) VALUES
+            (1, 1, 'draft', '{}', 'restart (2 slots): 3 revisions failed', now()),
+            (1, 2, 'restart', '{}', 'stop (accepted): candidate 3.1 passed every check', now()),
+            (3, 1, 'draft', '{}', 'stop (unsolved): the budget of 30 iterations is spent', now()),
+            (3, 2, 'draft', '{}', '', NULL)""")
+        admin.execute("""INSERT INTO events (job_id, kind, detail)
+            VALUES (3, 'no lesson', 'the journal holds an answer to prompt a, the prompt now is b')""")
+        migrate.upgrade(empty_database)
+        ended = admin.execute("SELECT stop_code, stop_used, stop_limit, stop_detail FROM jobs ORDER BY id").fetchall()
+        assert ended == list(OLD_REASONS.values())
+        decided = "SELECT next_operator, stop_code FROM iterations ORDER BY job_id, number"
+        assert admin.execute(decided).fetchall() == [
+            ("restart", None),
+            (None, "accepted"),
+            (None, "budget_iterations"),
+            (None, None),
+        ]
+        given_up = "SELECT id, lesson_stop_code FROM jobs WHERE lesson_stop_code IS NOT NULL"
+        assert admin.execute(given_up).fetchall() == [(3, "journal_mismatch")]
+        assert admin.execute("SELECT array_agg(DISTINCT reason) FROM jobs").fetchone() == (
+            sorted(reason for _, reason in OLD_REASONS),
+        )
+        migrate.downgrade(empty_database, "0013")
+        assert admin.execute("SELECT count(*) FROM job_summary").fetchone() == (len(OLD_REASONS),)
+        assert admin.execute("SELECT redraft_cancel(15)").fetchone() == ("cancelled",)
+
+
+def test_the_codes_of_the_database_and_the_reason_of_its_own_cancel_are_those_of_the_domain(admin_url: str) -> None:
+    with psycopg.connect(admin_url.replace("+psycopg", "", 1)) as admin:
+        row = admin.execute("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'jobs_stop_code'")
+        limit = str((row.fetchone() or [""])[0])
+        assert set(re.findall(r"'(\w+)'::text", limit)) == {str(code) for code in StopCode}
+        cancel = admin.execute("SELECT pg_get_functiondef('redraft_cancel(bigint)'::regprocedure)").fetchone()
+    assert cancel is not None
+    assert f"reason = '{explain(Stop(code=StopCode.CANCELLED))}', stop_code = '{StopCode.CANCELLED}'" in cancel[0]

@@ -81,10 +81,8 @@ MALFORMED = {
     ),
     "an attachment in parts": ("attachments", '[{"name": "a"}]', r"attachments\[0\]\.media_type: None"),
 }
-# Their form is right, so the database takes them; what they name is not here.
+# Their form is right, so the database takes them; no worker can do anything with them.
 UNKNOWN = {
-    "a strategy": ("strategy", "oracle", "strategy: 'oracle' is stored, and not one of best_of_n"),
-    "a kind of check": ("checks", checks(kind="oracle"), r"checks\[0\]\.kind: 'oracle' is stored, and not one of ans"),
     "an option for a program": (
         "checks",
         checks(kind="command", value=["--", "true"]),
@@ -152,10 +150,30 @@ def test_a_worker_ends_it_at_first_sight_with_its_reason(admin: Connection, flee
     job = insert(admin, owner="eve")
     admin.execute(sql.SQL("UPDATE jobs SET {} = %s").format(sql.Identifier(column)), (value,))
     turn(fleet)
-    row = admin.execute("SELECT state, crashes, faults, reason FROM jobs WHERE id = %s", (job,)).fetchone()
+    row = admin.execute("SELECT state, crashes, faults, stop_code, reason FROM jobs WHERE id = %s", (job,)).fetchone()
     assert row is not None
-    assert row[:3] == ("failed", 0, 0)
-    assert re.match(reason, row[3]), row[3]
+    assert row[:4] == ("failed", 0, 0, "malformed")
+    assert re.match(reason, row[4]), row[4]
+    assert take(fleet) is None
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "plugin"), [("strategy", "oracle", "strategy"), ("checks", checks(kind="oracle"), "check")]
+)
+def test_a_plugin_that_a_worker_lacks_is_left_to_others_and_fails_the_job_at_the_cap(
+    admin: Connection, fleet: Database, column: str, value: str, plugin: str
+) -> None:
+    job = insert(admin, owner="eve", **{column: value})
+    query = "SELECT state, stop_code, stop_used, faults, crashes FROM jobs WHERE id = %s"
+    for faults in (1, 2):
+        turn(fleet)
+        assert admin.execute(query, (job,)).fetchone() == ("running", None, None, faults, 0)
+        held = "SELECT worker, runnable, run_at > now() FROM leases WHERE job_id = %s"
+        assert admin.execute(held, (job,)).fetchone() == (None, True, True)
+    turn(fleet)
+    assert admin.execute(query, (job,)).fetchone() == ("failed", "missing_plugin", 3, 3, 0)
+    reason = f"{plugin} 'oracle' is not on this worker; 3 turns in a row found no worker that can go on with it"
+    assert admin.execute("SELECT reason FROM jobs").fetchone() == (reason,)
     assert take(fleet) is None
 
 

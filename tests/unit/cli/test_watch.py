@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,7 +14,7 @@ from rich.console import Console
 from tasks.store.summaries import JobSummary
 from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend
 from workers.cli.jobs import document, exit_code, without_answer
-from workers.cli.watch import Rates, bar, change_line, follow, used, view, worst
+from workers.cli.watch import Rates, bar, change_line, used, view, worst
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 JOB = JobSummary(
@@ -112,23 +111,6 @@ def test_tokens_per_second_survive_a_new_turn_and_fall_to_zero_without_a_worker(
     assert rates.feed([changed(now=later, live_tokens=400)])[17] == pytest.approx(60.0)
     assert rates.feed([changed(now=later + timedelta(seconds=5), live_tokens=50)])[17] == pytest.approx(10.0)
     assert rates.feed([changed(now=later + timedelta(seconds=6), worker=None)])[17] == 0.0
-
-
-def test_following_reports_changes_once_and_ends_with_the_last_job() -> None:
-    script: list[JobSummary] = [JOB, changed(live_tokens=999), changed(score=0.75), ACCEPTED]
-    reads = iter(script)
-    told: list[JobSummary] = []
-
-    def read() -> Mapping[int, JobSummary]:
-        return {17: next(reads)}
-
-    seen = follow(read, told.append, pause=lambda _: None)
-    assert told == [script[0], script[2], script[3]]
-    assert seen == {17: ACCEPTED}
-
-
-def test_following_ends_at_its_timeout_with_what_it_saw() -> None:
-    assert follow(lambda: {17: JOB}, lambda _: None, timeout=0)[17].state == "running"
 
 
 @pytest.mark.parametrize(

@@ -194,3 +194,49 @@ def test_who_waits_for_a_seat_stops_as_soon_as_the_worker_drains(held: ExitStack
     held.enter_context(controller.admit(space(1), SilentHeartbeat()))
     with pytest.raises(ShuttingDown), controller.admit(space(1), Draining(2)):
         pytest.fail("it was seated")
+
+
+class Marking(SilentHeartbeat):
+    """Says when it begins to wait."""
+
+    def __init__(self) -> None:
+        self.waits = threading.Event()
+
+    def checkpoint(self) -> None:
+        self.waits.set()
+
+
+def test_who_came_first_is_admitted_first_though_a_later_request_would_fit() -> None:
+    controller = Engine(EngineLoad(kv_blocks=10, block_tokens=16)).controller(requests=8)
+    order: list[str] = []
+    large, small = Marking(), Marking()
+
+    def ask(name: str, size: RequestSize, heartbeat: Marking) -> None:
+        with controller.admit(size, heartbeat):
+            order.append(name)
+
+    with ThreadPoolExecutor(2) as pool:
+        with controller.admit(space(16 * 5), SilentHeartbeat()):
+            first = pool.submit(ask, "large", space(16 * 6), large)
+            assert large.waits.wait(30)
+            second = pool.submit(ask, "small", space(16), small)
+            assert small.waits.wait(30)
+            assert order == []
+        first.result(30)
+        second.result(30)
+    assert order == ["large", "small"]
+
+
+@pytest.mark.parametrize(("prompt", "shared"), [(16 * 4, 3), (16 * 4 + 1, 4), (16 * 5, 4)])
+def test_the_block_of_a_prompt_s_last_token_is_never_shared(held: ExitStack, prompt: int, shared: int) -> None:
+    blocks = -(-(prompt + 16) // 16)
+    load = EngineLoad(kv_blocks=2 * blocks - shared, block_tokens=16, prefix_cache=True)
+    controller = Engine(load).controller(requests=8)
+    held.enter_context(controller.admit(space(16, prompt=prompt), SilentHeartbeat()))
+    held.enter_context(controller.admit(space(16, prompt=prompt), Impatient()))
+    tight = Engine(EngineLoad(kv_blocks=2 * blocks - shared - 1, block_tokens=16, prefix_cache=True)).controller(
+        requests=8
+    )
+    held.enter_context(tight.admit(space(16, prompt=prompt), SilentHeartbeat()))
+    with pytest.raises(Cancelled), tight.admit(space(16, prompt=prompt), Impatient()):
+        pytest.fail("a block was given to two")

@@ -15,11 +15,11 @@ from tasks.llm.chat import OpenAIChatModel
 from tasks.settings import Settings
 from tasks.types import ChatRequest, Message
 from tests.standin.endpoint import LLAMA_CPP, OLLAMA, VLLM, StandIn, serving
-from workers.cli import doctor
+from workers.cli import services
 from workers.engine.attached import AttachedEndpoint
 from workers.engine.detection import Endpoint, describe_server, detect_capabilities
-from workers.local.process import Recorded
-from workers.local.stackfile import StackFile, write
+from workers.process import Recorded
+from workers.stackfile import StackFile, write
 
 NOTHING = Capabilities(
     choices="text",
@@ -104,7 +104,7 @@ def test_doctor_says_what_is_lacking_and_what_is_done_instead(lack: dict[str, An
     able = dataclasses.replace(Capabilities(), **lack)
     (said,) = able.missing()
     with serving(able) as standin:
-        found = doctor.engine(Settings(home=tmp_path, cache=tmp_path, endpoint=standin.url))
+        found = services.engine(Settings(home=tmp_path, cache=tmp_path, endpoint=standin.url))
     assert found is not None
     assert found.outcome == "warn"
     assert found.detail == f"endpoint {standin.url} vllm 0.32.0 tiny, 8 slots of 4096 tokens; {said}"
@@ -112,7 +112,7 @@ def test_doctor_says_what_is_lacking_and_what_is_done_instead(lack: dict[str, An
 
 def test_doctor_has_nothing_to_say_of_a_server_that_can_everything(tmp_path: Path) -> None:
     with serving(Capabilities()) as standin:
-        found = doctor.engine(Settings(home=tmp_path, cache=tmp_path, endpoint=standin.url))
+        found = services.engine(Settings(home=tmp_path, cache=tmp_path, endpoint=standin.url))
     assert found is not None
     assert (found.outcome, found.detail.count(";")) == ("ok", 0)
 
@@ -152,6 +152,6 @@ def test_doctor_looks_at_the_endpoint_of_the_running_stack(tmp_path: Path) -> No
         stack = StackFile(**{**urls, "endpoint": standin.url}, supervisor_pid=me.pid, supervisor_started=me.started)
         (tmp_path / "run").mkdir()
         write(tmp_path, stack)
-        found = doctor.engine(Settings(home=tmp_path, cache=tmp_path))
+        found = services.engine(Settings(home=tmp_path, cache=tmp_path))
     assert found is not None
     assert found.detail.endswith("seeds without effect: a run can't be repeated word by word")

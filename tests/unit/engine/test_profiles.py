@@ -12,7 +12,7 @@ from workers.engine.child import engine_environment
 from workers.engine.choice import Choice
 from workers.engine.hardware import Gpu
 from workers.engine.profiles import Profile, Speculation, load_profiles, read_profile
-from workers.local.home import Home
+from workers.home import Home
 
 OWN = """
 engine = "vllm-cpu"
@@ -129,6 +129,7 @@ def test_a_profile_of_the_users_own_is_found_beside_ours_and_may_replace_them(tm
         ('path = "/models/mine"', 'path = "/models/mine.gguf"', "needs its sha256"),
         ('"vllm-cpu"', '"vllm"', r"needs \[memory\]"),
         ("max_answer_tokens = 256", "max_answer_tokens = 4096", "leave room for a prompt"),
+        ("slots = 2", "slots = 2\nthinking = {tokens = 1792}", "leave room for a prompt"),
         ("slots = 2", "slots = 2\ncanary_pattern = '('", "must be a regular expression"),
         ("slots = 2", "slots = 2\nmodalities = ['image']", "text is always among them"),
         ("slots = 2", "slots = 2\nmodalities = ['text', 'smell']", "modalities"),

@@ -18,8 +18,8 @@ from workers.engine.record import (
     strays,
     write_record,
 )
-from workers.local.home import Home
-from workers.local.process import Recorded
+from workers.home import Home
+from workers.process import Recorded
 
 # A leader with a child that ignores TERM: as an EngineCore that hangs.
 FAMILY = "(trap '' TERM; while :; do sleep 1; done) & echo ready; wait"

@@ -23,7 +23,7 @@ from workers.engine.child import LOG_BYTES
 from workers.engine.choice import Choice
 from workers.engine.profiles import Profile, WeightsSource
 from workers.engine.server import PORT_TRIES, EngineServer
-from workers.local.home import Home
+from workers.home import Home
 
 # `says`, beside the program, is its answer; `ends`, what it writes before it ends, so long as it lies there; while
 # `hangs` does, it makes `hung` and never answers.

@@ -85,7 +85,7 @@ def server() -> Iterator[SseServer]:
 @pytest.fixture
 def chat(server: SseServer) -> Callable[..., OpenAIChatModel]:
     def make(**changed: Any) -> OpenAIChatModel:
-        given: dict[str, Any] = {
+        arguments: dict[str, Any] = {
             "base_url": server.url,
             "model": "tiny",
             "api_key": KEY,
@@ -95,6 +95,6 @@ def chat(server: SseServer) -> Callable[..., OpenAIChatModel]:
             "extra": {},
             "engine": "test server",
         }
-        return OpenAIChatModel(**{**given, **changed})
+        return OpenAIChatModel(**{**arguments, **changed})
 
     return make

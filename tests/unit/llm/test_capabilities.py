@@ -6,7 +6,7 @@ from tasks.llm.capabilities import Capabilities, chosen
 
 
 @pytest.mark.parametrize(
-    ("said", "choice"),
+    ("answer", "choice"),
     [
         ("pass", "pass"),
         (" PASS.", "pass"),
@@ -18,12 +18,12 @@ from tasks.llm.capabilities import Capabilities, chosen
         ("Verdict: **pass**.", "pass"),
     ],
 )
-def test_a_choice_is_read_where_it_stands(said: str, choice: str) -> None:
-    assert chosen(said, ("pass", "fail")) == choice
+def test_a_choice_is_read_where_it_stands(answer: str, choice: str) -> None:
+    assert chosen(answer, ("pass", "fail")) == choice
 
 
 @pytest.mark.parametrize(
-    "said",
+    "answer",
     [
         "",
         "it does not pass",
@@ -33,14 +33,14 @@ def test_a_choice_is_read_where_it_stands(said: str, choice: str) -> None:
         '{"answer": "maybe"}',
     ],
 )
-def test_what_names_no_choice_or_several_stays_as_it_is(said: str) -> None:
-    assert chosen(said, ("pass", "fail")) == said
+def test_what_names_no_choice_or_several_stays_as_it_is(answer: str) -> None:
+    assert chosen(answer, ("pass", "fail")) == answer
 
 
 def test_a_server_of_ours_lacks_nothing_and_each_lack_is_one_sentence() -> None:
     assert Capabilities().missing() == ()
-    said = Capabilities(choices="text", tokenizer="none", seeds=False).missing()
-    assert [line.split(":")[0] for line in said] == [
+    notes = Capabilities(choices="text", tokenizer="none", seeds=False).missing()
+    assert [line.split(":")[0] for line in notes] == [
         "no structured answers",
         "no tokenizer",
         "seeds without effect",

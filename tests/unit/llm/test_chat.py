@@ -35,10 +35,15 @@ def test_an_answer_is_joined_with_its_usage(server: SseServer, chat: Make) -> No
     usage = {"prompt_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 8}}
     server.script = _says("one ", "two\u2028", "three", usage=usage)
     heartbeat = CountingHeartbeat()
-    made = chat().complete(REQUEST, heartbeat)
-    assert made.text == "one two\u2028three"
-    assert (made.prompt_tokens, made.cached_tokens, made.completion_tokens) == (12, 8, 3)
-    assert (made.finish_reason, made.model, made.engine, made.guard) == ("stop", "tiny", "test server", None)
+    completion = chat().complete(REQUEST, heartbeat)
+    assert completion.text == "one two\u2028three"
+    assert (completion.prompt_tokens, completion.cached_tokens, completion.completion_tokens) == (12, 8, 3)
+    assert (completion.finish_reason, completion.model, completion.engine, completion.guard) == (
+        "stop",
+        "tiny",
+        "test server",
+        None,
+    )
     assert heartbeat.tokens == 3
 
 
@@ -81,7 +86,7 @@ def test_attachments_arrive_as_content_parts_before_the_text(server: SseServer, 
     message = Message(role="user", content="What is it?", attachments=(PICTURE, SOUND))
     contents = {PICTURE: b"\x89PN", SOUND: b"ID3"}
     model = chat(files=contents.__getitem__)
-    made = model.complete(ChatRequest(messages=(REQUEST.messages[0], message)), CountingHeartbeat())
+    completion = model.complete(ChatRequest(messages=(REQUEST.messages[0], message)), CountingHeartbeat())
     plain, with_files = server.bodies[0]["messages"]
     assert plain == {"role": "user", "content": REQUEST.messages[0].content}
     assert with_files == {
@@ -92,7 +97,7 @@ def test_attachments_arrive_as_content_parts_before_the_text(server: SseServer, 
             {"type": "text", "text": "What is it?"},
         ],
     }
-    assert made.text == "a cat"
+    assert completion.text == "a cat"
 
 
 def test_what_attachments_cost_is_guessed_without_sending_them(server: SseServer, chat: Make) -> None:
@@ -112,8 +117,8 @@ def test_an_attachment_that_cannot_be_read_is_told_before_anything_is_sent(serve
 
 def test_without_usage_the_tokens_are_counted(server: SseServer, chat: Make) -> None:
     server.script = _says("a", "b")
-    made = chat().complete(REQUEST, CountingHeartbeat())
-    assert (made.prompt_tokens, made.completion_tokens) == (len(REQUEST.messages[0].content) // 3, 2)
+    completion = chat().complete(REQUEST, CountingHeartbeat())
+    assert (completion.prompt_tokens, completion.completion_tokens) == (len(REQUEST.messages[0].content) // 3, 2)
 
 
 def test_thoughts_are_kept_apart(server: SseServer, chat: Make) -> None:
@@ -124,8 +129,8 @@ def test_thoughts_are_kept_apart(server: SseServer, chat: Make) -> None:
         handler.word("42", "stop")
 
     server.script = script
-    made = chat().complete(REQUEST, CountingHeartbeat())
-    assert (made.text, made.reasoning) == ("42", "hmm")
+    completion = chat().complete(REQUEST, CountingHeartbeat())
+    assert (completion.text, completion.reasoning) == ("42", "hmm")
 
 
 @pytest.mark.parametrize("field", ["content", "reasoning"])
@@ -137,25 +142,25 @@ def test_a_loop_is_cut_and_the_engine_sees_the_client_leave(server: SseServer, c
             handler.word(**{field: " and so on,"})
 
     server.script = script
-    made = chat().complete(REQUEST, CountingHeartbeat())
-    assert made.guard is not None
-    assert (made.guard.kind, made.guard.at_char, made.guard.period_chars) == (GuardKind.CYCLE, 12, 11)
-    assert made.finish_reason == "guard"
-    assert made.text == ("A good start" if field == "content" else "")
-    assert made.completion_tokens < 100
-    assert made.prompt_tokens == len(REQUEST.messages[0].content) // 3
+    completion = chat().complete(REQUEST, CountingHeartbeat())
+    assert completion.guard is not None
+    assert (completion.guard.kind, completion.guard.at_char, completion.guard.period_chars) == (GuardKind.CYCLE, 12, 11)
+    assert completion.finish_reason == "guard"
+    assert completion.text == ("A good start" if field == "content" else "")
+    assert completion.completion_tokens < 100
+    assert completion.prompt_tokens == len(REQUEST.messages[0].content) // 3
     # A sender that filled the window hears of the end only at its next probe, whose pauses double.
     assert server.hung_up.wait(60)
 
 
-@pytest.mark.parametrize(("text", "kept"), [("Fine. " + "no no " * 9, "Fine."), ("no copies", "no copies")])
-def test_the_engines_own_repetition_is_a_hit(server: SseServer, chat: Make, text: str, kept: str) -> None:
+@pytest.mark.parametrize(("text", "expected"), [("Fine. " + "no no " * 9, "Fine."), ("no copies", "no copies")])
+def test_the_engines_own_repetition_is_a_hit(server: SseServer, chat: Make, text: str, expected: str) -> None:
     server.script = _says(text, finish="repetition")
-    made = chat().complete(REQUEST, CountingHeartbeat())
-    assert made.guard is not None
-    assert made.guard.kind is GuardKind.ENGINE
-    assert made.finish_reason == "repetition"
-    assert made.text.strip() == kept
+    completion = chat().complete(REQUEST, CountingHeartbeat())
+    assert completion.guard is not None
+    assert completion.guard.kind is GuardKind.ENGINE
+    assert completion.finish_reason == "repetition"
+    assert completion.text.strip() == expected
 
 
 @pytest.mark.parametrize("sent", ["nothing", "headers", "a token"])
@@ -225,8 +230,8 @@ def test_a_paced_answer_may_take_longer_than_one_silence(server: SseServer, chat
         handler.word(finish="length")
 
     server.script = script
-    made = chat(token_silence_seconds=1.0).complete(REQUEST, CountingHeartbeat())
-    assert (made.text, made.finish_reason) == ("abcdefgh", "length")
+    completion = chat(token_silence_seconds=1.0).complete(REQUEST, CountingHeartbeat())
+    assert (completion.text, completion.finish_reason) == ("abcdefgh", "length")
 
 
 def test_an_error_status_is_one_line_without_the_key(server: SseServer, chat: Make) -> None:
@@ -257,6 +262,16 @@ def _odd_choices(handler: Any) -> None:
     handler.event({"choices": [3]})
 
 
+def _odd_usage(handler: Any) -> None:
+    handler.begin()
+    handler.event({"usage": {"prompt_tokens": "many"}})
+
+
+def _odd_details(handler: Any) -> None:
+    handler.begin()
+    handler.event({"usage": {"prompt_tokens": 3, "prompt_tokens_details": [1]}})
+
+
 def _error_event(handler: Any) -> None:
     handler.begin()
     handler.event({"error": {"message": "engine dead"}})
@@ -275,27 +290,29 @@ def _nothing(handler: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "said"),
+    ("script", "message"),
     [
         (_half, "hung up"),
         (_garbage, "broke off"),
         (_no_object, "broke off"),
         (_odd_choices, "no part of an answer"),
+        (_odd_usage, "no part of an answer"),
+        (_odd_details, "no part of an answer"),
         (_error_event, "engine dead"),
         (_broken_body, "broke off|cannot be reached"),
         (_nothing, "cannot be reached"),
     ],
 )
 def test_whatever_is_no_answer_is_the_engines_fault(
-    server: SseServer, chat: Make, script: Callable[[Any], None], said: str
+    server: SseServer, chat: Make, script: Callable[[Any], None], message: str
 ) -> None:
     server.script = script
-    with pytest.raises(EngineFault, match=said) as caught:
+    with pytest.raises(EngineFault, match=message) as caught:
         chat().complete(REQUEST, CountingHeartbeat())
     assert "\n" not in str(caught.value)
 
 
-def test_an_engine_that_is_gone_is_a_fault(chat: Make) -> None:
+def test_an_engine_that_is_down_is_a_fault(chat: Make) -> None:
     with pytest.raises(EngineFault, match="cannot be reached"):
         chat(base_url="http://127.0.0.1:9/v1").complete(REQUEST, CountingHeartbeat())
 
@@ -308,28 +325,28 @@ def test_tokens_are_counted_by_the_endpoints_tokenizer(server: SseServer, chat: 
     assert server.tokenized[0]["chat_template_kwargs"] == {"enable_thinking": True}
 
 
-@pytest.mark.parametrize(("status", "asked"), [(404, 1), (503, 2)])
-def test_an_endpoint_without_a_tokenizer_is_asked_once_and_a_busy_one_again(
-    server: SseServer, chat: Make, status: int, asked: int
+@pytest.mark.parametrize(("status", "requests"), [(404, 1), (503, 2)])
+def test_an_endpoint_without_a_tokenizer_is_queried_once_and_a_busy_one_again(
+    server: SseServer, chat: Make, status: int, requests: int
 ) -> None:
     server.tokenize = lambda: (status, b"{}")
     model = chat()
     assert [model.count_tokens(REQUEST.messages) for _ in range(2)] == [9, 9]
-    assert len(server.tokenized) == asked
+    assert len(server.tokenized) == requests
 
 
 @pytest.mark.parametrize(
-    ("said", "kind"),
+    ("message", "kind"),
     [
         ("This model's maximum context length is 4096 tokens. However, you requested 5000 tokens.", ContextExceeded),
         ("the request exceeds the available context size, try increasing it", ContextExceeded),
         ("temperature must be non-negative", EngineFault),
     ],
 )
-def test_a_prompt_that_is_too_long_is_told_from_other_refusals(
-    server: SseServer, chat: Make, said: str, kind: type[EngineFault]
+def test_a_prompt_that_is_too_long_is_distinguished_from_other_refusals(
+    server: SseServer, chat: Make, message: str, kind: type[EngineFault]
 ) -> None:
-    server.script = lambda handler: handler.send({"error": {"message": said}}, 400)
-    with pytest.raises(EngineFault, match=said[:20]) as caught:
+    server.script = lambda handler: handler.send({"error": {"message": message}}, 400)
+    with pytest.raises(EngineFault, match=message[:20]) as caught:
         chat().complete(REQUEST, CountingHeartbeat())
     assert type(caught.value) is kind

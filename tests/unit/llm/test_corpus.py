@@ -80,7 +80,7 @@ LOOP = "The reader should follow the method. " * 30
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         (PROSE, Label.ORDINARY),
         ("", Label.ORDINARY),
@@ -93,8 +93,8 @@ LOOP = "The reader should follow the method. " * 30
         (PROSE + "So it goes on and on for ever. " * 4, Label.UNCLEAR),
     ],
 )
-def test_the_offline_label_tells_a_loop_from_counting_a_refrain_and_prose(text: str, found: Label) -> None:
-    assert label(text, cut_off=True)[0] is found
+def test_the_offline_label_tells_a_loop_from_counting_a_refrain_and_prose(text: str, expected: Label) -> None:
+    assert label(text, cut_off=True)[0] is expected
 
 
 def test_sentences_in_ever_another_order_are_a_loop_without_a_period() -> None:

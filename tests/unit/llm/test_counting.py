@@ -16,10 +16,10 @@ def prompt(text: str) -> tuple[Message, ...]:
 
 
 def test_eight_drafts_of_one_prompt_count_it_once() -> None:
-    counts, asked, go = Counts(), list[int](), threading.Event()
+    counts, calls, go = Counts(), list[int](), threading.Event()
 
     def count() -> int:
-        asked.append(1)
+        calls.append(1)
         assert go.wait(10)
         return 17
 
@@ -27,7 +27,7 @@ def test_eight_drafts_of_one_prompt_count_it_once() -> None:
         drafts = [pool.submit(counts.of, prompt("the same"), count) for _ in range(8)]
         go.set()
         assert [draft.result() for draft in drafts] == [17] * 8
-    assert len(asked) == 1
+    assert len(calls) == 1
 
 
 def test_other_words_or_roles_are_counted_by_themselves() -> None:
@@ -47,7 +47,7 @@ def test_a_count_that_failed_is_asked_again() -> None:
 
 
 def test_the_oldest_count_goes_first() -> None:
-    counts = Counts(kept=2)
+    counts = Counts(capacity=2)
     for text in ("a", "b", "a", "c"):
         counts.of(prompt(text), lambda: 1)
     assert counts.of(prompt("a"), lambda: 2) == 1

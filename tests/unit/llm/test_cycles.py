@@ -19,6 +19,6 @@ def test_a_period_reaches_back_as_far_as_characters_are_equal(before: str, unit:
 
 def test_a_row_of_zeros_does_not_hide_the_longer_cycle_it_is_part_of() -> None:
     unit = "0, " * 40 + "the row ends, " + "0, " * 30
-    found = tail_cycle(unit * 3)
-    assert found is not None
-    assert found.period_chars == len(unit)
+    hit = tail_cycle(unit * 3)
+    assert hit is not None
+    assert hit.period_chars == len(unit)

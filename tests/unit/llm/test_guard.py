@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tasks.policy
-from tasks.llm.cycles import COPIES, COVERED_CHARS, GRID_CHARS, GRID_PIECES, VARIED_CHARS, WORDLESS_CHARS
+from tasks.llm.cycles import COPIES, COVERED_CHARS, GRID_CHARS, GRID_PIECES, RUN_CHARS, VARIED_CHARS, WORDLESS_CHARS
 from tasks.llm.guard import STEP_CHARS, Guard, engine_hit, scan
+from tasks.llm.wording import has_word
 from tasks.types import GuardHit, GuardKind
 
 
@@ -70,20 +71,22 @@ def test_text_that_does_not_repeat_is_never_caught(seed: int, length: int) -> No
     assert scan(_noise(seed, length)) is None
 
 
-@given(text=st.text(max_size=3_000))
+@given(before=st.text(max_size=60), unit=st.text(min_size=1, max_size=40))
 @settings(deadline=None)
-def test_a_cycle_found_is_a_true_one(text: str) -> None:
+def test_a_cycle_found_is_a_true_one_and_copies_of_a_word_are_always_found(before: str, unit: str) -> None:
+    text = before + unit * (RUN_CHARS // len(unit) + COPIES)
     hit = scan(text)
+    assert hit is not None or not has_word(unit)
     if hit is not None and hit.kind is GuardKind.CYCLE:
         stretch = text[hit.at_char : hit.at_char + hit.copies * hit.period_chars]
         assert stretch == stretch[: hit.period_chars] * hit.copies
         assert hit.copies >= COPIES
 
 
-@pytest.mark.parametrize(("length", "found"), [(400, False), (401, True)])
+@pytest.mark.parametrize(("length", "is_hit"), [(400, False), (401, True)])
 @pytest.mark.parametrize("character", ["-", " ", "\n"])
-def test_a_run_of_one_character_must_be_longer_than_a_ruler(character: str, length: int, found: bool) -> None:
-    assert (scan("Table:" + character * length) is not None) is found
+def test_a_run_of_one_character_must_be_longer_than_a_ruler(character: str, length: int, is_hit: bool) -> None:
+    assert (scan("Table:" + character * length) is not None) is is_hit
 
 
 @pytest.mark.parametrize(

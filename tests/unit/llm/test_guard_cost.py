@@ -49,14 +49,14 @@ def _almost(rng: random.Random) -> str:
 def test_steps_and_state_do_not_grow_with_the_text(write: Callable[[random.Random], str]) -> None:
     text = write(random.Random(5))
     assert len(text) >= LONG
-    guard, steps, kept = Guard(), list[int](), list[int]()
+    guard, steps, sizes = Guard(), list[int](), list[int]()
     for start in range(0, LONG, STRETCH):
         steps.append(_steps(lambda start=start: guard.feed(text[start : start + STRETCH])))  # type: ignore[misc]
-        kept.append(len(pickle.dumps(guard)))
+        sizes.append(len(pickle.dumps(guard)))
         assert guard.hit is None
     early, late = steps[2:6], steps[-4:]  # the window is full from the third stretch on
     assert max(late) <= 1.25 * max(early)
-    assert max(kept) <= 2 * WINDOW_CHARS + 10_000
+    assert max(sizes) <= 2 * WINDOW_CHARS + 10_000
 
 
 def _steps(act: Callable[[], Any]) -> int:

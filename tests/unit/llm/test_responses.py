@@ -17,7 +17,7 @@ from tasks.llm.responses import OpenAIResponses
 from tasks.types import CloudAnswer, CloudEnd, Egress, Usage
 from tests.standin.responses import FAULTS, Rule, StandIn, serving
 from tests.unit.llm.conftest import CountingHeartbeat
-from workers.local.home import free_port
+from workers.home import free_port
 
 KEY = "sk-very-secret"
 ANSWER = "It is forty-two.\nANSWER: 42"
@@ -32,8 +32,8 @@ def standin() -> Iterator[StandIn]:
 
 
 def client(url: str, **changed: Any) -> OpenAIResponses:
-    given = {"base_url": url, "api_key": KEY, "first_event_seconds": 20.0, "answer_seconds": 60.0}
-    return OpenAIResponses(**{**given, **changed})
+    arguments = {"base_url": url, "api_key": KEY, "first_event_seconds": 20.0, "answer_seconds": 60.0}
+    return OpenAIResponses(**{**arguments, **changed})
 
 
 def asking(prompt: str = "What is six times seven?") -> str:
@@ -42,15 +42,15 @@ def asking(prompt: str = "What is six times seven?") -> str:
 
 def start(standin: StandIn, prompt: str = "?", **changed: Any) -> tuple[CloudAnswer, list[str]]:
     ids: list[str] = []
-    made = client(standin.url, **changed).start(asking(prompt), Egress.FULL, ids.append, CountingHeartbeat())
-    return made, ids
+    answer = client(standin.url, **changed).start(asking(prompt), Egress.FULL, ids.append, CountingHeartbeat())
+    return answer, ids
 
 
 def test_one_request_brings_the_answer_and_its_usage(standin: StandIn) -> None:
-    made, ids = start(standin)
-    assert (made.end, made.text, made.model) == (CloudEnd.COMPLETED, ANSWER, "gpt-5.4")
-    assert made.usage is not None
-    assert made.usage.completion_tokens > 64
+    answer, ids = start(standin)
+    assert (answer.end, answer.text, answer.model) == (CloudEnd.COMPLETED, ANSWER, "gpt-5.4")
+    assert answer.usage is not None
+    assert answer.usage.completion_tokens > 64
     assert (standin.posts, standin.gets) == (1, 0)
     assert ids == list(standin.made)
 
@@ -97,29 +97,29 @@ def test_egress_that_is_not_full_opens_no_socket(standin: StandIn, egress: Egres
 @pytest.mark.parametrize("status", [("unauthorized", "401"), ("rate_limit", "429")])
 def test_a_request_that_was_not_taken_is_rejected_and_not_tried_again(standin: StandIn, status: Any) -> None:
     fault, code = status
-    made, ids = start(standin, f"please {fault}")
-    assert (made.end, ids, standin.posts) == (CloudEnd.REJECTED, [], 1)
-    assert code in made.error
+    answer, ids = start(standin, f"please {fault}")
+    assert (answer.end, ids, standin.posts) == (CloudEnd.REJECTED, [], 1)
+    assert code in answer.error
 
 
 def test_the_key_is_in_no_message(standin: StandIn) -> None:
     standin.key = "another"  # the stand-in's refusal repeats the key it was given, as OpenAI's does
-    made, _ = start(standin)
-    assert made.end is CloudEnd.REJECTED
-    assert "Incorrect API key" in made.error
-    assert KEY not in made.error
+    answer, _ = start(standin)
+    assert answer.end is CloudEnd.REJECTED
+    assert "Incorrect API key" in answer.error
+    assert KEY not in answer.error
 
 
 @pytest.mark.parametrize("fault", ["server_error", "drop_before_created"])
 def test_a_request_that_may_have_been_taken_is_lost_and_not_tried_again(standin: StandIn, fault: str) -> None:
-    made, ids = start(standin, f"please {fault}")
-    assert (made.end, made.usage, ids, standin.posts) == (CloudEnd.LOST, None, [], 1)
+    answer, ids = start(standin, f"please {fault}")
+    assert (answer.end, answer.usage, ids, standin.posts) == (CloudEnd.LOST, None, [], 1)
 
 
 def test_a_cloud_that_never_says_a_word_loses_the_request(standin: StandIn) -> None:
-    made, ids = start(standin, "please hang", first_event_seconds=0.3)
-    assert (made.end, ids, standin.posts) == (CloudEnd.LOST, [], 1)
-    assert "within 0.3 s" in made.error
+    answer, ids = start(standin, "please hang", first_event_seconds=0.3)
+    assert (answer.end, ids, standin.posts) == (CloudEnd.LOST, [], 1)
+    assert "within 0.3 s" in answer.error
 
 
 def test_a_cloud_that_cannot_be_reached_has_been_sent_nothing() -> None:
@@ -128,43 +128,45 @@ def test_a_cloud_that_cannot_be_reached_has_been_sent_nothing() -> None:
 
 
 def test_a_stream_that_breaks_after_the_id_is_followed_by_polling(standin: StandIn) -> None:
-    made, ids = start(standin, "please drop_after_created")
-    assert (made.end, made.text) == (CloudEnd.COMPLETED, ANSWER)
+    answer, ids = start(standin, "please drop_after_created")
+    assert (answer.end, answer.text) == (CloudEnd.COMPLETED, ANSWER)
     assert (standin.posts, len(ids)) == (1, 1)
     assert standin.gets >= 1
 
 
 @pytest.mark.parametrize("fault", ["failed", "incomplete"])
 def test_a_response_that_ends_without_an_answer_says_why(standin: StandIn, fault: str) -> None:
-    made, _ = start(standin, f"please {fault}")
-    assert made.end == fault
-    assert made.error == {"failed": "The model failed to answer.", "incomplete": "incomplete: max_output_tokens"}[fault]
-    assert (made.usage is None) == (fault == "failed")
+    answer, _ = start(standin, f"please {fault}")
+    assert answer.end == fault
+    assert (
+        answer.error == {"failed": "The model failed to answer.", "incomplete": "incomplete: max_output_tokens"}[fault]
+    )
+    assert (answer.usage is None) == (fault == "failed")
 
 
 def test_a_response_can_be_attached_to_by_its_id_without_another_request(standin: StandIn) -> None:
     _, (response_id,) = start(standin)
-    made = client(standin.url).attach(response_id, CountingHeartbeat())
-    assert (made.end, made.text, standin.posts) == (CloudEnd.COMPLETED, ANSWER, 1)
+    answer = client(standin.url).attach(response_id, CountingHeartbeat())
+    assert (answer.end, answer.text, standin.posts) == (CloudEnd.COMPLETED, ANSWER, 1)
 
 
 def test_a_response_that_the_cloud_has_forgotten_is_lost(standin: StandIn) -> None:
-    made, ids = start(standin, "please forgotten")
-    assert (made.end, len(ids), standin.posts) == (CloudEnd.LOST, 1, 1)
-    assert "404" in made.error
+    answer, ids = start(standin, "please forgotten")
+    assert (answer.end, len(ids), standin.posts) == (CloudEnd.LOST, 1, 1)
+    assert "404" in answer.error
 
 
 def test_a_cloud_that_is_away_while_an_answer_is_fetched_is_a_fault_for_a_later_turn(standin: StandIn) -> None:
     _, (response_id,) = start(standin)
     with pytest.raises(CloudFault, match=response_id) as caught:
-        client(f"http://127.0.0.1:{free_port()}/v1", looks=(0.01,)).attach(response_id, CountingHeartbeat())
+        client(f"http://127.0.0.1:{free_port()}/v1", pauses=(0.01,)).attach(response_id, CountingHeartbeat())
     assert not isinstance(caught.value, CloudUnreached)
 
 
 def test_a_response_that_takes_too_long_is_cancelled(standin: StandIn) -> None:
-    made, _ = start(standin, "please endless", answer_seconds=0.5)
-    assert (made.end, standin.posts, standin.cancels) == (CloudEnd.CANCELLED, 1, 1)
-    assert "0.5 s" in made.error
+    answer, _ = start(standin, "please endless", answer_seconds=0.5)
+    assert (answer.end, standin.posts, standin.cancels) == (CloudEnd.CANCELLED, 1, 1)
+    assert "0.5 s" in answer.error
 
 
 def test_a_cancel_stops_the_response_and_tells_what_is_known(standin: StandIn) -> None:
@@ -173,56 +175,59 @@ def test_a_cancel_stops_the_response_and_tells_what_is_known(standin: StandIn) -
     with pytest.raises(Cancelled):
         client(standin.url).start(asking("please endless"), Egress.FULL, ids.append, heartbeat)
     assert standin.cancels == 0
-    made = client(standin.url).cancel(ids[0])
-    assert (made.end, made.usage, standin.cancels) == (CloudEnd.CANCELLED, None, 1)
+    answer = client(standin.url).cancel(ids[0])
+    assert (answer.end, answer.usage, standin.cancels) == (CloudEnd.CANCELLED, None, 1)
 
 
 def test_a_cancel_of_a_finished_response_brings_its_answer(standin: StandIn) -> None:
     _, (response_id,) = start(standin)
-    made = client(standin.url).cancel(response_id)
-    assert (made.end, made.text) == (CloudEnd.COMPLETED, ANSWER)
+    answer = client(standin.url).cancel(response_id)
+    assert (answer.end, answer.text) == (CloudEnd.COMPLETED, ANSWER)
 
 
 def test_a_cancel_that_nobody_confirms_is_over_all_the_same() -> None:
-    made = client(f"http://127.0.0.1:{free_port()}/v1").cancel("resp_1")
-    assert made.end is CloudEnd.CANCELLED
-    assert "not confirmed" in made.error
+    answer = client(f"http://127.0.0.1:{free_port()}/v1").cancel("resp_1")
+    assert answer.end is CloudEnd.CANCELLED
+    assert "not confirmed" in answer.error
 
 
 @pytest.mark.parametrize("before_id", [True, False])
 def test_a_blocked_read_hears_a_cancel(standin: StandIn, before_id: bool) -> None:
     """Neither a cloud that is silent before its first event nor one that thinks holds the turn."""
-    told = threading.Event()
-    threading.Timer(0.4, told.set).start()
+    cancelled = threading.Event()
+    threading.Timer(0.4, cancelled.set).start()
     prompt = "please hang" if before_id else "please endless"
     with pytest.raises(Cancelled):
         client(standin.url).start(
-            asking(prompt), Egress.FULL, lambda _: None, CountingHeartbeat(Cancelled("now"), told.is_set)
+            asking(prompt), Egress.FULL, lambda _: None, CountingHeartbeat(Cancelled("now"), cancelled.is_set)
         )
     assert standin.posts == 1
 
 
 @pytest.mark.parametrize("ended", [ShuttingDown("drained"), LeaseLost("stale")])
 def test_a_turn_that_ends_while_it_connects_has_sent_nothing(ended: Exception) -> None:
-    looks = iter([False])
-    stopping = CountingHeartbeat(ended, lambda: next(looks, True))
+    checks = iter([False])
+    stopping = CountingHeartbeat(ended, lambda: next(checks, True))
     with never_accepting() as url, pytest.raises(CloudUnreached, match="before anything was sent"):
         client(url).start(asking(), Egress.FULL, lambda _: None, stopping)
 
 
 def test_a_cancel_while_it_connects_stays_a_cancel() -> None:
-    looks = iter([False])
-    stopping = CountingHeartbeat(Cancelled("by its owner"), lambda: next(looks, True))
+    checks = iter([False])
+    stopping = CountingHeartbeat(Cancelled("by its owner"), lambda: next(checks, True))
     with never_accepting() as url, pytest.raises(Cancelled):
         client(url).start(asking(), Egress.FULL, lambda _: None, stopping)
 
 
 def test_a_turn_that_ends_after_the_request_left_says_nothing_of_the_kind(standin: StandIn) -> None:
-    told = threading.Event()
-    threading.Timer(0.4, told.set).start()
+    cancelled = threading.Event()
+    threading.Timer(0.4, cancelled.set).start()
     with pytest.raises(ShuttingDown):
         client(standin.url).start(
-            asking("please hang"), Egress.FULL, lambda _: None, CountingHeartbeat(ShuttingDown("drained"), told.is_set)
+            asking("please hang"),
+            Egress.FULL,
+            lambda _: None,
+            CountingHeartbeat(ShuttingDown("drained"), cancelled.is_set),
         )
     assert standin.posts == 1
 
@@ -259,9 +264,9 @@ def test_usage_is_read_with_what_was_cached(standin: StandIn) -> None:
     ],
 )
 def test_a_body_that_is_no_response_is_no_answer(body: dict[str, Any]) -> None:
-    made = ended(body, 0.0)
-    assert made is not None
-    assert made.end is CloudEnd.FAILED
+    answer = ended(body, 0.0)
+    assert answer is not None
+    assert answer.end is CloudEnd.FAILED
 
 
 @pytest.mark.parametrize("status", ["queued", "in_progress", "something new"])

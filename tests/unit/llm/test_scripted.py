@@ -16,23 +16,23 @@ REQUEST = ChatRequest(messages=(Message(role="user", content="x" * 40),), max_to
 def test_it_streams_the_answer_and_counts_tokens() -> None:
     model: ChatModel = ScriptedModel(lambda request: request.messages[0].content.upper())
     heartbeat = CountingHeartbeat()
-    made = model.complete(REQUEST, heartbeat)
-    assert (made.text, made.finish_reason) == ("X" * 40, "stop")
-    assert (made.prompt_tokens, made.completion_tokens, heartbeat.tokens) == (10, 10, 10)
+    completion = model.complete(REQUEST, heartbeat)
+    assert (completion.text, completion.finish_reason) == ("X" * 40, "stop")
+    assert (completion.prompt_tokens, completion.completion_tokens, heartbeat.tokens) == (10, 10, 10)
 
 
 def test_a_loop_is_cut_before_its_first_copy() -> None:
-    made = ScriptedModel(lambda _: "Good. " + "more of it; " * 100).complete(REQUEST, CountingHeartbeat())
-    assert made.guard is not None
-    assert made.guard.kind is GuardKind.CYCLE
-    assert (made.text.strip(), made.finish_reason) == ("Good.", "guard")
-    assert made.completion_tokens < 300
+    completion = ScriptedModel(lambda _: "Good. " + "more of it; " * 100).complete(REQUEST, CountingHeartbeat())
+    assert completion.guard is not None
+    assert completion.guard.kind is GuardKind.CYCLE
+    assert (completion.text.strip(), completion.finish_reason) == ("Good.", "guard")
+    assert completion.completion_tokens < 300
 
 
 def test_an_answer_ends_where_its_tokens_do() -> None:
     request = ChatRequest(messages=REQUEST.messages, max_tokens=2)
-    made = ScriptedModel(lambda _: "abcdefghijkl").complete(request, CountingHeartbeat())
-    assert (made.text, made.finish_reason) == ("abcdefgh", "length")
+    completion = ScriptedModel(lambda _: "abcdefghijkl").complete(request, CountingHeartbeat())
+    assert (completion.text, completion.finish_reason) == ("abcdefgh", "length")
 
 
 def test_faults_are_raised_in_their_turn() -> None:

@@ -63,23 +63,23 @@ def asking(fault: str) -> dict[str, Any]:
 
 def read_events(content: bytes) -> list[Any]:
     """Validated, not merely constructed, as the SDK does; and named twice alike, as server-sent events are."""
-    found = []
+    events = []
     for block in content.decode().strip().split("\n\n"):
         name, data = block.split("\n", 1)
         event = EVENT.validate_json(data.removeprefix("data: "))
         assert name == f"event: {event.type}"
         assert_nothing_more(event)
-        found.append(event)
-    assert [event.sequence_number for event in found] == list(
-        range(found[0].sequence_number, found[0].sequence_number + len(found))
+        events.append(event)
+    assert [event.sequence_number for event in events] == list(
+        range(events[0].sequence_number, events[0].sequence_number + len(events))
     )
-    return found
+    return events
 
 
 def read_response(content: bytes) -> Response:
-    made = Response.model_validate_json(content)
-    assert_nothing_more(made)
-    return made
+    response = Response.model_validate_json(content)
+    assert_nothing_more(response)
+    return response
 
 
 def assert_nothing_more(value: object) -> None:
@@ -95,17 +95,17 @@ def assert_nothing_more(value: object) -> None:
 
 def test_a_stream_has_the_sdks_events_and_ends_with_text_and_usage(standin: StandIn) -> None:
     status, content = call("POST", f"{standin.url}/responses", BODY)
-    found = read_events(content)
+    events = read_events(content)
     assert status == 200
-    assert [event.type for event in found][:3] == [
+    assert [event.type for event in events][:3] == [
         "response.created",
         "response.in_progress",
         "response.output_item.added",
     ]
-    assert found[0].response.status == "queued"
-    assert "".join(event.delta for event in found if event.type == "response.output_text.delta") == ANSWER
-    last = found[-1].response
-    assert (found[-1].type, last.status, last.output_text) == ("response.completed", "completed", ANSWER)
+    assert events[0].response.status == "queued"
+    assert "".join(event.delta for event in events if event.type == "response.output_text.delta") == ANSWER
+    last = events[-1].response
+    assert (events[-1].type, last.status, last.output_text) == ("response.completed", "completed", ANSWER)
     assert last.usage.total_tokens == last.usage.input_tokens + last.usage.output_tokens
     assert standin.posts == 1
     assert standin.bodies == [BODY]
@@ -115,18 +115,18 @@ def test_a_stream_has_the_sdks_events_and_ends_with_text_and_usage(standin: Stan
 def test_a_response_that_fails_says_so_in_its_last_event_and_when_it_is_fetched(
     standin: StandIn, fault: str, status: str
 ) -> None:
-    found = read_events(call("POST", f"{standin.url}/responses", asking(fault))[1])
-    assert (found[-1].type, found[-1].response.status) == (f"response.{status}", status)
-    fetched = read_response(call("GET", f"{standin.url}/responses/{found[0].response.id}")[1])
+    events = read_events(call("POST", f"{standin.url}/responses", asking(fault))[1])
+    assert (events[-1].type, events[-1].response.status) == (f"response.{status}", status)
+    fetched = read_response(call("GET", f"{standin.url}/responses/{events[0].response.id}")[1])
     assert fetched.status == status
     assert (fetched.error is not None) == (fault == "failed")
     assert (fetched.incomplete_details is not None) == (fault == "incomplete")
 
 
 def test_a_dropped_response_goes_on_and_its_events_can_be_read_from_any_number(standin: StandIn) -> None:
-    found = read_events(call("POST", f"{standin.url}/responses", asking("drop_after_created"))[1])
-    assert [event.type for event in found] == ["response.created"]
-    address = f"{standin.url}/responses/{found[0].response.id}"
+    events = read_events(call("POST", f"{standin.url}/responses", asking("drop_after_created"))[1])
+    assert [event.type for event in events] == ["response.created"]
+    address = f"{standin.url}/responses/{events[0].response.id}"
     rest = read_events(call("GET", f"{address}?stream=true&starting_after=0")[1])
     assert (rest[0].sequence_number, rest[-1].type) == (1, "response.completed")
     assert read_response(call("GET", address)[1]).output_text == ANSWER
@@ -146,8 +146,8 @@ def test_a_cancel_stops_a_running_response_and_leaves_a_finished_one_alone(stand
 
 @pytest.mark.parametrize(("fault", "status"), [("unauthorized", 401), ("rate_limit", 429), ("server_error", 500)])
 def test_errors_have_the_apis_form(standin: StandIn, fault: str, status: int) -> None:
-    told, content = call("POST", f"{standin.url}/responses", asking(fault))
-    assert told == status
+    answered, content = call("POST", f"{standin.url}/responses", asking(fault))
+    assert answered == status
     assert set(json.loads(content)["error"]) == {"message", "type", "param", "code"}
     assert standin.posts == 1
 
@@ -185,10 +185,8 @@ def test_it_runs_as_a_script_and_counts(tmp_path: Path) -> None:
 
 def test_a_slow_answer_comes_in_pieces() -> None:
     with serving([Rule(answer=ANSWER, delay_seconds=0.05)]) as slow:
-        begun = time.monotonic()
         body = {**BODY, "stream": False}
-        made = read_response(call("POST", f"{slow.url}/responses", body)[1])
-        assert made.status == "queued"
-        while read_response(call("GET", f"{slow.url}/responses/{made.id}")[1]).status != "completed":
-            assert time.monotonic() - begun < 60
+        response = read_response(call("POST", f"{slow.url}/responses", body)[1])
+        assert response.status == "queued"
+        while read_response(call("GET", f"{slow.url}/responses/{response.id}")[1]).status != "completed":
             time.sleep(0.02)

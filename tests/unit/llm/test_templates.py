@@ -28,9 +28,9 @@ def _item(n: int) -> str:
     return f"{n}. The reader should follow the method.\n"
 
 
-@pytest.mark.parametrize(("count", "found"), [(PROSE_COPIES - 1, False), (PROSE_COPIES, True)])
-def test_a_list_that_only_counts_is_a_loop_from_the_twelfth_line_on(count: int, found: bool) -> None:
-    assert (_fed("Intro.\n" + _lines(_item, count)) is not None) is found
+@pytest.mark.parametrize(("count", "is_hit"), [(PROSE_COPIES - 1, False), (PROSE_COPIES, True)])
+def test_a_list_that_only_counts_is_a_loop_from_the_twelfth_line_on(count: int, is_hit: bool) -> None:
+    assert (_fed("Intro.\n" + _lines(_item, count)) is not None) is is_hit
 
 
 def test_the_hit_names_the_first_line_and_the_copies() -> None:
@@ -69,9 +69,9 @@ def test_rows_of_data_are_never_a_template(line: Callable[[int], str]) -> None:
     assert _fed(_lines(line, 300)) is None
 
 
-@pytest.mark.parametrize(("count", "found"), [(CODE_COPIES - 1, False), (CODE_COPIES, True)])
-def test_lines_of_code_may_be_many(count: int, found: bool) -> None:
-    assert (_fed(_lines(lambda n: f"    assert measure({n}) == wanted\n", count)) is not None) is found
+@pytest.mark.parametrize(("count", "is_hit"), [(CODE_COPIES - 1, False), (CODE_COPIES, True)])
+def test_lines_of_code_may_be_many(count: int, is_hit: bool) -> None:
+    assert (_fed(_lines(lambda n: f"    assert measure({n}) == wanted\n", count)) is not None) is is_hit
 
 
 def test_a_count_that_falls_ends_by_itself() -> None:

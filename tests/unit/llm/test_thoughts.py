@@ -1,4 +1,4 @@
-"""Thoughts: asked for, bounded, told apart, kept out of every prompt."""
+"""Thoughts: requested, bounded, separated from the answer, kept out of every prompt."""
 
 from __future__ import annotations
 
@@ -85,12 +85,12 @@ def test_thoughts_are_stored_and_never_shown_to_a_prompt(
 ) -> None:
     server.script = says(*streamed)
     journal = Journal()
-    made = ask(model, journal)
-    assert (made.text, made.reasoning) == ("It is 7.", SECRET)
-    ((_, _, kept),) = journal.calls.values()
-    assert kept.reasoning == SECRET
+    completion = ask(model, journal)
+    assert (completion.text, completion.reasoning) == ("It is 7.", SECRET)
+    ((_, _, stored),) = journal.calls.values()
+    assert stored.reasoning == SECRET
     ref = CandidateRef(iteration=1, slot=0)
-    candidate = Candidate(ref=ref, operator=Operator.DRAFT, text=made.text, root=ref)
+    candidate = Candidate(ref=ref, operator=Operator.DRAFT, text=completion.text, root=ref)
     for messages in (build.review(job(), candidate), build.revise(job(), candidate, ("`7` is wrong",))):
         assert "It is 7." in messages[-1].content
         assert "§secret§" not in "".join(message.content for message in messages)
@@ -106,7 +106,7 @@ def test_thoughts_that_leave_no_answer_are_not_asked_for_again(server: SseServer
     journal = Journal()
     assert ask(model, journal).text == "It is 7."
     assert [body["chat_template_kwargs"]["enable_thinking"] for body in server.bodies] == [True, False]
-    assert [made.reasoning for _, _, made in journal.calls.values()] == [SECRET, ""]
+    assert [completion.reasoning for _, _, completion in journal.calls.values()] == [SECRET, ""]
 
 
 def test_a_model_without_thoughts_is_told_nothing_of_them(server: SseServer, chat: Callable[..., Any]) -> None:

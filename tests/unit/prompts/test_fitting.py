@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from tasks.errors import PromptTooLong
-from tasks.prompts.fitting import fit
+from tasks.prompts.fitting import STEPS, fit
 from tasks.prompts.layout import WHOLE
 from tasks.types import Cut, Message
 
@@ -55,3 +55,27 @@ def test_what_must_be_halved_anyway_is() -> None:
 def test_a_prompt_that_nothing_makes_short_enough_is_refused_with_both_numbers() -> None:
     with pytest.raises(PromptTooLong, match="the shortest prompt has 4 tokens, and the model has room for 3"):
         Prompt(100, 100).fitted(3, 1)
+
+
+def test_a_prompt_may_fill_its_room_and_its_prefix_its_own() -> None:
+    exact = Prompt(28, 26)  # 30 and 28 with what can't be cut
+    assert exact.fitted(58, 58) == "p" * 30 + "r" * 28
+    assert exact.counted == 1
+    assert Prompt(28, 400).fitted(58, 30) == "p" * 30 + "r" * 27
+    assert Prompt(28, 13 * 2).fitted(45, 30) == "p" * 30 + "r" * 15
+
+
+def test_what_was_halved_stays_halved_where_more_must_be_cut() -> None:
+    assert Prompt(30, 400).fitted(100, 60, Cut(prefix=1, rest=1)) == "p" * 17 + "r" * 52
+    assert Prompt(400, 40).fitted(100, 60, Cut(prefix=1, rest=2)) == "p" * 52 + "r" * 12
+
+
+def test_no_more_is_tried_than_there_are_steps() -> None:
+    prompt = Prompt(1, 1 << STEPS)
+    assert prompt.fitted(6, 10) == "ppp" + "rrr"
+    with pytest.raises(PromptTooLong, match="the shortest prompt has 6 tokens, and the model has room for 5"):
+        Prompt(1, 1 << STEPS).fitted(5, 10)
+
+
+def test_what_follows_a_cut_prefix_is_left_whole_where_it_fits() -> None:
+    assert Prompt(400, 40).fitted(100, 60) == "p" * 52 + "r" * 42

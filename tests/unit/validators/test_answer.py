@@ -35,7 +35,7 @@ def judged(value, text, sandbox, heartbeat):
 
 
 @pytest.mark.parametrize(
-    ("value", "given"),
+    ("value", "answer"),
     [
         (42, "42"),
         (42, "42.0"),
@@ -51,13 +51,13 @@ def judged(value, text, sandbox, heartbeat):
         ({"regex": "[Pp]aris( \\(France\\))?"}, "paris (France)"),
     ],
 )
-def test_a_right_answer_passes(value, given, heartbeat, no_sandbox):
-    verdict = judged(value, f"So\n**ANSWER: {given}**", no_sandbox, heartbeat)
+def test_a_right_answer_passes(value, answer, heartbeat, no_sandbox):
+    verdict = judged(value, f"So\n**ANSWER: {answer}**", no_sandbox, heartbeat)
     assert (verdict.passed, verdict.score, verdict.feedback) == (True, 1.0, "")
 
 
 @pytest.mark.parametrize(
-    ("value", "given"),
+    ("value", "answer"),
     [
         (42, "43"),
         ("Paris", "paris"),
@@ -67,20 +67,20 @@ def test_a_right_answer_passes(value, given, heartbeat, no_sandbox):
         ({"regex": "Paris"}, "Paris, Texas"),
     ],
 )
-def test_a_wrong_answer_fails_and_the_feedback_does_not_give_the_right_one(value, given, heartbeat, no_sandbox):
-    verdict = judged(value, f"ANSWER: {given}", no_sandbox, heartbeat)
+def test_a_wrong_answer_fails_and_the_feedback_does_not_give_the_right_one(value, answer, heartbeat, no_sandbox):
+    verdict = judged(value, f"ANSWER: {answer}", no_sandbox, heartbeat)
     assert (verdict.passed, verdict.score) == (False, 0.0)
-    assert given in verdict.feedback
+    assert answer in verdict.feedback
     assert "3.14159" not in verdict.feedback
 
 
-@pytest.mark.parametrize("given", ["five", "1/0", "1e999999999", "4.2e1x", "41 or 5", "5 km", "x = 5", "5%", "5 or 6"])
+@pytest.mark.parametrize("answer", ["five", "1/0", "1e999999999", "4.2e1x", "41 or 5", "5 km", "x = 5", "5%", "5 or 6"])
 @pytest.mark.parametrize("expected", [5, 6])
 def test_a_number_that_is_not_read_gets_one_feedback_whether_it_holds_the_right_one_or_not(
-    given, expected, heartbeat, no_sandbox
+    answer, expected, heartbeat, no_sandbox
 ):
     for value in (expected, {"number": expected}):
-        verdict = judged(value, f"ANSWER: {given}", no_sandbox, heartbeat)
+        verdict = judged(value, f"ANSWER: {answer}", no_sandbox, heartbeat)
         assert not verdict.passed
         assert verdict.feedback == NO_NUMBER
 
@@ -90,13 +90,13 @@ def test_what_holds_no_one_answer_is_about_its_form(text, heartbeat, no_sandbox)
     assert is_about_form(judged(5, text, no_sandbox, heartbeat).feedback)
 
 
-@pytest.mark.parametrize(("report", "said"), [("unreadable", True), ("other", False)])
-def test_mathematics_that_cannot_be_read_is_about_its_form(report, said, heartbeat, scripted):
+@pytest.mark.parametrize(("report", "is_form"), [("unreadable", True), ("other", False)])
+def test_mathematics_that_cannot_be_read_is_about_its_form(report, is_form, heartbeat, scripted):
     sandbox = scripted(lambda job: honest(job, report))
     check = CheckSpec(name="m", kind="answer", value={"math": "x"})
     feedback = AnswerValidator().validate("ANSWER: y", check, sandbox, heartbeat).feedback
-    assert is_about_form(feedback) is said
-    assert ("'y'" in feedback) is not said
+    assert is_about_form(feedback) is is_form
+    assert ("'y'" in feedback) is not is_form
 
 
 def honest(job, word):
@@ -139,8 +139,10 @@ def test_dress_neither_hides_a_right_answer_nor_makes_one(word, expected, dresse
 @given(st.text(r"\$(){}[]\"'.*_ 4271,-+ABtexboxd", max_size=30))
 def test_no_layer_drops_a_digit_a_sign_or_a_letter_of_a_value(value):
     commands = r"\\(?:boxed|text)"
-    kept = [re.sub(r"[^0-9+\-A-Za-z]", "", re.sub(commands, "", layer)) for layer in layers(value, brackets=True)]
-    assert len(set(kept)) <= 1
+    bare_layers = [
+        re.sub(r"[^0-9+\-A-Za-z]", "", re.sub(commands, "", layer)) for layer in layers(value, brackets=True)
+    ]
+    assert len(set(bare_layers)) <= 1
 
 
 def test_a_text_without_an_answer_line_is_told_so(heartbeat, no_sandbox):

@@ -29,31 +29,31 @@ def cell(text):
     return (content[1:-1] if match and len(match[1]) > 1 else content).replace("⏎", "\n")
 
 
-@pytest.mark.parametrize(("text", "names", "found"), rows("Code"))
-def test_the_code_of_the_table_is_found(text, names, found):
-    assert find_code(text, names.split()).source == found
+@pytest.mark.parametrize(("text", "names", "expected"), rows("Code"))
+def test_the_code_of_the_table_is_found(text, names, expected):
+    assert find_code(text, names.split()).source == expected
 
 
-@pytest.mark.parametrize(("text", "found"), rows("JSON"))
-def test_the_json_of_the_table_is_found(text, found):
-    assert (json_of(text) or "") == found
+@pytest.mark.parametrize(("text", "expected"), rows("JSON"))
+def test_the_json_of_the_table_is_found(text, expected):
+    assert (json_of(text) or "") == expected
 
 
-@pytest.mark.parametrize(("text", "found"), rows("The answer line"))
-def test_the_answer_of_the_table_is_found(text, found):
-    assert (answer_of(text) or "") == found
+@pytest.mark.parametrize(("text", "expected"), rows("The answer line"))
+def test_the_answer_of_the_table_is_found(text, expected):
+    assert (answer_of(text) or "") == expected
 
 
-@pytest.mark.parametrize(("expected", "answer", "said"), rows("How it is compared"))
-def test_the_answer_of_the_table_is_judged_so(expected, answer, said, no_sandbox, heartbeat):
+@pytest.mark.parametrize(("expected", "answer", "outcome"), rows("How it is compared"))
+def test_the_answer_of_the_table_is_judged_so(expected, answer, outcome, no_sandbox, heartbeat):
     check = CheckSpec(name="a", kind="answer", value=expected)
     verdict = AnswerValidator().validate(f"ANSWER: {answer}", check, no_sandbox, heartbeat)
-    assert ("right" if verdict.passed else "form" if is_about_form(verdict.feedback) else "wrong") == said
+    assert ("right" if verdict.passed else "form" if is_about_form(verdict.feedback) else "wrong") == outcome
 
 
-@pytest.mark.parametrize(("expected", "answer", "said"), rows("Mathematics"))
-def test_the_mathematics_of_the_table_is_judged_so(expected, answer, said):
-    assert WORDS[compare(expected, answer)] == said
+@pytest.mark.parametrize(("expected", "answer", "outcome"), rows("Mathematics"))
+def test_the_mathematics_of_the_table_is_judged_so(expected, answer, outcome):
+    assert WORDS[compare(expected, answer)] == outcome
 
 
 def test_every_table_has_rows():

@@ -1,4 +1,4 @@
-"""Where groups can be made, by the files of a cgroup's folder; and on a real one, that a group is entered and ended."""
+"""Where groups can be created, by the files of a cgroup's folder; and that a real group is entered and removed."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ def test_a_command_begins_in_its_group_and_what_it_leaves_ends_with_it():
     mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
     places = [Path(fields[1]) for fields in mounts if fields[2] == "cgroup2" and os.access(fields[1], os.W_OK)]
     if not places:
-        pytest.skip("no cgroup of version 2 can be made here")
+        pytest.skip("no cgroup of version 2 can be created here")
     script = "sleep 100 >/dev/null 2>&1 & cat /proc/self/cgroup"
     with cgroup.group(places[0], {"cgroup.max.descendants": "0"}) as folder:
-        said = subprocess.run(
+        process = subprocess.run(
             [*cgroup.joining(folder), "/bin/sh", "-c", script], capture_output=True, text=True, check=True
         )
         (left,) = (folder / "cgroup.procs").read_text().split()
-    assert folder.name in said.stdout
+    assert folder.name in process.stdout
     assert not folder.exists()
     assert not Path(f"/proc/{left}").exists() or "Z" in Path(f"/proc/{left}/stat").read_text()

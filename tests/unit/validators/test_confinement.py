@@ -12,7 +12,7 @@ from seccompy import syscalls
 from tasks.errors import ShuttingDown
 from tasks.validators import slots
 from tasks.validators.folders import unreachable
-from tasks.validators.obstacles import explained
+from tasks.validators.obstacles import explain
 from tasks.validators.slots import unprivileged_uid
 from tasks.validators.syscalls import filter_program
 
@@ -120,7 +120,7 @@ def test_a_folder_that_others_may_not_pass_is_named(tmp_path):
 
 
 def test_the_explanation_quotes_bwrap_and_says_that_nothing_was_run():
-    text = explained("bwrap: Creating new namespace failed: Operation not permitted\n", rooted=False)
+    text = explain("bwrap: Creating new namespace failed: Operation not permitted\n", as_root=False)
     assert "Creating new namespace failed" in text
-    assert "nothing a model wrote is run" in text
+    assert "no model-written code is run" in text
     assert "\n" not in text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.errors import InvalidInput
+from tasks.errors import InvalidInput, PluginUnavailable
 from tasks.ports import Validator
 from tasks.types import CheckSpec
 from tasks.validators import registry
@@ -26,7 +26,7 @@ def test_goal_means_the_problem_itself(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [
         ("gone.md", "does not"),
         ("rubrics/gone", "does not"),
@@ -43,7 +43,7 @@ def test_goal_means_the_problem_itself(tmp_path):
         ("word " * 1_000, "characters"),
     ],
 )
-def test_what_is_no_rubric_is_refused_in_one_line(tmp_path, value, said):
+def test_what_is_no_rubric_is_refused_in_one_line(tmp_path, value, message):
     (tmp_path / "folder.md").mkdir()
     (tmp_path / "latin.md").write_bytes(b"\xe9")
     (tmp_path / "empty.md").write_text(" \n")
@@ -53,7 +53,7 @@ def test_what_is_no_rubric_is_refused_in_one_line(tmp_path, value, said):
     with pytest.raises(InvalidInput) as refused:
         JudgeCheck().parse(value, tmp_path)
     assert refused.value.field == "judge"
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
@@ -61,5 +61,5 @@ def test_it_is_found_like_the_others_and_no_program_decides_it(heartbeat, no_san
     assert registry.find("judge").kind == "judge"
     assert not isinstance(registry.find("judge"), Validator)
     assert isinstance(registry.find("python"), Validator)
-    with pytest.raises(registry.BrokenPlugin, match=r"'judge' .* has no `validate`"):
+    with pytest.raises(PluginUnavailable, match=r"'judge' .* has no `validate`"):
         registry.validate("x", [CheckSpec(name="j", kind="judge", value="a b")], no_sandbox, heartbeat)

@@ -60,6 +60,6 @@ def test_a_runtimes_name_is_plain(tmp_path, name):
 
 def test_numpy_is_known_before_anything_is_built(tmp_path):
     runtimes = NamedRuntimes(tmp_path)
-    (found,) = map(runtimes.find, runtimes.names())
-    assert (found.name, found.built, found.lock) == ("numpy", False, None)
-    assert found.packages[0].startswith("numpy==")
+    (runtime,) = map(runtimes.find, runtimes.names())
+    assert (runtime.name, runtime.built, runtime.lock) == ("numpy", False, None)
+    assert runtime.packages[0].startswith("numpy==")

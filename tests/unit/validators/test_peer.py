@@ -9,11 +9,12 @@ import threading
 
 import pytest
 
-from tasks.validators.inside.channels import Channel, Channels, Gone
+from tasks.validators.inside.channels import Channel, Channels, ConnectionLost
+from tasks.validators.inside.forms import Malformed
 from tasks.validators.inside.peer import Peer
-from tasks.validators.inside.proxies import Remote
+from tasks.validators.inside.plainclasses import form_of_type, type_of_form
+from tasks.validators.inside.remote import Remote
 from tasks.validators.inside.standin import Forbidden, permit
-from tasks.validators.inside.values import Malformed, form_of_type, type_of_form
 
 
 class Lie:
@@ -81,7 +82,7 @@ def tests_side():
     """The strict side, whose other side serves `CANDIDATES` as attributes of an object."""
     down, up = os.pipe(), os.pipe()
     theirs = Channel(down[0], up[1])
-    channels = Channels([theirs], borrows=True)
+    channels = Channels([theirs], share_serving=True)
     candidate = Peer(channels, strict=False, permit=lambda *_: None)
     root = type("Root", (), {})()
     vars(root).update(CANDIDATES)
@@ -94,12 +95,12 @@ def tests_side():
                 if frame[1] is None:
                     frame[1] = ["yours", candidate.objects.number(root)]
                 candidate.answer(theirs, frame)
-        except Gone:
+        except ConnectionLost:
             pass
 
     thread = threading.Thread(target=serve)
     thread.start()
-    peer = Peer(Channels([Channel(up[0], down[1])], borrows=False), strict=True, permit=permit)
+    peer = Peer(Channels([Channel(up[0], down[1])], share_serving=False), strict=True, permit=permit)
     yield peer
     os.close(down[1])
     thread.join(10)
@@ -220,9 +221,9 @@ def test_ordinary_use_of_an_object_of_the_tests_is_permitted():
 def test_the_candidate_may_ask_for_what_is_done_to_an_object_that_it_was_given_alone(target):
     down, up = os.pipe(), os.pipe()
     theirs = Channel(down[0], up[1])
-    peer = Peer(Channels([Channel(up[0], down[1])], borrows=False), strict=True, permit=permit)
+    peer = Peer(Channels([Channel(up[0], down[1])], share_serving=False), strict=True, permit=permit)
     theirs.send(["call", target, "", [], [], [], [], []])
-    with pytest.raises(Gone, match="no object of this side"):
+    with pytest.raises(ConnectionLost, match="no object of this side"):
         peer.request("get", None, "x")
     for handle in (*down, *up):
         os.close(handle)
@@ -236,7 +237,7 @@ def test_no_class_that_does_something_goes_by_its_name(kind):
 
 
 def test_the_end_of_the_other_side_is_no_exception_that_a_test_could_expect():
-    assert not issubclass(Gone, Exception)
+    assert not issubclass(ConnectionLost, Exception)
 
 
 @pytest.mark.parametrize(
@@ -254,9 +255,9 @@ def test_the_end_of_the_other_side_is_no_exception_that_a_test_could_expect():
 def test_what_is_no_reply_ends_the_conversation(reply):
     down, up = os.pipe(), os.pipe()
     os.write(up[1], len(reply).to_bytes(4, "big") + reply)
-    peer = Peer(Channels([Channel(up[0], down[1])], borrows=False), strict=True, permit=permit)
+    peer = Peer(Channels([Channel(up[0], down[1])], share_serving=False), strict=True, permit=permit)
     os.close(up[1])
-    with pytest.raises(Gone):
+    with pytest.raises(ConnectionLost):
         peer.request("get", None, "x")
     for handle in (*down, up[0]):
         os.close(handle)

@@ -1,4 +1,4 @@
-"""A validator of somebody else's: installed, found by its entry point, and used as a check like Redraft's own."""
+"""A third-party validator: installed, found by its entry point, and used as a check like Redraft's own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ PLUGIN = Path(__file__).parents[2] / "plugin"
 USE = """
 import json, sys
 from tasks.errors import InvalidInput
-from tasks.submit import Flags, Rules, read_jobs
+from tasks.jobflags import Flags
+from tasks.submit import Rules, read_jobs
 from tasks.validators import registry
 
 try:
@@ -27,11 +28,11 @@ class Heartbeat:
     def expect_silence(self, seconds): ...
     def check(self): ...
 
-said = []
+lines = []
 for candidate in sys.argv[2:]:
     verdicts = registry.validate(candidate, job.checks, None, Heartbeat())
-    said.append([[v.check, v.passed, v.feedback] for v in verdicts] + [registry.accepted(verdicts, job.checks)])
-print(json.dumps(said))
+    lines.append([[v.check, v.passed, v.feedback] for v in verdicts] + [registry.accepted(verdicts, job.checks)])
+print(json.dumps(lines))
 """
 
 
@@ -58,9 +59,9 @@ def use(job: Path, *candidates: str, path: Path | None = None) -> subprocess.Com
 
 
 def test_an_installed_plug_in_checks_candidates(installed: Path, job: Path) -> None:
-    ran = use(job, "Never odd or even", "Never mind", path=installed)
-    assert ran.returncode == 0, ran.stderr
-    assert json.loads(ran.stdout) == [
+    process = use(job, "Never odd or even", "Never mind", path=installed)
+    assert process.returncode == 0, process.stderr
+    assert json.loads(process.stdout) == [
         [["palindrome", True, ""], True],
         [["palindrome", False, "This is no palindrome of 5 letters."], False],
     ]
@@ -68,13 +69,13 @@ def test_an_installed_plug_in_checks_candidates(installed: Path, job: Path) -> N
 
 def test_its_own_words_refuse_a_bad_value(installed: Path, job: Path) -> None:
     job.write_text(job.read_text().replace("5", "0"))
-    ran = use(job, path=installed)
-    assert ran.returncode == 1
-    assert "checks[0].palindrome: 0 is not allowed; a whole number of at least 1" in ran.stderr
+    process = use(job, path=installed)
+    assert process.returncode == 1
+    assert "checks[0].palindrome: 0 is not allowed; a whole number of at least 1" in process.stderr
 
 
 def test_without_it_the_kind_is_unknown(job: Path) -> None:
-    ran = use(job)
-    assert ran.returncode == 1
-    assert "there is no such check" in ran.stderr
-    assert "palindrome" not in ran.stderr.partition("kinds are")[2]
+    process = use(job)
+    assert process.returncode == 1
+    assert "there is no such check" in process.stderr
+    assert "palindrome" not in process.stderr.partition("kinds are")[2]

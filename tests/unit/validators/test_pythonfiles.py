@@ -59,8 +59,8 @@ def importing(*lines: str) -> str:
 def test_modules_that_a_test_imports_travel(
     tmp_path: Path, files: Mapping[str, str], value: str, path: str, travel: set[str]
 ) -> None:
-    found, gathered = gather(value, write(tmp_path, files))
-    assert found == path
+    tests, gathered = gather(value, write(tmp_path, files))
+    assert tests == path
     assert travel <= set(gathered)
     assert "other.py" not in gathered
     assert "solution.py" not in gathered
@@ -140,9 +140,9 @@ def test_the_text_of_modules_is_plain_and_data_stays_as_it_is(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("files", "value", "said"),
+    ("files", "value", "message"),
     [
-        ({"tests/helper.py": TEST}, "tests", "does not hold one"),
+        ({"tests/helper.py": TEST}, "tests", "this one has none"),
         ({"tests/test_a.py": "x = 1"}, "tests", "named test"),
         ({"t.py": importing("import near"), "near.py": "def (:"}, "t.py", "near.py' is not allowed; valid Python"),
         ({"t.py": importing("import near"), "near.py": b"# \xe9"}, "t.py", "near.py' is not allowed; a text in UTF-8"),
@@ -156,12 +156,12 @@ def test_the_text_of_modules_is_plain_and_data_stays_as_it_is(tmp_path: Path) ->
     ],
 )  # fmt: skip
 def test_what_cannot_travel_is_refused_in_one_line(
-    tmp_path: Path, files: Mapping[str, str], value: str, said: str
+    tmp_path: Path, files: Mapping[str, str], value: str, message: str
 ) -> None:
     (tmp_path / "job").mkdir()
     with pytest.raises(InvalidInput) as refused:
         PythonValidator().parse(value, write(tmp_path / "job", files))
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 

@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from tasks.errors import Cancelled, InvalidInput
+from tasks.errors import Cancelled, InvalidInput, MalformedJob, PluginUnavailable
 from tasks.types import CheckSpec, SandboxResult, Verdict
 from tasks.validators import registry
 from tasks.validators.command import CommandValidator
@@ -117,9 +117,7 @@ def test_visible_and_held_out_checks_run_in_the_same_sandbox_under_the_same_hear
 
 def test_a_kind_that_no_program_decides_cannot_be_run_here(heartbeat, no_sandbox):
     judge = CheckSpec(name="j", kind="judge", value={"rubric": "nice"})
-    with pytest.raises(
-        registry.BrokenPlugin, match=r"validator 'judge' \(tasks.*, of redraft\) .* it has no `validate`"
-    ):
+    with pytest.raises(PluginUnavailable, match="check 'judge' is broken on this worker: it has no `validate`"):
         registry.validate("x", [judge], no_sandbox, heartbeat)
 
 
@@ -136,14 +134,16 @@ def test_a_plugin_of_another_name_is_refused_with_both():
 
 def test_stored_checks_that_can_be_decided_are_examined_to_the_last():
     good = CheckSpec(name="c", kind="command", value=["sh"])
-    assert registry.examine([good, answer("a", 1)]) == ""
+    registry.examine([good, answer("a", 1)])  # raises nothing
     bad = CheckSpec(name="d", kind="command", value=["-c"])
-    assert registry.examine([good, bad]) == "checks[1].command: ['-c'] is not allowed; a program first"
-    assert registry.examine([good, CheckSpec(name="o", kind="oracle", value=1)]).startswith(
-        "checks[1].kind: 'oracle' is stored, and not one of answer, command"
-    )
+    with pytest.raises(MalformedJob, match=r"^checks\[1\]\.command: \['-c'\] is not allowed; a program first$"):
+        registry.examine([good, bad])
     broken = CheckSpec(name="p", kind="python", value="gone.py", files={})
-    assert registry.examine([broken]) == "checks[0]: what is stored can't be read (KeyError: 'gone.py')"
+    with pytest.raises(MalformedJob, match=r"^checks\[0\]: what is stored can't be read \(KeyError: 'gone.py'\)$"):
+        registry.examine([broken])
+    with pytest.raises(PluginUnavailable) as missing:
+        registry.examine([good, CheckSpec(name="o", kind="oracle", value=1)])
+    assert (missing.value.kind, missing.value.name, missing.value.why) == ("check", "oracle", "")
 
 
 def test_the_score_of_a_visible_check_is_kept_within_its_bounds():

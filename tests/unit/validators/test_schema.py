@@ -34,7 +34,7 @@ def test_a_schema_that_stands_alone_is_stored_with_its_text(tmp_path, text):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('{"type": "strin"}', "$.type"),
         ("[]", "not of type 'object'"),
@@ -60,17 +60,17 @@ def test_a_schema_that_stands_alone_is_stored_with_its_text(tmp_path, text):
         ("", "line 1"),
     ],
 )
-def test_what_is_no_schema_is_refused_in_one_line(tmp_path, text, said):
+def test_what_is_no_schema_is_refused_in_one_line(tmp_path, text, message):
     with pytest.raises(InvalidInput) as refused:
         parse(tmp_path, text)
     assert refused.value.field == "schema"
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("value", [None, 3, "", {"type": "object"}, "gone.json", "."])
 def test_a_value_that_is_no_file_is_refused(tmp_path, value):
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput, match=r"^schema: "):
         SchemaValidator().parse(value, tmp_path)
 
 
@@ -92,7 +92,7 @@ def test_the_last_json_is_compared(heartbeat, scripted):
 
 
 @pytest.mark.parametrize(
-    ("candidate", "said"),
+    ("candidate", "message"),
     [
         ("There is none.", "no JSON"),
         ("```json\n{'a': 1}\n```", "line 1 column 2"),
@@ -103,10 +103,10 @@ def test_the_last_json_is_compared(heartbeat, scripted):
         ("x" * (JSON_CHARS + 1), "200,000 characters"),
     ],
 )
-def test_what_is_no_json_fails_without_a_sandbox(heartbeat, no_sandbox, candidate, said):
+def test_what_is_no_json_fails_without_a_sandbox(heartbeat, no_sandbox, candidate, message):
     verdict = SchemaValidator().validate(candidate, check(), no_sandbox, heartbeat)
     assert not verdict.passed
-    assert said in verdict.feedback
+    assert message in verdict.feedback
 
 
 def test_the_first_errors_are_told_with_their_paths(heartbeat, scripted):
@@ -119,7 +119,7 @@ def test_the_first_errors_are_told_with_their_paths(heartbeat, scripted):
 
 
 @pytest.mark.parametrize(
-    ("report", "killed", "said"),
+    ("report", "killed", "message"),
     [
         ({}, "wall", "10 s allowed"),
         ({}, "memory", "512 MB"),
@@ -127,10 +127,10 @@ def test_the_first_errors_are_told_with_their_paths(heartbeat, scripted):
         ([], None, "ended early"),
     ],
 )
-def test_a_comparison_that_did_not_end_is_no_pass(heartbeat, scripted, report, killed, said):
+def test_a_comparison_that_did_not_end_is_no_pass(heartbeat, scripted, report, killed, message):
     verdict = SchemaValidator().validate("[1]", check(), reporting(scripted, report, killed=killed), heartbeat)
     assert (verdict.passed, verdict.seconds) == (False, 0.1)
-    assert said in verdict.feedback
+    assert message in verdict.feedback
 
 
 def test_errors_that_are_all_told_are_followed_by_no_number(heartbeat, scripted):

@@ -1,4 +1,4 @@
-"""What a report of a test run is worth."""
+"""How a report of a test run becomes a result, a score and feedback."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from tasks.validators.testreport import FEEDBACK_CHARS, LINE_BYTES, feedback_of, honest_pass, name_of, read, score_of
+from tasks.validators.testreport import FEEDBACK_CHARS, LINE_BYTES, all_passed, feedback_of, name_of, read, score_of
 
 NONCE = "n"
 A, B = "t.py::test_a", "t.py::test_b[1-2]"
@@ -34,9 +34,9 @@ FINISHED = ("finished", {"status": 0})
 
 
 def test_every_test_passed_to_the_end_is_a_pass():
-    found = read(report(collected(A, B), *ran(A), *ran(B), FINISHED), NONCE)
-    assert honest_pass(found, ["test_a", "test_b"])
-    assert score_of(found, passed=True) == 1.0
+    result = read(report(collected(A, B), *ran(A), *ran(B), FINISHED), NONCE)
+    assert all_passed(result, ["test_a", "test_b"])
+    assert score_of(result, passed=True) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -58,55 +58,55 @@ def test_every_test_passed_to_the_end_is_a_pass():
     ],
 )
 def test_anything_less_is_no_pass_and_scores_below_one(events):
-    found = read(report(*events), NONCE)
-    assert not honest_pass(found, ["test_a"])
-    assert 0.0 <= score_of(found, passed=False) < 1.0
+    result = read(report(*events), NONCE)
+    assert not all_passed(result, ["test_a"])
+    assert 0.0 <= score_of(result, passed=False) < 1.0
 
 
 def test_lines_without_the_nonce_count_for_nothing():
     forged = report(collected(A), *ran(A), FINISHED, nonce="guessed")
-    assert not honest_pass(read(forged + b"\xff[]\n[1,2]\n", NONCE), [])
+    assert not all_passed(read(forged + b"\xff[]\n[1,2]\n", NONCE), [])
 
 
 @pytest.mark.parametrize("line", [b"[" + b"1," * 1_900_000 + b"]", b"['n', 'finished', [" + b"1," * 200_000 + b"]]"])
 def test_an_endless_line_is_dropped_before_it_is_parsed(line):
-    written = line + b"\n" + report(collected(A), *ran(A), FINISHED)
+    content = line + b"\n" + report(collected(A), *ran(A), FINISHED)
     tracemalloc.start()
     try:
-        found = read(written, NONCE)
+        result = read(content, NONCE)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert honest_pass(found, ["test_a"])
+    assert all_passed(result, ["test_a"])
     assert peak < 16 * 2**20
 
 
 def test_tests_collected_in_several_parts_all_count():
-    found = read(report(collected(A), collected(B), *ran(A), FINISHED), NONCE)
-    assert found.collected == (A, B)
-    assert not honest_pass(found, [])
+    result = read(report(collected(A), collected(B), *ran(A), FINISHED), NONCE)
+    assert result.collected == (A, B)
+    assert not all_passed(result, [])
 
 
 def test_a_test_that_its_own_mark_skips_is_not_counted():
-    found = read(report(collected(A, B, excused=[B]), *ran(A), *ran(B, setup="skipped"), FINISHED), NONCE)
-    assert honest_pass(found, ["test_a"])
+    result = read(report(collected(A, B, excused=[B]), *ran(A), *ran(B, setup="skipped"), FINISHED), NONCE)
+    assert all_passed(result, ["test_a"])
 
 
 def test_the_score_is_the_share_of_tests_that_passed():
-    found = read(report(collected(A, B), *ran(A), *ran(B, "failed"), FINISHED), NONCE)
-    assert score_of(found, passed=False) == 0.5
+    result = read(report(collected(A, B), *ran(A), *ran(B, "failed"), FINISHED), NONCE)
+    assert score_of(result, passed=False) == 0.5
 
 
 def test_the_feedback_names_the_failure_the_place_and_the_line_of_the_solution():
-    raised = {
+    exceptions = {
         "test": B,
         "type": "AssertionError",
         "message": "AssertionError: assert 3 == 4",
         "at": ["t.py", 7, "assert add(1, 2) == 4"],
         "solution": [2, "return a + b"],
     }
-    found = read(report(collected(A, B), *ran(A), *ran(B, "failed"), ("raised", raised), FINISHED), NONCE)
-    text = feedback_of(found, None, "")
+    result = read(report(collected(A, B), *ran(A), *ran(B, "failed"), ("raised", exceptions), FINISHED), NONCE)
+    text = feedback_of(result, None, "")
     assert "1 of 2 tests passed" in text
     assert "test_b[1-2]: AssertionError: assert 3 == 4" in text
     assert "t.py line 7: assert add(1, 2) == 4" in text
@@ -114,21 +114,21 @@ def test_the_feedback_names_the_failure_the_place_and_the_line_of_the_solution()
 
 
 def test_the_feedback_says_what_ended_the_run_and_where():
-    found = read(report(collected(A), ("started", {"test": A})), NONCE)
-    text = feedback_of(found, "it took more than the 2 s allowed", "")
+    result = read(report(collected(A), ("started", {"test": A})), NONCE)
+    text = feedback_of(result, "it took more than the 2 s allowed", "")
     assert "ended while test_a ran: it took more than the 2 s allowed" in text
 
 
 def test_the_feedback_keeps_to_its_length():
     tests = [f"t.py::test_{number}" for number in range(200)]
-    raised = [("raised", {"test": t, "type": "E", "message": "m" * 5000}) for t in tests]
+    exceptions = [("raised", {"test": t, "type": "E", "message": "m" * 5000}) for t in tests]
     failed = [event for test in tests for event in ran(test, "failed")]
-    text = feedback_of(read(report(collected(*tests), *failed, *raised, FINISHED), NONCE), None, "x" * 9999)
+    text = feedback_of(read(report(collected(*tests), *failed, *exceptions, FINISHED), NONCE), None, "x" * 9999)
     assert len(text) <= FEEDBACK_CHARS
     assert "0 of 200" in text
 
 
-def raised(test=B, kind="ValueError", message="bad", **fields):
+def exceptions(test=B, kind="ValueError", message="bad", **fields):
     return "raised", {"test": test, "type": kind, "message": message, **fields}
 
 
@@ -138,34 +138,34 @@ def text_of(*events, ended=None, rest=""):
 
 def test_tests_of_which_every_one_was_excused_are_no_pass():
     events = collected(A, B, excused=[A, B]), *ran(A, setup="skipped"), *ran(B, setup="skipped"), FINISHED
-    found = read(report(*events), NONCE)
-    assert found.counted == ()
-    assert not honest_pass(found, [])
-    assert score_of(found, passed=False) == 0.0
+    result = read(report(*events), NONCE)
+    assert result.counted == ()
+    assert not all_passed(result, [])
+    assert score_of(result, passed=False) == 0.0
 
 
 def test_a_test_without_its_teardown_did_not_pass():
     events = [event for event in ran(A) if event[1].get("phase") != "teardown"]
-    found = read(report(collected(A), *events, FINISHED), NONCE)
-    assert found.passed == ()
-    assert not honest_pass(found, ["test_a"])
+    result = read(report(collected(A), *events, FINISHED), NONCE)
+    assert result.passed == ()
+    assert not all_passed(result, ["test_a"])
 
 
 def test_only_a_skip_excuses_a_test_that_its_mark_excuses():
-    found = read(report(collected(A, B, excused=[A, B]), *ran(A), *ran(B, "failed"), FINISHED), NONCE)
-    assert found.counted == (A, B)
+    result = read(report(collected(A, B, excused=[A, B]), *ran(A), *ran(B, "failed"), FINISHED), NONCE)
+    assert result.counted == (A, B)
     unstarted = read(report(collected(A, excused=[A]), FINISHED), NONCE)
     assert unstarted.counted == (A,)
 
 
 def test_what_a_report_holds_is_kept_as_it_was_first_said():
-    found = read(
+    result = read(
         report(
             collected(A, B),
             ("started", {"test": A}),
             ("phase", {"test": A, "phase": "call", "outcome": "failed", "expected": True, "printed": "words"}),
-            raised(A, message="first", at=["t.py", 3, "f()"], solution=[8, "g()"]),
-            raised(A, message="second"),
+            exceptions(A, message="first", at=["t.py", 3, "f()"], solution=[8, "g()"]),
+            exceptions(A, message="second"),
             ("tampered", {"what": "sys.exit"}),
             ("tampered", {"what": "os._exit"}),
             ("unfit", {"test": A, "fixture": "db"}),
@@ -177,24 +177,36 @@ def test_what_a_report_holds_is_kept_as_it_was_first_said():
         ),
         NONCE,
     )
-    assert (found.running, found.finished) == (A, False)
-    assert found.phases == {A: [("call", "failed", True)]}
-    assert found.printed == {A: "words"}
-    first = found.raised[A]
+    assert (result.running, result.finished) == (A, False)
+    assert result.phases == {A: [("call", "failed", True)]}
+    assert result.output == {A: "words"}
+    first = result.exceptions[A]
     assert (first.type, first.message, first.at, first.solution) == (
         "ValueError",
         "first",
         ("t.py", 3, "f()"),
         (8, "g()"),
     )
-    assert (found.tampered, found.unfit, found.used, found.lost) == ("sys.exit", (A, "db"), True, A)
-    assert found.syntax is not None
-    assert (found.syntax.message, found.syntax.at, found.syntax.solution) == ("odd", None, None)
+    assert (result.tampered, result.missing_fixture, result.used_solution, result.lost) == (
+        "sys.exit",
+        (A, "db"),
+        True,
+        A,
+    )
+    assert result.syntax is not None
+    assert (result.syntax.message, result.syntax.at, result.syntax.solution) == ("odd", None, None)
 
 
 def test_a_report_of_nothing_says_nothing():
-    found = read(b"", NONCE)
-    assert (found.unfit, found.used, found.lost, found.syntax, found.tampered, found.running) == (
+    result = read(b"", NONCE)
+    assert (
+        result.missing_fixture,
+        result.used_solution,
+        result.lost,
+        result.syntax,
+        result.tampered,
+        result.running,
+    ) == (
         None,
         False,
         None,
@@ -202,7 +214,7 @@ def test_a_report_of_nothing_says_nothing():
         None,
         None,
     )
-    assert not read(report(("used", {"calls": 0})), NONCE).used
+    assert not read(report(("used", {"calls": 0})), NONCE).used_solution
 
 
 def test_the_test_that_runs_is_the_last_begun_and_not_yet_torn_down():
@@ -224,8 +236,8 @@ def test_a_line_may_fill_its_limit():
 
 
 def test_a_run_that_did_not_pass_scores_below_one_though_every_test_did():
-    found = read(report(collected(A), *ran(A), raised("t.py"), FINISHED), NONCE)
-    assert score_of(found, passed=False) == 0.5
+    result = read(report(collected(A), *ran(A), exceptions("t.py"), FINISHED), NONCE)
+    assert score_of(result, passed=False) == 0.5
     tampered = read(report(collected(A), *ran(A), ("tampered", {"what": "x"}), FINISHED), NONCE)
     assert score_of(tampered, passed=False) == 0.0
 
@@ -278,7 +290,7 @@ def test_the_first_line_says_how_the_run_ended(events, ended, first):
 
 
 def test_of_files_that_could_not_be_loaded_the_first_is_told():
-    text = text_of(raised("t.py", at=["t.py", 1, "import x"]), raised("u.py", message="worse"), FINISHED)
+    text = text_of(exceptions("t.py", at=["t.py", 1, "import x"]), exceptions("u.py", message="worse"), FINISHED)
     assert text == "The test file could not be loaded. ValueError: bad\n  at t.py line 1: import x"
 
 
@@ -289,7 +301,7 @@ def test_the_end_of_what_was_written_is_told_where_nothing_else_explains():
     for events, ended in (
         ([FINISHED], None),
         ([], "it slept"),
-        ([raised("t.py")], None),
+        ([exceptions("t.py")], None),
         ([collected(A), *ran(A), FINISHED], None),
     ):
         assert "wrote" not in text_of(*events, ended=ended, rest=wrote)
@@ -314,12 +326,12 @@ def test_four_failures_are_told_and_six_more_named():
 def test_a_failure_is_told_with_what_was_printed_last():
     events = ran(A, "failed")
     events[2][1]["printed"] = "x" * 300 + "y" * 200 + "\n"
-    text = text_of(collected(A, B), *events, raised(A), *ran(B), FINISHED)
+    text = text_of(collected(A, B), *events, exceptions(A), *ran(B), FINISHED)
     assert text == "1 of 2 tests passed.\n- test_a: ValueError: bad\n  printed: " + "y" * 200
 
 
 def test_the_test_that_was_running_and_those_not_begun_are_no_failures():
-    text = text_of(collected(A, B), *ran(A, "failed"), raised(A), ("started", {"test": B}), ended="it slept")
+    text = text_of(collected(A, B), *ran(A, "failed"), exceptions(A), ("started", {"test": B}), ended="it slept")
     assert text == "The run was ended while test_b[1-2] ran: it slept.\n0 of 2 tests passed.\n- test_a: ValueError: bad"
     early = text_of(collected(A, B), *ran(A), FINISHED)
     assert early == "1 of 2 tests passed.\n- the run stopped at test_a: a solution may not end the run"
@@ -337,10 +349,12 @@ def test_the_test_that_was_running_and_those_not_begun_are_no_failures():
     ],
 )
 def test_the_type_of_an_exception_is_told_once(kind, message, shown):
-    assert f"- test_a: {shown}" in text_of(collected(A), *ran(A, "failed"), raised(A, kind, message), FINISHED)
+    assert f"- test_a: {shown}" in text_of(collected(A), *ran(A, "failed"), exceptions(A, kind, message), FINISHED)
 
 
 def test_a_test_in_a_class_is_told_with_its_class_and_one_without_a_file_as_it_is():
     inner = "t.py::TestIt::test_x"
-    assert "- TestIt::test_x: ValueError" in text_of(collected(inner), *ran(inner, "failed"), raised(inner), FINISHED)
+    assert "- TestIt::test_x: ValueError" in text_of(
+        collected(inner), *ran(inner, "failed"), exceptions(inner), FINISHED
+    )
     assert "while odd ran" in text_of(collected("odd"), ("started", {"test": "odd"}))

@@ -138,7 +138,7 @@ def test_however_many_blocks_there_are_so_many_sources_are_compiled_at_most():
     parser = Parser()
     for number in range(3 * ATTEMPTS):
         parser.outline(f"x = {number}\n")
-    assert (parser.attempts, parser.spent) == (ATTEMPTS, True)
+    assert (parser.attempts, parser.exhausted) == (ATTEMPTS, True)
     text = blocks(*(f"def f{number}(): pass\n" for number in range(3 * ATTEMPTS)))
     last = 3 * ATTEMPTS - 1
     assert find_code(text, [f"f{last}"]).source == f"def f{last}(): pass\n"

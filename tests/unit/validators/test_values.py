@@ -15,7 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.validators.inside.values import Decoder, Encoder, Malformed, form_of_type
+from tasks.validators.inside.forms import Malformed
+from tasks.validators.inside.plainclasses import form_of_type
+from tasks.validators.inside.values import Decoder, Encoder
 
 
 def no_other(value, _):

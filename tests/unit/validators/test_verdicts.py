@@ -98,8 +98,8 @@ def test_the_tests_and_the_candidate_are_two_jobs_and_neither_has_the_other_s_fi
     assert candidate.files == {"solution.py": b"def area(side): return side * side\n"}
     assert (candidate.stdin, candidate.report_fd) == (b"", None)
     assert candidate.argv[-len(JOINED) :] == tuple(str(number) for number in JOINED)
-    assert "candidate" in candidate.argv[-len(JOINED) - 1]
-    assert "run_tests" in tests.argv[-1]
+    assert "redraft_inside.candidate import" in candidate.argv[-len(JOINED) - 1]
+    assert "redraft_inside.run_tests import" in tests.argv[-1]
     for job in (tests, candidate):
         assert (job.timeout_seconds, job.memory_mb, job.runtime, job.exchange) == (4.5, 300, "science", False)
 
@@ -228,4 +228,4 @@ def test_a_schema_s_limits_are_those_of_its_check(heartbeat, scripted):
     SchemaValidator().validate("[1]", check, sandbox, heartbeat)
     (job,) = sandbox.jobs
     assert (job.timeout_seconds, job.memory_mb, job.report_fd, job.servable) == (2.5, 96, 9, True)
-    assert "match_schema" in job.argv[-1]
+    assert "redraft_inside.match_schema import" in job.argv[-1]

@@ -21,13 +21,13 @@ from tasks.types import (
     Draft,
     Iteration,
     JobSpec,
-    JobState,
     Lane,
     Lesson,
     LessonKind,
     Message,
     Operator,
     Stop,
+    StopCode,
     Verdict,
 )
 
@@ -36,8 +36,8 @@ REQUEST = ChatRequest(messages=(Message(role="user", content="?"),))
 LESSON = Lesson(
     job=1, owner="alice", family="answer", kind=LessonKind.SUCCESS, situation="s", advice="a", avoid="", evidence="e"
 )
-SPENT = Stop(state=JobState.UNSOLVED, why="the budget of 2 iterations is spent")
-WON = Stop(state=JobState.ACCEPTED, why="every check passed", acceptance=Acceptance.VERIFIED)
+SPENT = Stop(code=StopCode.BUDGET_ITERATIONS, used=2, limit=2)
+WON = Stop(code=StopCode.ACCEPTED, acceptance=Acceptance.VERIFIED)
 
 
 def put(user: Database, **fields: object) -> int:

@@ -16,8 +16,8 @@ from tasks.types import (
     CandidateRef,
     Changes,
     Draft,
-    JobState,
     Stop,
+    StopCode,
 )
 from tests.integration.store.lifecycle.histories import (
     CHECK,
@@ -57,7 +57,7 @@ def test_a_fork_begins_with_the_iterations_it_was_asked_for_and_nothing_spent(
     assert value(fleet, forked, "(forked_from, forked_iteration)::text") == f"({job},3)"
     iterate_from = Draft(slots=1)
     ledger.begin(claim, 4, iterate_from, ())
-    iterate(ledger, claim, 4, Stop(state=JobState.UNSOLVED, why="enough"), 0.3)
+    iterate(ledger, claim, 4, Stop(code=StopCode.GAVE_UP, detail="enough"), 0.3)
     change(fleet, "UPDATE leases SET runnable = true WHERE job_id = (SELECT min(id) FROM jobs)")
     assert breaches(fleet, submitted=[job, forked]) == ()
     assert job_summary(user, forked).answer == "try 3.0"

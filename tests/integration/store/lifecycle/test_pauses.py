@@ -26,6 +26,7 @@ from tasks.types import (
     JobState,
     Lane,
     Stop,
+    StopCode,
 )
 from tests.background import running
 from tests.integration.store.lifecycle.histories import (
@@ -167,7 +168,7 @@ def test_hours_stand_still_while_a_job_is_paused_or_ended(
     assert job_summary(user, job).idle_seconds == pytest.approx(7200, abs=60)
     lifecycle.resume(user, job)
     assert job_summary(user, job).idle_seconds == pytest.approx(7200, abs=60)
-    ledger.stop(held(fleet), Stop(state=JobState.FAILED, why="a fault"))
+    ledger.stop(held(fleet), Stop(code=StopCode.MALFORMED, detail="a fault"))
     change(fleet, "UPDATE jobs SET finished_at = now() - interval '1 h'")
     assert load_job(user, job).idle_seconds == pytest.approx(10800, abs=60)
     lifecycle.retry(user, job, Changes())

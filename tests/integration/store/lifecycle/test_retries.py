@@ -19,6 +19,7 @@ from tasks.types import (
     Changes,
     JobState,
     Stop,
+    StopCode,
 )
 from tests.integration.store.lifecycle.histories import (
     SPENT,
@@ -37,7 +38,7 @@ def test_nobody_retries_forks_or_reads_what_is_anothers(
     user: Database, fleet: Database, ledger: PostgresLedger, login: Callable[..., str]
 ) -> None:
     job = put(user)
-    run(fleet, ledger, [(0.5,)], Stop(state=JobState.FAILED, why="a fault"))
+    run(fleet, ledger, [(0.5,)], Stop(code=StopCode.DEFECT, detail="a fault"))
     with Database(login("eve")) as eve:
         with pytest.raises(NoSuchJob):
             lifecycle.retry(eve, job, Changes())
@@ -49,17 +50,21 @@ def test_nobody_retries_forks_or_reads_what_is_anothers(
     assert value(fleet, job, "(SELECT count(*) FROM jobs)") == 1
 
 
-@pytest.mark.parametrize("state", ["failed", "quarantined", "cancelled"])
+@pytest.mark.parametrize("code", [StopCode.DEFECT, StopCode.CRASHES, StopCode.CANCELLED, StopCode.GAVE_UP])
 def test_a_finished_job_is_tried_again_from_where_it_stood(
-    user: Database, fleet: Database, ledger: PostgresLedger, state: str
+    user: Database, fleet: Database, ledger: PostgresLedger, code: StopCode
 ) -> None:
     job = put(user)
     run(fleet, ledger, [(0.5,)])
     change(fleet, "UPDATE jobs SET crashes = 2, faults = 2")
-    ledger.stop(held(fleet), Stop(state=JobState(state), why="why"))
+    ledger.stop(held(fleet), Stop(code=code, used=1, limit=2, needed=3, detail="why"))
+    assert value(fleet, job, "(state, stop_code, stop_used, stop_limit, stop_needed, stop_detail)::text") == (
+        f"({code.state},{code},1,2,3,why)"
+    )
     change(fleet, "UPDATE jobs SET cancel_requested_at = now()")
     assert lifecycle.retry(user, job, Changes()) is JobState.QUEUED
-    assert value(fleet, job, "num_nulls(cancel_requested_at, finished_at)") == 2
+    nulls = "num_nulls(cancel_requested_at, finished_at, stop_code, stop_used, stop_limit, stop_needed)"
+    assert (value(fleet, job, nulls), value(fleet, job, "retries"), value(fleet, job, "stop_detail")) == (6, 1, "")
     assert (value(fleet, job, "reason"), value(fleet, job, "crashes + faults")) == ("", 0)
     again = ledger.load(held(fleet))
     assert len(again.history) == 1
@@ -102,17 +107,17 @@ def test_a_spent_budget_is_named_with_what_to_type(user: Database, fleet: Databa
         ("UPDATE jobs SET started_at = now() - interval '5 h'", "hours=4"),
         ("UPDATE jobs SET started_at = now() - interval '10 h', idle_seconds = 18000", "hours=4"),
         ("UPDATE jobs SET local_tokens = budget_tokens", "tokens=2000000"),
-        ("UPDATE jobs SET reason = 'the budget of 2e+06 tokens is spent (1.9e+06 used)'", "tokens=2000000"),
-        ("UPDATE jobs SET reason = 'the budget of 2 usd is spent (1.99 used)'", "usd=2"),
+        ("UPDATE jobs SET stop_code = 'budget_tokens', stop_needed = 9", "tokens=2000000"),
+        ("UPDATE jobs SET stop_code = 'budget_usd'", "usd=2"),
     ],
 )
 def test_each_unit_of_the_budget_can_be_what_is_spent(
     user: Database, fleet: Database, ledger: PostgresLedger, spent: str, unit: str
 ) -> None:
     job = put(user)
-    ledger.stop(held(fleet), Stop(state=JobState.UNSOLVED, why="why"))
+    ledger.stop(held(fleet), Stop(code=StopCode.GAVE_UP))
     change(fleet, spent)
-    with pytest.raises(InvalidInput, match=f"'{unit}' is not allowed; that is spent"):
+    with pytest.raises(InvalidInput, match=f"'{unit}' is not allowed; (that is spent|the next call does not fit); "):
         lifecycle.retry(user, job, Changes())
     name = unit.split("=", maxsplit=1)[0]
     more = {"hours": 8.0, "tokens": 4_000_000, "usd": Decimal(4)}[name]
@@ -121,6 +126,6 @@ def test_each_unit_of_the_budget_can_be_what_is_spent(
 
 def test_idle_hours_are_not_spent(user: Database, fleet: Database, ledger: PostgresLedger) -> None:
     job = put(user)
-    ledger.stop(held(fleet), Stop(state=JobState.FAILED, why="why"))
+    ledger.stop(held(fleet), Stop(code=StopCode.DEFECT))
     change(fleet, "UPDATE jobs SET started_at = now() - interval '8 h', idle_seconds = 18000")
     assert lifecycle.retry(user, job, Changes()) is JobState.QUEUED

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from workers.local.process import Recorded
+from workers.home import write_private
+from workers.process import Recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,23 +27,14 @@ class StackFile:
     memory_key: str
     supervisor_pid: int
     supervisor_started: float
-    # Of an attached server, where the stack has no engine of its own.
+    # The attached server of a stack without an engine of its own.
     endpoint: str = ""
     endpoint_model: str = ""
     endpoint_key: str = ""
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replaces a file in one step, readable by its owner only."""
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    temporary.replace(path)
-
-
 def write(home: Path, stack: StackFile) -> None:
-    """Writes it down for the command line and the parts."""
+    """Writes the stack file for the command line and the parts."""
     write_private(home / "run" / "stack.json", json.dumps(dataclasses.asdict(stack), indent=1))
 
 

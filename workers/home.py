@@ -1,4 +1,5 @@
-"""The folders of one local stack. Two homes are two separate stacks."""
+"""The folders of one local stack, and files in them that only their owner may read. Two homes are two separate stacks.
+Must not know what the files hold."""
 
 from __future__ import annotations
 
@@ -9,15 +10,15 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-# Postgres refuses to run as root; initdb wants a user that has a name.
+# Postgres refuses to run as root, and initdb requires a user with a name.
 UNPRIVILEGED_USER = "nobody"
-# Where root keeps what an unprivileged user must reach, when the home itself is out of its reach.
+# Where root keeps files that an unprivileged user must be able to reach, since the home itself may be unreachable.
 SYSTEM_FOLDER = Path("/var/lib/redraft")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Home:
-    """`root` holds all that the stack writes, but for what an unprivileged user could not reach there."""
+    """The stack writes everything below `root`, except files that an unprivileged user could not reach there."""
 
     root: Path
 
@@ -28,17 +29,17 @@ class Home:
 
     @property
     def log(self) -> Path:
-        """One log a part."""
+        """The logs, one for each part."""
         return self.root / "log"
 
     def make(self) -> None:
-        """Makes the folders, private to their owner."""
+        """Creates the folders, private to their owner."""
         for folder in (self.root, self.run, self.log):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
 
     def postgres_folder(self) -> Path:
-        """Postgres's data and binaries: in the home, or for root where `nobody` can reach them."""
+        """The folder of Postgres's data and binaries: in the home, or, for root, where `nobody` can reach them."""
         if os.geteuid() != 0:
             return self.root / "postgres"
         name = hashlib.sha256(str(self.root.resolve()).encode()).hexdigest()[:16]
@@ -46,7 +47,7 @@ class Home:
 
 
 def unprivileged_ids() -> tuple[int, int] | None:
-    """The uid and gid that services take when we are root; None for an ordinary user."""
+    """The uid and gid of services if we are root; None for an ordinary user."""
     if os.geteuid() != 0:
         return None
     entry = pwd.getpwnam(UNPRIVILEGED_USER)
@@ -54,7 +55,16 @@ def unprivileged_ids() -> tuple[int, int] | None:
 
 
 def free_port() -> int:
-    """A free loopback port. Between this and its use another process may take it: callers start again then."""
+    """A free loopback port. Another process may take it before its use, so callers must retry."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replaces a file in one step, readable by its owner only."""
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    temporary.replace(path)

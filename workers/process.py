@@ -1,5 +1,5 @@
-"""Processes that are remembered across restarts: a pid alone may be somebody else's by now, so the
-start time is kept beside it."""
+"""Processes that are recorded across restarts, by pid and start time: a pid alone may belong to another process by
+now."""
 
 from __future__ import annotations
 
@@ -79,19 +79,17 @@ def spawn(
         )
 
 
-def end_tree(
-    recorded: Recorded, *, seconds: float = STOP_SECONDS, stop_signal: signal.Signals = signal.SIGTERM
-) -> None:
-    """`stop_signal` to a process, KILL to it and all its descendants that are left after `seconds`."""
-    process = recorded.find()
+def end_tree(record: Recorded, *, seconds: float = STOP_SECONDS, stop_signal: signal.Signals = signal.SIGTERM) -> None:
+    """Sends `stop_signal` to a process, and KILL to it and all its descendants that remain after `seconds`."""
+    process = record.find()
     if process is None:
         return
-    family = [process, *process.children(recursive=True)]
+    processes = [process, *process.children(recursive=True)]
     process.send_signal(stop_signal)
-    _, left = psutil.wait_procs(family, timeout=seconds)
-    for member in left:
+    _, remaining = psutil.wait_procs(processes, timeout=seconds)
+    for member in remaining:
         member.kill()
-    psutil.wait_procs(left, timeout=5)
+    psutil.wait_procs(remaining, timeout=5)
 
 
 def tail(log: Path, lines: int = 12) -> str:

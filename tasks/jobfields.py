@@ -1,0 +1,155 @@
+"""The fields of a raw job, checked: types, bounds and names, each refused with one line that says what is allowed.
+
+Must not know the database, the queue or which strategies there are: names come as arguments.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tasks.errors import InvalidInput
+from tasks.jobflags import parse_budget_flag
+from tasks.types import Budget, Changes, Egress, Lane
+
+# The two lanes that a job may begin on; `check` and `cloud` are lanes of later steps.
+LANES = (Lane.GPU, Lane.FAST)
+# `hint` would send nothing, for hints from the cloud are not built: a stored job may still have it.
+EGRESS = (Egress.NEVER, Egress.FULL)
+
+_ALLOWED = {
+    "title": "one line of text, 1 to 200 characters",
+    "checks": "a list of checks, each `KIND: VALUE`",
+    "budget": "fields among usd, hours, iterations, tokens",
+    "budget.usd": "a number more than 0 and at most 100,000 (`egress: never` spends nothing in the cloud)",
+    "budget.hours": "a number more than 0 and at most 8,760",
+    "budget.iterations": "a whole number from 1 to 10,000",
+    "budget.tokens": "a whole number from 1 to 1,000,000,000,000",
+    "strategy": "the name of a strategy",
+    "lane": f"one of {', '.join(LANES)}",
+    "egress": f"one of {', '.join(EGRESS)}",
+    "priority": "a whole number from -100 to 100",
+    "tags": "a list of at most 20 tags",
+    "tags[]": "letters, digits and . _ : / -, beginning with a letter or digit, at most 50 characters; quote numbers",
+    "seed": "a whole number from 0 to 2,147,483,647",
+    "memory": "true or false",
+    "key": "text of 1 to 200 characters",
+}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class BudgetFields(_Strict):
+    """A budget as it is written; a field left out is None."""
+
+    usd: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] | None = None
+    hours: Annotated[float, Field(gt=0, le=8_760, allow_inf_nan=False)] | None = None
+    iterations: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    tokens: Annotated[int, Field(ge=1, le=10**12)] | None = None
+
+    def amounts(self) -> dict[str, Any]:
+        """The fields that are written; dollars with the digits that were written, not their binary fraction."""
+        amounts = {name: value for name, value in self.model_dump().items() if value is not None}
+        return amounts | ({"usd": Decimal(str(amounts["usd"]))} if "usd" in amounts else {})
+
+
+class JobFields(_Strict):
+    """A job's fields but the problem; types and bounds hold, names may still be unknown."""
+
+    title: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] | None = None
+    checks: list[Any] = []
+    budget: BudgetFields = BudgetFields()
+    strategy: str = "correct"
+    lane: str = Lane.GPU
+    egress: str | None = None
+    priority: Annotated[int, Field(ge=-100, le=100)] = 0
+    tags: Annotated[
+        list[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,49}$")]], Field(max_length=20)
+    ] = []
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    key: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] | None = None
+    memory: bool = True
+
+
+def check_fields(fields: Mapping[str, Any]) -> JobFields:
+    """The fields with their types and bounds. Raises `InvalidInput` for the first that is not allowed."""
+    try:
+        return JobFields.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = first["loc"]
+        if first["type"] == "extra_forbidden":
+            known = BudgetFields.model_fields if path[0] == "budget" else JobFields.model_fields
+            raise _unknown(".".join(str(part) for part in path), str(path[-1]), first["input"], tuple(known)) from None
+        shown = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+        rule = "".join("[]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+        raise InvalidInput(shown, first["input"], _ALLOWED.get(rule, first["msg"])) from None
+
+
+def check_name(field: str, value: str, known: Sequence[str]) -> str:
+    """`value` where it is known. Raises `InvalidInput`, with the nearest known name where there is one."""
+    if value not in known:
+        near = difflib.get_close_matches(value, known, n=1)
+        meant = f", did you mean {str(near[0])!r}?" if near else ""
+        raise InvalidInput(field, value, f"one of {', '.join(known)}{meant}")
+    return value
+
+
+def check_egress(value: str) -> Egress:
+    """The egress of that name. Raises `InvalidInput`; `hint` too, until it sends something."""
+    if value == Egress.HINT:
+        raise InvalidInput("egress", value, f"one of {', '.join(EGRESS)}; hints from the cloud are not built yet")
+    return Egress(check_name("egress", value, EGRESS))
+
+
+def check_budget(fields: BudgetFields) -> Budget:
+    """The budget, with the default for each field left out."""
+    return Budget(**fields.amounts())
+
+
+def read_changes(
+    budget: Sequence[str], *, strategy: str | None = None, seed: int | None = None, strategies: Sequence[str] = ()
+) -> Changes:
+    """The changes of a retry or a fork, under the rules of a submission. Raises `InvalidInput`."""
+    fields = check_fields({"budget": parse_budget_flag(budget), **({} if seed is None else {"seed": seed})})
+    return Changes(
+        **fields.budget.amounts(),
+        strategy=None if strategy is None else check_name("strategy", strategy, strategies),
+        seed=seed,
+    )
+
+
+def refuse_unstorable(fields: Mapping[str, Any]) -> None:
+    """Raises `InvalidInput` for what YAML, JSON or a command line can hold and Postgres cannot."""
+    for path, value in _leaves(fields, "fields"):
+        if not isinstance(value, str | int | float | bool | None):
+            raise InvalidInput(path, value, "text, a number, true, false, a list or fields")
+        if isinstance(value, str) and ("\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value)):
+            raise InvalidInput(path, value, "text without NUL and lone surrogates")
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield path, name
+            yield from _leaves(inner, name if path == "fields" else f"{path}.{name}")
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _leaves(inner, f"{path}[{number}]")
+    else:
+        yield path, value
+
+
+def _unknown(where: str, name: str, value: Any, known: Sequence[str]) -> InvalidInput:
+    """An unknown field, with the nearest known one where there is any."""
+    near = difflib.get_close_matches(name, known, n=1)
+    meant = f"did you mean {near[0]!r}? " if near else ""
+    shown = where if re.fullmatch(r"[\w.\[\] -]{1,80}", where) else repr(where)[:80]
+    return InvalidInput(shown, value, f"there is no such field; {meant}known are {', '.join(known)}")

@@ -1,0 +1,63 @@
+"""What an exception makes of a turn: the job stops, its lease is handed back, or the lease runs out. Over the ledger
+only."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import structlog
+
+from tasks.crashpoints import CrashPoint, passing
+from tasks.defects import full_traceback, is_exhaustion, summary
+from tasks.errors import (
+    Cancelled,
+    DatabaseUnavailable,
+    JobFailed,
+    LimitReached,
+    NeedsLane,
+    Paused,
+    PluginUnavailable,
+    ServiceFault,
+    ShuttingDown,
+    TurnEnded,
+)
+from tasks.ports import Ledger
+from tasks.types import Claim, Lane, Stop, StopCode
+
+log = structlog.get_logger()
+
+
+def settle(ledger: Ledger, claim: Claim, lane: Lane, error: Exception, secrets: Collection[str] = ()) -> None:
+    """Writes down what follows from the `error` that ended a turn at a job whose next step runs on `lane`.
+
+    What nobody expects is a defect, of Redraft or of a plug-in: the job fails at once, with the traceback (without
+    `secrets`) in its events, for another turn would meet it again. Raises `LeaseLost` and `DatabaseUnavailable`, after
+    which nothing can be written.
+    """
+    match error:
+        case LimitReached():
+            stop = Stop(code=error.code, used=error.value, limit=error.limit, needed=error.needed)
+            ledger.stop(claim, stop)
+        case Cancelled():
+            ledger.stop(claim, Stop(code=StopCode.CANCELLED))
+        case Paused():
+            ledger.hand_over(claim, lane)
+        case ShuttingDown():
+            ledger.hand_over(claim, lane, interrupted=True)
+        case NeedsLane():
+            ledger.hand_over(claim, error.lane)
+            passing(CrashPoint.HANDED_OVER)
+        case TurnEnded() | DatabaseUnavailable():
+            raise error
+        case ServiceFault():
+            ledger.hand_over(claim, lane, fault=f"{error.service}: {error}")
+        case PluginUnavailable():
+            ledger.hand_over(claim, lane, fault=str(error), code=StopCode.MISSING_PLUGIN)
+        case JobFailed():
+            ledger.stop(claim, Stop(code=error.code, detail=str(error)))
+        case _ if is_exhaustion(error):
+            ledger.hand_over(claim, lane, fault=f"worker: {summary(error, secrets)}")
+        case _:
+            ledger.note(claim, "defect", full_traceback(error, secrets))
+            ledger.stop(claim, Stop(code=StopCode.DEFECT, detail=summary(error, secrets)))
+            log.error("a defect ended a job", job=claim.job, error=summary(error, secrets))

@@ -1,0 +1,80 @@
+"""Decisions and ends as text for people. Pure; knows neither who reads it nor where it is stored."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from tasks.types import Decision, Draft, Escalate, Revise, Stop, StopCode
+
+_UNITS = {
+    StopCode.BUDGET_TOKENS: " tokens",
+    StopCode.BUDGET_USD: " USD",
+    StopCode.BUDGET_ITERATIONS: " iterations",
+    StopCode.BUDGET_HOURS: "",  # a duration names its own units
+}
+_TEXTS = {
+    StopCode.ACCEPTED: "candidate {detail} passed every check",
+    StopCode.CONTEXT: "the shortest prompt has {used} tokens, and the model has room for {limit}",
+    StopCode.DRAFT_REJECTED: "its one draft was not accepted",
+    StopCode.CLOUD_REJECTED: "the cloud model's answer was rejected like the local ones",
+    StopCode.GAVE_UP: "its strategy sees no further move: {detail}",
+    StopCode.CANCELLED: "cancelled by its owner",
+    StopCode.CRASHES: "its worker died {used} times in a row with no iteration recorded between; the last was {detail}",
+    StopCode.SERVICE_FAULTS: "{used} faults in a row; the last: {detail}",
+    StopCode.MISSING_PLUGIN: "{detail}; {used} turns in a row found no worker that can go on with it",
+    StopCode.DEFECT: "a defect: {detail} (its events hold the traceback)",
+    StopCode.MALFORMED: "{detail}",
+    StopCode.ATTACHMENT_LOST: "{detail}",
+    StopCode.JOURNAL_MISMATCH: "{detail}",
+}
+
+
+def describe(decision: Decision) -> str:
+    """A decision in a few words, as `history` and Flower show it."""
+    match decision:
+        case Draft():
+            verb, detail, why = "restart" if decision.restart else "draft", f"{decision.slots} slots", decision.why
+        case Revise():
+            parents = ", ".join(f"{ref.iteration}.{ref.slot}" for ref in decision.parents)
+            verb, detail, why = "revise", parents, decision.why
+        case Escalate():
+            verb, detail, why = "escalate", str(decision.kind), decision.why
+        case Stop():
+            verb, detail, why = "stop", str(decision.state), explain(decision)
+        case _:
+            assert_never(decision)
+    return f"{verb} ({detail})" + (f": {why}" if why else "")
+
+
+def explain(stop: Stop) -> str:
+    """Why a job ended, in one line."""
+    if stop.code in _UNITS:
+        return _budget(stop)
+    return _TEXTS[stop.code].format(
+        used=_amount(stop, stop.used), limit=_amount(stop, stop.limit), detail=stop.detail or "-"
+    )
+
+
+def hours_and_minutes(hours: float) -> str:
+    """A duration of hours as people say it: `1 h 30 min`, `20 min`, `45 s`."""
+    seconds = round(hours * 3600)
+    parts = ((seconds // 3600, "h"), (seconds % 3600 // 60, "min"), (seconds % 60 if seconds < 3600 else 0, "s"))
+    return " ".join(f"{value:,} {unit}" for value, unit in parts if value) or "0 s"
+
+
+def _budget(stop: Stop) -> str:
+    unit, limit = _UNITS[stop.code], _amount(stop, stop.limit)
+    if stop.needed is not None and stop.used is not None and stop.limit is not None:
+        verb = "cost" if stop.code is StopCode.BUDGET_USD else "take"
+        left = _amount(stop, max(0.0, stop.limit - stop.used))
+        return f"the next call may {verb} {_amount(stop, stop.needed)}{unit} and {left} of {limit} are left"
+    used = _amount(stop, stop.used)
+    return f"the budget of {limit}{unit} is spent" + (f" ({used} used)" if used not in ("-", limit) else "")
+
+
+def _amount(stop: Stop, value: float | None) -> str:
+    if value is None:
+        return "-"
+    if stop.code is StopCode.BUDGET_HOURS:
+        return hours_and_minutes(value)
+    return f"{value:,.2f}" if stop.code is StopCode.BUDGET_USD else f"{value:,.0f}"

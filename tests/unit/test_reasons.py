@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import pytest
+
+from tasks.errors import LimitReached, PromptTooLong
+from tasks.reasons import describe, explain, hours_and_minutes
+from tasks.types import CandidateRef, Decision, Draft, Escalate, JobState, Revise, Stop, StopCode
+
+EXPLANATIONS = {
+    "candidate 2.1 passed every check": Stop(code=StopCode.ACCEPTED, detail="2.1"),
+    "the budget of 2,000,000 tokens is spent (2,000,120 used)": Stop(
+        code=StopCode.BUDGET_TOKENS, used=2_000_120, limit=2_000_000
+    ),
+    "the budget of 30 iterations is spent": Stop(code=StopCode.BUDGET_ITERATIONS, used=30, limit=30),
+    "the budget of 1 h 30 min is spent (2 h 5 min used)": Stop(code=StopCode.BUDGET_HOURS, used=2 + 5 / 60, limit=1.5),
+    "the budget of 2.00 USD is spent": Stop(code=StopCode.BUDGET_USD, limit=2),
+    "the next call may take 4,096 tokens and 1,200 of 2,000,000 are left": Stop(
+        code=StopCode.BUDGET_TOKENS, used=1_998_800, limit=2_000_000, needed=4096
+    ),
+    "the next call may cost 0.50 USD and 0.25 of 2.00 are left": Stop(
+        code=StopCode.BUDGET_USD, used=1.75, limit=2, needed=0.5
+    ),
+    "the shortest prompt has 5,000 tokens, and the model has room for 3,072": Stop(
+        code=StopCode.CONTEXT, used=5000, limit=3072
+    ),
+    "its one draft was not accepted": Stop(code=StopCode.DRAFT_REJECTED),
+    "the cloud model's answer was rejected like the local ones": Stop(code=StopCode.CLOUD_REJECTED),
+    "its strategy sees no further move: no idea is left": Stop(code=StopCode.GAVE_UP, detail="no idea is left"),
+    "cancelled by its owner": Stop(code=StopCode.CANCELLED),
+    "its worker died 3 times in a row with no iteration recorded between; the last was w": Stop(
+        code=StopCode.CRASHES, used=3, detail="w"
+    ),
+    "8 faults in a row; the last: engine: hung up": Stop(
+        code=StopCode.SERVICE_FAULTS, used=8, detail="engine: hung up"
+    ),
+    "strategy 'x' is not on this worker; 8 turns in a row found no worker that can go on with it": Stop(
+        code=StopCode.MISSING_PLUGIN, used=8, detail="strategy 'x' is not on this worker"
+    ),
+    "a defect: ValueError: 7 (its events hold the traceback)": Stop(code=StopCode.DEFECT, detail="ValueError: 7"),
+    "checks: 7 is stored": Stop(code=StopCode.MALFORMED, detail="checks: 7 is stored"),
+    "the attachment a.png is not stored": Stop(
+        code=StopCode.ATTACHMENT_LOST, detail="the attachment a.png is not stored"
+    ),
+    "another prompt": Stop(code=StopCode.JOURNAL_MISMATCH, detail="another prompt"),
+}
+
+
+@pytest.mark.parametrize(("text", "stop"), EXPLANATIONS.items(), ids=list(EXPLANATIONS))
+def test_an_end_is_explained_in_one_line_with_numbers_for_people(text: str, stop: Stop) -> None:
+    assert explain(stop) == text
+
+
+def test_every_code_is_explained() -> None:
+    assert {stop.code for stop in EXPLANATIONS.values()} == set(StopCode)
+
+
+def test_every_code_ends_in_one_final_state() -> None:
+    assert all(code.state.final for code in StopCode)
+    by_state = {state: {code for code in StopCode if code.state is state} for state in JobState if state.final}
+    assert by_state[JobState.ACCEPTED] == {StopCode.ACCEPTED}
+    assert by_state[JobState.CANCELLED] == {StopCode.CANCELLED}
+    assert by_state[JobState.QUARANTINED] == {StopCode.CRASHES}
+    assert by_state[JobState.FAILED] == {
+        StopCode.SERVICE_FAULTS,
+        StopCode.MISSING_PLUGIN,
+        StopCode.DEFECT,
+        StopCode.MALFORMED,
+        StopCode.ATTACHMENT_LOST,
+        StopCode.JOURNAL_MISMATCH,
+    }
+
+
+@pytest.mark.parametrize(
+    ("hours", "text"),
+    [(0.0, "0 s"), (0.0125, "45 s"), (1 / 3, "20 min"), (1.5, "1 h 30 min"), (4, "4 h"), (0.9999999, "1 h")],
+)
+def test_hours_are_said_as_people_say_them(hours: float, text: str) -> None:
+    assert hours_and_minutes(hours) == text
+
+
+@pytest.mark.parametrize(
+    ("decision", "text"),
+    [
+        (Draft(slots=2), "draft (2 slots)"),
+        (Draft(slots=2, restart=True, why="3 revisions failed"), "restart (2 slots): 3 revisions failed"),
+        (Revise(parents=(CandidateRef(iteration=1, slot=0), CandidateRef(iteration=2, slot=1))), "revise (1.0, 2.1)"),
+        (Escalate(why="10 iterations were rejected"), "escalate (answer): 10 iterations were rejected"),
+        (Stop(code=StopCode.DRAFT_REJECTED), "stop (unsolved): its one draft was not accepted"),
+    ],
+)
+def test_a_decision_is_described_in_a_few_words(decision: Decision, text: str) -> None:
+    assert describe(decision) == text
+
+
+def test_a_limit_carries_what_a_stop_needs() -> None:
+    limit = LimitReached("tokens", 1_998_800, 2_000_000, needed=4096)
+    assert (limit.code, limit.type, limit.value, limit.limit, limit.needed) == (
+        StopCode.BUDGET_TOKENS,
+        "tokens",
+        1_998_800,
+        2_000_000,
+        4096,
+    )
+    assert "4,096" in str(limit)
+    short = PromptTooLong(5000, 3072)
+    assert (short.code, short.value, short.limit) == (StopCode.CONTEXT, 5000, 3072)

@@ -1,0 +1,124 @@
+"""The attempts at one model call, and how each is sampled."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from tasks.prompts.layout import WHOLE
+from tasks.retries import ATTEMPTS, CHOICE_TOKENS, HALVED, WARMER, Attempt, RetryLadder
+from tasks.sampling import Sampling, call_seed
+from tasks.types import CallKey, Completion, GuardHit, GuardKind, Message, Operator
+
+SAMPLING = Sampling(
+    temperature=0.5, top_p=0.8, top_k=7, answer_tokens=900, review_tokens=300, lesson_tokens=90, thinking_tokens=50
+)
+KEY = CallKey(iteration=4, operator=Operator.DRAFT, slot=2, attempt=1)
+HIT = GuardHit(kind=GuardKind.CYCLE, at_char=3, copies=5, period_chars=2)
+SOUND = Completion(
+    text="ok", finish_reason="stop", model="m", prompt_tokens=1, cached_tokens=0, completion_tokens=1, seconds=0.1
+)
+DEGENERATE = dataclasses.replace(SOUND, guard=HIT)
+LOST = dataclasses.replace(SOUND, text=" \n", reasoning="hm")
+
+
+def ladder(**fields: object) -> RetryLadder:
+    return RetryLadder(**{"key": KEY, "seed": 11, "draw": 1, "sampling": SAMPLING, **fields})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("operator", "tokens", "thoughts"),
+    [
+        (Operator.DRAFT, 900, 50),
+        (Operator.REVISE, 900, 50),
+        (Operator.REVIEW, 300, 50),
+        (Operator.JUDGE, 300, 50),
+        (Operator.DISTIL, 90, 0),
+    ],
+)
+def test_each_operator_has_its_own_tokens(operator: Operator, tokens: int, thoughts: int) -> None:
+    assert SAMPLING.completion_tokens(operator) == tokens
+    assert SAMPLING.reasoning_tokens(operator) == thoughts
+
+
+def test_a_seed_is_a_number_of_31_bits_that_each_part_of_the_call_changes() -> None:
+    assert call_seed(11, KEY) == 1_007_620_450
+    others = [
+        dataclasses.replace(KEY, **changed)  # type: ignore[arg-type]
+        for changed in ({"iteration": 5}, {"operator": Operator.REVISE}, {"slot": 3}, {"attempt": 2})
+    ]
+    seeds = [call_seed(11, KEY), call_seed(12, KEY), *(call_seed(11, key) for key in others)]
+    assert len(set(seeds)) == 6
+    assert all(0 <= seed < 2**31 for seed in seeds)
+
+
+def test_a_sound_completion_ends_the_attempts() -> None:
+    assert ladder().after(ladder().first(), SOUND) is None
+
+
+@pytest.mark.parametrize("bad", [DEGENERATE, LOST])
+def test_three_attempts_are_made_the_last_with_a_shorter_prompt(bad: Completion) -> None:
+    rungs = ladder()
+    first = rungs.first()
+    second = rungs.after(first, bad)
+    assert second is not None
+    third = rungs.after(second, bad)
+    assert third is not None
+    assert rungs.after(third, bad) is None
+    assert [attempt.key.attempt for attempt in (first, second, third)] == [1, 2, 3] == list(range(1, ATTEMPTS + 1))
+    assert [attempt.cut for attempt in (first, second, third)] == [WHOLE, WHOLE, HALVED]
+    assert [attempt.retries for attempt in (first, second, third)] == [0, 1, 2]
+
+
+def test_a_model_thinks_unless_it_must_choose_or_was_lost_in_thought() -> None:
+    assert ladder().first() == Attempt(key=KEY, retries=0, thinking_tokens=50)
+    assert ladder(choices=("PASS", "FAIL")).first().thinking_tokens == 0
+    again, lost = ladder().after(ladder().first(), DEGENERATE), ladder().after(ladder().first(), LOST)
+    assert again is not None
+    assert lost is not None
+    assert (again.thinking_tokens, lost.thinking_tokens) == (50, 0)
+    thoughtful = dataclasses.replace(SOUND, reasoning="hm")
+    assert ladder().after(ladder().first(), thoughtful) is None
+    empty = dataclasses.replace(SOUND, text="")
+    assert ladder().after(ladder().first(), empty) is None
+
+
+def test_a_call_that_the_deadline_cut_is_made_again_as_it_was_where_more_than_one_attempt_is_wanted() -> None:
+    cut = dataclasses.replace(SOUND, finish_reason="deadline")
+    again = ladder().after(ladder().first(), cut)
+    assert again == Attempt(key=dataclasses.replace(KEY, attempt=2), retries=0, thinking_tokens=50)
+    assert ladder(attempts=1).after(ladder().first(), cut) is None
+
+
+MESSAGES = [Message(role="user", content="?")]
+
+
+def test_a_request_carries_the_sampling_and_a_retry_is_warmer_with_another_seed() -> None:
+    request = ladder().request(ladder().first(), MESSAGES)
+    assert request.messages == tuple(MESSAGES)
+    assert (request.temperature, request.top_p, request.top_k) == (0.5, 0.8, 7)
+    assert (request.max_tokens, request.thinking_tokens, request.choices) == (900, 50, ())
+    assert request.seed == call_seed(11, KEY)
+    later = Attempt(key=dataclasses.replace(KEY, attempt=2), retries=1, thinking_tokens=9)
+    retried = ladder().request(later, MESSAGES)
+    assert retried.temperature == 0.5 + WARMER
+    assert retried.thinking_tokens == 9
+    assert retried.seed == call_seed(11, later.key)
+
+
+def test_another_draw_gives_the_first_attempt_another_seed_and_the_next_ones_too() -> None:
+    fifth = dataclasses.replace(KEY, attempt=5)
+    moved = ladder(key=fifth, draw=2)
+    assert moved.request(moved.first(), MESSAGES).seed == call_seed(11, dataclasses.replace(KEY, attempt=2))
+    later = Attempt(key=dataclasses.replace(KEY, attempt=7))
+    assert moved.request(later, MESSAGES).seed == call_seed(11, dataclasses.replace(KEY, attempt=4))
+
+
+def test_a_choice_is_made_without_chance_in_a_few_tokens() -> None:
+    choosing = ladder(choices=("PASS", "FAIL"))
+    second = choosing.after(choosing.first(), DEGENERATE)
+    assert second is not None
+    for attempt in (choosing.first(), second):
+        request = choosing.request(attempt, MESSAGES)
+        assert (request.temperature, request.max_tokens, request.choices) == (0.0, CHOICE_TOKENS, ("PASS", "FAIL"))

@@ -1,0 +1,97 @@
+"""One request over HTTP to an engine or a part of the stack, with a time limit. Streams of tokens have a client of
+their own (`tasks.llm`). Must not know what is asked of whom.
+
+A key goes into a header and into no message: what is raised names the address without any credentials.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpx2
+
+# Of a body, so that a server that never ends its answer is not read for ever.
+MOST_BYTES = 4 * 1024 * 1024
+# Of an error's body, for the message.
+ERROR_CHARACTERS = 400
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class RequestFailed(Exception):
+    """No answer came, or one that says that something is wrong; the text is for people."""
+
+
+def request(
+    url: str,
+    *,
+    key: str = "",
+    body: Any = None,
+    headers: Mapping[str, str] | None = None,
+    seconds: float = 5.0,
+    most_bytes: int = MOST_BYTES,
+) -> str:
+    """GET, or POST of `body` as JSON: the text of the answer, cut after `most_bytes`.
+
+    `seconds` bounds the connection, and each silence while the answer comes. Raises `RequestFailed`.
+    """
+    import httpx2
+
+    bearer = {"Authorization": f"Bearer {key}"} if key else {}
+    method, content = ("GET", None) if body is None else ("POST", json.dumps(body))
+    sent = {"Content-Type": "application/json", **bearer, **(headers or {})}
+    try:
+        with _client(url, seconds) as client, client.stream(method, url, content=content, headers=sent) as response:
+            text = _read(response, most_bytes)
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+        raise RequestFailed(f"{public_url(url)}: {error or type(error).__name__}") from error
+    if not response.is_success:
+        excerpt = " ".join(text[:ERROR_CHARACTERS].split())
+        raise RequestFailed(f"{public_url(url)}: {response.status_code} {response.reason_phrase} {excerpt}".rstrip())
+    return text
+
+
+def answers(url: str, headers: Mapping[str, str] | None = None) -> bool:
+    """Whether an address answers, and well."""
+    try:
+        request(url, headers=headers, seconds=2)
+    except RequestFailed:
+        return False
+    return True
+
+
+def public_url(url: str) -> str:
+    """The address without a name or password in it."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rsplit("@", 1)[-1]).geturl()
+
+
+def _read(response: httpx2.Response, most_bytes: int) -> str:
+    received = bytearray()
+    for chunk in response.iter_bytes():
+        received += chunk
+        if len(received) >= most_bytes:
+            break
+    return received[:most_bytes].decode(errors="replace")
+
+
+def _client(url: str, seconds: float) -> httpx2.Client:
+    import httpx2
+
+    # A proxy has no business between us and our own machine.
+    trust_env = urlsplit(url).hostname not in LOOPBACK
+    return httpx2.Client(verify=_tls(), trust_env=trust_env, follow_redirects=True, timeout=seconds)
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Reading the certificates takes tens of milliseconds: once a process."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
