@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from tasks.prompts import build, layout, redact
-from tasks.types import Cut, Iteration, Operator
+from tasks.types import CheckSpec, Cut, Iteration, Operator
 from tests.unit.prompts.cases import ANSWER, HIDDEN, VISIBLE, candidate, failed, job_of
 
 TEXT = "".join(f"{number:05d} " for number in range(1_000))  # 6,000 characters, no two six alike
@@ -57,6 +57,14 @@ def test_the_checks_that_failed_share_the_room_of_the_feedback(count: int, share
         [share] * count
     )
     assert len(redact.feedback(job, tried, Cut(rest=1))) < len(text)
+
+
+def test_a_schema_has_the_room_of_one_file_of_the_tests() -> None:
+    schema = CheckSpec(name="schema:s.json", kind="schema", value="s.json", files={"s.json": "s" * 10_000})
+    for others, share in ((0, 1), (1, 1), (2, 2)):
+        prompt = build.draft(job_of(*checks_of(others), schema))[-1].content
+        block = prompt.partition("must match this schema:\n```json\n")[2].partition("\n```")[0]
+        assert len(block) == layout.TESTS_CHARS // share
 
 
 def test_a_check_that_passed_takes_no_room_and_is_not_named() -> None:

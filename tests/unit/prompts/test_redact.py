@@ -55,3 +55,20 @@ def test_an_expected_answer_is_never_shown() -> None:
     for prompt in prompts_of(job_of(ANSWER), NUMBER).values():
         assert "1729" not in prompt
         assert "ANSWER: …" in prompt or "List the problems" in prompt
+
+
+UNIT = CheckSpec(name="answer:unit", kind="answer", value={"exact": "1729", "unit": ""})
+
+
+@pytest.mark.parametrize(
+    ("check", "feedback", "shown"),
+    [
+        (VISIBLE, "visible.py fails in line 4", "visible.py fails in line 4"),  # a file's name is no answer
+        (UNIT, "it is far too small", "it is far too small"),
+        (UNIT, "1729 was expected", redact.WRONG_ANSWER),
+        (UNIT, "  \n", "(no details)"),
+    ],
+)
+def test_only_feedback_that_names_an_expected_answer_is_replaced(check: CheckSpec, feedback: str, shown: str) -> None:
+    wrong = candidate("x", failed(check, feedback))
+    assert redact.visible_failures(job_of(check), [wrong]) == (f"{check.name} failed:\n{shown}",)
