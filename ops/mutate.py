@@ -26,6 +26,9 @@ ROOT = Path(__file__).parents[1]
 MUTATIONS = ROOT / "ops" / "mutations"
 WORKSPACE = ROOT / ".mutate"
 TARGET = 95.0
+# A mutant that loops for ever is killed after four times what its tests take and twenty seconds more. By default it is
+# fifteen times, which is minutes for each on a busy machine.
+TIMEOUT = "timeout_constant=5.0\ntimeout_multiplier=4.0\n"
 SQL = "sql"
 TESTS_FAILED = 1  # as pytest ends then
 _LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"')
@@ -169,6 +172,7 @@ def prepare(module: Module) -> Path:
     top = sorted({path.name for path in workspace.iterdir()} - {"tasks"})
     (workspace / "setup.cfg").write_text(
         "[mutmut]\nsource_paths=tasks\nuse_git_change_detection=false\nuse_setproctitle=false\n"
+        + TIMEOUT
         + lines("only_mutate", module.sources)
         + lines("also_copy", top)
         + lines("pytest_add_cli_args", ["-p", "no:cacheprovider"])

@@ -69,6 +69,12 @@ class DatabaseUnavailable(ServiceFault):
     service = "postgres"
 
 
+class BrokerUnavailable(ServiceFault):
+    """The Redis-protocol server cannot be reached: jobs are kept, and no wake-up comes."""
+
+    service = "broker"
+
+
 class EngineFault(ServiceFault):
     """The engine refused, closed the connection, or sent something that is no answer."""
 

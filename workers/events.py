@@ -9,13 +9,12 @@ import threading
 import time
 from typing import Any
 
-import redis
 import structlog
 from celery import Celery
-from kombu.exceptions import KombuError
 
 from tasks.printable import printable
 from tasks.types import Claim, TurnReport
+from workers import broker
 
 log = structlog.get_logger()
 
@@ -24,7 +23,6 @@ QUEUE_LENGTH = 2_000
 RETRY_SECONDS = 1.0
 # How long the task waits for an event before it looks whether it must stop.
 POLL_SECONDS = 0.25
-BROKER_AWAY = (KombuError, redis.RedisError, OSError)
 
 
 class TurnEvents:
@@ -44,7 +42,7 @@ class TurnEvents:
         while not stop.is_set():
             try:
                 self._send_until(stop)
-            except BROKER_AWAY as error:
+            except broker.AWAY as error:
                 log.warning("events wait for the broker", error=type(error).__name__)
                 stop.wait(RETRY_SECONDS)
 

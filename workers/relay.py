@@ -7,16 +7,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-import psycopg
-import redis
 import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from tasks.errors import DatabaseUnavailable
+from tasks.errors import BrokerUnavailable, DatabaseUnavailable
 from tasks.store import dispatch, escalations, reaping
+from tasks.store.notifications import listening
 from tasks.store.session import WORKER_LOCK_SECONDS, Database
 from tasks.types import Lane
+from workers.broker import Broker
 
 log = structlog.get_logger()
 
@@ -40,32 +40,30 @@ class Relay:
         stall_seconds: float,
         on_ready: Callable[[], None] = lambda: None,
     ) -> None:
-        self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
+        self._url = url
         self._database = Database(url, name="redraft relay", pool=2, lock_seconds=WORKER_LOCK_SECONDS)
         self._app, self._crash_cap, self._stall_seconds, self._on_ready = app, crash_cap, stall_seconds, on_ready
-        self._redis = redis.Redis.from_url(broker, socket_timeout=5, socket_connect_timeout=5)
+        self._broker = Broker(broker)
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop`, which it hears within a tick. A service that is away is tried again every second."""
         while not stop.is_set():
             try:
                 self._run_connected(stop)
-            except (psycopg.Error, DatabaseUnavailable, redis.RedisError, OperationalError) as error:
+            except (DatabaseUnavailable, BrokerUnavailable, OperationalError) as error:
                 log.warning("the relay tries again", error=str(error).strip().split("\n")[0])
                 stop.wait(TICK_SECONDS)
         self._database.close()
+        self._broker.close()
 
     def _run_connected(self, stop: threading.Event) -> None:
-        with psycopg.connect(
-            self._url, autocommit=True, application_name="redraft relay", connect_timeout=3
-        ) as connection:
-            connection.execute("LISTEN redraft_wake")
+        with listening(self._url, "redraft_wake", name="redraft relay") as wakes:
             self.tick()
             self._on_ready()
             while not stop.is_set():
-                if any(connection.notifies(timeout=TICK_SECONDS, stop_after=1)):
+                if wakes.wait(TICK_SECONDS):
                     stop.wait(GATHER_SECONDS)
-                    list(connection.notifies(timeout=0))
+                    wakes.clear()
                 self.tick()
 
     def tick(self) -> dict[str, int]:
@@ -82,7 +80,7 @@ class Relay:
         wanted = min(lane.runnable, lane.free_slots)
         if not wanted:
             return 0
-        lacking = max(0, wanted - int(self._redis.llen(lane.lane)))
+        lacking = max(0, wanted - self._broker.queued(lane.lane))
         for _ in range(lacking):
             self._app.send_task("redraft.turn", args=(lane.lane,), queue=lane.lane, retry=False)
         return lacking

@@ -9,17 +9,16 @@ import time
 import uuid
 from collections.abc import Callable
 
-import redis
 import structlog
 
-from tasks.errors import ServiceFault
+from tasks.errors import BrokerUnavailable, ServiceFault
 from tasks.types import Claim, Lane
+from workers.broker import Broker
 from workers.turn_runner import TurnRunner
 
 log = structlog.get_logger()
 
 LOOK_SECONDS = 1.0
-BROKER_SECONDS = 5.0
 
 
 class Watchdog:
@@ -38,7 +37,7 @@ class Watchdog:
     ) -> None:
         self._runner, self._lanes, self._leave = runner, lanes, leave
         self._silence, self._deaf = wakeup_silence_seconds, deaf_seconds
-        self._redis = redis.Redis.from_url(broker, socket_timeout=BROKER_SECONDS, socket_connect_timeout=BROKER_SECONDS)
+        self._broker = Broker(broker)
         self._turns: list[threading.Thread] = []
         self._looked_at = time.monotonic()
         # In looks, not in seconds: a process that was stopped for an hour has not looked any more often meanwhile.
@@ -52,7 +51,7 @@ class Watchdog:
                 self._look()
         for turn in self._turns:
             turn.join()
-        self._redis.close()
+        self._broker.close()
 
     def _look(self) -> None:
         try:
@@ -108,6 +107,6 @@ class Watchdog:
     def _wakeup_waits(self) -> bool:
         """Whether a wake-up lies there that a consumer should have taken; a broker that is away counts as none."""
         try:
-            return any(int(self._redis.llen(lane)) for lane in self._lanes())
-        except redis.RedisError:
+            return any(self._broker.queued(lane) for lane in self._lanes())
+        except BrokerUnavailable:
             return False

@@ -81,7 +81,7 @@ def test_a_problem_longer_than_the_context_is_asked_in_a_shorter_window(context:
 
 
 def test_a_context_without_room_for_the_shortest_prompt_ends_the_job_with_both_numbers() -> None:
-    with pytest.raises(PromptTooLong, match=r"the shortest prompt has \d+ tokens, and the model has room for 18"):
+    with pytest.raises(PromptTooLong, match=r"the shortest prompt has \d+ tokens, and the model has room for 18$"):
         ask(Strict(150), Journal(), long_job())
 
 

@@ -88,6 +88,7 @@ def test_a_call_that_the_deadline_cut_is_made_again_as_it_was_where_more_than_on
     cut = dataclasses.replace(SOUND, finish_reason="deadline")
     again = ladder().after(ladder().first(), cut)
     assert again == Attempt(key=dataclasses.replace(KEY, attempt=2), retries=0, thinking_tokens=50)
+    assert ladder(attempts=2).after(ladder().first(), cut) == again
     assert ladder(attempts=1).after(ladder().first(), cut) is None
 
 
@@ -105,6 +106,12 @@ def test_a_request_carries_the_sampling_and_a_retry_is_warmer_with_another_seed(
     assert retried.temperature == 0.5 + WARMER
     assert retried.thinking_tokens == 9
     assert retried.seed == call_seed(11, later.key)
+
+
+def test_a_lesson_is_written_without_thoughts_in_the_tokens_of_a_lesson() -> None:
+    lesson = ladder(key=dataclasses.replace(KEY, operator=Operator.DISTIL))
+    request = lesson.request(lesson.first(), MESSAGES)
+    assert (request.max_tokens, request.thinking_tokens) == (90, 0)
 
 
 def test_another_draw_gives_the_first_attempt_another_seed_and_the_next_ones_too() -> None:

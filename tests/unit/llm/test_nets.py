@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterable
+
 import pytest
 
 from tasks.llm.compression import EVERY_CHARS, SELDOM, WINDOWS, compressible_tail
@@ -56,8 +59,48 @@ def test_the_longer_windows_are_looked_at_once_in_a_while() -> None:
     assert (hit.kind, hit.at_char) == (GuardKind.COMPRESSION, 0)
     assert hit.copies == len(text) // hit.period_chars
     assert isinstance(hit.copies, int)
-    assert hit.period_chars % len(sentence) == 0
+    assert hit.period_chars == len(sentence)
     assert compressible_tail(text[1:], EVERY_CHARS * SELDOM) is None
+
+
+def rounds(chars: int) -> str:
+    """Four sentences in ever another order: the first window finds them too varied."""
+    sentences = ["The quiet bridge follows a lamp. ", "Nobody counts the early feather. "]
+    sentences += ["Ana repairs that steep window. ", "A river turns below the old mill. "]
+    rng, text = random.Random(0), ""
+    while len(text) < chars:
+        text += "".join(rng.sample(sentences, 4))
+    return text[-chars:]
+
+
+@pytest.mark.parametrize(("looks", "is_hit"), [(1, False), (2, False), (3, False), (4, True), (5, False), (8, True)])
+def test_what_only_a_longer_window_finds_is_found_at_every_fourth_look(looks: int, is_hit: bool) -> None:
+    assert (compressible_tail(rounds(WINDOWS[1][0] + 100), looks * EVERY_CHARS) is not None) is is_hit
+
+
+def test_the_guard_looks_for_what_packs_well_at_its_own_pace() -> None:
+    guard = Guard()
+    hit = guard.feed(rounds(8_000))
+    assert hit is not None
+    assert hit.kind is GuardKind.COMPRESSION
+    assert guard.read % (EVERY_CHARS * SELDOM) == 0
+
+
+def test_copies_are_counted_from_where_they_begin() -> None:
+    before = "".join(random.Random(2).choices("abcdefghijklmnopqrstuvwxyz ", k=1_000)) + "\n"
+    text = before + "The quiet bridge follows a lamp in the market of the river town. " * 40
+    hit = compressible_tail(text, EVERY_CHARS)
+    assert hit is not None
+    assert abs(hit.at_char - len(before)) <= 24
+    assert hit.copies == (len(text) - hit.at_char) // hit.period_chars == 40
+
+
+def test_copies_whose_end_holds_no_two_equal_pieces_have_the_period_of_one_piece() -> None:
+    piece = "the quiet bridge follows"
+    ends = "".join(piece[:-1] + chr(ord("α") + number) for number in range(16))
+    hit = compressible_tail(piece * 75 + ends, EVERY_CHARS)
+    assert hit is not None
+    assert hit.period_chars == len(piece)
 
 
 def test_half_of_a_surrogate_pair_is_text_like_any_other() -> None:
@@ -70,6 +113,37 @@ def test_the_guard_looks_as_soon_as_a_step_is_full() -> None:
     guard = Guard()
     assert guard.feed("the " * 52) is not None  # 208 characters: thirteen whole steps
     assert guard.read == 208
+
+
+def test_a_text_that_has_ended_is_examined_once() -> None:
+    guard = Guard()
+    guard.feed("abc")
+    assert (guard.finish(), guard.read) == (None, 3)
+    assert (guard.finish(), guard.read) == (None, 3)
+
+
+def test_a_copy_that_is_cut_short_is_not_counted() -> None:
+    hit = scan(("the cat " * 40)[:-1] + "#" * 5)
+    assert hit is not None
+    assert (hit.at_char, hit.copies) == (0, 39)
+
+
+def test_a_cycle_begins_with_the_copies_before_it_that_are_not_exact() -> None:
+    before = "".join(random.Random(3).choices("abcdefghijklmnopqrstuvwxyz ", k=500)) + "\n"
+    sentence = "Now the quiet worker reads page {} of the long ledger and finds that not one number in it has changed. "
+    inexact = "".join(sentence.format(name) for name in ("one", "two", "ten", "six", "four", "five"))
+    guard = Guard()
+    hit = guard.feed(before + inexact + sentence.format("nine") * 5)
+    assert hit is not None
+    assert hit.kind is GuardKind.CYCLE
+    assert hit.period_chars == len(sentence.format("nine"))
+    assert abs(hit.at_char - len(before)) <= 128
+    assert hit.copies == (guard.read - hit.at_char) // hit.period_chars
+
+
+def test_what_the_engine_ended_after_a_loop_is_told_by_the_loop() -> None:
+    hit = engine_hit("Intro. " + "The same line again.\n" * 40 + "And out.")
+    assert hit == GuardHit(kind=GuardKind.ENGINE, at_char=7, copies=40, period_chars=21)
 
 
 def test_inexact_copies_before_a_cycle_belong_to_it() -> None:
@@ -134,7 +208,7 @@ def test_a_block_of_eight_lines_is_a_template_and_one_of_nine_is_none() -> None:
     ("numbers", "found"),
     [(range(40, 0, -1), False), ([5] * 40, True), ([*range(40)], True), ([9, 9, 8, 8] * 10, True)],
 )
-def test_only_a_count_that_falls_from_line_to_line_ends_by_itself(numbers, found: bool) -> None:
+def test_only_a_count_that_falls_from_line_to_line_ends_by_itself(numbers: Iterable[int], found: bool) -> None:
     assert (fed("".join(f"{number} bottles stand on the wall.\n" for number in numbers)) is not None) is found
 
 
@@ -147,8 +221,38 @@ def test_only_a_count_that_falls_from_line_to_line_ends_by_itself(numbers, found
         ("for the worker here:", CODE_COPIES),
         ("else the worker here:", CODE_COPIES),
         ("the worker = one two:", CODE_COPIES),
+        ("the worker waits here::", CODE_COPIES),
+        ("abc defgh ijklm .!?.!?.", PROSE_COPIES),  # 13 letters among 20 characters are just enough
+        ("abc defgh ijkl ..!?.!?.", CODE_COPIES),
     ],
 )
 def test_sentences_may_be_fewer_than_lines_of_code(line: str, copies: int) -> None:
     assert fed(f"{line}\n" * copies) is not None
     assert fed(f"{line}\n" * (copies - 1)) is None
+
+
+@pytest.mark.parametrize(("line", "is_hit"), [("12 abc defgh", True), ("123 abc defg", False)])
+def test_a_line_whose_characters_are_digits_to_three_tenths_is_data(line: str, is_hit: bool) -> None:
+    assert fed(f"{line} word word\n" * CODE_COPIES) is not None
+    assert (fed(f"{line}\n" * CODE_COPIES) is not None) is is_hit
+
+
+@pytest.mark.parametrize(("length", "is_hit"), [(LINE_CHARS, True), (LINE_CHARS + 1, False)])
+def test_a_line_may_be_so_long_and_no_longer(length: int, is_hit: bool) -> None:
+    line, net = "word " * (LINE_CHARS // 5 - 1), Templates()
+    line += "x" * (length - len(line))
+    hits = [hit for _ in range(PROSE_COPIES) for hit in (net.feed(line), net.feed("\n"))]
+    assert any(hits) is is_hit
+
+
+@pytest.mark.parametrize(
+    ("numbers", "is_hit"),
+    [
+        ([1, 2, 3, 4, 5, 6, 7, 8, 9, 6, 5, 4], False),
+        ([1, 2, 3, 4, 5, 6, 7, 8, 9, 6, 5, 5], True),
+        ([1, 2, 3, 4, 5, 6, 7, 8, 9, 6, 6, 5], True),
+        ([1, 2, 3, 4, 5, 6, 7, 8, 2, 3, 9, 5], True),
+    ],
+)
+def test_a_count_falls_where_its_last_three_numbers_do(numbers: list[int], is_hit: bool) -> None:
+    assert (fed("".join(f"{number} bottles stand on the wall.\n" for number in numbers)) is not None) is is_hit
