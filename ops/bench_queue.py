@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 
 from bench import table
 from dispatch import claims, simulation
-from dispatch.ground import Ground, ground
+from dispatch.bench_postgres import BenchPostgres, bench_postgres
 from dispatch.volume import Volume
 
-Part = Callable[[Ground, float], None]
+Part = Callable[[BenchPostgres, float], None]
 
 
-def claim_part(around: Ground, scale: float) -> None:
+def claim_part(around: BenchPostgres, scale: float) -> None:
     """The claim, the submission and the crowd, at `scale` of the full volume."""
     volumes = [
         Volume(queued=max(1_000, int(10_000 * scale)), owners=owners, past_iterations=int(1_000_000 * scale))
@@ -45,7 +45,7 @@ def claim_part(around: Ground, scale: float) -> None:
     )
 
 
-def simulation_part(around: Ground, scale: float) -> None:
+def simulation_part(around: BenchPostgres, scale: float) -> None:
     """What fairness, ageing and affinity do, at `scale` of the full length."""
     hours = [f"hours {2 * n * scale:g}-{2 * (n + 1) * scale:g}" for n in range(4)]
     print(table(("engine hours of", "jobs", *hours), simulation.fairness_rows(around, scale)))
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--only", choices=PARTS)
     parser.add_argument("--scale", type=float, default=1.0)
     given = parser.parse_args(arguments)
-    with ground() as around:
+    with bench_postgres() as around:
         for name, part in PARTS.items():
             if given.only in (None, name):
                 part(around, given.scale)

@@ -228,8 +228,10 @@ class EscalationLedger(Protocol):
     def identify(self, claim: Claim, number: int, response_id: str) -> None:
         """The cloud's id is known: `running`."""
 
-    def settle(self, claim: Claim, number: int, state: EscalationState, made: Completion, error: str = "") -> None:
-        """It has ended: charges `made` instead of the reservation, and journals it as a call."""
+    def settle(
+        self, claim: Claim, number: int, state: EscalationState, completion: Completion, error: str = ""
+    ) -> None:
+        """It has ended: charges `completion` instead of the reservation, and journals it as a call."""
 
 
 @runtime_checkable
@@ -262,7 +264,9 @@ class Ledger(Protocol):
     def reserve(self, claim: Claim, key: CallKey, tokens: int) -> None:
         """Reserves `tokens` of the budget before a call. Raises `LimitReached`."""
 
-    def commit_call(self, claim: Claim, key: CallKey, request: ChatRequest, prompt_hash: str, made: Completion) -> None:
+    def commit_call(
+        self, claim: Claim, key: CallKey, request: ChatRequest, prompt_hash: str, completion: Completion
+    ) -> None:
         """Journals a call and settles its reservation."""
 
     def commit_candidates(self, claim: Claim, number: int, candidates: Sequence[Candidate]) -> None:

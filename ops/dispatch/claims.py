@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import psutil
-from dispatch.ground import Ground, at, spread
+from dispatch.bench_postgres import BenchPostgres, at, spread
 from dispatch.volume import Volume, fill
 from sqlalchemy import text
 
@@ -38,9 +38,9 @@ class Filled:
     url: str
 
 
-def prepare(ground: Ground, name: str, volume: Volume) -> Filled:
+def prepare(bench: BenchPostgres, name: str, volume: Volume) -> Filled:
     """A new database that holds `volume`."""
-    url = ground.database(name)
+    url = bench.database(name)
     fill(url, volume)
     return Filled(volume=volume, url=url)
 
@@ -63,10 +63,10 @@ def claim_row(filled: Filled, count: int) -> tuple[str, ...]:
         return (*scale, *spread(claims[WARM:]), *spread(plain[WARM:]))
 
 
-def submit_row(ground: Ground, filled: Filled, jobs: int) -> tuple[str, ...]:
+def submit_row(bench: BenchPostgres, filled: Filled, jobs: int) -> tuple[str, ...]:
     """`jobs` in one transaction, as their owner, beside the same one by one."""
     ensure_login(filled.url, "submitter", "secret", "redraft_submitter")
-    url = ground.server.url_of(filled.url.rsplit("/", 1)[1], "submitter", "secret")
+    url = bench.server.url_of(filled.url.rsplit("/", 1)[1], "submitter", "secret")
     check = CheckSpec(name="answer", kind="answer", value={"exact": "1"})
     specs = [JobSpec(title=f"job {n}", problem="words " * 200, checks=(check,)) for n in range(jobs)]
     with Database(url) as database:
@@ -81,13 +81,13 @@ def submit_row(ground: Ground, filled: Filled, jobs: int) -> tuple[str, ...]:
     return f"{jobs:,}", f"{bulk:.2f}", f"{jobs / bulk:,.0f}", f"{1 / single:,.0f}"
 
 
-def crowd_rows(ground: Ground, filled: Filled, scale: float) -> Iterator[tuple[str, ...]]:
+def crowd_rows(bench: BenchPostgres, filled: Filled, scale: float) -> Iterator[tuple[str, ...]]:
     """For each crowd: claims a second, how long one claim takes, who used the CPU, and what Postgres waited for."""
     for workers in CROWDS:
-        yield _crowd(ground, filled, workers, CROWD_SECONDS * scale)
+        yield _crowd(bench, filled, workers, CROWD_SECONDS * scale)
 
 
-def _crowd(ground: Ground, filled: Filled, workers: int, seconds: float) -> tuple[str, ...]:
+def _crowd(bench: BenchPostgres, filled: Filled, workers: int, seconds: float) -> tuple[str, ...]:
     connections = min(workers, CONNECTIONS)
     seen: list[tuple[float, float]] = []
     until, stop, waits = time.monotonic() + seconds, threading.Event(), Counter[str]()
@@ -114,7 +114,7 @@ def _crowd(ground: Ground, filled: Filled, workers: int, seconds: float) -> tupl
 
         watching = threading.Thread(target=watch)
         watching.start()
-        ours, theirs, begun = _cpu_here(), _cpu_of(ground), time.monotonic()
+        ours, theirs, begun = _cpu_here(), _cpu_of(bench), time.monotonic()
         try:
             with ThreadPoolExecutor(workers) as pool:
                 list(pool.map(live, [f"crowd{number}" for number in range(workers)]))
@@ -122,7 +122,7 @@ def _crowd(ground: Ground, filled: Filled, workers: int, seconds: float) -> tupl
             stop.set()
             watching.join()
         took = time.monotonic() - begun
-        ours, theirs = (_cpu_here() - ours) / took, (_cpu_of(ground) - theirs) / took
+        ours, theirs = (_cpu_here() - ours) / took, (_cpu_of(bench) - theirs) / took
     whole, inside = [a for a, _ in seen], [b for _, b in seen]
     first = waits.most_common(1)[0] if waits else ("-", 0)
     share = f"{first[0]} {100 * first[1] // max(1, waits.total())}%"
@@ -143,11 +143,11 @@ def _cpu_here() -> float:
     return times.user + times.system
 
 
-def _cpu_of(ground: Ground) -> float:
+def _cpu_of(bench: BenchPostgres) -> float:
     """Of Postgres and its sessions, those that ended included."""
-    if ground.server.pid is None:
+    if bench.server.pid is None:
         return 0.0
-    parent = psutil.Process(ground.server.pid)
+    parent = psutil.Process(bench.server.pid)
     own = parent.cpu_times()
     total = own.user + own.system + own.children_user + own.children_system
     for process in parent.children(recursive=True):

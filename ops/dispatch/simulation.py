@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from dispatch.ground import Ground
+from dispatch.bench_postgres import BenchPostgres
 from sqlalchemy import text
 
 from tasks.store import dispatch, leases
@@ -18,7 +18,7 @@ from tasks.store.session import Database
 from tasks.types import Claim, Lane
 
 HOUR = 3600.0
-# A worker that found nothing looks again after this long, as the relay's wake-ups make it.
+# A worker that finds nothing looks again after this long, as the relay's wake-ups make it.
 LOOK_AGAIN_SECONDS = 1.0
 # Turns on a local model: from a quick draft to a long correction.
 TURN_SECONDS = (60.0, 600.0)
@@ -55,10 +55,10 @@ class Night:
                                'correct', 'gpu', 'full', :priority, 1, 1, 1, 1
                         FROM generate_series(1, :jobs) RETURNING id""")
         with self.database.begin() as connection:
-            made = list(connection.execute(query, {"owner": owner, "priority": priority, "jobs": jobs}).scalars())
-        for job in made:
+            numbers = list(connection.execute(query, {"owner": owner, "priority": priority, "jobs": jobs}).scalars())
+        for job in numbers:
             self.owners[job], self.left[job] = owner, iterations
-        return made
+        return numbers
 
     def turns(self, hours: float) -> Iterator[Turn]:
         """Every turn of the next `hours`, at its beginning."""
@@ -116,10 +116,10 @@ class Night:
                 connection.execute(text("UPDATE leases SET last_worker = NULL WHERE job_id = :job"), {"job": turn.job})
 
 
-def fairness_rows(ground: Ground, scale: float) -> list[tuple[str, ...]]:
+def fairness_rows(bench: BenchPostgres, scale: float) -> list[tuple[str, ...]]:
     """Hours of engine each owner got, every two hours; four workers, and queues of very different lengths."""
     hours, stretch = 8 * scale, 2 * scale
-    with Database(ground.database("fairness")) as database:
+    with Database(bench.database("fairness")) as database:
         night = Night(database, random.Random(1), workers=4)
         jobs = {"crowd": 200, "pair": 20, "single": 8}
         for owner, number in jobs.items():
@@ -135,11 +135,11 @@ def fairness_rows(ground: Ground, scale: float) -> list[tuple[str, ...]]:
     return rows
 
 
-def ageing_rows(ground: Ground, scale: float) -> list[tuple[str, ...]]:
+def ageing_rows(bench: BenchPostgres, scale: float) -> list[tuple[str, ...]]:
     """When a job of priority 0 is begun beside a stream of more urgent ones that never ends, of the same owner."""
     rows = []
     for priority in (1, 2, 5)[: 3 if scale >= 1 else 1]:
-        with Database(ground.database(f"ageing{priority}")) as database:
+        with Database(bench.database(f"ageing{priority}")) as database:
             night = Night(database, random.Random(priority), workers=1)
             (patient,) = night.submit("owner", 1, iterations=1)
             night.submit("owner", 3, iterations=1, priority=priority)
@@ -155,11 +155,11 @@ def ageing_rows(ground: Ground, scale: float) -> list[tuple[str, ...]]:
     return rows
 
 
-def affinity_rows(ground: Ground, scale: float) -> list[tuple[str, ...]]:
+def affinity_rows(bench: BenchPostgres, scale: float) -> list[tuple[str, ...]]:
     """How many turns run where the job's last one ran: with the rule, and with the last worker forgotten."""
     rows = []
     for affinity in (True, False):
-        with Database(ground.database(f"affinity{affinity}")) as database:
+        with Database(bench.database(f"affinity{affinity}")) as database:
             night = Night(database, random.Random(3), workers=8, affinity=affinity)
             for owner in ("ann", "bob", "cy"):
                 night.submit(owner, 10, iterations=10)

@@ -57,7 +57,7 @@ FROM generate_series(0, %(owners)s - 1) o, generate_series(0, %(hours)s - 1) h;
 INSERT INTO workers (name, host, pid, lanes, slots, version, modalities)
 SELECT 'worker' || n, 'host', n, '{gpu,check}', 8, '0', '{text,image,audio}' FROM generate_series(0, %(workers)s - 1) n;
 
-WITH made AS (
+WITH new AS (
     INSERT INTO jobs (owner, spec_hash, title, problem, checks, strategy, lane, egress, priority, budget_usd,
                       budget_hours, budget_iterations, budget_tokens, submitted_at)
     SELECT 'owner' || n %% %(owners)s, md5(n::text), 'job ' || n, repeat('words ', 50),
@@ -66,7 +66,7 @@ WITH made AS (
            now() - make_interval(secs => (n * 7919) %% 14400)
     FROM generate_series(1, %(queued)s) n RETURNING id, owner, lane, priority, submitted_at
 ) INSERT INTO leases (job_id, owner, lane, priority, last_worker, waiting_since)
-SELECT id, owner, lane, priority, CASE WHEN id %% 50 = 0 THEN 'worker' || id %% %(workers)s END, submitted_at FROM made;
+SELECT id, owner, lane, priority, CASE WHEN id %% 50 = 0 THEN 'worker' || id %% %(workers)s END, submitted_at FROM new;
 
 UPDATE leases SET worker = 'worker' || job_id %% %(workers)s, epoch = 1, lease_until = now() + interval '1 day'
 WHERE job_id IN (SELECT job_id FROM leases WHERE runnable ORDER BY job_id LIMIT %(workers)s * 4);
@@ -77,7 +77,7 @@ SET session_replication_role = DEFAULT;
 
 def fill(url: str, volume: Volume) -> None:
     """Puts `volume` into an empty database with the schema, and analyses it; `url` is a superuser's."""
-    given = {
+    values = {
         "queued": volume.queued,
         "owners": volume.owners,
         "past": volume.past_iterations,
@@ -86,8 +86,8 @@ def fill(url: str, volume: Volume) -> None:
         "hours": HOURS_OF_USAGE,
     }
     with psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True) as connection:
-        # Each statement by itself: the extended protocol takes one, and the client binds what it is given.
+        # Each statement by itself: the extended protocol takes one, and the client binds the values.
         for statement in _ROWS.split(";\n"):
             if statement.strip():
-                psycopg.ClientCursor(connection).execute(statement, given)  # type: ignore[arg-type]
+                psycopg.ClientCursor(connection).execute(statement, values)  # type: ignore[arg-type]
         connection.execute("VACUUM ANALYZE")

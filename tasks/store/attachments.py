@@ -18,18 +18,18 @@ from tasks.types import Attachment, JobSpec, Lane, Modality
 def keep(connection: Connection, specs: Sequence[JobSpec], contents: Mapping[str, bytes]) -> None:
     """Stores what the attachments of `specs` hold, each content once an owner. Raises `InvalidInput` where one is
     neither in `contents` (by hash) nor stored."""
-    wanted = {attachment.sha256: attachment for spec in specs for attachment in spec.attachments}
-    if not wanted:
+    by_hash = {attachment.sha256: attachment for spec in specs for attachment in spec.attachments}
+    if not by_hash:
         return
     own = text("SELECT sha256 FROM attachments WHERE owner = SESSION_USER AND sha256 = ANY(:hashes)")
-    stored = set(connection.execute(own, {"hashes": list(wanted)}).scalars())
-    for sha256 in sorted(wanted.keys() - stored):  # in one order, so that two submissions can't deadlock
+    stored = set(connection.execute(own, {"hashes": list(by_hash)}).scalars())
+    for sha256 in sorted(by_hash.keys() - stored):  # in one order, so that two submissions can't deadlock
         content = contents.get(sha256)
         if content is None or hashlib.sha256(content).hexdigest() != sha256:
-            raise InvalidInput("attachments", wanted[sha256].name, "its content must be handed in with the job")
+            raise InvalidInput("attachments", by_hash[sha256].name, "its content must be submitted with the job")
         connection.execute(
             upsert(attachments)
-            .values(sha256=sha256, media_type=wanted[sha256].media_type, content=content)
+            .values(sha256=sha256, media_type=by_hash[sha256].media_type, content=content)
             .on_conflict_do_nothing()
         )
 
@@ -67,8 +67,8 @@ def _served(connection: Connection, lane: Lane) -> list[tuple[str, frozenset[Mod
 
 def texts(connection: Connection, spec: JobSpec) -> dict[str, str]:
     """The contents of the text attachments of a stored job, by hash. Raises `AttachmentLost`, `MalformedJob`."""
-    found = (attachment for attachment in spec.attachments if attachment.modality is Modality.TEXT)
-    return {attachment.sha256: _text(attachment, _content(connection, attachment)) for attachment in found}
+    text_files = (attachment for attachment in spec.attachments if attachment.modality is Modality.TEXT)
+    return {attachment.sha256: _text(attachment, _content(connection, attachment)) for attachment in text_files}
 
 
 def _text(attachment: Attachment, content: bytes) -> str:

@@ -110,26 +110,26 @@ def key_to_row(key: CallKey) -> dict[str, Any]:
 
 
 def call_to_row(
-    claim: Claim, key: CallKey, request: Mapping[str, Any], prompt_hash: str, made: Completion
+    claim: Claim, key: CallKey, request: Mapping[str, Any], prompt_hash: str, completion: Completion
 ) -> dict[str, Any]:
     """A call as the journal keeps it."""
-    hit = made.guard
+    hit = completion.guard
     return {
         "job_id": claim.job,
         **key_to_row(key),
-        "model": made.model,
-        "engine": made.engine,
+        "model": completion.model,
+        "engine": completion.engine,
         "request": request,
         "prompt_hash": prompt_hash,
-        "text": made.text,
-        "reasoning": made.reasoning,
-        "finish_reason": made.finish_reason,
+        "text": completion.text,
+        "reasoning": completion.reasoning,
+        "finish_reason": completion.finish_reason,
         "guard": None if hit is None else dataclasses.asdict(hit),
-        "prompt_tokens": made.prompt_tokens,
-        "cached_tokens": made.cached_tokens,
-        "completion_tokens": made.completion_tokens,
-        "usd": made.usd,
-        "seconds": made.seconds,
+        "prompt_tokens": completion.prompt_tokens,
+        "cached_tokens": completion.cached_tokens,
+        "completion_tokens": completion.completion_tokens,
+        "usd": completion.usd,
+        "seconds": completion.seconds,
         "worker": claim.worker,
         "epoch": claim.epoch,
     }

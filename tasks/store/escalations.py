@@ -103,11 +103,13 @@ class PostgresEscalations:
             )
             leases.note(connection, claim.job, "escalated", f"iteration {number}: response {response_id}")
 
-    def settle(self, claim: Claim, number: int, state: EscalationState, made: Completion, error: str = "") -> None:
+    def settle(
+        self, claim: Claim, number: int, state: EscalationState, completion: Completion, error: str = ""
+    ) -> None:
         """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
-            _close(connection, claim, number, state, made, error)
+            _close(connection, claim, number, state, completion, error)
 
 
 def abandon(database: Database) -> tuple[int, ...]:
@@ -195,18 +197,18 @@ def _unaffordable(connection: Connection, claim: Claim, plan: CloudPlan) -> str:
 
 
 def _close(
-    connection: Connection, claim: Claim, number: int, state: EscalationState, made: Completion, error: str
+    connection: Connection, claim: Claim, number: int, state: EscalationState, completion: Completion, error: str
 ) -> None:
     closed = connection.execute(
         update(escalations)
         .where(*_is(claim, number), escalations.c.finished_at.is_(None))
         .values(
             state=state,
-            text=made.text,
-            usd=made.usd,
-            prompt_tokens=made.prompt_tokens,
-            cached_tokens=made.cached_tokens,
-            completion_tokens=made.completion_tokens,
+            text=completion.text,
+            usd=completion.usd,
+            prompt_tokens=completion.prompt_tokens,
+            cached_tokens=completion.cached_tokens,
+            completion_tokens=completion.completion_tokens,
             epoch=claim.epoch,
             error=error,
             finished_at=text("now()"),
@@ -215,20 +217,20 @@ def _close(
     ).one()
     key = CallKey(iteration=number, operator=Operator.ESCALATE, slot=0, attempt=1)
     hashed = hashlib.sha256(json.dumps(closed.request, sort_keys=True).encode()).hexdigest()
-    connection.execute(insert(calls).values(codec.call_to_row(claim, key, closed.request, hashed, made)))
+    connection.execute(insert(calls).values(codec.call_to_row(claim, key, closed.request, hashed, completion)))
     _give_back(connection, claim, number)
     connection.execute(
         text("UPDATE jobs SET spent_usd = spent_usd + :usd, cloud_tokens = cloud_tokens + :tokens WHERE id = :job"),
-        {"usd": made.usd, "tokens": made.prompt_tokens + made.completion_tokens, "job": claim.job},
+        {"usd": completion.usd, "tokens": completion.prompt_tokens + completion.completion_tokens, "job": claim.job},
     )
-    detail = f"{made.model}, {made.usd:.4f} USD" + (f": {error}" if error else "")
+    detail = f"{completion.model}, {completion.usd:.4f} USD" + (f": {error}" if error else "")
     leases.note(connection, claim.job, f"escalation {state}", detail)
 
 
 def _faults(connection: Connection, claim: Claim) -> int:
     """Faults in a row. An iteration's first step is its escalation, so these are all of the cloud."""
-    found = connection.execute(text("SELECT faults FROM jobs WHERE id = :job"), {"job": claim.job}).scalar_one()
-    return int(found)
+    faults = connection.execute(text("SELECT faults FROM jobs WHERE id = :job"), {"job": claim.job}).scalar_one()
+    return int(faults)
 
 
 def _reserve(connection: Connection, claim: Claim, number: int, tokens: int) -> None:

@@ -14,16 +14,16 @@ WORKER_SILENCE_SECONDS = 10.0
 
 def served(connection: Connection, lane: Lane) -> bool:
     """Whether a live worker serves `lane` now."""
-    found = connection.execute(
+    exists = connection.execute(
         text("""SELECT EXISTS (SELECT 1 FROM workers WHERE :lane = ANY(lanes)
                                AND seen_at > now() - make_interval(secs => :silence))"""),
         {"lane": str(lane), "silence": WORKER_SILENCE_SECONDS},
     ).scalar_one()
-    return bool(found)
+    return bool(exists)
 
 
 def live_workers(database: Database) -> tuple[WorkerRow, ...]:
-    """Every worker that has presented itself and not said goodbye. Raises `DatabaseUnavailable`."""
+    """Every worker that has presented itself and not deregistered. Raises `DatabaseUnavailable`."""
     query = text("SELECT *, extract(epoch FROM now() - seen_at)::float AS silent_seconds FROM workers ORDER BY name")
     with database.connect() as connection, explained():
         return tuple(

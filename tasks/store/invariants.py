@@ -1,5 +1,5 @@
 """What must be true of the database at every moment, whatever has been killed: each invariant is one query that
-finds its breaches. Read-only; knows nothing of who asks (the soak, the doctor, a test).
+finds its breaches. Read-only; knows nothing of its callers (the soak, the doctor, a test).
 
 The numbers are the design's: I1 nothing is lost, I2 nothing is committed twice, I3 no stale epoch commits, I4 faults
 change nothing, I5 no budget is passed, I6 nothing is sent to the cloud twice. The others are the loop's own promises:
@@ -29,7 +29,7 @@ class Invariant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breach:
-    """One broken promise: of which invariant, on which job, and what was found."""
+    """One broken promise: of which invariant, on which job, and how."""
 
     invariant: str
     job: int
@@ -90,8 +90,8 @@ INVARIANTS = (
                    format('candidate %s.%s is not what the journal holds', k.iteration, k.slot) AS what
             FROM candidates k JOIN jobs j ON j.id = k.job_id LEFT JOIN LATERAL (
                 SELECT c.text FROM calls c WHERE c.job_id = k.job_id AND c.iteration = k.iteration AND c.slot = k.slot
-                  AND c.operator = k.operator ORDER BY c.attempt DESC LIMIT 1) made ON true
-            WHERE k.operator IN {_MAKERS} AND made.text IS DISTINCT FROM k.text
+                  AND c.operator = k.operator ORDER BY c.attempt DESC LIMIT 1) answer ON true
+            WHERE k.operator IN {_MAKERS} AND answer.text IS DISTINCT FROM k.text
               AND k.iteration > coalesce(j.forked_iteration, 0)
             UNION ALL
             SELECT k.job_id, format('candidate %s.%s is not that of job %s', k.iteration, k.slot, j.forked_from)
@@ -102,7 +102,7 @@ INVARIANTS = (
     ),
     Invariant(
         name="I3 epochs never go back",
-        promise="what is written for a job bears epochs that only rise, and none that was never given out",
+        promise="what is written for a job bears epochs that only rise, each of them given by a claim",
         query=f"""
             SELECT job_id AS job, format('call %s has epoch %s after epoch %s', id, epoch, before) AS what FROM (
                 SELECT id, job_id, epoch, max(epoch) OVER (PARTITION BY job_id ORDER BY id
@@ -131,7 +131,7 @@ INVARIANTS = (
                 AND v.iteration = i.number) v ON true
             WHERE least(c.epoch, v.epoch) < b.epoch
             UNION ALL
-            SELECT l.job_id, format('work of epoch %s, but the last one given out is %s', w.epoch, l.epoch)
+            SELECT l.job_id, format('work of epoch %s, but the last claim gave %s', w.epoch, l.epoch)
             FROM leases l JOIN (
                 SELECT job_id, max(epoch) AS epoch FROM (
                     SELECT job_id, epoch FROM calls UNION ALL SELECT job_id, epoch FROM verdicts
@@ -141,11 +141,11 @@ INVARIANTS = (
     ),
     Invariant(
         name="I4 no answer is to another question",
-        promise="no job was found to ask another prompt than the one whose answer its journal holds",
+        promise="each journalled answer is used for the prompt that it answers",
         query="""
             SELECT id AS job, 'it ended for it: ' || stop_detail AS what FROM jobs WHERE stop_code = 'journal_mismatch'
             UNION ALL
-            SELECT id, 'its lesson was given up for it' FROM jobs WHERE lesson_stop_code = 'journal_mismatch'""",
+            SELECT id, 'its lesson was abandoned for it' FROM jobs WHERE lesson_stop_code = 'journal_mismatch'""",
     ),
     Invariant(
         name="an end has a code",
@@ -247,7 +247,7 @@ INVARIANTS = (
     ),
     Invariant(
         name="what must stay at home stays",
-        promise="nothing was asked of the cloud for a job whose egress is not full",
+        promise="nothing was sent to the cloud for a job whose egress is not full",
         query="""
             SELECT e.job_id AS job, format('escalation %s, but egress: %s', e.id, j.egress) AS what
             FROM escalations e JOIN jobs j ON j.id = e.job_id WHERE j.egress <> 'full'""",
@@ -293,18 +293,18 @@ def breaches(database: Database, *, submitted: Collection[int] = (), drained: bo
     `submitted` are jobs that must be there; `drained` says that every job should be final by now. The login must
     see the rows of every owner (a worker's or a superuser's). Raises `DatabaseUnavailable`.
     """
-    found: list[Breach] = []
+    breached: list[Breach] = []
     with database.begin() as connection:
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
         for invariant in INVARIANTS:
             rows = connection.execute(text(invariant.query))
-            found += [Breach(invariant=invariant.name, job=row.job, what=row.what) for row in rows]
+            breached += [Breach(invariant=invariant.name, job=row.job, what=row.what) for row in rows]
         there = {row.id: row.state for row in connection.execute(text("SELECT id, state FROM jobs"))}
     for job in sorted(submitted):
         if job not in there:
-            found.append(Breach(invariant="I1 no job is lost", job=job, what="it was submitted and is not there"))
+            breached.append(Breach(invariant="I1 no job is lost", job=job, what="it was submitted and is not there"))
     if drained:
         for job, state in sorted(there.items()):
             if state in {"queued", "running"}:
-                found.append(Breach(invariant="I1 every job comes to an end", job=job, what=f"it is still {state}"))
-    return tuple(found)
+                breached.append(Breach(invariant="I1 every job comes to an end", job=job, what=f"it is still {state}"))
+    return tuple(breached)

@@ -1,5 +1,5 @@
 """A job's whole past, read in one transaction: what the loop's next step is built from, and what an export shows.
-Writes nothing, and asks for no lease: row-level security decides who may read it."""
+Writes nothing, and needs no lease: row-level security decides who may read it."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def load_job(database: Database, job: int) -> Job:
     `DatabaseUnavailable`."""
     with database.begin() as connection, explained():
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-        found = read_job(connection, job)
-    if found is None:
+        stored_job = read_job(connection, job)
+    if stored_job is None:
         raise NoSuchJob(job)
-    return found
+    return stored_job
 
 
 def read_job(connection: Connection, job: int) -> Job | None:
@@ -119,10 +119,10 @@ def _ended(row: Row[Any]) -> Stop | None:
 
 
 def _candidates(connection: Connection, job: int) -> tuple[set[CandidateRef], Mapping[int, list[Candidate]]]:
-    said: dict[tuple[int, int], list[Verdict]] = defaultdict(list)
+    by_candidate: dict[tuple[int, int], list[Verdict]] = defaultdict(list)
     ordered = select(verdicts).where(verdicts.c.job_id == job).order_by(verdicts.c.iteration, verdicts.c.ordinal)
     for v in connection.execute(ordered):
-        said[v.iteration, v.slot].append(
+        by_candidate[v.iteration, v.slot].append(
             Verdict(
                 check=v.check_name,
                 kind=v.kind,
@@ -135,14 +135,14 @@ def _candidates(connection: Connection, job: int) -> tuple[set[CandidateRef], Ma
             )
         )
     checked: set[CandidateRef] = set()
-    found: dict[int, list[Candidate]] = defaultdict(list)
+    by_iteration: dict[int, list[Candidate]] = defaultdict(list)
     for row in connection.execute(
         select(candidates).where(candidates.c.job_id == job).order_by(candidates.c.iteration, candidates.c.slot)
     ):
-        found[row.iteration].append(codec.candidate_from_row(row, tuple(said[row.iteration, row.slot])))
+        by_iteration[row.iteration].append(codec.candidate_from_row(row, tuple(by_candidate[row.iteration, row.slot])))
         if row.checked:
             checked.add(CandidateRef(iteration=row.iteration, slot=row.slot))
-    return checked, found
+    return checked, by_iteration
 
 
 def _open(

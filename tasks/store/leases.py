@@ -77,15 +77,15 @@ def wake(connection: Connection, lane: str) -> None:
 def park(connection: Connection, job: int, detail: str) -> bool:
     """Pauses a job whose owner asked for it, and says whether that was so; its lease row must be locked by this
     transaction. A cancel goes first: the next holder hears of it."""
-    asked = connection.execute(
+    parked = connection.execute(
         text("""UPDATE jobs SET state = 'paused', paused_at = now(), pause_requested_at = NULL
                 WHERE id = :job AND pause_requested_at IS NOT NULL AND cancel_requested_at IS NULL"""),
         {"job": job},
     ).rowcount
-    if asked:
+    if parked:
         connection.execute(text("UPDATE leases SET runnable = false WHERE job_id = :job"), {"job": job})
         note(connection, job, "paused", detail)
-    return bool(asked)
+    return bool(parked)
 
 
 def note(connection: Connection, job: int, kind: str, detail: str = "") -> None:

@@ -54,9 +54,9 @@ class PostgresLedger:
                 .where(iterations.c.job_id == claim.job, iterations.c.started_at.is_(None))
                 .values(started_at=text("now()"))
             )
-            found = job_loader.read_job(connection, claim.job)
-        assert found is not None  # the fence has found its lease
-        return found
+            job = job_loader.read_job(connection, claim.job)
+        assert job is not None  # the fence has found its lease
+        return job
 
     def refresh(self, claim: Claim, job: Job) -> Job:
         """The job with its spend, its hours and the lanes that are served as they are now. Raises
@@ -98,20 +98,22 @@ class PostgresLedger:
                 .on_conflict_do_nothing()
             )
 
-    def commit_call(self, claim: Claim, key: CallKey, request: ChatRequest, prompt_hash: str, made: Completion) -> None:
+    def commit_call(
+        self, claim: Claim, key: CallKey, request: ChatRequest, prompt_hash: str, completion: Completion
+    ) -> None:
         """Journals a call, settles its reservation and adds it to the job's spend. Raises `LeaseLost`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
-            row = codec.call_to_row(claim, key, codec.request_to_json(request), prompt_hash, made)
+            row = codec.call_to_row(claim, key, codec.request_to_json(request), prompt_hash, completion)
             connection.execute(insert(calls).values(row))
             connection.execute(reservations.delete().where(*_is(reservations, claim, key)))
             owner = connection.execute(
                 update(jobs)
                 .where(jobs.c.id == claim.job)
                 .values(
-                    local_tokens=jobs.c.local_tokens + made.prompt_tokens + made.completion_tokens,
-                    spent_usd=jobs.c.spent_usd + made.usd,
-                    engine_seconds=jobs.c.engine_seconds + made.seconds,
+                    local_tokens=jobs.c.local_tokens + completion.prompt_tokens + completion.completion_tokens,
+                    spent_usd=jobs.c.spent_usd + completion.usd,
+                    engine_seconds=jobs.c.engine_seconds + completion.seconds,
                 )
                 .returning(jobs.c.owner)
             ).scalar_one()
@@ -120,7 +122,7 @@ class PostgresLedger:
                         VALUES (:owner, date_trunc('hour', now()), :seconds)
                         ON CONFLICT (owner, hour)
                         DO UPDATE SET engine_seconds = owner_usage.engine_seconds + EXCLUDED.engine_seconds"""),
-                {"owner": owner, "seconds": made.seconds},
+                {"owner": owner, "seconds": completion.seconds},
             )
 
     # ── the iteration ────────────────────────────────────────────────────────────────────────
@@ -136,9 +138,9 @@ class PostgresLedger:
             )
             _open_iteration(connection, claim.job, number, move, started_at=text("now()"))
 
-    def commit_candidates(self, claim: Claim, number: int, made: Sequence[Candidate]) -> None:
+    def commit_candidates(self, claim: Claim, number: int, new: Sequence[Candidate]) -> None:
         """All slots of the open iteration have their text. Raises `LeaseLost`, `DatabaseUnavailable`."""
-        if not made:
+        if not new:
             return
         with self._database.begin() as connection:
             leases.fence(connection, claim)
@@ -158,7 +160,7 @@ class PostgresLedger:
                         "parent_slot": c.parent.slot if c.parent else None,
                         "guard": c.guard,
                     }
-                    for c in made
+                    for c in new
                 ],
             )
 

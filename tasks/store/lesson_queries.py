@@ -40,7 +40,7 @@ class LessonRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """Who asks: `owner` of rows, and whether the login sees those of `everybody`."""
+    """Whose lessons are read: `owner` of rows, and whether the login sees those of `everybody`."""
 
     owner: str
     everybody: bool
@@ -56,18 +56,18 @@ def reader(database: Database) -> Reader:
 
 def read_lesson(database: Database, lesson: int) -> LessonRow:
     """One lesson. Raises `NoSuchLesson`, `DatabaseUnavailable`."""
-    found = read_lessons(database, [lesson])
-    if not found:
+    rows = read_lessons(database, [lesson])
+    if not rows:
         raise NoSuchLesson(lesson)
-    return found[0]
+    return rows[0]
 
 
 def read_lessons(database: Database, lessons: Sequence[int]) -> tuple[LessonRow, ...]:
     """Those of `lessons` that the login may see, in the order asked for. Raises `DatabaseUnavailable`."""
     with database.connect() as connection:
         rows = connection.execute(text(_ROWS + "WHERE l.id = ANY(:lessons)"), {"lessons": list(lessons)}).all()
-    found = {row.id: _row(row) for row in rows}
-    return tuple(found[number] for number in lessons if number in found)
+    by_number = {row.id: _row(row) for row in rows}
+    return tuple(by_number[number] for number in lessons if number in by_number)
 
 
 def indexed(database: Database) -> Iterator[Lesson]:
@@ -95,13 +95,13 @@ class IndexDelivery:
 
     def upsert(self, connection: Connection, payload: Mapping[str, Any]) -> None:
         """Adds a lesson, unless an earlier one says the same: then that one was seen once more."""
-        found = connection.execute(
+        row = connection.execute(
             text(f"{_ROWS}WHERE l.id = :lesson AND {_IN_THE_INDEX} FOR UPDATE OF l NOWAIT"),
             {"lesson": payload["lesson"]},
         ).one_or_none()
-        if found is None:
+        if row is None:
             return self.remove(connection, payload)
-        lesson = _lesson(found)
+        lesson = _lesson(row)
         near = self._bank.nearest(lesson)
         same = near is not None and near.similarity >= SAME and self._seen(connection, near.lesson.id, lesson.id)
         passing(CrashPoint.INDEXING)

@@ -23,7 +23,7 @@ def count(connection: Connection, job: int, state: JobState) -> None:
 
 def keep(connection: Connection, job: int, lesson: Lesson) -> None:
     """Keeps what an ended job taught, and has it carried to the index."""
-    made = connection.execute(
+    number = connection.execute(
         insert(lessons)
         .values(
             job_id=job,
@@ -37,4 +37,4 @@ def keep(connection: Connection, job: int, lesson: Lesson) -> None:
         )
         .returning(lessons.c.id)
     ).scalar_one()
-    connection.execute(insert(outbox).values(job_id=job, topic=UPSERT, payload={"lesson": made}))
+    connection.execute(insert(outbox).values(job_id=job, topic=UPSERT, payload={"lesson": number}))

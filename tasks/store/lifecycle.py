@@ -15,12 +15,12 @@ from tasks.errors import InvalidInput, NoSuchJob
 from tasks.store.session import Database, explained
 from tasks.types import Changes, JobState
 
-# What the functions raise where a person asks for what is not allowed: field, value and rule.
+# What the functions raise where a request is not allowed: field, value and rule.
 REFUSED = "RD001"
 
 
 def request_cancel(database: Database, job: int) -> JobState:
-    """Cancels a job, at once where no worker holds it; its holder is told otherwise. A finished job stays as it is.
+    """Cancels a job, at once where no worker holds it; its holder is notified otherwise. A finished job stays as it is.
 
     Returns the state it has now. Raises `NoSuchJob`, `DatabaseUnavailable`.
     """
@@ -28,7 +28,7 @@ def request_cancel(database: Database, job: int) -> JobState:
 
 
 def request_pause(database: Database, job: int) -> JobState:
-    """Pauses a job, at once where no worker holds it; its holder is told otherwise. A finished job stays as it is.
+    """Pauses a job, at once where no worker holds it; its holder is notified otherwise. A finished job stays as it is.
 
     Returns the state it has now. Raises `NoSuchJob`, `DatabaseUnavailable`.
     """
@@ -59,8 +59,8 @@ def fork(database: Database, job: int, upto: int, changes: Changes) -> int:
     recorded, or an answer had been accepted by then; `NoSuchJob`, `DatabaseUnavailable`.
     """
     query = "SELECT redraft_fork(:job, :upto, :usd, :hours, :iterations, :tokens, :strategy, :seed)"
-    given = {**_budget(changes), "upto": upto, "strategy": changes.strategy, "seed": changes.seed}
-    return int(_ask(database, job, query, given))
+    values = {**_budget(changes), "upto": upto, "strategy": changes.strategy, "seed": changes.seed}
+    return int(_call(database, job, query, values))
 
 
 def _budget(changes: Changes) -> dict[str, Any]:
@@ -68,13 +68,13 @@ def _budget(changes: Changes) -> dict[str, Any]:
     return {name: getattr(changes, name) for name in names}
 
 
-def _state(database: Database, job: int, query: str, given: dict[str, Any] | None = None) -> JobState:
-    return JobState(_ask(database, job, query, given or {}))
+def _state(database: Database, job: int, query: str, values: dict[str, Any] | None = None) -> JobState:
+    return JobState(_call(database, job, query, values or {}))
 
 
-def _ask(database: Database, job: int, query: str, given: dict[str, Any]) -> Any:
+def _call(database: Database, job: int, query: str, values: dict[str, Any]) -> Any:
     with database.begin() as connection, explained(), _refusals():
-        answer = connection.execute(text(query), {"job": job, **given}).scalar_one()
+        answer = connection.execute(text(query), {"job": job, **values}).scalar_one()
     if answer is None:
         raise NoSuchJob(job)
     return answer
@@ -87,8 +87,8 @@ def _refusals() -> Iterator[None]:
     except DBAPIError as error:
         if not isinstance(error.orig, psycopg.Error) or error.orig.sqlstate != REFUSED:
             raise
-        said = error.orig.diag
-        value = said.message_detail or ""
+        diagnostic = error.orig.diag
+        value = diagnostic.message_detail or ""
         raise InvalidInput(
-            said.message_primary or "", int(value) if value.isdigit() else value, said.message_hint or ""
+            diagnostic.message_primary or "", int(value) if value.isdigit() else value, diagnostic.message_hint or ""
         ) from None

@@ -48,12 +48,12 @@ def list_jobs(
 
     At most `limit` of them, with numbers below `before`: the last number of a page begins the next one.
     """
-    wanted = "WHERE (:any_state OR j.state = ANY(:states)) AND j.tags @> CAST(:tags AS text[])"
-    wanted += " AND (CAST(:owner AS text) IS NULL OR j.owner = :owner)"
-    wanted += " AND (CAST(:jobs AS bigint[]) IS NULL OR j.id = ANY(:jobs))"
-    wanted += " AND (CAST(:before AS bigint) IS NULL OR j.id < :before)"
-    query = _SUMMARY.format(answer="NULL") + wanted + f" ORDER BY j.id {'ASC' if oldest_first else 'DESC'} LIMIT :limit"
-    given = {
+    where = "WHERE (:any_state OR j.state = ANY(:states)) AND j.tags @> CAST(:tags AS text[])"
+    where += " AND (CAST(:owner AS text) IS NULL OR j.owner = :owner)"
+    where += " AND (CAST(:jobs AS bigint[]) IS NULL OR j.id = ANY(:jobs))"
+    where += " AND (CAST(:before AS bigint) IS NULL OR j.id < :before)"
+    query = _SUMMARY.format(answer="NULL") + where + f" ORDER BY j.id {'ASC' if oldest_first else 'DESC'} LIMIT :limit"
+    values = {
         "any_state": not states,
         "states": [str(state) for state in states],
         "tags": list(tags),
@@ -63,7 +63,7 @@ def list_jobs(
         "before": before,
     }
     with database.connect() as connection, explained():
-        return tuple(_summary(row) for row in connection.execute(text(query), given))
+        return tuple(_summary(row) for row in connection.execute(text(query), values))
 
 
 def job_summary(database: Database, job: int) -> JobSummary:
@@ -81,10 +81,10 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
     with database.connect() as connection, explained():
         if connection.execute(select(jobs.c.id).where(jobs.c.id == job)).one_or_none() is None:
             raise NoSuchJob(job)
-        said: dict[tuple[int, int], list[VerdictRow]] = {}
+        verdicts: dict[tuple[int, int], list[VerdictRow]] = {}
         query = text("SELECT * FROM verdict_history WHERE job = :job ORDER BY iteration, slot, ordinal")
         for v in connection.execute(query, {"job": job}):
-            said.setdefault((v.iteration, v.slot), []).append(
+            verdicts.setdefault((v.iteration, v.slot), []).append(
                 VerdictRow(
                     check=v.check_name,
                     passed=v.passed,
@@ -103,7 +103,7 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
                 candidate=row.candidate,
                 score=row.score,
                 guard=row.guard,
-                verdicts=tuple(said.get((row.iteration, row.slot), ())),
+                verdicts=tuple(verdicts.get((row.iteration, row.slot), ())),
                 prompt_tokens=row.prompt_tokens,
                 cached_tokens=row.cached_tokens,
                 completion_tokens=row.completion_tokens,

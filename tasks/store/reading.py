@@ -1,5 +1,5 @@
 """Somebody's own SQL, where it can change nothing: the reader's role, a read-only transaction, one statement,
-half a minute. Row-level security still goes by the login, for it asks for `session_user`."""
+half a minute. Row-level security still goes by the login, for it compares `session_user`."""
 
 from __future__ import annotations
 
@@ -58,5 +58,5 @@ def _unique(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _line(error: psycopg.Error) -> str:
-    said = error.diag.message_primary or str(error).strip().split("\n")[0]
-    return f"{said}; {error.diag.message_hint}" if error.diag.message_hint else said
+    message = error.diag.message_primary or str(error).strip().split("\n")[0]
+    return f"{message}; {error.diag.message_hint}" if error.diag.message_hint else message

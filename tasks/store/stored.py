@@ -107,7 +107,7 @@ def is_inside(name: str) -> bool:
 def _attachments(stored: Any, owner: str) -> tuple[Attachment, ...]:
     right = isinstance(stored, list) and len(stored) <= ATTACHMENTS
     _require(right, "attachments", stored, f"a list of at most {ATTACHMENTS}")
-    made: list[Attachment] = []
+    attachments: list[Attachment] = []
     for number, one in enumerate(stored):
         where = f"attachments[{number}]"
         attachment: Attachment = _fields(
@@ -118,8 +118,8 @@ def _attachments(stored: Any, owner: str) -> tuple[Attachment, ...]:
         _require(_is_whole(attachment.bytes), f"{where}.bytes", attachment.bytes, "a whole number")
         kind = attachment.media_type.partition("/")[0] if isinstance(attachment.media_type, str) else None
         _one_of(f"{where}.media_type", kind, Modality)
-        made.append(attachment)
-    return tuple(made)
+        attachments.append(attachment)
+    return tuple(attachments)
 
 
 def _budget(row: Row[Any]) -> Budget:

@@ -83,10 +83,10 @@ def _columns(spec: JobSpec) -> dict[str, Any]:
 Decide = Callable[[JobSpec], Egress]
 
 
-def _egress(said: Egress | None, *, served: bool) -> Decide:
-    """What may leave of a job: what it names, else what this installation `said`, else all where the cloud is
+def _egress(default: Egress | None, *, served: bool) -> Decide:
+    """What may leave of a job: what it names, else the installation's `default`, else all where the cloud is
     `served`; and nothing where there is no cloud, for what is stored must hold when one is configured later."""
-    default = said or (Egress.FULL if served else Egress.NEVER)
+    default = default or (Egress.FULL if served else Egress.NEVER)
     opened = served or default is not Egress.NEVER
     return lambda spec: (spec.egress or default) if opened else Egress.NEVER
 
@@ -97,13 +97,13 @@ def _row(spec: JobSpec, decide: Decide) -> dict[str, Any]:
 
 def _insert(connection: Connection, specs: Sequence[JobSpec], decide: Decide) -> list[Submitted]:
     statement = insert(jobs).returning(jobs.c.id, sort_by_parameter_order=True)
-    made = connection.execute(statement, [_row(spec, decide) for spec in specs]).scalars()
-    return [Submitted(job=job, new=True, egress=decide(spec)) for job, spec in zip(made, specs, strict=True)]
+    numbers = connection.execute(statement, [_row(spec, decide) for spec in specs]).scalars()
+    return [Submitted(job=job, new=True, egress=decide(spec)) for job, spec in zip(numbers, specs, strict=True)]
 
 
 def _insert_keyed(connection: Connection, specs: Sequence[JobSpec], decide: Decide) -> list[Submitted]:
     statement = upsert(jobs).on_conflict_do_nothing(constraint="jobs_owner_key").returning(jobs.c.id)
-    made = set(connection.execute(statement, [_row(spec, decide) for spec in specs]).scalars())
+    new = set(connection.execute(statement, [_row(spec, decide) for spec in specs]).scalars())
     known = text("SELECT id, key, spec_hash, egress FROM jobs WHERE owner = SESSION_USER AND key = ANY(:keys)")
     stored = {row.key: row for row in connection.execute(known, {"keys": [spec.key for spec in specs]})}
     done = []
@@ -111,8 +111,8 @@ def _insert_keyed(connection: Connection, specs: Sequence[JobSpec], decide: Deci
         row = stored[spec.key]
         if row.spec_hash != spec_hash(spec) and not _same_but_for_egress(row, spec):
             raise InvalidInput("key", spec.key, f"it names job {row.id}, whose content is another; take a new key")
-        done.append(Submitted(job=row.id, new=row.id in made, egress=Egress(row.egress)))
-        made.discard(row.id)  # the second of two lines with one key made nothing
+        done.append(Submitted(job=row.id, new=row.id in new, egress=Egress(row.egress)))
+        new.discard(row.id)  # the second of two lines with one key is not new
     return done
 
 

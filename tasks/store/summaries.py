@@ -13,7 +13,7 @@ from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend, StopC
 class LostWork:
     """All crashes of a job together: `calls` were in flight and are made again.
 
-    `tokens` had been received and `seconds` of engine time had passed in them when their worker last said so, two
+    `tokens` had been received and `seconds` of engine time had passed in them when their worker last reported, two
     seconds at most before; `tokens_at_most` is all that was reserved for them, prompts included, `seconds_at_most` the
     time until the leases were taken. `why` is of the last crash.
     """
@@ -83,7 +83,7 @@ class JobSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictRow:
-    """What one check said of an iteration's best candidate."""
+    """The verdict of one check on an iteration's best candidate."""
 
     check: str
     passed: bool
@@ -96,8 +96,8 @@ class VerdictRow:
     def notes(self) -> str:
         """What a reader must know beside its name, in brackets."""
         shared = "shares its process with the candidate" if self.isolation == "shared" else ""
-        said = ", ".join(note for note in ("held out" if self.held_out else "", shared) if note)
-        return f" ({said})" if said else ""
+        remarks = ", ".join(note for note in ("held out" if self.held_out else "", shared) if note)
+        return f" ({remarks})" if remarks else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +171,7 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRow:
-    """A worker as it presented itself; `silent_seconds` since it last said that it lives."""
+    """A worker as it presented itself; `silent_seconds` since its last sign of life."""
 
     name: str
     host: str

@@ -79,6 +79,11 @@ class Book:
         )
         return None if rows is None else {row["id"]: Standing(steps=row["steps"], over=row["over"]) for row in rows}
 
+    def attempts(self, jobs: Collection[int]) -> int:
+        """How often a message of the jobs' outbox was carried, delivered or not."""
+        rows = self.ask("SELECT coalesce(sum(attempts), 0) AS n FROM outbox WHERE job_id = ANY(%s)", list(jobs))
+        return int(rows[0]["n"]) if rows else 0
+
     def cut_turns(self) -> int:
         """Leases that ran out, and turns that ended with a fault of a service."""
         rows = self.ask("SELECT count(*) AS n FROM events WHERE kind IN ('lease expired', 'fault')")
@@ -179,6 +184,10 @@ class Booked:
     def standings(self, jobs: Collection[int]) -> Mapping[int, Standing] | None:
         """A step is a call, a verdict or an iteration that was recorded."""
         return self._book.standings(jobs)
+
+    def attempts(self, jobs: Collection[int]) -> int:
+        """How often a message of the jobs' outbox was carried, delivered or not."""
+        return self._book.attempts(jobs)
 
     def cut_turns(self) -> int:
         """Leases that ran out, and turns that ended with a fault of a service."""

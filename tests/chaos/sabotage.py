@@ -123,7 +123,10 @@ def outbox(of: Redraft, crippled: dict[str, str]) -> None:
     of.memory.kill()
     jobs = of.submit((Riddle(number=20, memory=True),))
     until(of, jobs, lambda _, all_over: all_over, PATIENCE_SECONDS)
-    time.sleep(2.0)  # the carrier has tried
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not of.attempts(jobs) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert of.attempts(jobs)
     of.memory.start()
     of.wait_for_memory()
     deadline = time.monotonic() + (IMPATIENCE_SECONDS if crippled else PATIENCE_SECONDS)

@@ -365,7 +365,7 @@ def test_streams_outlive_a_database_that_is_away_for_a_moment(
         thread.start()
     begun.wait(30)
     outage.begin()
-    with pytest.raises(DatabaseUnavailable):
+    with pytest.raises(DatabaseUnavailable, match="Postgres"):
         eve.list()  # for those who follow nothing it is an error
     outage.end()
     worker.solve()
@@ -379,7 +379,7 @@ def test_a_stream_whose_time_is_over_gives_a_lost_database_up(alice: Client, out
     stream = alice.events(submit(alice), timeout=0.5)
     assert next(stream).kind == "submitted"
     outage.begin()
-    with pytest.raises(DatabaseUnavailable):
+    with pytest.raises(DatabaseUnavailable, match="Postgres"):
         list(stream)
 
 
@@ -403,7 +403,7 @@ def test_a_held_job_hears_of_it_and_stays_as_it_is(alice: Client, worker: Worker
 
 def test_a_final_job_goes_on_and_one_under_way_does_not(alice: Client) -> None:
     job = submit(alice)
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput, match="only a finished job is tried again"):
         alice.retry(job)
     alice.cancel(job)
     assert alice.retry(job, Changes(iterations=99)) is JobState.QUEUED
@@ -416,7 +416,7 @@ def test_a_fork_begins_with_what_is_recorded(alice: Client, worker: Worker) -> N
     new = alice.fork(job, 1, Changes(strategy="single", seed=7))
     assert [row.candidate for row in alice.history(new)] == ["ANSWER: 41"]
     assert (alice.load(new).spec.strategy, alice.load(new).spec.seed) == ("single", 7)
-    with pytest.raises(InvalidInput):
+    with pytest.raises(InvalidInput, match="a recorded iteration of job"):
         alice.fork(job, 2)
 
 
@@ -437,7 +437,7 @@ def test_lessons_are_read_and_quarantined_by_their_owner(alice: Client, eve: Cli
     assert [row.id for row in alice.indexed_lessons()] == [lesson]
     assert list(eve.indexed_lessons()) == []
     for call in (eve.lesson, eve.quarantine):
-        with pytest.raises(NoSuchLesson):
+        with pytest.raises(NoSuchLesson, match=f"lesson {lesson}: there is no such lesson of yours"):
             call(lesson)
     assert alice.quarantine(lesson) == alice.lesson(lesson).quarantined_at
     assert list(alice.indexed_lessons()) == []

@@ -28,6 +28,12 @@ def named(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+def test_links_and_files_are_seen_at_all() -> None:
+    """Else the tests of each page would pass over nothing."""
+    assert len([link for page in PAGES for link in links(page)]) > len(PAGES)
+    assert len([path for page in CURRENT for path in filter(_FILE.fullmatch, spans(page))]) > len(CURRENT)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_every_link_leads_to_a_file_and_to_a_heading_of_it(page: Path) -> None:
     for link in links(page):

@@ -58,6 +58,7 @@ def test_the_first_answer_without_a_loop_ends_the_ladder(good: int) -> None:
 def test_the_loops_tokens_are_journalled_with_where_they_began() -> None:
     journal = Journal()
     ask(journal, lambda request: LOOP)
+    assert len(journal.calls) == ATTEMPTS
     for _, _, made in journal.calls.values():
         assert made.guard is not None
         assert made.guard.at_char == len("A good start:\n")

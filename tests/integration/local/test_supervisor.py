@@ -70,9 +70,9 @@ def up(home: Home) -> StackFile:
     return stack
 
 
-def up_beside(home: Home) -> subprocess.Popen[str]:
-    argv = [sys.executable, "-c", UP, str(home.root)]
-    return subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+def up_beside(home: Home, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+    argv = [sys.executable, "-uc", UP, str(home.root)]
+    return subprocess.Popen(argv, stdout=stdout, stderr=subprocess.PIPE, text=True)
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:
@@ -183,8 +183,11 @@ def test_down_ends_a_stack_that_is_only_just_starting(home: Home) -> None:
 def test_whoever_waits_for_another_ups_stack_hears_that_it_was_stopped(home: Home) -> None:
     first = up_beside(home)
     assert eventually(lambda: holder(home) is not None)
-    second = up_beside(home)
-    time.sleep(1.5)  # it finds the home taken, and waits
+    second = up_beside(home, stdout=subprocess.PIPE)
+    assert second.stdout is not None
+    assert second.stdout.readline().startswith("waiting for")
+    # A supervisor that it may have started by then ends, as the home is taken.
+    assert eventually(lambda: psutil.Process(second.pid).children() == [])
     local.stop(home)
     for process in (first, second):
         assert "stopped" in process.communicate(timeout=60)[1]

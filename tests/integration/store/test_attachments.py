@@ -59,7 +59,7 @@ def test_a_content_is_kept_once_an_owner_and_need_not_be_handed_in_again(
     submit_jobs(alice, [SPEC, SPEC], CONTENTS)
     submit_jobs(alice, [SPEC])  # as a fork does
     assert count(fleet) == 1
-    with pytest.raises(InvalidInput, match="its content must be handed in with the job"):
+    with pytest.raises(InvalidInput, match="its content must be submitted with the job"):
         submit_jobs(bob, [SPEC])
     submit_jobs(bob, [SPEC], CONTENTS)
     assert (count(alice), count(bob), count(fleet)) == (1, 1, 2)

@@ -20,8 +20,9 @@ def test_a_period_reaches_back_as_far_as_characters_are_equal(before: str, unit:
     assert covered_chars(text, period) == len(text) - at
 
 
-def test_a_row_of_zeros_does_not_hide_the_longer_cycle_it_is_part_of() -> None:
-    unit = "0, " * 40 + "the row ends, " + "0, " * 30
+@pytest.mark.parametrize("zeros", [30, 400])
+def test_a_row_of_zeros_does_not_hide_the_longer_cycle_it_is_part_of(zeros: int) -> None:
+    unit = "0, " * 40 + "the row ends, " + "0, " * zeros
     hit = tail_cycle(unit * 3)
     assert hit is not None
     assert hit.period_chars == len(unit)

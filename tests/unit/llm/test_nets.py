@@ -95,6 +95,13 @@ def test_copies_are_counted_from_where_they_begin() -> None:
     assert hit.copies == (len(text) - hit.at_char) // hit.period_chars == 40
 
 
+def test_the_period_of_short_copies_is_that_of_one() -> None:
+    piece = "the quiet bridge follows"
+    hit = compressible_tail(piece * 100, EVERY_CHARS)
+    assert hit is not None
+    assert (hit.period_chars, hit.copies) == (len(piece), 100)
+
+
 def test_copies_whose_end_holds_no_two_equal_pieces_have_the_period_of_one_piece() -> None:
     piece = "the quiet bridge follows"
     ends = "".join(piece[:-1] + chr(ord("α") + number) for number in range(16))

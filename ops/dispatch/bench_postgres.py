@@ -16,7 +16,7 @@ from workers.home import Home
 from workers.local.postgres import EmbeddedPostgres
 
 
-class Ground:
+class BenchPostgres:
     """Makes databases on one embedded Postgres, with its usual settings."""
 
     def __init__(self, home: Home, server: EmbeddedPostgres) -> None:
@@ -33,14 +33,14 @@ class Ground:
 
 
 @contextlib.contextmanager
-def ground() -> Iterator[Ground]:
+def bench_postgres() -> Iterator[BenchPostgres]:
     """One Postgres in a temporary home."""
     home = Home(root=Path(tempfile.mkdtemp(prefix="redraft-queue-")))
     home.make()
     server = EmbeddedPostgres(home)
     server.start()
     try:
-        yield Ground(home, server)
+        yield BenchPostgres(home, server)
     finally:
         server.stop()
         shutil.rmtree(home.root, ignore_errors=True)
