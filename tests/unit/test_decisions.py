@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 from tasks import policy
+from tasks.deadline import Deadline
 from tasks.policy import BestOfN, Correct, Single
 from tasks.types import (
     Acceptance,
@@ -26,6 +27,7 @@ from tasks.types import (
     JobState,
     Lane,
     Limits,
+    OpenIteration,
     Operator,
     Revise,
     Spend,
@@ -33,6 +35,7 @@ from tasks.types import (
     StopCode,
     Verdict,
 )
+from tests.turns import StoppedClock
 
 LIMITS = Limits(budget=Budget(usd=Decimal(3), hours=2.5, iterations=7, tokens=9_000), spend=Spend(), hours=0.0, width=2)
 
@@ -186,6 +189,29 @@ def test_the_cloud_is_for_jobs_that_may_leave_in_full_where_it_is_served(
 
 
 REJECTED = past([draft(1)], [draft(2)], [draft(3), draft(3, 1)])
+
+
+def test_the_deadline_is_what_is_left_of_the_hours_by_the_workers_clock() -> None:
+    clock = StoppedClock()
+    job = replace(JOB, read_at=BEGAN + timedelta(hours=1), idle_seconds=1_800)
+    hours = job.spec.budget.hours
+    assert policy.deadline_of(job, clock) == Deadline(at=clock.now + (hours - 0.5) * 3600, hours=hours, clock=clock)
+
+
+def test_the_width_of_a_job_is_the_most_that_it_drafts_at_once() -> None:
+    revised = Iteration(number=3, operator=Operator.REVISE, candidates=tuple(draft(3, slot) for slot in range(9)))
+    drafted = [*past([draft(1), draft(1, 1)]), *past([draft(2, slot) for slot in range(3)], operator=Operator.RESTART)]
+    job = replace(JOB, history=(*drafted, revised))
+    assert policy.width_of(JOB, 7) == 7
+    assert policy.width_of(job, 7) == 3
+    for move, width in ((Draft(slots=5), 5), (Draft(slots=2), 3), (Escalate(why="x"), 3)):
+        assert policy.width_of(replace(job, open=OpenIteration(number=4, move=move)), 7) == width
+
+
+def test_a_worker_without_a_width_of_its_own_keeps_that_of_the_job() -> None:
+    rules = policy.LoopRules(width=0, escalate_after=4, move_up_after=8)
+    assert policy.limits_of(JOB, rules).width == 1
+    assert policy.limits_of(replace(JOB, history=tuple(past([draft(1), draft(1, 1)]))), rules).width == 2
 
 
 def test_only_iterations_with_candidates_and_none_accepted_are_rejected() -> None:
