@@ -163,7 +163,7 @@ def test_a_lesson_that_kills_its_worker_or_fails_again_and_again_is_given_up_and
     assert lessons(fleet) == []
 
 
-class Hearing(SilentHeartbeat):
+class AlwaysCancelled(SilentHeartbeat):
     """A heartbeat that hears at once of a cancel."""
 
     def check(self) -> None:
@@ -178,7 +178,7 @@ def test_a_cancel_that_came_too_late_takes_the_lesson_and_not_the_answer(user: D
     turn(fleet, claim)  # it never looked up before the end
     claim = take(fleet)
     assert claim is not None
-    turn(fleet, claim, heartbeat=Hearing())
+    turn(fleet, claim, heartbeat=AlwaysCancelled())
     assert job_summary(user, job).state is JobState.ACCEPTED
     assert noted(fleet)["no lesson"] == "cancelled by its owner"
     assert take(fleet) is None
