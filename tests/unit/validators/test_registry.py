@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 
 import pytest
 
@@ -39,6 +39,14 @@ def test_a_broken_plugin_gives_one_clear_error(value, why):
     entry = EntryPoint(name="oracle", value=value, group=registry.GROUP)
     with pytest.raises(registry.BrokenPlugin, match=rf"validator 'oracle' .*{why}"):
         registry.load(entry)
+
+
+def test_a_broken_plugin_is_told_with_the_distribution_that_brings_it():
+    (entry,) = entry_points(group=registry.GROUP, name="python")
+    error = registry.BrokenPlugin(entry, "it is broken")
+    assert error.why == f"it is broken ({entry.value}, of {entry.dist.name})"
+    loose = registry.BrokenPlugin(EntryPoint(name="a", value="b:C", group=registry.GROUP), "it is broken")
+    assert loose.why == "it is broken (b:C, of an unknown distribution)"
 
 
 def test_held_out_checks_run_only_where_every_visible_one_passed(heartbeat, no_sandbox):
