@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tasks.errors import PluginUnavailable
+from tasks.types import CheckSpec
 from tasks.validators import registry
 from tests.plugins import BROKEN, install
 from workers.plugins import broken_plugins
@@ -36,6 +38,14 @@ def test_a_broken_strategy_is_named_with_why(broken: Path, name: str, why: str) 
 @pytest.mark.parametrize(("name", "why"), BROKEN.items())
 def test_a_broken_kind_of_check_is_named_with_why(broken: Path, name: str, why: str) -> None:
     assert why in registry.broken()[name]
+
+
+@pytest.mark.parametrize(("name", "why"), BROKEN.items())
+def test_a_stored_check_of_a_broken_kind_waits_for_another_worker(broken: Path, name: str, why: str) -> None:
+    with pytest.raises(PluginUnavailable, match="is broken on this worker") as refused:
+        registry.examine([CheckSpec(name="c", kind=name, value=1)])
+    assert (refused.value.kind, refused.value.name) == ("check", name)
+    assert why in refused.value.why
 
 
 def test_all_others_work(broken: Path) -> None:
