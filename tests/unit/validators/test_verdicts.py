@@ -175,6 +175,14 @@ def test_a_candidate_whose_process_was_ended_is_no_pass_whatever_the_tests_repor
     assert "too many processes" in verdict.feedback
 
 
+@pytest.mark.parametrize("isolation", ["process", "shared"])
+def test_a_process_that_took_too_long_is_told_with_what_was_allowed(isolation, heartbeat, scripted):
+    check = python_check(isolation=isolation, timeout_seconds=7)
+    verdict = PythonValidator().validate(CODE, check, scripted(lambda job: finished(killed="wall")), heartbeat)
+    assert not verdict.passed
+    assert "it took more than the 7 s allowed" in verdict.feedback
+
+
 @pytest.mark.parametrize(
     "fields",
     [{"tests": ["t.py::test_other"]}, {"without": "teardown"}, {"without": "setup"}, {"call": "failed"}, {"tests": []}],
