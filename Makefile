@@ -1,11 +1,11 @@
-# The only commands to remember: make demo | test | check | mutate | attack | bench | bench-engine | bench-guard | bench-queue | chaos | soak.
+# The only commands to remember: make demo | test | test-slow | check | mutate | attack | bench | bench-engine | bench-guard | bench-queue | chaos | soak.
 # Each makes what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check mutate attack bench bench-engine bench-checks bench-guard bench-queue bench-streams chaos soak docs lock clean
+.PHONY: demo test test-slow check mutate attack bench bench-engine bench-checks bench-guard bench-queue bench-streams chaos soak docs lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -18,6 +18,10 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/pytest
+
+# What takes minutes, and is no part of `make test`.
+test-slow: $(STAMP)
+	$(BIN)/pytest -m slow
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -42,7 +46,7 @@ bench: $(STAMP)
 CHAOS_CRASHES ?= 1000
 CHAOS_ROUNDS ?= 100
 chaos: $(STAMP)
-	CHAOS_LONG=1 CHAOS_CRASHES=$(CHAOS_CRASHES) $(BIN)/pytest --timeout=3600 tests/chaos tests/model
+	CHAOS_LONG=1 CHAOS_CRASHES=$(CHAOS_CRASHES) $(BIN)/pytest -m "slow or not slow" --timeout=3600 tests/chaos tests/model
 	$(BIN)/python -m tests.chaos --rounds $(CHAOS_ROUNDS) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED))
 
 # BENCH_ENGINE="--model qwen2.5-coder-1.5b --jobs 8 16" chooses the model and how many jobs at once.

@@ -24,7 +24,7 @@ from tests.integration.test_worker import eventually, process
 from workers.engine.record import EngineRecord, members, read_record
 from workers.home import Home
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 NEVER = CheckSpec(name="answer", kind="answer", value={"exact": "no model says this 4711"})
 ALWAYS = CheckSpec(name="python:t.py", kind="python", value="t.py", files={"t.py": "def test_it():\n    assert True\n"})
