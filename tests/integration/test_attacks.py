@@ -15,8 +15,9 @@ from tests.attacks.grader_protocol import speaker
 from tests.attacks.suite import AREAS, attacks, tried
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
-# The grader has 230 attacks of a third of a second, the sandbox some that last until a limit.
-EVERY = {"grader": 5, "checks": 2, "sandbox": 3, "database": 1, "files": 1}
+# The grader has 230 attacks of a third of a second, the sandbox some that last until a limit; most of those on checks
+# are tried in test_warm, too.
+EVERY = {"grader": 5, "checks": 4, "sandbox": 3, "database": 1, "files": 1}
 
 
 @pytest.mark.parametrize("area", AREAS)
