@@ -178,6 +178,7 @@ def test_what_a_holder_had_reserved_when_it_gave_the_job_back_is_free_for_the_ne
     ledger.reserve(first, key(0), 100)
     ledger.hand_over(first, Lane.GPU)
     ledger.reserve(take(fleet), key(1), 100)
+    assert value(fleet, "SELECT sum(tokens) FROM reservations") == 100
 
 
 def test_a_reservation_of_another_job_is_nothing_to_a_claim(user: Database, fleet: Database) -> None:
