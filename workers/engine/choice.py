@@ -13,16 +13,27 @@ from workers.engine.profiles import Profile
 
 CPU_DEFAULT = "smollm2-135m"
 CPU_SEQUENCES = 16
+# More layers than any model has: all of them.
+ALL_LAYERS = 999
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """A profile, its GPUs, how many sequences their memory holds, and the arithmetic in words."""
+    """A profile, its GPUs, how many sequences their memory holds, and the arithmetic in words.
+
+    The last four fields are for llama.cpp: `threads` (0: the engine's own default), `tensor_split` (the share of each
+    of `gpus`, in their order; empty: one GPU or none), `gpu_layers` (how many layers lie on GPUs) and `context_tokens`
+    (the KV of all slots together).
+    """
 
     profile: Profile
     gpus: tuple[Gpu, ...] = ()
     max_num_seqs: int = CPU_SEQUENCES
     why: str = ""
+    threads: int = 0
+    tensor_split: tuple[float, ...] = ()
+    gpu_layers: int = 0
+    context_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
