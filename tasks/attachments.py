@@ -21,7 +21,8 @@ from tasks.types import Attachment
 # What one prompt can carry: the engine's profiles allow as many images.
 MOST = 16
 MEDIA_BYTES = 20_000_000
-TEXT_BYTES = 200_000
+# As much as a problem itself: a model reads it word for word.
+TEXT_BYTES = 1_000_000
 TOTAL_BYTES = 50_000_000
 
 _MEDIA = {

@@ -173,7 +173,19 @@ class PromptTooLong(LimitReached):
 
     def __init__(self, tokens: int, room: int) -> None:
         super().__init__("context", tokens, room)
+        self.tokens = tokens
         self.args = (f"the shortest prompt has {tokens:,} tokens, and the model has room for {room:,}",)
+
+
+class ProblemTooLong(PromptTooLong):
+    """A job's problem does not fit whole into the context of the worker's model, and the job does not allow it to be
+    cut. Parameters: its `tokens`, those for which there is `room`; where they are known, `context_tokens` of the model
+    and `why`, a sentence with all the numbers."""
+
+    def __init__(self, tokens: int, room: int, context_tokens: int = 0, why: str = "") -> None:
+        super().__init__(tokens, room)
+        self.context_tokens = context_tokens
+        self.args = (why or f"the problem has {tokens:,} tokens, and the model has room for {room:,} of them",)
 
 
 class EgressForbidden(RedraftError):

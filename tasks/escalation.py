@@ -88,7 +88,8 @@ class Escalation:
                 return self._settle(turn, number, record, CloudAnswer(end=CloudEnd.LOST, error=why))
 
     def _plan(self, job: Job) -> CloudPlan:
-        system, user = build.escalate(job)
+        prompt = build.escalate(job)
+        system, user = prompt.messages
         key = hashlib.sha256(f"{job.owner}:{job.id}:{job.spec.title}".encode()).hexdigest()[:32]
         request = request_json(self.terms, instructions=system.content, prompt=user.content, cache_key=key)
         most = Usage(
@@ -102,6 +103,7 @@ class Escalation:
             usd=self.prices.cost(most),
             prompt_tokens=most.prompt_tokens,
             completion_tokens=most.completion_tokens,
+            omissions=prompt.omissions,
         )
 
     def _send(self, turn: Turn, number: int, record: EscalationRecord) -> Completion | None:

@@ -38,6 +38,7 @@ _ALLOWED = {
     "tags[]": "letters, digits and . _ : / -, beginning with a letter or digit, at most 50 characters; quote numbers",
     "seed": "a whole number from 0 to 2,147,483,647",
     "memory": "true or false",
+    "cut": "true or false",
     "key": "text of 1 to 200 characters",
 }
 
@@ -76,6 +77,7 @@ class JobFields(_Strict):
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     key: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] | None = None
     memory: bool = True
+    cut: bool = False
 
 
 def check_fields(fields: Mapping[str, Any]) -> JobFields:

@@ -11,16 +11,15 @@ from dataclasses import dataclass
 
 from tasks.crashpoints import CrashPoint, passing
 from tasks.deadline import DEADLINE
-from tasks.errors import ContextExceeded
+from tasks.errors import ContextExceeded, ProblemTooLong
 from tasks.ports import Admission, ChatModel, Heartbeat, Ledger
 from tasks.prompts.fitting import Build, fit
 from tasks.retries import ATTEMPTS, RetryLadder
 from tasks.sampling import Sampling
 from tasks.turn import Turn
-from tasks.types import CallKey, ChatRequest, Completion, Cut, RequestSize
+from tasks.types import CallKey, ChatRequest, Completion, Cut, Omission, RequestSize
+from tasks.window import CUT_HINT, TEMPLATE_TOKENS, Window
 
-# Room that is kept free for the chat template's own tokens.
-TEMPLATE_TOKENS = 32
 # Divisors of the room for a prompt, where the server refused it as too long.
 SHORTER = (2, 4, 8)
 
@@ -37,11 +36,21 @@ NO_ADMISSION = NoAdmission()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prompt:
-    """How a prompt is built, and how far it is cut at least."""
+class PromptSource:
+    """How a prompt is built, how far it is cut at least, and whether its problem may be cut."""
 
     build: Build
     least: Cut
+    cut_problem: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedRequest:
+    """A request whose prompt fits the model, the prompt's tokens, and what was left out of it."""
+
+    request: ChatRequest
+    tokens: int
+    omissions: tuple[Omission, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +78,8 @@ class JournalledModel:
         last attempt may still carry its guard: then it is degenerate and nothing may be built on it. With `choices`
         the answer is one of them. `draw` stands for the first attempt's number in its seed, where calls differ by more
         than their attempt. Raises `LimitReached` before a call that the budget can't pay or that would begin after the
-        job's hours, and after one that they cut short; `PromptTooLong`, `EngineFault`, and what the turn's heartbeat
-        raises.
+        job's hours, and after one that they cut short; `ProblemTooLong`, `PromptTooLong`, `EngineFault`, and what the
+        turn's heartbeat raises.
         """
         ladder = RetryLadder(
             key=key,
@@ -82,58 +91,77 @@ class JournalledModel:
         )
         attempt = ladder.first()
         while True:
-            prompt = Prompt(build=build, least=attempt.cut)
-            completion = self._complete(turn, attempt.key, ladder.request(attempt, build(attempt.cut)), prompt)
+            source = PromptSource(build=build, least=attempt.cut, cut_problem=turn.job.spec.cut)
+            completion = self._complete(turn, attempt.key, ladder.request(attempt, build(attempt.cut).messages), source)
             following = ladder.after(attempt, completion)
             if following is None:
                 return completion
             attempt = following
 
-    def _complete(self, turn: Turn, key: CallKey, request: ChatRequest, prompt: Prompt) -> Completion:
+    def _complete(self, turn: Turn, key: CallKey, request: ChatRequest, source: PromptSource) -> Completion:
         """The journal's completion, or a new one. The hash is that of the prompt before it is cut to a model: so a
         worker whose model has another context, or whose tokenizer is away, finds the call again."""
         hashed = prompt_hash(request)
         completion = self.ledger.find_call(turn.claim, key, hashed)
-        return self._call(turn, key, request, hashed, prompt) if completion is None else completion
+        return self._call(turn, key, request, hashed, source) if completion is None else completion
 
-    def _call(self, turn: Turn, key: CallKey, request: ChatRequest, hashed: str, prompt: Prompt) -> Completion:
+    def _call(self, turn: Turn, key: CallKey, request: ChatRequest, hashed: str, source: PromptSource) -> Completion:
         heartbeat = turn.call_heartbeat
         heartbeat.checkpoint()
-        request, tokens = self._fitted(request, prompt)
-        size = RequestSize(messages=request.messages, prompt_tokens=tokens, completion_tokens=_most_tokens(request))
+        fitted = self._fitted(request, source)
+        size = RequestSize(
+            messages=fitted.request.messages, prompt_tokens=fitted.tokens, completion_tokens=_most_tokens(request)
+        )
         with self.admission.admit(size, heartbeat):
             self.ledger.reserve(turn.claim, key, size.prompt_tokens + size.completion_tokens)
             passing(CrashPoint.RESERVED)
             with heartbeat.calling(key) as call:
-                request, completion = self._send(request, prompt, call)
+                fitted, completion = self._send(fitted, source, call)
                 passing(CrashPoint.CALL_MADE)
-                self.ledger.commit_call(turn.claim, key, request, hashed, completion)
+                self.ledger.commit_call(turn.claim, key, fitted.request, hashed, completion, omissions=fitted.omissions)
         passing(CrashPoint.CALL_COMMITTED)
         if completion.finish_reason == DEADLINE:
             turn.deadline.check()
         return completion
 
-    def _send(self, request: ChatRequest, prompt: Prompt, heartbeat: Heartbeat) -> tuple[ChatRequest, Completion]:
+    def _send(
+        self, fitted: FittedRequest, source: PromptSource, heartbeat: Heartbeat
+    ) -> tuple[FittedRequest, Completion]:
         """The completion, and the request that it answers. A server whose context is smaller than it says, or that has
-        no tokenizer, is sent ever shorter prompts."""
+        no tokenizer, is sent ever shorter prompts, as long as the problem in them may be as short."""
         for divisor in SHORTER:
             try:
-                return request, self.model.complete(request, heartbeat)
-            except ContextExceeded:
-                request, _ = self._fitted(request, prompt, divisor)
-        return request, self.model.complete(request, heartbeat)
+                return fitted, self.model.complete(fitted.request, heartbeat)
+            except ContextExceeded as refusal:
+                fitted = self._fitted(fitted.request, source, divisor, f"; the server refused it: {refusal}")
+        return fitted, self.model.complete(fitted.request, heartbeat)
 
-    def _fitted(self, request: ChatRequest, prompt: Prompt, divisor: int = 1) -> tuple[ChatRequest, int]:
-        """The request with its prompt cut to the room there is, divided by `divisor`; and the prompt's tokens."""
-        room = self.model.context_tokens - TEMPLATE_TOKENS
-        messages, tokens = fit(
-            prompt.build,
-            self.model.count_tokens,
-            room=(room - _most_tokens(request)) // divisor,
-            prefix_room=(room - self.sampling.answer_tokens - self.sampling.thinking_tokens) // 2 // divisor,
-            least=prompt.least,
+    def _fitted(self, request: ChatRequest, source: PromptSource, divisor: int = 1, refusal: str = "") -> FittedRequest:
+        """The request with its prompt cut to the room there is, divided by `divisor`."""
+        window = self._window
+        room = window.context_tokens - TEMPLATE_TOKENS - _most_tokens(request)
+        try:
+            prompt, tokens = fit(
+                source.build,
+                self.model.count_tokens,
+                room=room // divisor,
+                prefix_room=window.problem_tokens // divisor,
+                least=source.least,
+                cut_problem=source.cut_problem,
+            )
+        except ProblemTooLong as error:
+            why = f"{window.refusal(f'{error.tokens:,} tokens')}{refusal}; it needs {CUT_HINT}"
+            raise ProblemTooLong(error.tokens, window.problem_tokens, window.context_tokens, why) from None
+        request = dataclasses.replace(request, messages=prompt.messages)
+        return FittedRequest(request=request, tokens=tokens, omissions=prompt.omissions)
+
+    @property
+    def _window(self) -> Window:
+        return Window(
+            model=self.model.name,
+            context_tokens=self.model.context_tokens,
+            answer_tokens=self.sampling.answer_tokens + self.sampling.thinking_tokens,
         )
-        return dataclasses.replace(request, messages=tuple(messages)), tokens
 
 
 def prompt_hash(request: ChatRequest) -> str:

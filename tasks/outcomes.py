@@ -17,6 +17,7 @@ from tasks.errors import (
     NeedsLane,
     Paused,
     PluginUnavailable,
+    ProblemTooLong,
     ServiceFault,
     ShuttingDown,
     TurnEnded,
@@ -35,6 +36,9 @@ def settle(ledger: Ledger, claim: Claim, lane: Lane, error: Exception, secrets: 
     which nothing can be written.
     """
     match error:
+        case ProblemTooLong():
+            stop = Stop(code=error.code, used=error.value, limit=error.limit, detail=str(error))
+            ledger.seek_context(claim, lane, stop, above=error.context_tokens)
         case LimitReached():
             stop = Stop(code=error.code, used=error.value, limit=error.limit, needed=error.needed)
             ledger.stop(claim, stop)

@@ -32,6 +32,7 @@ from tasks.types import (
     Match,
     Message,
     Move,
+    Omission,
     RequestSize,
     SandboxJob,
     SandboxResult,
@@ -265,9 +266,16 @@ class Ledger(Protocol):
         """Reserves `tokens` of the budget before a call. Raises `LimitReached`."""
 
     def commit_call(
-        self, claim: Claim, key: CallKey, request: ChatRequest, prompt_hash: str, completion: Completion
+        self,
+        claim: Claim,
+        key: CallKey,
+        request: ChatRequest,
+        prompt_hash: str,
+        completion: Completion,
+        *,
+        omissions: Sequence[Omission] = (),
     ) -> None:
-        """Journals a call and settles its reservation."""
+        """Journals a call with what its prompt left out, and settles its reservation."""
 
     def commit_candidates(self, claim: Claim, number: int, candidates: Sequence[Candidate]) -> None:
         """All slots of the open iteration have their text."""
@@ -298,6 +306,10 @@ class Ledger(Protocol):
         """Gives the lease back; the job's next step runs on `lane`, once it is resumed where a pause was asked for.
         `fault` names what failed, if anything did: then the next try waits, longer with each in a row, and after too
         many the job ends with `code`. A turn that is `interrupted` by its worker's end is taken up before any other."""
+
+    def seek_context(self, claim: Claim, lane: Lane, decision: Stop, *, above: int) -> None:
+        """The problem does not fit the context of the worker's model, of `above` tokens: leaves the job to a worker of
+        `lane` with a larger one, or ends it with `decision` where none lives."""
 
     def stop(self, claim: Claim, decision: Stop) -> None:
         """Ends the job outside a record (cancelled, budget spent before a call). A job ends once: one that has ended

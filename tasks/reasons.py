@@ -50,6 +50,8 @@ def explain(stop: Stop) -> str:
     """Why a job ended, in one line."""
     if stop.code in _UNITS:
         return _budget(stop)
+    if stop.code is StopCode.CONTEXT and stop.detail:  # the problem alone is too long
+        return stop.detail
     return _TEXTS[stop.code].format(
         used=_amount(stop, stop.used), limit=_amount(stop, stop.limit), detail=stop.detail or "-"
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from tasks.errors import LimitReached, ShuttingDown
 from tasks.heartbeat import SilentHeartbeat
 from tasks.ports import Heartbeat
-from tasks.types import CallKey, ChatRequest, Claim, Completion, SandboxJob, SandboxResult
+from tasks.types import CallKey, ChatRequest, Claim, Completion, Omission, SandboxJob, SandboxResult
 
 
 class Killed(BaseException):
@@ -71,6 +72,7 @@ class Journal:
 
     def __init__(self, limit: int = 10_000) -> None:
         self.calls: dict[CallKey, tuple[ChatRequest, str, Completion]] = {}
+        self.omissions: dict[CallKey, tuple[Omission, ...]] = {}
         self._limit = limit
 
     def find_call(self, claim: Claim, key: CallKey, prompt_hash: str) -> Completion | None:
@@ -82,6 +84,16 @@ class Journal:
         if len(self.calls) >= self._limit:
             raise LimitReached("tokens", 1, 1)
 
-    def commit_call(self, claim: Claim, key: CallKey, request: ChatRequest, prompt_hash: str, made: Completion) -> None:
+    def commit_call(
+        self,
+        claim: Claim,
+        key: CallKey,
+        request: ChatRequest,
+        prompt_hash: str,
+        made: Completion,
+        *,
+        omissions: Sequence[Omission] = (),
+    ) -> None:
         assert key not in self.calls
         self.calls[key] = request, prompt_hash, made
+        self.omissions[key] = tuple(omissions)

@@ -214,10 +214,13 @@ def _claim_rules(parts: WorkerParts) -> ClaimRules:
         affinity_seconds=settings.affinity_seconds,
         bucket_seconds=settings.fairness_bucket_seconds,
         modalities=parts.host.profile.modalities,
+        context_tokens=parts.host.profile.max_model_len,
     )
 
 
 def _registration(parts: WorkerParts) -> WorkerRegistration:
+    profile, has_model = parts.host.profile, not isinstance(parts.host, NoEngine)
+    sampling = _sampling(profile)
     return WorkerRegistration(
         name=parts.name,
         host=socket.gethostname(),
@@ -226,5 +229,7 @@ def _registration(parts: WorkerParts) -> WorkerRegistration:
         slots=parts.slots,
         model=parts.host.model,
         version=version("redraft"),
-        modalities=tuple(sorted(parts.host.profile.modalities)),
+        modalities=tuple(sorted(profile.modalities)),
+        context_tokens=profile.max_model_len if has_model else 0,
+        answer_tokens=sampling.answer_tokens + sampling.thinking_tokens if has_model else 0,
     )

@@ -17,13 +17,12 @@ from tasks.prompts.layout import (
     JUDGED_CHARS,
     RUBRIC_CHARS,
     WHOLE,
+    Shortener,
     fence,
-    room_for,
-    shorten,
 )
-from tasks.prompts.prefix import has_check, prefix, statement
+from tasks.prompts.prefix import has_check, prefix, problem_chars, statement
 from tasks.prompts.redact import feedback
-from tasks.types import Candidate, Cut, Job, Message, Modality
+from tasks.types import Candidate, Cut, Job, Modality, Prompt
 
 # Rejected answers that the cloud model is shown.
 TRIES = 3
@@ -31,49 +30,51 @@ SYSTEM = "You solve problems carefully. A program checks your answer, so keep ex
 _ANSWER = re.compile(r"^\W*ANSWER\W*:", re.IGNORECASE)
 
 
-def draft(job: Job, *, cut: Cut = WHOLE) -> tuple[Message, ...]:
-    """Asks for a fresh answer, with limits halved as `cut` says."""
+def draft(job: Job, *, cut: Cut = WHOLE) -> Prompt:
+    """Asks for a fresh answer, in a prompt that is shortened as `cut` says."""
+    shortener = Shortener(cut)
     role = "# Task\nSolve the problem above. Think of the edge cases before you write."
-    return _prompt(job, cut, prefix(job, cut), role, _goal(job))
+    return _prompt(job, shortener, prefix(job, shortener), role, _goal(job))
 
 
-def review(job: Job, parent: Candidate, *, cut: Cut = WHOLE) -> tuple[Message, ...]:
+def review(job: Job, parent: Candidate, *, cut: Cut = WHOLE) -> Prompt:
     """Asks for a list of problems of `parent`, each with a quote; no fix, no praise."""
     role = (
         f"# Task\nBelow is an answer to the problem above. List what is wrong with it, at most {BUGS} problems, "
         "the worst first. Write each on a line of its own that begins with `- `, and quote in backticks the exact "
         "text of the answer that is wrong. Do not write a new answer. If nothing is wrong, write: NO PROBLEMS"
     )
-    shown = (_candidate(parent, cut), feedback(job, parent, cut))
+    shortener = Shortener(cut)
+    shown = (_candidate(parent, shortener), feedback(job, parent, shortener))
     order = "List the problems of the answer now, each with its quote."
-    return _prompt(job, cut, prefix(job, cut), role, *shown, order)
+    return _prompt(job, shortener, prefix(job, shortener), role, *shown, order)
 
 
-def revise(job: Job, parent: Candidate, bugs: tuple[str, ...], *, cut: Cut = WHOLE) -> tuple[Message, ...]:
+def revise(job: Job, parent: Candidate, bugs: tuple[str, ...], *, cut: Cut = WHOLE) -> Prompt:
     """Asks for the whole answer anew with the problems of `parent` corrected."""
     role = (
         "# Task\nBelow is an answer to the problem above that is not right yet. Correct it and write all of it again."
     )
-    problems = ""
+    shortener, problems = Shortener(cut), ""
     if bugs:
         listed = "\n".join(f"- {bug}" for bug in bugs[:BUGS])
-        problems = "# What a reviewer found\n" + shorten(listed, room_for(FEEDBACK_CHARS, cut))
-    shown = (_candidate(parent, cut), feedback(job, parent, cut), problems)
-    return _prompt(job, cut, prefix(job, cut), role, *shown, _goal(job))
+        problems = "# What a reviewer found\n" + shortener.shorten("review", listed, shortener.in_rest(FEEDBACK_CHARS))
+    shown = (_candidate(parent, shortener), feedback(job, parent, shortener), problems)
+    return _prompt(job, shortener, prefix(job, shortener), role, *shown, _goal(job))
 
 
-def judge(
-    job: Job, candidate: Candidate, rubric: str, task: str, order: str, *, cut: Cut = WHOLE
-) -> tuple[Message, ...]:
+def judge(job: Job, candidate: Candidate, rubric: str, task: str, order: str, *, cut: Cut = WHOLE) -> Prompt:
     """Asks a judge about `candidate`, which is shown without the verdicts of other checks. `rubric`, where there is
     one, is that of one check. What differs between two judge prompts, `task` and `order`, comes last."""
-    parts = [_candidate(candidate, cut, JUDGED_CHARS)]
+    shortener = Shortener(cut)
+    parts = [_candidate(candidate, shortener, JUDGED_CHARS)]
     if rubric:
-        parts.append("# The rubric\n" + fence(shorten(rubric, room_for(RUBRIC_CHARS, cut)), ""))
-    return _prompt(job, cut, prefix(job, cut), *parts, task, order)
+        shown = shortener.shorten("the judge's rubric", rubric, shortener.in_rest(RUBRIC_CHARS))
+        parts.append("# The rubric\n" + fence(shown, ""))
+    return _prompt(job, shortener, prefix(job, shortener), *parts, task, order)
 
 
-def escalate(job: Job) -> tuple[Message, ...]:
+def escalate(job: Job) -> Prompt:
     """Asks the cloud model for the whole answer: the problem, the best candidates so far and the feedback on them.
 
     All that is sent with an escalation, of the same size after thirty iterations as after ten.
@@ -82,37 +83,46 @@ def escalate(job: Job) -> tuple[Message, ...]:
         "# Task\nBelow are answers to the problem above that are not right, and what the checks say of each. "
         "Find out why they fail, then write a right answer of your own, whole."
     )
-    shown = [f"{_candidate(best, WHOLE)}\n\n{feedback(job, best, WHOLE)}" for best in _best(job)]
-    return _prompt(job, WHOLE, prefix(job, WHOLE), role if shown else "", *shown, _goal(job))
+    shortener = Shortener(WHOLE)
+    shown = [f"{_candidate(best, shortener)}\n\n{feedback(job, best, shortener)}" for best in _best(job)]
+    return _prompt(job, shortener, prefix(job, shortener), role if shown else "", *shown, _goal(job))
 
 
-def distil(
-    job: Job, *, accepted: Candidate | None = None, failures: Sequence[str] = (), cut: Cut = WHOLE
-) -> tuple[Message, ...]:
+def distil(job: Job, *, accepted: Candidate | None = None, failures: Sequence[str] = (), cut: Cut = WHOLE) -> Prompt:
     """Asks what the ended job teaches, in three lines: of the `accepted` answer, or of `failures` (feedback of checks).
 
     The lessons that the job itself recalled are left out: a lesson is never made of lessons.
     """
+    shortener = Shortener(cut)
     if accepted is not None:
         intro = "The answer below to the problem above was checked and is right. Write down what made it work"
         answer = "\n".join(line for line in accepted.text.strip().splitlines() if not _ANSWER.match(line))
-        shown = "# The answer\n" + fence(shorten(answer, room_for(CANDIDATE_CHARS, cut)), "")
+        shown = "# The answer\n" + fence(_shortened(accepted, answer, shortener, CANDIDATE_CHARS), "")
     else:
         intro = "No answer to the problem above was right. Write down what went wrong, from what the checks said"
-        room = room_for(FEEDBACK_CHARS, cut) // max(1, len(failures))
-        shown = "# What the checks said\n" + "\n\n".join(shorten(failure, room) for failure in failures)
+        room = shortener.in_rest(FEEDBACK_CHARS) // max(1, len(failures))
+        shown = "# What the checks said\n" + "\n\n".join(
+            shortener.shorten("feedback of checks", failure, room) for failure in failures
+        )
     role = (
         f"# Task\n{intro}, as a lesson for somebody who will solve another problem of this kind. Name no value that "
         "is the answer. Write exactly three short lines, which begin with `WHEN:` (the kind of problem), `DO:` (what "
         "to do) and `AVOID:` (the mistake to avoid)."
     )
-    return _prompt(job, cut, statement(job, cut), role, shown, "Write the three lines WHEN:, DO: and AVOID: now.")
+    return _prompt(
+        job, shortener, statement(job, shortener), role, shown, "Write the three lines WHEN:, DO: and AVOID: now."
+    )
 
 
-def _prompt(job: Job, cut: Cut, prefix: str, *rest: str) -> tuple[Message, ...]:
-    content = "\n\n".join(part for part in (prefix, *(rest if cut.rest is not None else ())) if part)
-    media = tuple(attachment for attachment in job.spec.attachments if attachment.modality is not Modality.TEXT)
-    return (Message(role="system", content=SYSTEM), Message(role="user", content=content, attachments=media))
+def _prompt(job: Job, shortener: Shortener, prefix: str, *rest: str) -> Prompt:
+    return Prompt(
+        system=SYSTEM,
+        prefix=prefix,
+        rest="\n\n".join(part for part in rest if part),
+        attachments=tuple(a for a in job.spec.attachments if a.modality is not Modality.TEXT),
+        problem_chars=problem_chars(job),
+        omissions=tuple(shortener.omissions),
+    )
 
 
 def _goal(job: Job) -> str:
@@ -125,8 +135,13 @@ def _goal(job: Job) -> str:
     return "Write the whole answer now."
 
 
-def _candidate(candidate: Candidate, cut: Cut, chars: int = CANDIDATE_CHARS) -> str:
-    return "# The answer\n" + fence(shorten(candidate.text.strip(), room_for(chars, cut)), "")
+def _candidate(candidate: Candidate, shortener: Shortener, chars: int = CANDIDATE_CHARS) -> str:
+    return "# The answer\n" + fence(_shortened(candidate, candidate.text.strip(), shortener, chars), "")
+
+
+def _shortened(candidate: Candidate, text: str, shortener: Shortener, chars: int) -> str:
+    name = f"candidate {candidate.ref.iteration}.{candidate.ref.slot}"
+    return shortener.shorten(name, text, shortener.in_rest(chars))
 
 
 def _best(job: Job) -> Sequence[Candidate]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tasks.prompts import build
 from tasks.prompts.layout import BUGS, WHOLE
 from tasks.prompts.prefix import rubric_of
-from tasks.types import Candidate, CheckSpec, Cut, Job, Message
+from tasks.types import Candidate, CheckSpec, Cut, Job, Prompt
 
 PASS, FAIL = "PASS", "FAIL"
 CHOICES = (PASS, FAIL)
@@ -69,9 +69,7 @@ JUDGE_PROMPTS = (
 )
 
 
-def report(
-    job: Job, candidate: Candidate, check: CheckSpec, judge_prompt: JudgePrompt, *, cut: Cut = WHOLE
-) -> tuple[Message, ...]:
+def report(job: Job, candidate: Candidate, check: CheckSpec, judge_prompt: JudgePrompt, *, cut: Cut = WHOLE) -> Prompt:
     """Asks for the problems of `candidate` that this judge prompt shows, in free text, each with a quote."""
     return build.judge(
         job,
@@ -83,9 +81,7 @@ def report(
     )
 
 
-def verdict(
-    job: Job, candidate: Candidate, check: CheckSpec, problems: tuple[str, ...], *, cut: Cut = WHOLE
-) -> tuple[Message, ...]:
+def verdict(job: Job, candidate: Candidate, check: CheckSpec, problems: tuple[str, ...], *, cut: Cut = WHOLE) -> Prompt:
     """Asks whether any of `problems`, whose quotes were found in `candidate`, is real: one word of `CHOICES`."""
     listed = "\n".join(f"- {problem}" for problem in problems) or "(no problem whose quote stands in the answer)"
     rubric = rubric_of(check)

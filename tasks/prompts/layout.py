@@ -5,28 +5,43 @@ from __future__ import annotations
 
 import re
 
-from tasks.types import Cut
+from tasks.types import Cut, Omission
 
-# Characters, about four to a token: all but the longest problems fit an 8K window.
-PROBLEM_CHARS = 24_000
+# Characters, about four to a token. The problem and its attachments have no limit but the model's context.
 CANDIDATE_CHARS = 6_000
 FEEDBACK_CHARS = 1_500
-TESTS_CHARS = 4_000
-RUBRIC_CHARS = 4_000
+# Of all visible tests together, and of all rubrics: room for all but the longest, which would crowd out the problem.
+TESTS_CHARS = 24_000
+RUBRIC_CHARS = 24_000
 # A judge that has not read all of an answer can't vouch for it: room for all that a model writes at once.
 JUDGED_CHARS = 20_000
 # Problems that a review may list.
 BUGS = 5
-# Of all text attachments together.
-ATTACHED_CHARS = 12_000
 # Of each line of a lesson, where it is shown and where it is kept.
 LESSON_CHARS = 400
 WHOLE = Cut()
 
 
-def room_for(chars: int, cut: Cut) -> int:
-    """Of a part that follows the prompt prefix."""
-    return chars >> (cut.rest or 0)
+class Shortener:
+    """Shortens the blocks of one prompt as its `cut` says; `omissions` is what it has left out so far."""
+
+    def __init__(self, cut: Cut) -> None:
+        self.cut = cut
+        self.omissions: list[Omission] = []
+
+    def in_prefix(self, chars: int) -> int:
+        """The room of a part that all prompts of the job have, beside the problem."""
+        return chars >> self.cut.prefix
+
+    def in_rest(self, chars: int) -> int:
+        """The room of a part that follows the prompt prefix."""
+        return chars >> self.cut.rest
+
+    def shorten(self, block: str, text: str, chars: int) -> str:
+        """The text of `block` in at most `chars` characters."""
+        if len(text) > chars:
+            self.omissions.append(Omission(block=block, left_out=len(text) - chars, chars=len(text)))
+        return shorten(text, chars)
 
 
 def shorten(text: str, chars: int) -> str:

@@ -1,41 +1,50 @@
-"""The prompt prefix: the problem with its visible checks, then what earlier jobs taught.
+"""The prompt prefix: the problem with its attachments and visible checks, then what earlier jobs taught.
 
-Pure. All prompts of a job begin with it, byte for byte, so that the engine's prefix cache serves it. It must not know a
-held-out check's name, value or files: only which form of answer the job's checks read.
+Pure. The problem and its attachments are whole unless the cut says otherwise. All prompts of a job begin with it, byte
+for byte, so that the engine's prefix cache serves it. It must not know a held-out check's name, value or files: only
+which form of answer the job's checks read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from tasks.prompts.layout import ATTACHED_CHARS, LESSON_CHARS, PROBLEM_CHARS, RUBRIC_CHARS, TESTS_CHARS, fence, shorten
+from tasks.prompts.layout import LESSON_CHARS, RUBRIC_CHARS, TESTS_CHARS, Shortener, fence
 from tasks.testfiles import beside, shown_files
-from tasks.types import CheckSpec, Cut, Job, LessonKind, Modality
+from tasks.types import CheckSpec, Job, LessonKind, Modality
+
+ATTACHMENT = "attachment "
 
 
-def prefix(job: Job, cut: Cut) -> str:
+def prefix(job: Job, shortener: Shortener) -> str:
     """What all prompts of the job begin with."""
-    return "\n\n".join(part for part in (statement(job, cut), lessons(job, cut)) if part)
+    return "\n\n".join(part for part in (statement(job, shortener), lessons(job, shortener)) if part)
 
 
-def statement(job: Job, cut: Cut) -> str:
-    """The problem, the visible checks, and the form of answer."""
-    parts = [f"# Problem: {job.spec.title}\n{shorten(job.spec.problem.strip(), PROBLEM_CHARS >> cut.prefix)}"]
-    parts.extend(_attachments(job, cut))
-    parts.extend(_tests(job, cut))
-    parts.extend(_schemas(job, cut))
-    parts.extend(_rubrics(job, cut))
+def statement(job: Job, shortener: Shortener) -> str:
+    """The problem with its attachments, the visible checks, and the form of answer."""
+    parts = [
+        *_problem(job, shortener),
+        *_tests(job, shortener),
+        *_schemas(job, shortener),
+        *_rubrics(job, shortener),
+    ]
     return "\n\n".join([*parts, *_answer_form(job)])
 
 
-def lessons(job: Job, cut: Cut) -> str:
+def problem_chars(job: Job) -> int:
+    """The characters of the whole problem and its text attachments."""
+    return sum(len(text) for _, text in _texts(job))
+
+
+def lessons(job: Job, shortener: Shortener) -> str:
     """The lessons of earlier jobs, frozen with the job's first iteration."""
     titles = {LessonKind.SUCCESS: "This worked:", LessonKind.FAILURE: "This failed:"}
-    room = LESSON_CHARS >> cut.prefix
+    room = shortener.in_prefix(LESSON_CHARS)
     parts = []
     for lesson in job.lessons or ():
         named = (("When", lesson.situation), ("Do", lesson.advice), ("Avoid", lesson.avoid))
-        lines = "\n".join(f"- {name}: {shorten(text, room)}" for name, text in named if text)
+        lines = "\n".join(f"- {name}: {shortener.shorten('lesson', text, room)}" for name, text in named if text)
         parts.append(f"{titles[lesson.kind]}\n{lines}")
     return "# What earlier jobs taught\n" + "\n".join(parts) if parts else ""
 
@@ -50,50 +59,70 @@ def has_check(job: Job, kind: str) -> bool:
     return any(check.kind == kind for check in job.spec.checks)
 
 
-def _tests(job: Job, cut: Cut) -> Iterator[str]:
+def _tests(job: Job, shortener: Shortener) -> Iterator[str]:
     """The visible test files, and the names of what lies beside them."""
-    files = list(shown_files(job.spec.checks))
-    room = _tests_room(job, cut)
-    for title, text in files:
-        yield f"{title}:\n{fence(shorten(text, room), 'python')}"
+    room = _tests_room(job, shortener)
+    for title, text in shown_files(job.spec.checks):
+        yield f"{title}:\n{fence(shortener.shorten(f'tests: {title}', text, room), 'python')}"
     if names := beside(job.spec.checks):
         yield f"The tests may read: {', '.join(names)}"
 
 
-def _schemas(job: Job, cut: Cut) -> Iterator[str]:
-    room = _tests_room(job, cut) or TESTS_CHARS >> cut.prefix
+def _schemas(job: Job, shortener: Shortener) -> Iterator[str]:
+    room = _tests_room(job, shortener)
     for check in _visible(job, "schema"):
-        for _, text in sorted(check.texts.items()):
-            yield f"The JSON must match this schema:\n{fence(shorten(text, room), 'json')}"
+        for name, text in sorted(check.texts.items()):
+            yield f"The JSON must match this schema:\n{fence(shortener.shorten(f'schema {name}', text, room), 'json')}"
 
 
-def _tests_room(job: Job, cut: Cut) -> int:
-    return (TESTS_CHARS >> cut.prefix) // max(1, len(list(shown_files(job.spec.checks))))
+def _tests_room(job: Job, shortener: Shortener) -> int:
+    return shortener.in_prefix(TESTS_CHARS) // max(1, len(list(shown_files(job.spec.checks))))
 
 
-def _rubrics(job: Job, cut: Cut) -> Iterator[str]:
-    rubrics = [rubric for check in _visible(job, "judge") if (rubric := rubric_of(check))]
-    room = (RUBRIC_CHARS >> cut.prefix) // max(1, len(rubrics))
-    for rubric in rubrics:
-        yield f"The answer will be judged by this rubric:\n{fence(shorten(rubric, room), '')}"
+def _rubrics(job: Job, shortener: Shortener) -> Iterator[str]:
+    rubrics = [(check.name, rubric) for check in _visible(job, "judge") if (rubric := rubric_of(check))]
+    room = shortener.in_prefix(RUBRIC_CHARS) // max(1, len(rubrics))
+    for name, rubric in rubrics:
+        shown = shortener.shorten(f"rubric {name}", rubric, room)
+        yield f"The answer will be judged by this rubric:\n{fence(shown, '')}"
 
 
 def _visible(job: Job, kind: str) -> list[CheckSpec]:
     return [check for check in job.spec.checks if check.kind == kind and not check.held_out]
 
 
-def _attachments(job: Job, cut: Cut) -> Iterator[str]:
-    """The text attachments, sharing the room that the short ones leave, and the names of the others, in order."""
+def _problem(job: Job, shortener: Shortener) -> Iterator[str]:
+    """The problem's text, the names of its images and sounds in their order, and its text attachments."""
+    texts = _texts(job)
+    shares = _shares([len(text) for _, text in texts], shortener.cut.problem)
+    (_, problem), *files = (
+        (name, shortener.shorten(name, text, share)) for (name, text), share in zip(texts, shares, strict=True)
+    )
+    yield f"# Problem: {job.spec.title}\n{problem}"
     media = [attachment.name for attachment in job.spec.attachments if attachment.modality is not Modality.TEXT]
     if media:
         yield f"Attached before this text, in this order: {', '.join(media)}"
-    files = [(a.name, job.texts[a.sha256]) for a in job.spec.attachments if a.modality is Modality.TEXT]
-    room, shares = ATTACHED_CHARS >> cut.prefix, dict[int, int]()
-    for rank, (number, (_, content)) in enumerate(sorted(enumerate(files), key=lambda entry: len(entry[1][1]))):
-        shares[number] = min(len(content), room // (len(files) - rank))
+    for name, text in files:
+        yield f"Attached file {name.removeprefix(ATTACHMENT)}:\n{fence(text, '')}"
+
+
+def _texts(job: Job) -> list[tuple[str, str]]:
+    """The name and the text of each block that is the problem's own."""
+    files = [a for a in job.spec.attachments if a.modality is Modality.TEXT]
+    return [("problem", job.spec.problem.strip()), *((ATTACHMENT + a.name, job.texts[a.sha256]) for a in files)]
+
+
+def _shares(lengths: Sequence[int], room: int | None) -> list[int]:
+    """How much of each text is shown: the long ones share the room that the short ones leave. All of it without a
+    limit."""
+    shares = list(lengths)
+    if room is None:
+        return shares
+    by_length = sorted(range(len(lengths)), key=lambda number: lengths[number])
+    for rank, number in enumerate(by_length):
+        shares[number] = min(lengths[number], room // (len(lengths) - rank))
         room -= shares[number]
-    for number, (name, content) in enumerate(files):
-        yield f"Attached file {name}:\n{fence(shorten(content, shares[number]), '')}"
+    return shares
 
 
 def _answer_form(job: Job) -> Iterator[str]:

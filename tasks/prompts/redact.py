@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tasks.prompts.layout import FEEDBACK_CHARS, WHOLE, room_for, shorten
+from tasks.prompts.layout import FEEDBACK_CHARS, WHOLE, Shortener
 from tasks.prompts.prefix import statement
-from tasks.types import Candidate, CheckSpec, Cut, Job, Verdict
+from tasks.types import Candidate, CheckSpec, Job, Verdict
 from tasks.validators.answer import is_about_form
 
 # The last failures, which a lesson is drawn from.
@@ -21,17 +21,17 @@ WRONG_ANSWER = "The answer is wrong."
 _WORDS = re.compile(r"-?\w+(?:\.\w+)*")
 
 
-def feedback(job: Job, candidate: Candidate, cut: Cut) -> str:
+def feedback(job: Job, candidate: Candidate, shortener: Shortener) -> str:
     """What the failed checks say of a candidate; empty where none failed."""
     checks = {check.name: check for check in job.spec.checks}
     failed = [verdict for verdict in candidate.verdicts if not verdict.passed]
     hidden = [verdict for verdict in failed if _is_hidden(verdict, checks)]
     shown = [verdict for verdict in failed if not _is_hidden(verdict, checks)]
-    room = room_for(FEEDBACK_CHARS, cut) // max(1, len(shown))
-    texts = [
-        f"{verdict.check} failed:\n{shorten(_visible_feedback(verdict, checks[verdict.check]), room)}"
-        for verdict in shown
-    ]
+    room = shortener.in_rest(FEEDBACK_CHARS) // max(1, len(shown))
+    texts = []
+    for verdict in shown:
+        said = _visible_feedback(verdict, checks[verdict.check])
+        texts.append(f"{verdict.check} failed:\n{shortener.shorten(f'feedback of {verdict.check}', said, room)}")
     texts += [HIDDEN_FAILED] if hidden else []
     return "# What the checks say\n" + "\n\n".join(texts) if texts else ""
 
@@ -52,7 +52,7 @@ def visible_failures(job: Job, candidates: Sequence[Candidate]) -> tuple[str, ..
 def reveals(job: Job, text: str) -> bool:
     """Whether a text contains what would give the job's checks away to another job: an expected answer, or a line of
     a hidden check's files."""
-    shown = statement(job, WHOLE)
+    shown = statement(job, Shortener(WHOLE))
     return any(
         (check.kind == "answer" and _reveals_answer(check, text))
         or (check.held_out and _reveals_file(check, text, shown))

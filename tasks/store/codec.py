@@ -28,6 +28,7 @@ from tasks.types import (
     Lesson,
     LessonKind,
     Move,
+    Omission,
     Operator,
     Revise,
     Verdict,
@@ -109,8 +110,18 @@ def key_to_row(key: CallKey) -> dict[str, Any]:
     }
 
 
+def omissions_to_json(omissions: Sequence[Omission]) -> list[dict[str, Any]]:
+    """What a prompt left out, block by block."""
+    return [dataclasses.asdict(omission) for omission in omissions]
+
+
 def call_to_row(
-    claim: Claim, key: CallKey, request: Mapping[str, Any], prompt_hash: str, completion: Completion
+    claim: Claim,
+    key: CallKey,
+    request: Mapping[str, Any],
+    prompt_hash: str,
+    completion: Completion,
+    omissions: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """A call as the journal keeps it."""
     hit = completion.guard
@@ -132,6 +143,7 @@ def call_to_row(
         "seconds": completion.seconds,
         "worker": claim.worker,
         "epoch": claim.epoch,
+        "omissions": list(omissions),
     }
 
 

@@ -22,7 +22,7 @@ SUSPECT_CRASHES = 2
 
 # What a worker may claim now. A lease row's conditions stand beside its lock, for they are looked at again under it.
 _READY = """l.runnable AND l.worker IS NULL AND l.run_at <= now()
-      AND (l.lane NOT IN ('gpu', 'fast') OR l.needs <@ CAST(:modalities AS text[]))
+      AND (l.lane NOT IN ('gpu', 'fast') OR (l.needs <@ CAST(:modalities AS text[]) AND l.context_above < :context))
       AND (l.last_worker IS NULL OR l.last_worker = :worker
            OR l.waiting_since < now() - make_interval(secs => :affinity)
            OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.name = l.last_worker
@@ -93,12 +93,14 @@ SELECT job_id, epoch, stale_task_id FROM claimed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimRules:
-    """How a claim chooses; seconds on the database's clock. `modalities` are what the worker's model takes."""
+    """How a claim chooses; seconds on the database's clock. `modalities` are what the worker's model takes,
+    `context_tokens` its context: by default it is larger than any that a job was left over from."""
 
     lease_seconds: float = 15.0
     affinity_seconds: float = 2.0
     bucket_seconds: float = 600.0
     modalities: frozenset[Modality] = frozenset(Modality)
+    context_tokens: int = 2**31 - 1
 
 
 def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rules: ClaimRules) -> Claim | None:
@@ -124,6 +126,7 @@ def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rul
                 "ageing": AGEING_SECONDS,
                 "lease": rules.lease_seconds,
                 "modalities": sorted(rules.modalities),
+                "context": rules.context_tokens,
             },
         ).one_or_none()
     if row is None:

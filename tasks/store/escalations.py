@@ -57,6 +57,7 @@ class PostgresEscalations:
                 "completion_tokens": plan.completion_tokens,
                 "epoch": claim.epoch,
                 "error": why,
+                "omissions": codec.omissions_to_json(plan.omissions),
             }
             if why:
                 row |= {"prompt_tokens": 0, "completion_tokens": 0, "finished_at": text("now()")}
@@ -213,11 +214,12 @@ def _close(
             error=error,
             finished_at=text("now()"),
         )
-        .returning(escalations.c.request)
+        .returning(escalations.c.request, escalations.c.omissions)
     ).one()
     key = CallKey(iteration=number, operator=Operator.ESCALATE, slot=0, attempt=1)
     hashed = hashlib.sha256(json.dumps(closed.request, sort_keys=True).encode()).hexdigest()
-    connection.execute(insert(calls).values(codec.call_to_row(claim, key, closed.request, hashed, completion)))
+    row = codec.call_to_row(claim, key, closed.request, hashed, completion, closed.omissions)
+    connection.execute(insert(calls).values(row))
     _give_back(connection, claim, number)
     connection.execute(
         text("UPDATE jobs SET spent_usd = spent_usd + :usd, cloud_tokens = cloud_tokens + :tokens WHERE id = :job"),

@@ -36,6 +36,7 @@ def live_workers(database: Database) -> tuple[WorkerRow, ...]:
                 model=row.model,
                 modalities=tuple(row.modalities),
                 silent_seconds=row.silent_seconds,
+                context_tokens=row.context_tokens,
             )
             for row in connection.execute(query)
         )

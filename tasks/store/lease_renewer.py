@@ -56,7 +56,8 @@ WHERE l.worker = %(worker)s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRegistration:
-    """How a worker presents itself in the `workers` table."""
+    """How a worker presents itself in the `workers` table: `context_tokens` are its model's, of which an answer takes
+    `answer_tokens` at most; 0 without a model."""
 
     name: str
     host: str
@@ -66,6 +67,8 @@ class WorkerRegistration:
     model: str
     version: str
     modalities: tuple[str, ...] = ("text",)
+    context_tokens: int = 0
+    answer_tokens: int = 0
 
 
 class LeaseRenewer:
@@ -203,11 +206,12 @@ class LeaseRenewer:
     def _register(self, connection: psycopg.Connection[Any]) -> None:
         row = self._registration()
         connection.execute(
-            """INSERT INTO workers (name, host, pid, lanes, slots, model, version, modalities)
-               VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+            """INSERT INTO workers (name, host, pid, lanes, slots, model, version, modalities, context_tokens,
+                                    answer_tokens)
+               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
                ON CONFLICT (name) DO UPDATE SET lanes = EXCLUDED.lanes, slots = EXCLUDED.slots, pid = EXCLUDED.pid,
                    model = EXCLUDED.model, version = EXCLUDED.version, modalities = EXCLUDED.modalities,
-                   seen_at = now()""",
+                   context_tokens = EXCLUDED.context_tokens, answer_tokens = EXCLUDED.answer_tokens, seen_at = now()""",
             (
                 row.name,
                 row.host,
@@ -217,6 +221,8 @@ class LeaseRenewer:
                 row.model,
                 row.version,
                 list(row.modalities),
+                row.context_tokens,
+                row.answer_tokens,
             ),
         )
 

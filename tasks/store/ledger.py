@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import JournalMismatch, LimitReached
 from tasks.reasons import describe
-from tasks.store import codec, job_loader, leases, lesson_writes
+from tasks.store import codec, contexts, job_loader, leases, lesson_writes
 from tasks.store.session import Database
 from tasks.store.tables import calls, candidates, iterations, jobs, reservations, verdicts
 from tasks.types import (
@@ -27,6 +27,7 @@ from tasks.types import (
     Lane,
     Lesson,
     Move,
+    Omission,
     Stop,
     StopCode,
     operator_of,
@@ -99,12 +100,21 @@ class PostgresLedger:
             )
 
     def commit_call(
-        self, claim: Claim, key: CallKey, request: ChatRequest, prompt_hash: str, completion: Completion
+        self,
+        claim: Claim,
+        key: CallKey,
+        request: ChatRequest,
+        prompt_hash: str,
+        completion: Completion,
+        *,
+        omissions: Sequence[Omission] = (),
     ) -> None:
-        """Journals a call, settles its reservation and adds it to the job's spend. Raises `LeaseLost`."""
+        """Journals a call with what its prompt left out, settles its reservation and adds it to the job's spend. Raises
+        `LeaseLost`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
-            row = codec.call_to_row(claim, key, codec.request_to_json(request), prompt_hash, completion)
+            left_out = codec.omissions_to_json(omissions)
+            row = codec.call_to_row(claim, key, codec.request_to_json(request), prompt_hash, completion, left_out)
             connection.execute(insert(calls).values(row))
             connection.execute(reservations.delete().where(*_is(reservations, claim, key)))
             owner = connection.execute(
@@ -279,6 +289,16 @@ class PostgresLedger:
             leases.end(connection, claim.job, decision)
             lane = connection.execute(select(jobs.c.lane).where(jobs.c.id == claim.job)).scalar_one()
             leases.release(connection, claim, Lane(lane) if lane in list(Lane) else Lane.GPU, done=True)
+
+    def seek_context(self, claim: Claim, lane: Lane, decision: Stop, *, above: int) -> None:
+        """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        with self._database.begin() as connection:
+            leases.fence(connection, claim)
+            if contexts.seek(connection, claim.job, lane, above=above):
+                leases.note(connection, claim.job, "left to a larger context", decision.detail)
+                leases.release(connection, claim, lane)
+                return
+        self.stop(claim, decision)
 
     def hand_over(
         self,

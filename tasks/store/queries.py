@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import Connection, Row, select, text
 
 from tasks.errors import NoSuchJob
 from tasks.store.session import Database, explained
-from tasks.store.summaries import EgressRow, IterationRow, JobSummary, LostWork, VerdictRow
+from tasks.store.summaries import CallOmission, EgressRow, IterationRow, JobSummary, LeftOut, LostWork, VerdictRow
 from tasks.store.tables import jobs
 from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend, StopCode
 
@@ -28,7 +28,12 @@ SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations,
        j.moved_up, j.stop_code, j.stop_used, j.stop_limit, j.stop_needed,
        clock_timestamp() AS now, redraft_lost_work(j.id) AS lost_work, {answer} AS answer,
        ARRAY(SELECT DISTINCT v.check_name FROM verdicts v WHERE v.job_id = j.id AND v.isolation = 'shared'
-             ORDER BY 1) AS shared_checks
+             ORDER BY 1) AS shared_checks, j.cut, l.context_above,
+       (SELECT jsonb_agg(to_jsonb(b) ORDER BY b.block) FROM (
+           SELECT o ->> 'block' AS block, count(DISTINCT c.id) AS calls, max((o ->> 'left_out')::bigint) AS left_out,
+                  (array_agg((o ->> 'chars')::bigint ORDER BY (o ->> 'left_out')::bigint DESC))[1] AS chars
+           FROM calls c CROSS JOIN jsonb_array_elements(c.omissions) o
+           WHERE c.job_id = j.id AND c.omissions <> '[]'::jsonb GROUP BY 1) b) AS left_out
 FROM jobs j JOIN leases l ON l.job_id = j.id
 """
 
@@ -94,6 +99,7 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
                     isolation=v.isolation,
                 )
             )
+        omissions = _omissions(connection, job)
         query = text("SELECT * FROM iteration_history WHERE job = :job ORDER BY iteration")
         return tuple(
             IterationRow(
@@ -113,9 +119,23 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
                 epoch=row.epoch,
                 decision=row.decision,
                 stop_code=StopCode(row.stop_code) if row.stop_code else None,
+                omissions=tuple(omissions.get(row.iteration, ())),
             )
             for row in connection.execute(query, {"job": job})
         )
+
+
+def _omissions(connection: Connection, job: int) -> dict[int, list[CallOmission]]:
+    """What the calls of each iteration left out of their prompts, in the order of the calls."""
+    omissions: dict[int, list[CallOmission]] = {}
+    query = text("""SELECT iteration, operator, slot, attempt, step, check_name, vote, omissions FROM call_history
+                    WHERE job = :job AND omissions <> '[]' ORDER BY call""")
+    for row in connection.execute(query, {"job": job}):
+        call = {"operator": row.operator, "slot": row.slot, "attempt": row.attempt, "step": row.step}
+        omissions.setdefault(row.iteration, []).extend(
+            CallOmission(**call, check=row.check_name, vote=row.vote, **block) for block in row.omissions
+        )
+    return omissions
 
 
 def job_egress(database: Database, job: int) -> tuple[EgressRow, ...]:
@@ -196,4 +216,7 @@ def _summary(row: Row[Any]) -> JobSummary:
         stop_needed=row.stop_needed,
         lost_work=LostWork(**row.lost_work),
         shared_checks=tuple(row.shared_checks),
+        cut=row.cut,
+        left_out=tuple(LeftOut(**block) for block in row.left_out or ()),
+        context_above=row.context_above,
     )

@@ -43,6 +43,7 @@ def spec_of(row: Row[Any]) -> JobSpec:
         key=row.key,
         memory=row.memory,
         attachments=_attachments(row.attachments, row.owner),
+        cut=row.cut,
     )
 
 

@@ -16,13 +16,13 @@ from sqlalchemy import Connection, Row, insert, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tasks.errors import InvalidInput
-from tasks.store import attachments, codec, fleet
+from tasks.store import attachments, codec, contexts, fleet
 from tasks.store.session import Database, explained
 from tasks.store.summaries import Submitted
 from tasks.store.tables import jobs
 from tasks.types import Egress, JobSpec, Lane
 
-# Rows a statement: 21 parameters each stay far below the protocol's 65,535.
+# Rows a statement: 22 parameters each stay far below the protocol's 65,535.
 CHUNK = 1000
 
 
@@ -39,8 +39,9 @@ def submit_jobs(
     `contents` holds by hash what attachments hold that are not stored yet; `tell` hears how many of how many are
     sent. What may leave is decided and stored here: `never` where neither `egress`, which this installation may say,
     nor a worker that serves the cloud now opens the deployment. A spec whose key this owner has used
-    before gives that job back. Raises `InvalidInput` where it was submitted with other content, or where no model
-    that is served takes a new job's attachments, `DatabaseUnavailable`.
+    before gives that job back. Raises `InvalidInput` where it was submitted with other content, where no model that is
+    served takes a new job's attachments, or where its problem is longer than the largest context served on its lane
+    and it may not be cut; `DatabaseUnavailable`.
     """
     done: list[Submitted] = []
     with database.begin() as connection, explained():
@@ -50,14 +51,23 @@ def submit_jobs(
             for chunk in _batched(group):
                 done += (_insert_keyed if keyed else _insert)(connection, chunk, decide)
                 tell(len(done), len(specs))
-        attachments.require_served(connection, [spec for spec, one in zip(specs, done, strict=True) if one.new])
-    return tuple(done)
+        new = [spec for spec, one in zip(specs, done, strict=True) if one.new]
+        attachments.require_served(connection, new)
+        notes = contexts.check_windows(connection, new)
+    return _with_notes(done, notes)
+
+
+def _with_notes(done: Sequence[Submitted], notes: Mapping[int, str]) -> tuple[Submitted, ...]:
+    """The same, with the notes on those that are new, which are counted apart."""
+    places = itertools.count()
+    return tuple(dataclasses.replace(one, note=notes.get(next(places), "")) if one.new else one for one in done)
 
 
 def spec_hash(spec: JobSpec) -> str:
     """What two submissions under one key must have in common: everything but the key. Of the egress it holds what the
-    job names."""
-    return hashlib.sha256(json.dumps(_columns(spec), sort_keys=True, default=str).encode()).hexdigest()
+    job names; of `cut` only that it is set, for it is younger than jobs that are stored."""
+    columns = {name: value for name, value in _columns(spec).items() if name != "cut" or value}
+    return hashlib.sha256(json.dumps(columns, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _columns(spec: JobSpec) -> dict[str, Any]:
@@ -77,6 +87,7 @@ def _columns(spec: JobSpec) -> dict[str, Any]:
         "budget_tokens": spec.budget.tokens,
         "memory": spec.memory,
         "attachments": [codec.attachment_to_json(attachment) for attachment in spec.attachments],
+        "cut": spec.cut,
     }
 
 

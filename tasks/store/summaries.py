@@ -31,12 +31,41 @@ NOTHING_LOST = LostWork()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallOmission:
+    """What one call's prompt left out of one block: `left_out` of its `chars` characters. `attempt`, `step`, `check`
+    and `vote` tell the calls of an operator and slot apart, as in `tasks.types.CallKey`."""
+
+    operator: str
+    slot: int
+    attempt: int
+    block: str
+    left_out: int
+    chars: int
+    step: str = ""
+    check: str = ""
+    vote: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """What all calls of a job left out of one block: in how many calls, and in one of them at most `left_out` of
+    `chars` characters."""
+
+    block: str
+    calls: int
+    left_out: int
+    chars: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobSummary:
     """One job as `show` and `watch` see it. `now` is the database's clock when it was read; `phase`, `worker`
     and `live_tokens` (received in the turn under way) are of the holder; `answer` is left out of lists; `moved_up` says
     that a job of lane fast goes on with the large model. `idle_seconds` are those since its start that its budget of
     hours does not count: paused, or ended and retried. The `stop_` fields say why it ended, as in
-    `tasks.types.Stop`; `reason` is their text. `shared_checks` have judged in the candidate's own process."""
+    `tasks.types.Stop`; `reason` is their text. `shared_checks` have judged in the candidate's own process.
+    `cut` allows a problem that is too long to be shown in part, `left_out` is what calls left out of their prompts, and
+    `context_above` is the largest context that its problem did not fit into: it waits for a worker with more."""
 
     job: int
     title: str
@@ -74,6 +103,9 @@ class JobSummary:
     stop_needed: float | None = None
     lost_work: LostWork = NOTHING_LOST
     shared_checks: tuple[str, ...] = ()
+    cut: bool = False
+    left_out: tuple[LeftOut, ...] = ()
+    context_above: int = 0
 
     @property
     def age_seconds(self) -> float:
@@ -102,7 +134,8 @@ class VerdictRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IterationRow:
-    """A recorded iteration with its best candidate; tokens are summed over all its calls."""
+    """A recorded iteration with its best candidate; tokens are summed over all its calls, and `omissions` is what their
+    prompts left out."""
 
     iteration: int
     operator: str
@@ -120,6 +153,7 @@ class IterationRow:
     epoch: int | None
     decision: str
     stop_code: StopCode | None = None
+    omissions: tuple[CallOmission, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +205,8 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRow:
-    """A worker as it presented itself; `silent_seconds` since its last sign of life."""
+    """A worker as it presented itself; `silent_seconds` since its last sign of life; `context_tokens` are its model's,
+    0 without a model."""
 
     name: str
     host: str
@@ -181,15 +216,18 @@ class WorkerRow:
     model: str
     modalities: tuple[str, ...]
     silent_seconds: float
+    context_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
-    """A job's number, whether this submission made it (False: its key had made it before), and what may leave."""
+    """A job's number, whether this submission made it (False: its key had made it before), and what may leave. `note`
+    is a line on a new job for whoever submits it: that its problem is, or may be, too long for the models served."""
 
     job: int
     new: bool
     egress: Egress
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

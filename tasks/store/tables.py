@@ -103,6 +103,7 @@ jobs = Table(
     Column("stop_needed", Double),
     Column("stop_detail", Text, nullable=False, server_default=text("''")),
     Column("lesson_stop_code", Text),
+    Column("cut", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint("owner", "key", name="jobs_owner_key"),
     Index("jobs_owner_state", "owner", "state", "id"),
 )
@@ -130,6 +131,7 @@ leases = Table(
     _moment("progress_at", required=True),
     Column("interrupted", Boolean, nullable=False, server_default=text("false")),
     Column("queue_rank", Double, Computed(_QUEUE_RANK, persisted=True), nullable=False),
+    Column("context_above", Integer, nullable=False, server_default=_ZERO),
     Index("leases_interrupted", "lane", postgresql_where=text("interrupted AND runnable AND worker IS NULL")),
     Index("leases_priority", "lane", "priority", postgresql_where=_WAITS),
     Index("leases_queue_rank", "lane", "owner", "queue_rank", postgresql_where=_WAITS),
@@ -264,10 +266,12 @@ calls = Table(
     Column("step", Text, nullable=False, server_default=text("''")),
     Column("check_name", Text, nullable=False, server_default=text("''")),
     Column("vote", Integer, nullable=False, server_default=_ZERO),
+    Column("omissions", JSONB, nullable=False, server_default=text("'[]'")),
     UniqueConstraint(
         "job_id", "iteration", "operator", "slot", "step", "check_name", "vote", "attempt", name="calls_once"
     ),
     Index("calls_created", "created_at"),
+    Index("calls_omissions", "job_id", postgresql_where=text("omissions <> '[]'::jsonb")),
 )
 
 events = Table(
@@ -338,6 +342,7 @@ escalations = Table(
     _moment("finished_at"),
     Column("epoch", BigInteger, nullable=False, server_default=_ZERO),
     Column("error", Text, nullable=False, server_default=text("''")),
+    Column("omissions", JSONB, nullable=False, server_default=text("'[]'")),
     UniqueConstraint("job_id", "iteration", "kind", name="escalations_once"),
 )
 
@@ -365,6 +370,8 @@ workers = Table(
     _moment("started_at", required=True),
     _moment("seen_at", required=True),
     Column("modalities", ARRAY(Text), nullable=False, server_default=text("'{text}'")),
+    Column("context_tokens", Integer, nullable=False, server_default=_ZERO),
+    Column("answer_tokens", Integer, nullable=False, server_default=_ZERO),
 )
 
 owner_usage = Table(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import overload
 
 from tasks.types.kinds import CloudEnd, EscalationState, GuardKind, Operator
 from tasks.types.specs import Attachment
@@ -20,11 +22,67 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """How often the length limits of a prompt's parts are halved: those of its `prefix`, with which all prompts of a
-    job begin, and those of the `rest`, which is left out where it is None."""
+    """How a prompt is shortened: `prefix` and `rest` say how often the length limits of its parts are halved, of those
+    with which all prompts of a job begin and of those that follow. The problem and its text attachments are whole where
+    `problem` is None, and have so many characters together where it is a number."""
 
     prefix: int = 0
-    rest: int | None = 0
+    rest: int = 0
+    problem: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Omission:
+    """What a prompt leaves out of one of its blocks: `left_out` of its `chars` characters."""
+
+    block: str
+    left_out: int
+    chars: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt(Sequence[Message]):
+    """The messages of one call. All prompts of a job begin with the same `prefix`, and `rest` follows; `attachments`
+    are its images and sounds. `problem_chars` are the characters of the whole problem and its text attachments;
+    `omissions` is what was left out of it."""
+
+    system: str
+    prefix: str
+    rest: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    problem_chars: int = 0
+    omissions: tuple[Omission, ...] = ()
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """As it is sent."""
+        return self._with("\n\n".join(part for part in (self.prefix, self.rest) if part))
+
+    @property
+    def head(self) -> tuple[Message, ...]:
+        """The prompt without its rest."""
+        return self._with(self.prefix)
+
+    @property
+    def tail(self) -> tuple[Message, ...]:
+        """The rest alone."""
+        return (Message(role="user", content=self.rest),) if self.rest else ()
+
+    def _with(self, content: str) -> tuple[Message, ...]:
+        return (
+            Message(role="system", content=self.system),
+            Message(role="user", content=content, attachments=self.attachments),
+        )
+
+    @overload
+    def __getitem__(self, index: int) -> Message: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Message]: ...
+    def __getitem__(self, index: int | slice) -> Message | Sequence[Message]:
+        return self.messages[index]
+
+    def __len__(self) -> int:
+        return len(self.messages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,14 +163,15 @@ class CloudAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudPlan:
-    """A request to the cloud before it is sent: `request` is its JSON, byte for byte; the other fields are its
-    costliest outcome."""
+    """A request to the cloud before it is sent: `request` is its JSON, byte for byte, `omissions` what its prompt
+    leaves out; the other fields are its costliest outcome."""
 
     model: str
     request: str
     usd: Decimal
     prompt_tokens: int
     completion_tokens: int
+    omissions: tuple[Omission, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

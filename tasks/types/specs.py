@@ -73,7 +73,8 @@ class Attachment:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
     """A validated job, ready to be stored. With `memory` False it recalls no lessons and leaves none. `egress` None
-    means the deployment's default, which is filled in when the job is stored."""
+    means the deployment's default, which is filled in when the job is stored. `cut` allows a problem that is longer
+    than a model's context to be shown in part."""
 
     title: str
     problem: str
@@ -88,6 +89,7 @@ class JobSpec:
     key: str | None = None
     memory: bool = True
     attachments: tuple[Attachment, ...] = ()
+    cut: bool = False
 
     @property
     def modalities(self) -> frozenset[Modality]:

@@ -29,7 +29,8 @@ OLLAMA = {
 
 @dataclass(kw_only=True)
 class StandIn:
-    """A running one. `answer` is said to every prompt where nothing is drawn; `bodies` are the chats it was asked."""
+    """A running one. `answer` is said to every prompt where nothing is drawn; `bodies` are the chats it was asked,
+    `counted` the tokens of each prompt that it was to count."""
 
     able: Capabilities
     strict: bool
@@ -38,6 +39,7 @@ class StandIn:
     answer: str = "Hello there, how can I help?"
     url: str = ""
     bodies: list[dict[str, Any]] = field(default_factory=list)
+    counted: list[int] = field(default_factory=list)
 
     def known(self) -> set[str]:
         """The fields of a chat that it reads."""
@@ -77,7 +79,8 @@ class StandIn:
         """What a page beside the API answers, None where there is none."""
         match path, self.able.tokenizer:
             case "/tokenize", "chat":
-                return {"count": _tokens(_render(body["messages"]))}
+                self.counted.append(_tokens(_render(body["messages"])))
+                return {"count": self.counted[-1]}
             case "/tokenize", "text":
                 return {"tokens": [1] * _tokens(body["content"])}
             case "/apply-template", "text":

@@ -129,7 +129,7 @@ def test_a_bad_link_is_one_line_that_names_it(folder: Path, case: str) -> None:
         ("a.txt", b"caf\xe9", "the byte at offset 3 is not"),
         ("a.txt", b"a\0b", "no NUL bytes"),
         ("a.txt", b" \n", "a text holds words"),
-        ("a.txt", b"x" * (attachments.TEXT_BYTES + 1), "a text has at most 200,000 bytes"),
+        ("a.txt", b"x" * (attachments.TEXT_BYTES + 1), "a text has at most 1,000,000 bytes"),
         ("a.png", PNG + bytes(attachments.MEDIA_BYTES), "an image or a sound has at most 20,000,000 bytes"),
     ],
 )
@@ -151,7 +151,7 @@ def test_a_text_is_stored_in_one_encoding_whatever_editor_wrote_it(folder: Path,
 
 def test_a_text_may_not_grow_beyond_its_limit_as_it_is_decoded(folder: Path) -> None:
     (folder / "a.txt").write_text("語" * (attachments.TEXT_BYTES // 2 - 1), encoding="utf-16")
-    with pytest.raises(InvalidInput, match="a text has at most 200,000 bytes"):
+    with pytest.raises(InvalidInput, match="a text has at most 1,000,000 bytes"):
         read_attachments("[x](a.txt)", folder)
 
 

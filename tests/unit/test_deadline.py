@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -26,8 +26,8 @@ from tasks.types import (
     ChatRequest,
     CheckSpec,
     Cut,
-    Message,
     Operator,
+    Prompt,
     Verdict,
 )
 from tests.doubles import Journal
@@ -54,8 +54,8 @@ class Cancelling(SilentHeartbeat):
         raise Cancelled("by its owner")
 
 
-def prompt(cut: Cut) -> Sequence[Message]:
-    return (Message(role="user", content="Tell me a story."),)
+def prompt(cut: Cut) -> Prompt:
+    return Prompt(system="", prefix="Tell me a story.")
 
 
 def model(journal: Journal, answer: Callable[[ChatRequest], str] = lambda _: STORY) -> JournalledModel:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 
@@ -11,7 +11,7 @@ from tasks.journal import JournalledModel, prompt_hash
 from tasks.llm.scripted import ScriptedModel
 from tasks.retries import ATTEMPTS, WARMER
 from tasks.sampling import Sampling, call_seed
-from tasks.types import CallKey, ChatRequest, Completion, Cut, Message, Operator
+from tasks.types import CallKey, ChatRequest, Completion, Cut, Message, Operator, Prompt
 from tests.doubles import Journal
 from tests.turns import job_of, turn_of
 
@@ -20,8 +20,8 @@ LOOP = "A good start:\n" + "And so it goes on. " * 200
 SAMPLING = Sampling(temperature=0.7, answer_tokens=512)
 
 
-def window(cut: Cut) -> Sequence[Message]:
-    return (Message(role="user", content="Tell me. " * (4 >> (cut.rest or 0))),)
+def window(cut: Cut) -> Prompt:
+    return Prompt(system="", prefix="Tell me. " * (4 >> cut.rest))
 
 
 def ask(journal: Journal, answer: Callable[[ChatRequest], str], attempts: int = ATTEMPTS) -> Completion:
@@ -40,8 +40,8 @@ def test_a_loop_is_asked_again_with_another_seed_and_warmer_and_then_with_a_shor
     assert [key.attempt for key in journal.calls] == [1, 2, 3]
     assert [r.temperature for r in (first, second, third)] == pytest.approx([0.7, 0.7 + WARMER, 0.7 + WARMER])
     assert len({r.seed for r in (first, second, third)}) == 3
-    assert first.messages == second.messages == tuple(window(Cut()))
-    assert third.messages == tuple(window(Cut(prefix=1, rest=1)))
+    assert first.messages == second.messages == window(Cut()).messages
+    assert third.messages == window(Cut(prefix=1, rest=1)).messages
     assert made.guard is not None
     assert made.text == "A good start:\n"
 

@@ -13,17 +13,18 @@ from tasks.crashpoints import CrashPoint, armed
 from tasks.deadline import Deadline
 from tasks.errors import ContextExceeded, LimitReached
 from tasks.heartbeat import Heartbeat, SilentHeartbeat
-from tasks.journal import TEMPLATE_TOKENS, JournalledModel, NoAdmission, prompt_hash
+from tasks.journal import JournalledModel, NoAdmission, prompt_hash
 from tasks.llm.scripted import ScriptedModel
 from tasks.prompts.layout import WHOLE
 from tasks.sampling import Sampling, call_seed
-from tasks.types import CallKey, ChatRequest, Claim, Completion, Cut, Message, Operator, RequestSize
+from tasks.types import CallKey, ChatRequest, Claim, Completion, Cut, Message, Omission, Operator, Prompt, RequestSize
+from tasks.window import REST_TOKENS, TEMPLATE_TOKENS
 from tests.doubles import Journal
 from tests.turns import CLAIM, StoppedClock, job_of, turn_of
 
 KEY = CallKey(iteration=1, operator=Operator.DRAFT, slot=0, attempt=1)
 SAMPLING = Sampling(answer_tokens=100, lesson_tokens=10, thinking_tokens=20)
-QUESTION = (Message(role="user", content="What is it? " * 10),)
+QUESTION = Prompt(system="", prefix="What is it? " * 10)
 QUESTION_TOKENS = 30
 LOOP = "A good start:\n" + "And so it goes on. " * 200
 
@@ -42,9 +43,11 @@ class Ledger(Journal):
     def reserve(self, claim: Claim, key: CallKey, tokens: int) -> None:
         self.steps.append(("reserve", claim, key, tokens))
 
-    def commit_call(self, claim: Claim, key: CallKey, request: ChatRequest, prompt_hash: str, made: Completion) -> None:
+    def commit_call(
+        self, claim: Claim, key: CallKey, request: ChatRequest, prompt_hash: str, made: Completion, **more: Any
+    ) -> None:
         self.steps.append(("commit", claim, key, prompt_hash))
-        super().commit_call(claim, key, request, prompt_hash, made)
+        super().commit_call(claim, key, request, prompt_hash, made, **more)
 
 
 class Gate:
@@ -124,7 +127,7 @@ def test_a_call_runs_inside_the_admission_of_its_size() -> None:
     turn = turn_of(job_of(), heartbeat=heartbeat)
     journalled(ledger, ScriptedModel(answer), gate).ask(turn, KEY, lambda cut: QUESTION)
     ((size, admitted_with),) = gate.admitted
-    assert size == RequestSize(messages=QUESTION, prompt_tokens=QUESTION_TOKENS, completion_tokens=120)
+    assert size == RequestSize(messages=QUESTION.messages, prompt_tokens=QUESTION_TOKENS, completion_tokens=120)
     assert inside == [True]
     assert heartbeat.calls == [KEY]
     assert heartbeat.checkpoints == 1
@@ -208,24 +211,32 @@ def test_a_call_that_ends_in_time_does_not_look_at_the_hours() -> None:
     assert journalled(Ledger(), Slow(lambda request: "fine")).ask(turn, KEY, lambda cut: QUESTION).text == "fine"
 
 
-def by_cut(cut: Cut) -> Sequence[Message]:
-    """A prefix and a rest of 128 tokens each, halved with each step; without the rest where it is None."""
-    prefix = "p" * (512 >> cut.prefix)
-    rest = "" if cut.rest is None else "r" * (512 >> cut.rest)
-    return (Message(role="system", content=prefix), Message(role="user", content=rest))
+def by_cut(cut: Cut) -> Prompt:
+    """A prefix of 128 tokens and a rest of 1,024, halved with each step."""
+    omitted = Omission(block="rest", left_out=4096 - (4096 >> cut.rest), chars=4096)
+    return Prompt(
+        system="",
+        prefix="p" * (512 >> cut.prefix),
+        rest="r" * (4096 >> cut.rest),
+        omissions=(omitted,) if cut.rest else (),
+    )
 
 
 def sizes(request: ChatRequest) -> list[int]:
     """Tokens of prefix and rest."""
-    return [len(message.content) // 4 for message in request.messages]
+    return [request.messages[-1].content.count(letter) // 4 for letter in "pr"]
+
+
+# With so much beside its prefix a prompt has 512 tokens for its rest.
+BESIDE = TEMPLATE_TOKENS + 120 + REST_TOKENS
 
 
 @pytest.mark.parametrize(
     ("context", "expected"),
     [
-        (TEMPLATE_TOKENS + 120 + 256, [128, 128]),  # both fit exactly
-        (TEMPLATE_TOKENS + 120 + 255, [64, 128]),  # the prefix has half of the room at most
-        (TEMPLATE_TOKENS + 120 + 190, [64, 64]),  # the rest has what the prefix leaves
+        (BESIDE + 640, [128, 1024]),  # both fit exactly
+        (BESIDE + 128, [128, 512]),  # the prefix fits, and the rest has what it leaves
+        (BESIDE + 127, [64, 512]),  # the prefix leaves room for a rest
     ],
 )
 def test_a_prompt_is_cut_to_the_room_that_template_thoughts_and_answer_leave(context: int, expected: list[int]) -> None:
@@ -236,21 +247,29 @@ def test_a_prompt_is_cut_to_the_room_that_template_thoughts_and_answer_leave(con
 
 def test_what_is_reserved_is_the_prompt_that_was_cut_and_what_is_hashed_the_whole_one() -> None:
     ledger = Ledger()
-    journalled(ledger, Refusing(0, TEMPLATE_TOKENS + 120 + 190)).ask(turn_of(job_of()), KEY, by_cut)
-    assert ledger.steps[0][-1] == 64 + 64 + 120
+    journalled(ledger, Refusing(0, BESIDE + 127)).ask(turn_of(job_of()), KEY, by_cut)
+    assert ledger.steps[0][-1] == 64 + 512 + 120
     request, hashed, _ = ledger.calls[KEY]
-    assert hashed == prompt_hash(replace(request, messages=tuple(by_cut(WHOLE))))
+    assert hashed == prompt_hash(replace(request, messages=by_cut(WHOLE).messages))
+
+
+def test_what_a_prompt_leaves_out_is_committed_with_its_call() -> None:
+    whole, ledger = Ledger(), Ledger()
+    journalled(whole, Refusing(0, BESIDE + 640)).ask(turn_of(job_of()), KEY, by_cut)
+    journalled(ledger, Refusing(1, BESIDE + 128)).ask(turn_of(job_of()), KEY, by_cut)
+    assert whole.omissions[KEY] == ()
+    assert ledger.omissions[KEY] == (Omission(block="rest", left_out=3072, chars=4096),), "that of the prompt answered"
 
 
 def test_a_server_that_refuses_is_sent_a_half_a_quarter_and_an_eighth_of_the_room() -> None:
-    model, ledger = Refusing(3, TEMPLATE_TOKENS + 120 + 256), Ledger()
+    model, ledger = Refusing(3, BESIDE + 128), Ledger()
     assert journalled(ledger, model).ask(turn_of(job_of()), KEY, by_cut).text == "fine"
-    assert [sizes(request) for request in model.sent] == [[128, 128], [64, 64], [32, 32], [16, 16]]
+    assert [sizes(request) for request in model.sent] == [[128, 512], [64, 256], [32, 128], [16, 64]]
     assert ledger.calls[KEY][0] == model.sent[-1]
 
 
 def test_a_server_that_refuses_the_eighth_too_is_at_fault() -> None:
-    model = Refusing(4, TEMPLATE_TOKENS + 120 + 256)
+    model = Refusing(4, BESIDE + 128)
     with pytest.raises(ContextExceeded):
         journalled(Ledger(), model).ask(turn_of(job_of()), KEY, by_cut)
     assert len(model.sent) == 4
@@ -259,10 +278,37 @@ def test_a_server_that_refuses_the_eighth_too_is_at_fault() -> None:
 def test_the_prefix_is_cut_the_same_for_operators_whose_answers_are_shorter() -> None:
     shown = []
     for operator in (Operator.DRAFT, Operator.DISTIL):
-        model = Refusing(0, TEMPLATE_TOKENS + 120 + 255)
+        model = Refusing(0, BESIDE + 127)
         journalled(Ledger(), model).ask(turn_of(job_of()), replace(KEY, operator=operator), by_cut)
         shown.append(sizes(model.sent[0])[0])
     assert shown == [64, 64]
+
+
+class Counting(ScriptedModel):
+    """Keeps the length of each text that it counts."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda request: "fine", context_tokens=300_000)
+        self.counted: list[int] = []
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        self.counted.append(sum(len(message.content) for message in messages))
+        return super().count_tokens(messages)
+
+
+def test_a_long_prefix_is_counted_apart_from_what_follows_it() -> None:
+    """So that a cache of counts serves the prefix, and each call adds a short text."""
+    model = Counting()
+    journal = journalled(Ledger(), model)
+    for slot in range(3):
+        rest = f"question {slot}"
+        journal.ask(
+            turn_of(job_of()),
+            replace(KEY, slot=slot),
+            lambda cut, rest=rest: Prompt(system="", prefix="x" * 900_000, rest=rest),
+        )
+    before_answers = [length for length in model.counted if length != 900_000 + 12]  # the twin counts what it answers
+    assert before_answers == [900_000, 10] * 3
 
 
 def test_the_hash_of_a_stored_call_stays_and_thinking_is_no_part_of_it() -> None:

@@ -35,6 +35,7 @@ def row(**fields: Any) -> Any:
         "budget_iterations": 1,
         "budget_tokens": 1,
         "attachments": [],
+        "cut": False,
     }
     return SimpleNamespace(**{**given, **fields})
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workers.cli import output
+from workers.cli import omissions, output
 from workers.cli.jobs import JobArgument
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ def history(
         return
     columns = ("iter", "operator", "score", "checks", "tokens", "seconds", "decision")
     output.table(columns, [_line(row) for row in rows], right=("iter", "score", "tokens", "seconds"))
+    for row in rows:
+        for line in omissions.by_call(row.omissions) if full else omissions.by_operator(row.omissions):
+            output.note(f"left out in iteration {row.iteration}: {line}")
     if full:
         for row in rows:
             _print_whole(row)
@@ -115,6 +119,7 @@ def document(row: IterationRow) -> dict[str, Any]:
         "epoch": row.epoch,
         "decision": row.decision,
         "stop_code": None if row.stop_code is None else str(row.stop_code),
+        "omissions": [dataclasses.asdict(omission) for omission in row.omissions],
     }
 
 

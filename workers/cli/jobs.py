@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workers.cli import output
+from workers.cli import omissions, output
 
 if TYPE_CHECKING:
     from tasks.store.summaries import JobSummary, LostWork
@@ -161,6 +161,9 @@ def document(job: JobSummary) -> dict[str, Any]:
         "phase": job.phase,
         "cancel_requested": job.cancel_requested,
         "pause_requested": job.pause_requested,
+        "cut": job.cut,
+        "left_out": [dataclasses.asdict(block) for block in job.left_out],
+        "context_above": job.context_above,
         "lost_work": dataclasses.asdict(job.lost_work),
         "crash_bill": dataclasses.asdict(job.lost_work),  # its name until 0.1, kept for one release
     }
@@ -180,6 +183,7 @@ def _details(job: JobSummary) -> list[tuple[str, str]]:
         ("title", job.title),
         ("state", f"{job.state} ({job.acceptance})" if job.acceptance else str(job.state)),
         ("reason", job.reason or "-"),
+        *([("waits for", _waits_for(job))] if job.context_above and not job.state.final and not job.worker else []),
         *([("shared", _shared(job))] if job.shared_checks else []),
         ("strategy", job.strategy),
         ("lane", f"{job.lane}, moved up to {Lane.GPU}" if job.moved_up else str(job.lane)),
@@ -192,9 +196,17 @@ def _details(job: JobSummary) -> list[tuple[str, str]]:
         ("tags", ", ".join(job.tags) or "-"),
         ("worker", f"{job.worker}, {job.phase or 'working'}" if job.worker else "-"),
         ("crashes", _crashes(job.lost_work)),
+        *(("left out", omissions.of_job(block)) for block in job.left_out),
         ("submitted", job.submitted_at.isoformat(timespec="seconds")),
         ("age", output.duration(job.age_seconds)),
     ]
+
+
+def _waits_for(job: JobSummary) -> str:
+    return (
+        f"a worker of lane {job.lane} whose model has a context of more than {output.count(job.context_above)} tokens: "
+        "its problem does not fit whole, and may not be cut"
+    )
 
 
 def _shared(job: JobSummary) -> str:

@@ -12,7 +12,7 @@ from itertools import accumulate
 
 from tasks.printable import printable
 from tasks.store.summaries import IterationRow, JobSummary
-from workers.cli import output
+from workers.cli import omissions, output
 
 WIDTH, HEIGHT, MARGIN = 720, 200, 40
 # As many labels as fit under a plot.
@@ -68,6 +68,7 @@ def _facts(job: JobSummary) -> str:
         ("state", f"{job.state} ({job.acceptance})" if job.acceptance else str(job.state)),
         ("reason", job.reason or "-"),
         ("score", output.score(job.score)),
+        ("left out of prompts", "; ".join(map(omissions.of_job, job.left_out)) or "nothing"),
         ("judged in the candidate's process", ", ".join(job.shared_checks) or "never"),
         ("strategy", job.strategy),
         ("iterations", f"{job.iterations} of {budget.iterations}"),
@@ -170,6 +171,9 @@ def _iteration(row: IterationRow) -> str:
     candidate = ""
     if row.candidate:
         candidate = f"<details><summary>candidate</summary><pre>{_text(row.candidate)}</pre></details>"
+    left_out = "".join(f"{_text(line)}\n" for line in omissions.by_call(row.omissions))
+    if left_out:
+        candidate += f"<details><summary>left out of prompts</summary><pre>{left_out}</pre></details>"
     seconds = "-" if row.seconds is None else f"{row.seconds:.1f}"
     return (
         f"<tr><td class=number>{row.iteration}</td><td>{_text(row.operator)}</td>"

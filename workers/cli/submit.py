@@ -49,6 +49,9 @@ def submit(
     no_memory: Annotated[
         bool, typer.Option("--no-memory", help="Use no lessons of earlier jobs, and leave none.")
     ] = False,
+    cut: Annotated[
+        bool, typer.Option("--cut", help="Show the model a part of a problem that is longer than its context.")
+    ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until the jobs are finished; exit as `wait` does.")
     ] = False,
@@ -81,6 +84,7 @@ def submit(
         seed=seed,
         key=key,
         memory=False if no_memory else None,
+        cut=True if cut else None,
     )
     rules = installed_rules(load_settings(), dry_runs=True)
     with Bars(sys.stderr) as bars:
@@ -101,6 +105,9 @@ def _note(submission: Submission, jobs: Sequence[Submitted], workers: Sequence[W
     """What the person who submits must know, line by line on stderr."""
     for line in (*submission.notes, *_files(submission.specs)):
         output.note(line)
+    for job in jobs:
+        if job.note:
+            output.note(f"job {job.job}: {job.note}")
     output.note(_cloud(submission.specs, [job.egress for job in jobs], workers))
     known = sum(1 for job in jobs if not job.new)
     if known:

@@ -83,24 +83,24 @@ def test_the_beginning_is_the_same_for_every_operator() -> None:
 
 
 @pytest.mark.parametrize("shorten", [0, 1])
-def test_a_prompt_is_bounded_however_long_its_parts_are(shorten: int) -> None:
+def test_all_of_a_prompt_but_its_problem_is_bounded_however_long_its_parts_are(shorten: int) -> None:
     long = dataclasses.replace(VISIBLE, files={"visible.py": "assert 1  # tests\n" * 5_000})
     parent = candidate("line of code\n" * 5_000, failed(long, "it failed here\n" * 5_000))
     prompts = prompts_of(
-        job_of(long, problem="words " * 20_000),
+        job_of(long),
         parent,
         ("`line of code` is bad " * 500,),
         Cut(prefix=shorten, rest=shorten),
     )
-    limit = layout.PROBLEM_CHARS + layout.CANDIDATE_CHARS + 2 * layout.FEEDBACK_CHARS + layout.TESTS_CHARS
+    limit = layout.CANDIDATE_CHARS + 2 * layout.FEEDBACK_CHARS + layout.TESTS_CHARS
     assert max(map(len, prompts.values())) < (limit >> shorten) + 1_500
 
 
 @pytest.mark.parametrize("prefix", [0, 3])
 def test_the_prefix_alone_is_the_beginning_of_every_prompt_whose_prefix_is_cut_as_far(prefix: int) -> None:
     job = job_of(VISIBLE, problem="words " * 5_000)
-    alone = {build.draft(job, cut=Cut(prefix=prefix, rest=None))[-1].content}
-    alone |= {build.review(job, CODE, cut=Cut(prefix=prefix, rest=None))[-1].content}
+    alone = {build.draft(job, cut=Cut(prefix=prefix)).head[-1].content}
+    alone |= {build.review(job, CODE, cut=Cut(prefix=prefix, rest=2)).head[-1].content}
     shared = alone.pop()
     assert not alone
     for rest in (0, 1, 7):
@@ -129,14 +129,43 @@ def test_attached_texts_follow_the_problem_and_media_go_with_the_message_of_ever
         assert messages[0].attachments == ()
 
 
-@pytest.mark.parametrize("shorten", [0, 1])
-def test_long_attached_texts_share_what_the_short_ones_leave(shorten: int) -> None:
-    room = layout.ATTACHED_CHARS >> shorten
+def test_a_problem_and_its_attachments_are_whole_however_long_they_are() -> None:
+    files = [("a.txt", "text/plain", "first " * 20_000), ("b.txt", "text/plain", "second " * 20_000)]
+    job = _attach(job_of(ANSWER, problem="words and " * 20_000 + "the end."), *files)
+    prompt = build.draft(job)
+    for whole in (job.spec.problem, *(content.rstrip() for _, _, content in files)):
+        assert whole in prompt[-1].content
+    assert prompt.omissions == ()
+    assert prompt[-1].content.endswith("Solve it now and end with the line `ANSWER: …`.")
+
+
+@pytest.mark.parametrize("room", [12_000, 6_000])
+def test_a_problem_that_is_cut_shares_its_room_with_its_attachments_and_says_what_is_left_out(room: int) -> None:
     files = [(f"{n}.txt", "text/plain", f"{n}" * length) for n, length in ((1, 50_000), (2, 100), (3, 60_000))]
-    prompt = prompts_of(_attach(job_of(ANSWER), *files), NUMBER, cut=Cut(prefix=shorten))["draft"]
-    assert "2" * 100 in prompt
-    assert min(prompt.count("1"), prompt.count("3")) > 0.45 * room  # an even share would be a third
-    assert len(prompt) < room + 1_000
+    prompt = build.draft(_attach(job_of(ANSWER), *files), cut=Cut(problem=room))
+    text = prompt[-1].content
+    assert "Add two numbers." in text
+    assert "2" * 100 in text
+    assert min(text.count("1"), text.count("3")) > 0.45 * room  # an even share would be a quarter
+    assert len(text) < room + 1_000
+    assert [(o.block, o.chars) for o in prompt.omissions] == [
+        ("attachment 1.txt", 50_000),
+        ("attachment 3.txt", 60_000),
+    ]
+    assert 110_000 + 116 - sum(o.left_out for o in prompt.omissions) == room
+    assert prompt.problem_chars == 110_100 + len("Add two numbers.")
+
+
+def test_what_is_left_out_of_any_block_is_said_with_its_numbers() -> None:
+    long = dataclasses.replace(VISIBLE, files={"visible.py": "#" * 30_000})
+    parent = candidate("x" * 7_000, failed(long, "f" * 2_000))
+    prompt = build.revise(job_of(long), parent, ("b" * 3_000,))
+    assert {(o.block, o.left_out, o.chars) for o in prompt.omissions} == {
+        ("tests: solution.py will be checked by this file (visible.py)", 6_000, 30_000),
+        ("candidate 1.0", 1_000, 7_000),
+        ("feedback of python:visible.py", 500, 2_000),
+        ("review", 1_502, 3_002),
+    }
 
 
 def test_a_fence_in_a_candidate_does_not_end_its_block() -> None:
@@ -186,8 +215,8 @@ def test_an_escalation_shows_equal_tries_once_and_degenerate_ones_never() -> Non
 
 def test_an_escalation_has_the_same_bounds_after_many_long_tries() -> None:
     past = tuple(_tried(n, f"{n} " + "word " * 20_000, 0.1, failed(VISIBLE, "no " * 5_000)) for n in range(1, 30))
-    job = dataclasses.replace(job_of(VISIBLE, problem="p " * 100_000), history=past)
-    most = layout.PROBLEM_CHARS + layout.TESTS_CHARS + build.TRIES * (layout.CANDIDATE_CHARS + layout.FEEDBACK_CHARS)
+    job = dataclasses.replace(job_of(VISIBLE), history=past)
+    most = layout.TESTS_CHARS + build.TRIES * (layout.CANDIDATE_CHARS + layout.FEEDBACK_CHARS)
     assert sum(len(message.content) for message in build.escalate(job)) < most + 2_000
 
 

@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 
 from tasks.prompts import build, layout, redact
-from tasks.types import CheckSpec, Cut, Iteration, Operator
+from tasks.prompts.layout import WHOLE, Shortener
+from tasks.types import CheckSpec, Cut, Iteration, Omission, Operator
 from tests.unit.prompts.cases import ANSWER, HIDDEN, VISIBLE, candidate, failed, job_of
 
 TEXT = "".join(f"{number:05d} " for number in range(1_000))  # 6,000 characters, no two six alike
@@ -29,9 +30,18 @@ def test_a_text_that_fits_is_left_alone_and_one_without_room_is_only_its_mark() 
     assert layout.shorten("abc", 0) == "\n… (3 characters left out) …\n"
 
 
-@pytest.mark.parametrize(("halved", "room"), [(0, 1_500), (1, 750), (3, 187), (None, 1_500)])
-def test_a_room_is_halved_as_often_as_its_cut_says(halved: int | None, room: int) -> None:
-    assert layout.room_for(1_500, Cut(prefix=2, rest=halved)) == room
+@pytest.mark.parametrize(("halved", "room"), [(0, 1_500), (1, 750), (3, 187)])
+def test_a_room_is_halved_as_often_as_its_cut_says(halved: int, room: int) -> None:
+    assert Shortener(Cut(prefix=2, rest=halved)).in_rest(1_500) == room
+    assert Shortener(Cut(prefix=halved, rest=2)).in_prefix(1_500) == room
+
+
+def test_what_is_shortened_is_remembered_with_its_numbers() -> None:
+    shortener = Shortener(WHOLE)
+    assert shortener.shorten("problem", TEXT, 6_000) == TEXT
+    assert shortener.omissions == []
+    assert len(shortener.shorten("review", TEXT, 1_000)) == 1_000
+    assert shortener.omissions == [Omission(block="review", left_out=5_000, chars=6_000)]
 
 
 @pytest.mark.parametrize(
@@ -50,17 +60,17 @@ def test_the_checks_that_failed_share_the_room_of_the_feedback(count: int, share
     checks = checks_of(count)
     job = job_of(*checks, HIDDEN)
     tried = candidate("x", *(failed(check, TEXT) for check in checks), failed(HIDDEN, "secret"))
-    text = redact.feedback(job, tried, layout.WHOLE)
+    text = redact.feedback(job, tried, Shortener(WHOLE))
     parts = text.removeprefix("# What the checks say\n").split("\n\npython:")
     assert text.endswith("\n\nA hidden check failed.")
     assert [len(part.partition(" failed:\n")[2].removesuffix("\n\nA hidden check failed.")) for part in parts] == (
         [share] * count
     )
-    assert len(redact.feedback(job, tried, Cut(rest=1))) < len(text)
+    assert len(redact.feedback(job, tried, Shortener(Cut(rest=1)))) < len(text)
 
 
 def test_a_schema_has_the_room_of_one_file_of_the_tests() -> None:
-    schema = CheckSpec(name="schema:s.json", kind="schema", value="s.json", files={"s.json": "s" * 10_000})
+    schema = CheckSpec(name="schema:s.json", kind="schema", value="s.json", files={"s.json": "s" * 50_000})
     for others, share in ((0, 1), (1, 1), (2, 2)):
         prompt = build.draft(job_of(*checks_of(others), schema))[-1].content
         block = prompt.partition("must match this schema:\n```json\n")[2].partition("\n```")[0]
@@ -69,13 +79,13 @@ def test_a_schema_has_the_room_of_one_file_of_the_tests() -> None:
 
 def test_a_check_that_passed_takes_no_room_and_is_not_named() -> None:
     passed = dataclasses.replace(failed(ANSWER, ""), passed=True)
-    text = redact.feedback(job_of(VISIBLE, ANSWER), candidate("x", passed, failed(VISIBLE, TEXT)), layout.WHOLE)
+    text = redact.feedback(job_of(VISIBLE, ANSWER), candidate("x", passed, failed(VISIBLE, TEXT)), Shortener(WHOLE))
     assert len(text) == len("# What the checks say\npython:visible.py failed:\n") + 1_500
-    assert redact.feedback(job_of(ANSWER), candidate("x", passed), layout.WHOLE) == ""
+    assert redact.feedback(job_of(ANSWER), candidate("x", passed), Shortener(WHOLE)) == ""
 
 
 def test_a_failure_without_words_says_so() -> None:
-    text = redact.feedback(job_of(VISIBLE), candidate("x", failed(VISIBLE, " \n")), layout.WHOLE)
+    text = redact.feedback(job_of(VISIBLE), candidate("x", failed(VISIBLE, " \n")), Shortener(WHOLE))
     assert text.endswith("python:visible.py failed:\n(no details)")
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from tasks.prompts import judging, layout, parse, prefix
+from tasks.prompts.layout import WHOLE, Shortener
 from tasks.types import CheckSpec, Cut, Lesson, LessonKind
 from tests.unit.prompts.cases import BY_GOAL, HIDDEN, RUBRIC, VISIBLE, candidate, job_of
 
@@ -80,7 +81,7 @@ def test_a_judge_s_question_names_every_problem_and_what_measures_it() -> None:
 
 def test_a_judge_s_prompts_are_cut_as_far_as_they_must_be() -> None:
     job, long = job_of(RUBRIC, problem="p" * 9_000), candidate("x" * 9_000)
-    cut = Cut(prefix=2, rest=3)
+    cut = Cut(prefix=2, rest=3, problem=3_000)
     for shorter, whole in (
         (
             judging.report(job, long, RUBRIC, judging.JUDGE_PROMPTS[0], cut=cut),
@@ -93,30 +94,30 @@ def test_a_judge_s_prompts_are_cut_as_far_as_they_must_be() -> None:
 
 def test_visible_schemas_are_shown_in_the_order_of_their_names_and_hidden_ones_not() -> None:
     hidden = dataclasses.replace(SCHEMA, name="schema:h", held_out=True, files={"h.json": '{"secret": 1}'})
-    text = prefix.statement(job_of(SCHEMA, hidden), layout.WHOLE)
+    text = prefix.statement(job_of(SCHEMA, hidden), Shortener(WHOLE))
     shown = "The JSON must match this schema:\n```json\n"
     assert f'{shown}{{"a": 1}}\n```\n\n{shown}{{"b": 1}}\n```' in text
     assert "secret" not in text
     assert text.endswith("Write the result in one JSON code block.")
-    assert "schema" not in prefix.statement(job_of(VISIBLE), layout.WHOLE)
+    assert "schema" not in prefix.statement(job_of(VISIBLE), Shortener(WHOLE))
 
 
 def test_a_rubric_has_its_room_alone_and_two_share_it() -> None:
-    long = dataclasses.replace(RUBRIC, files={"r.md": "r" * 9_000})
+    long = dataclasses.replace(RUBRIC, files={"r.md": "r" * 50_000})
     other = dataclasses.replace(long, name="judge:s.md")
-    for checks, cut, room in (((long,), 0, 4_000), ((long, other), 0, 2_000), ((long,), 2, 1_000)):
-        text = prefix.statement(job_of(*checks), Cut(prefix=cut))
+    for checks, cut, room in (((long,), 0, 24_000), ((long, other), 0, 12_000), ((long,), 2, 6_000)):
+        text = prefix.statement(job_of(*checks), Shortener(Cut(prefix=cut)))
         parts = text.split("judged by this rubric:\n```\n")[1:]
         assert [len(part.partition("\n```")[0]) for part in parts] == [room] * len(checks)
 
 
 def test_a_test_file_has_its_room_alone_and_two_share_it() -> None:
-    long = dataclasses.replace(VISIBLE, files={"visible.py": "def test_a(): ...\n" + "#" * 9_000}, value="visible.py")
+    long = dataclasses.replace(VISIBLE, files={"visible.py": "def test_a(): ...\n" + "#" * 50_000}, value="visible.py")
     other = dataclasses.replace(
         long, name="python:other.py", value="other.py", files={"other.py": long.files["visible.py"]}
     )
-    for checks, room in (((long,), 4_000), ((long, other), 2_000)):
-        parts = prefix.statement(job_of(*checks, HIDDEN), layout.WHOLE).split("```python\n")[1:]
+    for checks, room in (((long,), 24_000), ((long, other), 12_000)):
+        parts = prefix.statement(job_of(*checks, HIDDEN), Shortener(WHOLE)).split("```python\n")[1:]
         assert [len(part.partition("\n```")[0]) for part in parts] == [room] * len(checks)
 
 
@@ -129,7 +130,12 @@ def test_lessons_are_told_a_line_each_and_cut_with_the_ground() -> None:
     both = (lesson(LessonKind.SUCCESS), lesson(LessonKind.FAILURE, advice="", avoid="that"))
     job = dataclasses.replace(job_of(VISIBLE), lessons=both)
     for ground, room in ((0, 400), (1, 200)):
-        lines = prefix.lessons(job, Cut(prefix=ground)).replace("\n… (", "… (").replace(") …\n", ") …").splitlines()
+        lines = (
+            prefix.lessons(job, Shortener(Cut(prefix=ground)))
+            .replace("\n… (", "… (")
+            .replace(") …\n", ") …")
+            .splitlines()
+        )
         assert lines[0] == "# What earlier jobs taught"
         assert [lines[1], lines[3], lines[4], lines[6]] == [
             "This worked:",
@@ -138,13 +144,13 @@ def test_lessons_are_told_a_line_each_and_cut_with_the_ground() -> None:
             "- Avoid: that",
         ]
         assert len(lines) == 7
-        when = prefix.lessons(job, Cut(prefix=ground)).split("- When: ")[1].split("\n- Do")[0]
+        when = prefix.lessons(job, Shortener(Cut(prefix=ground))).split("- When: ")[1].split("\n- Do")[0]
         assert len(when) == room
-    assert prefix.lessons(job_of(VISIBLE), layout.WHOLE) == ""
+    assert prefix.lessons(job_of(VISIBLE), Shortener(WHOLE)) == ""
 
 
-@pytest.mark.parametrize(("ground", "room"), [(0, 4_000), (1, 2_000)])
+@pytest.mark.parametrize(("ground", "room"), [(0, 24_000), (1, 12_000)])
 def test_a_schema_has_the_room_of_the_tests_where_there_are_none(ground: int, room: int) -> None:
-    long = dataclasses.replace(SCHEMA, files={"s.json": '"' + "s" * 9_000 + '"'})
-    text = prefix.statement(job_of(long), Cut(prefix=ground))
+    long = dataclasses.replace(SCHEMA, files={"s.json": '"' + "s" * 50_000 + '"'})
+    text = prefix.statement(job_of(long), Shortener(Cut(prefix=ground)))
     assert len(text.split("```json\n")[1].partition("\n```")[0]) == room
