@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -55,9 +56,6 @@ def choose(name: str, hardware: Hardware, profiles: Mapping[str, Profile], lane:
     choice = fit(profiles[name], hardware)
     if isinstance(choice, Refusal):
         raise InvalidInput("model", name, choice.why)
-    if choice.profile.engine == "llama.cpp":
-        command = choice.profile.start_by_hand(choice.max_num_seqs)
-        raise InvalidInput("model", name, f"Redraft does not start a llama.cpp server; start one yourself: {command}")
     return choice
 
 
@@ -74,9 +72,7 @@ def _best(hardware: Hardware, profiles: Mapping[str, Profile], lane: Lane) -> Ch
     if isinstance(choice, Refusal):
         raise InvalidInput("model", "auto", choice.why)
     why = f"no profile for lane {lane} fits into {_cards(hardware)}" if hardware.gpus else hardware.note or "no GPU"
-    llama_cpp = next((choice for choice in fitting if choice.profile.engine == "llama.cpp"), None)
-    hint = f"; better: {llama_cpp.profile.start_by_hand(llama_cpp.max_num_seqs)}" if llama_cpp else ""
-    return dataclasses.replace(choice, why=f"{why}: a small model on the CPU{hint}")
+    return dataclasses.replace(choice, why=f"{why}: a small model on the CPU")
 
 
 def fit(profile: Profile, hardware: Hardware) -> Choice | Refusal:
@@ -89,6 +85,15 @@ def fit(profile: Profile, hardware: Hardware) -> Choice | Refusal:
             return Refusal(why=f"it needs {profile.ram_gib:g} GiB of memory, this machine has {hardware.ram_gib:.1f}")
         why = f"runs on the CPU in {profile.ram_gib:g} GiB of memory"
         return Choice(profile=profile, max_num_seqs=profile.max_num_seqs or CPU_SEQUENCES, why=why)
+    if profile.on_cpu:
+        slots = profile.max_num_seqs or CPU_SEQUENCES
+        return Choice(
+            profile=profile,
+            max_num_seqs=slots,
+            why="runs on the CPU",
+            threads=max(1, (os.cpu_count() or 1) - 1),
+            context_tokens=slots * profile.max_model_len // 2,
+        )
     choice = _on_cards(profile, hardware)
     if isinstance(choice, Refusal) and profile.speculation and profile.speculation.weights_gib:
         plain = _on_cards(profile.model_copy(update={"speculation": None}), hardware)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -83,13 +84,10 @@ def test_the_choice_is_explained_with_its_arithmetic(profiles: Profiles) -> None
     assert "6.1 GiB for KV hold 2 sequences of 16384 tokens at 2.03 GiB" in why
 
 
-def test_a_card_too_small_for_vllm_is_told_how_to_serve_a_gguf(profiles: Profiles) -> None:
-    why = choose("auto", machine("5070 Ti"), profiles).why
-    assert "a small model on the CPU; better: `llama-server -hf unsloth/gemma-4-31B-it-GGUF:UD-IQ3_XXS " in why
-    assert "--ctx-size 32768 --parallel 1 " in why
-    assert why.endswith("`redraft up --endpoint http://127.0.0.1:8080/v1 --model gemma-4-31b-ud-iq3-xxs`")
-    with pytest.raises(InvalidInput, match="does not start a llama"):
-        choose("gemma-4-31b-ud-iq3-xxs", machine("5070 Ti"), profiles)
+def test_on_the_cpu_llama_cpp_leaves_a_core_to_the_stack(profiles: Profiles) -> None:
+    choice = choose("smollm2-135m-q4", machine(), profiles)
+    assert (choice.max_num_seqs, choice.gpu_layers, choice.tensor_split) == (16, 0, ())
+    assert choice.threads == max(1, (os.cpu_count() or 1) - 1)
 
 
 def altered(profile: Profile, **fields: object) -> Profile:
