@@ -15,6 +15,7 @@ from workers.engine.building import Say
 from workers.engine.choice import choose
 from workers.engine.hardware import Hardware, detect, only
 from workers.engine.host import ModelHost, NoEngine
+from workers.engine.placement import Choice
 from workers.engine.profiles import load_profiles
 from workers.engine.server import EngineServer
 from workers.home import Home
@@ -34,10 +35,15 @@ def build_host(settings: Settings, say: Say, lane: Lane = Lane.GPU, look: Look =
     """The endpoint if one is configured, else an engine that Redraft starts for `lane`. Raises `InvalidInput`."""
     if settings.endpoint:
         return attach(settings)
-    choice = choose(settings.model, only(look(), settings.gpus), load_profiles(settings.home), lane)
+    choice = choose_for(settings, only(look(), settings.gpus), lane)
     return EngineServer(
         choice, home=Home(root=settings.home), cache=settings.cache, say=say, vllm=existing_engine(settings.engine_bin)
     )
+
+
+def choose_for(settings: Settings, hardware: Hardware, lane: Lane = Lane.GPU) -> Choice:
+    """What the settings ask for, on `hardware`. Raises `InvalidInput`."""
+    return choose(settings.model, hardware, load_profiles(settings.home), lane, settings.engine)
 
 
 def attach(settings: Settings) -> AttachedEndpoint:
@@ -46,6 +52,8 @@ def attach(settings: Settings) -> AttachedEndpoint:
     profiles, profile_name = load_profiles(settings.home), settings.model
     if profile_name != "auto" and profile_name not in profiles:
         raise InvalidInput("model", profile_name, f"known profiles are auto, {', '.join(sorted(profiles))}")
+    if settings.engine:
+        raise InvalidInput("engine", settings.engine, "none beside an endpoint, which is an engine that runs already")
     return AttachedEndpoint(
         settings.endpoint,
         model=settings.endpoint_model,
