@@ -13,9 +13,9 @@ import pytest
 from tasks.settings import Settings
 from tests.pages import DOCS, blocks
 from workers.engine.backend import Installation
-from workers.engine.choice import Choice
 from workers.engine.environment import ensure_environment
 from workers.engine.hardware import Gpu
+from workers.engine.placement import Choice
 from workers.engine.profiles import Profile, Speculation, load_profiles, read_profile
 from workers.engine.vllm import Vllm
 

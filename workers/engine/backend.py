@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from workers.engine.building import Say
-from workers.engine.choice import Choice
 from workers.engine.load import EngineLoad
+from workers.engine.placement import Choice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 from tasks.errors import PartFailed
 from tasks.settings import child_environment
 from workers.engine.backend import Backend, Installation
-from workers.engine.choice import Choice
 from workers.engine.diagnostics import explain, read_since
+from workers.engine.placement import Choice
 from workers.engine.record import MARK, STOP_SECONDS, end_session
 from workers.home import Home
 from workers.process import Recorded

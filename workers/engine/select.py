@@ -13,10 +13,11 @@ from tasks.types import Lane
 from workers.engine.attached import AttachedEndpoint
 from workers.engine.backend import Backend
 from workers.engine.building import Say
-from workers.engine.choice import Choice, choose
+from workers.engine.choice import choose
 from workers.engine.hardware import Hardware, detect, only
 from workers.engine.host import ModelHost, NoEngine
 from workers.engine.llamacpp import LlamaCpp
+from workers.engine.placement import Choice
 from workers.engine.profiles import load_profiles
 from workers.engine.server import EngineServer
 from workers.engine.vllm import Vllm
@@ -37,7 +38,7 @@ def build_host(settings: Settings, say: Say, lane: Lane = Lane.GPU, look: Look =
     """The endpoint if one is configured, else an engine that Redraft starts for `lane`. Raises `InvalidInput`."""
     if settings.endpoint:
         return attach(settings)
-    choice = choose(settings.model, only(look(), settings.gpus), load_profiles(settings.home), lane)
+    choice = choose_for(settings, only(look(), settings.gpus), lane)
     backend = backend_for(choice, settings)
     return EngineServer(choice, backend, home=Home(root=settings.home), cache=settings.cache, say=say)
 
@@ -49,12 +50,19 @@ def backend_for(choice: Choice, settings: Settings) -> Backend:
     return Vllm(existing_program("engine_bin", settings.engine_bin, "`vllm`"))
 
 
+def choose_for(settings: Settings, hardware: Hardware, lane: Lane = Lane.GPU) -> Choice:
+    """What the settings ask for, on `hardware`. Raises `InvalidInput`."""
+    return choose(settings.model, hardware, load_profiles(settings.home), lane, settings.engine)
+
+
 def attach(settings: Settings) -> AttachedEndpoint:
     """The configured endpoint, used according to the profile `model` if it is set, else to the profile with the name of
     the served model, if there is one. Raises `InvalidInput`."""
     profiles, profile_name = load_profiles(settings.home), settings.model
     if profile_name != "auto" and profile_name not in profiles:
         raise InvalidInput("model", profile_name, f"known profiles are auto, {', '.join(sorted(profiles))}")
+    if settings.engine:
+        raise InvalidInput("engine", settings.engine, "none beside an endpoint, which is an engine that runs already")
     return AttachedEndpoint(
         settings.endpoint,
         model=settings.endpoint_model,

@@ -19,11 +19,11 @@ from workers.backoff import pause_seconds
 from workers.engine.backend import Backend, Installation
 from workers.engine.building import Say
 from workers.engine.child import EngineChild, adopt_child, engine_environment, start_child
-from workers.engine.choice import Choice
 from workers.engine.diagnostics import PORT_TAKEN
 from workers.engine.hardware import Gpu
 from workers.engine.health import CANARY_EVERY_SECONDS, EngineHealth, HealthState
 from workers.engine.load import EngineLoad
+from workers.engine.placement import Choice
 from workers.engine.probe import canary, fetch
 from workers.engine.record import (
     STOP_SECONDS,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from workers.engine.backend import Installation
 from workers.engine.building import Say
-from workers.engine.choice import Choice
 from workers.engine.diagnostics import attention, attention_asked
 from workers.engine.environment import ensure_environment
 from workers.engine.load import EngineLoad, read_load
+from workers.engine.placement import Choice
 from workers.engine.probe import fetch
 from workers.engine.profiles import Profile
 from workers.engine.weights import ensure_weights

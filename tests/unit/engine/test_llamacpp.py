@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.unit.engine.test_server import running
-from workers.engine.choice import ALL_LAYERS, Choice
 from workers.engine.llamacpp import LlamaCpp
+from workers.engine.placement import ALL_LAYERS, Choice
 from workers.engine.profiles import Profile, WeightsSource
 from workers.engine.server import EngineServer
 from workers.home import Home

@@ -12,8 +12,8 @@ from tasks.errors import InvalidInput
 from tests.pages import DOCS, blocks
 from workers.engine.backend import Installation
 from workers.engine.child import engine_environment
-from workers.engine.choice import Choice
 from workers.engine.hardware import Gpu
+from workers.engine.placement import Choice
 from workers.engine.profiles import Profile, Speculation, load_profiles, read_profile
 from workers.engine.vllm import Vllm
 from workers.home import Home
@@ -65,6 +65,14 @@ def test_every_packaged_profile_makes_a_command_on_loopback(profiles: Mapping[st
             assert profile.modalities == {"text"}
 
 
+def test_every_packaged_profile_says_how_much_it_downloads(profiles: Mapping[str, Profile]) -> None:
+    sizes = {name: round(profile.download_gib * 1.0737, 2) for name, profile in profiles.items()}
+    assert sizes["smollm2-135m-q4"] == 0.09
+    assert sizes["qwen2.5-coder-1.5b-q4"] == 1.12
+    assert sizes["gemma-4-31b-q4"] == 18.82
+    assert all(sizes.values())
+
+
 def test_kv_dtype_and_speculation_become_flags(profiles: Mapping[str, Profile]) -> None:
     ngram = Speculation(method="ngram", tokens=4)
     argv = told(profiles["gemma-4-31b-fp8"].model_copy(update={"kv_dtype": "fp8", "speculation": ngram}))
@@ -87,7 +95,7 @@ def test_the_documented_profile_can_be_read_and_names_every_field(tmp_path: Path
     (text,) = blocks(DOCS / "engines.md", "toml")
     profile = read_profile(own(tmp_path, text))
     said = {field for field in Profile.model_fields if f"{field} =" in text or field in text}
-    assert set(Profile.model_fields) - said == {"name", "ram_gib", "on_cpu"}
+    assert set(Profile.model_fields) - said == {"name", "ram_gib", "float32_gib", "on_cpu", "batch_threads"}
     argv = told(profile)
     assert argv[argv.index("--kv-cache-dtype") + 1] == "fp8"
 
@@ -125,7 +133,7 @@ def test_a_profile_of_the_users_own_is_found_beside_ours_and_may_replace_them(tm
         ),
         ('path = "/models/mine"', 'path = "/models/mine"\nhub = "a/b"', "exactly one of wheels, hub, path"),
         ('path = "/models/mine"', 'path = "/models/mine.gguf"', "needs its sha256"),
-        ('"vllm-cpu"', '"vllm"', r"needs \[memory\]"),
+        ('"vllm-cpu"', '"vllm"', r"need \[memory\]"),
         ("max_answer_tokens = 256", "max_answer_tokens = 4096", "leave room for a prompt"),
         ("slots = 2", "slots = 2\nthinking = {tokens = 1792}", "leave room for a prompt"),
         ("slots = 2", "slots = 2\ncanary_pattern = '('", "must be a regular expression"),

@@ -20,7 +20,7 @@ from tests.background import running as running_tasks
 from tests.unit.test_background import Deaths
 from workers.background import BackgroundTasks
 from workers.engine.child import LOG_BYTES
-from workers.engine.choice import Choice
+from workers.engine.placement import Choice
 from workers.engine.profiles import Profile, WeightsSource
 from workers.engine.server import PORT_TRIES, EngineServer
 from workers.engine.vllm import Vllm
