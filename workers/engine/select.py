@@ -11,13 +11,16 @@ from tasks.loop import ENGINE_LANES
 from tasks.settings import Settings
 from tasks.types import Lane
 from workers.engine.attached import AttachedEndpoint
+from workers.engine.backend import Backend
 from workers.engine.building import Say
 from workers.engine.choice import choose
 from workers.engine.hardware import Hardware, detect, only
 from workers.engine.host import ModelHost, NoEngine
+from workers.engine.llamacpp import LlamaCpp
 from workers.engine.placement import Choice
 from workers.engine.profiles import load_profiles
 from workers.engine.server import EngineServer
+from workers.engine.vllm import Vllm
 from workers.home import Home
 
 Look = Callable[[], Hardware]
@@ -36,9 +39,15 @@ def build_host(settings: Settings, say: Say, lane: Lane = Lane.GPU, look: Look =
     if settings.endpoint:
         return attach(settings)
     choice = choose_for(settings, only(look(), settings.gpus), lane)
-    return EngineServer(
-        choice, home=Home(root=settings.home), cache=settings.cache, say=say, vllm=existing_engine(settings.engine_bin)
-    )
+    backend = backend_for(choice, settings)
+    return EngineServer(choice, backend, home=Home(root=settings.home), cache=settings.cache, say=say)
+
+
+def backend_for(choice: Choice, settings: Settings) -> Backend:
+    """The chosen kind of engine, by the user's own program where one is configured. Raises `InvalidInput`."""
+    if choice.profile.engine == "llama.cpp":
+        return LlamaCpp(existing_program("llama_server", settings.llama_server, "`llama-server`"))
+    return Vllm(existing_program("engine_bin", settings.engine_bin, "`vllm`"))
 
 
 def choose_for(settings: Settings, hardware: Hardware, lane: Lane = Lane.GPU) -> Choice:
@@ -63,8 +72,8 @@ def attach(settings: Settings) -> AttachedEndpoint:
     )
 
 
-def existing_engine(program: Path | None) -> Path | None:
-    """The installed `vllm` to use, None where none is configured. Raises `InvalidInput`."""
+def existing_program(setting: str, program: Path | None, what: str) -> Path | None:
+    """The installed program to use, None where none is configured. Raises `InvalidInput`."""
     if program is not None and not (program.is_file() and os.access(program, os.X_OK)):
-        raise InvalidInput("setting engine_bin", str(program), "the path of an executable `vllm`")
+        raise InvalidInput(f"setting {setting}", str(program), f"the path of an executable {what}")
     return program

