@@ -1,4 +1,4 @@
-"""The marks of thoughts within an answer: told apart however the text arrives, and left alone where it speaks of them."""
+"""The marks of thoughts within an answer: told apart however a text arrives, and left alone where it speaks of them."""
 
 from __future__ import annotations
 
