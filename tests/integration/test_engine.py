@@ -56,7 +56,7 @@ class Heartbeat:
 
 
 def server(home: Home) -> EngineServer:
-    choice = choose("smollm2-135m", detect(), load_profiles(home.root))
+    choice = choose("smollm2-135m", detect(), load_profiles(home.root), engine="vllm")
     return EngineServer(choice, Vllm(), home=home, cache=Settings().cache, say=lambda line: None)
 
 

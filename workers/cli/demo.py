@@ -17,7 +17,7 @@ from tasks.submit import read_jobs
 from tasks.types import Acceptance, JobState
 from workers.cli.client import connect
 from workers.cli.output import Json, emit, note, table
-from workers.cli.stack import start_options
+from workers.cli.stack import EngineFlag, start_options
 from workers.home import Home
 from workers.local import stack as local
 from workers.packaged import ops
@@ -32,7 +32,8 @@ NOTHING_CORRECTED = 3  # the exit code: finished, but no rejected answer was cor
 @app.command()
 def demo(
     seed: Annotated[int | None, typer.Option(help="The seed of all sampling. Default: a new one each time.")] = None,
-    model: Annotated[str, typer.Option("--model", help="The name of a profile.")] = "",
+    model: Annotated[str, typer.Option("--model", help="A model or a profile.")] = "",
+    engine: EngineFlag = None,
     endpoint: Annotated[str, typer.Option("--endpoint", help="An OpenAI-compatible server to use.")] = "",
     as_json: Json = False,
 ) -> None:
@@ -42,7 +43,9 @@ def demo(
     """
     settings = load_settings()
     seed = secrets.randbelow(2**31) if seed is None else seed
-    stack = local.start(Home(root=settings.home), start_options(settings, model, endpoint), note, attached=False)
+    stack = local.start(
+        Home(root=settings.home), start_options(settings, model, endpoint, engine), note, attached=False
+    )
     files = [str(path) for path in sorted(ops("demo").glob("*.md"))]
     submission = read_jobs(files, Flags(seed=seed, egress="never"), installed_rules(settings), bytes)
     with connect(stack.user_url, name="redraft demo") as client:

