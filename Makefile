@@ -8,13 +8,11 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test test-slow check mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-queue bench-streams chaos soak docs lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r ops/requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
-	touch $@
+	@$(PYTHON) ops/install.py $(VENV)
+	@touch $@
 
 demo: $(STAMP)
-	$(BIN)/redraft demo
+	@$(BIN)/redraft demo
 
 test: $(STAMP)
 	$(BIN)/pytest

@@ -4,42 +4,61 @@ one moment; knows no terminal and no database."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tasks.store.summaries import JobSummary
 from tasks.types import JobState
 from workers.cli.output import count, duration
 
 
-def seconds_left(jobs: Sequence[JobSummary], elapsed: float) -> float | None:
-    """At most how many seconds until all `jobs` are finished, if iterations go on as they went in the `elapsed` seconds
-    so far; None before the first is recorded.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecondsLeft:
+    """Until all jobs are finished: `about` if the next iterations are accepted as often as the past ones, `at_most` if
+    none is."""
 
-    A job may be accepted by its next iteration, so only a limit is known: all iterations that the budgets still allow.
-    As in Graham's bound for schedules it is the larger of two: all of them at the pace of the jobs together, where the
-    engine is shared to the full, and the longest chain at its own pace, where it is not.
+    about: float
+    at_most: float
+
+
+def seconds_left(jobs: Sequence[JobSummary], elapsed: float) -> SecondsLeft | None:
+    """Parameters: `jobs` that began together, `elapsed` seconds since then. None before as many iterations are recorded
+    as there are jobs: fewer tell little.
+
+    Both are the larger of two times, as in Graham's bound for schedules: all iterations to come at the pace of the jobs
+    together, which holds where the engine is shared to the full, and the longest chain of them at its own pace.
     """
     recorded = sum(job.iterations for job in jobs)
-    if not recorded:
+    if recorded < len(jobs):
         return None
     unfinished = [job for job in jobs if not job.state.final]
-    left = [job.budget.iterations - job.iterations for job in unfinished]
-    chains = [n * elapsed / max(1, job.iterations) for n, job in zip(left, unfinished, strict=True)]
-    return max([sum(left) * elapsed / recorded, *chains])
+    most = [float(job.budget.iterations - job.iterations) for job in unfinished]
+    share = (_accepted(jobs) + 1) / (recorded + 2)  # Laplace's rule of succession
+    expected = [(1 - (1 - share) ** left) / share for left in most]  # of a geometric law that is cut off
+    paces = [elapsed / max(1, job.iterations) for job in unfinished]
+
+    def longest(left: Sequence[float]) -> float:
+        chains = (number * pace for number, pace in zip(left, paces, strict=True))
+        return max([sum(left) * elapsed / recorded, *chains])
+
+    return SecondsLeft(about=longest(expected), at_most=longest(most))
 
 
 def progress_line(jobs: Sequence[JobSummary], rate: float, elapsed: float) -> str:
     """How many are accepted, tokens per second, the time left, then each unfinished job's iteration."""
-    accepted = sum(job.state is JobState.ACCEPTED for job in jobs)
     left = seconds_left(jobs, elapsed)
     working = [
-        f"{job.title} {job.iterations + 1} of {job.budget.iterations}"
+        f"{job.title} {job.iterations + 1}/{job.budget.iterations}"
         for job in jobs
         if not job.state.final and (job.worker or job.iterations)
     ]
     parts = [
-        f"{accepted} of {len(jobs)} accepted",
+        f"{_accepted(jobs)} of {len(jobs)} accepted",
         f"{count(round(rate))} tok/s" if rate >= 1 else "",
-        f"at most {duration(left)} left" if left else "",
+        f"about {duration(left.about)} left, at most {duration(left.at_most)}" if left and left.at_most else "",
         f"iteration: {', '.join(working)}" if working else "",
     ]
     return " · ".join(part for part in parts if part)
+
+
+def _accepted(jobs: Sequence[JobSummary]) -> int:
+    return sum(job.state is JobState.ACCEPTED for job in jobs)

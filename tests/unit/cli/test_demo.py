@@ -12,6 +12,7 @@ import pytest
 from tasks.installed import installed_rules
 from tasks.jobflags import Flags
 from tasks.settings import load_settings
+from tasks.store.summaries import JobSummary
 from tasks.submit import read_jobs
 from tasks.types import Budget, JobState
 from tests.unit.cli.test_progress import written
@@ -27,22 +28,38 @@ THIRD = changed(title="Mean", iterations=2, budget=BUDGET)
 DONE = changed(title="Area", iterations=4, budget=BUDGET, state=JobState.ACCEPTED, finished_at=NOON)
 
 
-def test_nothing_is_said_of_the_time_left_before_an_iteration_is_recorded() -> None:
-    assert seconds_left([NEW, NEW], 30.0) is None
+def test_nothing_is_said_of_the_time_left_before_as_many_iterations_as_jobs_are_recorded() -> None:
+    assert seconds_left([NEW, NEW, THIRD], 30.0) is None
     assert "left" not in progress_line([NEW], 50.0, 30.0)
 
 
-def test_the_time_left_is_that_of_all_iterations_still_allowed() -> None:
-    # 14 are left of the first two, and 6 were recorded in 60 s; the chain of 8 has had none in 60 s.
-    assert seconds_left([NEW, THIRD, DONE], 60.0) == 480.0
-    # One job alone needs 6 more, each as long as its own two took.
-    assert seconds_left([THIRD, DONE], 60.0) == 180.0
-    assert seconds_left([DONE], 60.0) == 0.0
+def test_at_most_all_iterations_that_are_allowed_come_at_the_pace_so_far() -> None:
+    # 14 are left and 6 were recorded in 60 s: 140 s together; the chain of 8 has had none in 60 s: 480 s.
+    assert most([NEW, THIRD, DONE], 60.0) == 480.0
+    # 12 more, where 8 took 60 s, are 90 s; the chain of 6, each as long as the two before, is 180 s.
+    assert most([THIRD, THIRD, DONE], 60.0) == 180.0
+    # Eight jobs at once fill the engine: 48 more where 16 took 60 s.
+    assert most([THIRD] * 8, 60.0) == 180.0
+    assert most([DONE], 60.0) == 0.0
+
+
+def test_about_as_many_are_accepted_as_before() -> None:
+    left = seconds_left([THIRD, DONE], 60.0)
+    assert left is not None
+    # One of six was accepted: a share of 2 in 8, so 3.3 of the six that are left, each 30 s.
+    assert left.about == pytest.approx(30.0 * (1 - 0.75**6) / 0.25)
+    assert left.about < left.at_most
+
+
+def most(jobs: list[JobSummary], elapsed: float) -> float:
+    left = seconds_left(jobs, elapsed)
+    assert left is not None
+    return left.at_most
 
 
 def test_the_line_names_what_is_accepted_the_pace_and_each_unfinished_iteration() -> None:
     line = progress_line([NEW, THIRD, DONE], 91.4, 60.0)
-    assert line == "1 of 3 accepted · 91 tok/s · at most 8m00s left · iteration: Sum 1 of 8, Mean 3 of 8"
+    assert line == ("1 of 3 accepted · 91 tok/s · about 3m35s left, at most 8m00s · iteration: Sum 1/8, Mean 3/8")
     assert progress_line([DONE], 0.0, 60.0) == "1 of 1 accepted"
 
 
