@@ -58,10 +58,10 @@ bench-checks: $(STAMP)
 	$(BIN)/python ops/bench_grader.py
 
 # The demo by seed, SEEDS of them; rows are kept in bench-demo.jsonl, and it goes on where it was interrupted. MODEL
-# chooses a profile.
+# chooses a model, ENGINE an engine.
 SEEDS ?= 20
 bench-demo: $(STAMP)
-	$(BIN)/python ops/bench_demo.py --seeds $(SEEDS) $(if $(MODEL),--model $(MODEL))
+	$(BIN)/python ops/bench_demo.py --seeds $(SEEDS) $(if $(MODEL),--model $(MODEL)) $(if $(ENGINE),--engine $(ENGINE))
 
 bench-streams: $(STAMP)
 	$(BIN)/python ops/bench_streams.py

@@ -74,12 +74,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20, help="how many: 1, 2, 3, …")
     parser.add_argument("--model", default="", help="the name of a profile")
+    parser.add_argument("--engine", default="", help="vllm or llama.cpp")
     parser.add_argument("--endpoint", default="", help="an OpenAI-compatible server to use")
     parser.add_argument("--rows", type=Path, default=Path("bench-demo.jsonl"), help="the file that rows are kept in")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(argv)
     wanted = range(1, given.seeds + 1)
-    arguments = [f"--{name}={value}" for name in ("model", "endpoint") if (value := getattr(given, name))]
+    arguments = [f"--{name}={value}" for name in ("model", "engine", "endpoint") if (value := getattr(given, name))]
     setup = _setup(arguments)
     known = {row.seed: row for row in _read(given.rows) if row.setup == setup and row.seed in wanted}
     missing = [seed for seed in wanted if seed not in known]

@@ -93,6 +93,8 @@ class Settings(BaseSettings):
     engine: Literal["", "vllm", "llama.cpp"] = ""
     # An installed `vllm` executable (a container's): no separate environment is built for the engine then.
     engine_bin: Path | None = None
+    # The same for llama.cpp: an installed `llama-server`. The wheel that Redraft installs is built for the CPU alone.
+    llama_server: Path | None = None
     # The GPUs that this worker's engine may use, by nvidia-smi's numbers: `0,1`. None: all. Two workers on one machine,
     # one with the large model and one with the small, must not use the same GPUs.
     gpus: Annotated[frozenset[int] | None, NoDecode] = None

@@ -39,7 +39,6 @@ from tasks.validators.checks import RegisteredChecks
 from workers.addresses import memory_bank
 from workers.engine.admission import AdmissionController
 from workers.engine.host import ModelHost, NoEngine
-from workers.engine.load import read_load
 from workers.engine.profiles import Serving
 from workers.events import TurnEvents
 from workers.plugins import broken_plugins
@@ -132,11 +131,10 @@ def _sampling(profile: Serving) -> Sampling:
 
 def _admission(parts: WorkerParts) -> AdmissionController:
     host, width = parts.host, max(1, parts.width)
-    root, key = host.url.removesuffix("/v1"), parts.settings.endpoint_key.get_secret_value()
     return AdmissionController(
         requests=host.sequences or parts.slots * width,
         width=width,
-        read=lambda: read_load(root, key=key) if host.capabilities.metrics else None,
+        read=host.load,
     )
 
 

@@ -46,6 +46,7 @@ def environment(fleet_url: str, valkey_url: str, home: Home) -> dict[str, str]:
         "REDRAFT_HOME": str(home.root),
         "REDRAFT_CACHE": str(Settings().cache),
         "REDRAFT_MODEL": "smollm2-135m",
+        "REDRAFT_ENGINE": "vllm",
         "REDRAFT_DATABASE_URL": fleet_url,
         "REDRAFT_BROKER_URL": valkey_url,
     }

@@ -30,6 +30,7 @@ from workers.engine.probe import fetch
 from workers.engine.profiles import load_profiles
 from workers.engine.record import end_recorded, members, read_record
 from workers.engine.server import EngineServer
+from workers.engine.vllm import Vllm
 from workers.home import Home
 
 # The CPU engine caches whole blocks of this many tokens, and never the last one.
@@ -55,8 +56,8 @@ class Heartbeat:
 
 
 def server(home: Home) -> EngineServer:
-    choice = choose("smollm2-135m", detect(), load_profiles(home.root))
-    return EngineServer(choice, home=home, cache=Settings().cache, say=lambda line: None)
+    choice = choose("smollm2-135m", detect(), load_profiles(home.root), engine="vllm")
+    return EngineServer(choice, Vllm(), home=home, cache=Settings().cache, say=lambda line: None)
 
 
 # What a worker does, as far as the engine can see; it is killed, and leaves its engine.

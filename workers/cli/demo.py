@@ -21,7 +21,7 @@ from workers.cli.estimate import progress_line
 from workers.cli.next_steps import next_steps
 from workers.cli.output import Json, duration, emit, note, table
 from workers.cli.progress import ProgressLine
-from workers.cli.stack import start_options
+from workers.cli.stack import EngineFlag, start_options
 from workers.cli.watch import Rates
 from workers.home import Home
 from workers.local import stack as local
@@ -39,7 +39,8 @@ TAG, SEED_TAG = "demo", "seed-"
 @app.command()
 def demo(
     seed: Annotated[int | None, typer.Option(help="The seed of all sampling. Default: a new one each time.")] = None,
-    model: Annotated[str, typer.Option("--model", help="The name of a profile.")] = "",
+    model: Annotated[str, typer.Option("--model", help="A model or a profile.")] = "",
+    engine: EngineFlag = None,
     endpoint: Annotated[str, typer.Option("--endpoint", help="An OpenAI-compatible server to use.")] = "",
     as_json: Json = False,
 ) -> None:
@@ -49,7 +50,7 @@ def demo(
     demo goes on with the same problems.
     """
     settings = load_settings()
-    stack = _start(settings, model, endpoint)
+    stack = _start(settings, model, endpoint, engine)
     with connect(stack.user_url, name="redraft demo") as client:
         seed, jobs = _interrupted(client, seed) or _submit(client, settings, seed)
         histories: dict[int, History] = dict.fromkeys(jobs, ())
@@ -73,15 +74,15 @@ def corrected(job: JobSummary, history: Sequence[IterationRow]) -> bool:
     return last.iteration > 1 and any(verdict.held_out and verdict.passed for verdict in last.verdicts)
 
 
-def _start(settings: Settings, model: str, endpoint: str) -> StackFile:
+def _start(settings: Settings, model: str, endpoint: str, engine: str | None) -> StackFile:
     """The running stack. Ctrl-C stops what was started, whose downloads would go on unseen."""
     home = Home(root=settings.home)
     was_running = bool(local.status(home))
     try:
-        return local.start(home, start_options(settings, model, endpoint), note, attached=False)
+        return local.start(home, start_options(settings, model, endpoint, engine), note, attached=False)
     except KeyboardInterrupt:
         if not was_running:
-            note("stopping what was started; what was fetched is kept, and the next `redraft demo` goes on from there")
+            note("stopping what was started; what was fetched is kept, and the next demo goes on from there")
             local.stop(home)
         raise
 

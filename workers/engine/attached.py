@@ -13,6 +13,7 @@ from tasks.llm.capabilities import Capabilities
 from tasks.types import Modality
 from workers.engine.detection import REPETITION, Endpoint, Server, describe_server, detect_capabilities
 from workers.engine.health import EngineHealth
+from workers.engine.load import EngineLoad, read_load
 from workers.engine.probe import canary, counted, fetch
 from workers.engine.profiles import Serving
 from workers.http_client import public_url
@@ -96,6 +97,10 @@ class AttachedEndpoint:
         self._server = describe_server(endpoint, served[self.model])
         self.capabilities = detect_capabilities(endpoint)
         self.profile = self._serving()
+
+    def load(self) -> EngineLoad | None:
+        """What it reports of its load; None where it doesn't."""
+        return read_load(self.url.removesuffix("/v1"), key=self._key) if self.capabilities.metrics else None
 
     def start(self) -> None:
         """Examines it. Raises `EngineFault`, `InvalidInput`."""

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from tasks.errors import EngineFault
 from tasks.llm.capabilities import Capabilities
+from workers.engine.load import EngineLoad
 from workers.engine.profiles import Serving
 
 
@@ -38,6 +39,9 @@ class ModelHost(Protocol):
     def ready(self) -> bool:
         """Whether it answers, canary included: the worker takes work only then."""
 
+    def load(self) -> EngineLoad | None:
+        """What it reports of its load; None where it doesn't."""
+
     def start(self) -> None:
         """Returns when it is ready. Raises `PartFailed`, `EngineFault` or `InvalidInput` with the likely cause."""
 
@@ -67,6 +71,10 @@ class NoEngine:
         self.profile = Serving(
             name="none", max_model_len=2, width=1, slots=slots, max_answer_tokens=1, max_review_tokens=1
         )
+
+    def load(self) -> EngineLoad | None:
+        """Nothing to report."""
+        return None
 
     def start(self) -> None:
         """Raises `EngineFault`: this worker must not need an engine."""

@@ -6,7 +6,7 @@ import itertools
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -38,8 +38,22 @@ RESERVED_FLAGS = {
     "--kv-cache-dtype": "kv_dtype",
     "--speculative-config": "[speculation]",
     "--alias": "",
+    "-m": "",
+    "-a": "",
     "--ctx-size": "max_model_len",
+    "-c": "max_model_len",
     "--parallel": "max_num_seqs",
+    "-np": "max_num_seqs",
+    "--threads": "",
+    "-t": "",
+    "--threads-batch": "",
+    "-tb": "",
+    "--n-gpu-layers": "",
+    "-ngl": "",
+    "--tensor-split": "",
+    "-ts": "",
+    "--kv-unified": "",
+    "-kvu": "",
 }
 # The compute capability from which kernels exist: bf16 and W4A16 with Ampere, FP8 with Ada, NVFP4 with Blackwell.
 CAPABILITY: Mapping[WeightsType, float] = {"bf16": 8.0, "w4a16": 8.0, "fp8": 8.9, "nvfp4": 10.0}
@@ -220,7 +234,6 @@ class Profile(Serving):
     @property
     def distribution(self) -> Distribution:
         """The distribution in its engine's environment."""
-        assert self.engine != "llama.cpp", "its operator starts it, and `choose` refuses it"
         return self.engine
 
     @property
@@ -254,24 +267,6 @@ class Profile(Serving):
             if allowed is not None and allowed.get(modality, MOST) < MOST:
                 raise ValueError(f"a job may have {MOST} attachments, and --limit-mm-per-prompt has fewer {modality}s")
         return self
-
-    def flags(self, *, gpus: int, max_num_seqs: int) -> list[str]:
-        """The flags of `vllm serve` besides the model and the address; the profile's own come last."""
-        flags = ["--max-model-len", str(self.max_model_len), "--max-num-seqs", str(max_num_seqs)]
-        if self.engine == "vllm":
-            flags += ["--tensor-parallel-size", str(gpus), "--gpu-memory-utilization", str(self.gpu_memory_utilization)]
-        if self.kv_dtype != "auto":
-            flags += ["--kv-cache-dtype", self.kv_dtype]
-        if self.speculation:
-            flags += ["--speculative-config", self.speculation.config]
-        if self.weights.revision:
-            flags += ["--revision", self.weights.revision]
-        return [*flags, *self.argv]
-
-    def command(self, *, vllm: str, model: str, port: int, flags: Sequence[str]) -> list[str]:
-        """The argv of `vllm serve` for this profile, loopback only."""
-        address = ("--host", "127.0.0.1", "--port", str(port), "--served-model-name", self.name)
-        return [vllm, "serve", model, *address, "--disable-uvicorn-access-log", *flags]
 
 
 def _limits_per_prompt(argv: tuple[str, ...]) -> dict[str, int] | None:

@@ -85,7 +85,7 @@ def test_a_model_that_this_machine_cannot_hold_is_refused_before_anything_starts
     redraft: Redraft, tmp_path: Path
 ) -> None:
     said = redraft("up", "--detach", "--model", "no-such-model")
-    assert (said.code, "known profiles are auto, gemma-4-26b-a4b-bf16" in said.err) == (2, True)
+    assert (said.code, "known models are auto, gemma-4-26b-a4b, gemma-4-31b" in said.err) == (2, True)
     said = redraft("up", "--detach", "--endpoint", "127.0.0.1:8000")
     assert (said.code, "it must be an address such as" in said.err) == (2, True)
 
