@@ -18,6 +18,7 @@ from tasks.submit import read_jobs
 from tasks.types import Acceptance, JobState
 from workers.cli.client import connect
 from workers.cli.estimate import progress_line
+from workers.cli.interrupts import is_interrupt
 from workers.cli.next_steps import next_steps
 from workers.cli.output import Json, duration, emit, note, table
 from workers.cli.progress import ProgressLine
@@ -56,13 +57,20 @@ def demo(
         histories: dict[int, History] = dict.fromkeys(jobs, ())
         try:
             _follow(client, histories)
-        except KeyboardInterrupt:
+        except BaseException as error:
+            if not is_interrupt(error):
+                raise
             note("the stack and its jobs go on; `redraft demo` watches them again, `redraft down` stops them")
-            raise
+            raise KeyboardInterrupt from error
         finished = client.wait(jobs)
     _report(finished, histories, seed, as_json)
-    if not any(corrected(job, histories[job.job]) for job in finished):
+    example = next((job.job for job in finished if corrected(job, histories[job.job])), None)
+    if example is None:
         note("no problem was accepted after a rejected attempt this time; try again with another seed")
+    if not as_json:
+        for step in next_steps(example or jobs[0], sys.argv[0]):
+            note(step)
+    if example is None:
         raise typer.Exit(NOTHING_CORRECTED)
 
 
@@ -190,6 +198,3 @@ def _report(jobs: Sequence[JobSummary], histories: Mapping[int, History], seed: 
         f"{accepted} of {len(jobs)} accepted, {sum(bool(row['corrected']) for row in rows)} of them after a rejected "
         f"iteration, in {duration(seconds)}: {written:,} tokens written by {model}"
     )
-    shown_job = next((job.job for job in jobs if corrected(job, histories[job.job])), jobs[0].job)
-    for step in next_steps(shown_job, sys.argv[0]):
-        note(step)

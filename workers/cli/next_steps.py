@@ -16,7 +16,7 @@ def next_steps(job: int, started_as: str) -> list[str]:
     example = os.path.relpath(ops("examples") / "code.md")
     steps = (
         ("submit a problem", f"{redraft} submit {example} --wait"),
-        ("see how one was corrected", f"{redraft} history {job}"),
+        ("see how one was solved", f"{redraft} history {job}"),
         ("follow what runs", f"{redraft} watch"),
         ("stop everything", f"{redraft} down"),
     )
