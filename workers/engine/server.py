@@ -14,7 +14,7 @@ from typing import TextIO
 import structlog
 
 from tasks.errors import EngineFault, PartFailed, RedraftError
-from tasks.llm.capabilities import Capabilities
+from tasks.llm.capabilities import LLAMA_CPP, Capabilities
 from workers.backoff import pause_seconds
 from workers.engine.backend import Backend, Installation
 from workers.engine.building import Say
@@ -59,8 +59,6 @@ class EngineServer:
     engine of a home.
     """
 
-    capabilities = Capabilities()
-
     def __init__(
         self,
         choice: Choice,
@@ -82,6 +80,11 @@ class EngineServer:
         self._changing = threading.Lock()  # a child is being started or ended, never both
         self._ready, self._stopping = threading.Event(), threading.Event()
         self._watch_stopping = threading.Event()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Of a server of its kind, as Redraft starts it."""
+        return LLAMA_CPP if self.profile.engine == "llama.cpp" else Capabilities()
 
     @property
     def sequences(self) -> int:
