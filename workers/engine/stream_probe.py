@@ -1,5 +1,5 @@
-"""One real answer of an attached server, streamed through the very client that jobs use: others say little of it. It must
-not know what is done with a server that fails.
+"""One real answer of an attached server, streamed through the client that jobs use, since other calls say little of it.
+It must not know what is done with a server that fails.
 """
 
 from __future__ import annotations
