@@ -73,10 +73,6 @@ class Capabilities:
         )
 
 
-# A llama.cpp that Redraft started.
-LLAMA_CPP = Capabilities(choices="grammar", tokenizer="text", repetition=False)
-
-
 def choice_field(form: ChoiceForm, choices: Sequence[str]) -> dict[str, Any]:
     """The fields of a request's body that restrict the answer to one of `choices`."""
     match form:
