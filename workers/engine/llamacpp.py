@@ -29,7 +29,7 @@ class LlamaCpp:
     """Implements `Backend`. `program` is a `llama-server` to use instead of the one that Redraft installs; it gets the
     very same command line."""
 
-    capabilities = Capabilities(choices="json_schema", tokenizer="text", repetition=False)
+    capabilities = Capabilities(choices="grammar", tokenizer="text", repetition=False)
 
     def __init__(self, program: Path | None = None) -> None:
         self._program = program
