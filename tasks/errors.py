@@ -85,6 +85,10 @@ class ContextExceeded(EngineFault):
     """The server says that a prompt is longer than its context: our count is wrong, or its context is smaller."""
 
 
+class AnswerInReasoning(EngineFault):
+    """The server puts answers into the field for thoughts, so that they can't be told from thoughts."""
+
+
 class CanaryFailed(EngineFault):
     """The engine's answer to a known prompt is wrong: none of its answers can be trusted."""
 

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 from tasks.deadline import DEADLINE
 from tasks.errors import AttachmentLost, EngineFault, LimitReached
-from tasks.llm.answer import Answer
-from tasks.llm.capabilities import Capabilities, chosen
+from tasks.llm.answer import Answer, Result
+from tasks.llm.capabilities import Capabilities, ThoughtForm, chosen
 from tasks.llm.faults import engine_fault
-from tasks.llm.requestbody import ChatTerms, Files, chat_body
+from tasks.llm.requestbody import ChatTerms, Files, chat_body, expected_thoughts
 from tasks.llm.stream import Stream, chat
 from tasks.llm.thoughts import Thinking
 from tasks.llm.tokenizer import ServerTokenizer
@@ -61,6 +61,7 @@ class OpenAIChatModel:
         self._base_url, self._api_key, self._engine = base_url.rstrip("/"), api_key, engine
         self._first_seconds, self._silence_seconds = first_token_seconds, token_silence_seconds
         self._files = files or _no_file
+        self.thoughts = set[ThoughtForm]()  # where its answers have had their thoughts so far
         self._terms = ChatTerms(model=model, capabilities=capabilities, thinking=thinking, extra=dict(extra))
         self._tokenizer = ServerTokenizer(
             self._client, root=self._base_url.removesuffix("/v1"), api_key=api_key, terms=self._terms
@@ -71,8 +72,9 @@ class OpenAIChatModel:
         """One streamed answer. Raises `EngineFault` and what `heartbeat.check()` raises; both also stop the engine. A
         `LimitReached` ends the answer where it is."""
         heartbeat.check()
-        begun, answer, silence = time.monotonic(), Answer(), _Silence(self._first_seconds, heartbeat)
-        body = chat_body(request, self._terms, self._files)
+        begun, silence = time.monotonic(), _Silence(self._first_seconds, heartbeat)
+        answer = Answer(expected_thoughts(request, self._terms, thinks="opened" in self.thoughts))
+        body, ended_by = chat_body(request, self._terms, self._files), ""
         stream = Stream(
             self._client(),
             self._base_url,
@@ -83,11 +85,11 @@ class OpenAIChatModel:
         try:
             self._wait(stream, answer, silence, heartbeat)
         except LimitReached:
-            answer.finish_reason = DEADLINE
+            ended_by = DEADLINE
         finally:
             stream.close()
-        self._end(answer)
-        return self._completion(request, answer, time.monotonic() - begun)
+        result = self._end(answer, ended_by)
+        return self._completion(request, answer, result, time.monotonic() - begun)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Counted by the endpoint's own tokenizer where it has one, else estimated."""
@@ -135,26 +137,30 @@ class OpenAIChatModel:
             silence.begin(self._silence_seconds)  # after the beat, which announces a shorter one
         return answer.hit is None
 
-    def _end(self, answer: Answer) -> None:
+    def _end(self, answer: Answer, ended_by: str) -> Result:
         try:
-            answer.end()
+            result = answer.end(ended_by)
         except EngineFault as fault:
             raise engine_fault(self.name, fault, self._api_key) from fault
+        if answer.closed_alone:
+            self.thoughts.add("opened")
+        if answer.thinks_apart:
+            self.thoughts.add("apart")
+        return result
 
-    def _completion(self, request: ChatRequest, answer: Answer, seconds: float) -> Completion:
-        usage = answer.usage
-        text, reasoning, hit = answer.result()
+    def _completion(self, request: ChatRequest, answer: Answer, result: Result, seconds: float) -> Completion:
+        usage, choosing = answer.usage, bool(request.choices) and result.hit is None
         prompt_tokens = usage.get("prompt_tokens")
         return Completion(
-            text=chosen(text, request.choices) if request.choices and hit is None else text,
+            text=chosen(result.text, request.choices) if choosing else result.text,
             finish_reason=answer.finish_reason,
             model=self.name,
             prompt_tokens=self.count_tokens(request.messages) if prompt_tokens is None else prompt_tokens,
             cached_tokens=usage.get("cached_tokens") or 0,
             completion_tokens=usage.get("completion_tokens") or answer.deltas,
             seconds=seconds,
-            reasoning=reasoning,
-            guard=hit,
+            reasoning=result.thoughts,
+            guard=result.hit,
             engine=self._engine,
         )
 

@@ -27,5 +27,5 @@ def engine_fault(model: str, error: Exception, api_key: str) -> EngineFault:
             reason = f"broke off ({type(error).__name__}: {error})"
     line = " ".join(f"{model} {reason}".split())
     refused = isinstance(error, openai.BadRequestError) and TOO_LONG.search(line)
-    kind = ContextExceeded if refused else EngineFault
+    kind = ContextExceeded if refused else type(error) if isinstance(error, EngineFault) else EngineFault
     return kind((line.replace(api_key, "***") if api_key else line)[:MESSAGE_CHARS])

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
-from tasks.llm.capabilities import Capabilities, choice_field
-from tasks.llm.thoughts import Thinking
+from tasks.llm.capabilities import SCHEMA_TOKENS, Capabilities, choice_field
+from tasks.llm.thoughts import Expectation, Thinking
 from tasks.types import Attachment, ChatRequest, Message, Modality
 
 # OpenAI's names of the two formats.
@@ -41,11 +41,29 @@ def chat_body(request: ChatRequest, terms: ChatTerms, files: Files) -> dict[str,
         "messages": [_with_files(message, files) for message in request.messages],
         "temperature": request.temperature,
         "top_p": request.top_p,
-        "max_tokens": request.max_tokens + request.thinking_tokens,
+        "max_tokens": _answer_tokens(request, capabilities) + request.thinking_tokens,
         "seed": request.seed,
         "stream": True,
         "extra_body": extra,
     }
+
+
+def expected_thoughts(request: ChatRequest, terms: ChatTerms, *, thinks: bool) -> Expectation:
+    """Where the thoughts of its answer are to be; `thinks` says that the model has shown thoughts in its text."""
+    thinking, form = terms.thinking, terms.capabilities.thoughts
+    off = bool(thinking.off) and not request.thinking_tokens
+    return Expectation(
+        thinks=bool(thinking.on and request.thinking_tokens) or (thinks and not off),
+        in_reasoning=off or form == "swapped",
+        prompt_opens=form == "opened" and not off,
+        unknown=form == "unknown" and not off,
+        choices=request.choices,
+    )
+
+
+def _answer_tokens(request: ChatRequest, capabilities: Capabilities) -> int:
+    by_schema = bool(request.choices) and capabilities.choices == "json_schema"
+    return request.max_tokens + (SCHEMA_TOKENS if by_schema else 0)
 
 
 def _with_files(message: Message, files: Files) -> dict[str, Any]:

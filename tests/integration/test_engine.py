@@ -251,6 +251,19 @@ def test_the_next_iteration_reuses_the_blocks_that_it_shares_with_the_last(engin
     assert reused >= 0.9 * shared
 
 
+@pytest.mark.slow
+def test_long_prompts_with_seeds_that_come_together_do_not_end_it(engine: EngineServer) -> None:
+    """Read in pieces, they did: "CPU Generator does not use offset"."""
+    before = engine.pid
+    long = "The pump of the works feeds basin number seven. " * 240
+    requests = [ask(f"Case {n}. {long if n % 3 == 0 else 'Be brief.'}", max_tokens=8, seed=n) for n in range(9)]
+    with ThreadPoolExecutor(len(requests)) as pool:
+        completions = list(pool.map(lambda request: client(engine).complete(request, Heartbeat()), requests))
+    assert sum(completion.prompt_tokens for completion in completions) > 2 * 2048
+    assert all(completion.completion_tokens for completion in completions)
+    assert (engine.pid, engine.health()) == (before, "ok")
+
+
 def test_stop_leaves_no_process(home: Home, engine: EngineServer) -> None:
     record = read_record(home)
     assert record is not None
