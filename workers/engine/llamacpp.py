@@ -22,14 +22,14 @@ NO_BUILD = "b0-unknown"
 # prompt stand still for half a minute, and a cancelled request ends as late. Prompts are read as fast.
 CPU_BATCH_TOKENS = 256
 # Prompts of idle slots are kept here, in MiB of the machine's memory; the server's own default is 8192.
-CACHE_RAM_MIB = 1024
+CACHE_RAM_MIB = 512
 
 
 class LlamaCpp:
     """Implements `Backend`. `program` is a `llama-server` to use instead of the one that Redraft installs; it gets the
     very same command line."""
 
-    capabilities = Capabilities(choices="json_schema", tokenizer="text", repetition=False)
+    capabilities = Capabilities(choices="grammar", tokenizer="text", repetition=False)
 
     def __init__(self, program: Path | None = None) -> None:
         self._program = program
