@@ -81,5 +81,12 @@ LINE_OPENINGS = "|".join(
 LONE_CLOSINGS = "|".join(marker.closing for marker in MARKERS if marker.lone)
 CLOSINGS = tuple(regex.compile(marker.closing) for marker in MARKERS)
 ANY_CLOSING = regex.compile(LONE_CLOSINGS)
+# What a prompt ends with whose template opens the thoughts.
+_OPENED = regex.compile(rf"(?:{'|'.join(marker.opening for marker in MARKERS if marker.lone)})\s*\Z")
 # What may change the meaning of a text in its middle.
 TURNS = regex.compile(rf"{SPECIAL_OPENINGS}|{LINE_OPENINGS}|(?P<head>{HEADS.pattern})|(?P<closing>{LONE_CLOSINGS})")
+
+
+def opens_thoughts(prompt: str) -> bool:
+    """Whether a rendered prompt ends with an opening mark."""
+    return _OPENED.search(prompt[-200:]) is not None

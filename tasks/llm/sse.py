@@ -36,16 +36,18 @@ def events(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
             yield event
         if event is DONE:
             return
-    rest = reader.end()
+    rest, streams = reader.end(), reader.streams
     if rest is not None:
         yield rest
+    if rest is not None and not streams:
+        yield DONE  # a document that could be parsed is whole
 
 
 class _Reader:
     """Joins the `data` lines of an event; an event ends with a line that completes its JSON, or with an empty one."""
 
     def __init__(self) -> None:
-        self._data, self._kind, self._page, self._streams = b"", b"", b"", False
+        self._data, self._kind, self._page, self.streams = b"", b"", b"", False
 
     def take(self, line: bytes) -> dict[str, Any] | None:
         name, colon, value = line.partition(b":")
@@ -54,7 +56,7 @@ class _Reader:
         if not colon or name not in FIELDS:
             self._page += line[: PAGE_BYTES - len(self._page)] + b"\n"
             return None
-        self._streams = True
+        self.streams = True
         match name:
             case b"event":
                 self._kind = value.strip()
@@ -67,7 +69,7 @@ class _Reader:
 
     def end(self) -> dict[str, Any] | None:
         """What is left at the end of the body."""
-        if self._data or self._streams or not self._page.strip():
+        if self._data or self.streams or not self._page.strip():
             return self._complete(final=True)
         try:
             return _object(self._page)

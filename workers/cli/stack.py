@@ -13,7 +13,7 @@ from tasks.settings import Settings, load_settings
 from tasks.types import Egress
 from workers.cli.fetching import fetch_engine
 from workers.cli.output import Json, emit, note, table
-from workers.engine.select import build_host, choose_for, hardware_for
+from workers.engine.select import build_host, choose_for, hardware_for, running_engine
 from workers.home import Home
 from workers.local import stack as local
 from workers.stackfile import StackFile, read
@@ -92,15 +92,20 @@ def down(as_json: Json = False) -> None:
 @app.command()
 def status(as_json: Json = False) -> None:
     """Show each part of the local stack: pid, port, health."""
-    parts = local.status(Home(root=load_settings().home))
+    settings = load_settings()
+    parts, running = local.status(Home(root=settings.home)), running_engine(settings)
+    kind = {"engine": running[1].engine, "profile": running[1].name, "version": running[0].version} if running else {}
     if as_json:
         names = ("name", "pid", "port", "address", "health", "why")
-        emit({"parts": [{name: getattr(part, name) for name in names} for part in parts]})
+        rows = [{name: getattr(part, name) for name in names} for part in parts]
+        emit({"parts": [row | kind if row["name"] == "engine" else row for row in rows]})
     elif not parts:
         note("no stack is running; start one with `redraft up`")
     else:
-        rows = [(p.name, str(p.pid or "-"), str(p.port or "-"), p.health, p.address or "") for p in parts]
-        table(("part", "pid", "port", "health", "address"), rows)
+        shown = [(p.name, str(p.pid or "-"), str(p.port or "-"), p.health, p.address or "") for p in parts]
+        table(("part", "pid", "port", "health", "address"), shown)
+        if kind:
+            note(f"engine: {kind['engine']} ({kind['version'] or 'starting'}) serves {kind['profile']}")
         for part in parts:
             if part.why:
                 note(f"{part.name}: {part.why}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from tasks.llm.capabilities import Capabilities
 from workers.engine.building import Say
 from workers.engine.load import EngineLoad
 from workers.engine.placement import Choice
@@ -27,6 +28,8 @@ class Installation:
 
 class Backend(Protocol):
     """One kind of engine."""
+
+    capabilities: Capabilities
 
     def prepare(self, choice: Choice, cache: Path, say: Say) -> Installation:
         """Installs the engine and fetches the weights where either is missing. Raises `PartFailed`."""

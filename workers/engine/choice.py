@@ -78,9 +78,8 @@ def _preferred(members: Sequence[Profile], hardware: Hardware) -> Choice | Refus
     fitting = [choice for _, choice in fits if isinstance(choice, Choice)]
     if fitting:
         return max(fitting, key=lambda choice: _speed(choice, hardware))
-    if len(fits) == 1:
-        return Refusal(why=fits[0][1].why)
-    return Refusal(why="; ".join(f"{member.name}: {refusal.why}" for member, refusal in fits))
+    least, refusal = min(fits, key=lambda pair: pair[0].least_gib)
+    return Refusal(why=refusal.why if len(fits) == 1 else f"not even {least.name} fits: {refusal.why}")
 
 
 def _speed(choice: Choice, hardware: Hardware) -> tuple[int, int, str]:

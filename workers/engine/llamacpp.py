@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tasks.llm.capabilities import Capabilities
 from workers.engine.backend import Installation
 from workers.engine.building import Say
 from workers.engine.environment import ensure_environment, pinned_version
@@ -17,13 +18,18 @@ from workers.packaged import ops
 
 # What the wheel's server says of its build.
 NO_BUILD = "b0-unknown"
+# On a processor a step takes as long as its tokens: with the server's own 2048 the answers that run beside a long
+# prompt stand still for half a minute, and a cancelled request ends as late. Prompts are read as fast.
+CPU_BATCH_TOKENS = 256
 # Prompts of idle slots are kept here, in MiB of the machine's memory; the server's own default is 8192.
-CACHE_RAM_MIB = 1024
+CACHE_RAM_MIB = 512
 
 
 class LlamaCpp:
     """Implements `Backend`. `program` is a `llama-server` to use instead of the one that Redraft installs; it gets the
     very same command line."""
+
+    capabilities = Capabilities(choices="grammar", tokenizer="text", repetition=False)
 
     def __init__(self, program: Path | None = None) -> None:
         self._program = program
@@ -44,6 +50,8 @@ class LlamaCpp:
         flags += [str(CACHE_RAM_MIB), "--metrics", "--slots", "--jinja", "--n-gpu-layers", str(choice.gpu_layers)]
         if choice.tensor_split:
             flags += ["--tensor-split", ",".join(f"{share:g}" for share in choice.tensor_split)]
+        if not choice.gpu_layers:
+            flags += ["--batch-size", str(CPU_BATCH_TOKENS), "--ubatch-size", str(CPU_BATCH_TOKENS)]
         if choice.threads:
             flags += ["--threads", str(choice.threads), "--threads-batch", str(choice.threads)]
         return [*flags, *choice.profile.argv]

@@ -251,6 +251,11 @@ class Profile(Serving):
         return self.weights.megabytes * 1e6 / (1 << 30) or (self.memory.weights_gib if self.memory else 0.0)
 
     @property
+    def least_gib(self) -> float:
+        """Less memory than this never suffices, whatever the hardware: for comparing profiles."""
+        return self.memory.weights_gib + self.memory.overhead_gib if self.memory else self.ram_gib
+
+    @property
     def demand(self) -> Demand:
         """The memory that it needs of GPUs, or of llama.cpp's machine."""
         assert self.memory is not None, "checked when it was read"

@@ -20,8 +20,8 @@ from workers.engine.host import ModelHost, NoEngine
 from workers.engine.llamacpp import LlamaCpp
 from workers.engine.offload import can_offload
 from workers.engine.placement import Choice
-from workers.engine.profiles import load_profiles
-from workers.engine.record import members, read_record
+from workers.engine.profiles import Profile, load_profiles
+from workers.engine.record import EngineRecord, members, read_record
 from workers.engine.server import EngineServer
 from workers.engine.vllm import Vllm
 from workers.home import Home
@@ -68,6 +68,15 @@ def hardware_for(settings: Settings) -> Hardware:
     program = existing_program("llama_server", settings.llama_server, "`llama-server`")
     offload = bool(program and hardware.gpus and can_offload(program))
     return dataclasses.replace(hardware, offload=offload)
+
+
+def running_engine(settings: Settings) -> tuple[EngineRecord, Profile] | None:
+    """The engine of this home that runs now, and its profile; None where none does."""
+    record = read_record(Home(root=settings.home))
+    if record is None or not record.process.alive:
+        return None
+    profile = load_profiles(settings.home).get(record.profile)
+    return (record, profile) if profile else None
 
 
 def choose_for(settings: Settings, hardware: Hardware, lane: Lane = Lane.GPU) -> Choice:

@@ -14,7 +14,6 @@ from typing import TextIO
 import structlog
 
 from tasks.errors import EngineFault, PartFailed, RedraftError
-from tasks.llm.capabilities import Capabilities
 from workers.backoff import pause_seconds
 from workers.engine.backend import Backend, Installation
 from workers.engine.building import Say
@@ -25,9 +24,11 @@ from workers.engine.health import CANARY_EVERY_SECONDS, EngineHealth, HealthStat
 from workers.engine.load import EngineLoad
 from workers.engine.placement import Choice
 from workers.engine.probe import canary, fetch
+from workers.engine.progress import Progress
 from workers.engine.record import (
     STOP_SECONDS,
     EngineRecord,
+    cpu_seconds,
     end_recorded,
     forget_record,
     read_record,
@@ -59,8 +60,6 @@ class EngineServer:
     engine of a home.
     """
 
-    capabilities = Capabilities()
-
     def __init__(
         self,
         choice: Choice,
@@ -74,7 +73,7 @@ class EngineServer:
     ) -> None:
         self.profile, self.model = choice.profile, choice.profile.name
         self._choice, self._home, self._cache, self._say = choice, home, cache, say
-        self._backend = backend
+        self._backend, self.capabilities = backend, backend.capabilities
         self._watch_seconds, self._canary_every_seconds = watch_seconds, canary_every_seconds
         self._argv_hash, self._version, self._attention, self._weights, self._port = "", "", "", "", 0
         self._child: EngineChild | None = None
@@ -265,11 +264,15 @@ class EngineServer:
         load = self.load()
         return load.tokens if load else None
 
+    def _cpu_seconds(self) -> float:
+        return cpu_seconds(self._child.process) if self._child else 0.0
+
     def _health(self) -> EngineHealth:
         return EngineHealth(
             self._check,
             self._ask_canary,
             self._tokens,
+            progress=Progress(self.load, None if self._choice.gpus else self._cpu_seconds),
             canary_every_seconds=self._canary_every_seconds,
         )
 

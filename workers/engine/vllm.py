@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tasks.llm.capabilities import Capabilities
 from workers.engine.backend import Installation
 from workers.engine.building import Say
 from workers.engine.diagnostics import attention, attention_asked
@@ -16,10 +17,16 @@ from workers.engine.profiles import Profile
 from workers.engine.weights import ensure_weights
 
 QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+# vLLM 0.32 on the CPU dies of a seeded request whose prompt it reads in pieces: it samples after each piece, sets the
+# generator back (`_bookkeeping_sync`: `gen.set_offset`), and a CPU generator has no offset. So prompts are read whole,
+# which needs a budget of a whole context; what is lost is that answers wait beside a long prompt, not the seeds.
+CPU_BATCH_TOKENS = 2048
 
 
 class Vllm:
     """Implements `Backend`. `program` is an installed `vllm` to use instead of an environment that Redraft builds."""
+
+    capabilities = Capabilities()
 
     def __init__(self, program: Path | None = None) -> None:
         self._program = program
@@ -65,6 +72,9 @@ def flags(profile: Profile, *, gpus: int, max_num_seqs: int) -> list[str]:
     flags = ["--max-model-len", str(profile.max_model_len), "--max-num-seqs", str(max_num_seqs)]
     if profile.engine == "vllm":
         flags += ["--tensor-parallel-size", str(gpus), "--gpu-memory-utilization", str(profile.gpu_memory_utilization)]
+    if profile.engine == "vllm-cpu":
+        budget = max(profile.max_model_len, CPU_BATCH_TOKENS)
+        flags += ["--no-enable-chunked-prefill", "--max-num-batched-tokens", str(budget)]
     if profile.kv_dtype != "auto":
         flags += ["--kv-cache-dtype", profile.kv_dtype]
     if profile.speculation:

@@ -299,8 +299,7 @@ def test_a_cpu_model_is_refused_where_the_memory_is_too_small(cards: Cards, prof
         choose("qwen2.5-coder-1.5b", imagine([], "amx:2:4"), profiles, engine="vllm")
     with pytest.raises(InvalidInput) as told:
         choose("qwen2.5-coder-1.5b", cards(ram_gib=1.0), profiles)
-    assert "qwen2.5-coder-1.5b-q4: it needs 1.8 GiB" in str(told.value)
-    assert "qwen2.5-coder-1.5b: it needs 11.1 GiB" in str(told.value)
+    assert "not even qwen2.5-coder-1.5b-q4 fits: it needs 1.8 GiB of memory, this machine has 1.0" in str(told.value)
 
 
 def test_an_unknown_model_is_refused_with_the_names(cards: Cards, profiles: Profiles) -> None:

@@ -63,6 +63,9 @@ def test_every_packaged_profile_makes_a_command_on_loopback(profiles: Mapping[st
             assert json.loads(argv[argv.index("--speculative-config") + 1])["method"] == "mtp"
         else:
             assert profile.modalities == {"text"}
+            # A prompt read in pieces ends vLLM's CPU engine where the request has a seed.
+            assert "--no-enable-chunked-prefill" in argv
+            assert int(argv[argv.index("--max-num-batched-tokens") + 1]) >= profile.max_model_len
 
 
 def test_every_packaged_profile_says_how_much_it_downloads(profiles: Mapping[str, Profile]) -> None:

