@@ -28,7 +28,8 @@ from workers.engine.load import EngineLoad, read_load
 
 PAIRS = 5
 JOBS = (1, 4, 8, 16)
-MODELS = ("smollm2-135m", "qwen2.5-coder-1.5b")
+# By vLLM, and by llama.cpp.
+MODELS = ("smollm2-135m", "smollm2-135m-q4", "qwen2.5-coder-1.5b", "qwen2.5-coder-1.5b-q4")
 ITERATIONS = 2
 # Answers of one length: else a run of few jobs ends with one that writes alone, and that is all it measures.
 TOKENS = 96

@@ -98,6 +98,7 @@ def running(
 def _change_profile(home: Home, model: str, flags: Sequence[str], answer_tokens: int | None) -> None:
     """Puts a profile into the home that replaces the packaged one of the same name."""
     text = (files("workers.engine") / "profiles" / f"{model}.toml").read_text()
+    text = re.sub(r"^family = .*\n", "", text, flags=re.MULTILINE)  # this very profile, not the model's fastest
     more = "".join(f", {json.dumps(flag)}" for flag in flags)
     text = re.sub(r"^(argv = \[[^\]]*)\]", rf"\g<1>{more}]", text, count=1, flags=re.MULTILINE)
     if answer_tokens:

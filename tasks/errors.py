@@ -85,6 +85,10 @@ class ContextExceeded(EngineFault):
     """The server says that a prompt is longer than its context: our count is wrong, or its context is smaller."""
 
 
+class AnswerInReasoning(EngineFault):
+    """The server puts answers into the field for thoughts, so that they can't be told from thoughts."""
+
+
 class CanaryFailed(EngineFault):
     """The engine's answer to a known prompt is wrong: none of its answers can be trusted."""
 
@@ -206,8 +210,9 @@ class JobFailed(RedraftError):
 
 
 class JournalMismatch(JobFailed):
-    """A journalled call answers another prompt than the one built now. Prompts must be a function of what is stored, so
-    this is a defect of Redraft."""
+    """A journalled call answers another prompt than the one built now: the model was changed, or Redraft, and the call
+    is set aside. Where that happens to the same call again and again it ends the job, for prompts must be a function of
+    what is stored, and it is a defect of Redraft."""
 
     code = StopCode.JOURNAL_MISMATCH
 

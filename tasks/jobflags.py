@@ -15,7 +15,7 @@ from tasks.errors import InvalidInput
 from tasks.jobfile import RawJob, parse_yaml
 from tasks.jobfolder import Typed
 
-_SINGLE = ("title", "strategy", "lane", "egress", "priority", "seed", "key", "memory", "cut")
+_SINGLE = ("title", "strategy", "lane", "egress", "priority", "seed", "key", "memory", "model", "cut")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,7 @@ class Flags:
     key: str | None = None
     memory: bool | None = None
     cut: bool | None = None
+    model: str | None = None
 
 
 def with_flags(raw: RawJob, flags: Flags) -> RawJob:

@@ -86,10 +86,15 @@ class Settings(BaseSettings):
     memory_key: SecretStr = SecretStr("")
     memory_collection: str = "redraft_lessons"
 
-    # The model of the local stack: `auto` chooses the best profile that fits the hardware.
+    # The model of the local stack: `auto` chooses the best profile that fits the hardware; a model's name chooses the
+    # best of its profiles, a profile's name that one.
     model: str = "auto"
+    # Restricts that choice to one engine; empty: whichever is faster on this hardware.
+    engine: Literal["", "vllm", "llama.cpp"] = ""
     # An installed `vllm` executable (a container's): no separate environment is built for the engine then.
     engine_bin: Path | None = None
+    # The same for llama.cpp: an installed `llama-server`. The wheel that Redraft installs is built for the CPU alone.
+    llama_server: Path | None = None
     # The GPUs that this worker's engine may use, by nvidia-smi's numbers: `0,1`. None: all. Two workers on one machine,
     # one with the large model and one with the small, must not use the same GPUs.
     gpus: Annotated[frozenset[int] | None, NoDecode] = None
@@ -247,6 +252,11 @@ def hub_cache() -> Path:
     """Where the Hugging Face libraries keep their downloads; the engine uses it, too."""
     home = os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface"
     return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub")
+
+
+def kernel_limits() -> tuple[str, str]:
+    """The instruction sets that oneDNN and ATen are restricted to, by the variables that they read; empty: no limit."""
+    return os.environ.get("ONEDNN_MAX_CPU_ISA", ""), os.environ.get("ATEN_CPU_CAPABILITY", "")
 
 
 # Never passed to a part that doesn't need them: whoever can inspect Flower's process sees its environment.

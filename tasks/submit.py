@@ -142,6 +142,7 @@ def _spec(raw: RawJob, rules: Rules) -> JobSpec:
         key=fields.key,
         memory=fields.memory,
         cut=fields.cut,
+        model="" if fields.model == jobfields.ANY_MODEL else fields.model,
     )
 
 

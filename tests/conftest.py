@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import subprocess
 import sys
@@ -13,11 +14,19 @@ from pathlib import Path
 import psycopg
 import pytest
 from hypothesis import settings
+from psycopg import sql
 
 from tasks.client import Client
+from tasks.settings import Settings
 from tasks.store.migrate import upgrade
 from tasks.store.roles import ensure_login
 from tasks.store.session import Database
+from tests.background import running
+from workers.engine.choice import choose
+from workers.engine.hardware import detect
+from workers.engine.llamacpp import LlamaCpp
+from workers.engine.profiles import load_profiles
+from workers.engine.server import EngineServer
 from workers.home import Home, free_port
 from workers.http_client import answers
 from workers.local.postgres import EmbeddedPostgres
@@ -39,9 +48,12 @@ def services_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.fixture(scope="session")
 def postgres(services_home: Home) -> Iterator[EmbeddedPostgres]:
-    """A real Postgres, gone at the end of the session."""
+    """A real Postgres, gone at the end of the session; it doesn't wait for the disk, as no test cuts the power."""
     server = EmbeddedPostgres(services_home)
     server.start()
+    with _superuser(server) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
     yield server
     server.stop()
     _remove(services_home.postgres_folder())
@@ -57,19 +69,25 @@ def valkey_url(services_home: Home) -> Iterator[str]:
 
 
 @pytest.fixture
-def empty_database(postgres: EmbeddedPostgres) -> str:
-    """The superuser's URL of a database without a schema."""
-    name = f"t{next(_number)}"
-    with psycopg.connect(postgres.url.replace("+psycopg", "", 1), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[arg-type]
-    return postgres.url_of(name)
+def empty_database(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """The superuser's URL of a database without a schema, gone at the end of the test."""
+    with _database(postgres, f"t{next(_number)}") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def schema_template(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """The name of a database with the newest schema, which is copied and never used."""
+    with _database(postgres, "with_schema") as url:
+        upgrade(url)
+        yield "with_schema"
 
 
 @pytest.fixture
-def admin_url(empty_database: str) -> str:
-    """The superuser's URL of a database with the newest schema."""
-    upgrade(empty_database)
-    return empty_database
+def admin_url(postgres: EmbeddedPostgres, schema_template: str) -> Iterator[str]:
+    """The superuser's URL of a database with the newest schema, gone at the end of the test."""
+    with _database(postgres, f"t{next(_number)}", schema_template) as url:
+        yield url
 
 
 @pytest.fixture
@@ -110,6 +128,24 @@ def fleet(fleet_url: str) -> Iterator[Database]:
         yield database
 
 
+@pytest.fixture(scope="session")
+def llama_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineServer]:
+    """A real engine with a real model, for the tests that any will do for: llama.cpp with SmolLM2 in four bits, as
+    Redraft hosts it, ready and watched. `url` ends in /v1, `model` is what it calls itself.
+
+    One serves the whole session: leave it running, and ask it for few tokens. What it needs is built and downloaded
+    (33 MB and 93 MB) into the user's cache the first time.
+    """
+    home = Home(root=tmp_path_factory.mktemp("llama"))
+    home.make()
+    choice = choose("smollm2-135m", detect(), load_profiles(home.root), engine="llama.cpp")
+    server = EngineServer(choice, LlamaCpp(), home=home, cache=Settings().cache, say=lambda line: None)
+    server.start()
+    with running(server.watch):
+        yield server
+    server.stop()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryPart:
     """The embedded memory: where it answers, and to whom."""
@@ -148,3 +184,22 @@ def _remove(folder: Path) -> None:
     import shutil
 
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _superuser(server: EmbeddedPostgres) -> psycopg.Connection[tuple[object, ...]]:
+    return psycopg.connect(server.url.replace("+psycopg", "", 1), autocommit=True)
+
+
+@contextlib.contextmanager
+def _database(server: EmbeddedPostgres, name: str, template: str = "template1") -> Iterator[str]:
+    """A copy of the template, by its files (faster than through the log), with its privileges, which CREATE DATABASE
+    leaves out. It is dropped in the end, so that its files never reach the disk: hundreds would take minutes."""
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+    privileges = "UPDATE pg_database d SET datacl = t.datacl FROM pg_database t WHERE (d.datname, t.datname) = (%s, %s)"
+    with _superuser(server) as connection:
+        connection.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
+        if template != "template1":  # whose privileges say who may copy it
+            connection.execute(privileges, (name, template))
+    yield server.url_of(name)
+    with _superuser(server) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -38,8 +38,7 @@ from tasks.validation import Validation
 from tasks.validators.checks import RegisteredChecks
 from workers.addresses import memory_bank
 from workers.engine.admission import AdmissionController
-from workers.engine.host import ModelHost, NoEngine
-from workers.engine.load import read_load
+from workers.engine.host import ModelHost, NoEngine, model_names
 from workers.engine.profiles import Serving
 from workers.events import TurnEvents
 from workers.plugins import broken_plugins
@@ -132,11 +131,10 @@ def _sampling(profile: Serving) -> Sampling:
 
 def _admission(parts: WorkerParts) -> AdmissionController:
     host, width = parts.host, max(1, parts.width)
-    root, key = host.url.removesuffix("/v1"), parts.settings.endpoint_key.get_secret_value()
     return AdmissionController(
         requests=host.sequences or parts.slots * width,
         width=width,
-        read=lambda: read_load(root, key=key) if host.capabilities.metrics else None,
+        read=host.load,
     )
 
 
@@ -199,6 +197,7 @@ def _loop_rules(parts: WorkerParts) -> LoopRules:
         move_up_after=settings.move_up_after,
         escalate_after=settings.escalate_after,
         modalities=parts.host.profile.modalities,
+        models=model_names(parts.host),
     )
 
 
@@ -215,6 +214,7 @@ def _claim_rules(parts: WorkerParts) -> ClaimRules:
         bucket_seconds=settings.fairness_bucket_seconds,
         modalities=parts.host.profile.modalities,
         context_tokens=parts.host.profile.max_model_len,
+        models=model_names(parts.host),
     )
 
 
@@ -230,6 +230,7 @@ def _registration(parts: WorkerParts) -> WorkerRegistration:
         model=parts.host.model,
         version=version("redraft"),
         modalities=tuple(sorted(profile.modalities)),
+        models=tuple(sorted(model_names(parts.host))),
         context_tokens=profile.max_model_len if has_model else 0,
         answer_tokens=sampling.answer_tokens + sampling.thinking_tokens if has_model else 0,
     )

@@ -11,14 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 
-# How an answer is restricted to one of a few words: vLLM's own field, OpenAI's JSON schema, or a search in free text.
-ChoiceForm = Literal["structured_outputs", "json_schema", "text"]
+# How an answer is restricted to one of a few words: vLLM's own field, llama.cpp's grammar, OpenAI's JSON schema, or a
+# search in free text.
+ChoiceForm = Literal["structured_outputs", "grammar", "json_schema", "text"]
 # vLLM counts a chat; llama.cpp renders it first and counts the text.
 Tokenizer = Literal["chat", "text", "none"]
+# Where a server's thoughts are: apart or marked; in the text from its beginning, since the prompt opens them; nowhere,
+# and the answer in their field instead; or nothing is known.
+ThoughtForm = Literal["apart", "opened", "swapped", "unknown"]
+# A schema lets a model write spaces and line ends: with 16 tokens SmolLM2 came to `{\n "answer"\n\n:\n\n"amar`.
+SCHEMA_TOKENS = 64
 
 
 _CHOICES: Mapping[ChoiceForm, str] = {
     "structured_outputs": "",
+    "grammar": "",
     "json_schema": "no structured_outputs: verdicts are requested as JSON by a schema",
     "text": "no structured answers: verdicts are read out of free text, and requested again where none is clear",
 }
@@ -26,6 +33,13 @@ _TOKENIZER: Mapping[Tokenizer, str] = {
     "chat": "",
     "text": "no counting of chats: each prompt is rendered by the server first, then counted",
     "none": "no tokenizer: prompts are counted as a third of their characters, so windows are shorter",
+}
+_THOUGHTS: Mapping[ThoughtForm, str] = {
+    "apart": "",
+    "opened": "",
+    "swapped": "it answers in the reasoning field only, and is read there: start it with its model's reasoning parser, "
+    "or without one",
+    "unknown": "",
 }
 _FLAGS = {
     "stream_usage": "no usage in streams: tokens are counted as they come, and none count as cached",
@@ -47,11 +61,16 @@ class Capabilities:
     seeds: bool = True
     repetition: bool = True
     metrics: bool = True
+    thoughts: ThoughtForm = "apart"
 
     def missing(self) -> tuple[str, ...]:
         """One sentence for each unsupported feature, with what is done instead."""
         flags = (text for name, text in _FLAGS.items() if not getattr(self, name))
-        return tuple(text for text in (_CHOICES[self.choices], _TOKENIZER[self.tokenizer], *flags) if text)
+        return tuple(
+            text
+            for text in (_THOUGHTS[self.thoughts], _CHOICES[self.choices], _TOKENIZER[self.tokenizer], *flags)
+            if text
+        )
 
 
 def choice_field(form: ChoiceForm, choices: Sequence[str]) -> dict[str, Any]:
@@ -59,6 +78,8 @@ def choice_field(form: ChoiceForm, choices: Sequence[str]) -> dict[str, Any]:
     match form:
         case "structured_outputs":
             return {"structured_outputs": {"choice": list(choices)}}
+        case "grammar":  # https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md
+            return {"grammar": "root ::= " + " | ".join(json.dumps(choice, ensure_ascii=False) for choice in choices)}
         case "json_schema":
             schema = {
                 "type": "object",

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 from tasks.errors import Cancelled, CloudFault, CloudUnreached, EgressForbidden, LimitReached, TurnEnded
 from tasks.llm.responsebody import MESSAGE_CHARS, describe_error, ended, error_message
-from tasks.llm.stream import Send, Stream, events
+from tasks.llm.sse import events
+from tasks.llm.stream import Send, Stream
 from tasks.ports import Heartbeat
 from tasks.types import CloudAnswer, CloudEnd, Egress
 

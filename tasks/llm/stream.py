@@ -5,12 +5,13 @@ engine aborts a generation that nobody waits for. It must not know what the even
 from __future__ import annotations
 
 import contextlib
-import json
 import queue
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+
+from tasks.llm.sse import events
 
 if TYPE_CHECKING:
     import httpx2
@@ -119,20 +120,3 @@ def chat(body: Mapping[str, Any]) -> Send:
             yield from events(response.iter_bytes())
 
     return send
-
-
-def events(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-    """The JSON of each `data:` line until `[DONE]`. Only \\n ends a line: JSON may hold Unicode's other ends."""
-    buffer = b""
-    for chunk in chunks:
-        *lines, buffer = (buffer + chunk).split(b"\n")
-        for line in lines:
-            if not line.startswith(b"data:"):
-                continue
-            data = line[5:].strip()
-            if data == b"[DONE]":
-                return
-            event = json.loads(data)
-            if not isinstance(event, dict):
-                raise TypeError("an event is no JSON object")
-            yield event

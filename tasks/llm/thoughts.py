@@ -1,14 +1,10 @@
-"""A model's thoughts: the request fields that turn them on or off, and how they are separated from the answer. Pure."""
+"""A model's thoughts: the fields of a request that turn them on or off, and where they are to be expected. Pure."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-# Servers without a reasoning parser send the thoughts at the beginning of the answer.
-_LEADING_THOUGHTS = re.compile(r"\A\s*<think>(.*?)(?:</think>\s*|\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +23,18 @@ class Thinking:
         return {**self.on, **({self.budget: tokens} if self.budget else {})}
 
 
-def apart(text: str) -> tuple[str, str]:
-    """The answer and the thoughts before it. Thoughts that never end leave an empty answer."""
-    match = _LEADING_THOUGHTS.match(text)
-    return (text[match.end() :], match[1].strip()) if match else (text, "")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """Where the thoughts of one answer are to be.
+
+    `thinks`: the model was asked to think, or has shown that it does. `in_reasoning`: an answer without text stands in
+    the field for thoughts. `prompt_opens`: the chat template opens the thoughts, so that the text begins within them.
+    `unknown`: nothing is known of this server's thoughts. The answer to a choice is one of the `choices`, without
+    thoughts.
+    """
+
+    thinks: bool = False
+    in_reasoning: bool = False
+    prompt_opens: bool = False
+    unknown: bool = False
+    choices: tuple[str, ...] = ()

@@ -16,13 +16,14 @@ from tasks.window import CUT_HINT, Window, estimate
 SMALL_TOKENS = 2000
 
 
-def largest_window(connection: Connection, lane: Lane) -> Window | None:
-    """The window with most room for a problem among those of live workers of `lane`, None where none is known."""
+def largest_window(connection: Connection, lane: Lane, model: str = "") -> Window | None:
+    """The window with most room for a problem among those of live workers of `lane`, and of `model`
+    where one is named; None where none is known."""
     rows = connection.execute(
         text("""SELECT model, context_tokens, answer_tokens FROM workers WHERE :lane = ANY(lanes)
-                AND context_tokens > 0 AND seen_at > now() - make_interval(secs => :silence)
+                AND context_tokens > 0 AND (:named = '' OR :named = ANY(models)) AND seen_at > now() - make_interval(secs => :silence)
                 ORDER BY context_tokens - answer_tokens DESC, model LIMIT 1"""),
-        {"lane": str(lane), "silence": WORKER_SILENCE_SECONDS},
+        {"lane": str(lane), "named": model, "silence": WORKER_SILENCE_SECONDS},
     ).all()
     return next(
         (Window(model=r.model, context_tokens=r.context_tokens, answer_tokens=r.answer_tokens) for r in rows), None
@@ -34,13 +35,14 @@ def check_windows(connection: Connection, specs: Sequence[JobSpec]) -> dict[int,
 
     Raises `InvalidInput` for the first that can't fit whole and may not be cut.
     """
-    windows: dict[Lane, Window | None] = {}
+    windows: dict[tuple[Lane, str], Window | None] = {}
     notes: dict[int, str] = {}
     for place, spec in enumerate(specs):
-        if spec.lane not in windows:
-            windows[spec.lane] = largest_window(connection, spec.lane)
+        served = spec.lane, spec.model
+        if served not in windows:
+            windows[served] = largest_window(connection, *served)
         where = "problem" if len(specs) == 1 else f"problem of {spec.title!r}"
-        for note in _notes(spec, windows[spec.lane], where):
+        for note in _notes(spec, windows[served], where):
             notes[place] = note
     return notes
 
@@ -69,8 +71,9 @@ def seek(connection: Connection, job: int, lane: Lane, *, above: int) -> bool:
     """Leaves a job to workers whose context is larger than `above` tokens; False where no live one of `lane` is."""
     served = connection.execute(
         text("""SELECT EXISTS (SELECT 1 FROM workers WHERE :lane = ANY(lanes) AND context_tokens > :above
+                               AND (SELECT j.model = '' OR j.model = ANY(models) FROM jobs j WHERE j.id = :job)
                                AND seen_at > now() - make_interval(secs => :silence))"""),
-        {"lane": str(lane), "above": above, "silence": WORKER_SILENCE_SECONDS},
+        {"lane": str(lane), "above": above, "job": job, "silence": WORKER_SILENCE_SECONDS},
     ).scalar_one()
     if served:
         connection.execute(

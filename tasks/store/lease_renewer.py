@@ -69,6 +69,7 @@ class WorkerRegistration:
     modalities: tuple[str, ...] = ("text",)
     context_tokens: int = 0
     answer_tokens: int = 0
+    models: tuple[str, ...] = ()
 
 
 class LeaseRenewer:
@@ -207,11 +208,12 @@ class LeaseRenewer:
         row = self._registration()
         connection.execute(
             """INSERT INTO workers (name, host, pid, lanes, slots, model, version, modalities, context_tokens,
-                                    answer_tokens)
-               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                                    answer_tokens, models)
+               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
                ON CONFLICT (name) DO UPDATE SET lanes = EXCLUDED.lanes, slots = EXCLUDED.slots, pid = EXCLUDED.pid,
                    model = EXCLUDED.model, version = EXCLUDED.version, modalities = EXCLUDED.modalities,
-                   context_tokens = EXCLUDED.context_tokens, answer_tokens = EXCLUDED.answer_tokens, seen_at = now()""",
+                   context_tokens = EXCLUDED.context_tokens, answer_tokens = EXCLUDED.answer_tokens,
+                   models = EXCLUDED.models, seen_at = now()""",
             (
                 row.name,
                 row.host,
@@ -223,6 +225,7 @@ class LeaseRenewer:
                 list(row.modalities),
                 row.context_tokens,
                 row.answer_tokens,
+                list(row.models),
             ),
         )
 

@@ -65,8 +65,8 @@ def _with_notes(done: Sequence[Submitted], notes: Mapping[int, str]) -> tuple[Su
 
 def spec_hash(spec: JobSpec) -> str:
     """What two submissions under one key must have in common: everything but the key. Of the egress it holds what the
-    job names; of `cut` only that it is set, for it is younger than jobs that are stored."""
-    columns = {name: value for name, value in _columns(spec).items() if name != "cut" or value}
+    job names; of `cut` and of a model only what is set, so that a key used before jobs had them gives its job back."""
+    columns = {name: value for name, value in _columns(spec).items() if name not in ("cut", "model") or value}
     return hashlib.sha256(json.dumps(columns, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -86,6 +86,7 @@ def _columns(spec: JobSpec) -> dict[str, Any]:
         "budget_iterations": spec.budget.iterations,
         "budget_tokens": spec.budget.tokens,
         "memory": spec.memory,
+        "model": spec.model,
         "attachments": [codec.attachment_to_json(attachment) for attachment in spec.attachments],
         "cut": spec.cut,
     }

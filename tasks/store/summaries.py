@@ -63,7 +63,8 @@ class JobSummary:
     and `live_tokens` (received in the turn under way) are of the holder; `answer` is left out of lists; `moved_up` says
     that a job of lane fast goes on with the large model. `idle_seconds` are those since its start that its budget of
     hours does not count: paused, or ended and retried. The `stop_` fields say why it ended, as in
-    `tasks.types.Stop`; `reason` is their text. `shared_checks` have judged in the candidate's own process.
+    `tasks.types.Stop`; `reason` is their text. `shared_checks` have judged in the candidate's own process. `model` is
+    the one that must work on it, empty for any; `model_awaited` says that no live worker serves it, and it waits.
     `cut` allows a problem that is too long to be shown in part, `left_out` is what calls left out of their prompts, and
     `context_above` is the largest context that its problem did not fit into: it waits for a worker with more."""
 
@@ -106,6 +107,8 @@ class JobSummary:
     cut: bool = False
     left_out: tuple[LeftOut, ...] = ()
     context_above: int = 0
+    model: str = ""
+    model_awaited: bool = False
 
     @property
     def age_seconds(self) -> float:
@@ -205,8 +208,8 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRow:
-    """A worker as it presented itself; `silent_seconds` since its last sign of life; `context_tokens` are its model's,
-    0 without a model."""
+    """A worker as it presented itself: `models` are the names that its model goes by; `silent_seconds` since its last
+    sign of life, and `live` where these are few; `context_tokens` are its model's, 0 without a model."""
 
     name: str
     host: str
@@ -215,7 +218,9 @@ class WorkerRow:
     slots: int
     model: str
     modalities: tuple[str, ...]
+    models: tuple[str, ...]
     silent_seconds: float
+    live: bool
     context_tokens: int = 0
 
 

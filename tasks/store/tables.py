@@ -104,6 +104,7 @@ jobs = Table(
     Column("stop_detail", Text, nullable=False, server_default=text("''")),
     Column("lesson_stop_code", Text),
     Column("cut", Boolean, nullable=False, server_default=text("false")),
+    Column("model", Text, nullable=False, server_default=text("''")),
     UniqueConstraint("owner", "key", name="jobs_owner_key"),
     Index("jobs_owner_state", "owner", "state", "id"),
 )
@@ -267,8 +268,18 @@ calls = Table(
     Column("check_name", Text, nullable=False, server_default=text("''")),
     Column("vote", Integer, nullable=False, server_default=_ZERO),
     Column("omissions", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("set_aside", Integer, nullable=False, server_default=_ZERO),
     UniqueConstraint(
-        "job_id", "iteration", "operator", "slot", "step", "check_name", "vote", "attempt", name="calls_once"
+        "job_id",
+        "iteration",
+        "operator",
+        "slot",
+        "step",
+        "check_name",
+        "vote",
+        "attempt",
+        "set_aside",
+        name="calls_once",
     ),
     Index("calls_created", "created_at"),
     Index("calls_omissions", "job_id", postgresql_where=text("omissions <> '[]'::jsonb")),
@@ -372,6 +383,7 @@ workers = Table(
     Column("modalities", ARRAY(Text), nullable=False, server_default=text("'{text}'")),
     Column("context_tokens", Integer, nullable=False, server_default=_ZERO),
     Column("answer_tokens", Integer, nullable=False, server_default=_ZERO),
+    Column("models", ARRAY(Text), nullable=False, server_default=text("'{}'")),
 )
 
 owner_usage = Table(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tasks.errors import Cancelled, PartFailed
+from tasks.errors import Cancelled, EngineFault, PartFailed
 from tasks.llm.chat import OpenAIChatModel
 from tasks.prompts import build
 from tasks.settings import Settings
@@ -30,6 +31,7 @@ from workers.engine.probe import fetch
 from workers.engine.profiles import load_profiles
 from workers.engine.record import end_recorded, members, read_record
 from workers.engine.server import EngineServer
+from workers.engine.vllm import Vllm
 from workers.home import Home
 
 # The CPU engine caches whole blocks of this many tokens, and never the last one.
@@ -54,9 +56,22 @@ class Heartbeat:
             raise Cancelled("enough")
 
 
+class Started(Heartbeat):
+    """Says when the first token has come."""
+
+    def __init__(self, event: threading.Event) -> None:
+        super().__init__()
+        self._event = event
+
+    def beat(self, tokens: int = 0) -> None:
+        super().beat(tokens)
+        if tokens:
+            self._event.set()
+
+
 def server(home: Home) -> EngineServer:
-    choice = choose("smollm2-135m", detect(), load_profiles(home.root))
-    return EngineServer(choice, home=home, cache=Settings().cache, say=lambda line: None)
+    choice = choose("smollm2-135m", detect(), load_profiles(home.root), engine="vllm")
+    return EngineServer(choice, Vllm(), home=home, cache=Settings().cache, say=lambda line: None)
 
 
 # What a worker does, as far as the engine can see; it is killed, and leaves its engine.
@@ -248,6 +263,40 @@ def test_the_next_iteration_reuses_the_blocks_that_it_shares_with_the_last(engin
             sent.append(prompt)
     assert shared >= 4 * 8 * BLOCK_TOKENS, "the prompts share a long beginning"
     assert reused >= 0.9 * shared
+
+
+@pytest.mark.slow
+def test_long_prompts_with_seeds_that_come_together_do_not_end_it(engine: EngineServer) -> None:
+    """Read in pieces, they did: "CPU Generator does not use offset"."""
+    before = engine.pid
+    long = "The pump of the works feeds basin number seven. " * 240
+    requests = [ask(f"Case {n}. {long if n % 3 == 0 else 'Be brief.'}", max_tokens=8, seed=n) for n in range(9)]
+    with ThreadPoolExecutor(len(requests)) as pool:
+        completions = list(pool.map(lambda request: client(engine).complete(request, Heartbeat()), requests))
+    assert sum(completion.prompt_tokens for completion in completions) > 2 * 2048
+    assert all(completion.completion_tokens for completion in completions)
+    assert (engine.pid, engine.health()) == (before, "ok")
+
+
+@pytest.mark.slow
+def test_an_engine_core_that_stands_still_while_the_server_answers_is_noticed_by_its_tokens(
+    home: Home, engine: EngineServer
+) -> None:
+    before, started = read_record(home), threading.Event()
+    assert before is not None
+    core = next(process for process in members(before.process) if process.cmdline()[:1] == ["VLLM::EngineCore"])
+    story = ask("Tell a very long story.", max_tokens=3000)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(client(engine).complete, story, Started(started))
+        assert started.wait(60)
+        core.suspend()
+        with pytest.raises(EngineFault):
+            answer.result(timeout=300)
+    deadline = time.monotonic() + 300
+    while not (engine.ready and engine.pid not in (before.pid, None)):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert client(engine).complete(ask(max_tokens=4), Heartbeat()).text
 
 
 def test_stop_leaves_no_process(home: Home, engine: EngineServer) -> None:

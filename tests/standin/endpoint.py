@@ -45,7 +45,8 @@ class StandIn:
         """The fields of a chat that it reads."""
         fields = {
             "structured_outputs": self.able.choices == "structured_outputs",
-            "response_format": self.able.choices != "text",
+            "grammar": self.able.choices == "grammar",
+            "response_format": self.able.choices in ("structured_outputs", "json_schema"),
             "stream_options": self.able.stream_usage,
             "top_k": self.able.top_k,
             "repetition_detection": self.able.repetition,
@@ -67,29 +68,33 @@ class StandIn:
         known = self.known()
         if "structured_outputs" in known & set(body):
             return str(body["structured_outputs"]["choice"][0])
+        if "grammar" in known & set(body):
+            return str(json.loads(body["grammar"].removeprefix("root ::= ").split(" | ")[0]))
         if "response_format" in known & set(body):
             schema = body["response_format"]["json_schema"]["schema"]
             return json.dumps({"answer": schema["properties"]["answer"]["enum"][0]})
+        thoughts = "hm\n</think>\n\n" if self.able.thoughts == "opened" else ""
         if body.get("temperature"):
             draw = random.Random(body.get("seed") if self.able.seeds else None)
-            return " ".join(draw.choices(WORDS, k=10))
-        return self.answer
+            return thoughts + " ".join(draw.choices(WORDS, k=10))
+        return thoughts + self.answer
 
     def page(self, path: str, body: Mapping[str, Any]) -> Any:
         """What a page beside the API answers, None where there is none."""
         match path, self.able.tokenizer:
             case "/tokenize", "chat":
-                self.counted.append(_tokens(_render(body["messages"])))
-                return {"count": self.counted[-1]}
+                prompt = self._render(body["messages"])
+                self.counted.append(_tokens(prompt))
+                return {"count": self.counted[-1], "token_strs": [word + "Ġ" for word in prompt.split()]}
             case "/tokenize", "text":
                 return {"tokens": [1] * _tokens(body["content"])}
             case "/apply-template", "text":
-                return {"prompt": _render(body["messages"])}
+                return {"prompt": self._render(body["messages"])}
         return self.said.get(path)
 
-
-def _render(messages: list[dict[str, str]]) -> str:
-    return " ".join(f"<{message['role']}> {message['content']}" for message in messages)
+    def _render(self, messages: list[dict[str, str]]) -> str:
+        opened = " <think>" if self.able.thoughts == "opened" else ""
+        return " ".join(f"<{message['role']}> {message['content']}" for message in messages) + opened
 
 
 def _tokens(text: str) -> int:

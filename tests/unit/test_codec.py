@@ -31,6 +31,7 @@ def stored(*checks: dict[str, Any]) -> tuple[CheckSpec, ...]:
             "attachments": [],
             "memory": True,
             "cut": False,
+            "model": "",
             "lane": "gpu",
             "egress": "never",
             "checks": list(checks),

@@ -10,7 +10,7 @@ import pytest
 from tasks.errors import InvalidInput
 from tasks.settings import child_environment, load_settings, secrets_in
 from tasks.types import Modality
-from workers.engine.select import existing_engine
+from workers.engine.select import existing_program
 
 
 @pytest.fixture(autouse=True)
@@ -100,12 +100,12 @@ def test_what_an_endpoint_takes_is_a_list_with_commas(tmp_path: Path, monkeypatc
 
 def test_an_installed_engine_must_be_a_program(tmp_path: Path) -> None:
     program = tmp_path / "vllm"
-    assert existing_engine(None) is None
+    assert existing_program("engine_bin", None, "`vllm`") is None
     program.write_text("#!/bin/sh\n")
     with pytest.raises(InvalidInput, match=r"setting engine_bin: .* the path of an executable"):
-        existing_engine(program)
+        existing_program("engine_bin", program, "`vllm`")
     program.chmod(0o755)
-    assert existing_engine(program) == program
+    assert existing_program("engine_bin", program, "`vllm`") == program
 
 
 def test_the_names_of_flower_are_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,7 @@ def gpu(_: Settings) -> Finding:
 
     program = shutil.which("nvidia-smi")
     if program is None:
-        return Finding(name="gpu", outcome="ok", detail="no NVIDIA driver: the engine runs a small model on the CPU")
+        return Finding(name="gpu", outcome="ok", detail="no NVIDIA driver: the engine runs on the processor")
     argv = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
         query = subprocess.run(argv, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)

@@ -79,7 +79,6 @@ def broker(settings: Settings) -> Finding | None:
 def worker(settings: Settings) -> Finding | None:
     """Whether a worker is alive."""
     from tasks.client import Client
-    from tasks.store.fleet import WORKER_SILENCE_SECONDS
     from workers.failures import read_failure
     from workers.home import Home
 
@@ -88,7 +87,7 @@ def worker(settings: Settings) -> Finding | None:
         return None
     with Client(url, name="redraft doctor", pool=1) as client:
         workers = client.workers()
-    alive = [worker for worker in workers if worker.silent_seconds < WORKER_SILENCE_SECONDS]
+    alive = [worker for worker in workers if worker.live]
     if not alive:
         silent = f"; {len(workers)} went silent" if workers else ""
         silent += (
@@ -117,12 +116,12 @@ def relay(settings: Settings) -> Finding | None:
 
 
 def engine(settings: Settings) -> Finding | None:
-    """What an attached endpoint is and lacks; the local stack's own engine shows among its parts."""
+    """What an attached endpoint is and lacks, else which engine runs here, or would."""
     from tasks.errors import EngineFault, InvalidInput
     from workers.engine.select import attach
 
     if not (attached := _attached(settings)).endpoint:
-        return None
+        return _hosted(settings)
     try:
         host = attach(attached)
         host.examine()
@@ -133,6 +132,25 @@ def engine(settings: Settings) -> Finding | None:
     detail = f"{host.describe()}, {profile.slots} slots of {profile.max_model_len} tokens"
     if lacks:
         return Finding(name="engine", outcome="warn", detail="; ".join((detail, *lacks)))
+    return Finding(name="engine", outcome="ok", detail=detail)
+
+
+def _hosted(settings: Settings) -> Finding | None:
+    from tasks.errors import InvalidInput
+    from workers.engine.select import choose_for, hardware_for, running_engine
+
+    if running := running_engine(settings):
+        record, profile = running
+        detail = f"{profile.engine} ({record.version or 'starting'}) serves {profile.name}"
+        return Finding(name="engine", outcome="ok", detail=detail)
+    if settings.database_url.get_secret_value():  # of a deployment, whose engines run where its workers do
+        return None
+    try:
+        choice = choose_for(settings, hardware_for(settings))
+    except InvalidInput as error:
+        advice = "`redraft engine probe` explains it; `--endpoint` attaches a server elsewhere"
+        return Finding(name="engine", outcome="warn", detail=str(error), advice=advice)
+    detail = f"none runs; {choice.profile.engine} would serve {choice.profile.name}: {choice.why}"
     return Finding(name="engine", outcome="ok", detail=detail)
 
 

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import signal
 import threading
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from tasks.errors import InvalidInput
 from tasks.settings import Settings, load_settings
 from tasks.types import Egress
+from workers.cli.fetching import fetch_engine
 from workers.cli.output import Json, emit, note, table
-from workers.engine.select import build_host
+from workers.engine.select import build_host, choose_for, hardware_for, running_engine
 from workers.home import Home
 from workers.local import stack as local
-from workers.stackfile import StackFile
+from workers.stackfile import StackFile, read
 
 app = typer.Typer(rich_markup_mode=None)
+
+EngineFlag = Annotated[
+    Literal["vllm", "llama.cpp"] | None,
+    typer.Option("--engine", help="Only this engine. Default: whichever is faster on this machine."),
+]
 
 
 @app.command()
@@ -25,8 +31,9 @@ def up(
     detach: Annotated[bool, typer.Option("--detach", help="Return as soon as the stack can take work.")] = False,
     model: Annotated[
         str,
-        typer.Option("--model", help="The name of a profile (see `redraft engine probe`), or the endpoint's model."),
+        typer.Option("--model", help="A model or a profile (see `redraft engine probe`), or the endpoint's model."),
     ] = "",
+    engine: EngineFlag = None,
     endpoint: Annotated[str, typer.Option("--endpoint", help="The URL of an OpenAI-compatible server to use.")] = "",
     cloud: Annotated[
         bool, typer.Option("--cloud", help="Let jobs ask the cloud (REDRAFT_EGRESS=full). Needs an OpenAI key.")
@@ -36,7 +43,7 @@ def up(
     """Start the local stack and wait until it can take work. If it is running already, only its addresses are shown."""
     settings = load_settings()
     home = Home(root=settings.home)
-    options = start_options(settings, model, endpoint)
+    options = start_options(settings, model, endpoint, engine)
     if cloud:
         if not settings.openai_api_key.get_secret_value():
             raise InvalidInput("--cloud", True, "needs an OpenAI key: set OPENAI_API_KEY")
@@ -57,11 +64,18 @@ def up(
     local.stop(home)
 
 
-def start_options(settings: Settings, model: str, endpoint: str) -> dict[str, str]:
-    """Flags as settings of the stack's parts. Raises `InvalidInput` where this machine can't host what they name."""
+def start_options(settings: Settings, model: str, endpoint: str, engine: str | None = None) -> dict[str, str]:
+    """Flags as settings of the stack's parts. Downloads what is missing for them, unless the stack runs already.
+
+    Raises `InvalidInput` where this machine can't host what they name, and `PartFailed` where it has no room for it.
+    """
     named = "endpoint_model" if endpoint or settings.endpoint else "model"
-    options = {name: value for name, value in {named: model, "endpoint": endpoint}.items() if value}
-    build_host(settings.model_copy(update=options), note)
+    flags = {named: model, "endpoint": endpoint, "engine": engine}
+    options = {name: value for name, value in flags.items() if value}
+    asked = settings.model_copy(update=options)
+    build_host(asked, note)
+    if not asked.endpoint and read(settings.home) is None:
+        fetch_engine(asked, choose_for(asked, hardware_for(asked)))
     return {f"REDRAFT_{name.upper()}": value for name, value in options.items()}
 
 
@@ -78,15 +92,20 @@ def down(as_json: Json = False) -> None:
 @app.command()
 def status(as_json: Json = False) -> None:
     """Show each part of the local stack: pid, port, health."""
-    parts = local.status(Home(root=load_settings().home))
+    settings = load_settings()
+    parts, running = local.status(Home(root=settings.home)), running_engine(settings)
+    kind = {"engine": running[1].engine, "profile": running[1].name, "version": running[0].version} if running else {}
     if as_json:
         names = ("name", "pid", "port", "address", "health", "why")
-        emit({"parts": [{name: getattr(part, name) for name in names} for part in parts]})
+        rows = [{name: getattr(part, name) for name in names} for part in parts]
+        emit({"parts": [row | kind if row["name"] == "engine" else row for row in rows]})
     elif not parts:
         note("no stack is running; start one with `redraft up`")
     else:
-        rows = [(p.name, str(p.pid or "-"), str(p.port or "-"), p.health, p.address or "") for p in parts]
-        table(("part", "pid", "port", "health", "address"), rows)
+        shown = [(p.name, str(p.pid or "-"), str(p.port or "-"), p.health, p.address or "") for p in parts]
+        table(("part", "pid", "port", "health", "address"), shown)
+        if kind:
+            note(f"engine: {kind['engine']} ({kind['version'] or 'starting'}) serves {kind['profile']}")
         for part in parts:
             if part.why:
                 note(f"{part.name}: {part.why}")

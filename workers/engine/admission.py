@@ -8,6 +8,7 @@ requests.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import threading
 import time
@@ -145,7 +146,15 @@ class AdmissionController:
         """The load, read again if the cached one is old; never waits while another thread reads it."""
         if self._clock() - self._read_at >= READ_EVERY_SECONDS and self._reading.acquire(blocking=False):
             try:
-                self._load, self._read_at = self._read(), self._clock()
+                self._load, self._read_at = self._read() or _without_requests(self._load), self._clock()
             finally:
                 self._reading.release()
         return self._load
+
+
+def _without_requests(load: EngineLoad | None) -> EngineLoad | None:
+    """What is known of an engine that is too busy to report: its KV space is what it was.
+
+    llama.cpp answers between two steps only, and a request too many for its KV space ends them all.
+    """
+    return dataclasses.replace(load, running=0, waiting=0, kv_usage=0.0) if load else None

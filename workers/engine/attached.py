@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,8 +14,10 @@ from tasks.llm.capabilities import Capabilities
 from tasks.types import Modality
 from workers.engine.detection import REPETITION, Endpoint, Server, describe_server, detect_capabilities
 from workers.engine.health import EngineHealth
+from workers.engine.load import EngineLoad, read_load
 from workers.engine.probe import canary, counted, fetch
 from workers.engine.profiles import Serving
+from workers.engine.stream_probe import probe_stream
 from workers.http_client import public_url
 
 log = structlog.get_logger()
@@ -82,7 +85,8 @@ class AttachedEndpoint:
         return (*self.capabilities.missing(), *(() if self._server.context_tokens else (context,)))
 
     def examine(self) -> None:
-        """Chooses the model, sends the canary, detects capabilities. Raises `EngineFault`, `InvalidInput`."""
+        """Chooses the model, sends the canary, detects capabilities, streams one answer. Raises `EngineFault`,
+        `InvalidInput`."""
         served = self._models()
         names = ", ".join(sorted(served)) or "none"
         if not self.model:
@@ -94,8 +98,13 @@ class AttachedEndpoint:
         self._ask_canary()  # before the description, since Ollama reports the context only of a loaded model
         endpoint = Endpoint(url=self.url, model=self.model, key=self._key)
         self._server = describe_server(endpoint, served[self.model])
-        self.capabilities = detect_capabilities(endpoint)
+        detected = detect_capabilities(endpoint)
+        self.capabilities = dataclasses.replace(detected, thoughts=probe_stream(endpoint, detected))
         self.profile = self._serving()
+
+    def load(self) -> EngineLoad | None:
+        """What it reports of its load; None where it doesn't."""
+        return read_load(self.url.removesuffix("/v1"), key=self._key) if self.capabilities.metrics else None
 
     def start(self) -> None:
         """Examines it. Raises `EngineFault`, `InvalidInput`."""

@@ -30,14 +30,18 @@ def locked(path: Path, say: Say) -> Iterator[int]:
         yield lock.fileno()
 
 
-def run_step(argv: Sequence[str], *, lock: int, what: str) -> None:
+def run_step(argv: Sequence[str], *, lock: int, what: str, scratch: Path | None = None) -> None:
     """Runs one step of a build. Raises `PartFailed` with its last lines.
 
     The child inherits the lock: if its parent is killed, the next builder waits until the child has ended, too, instead
-    of building in a folder in which it still writes.
+    of building in a folder in which it still writes. `scratch` is its folder for temporary files: the disk whose space
+    was asked for, not a small /tmp, and where what arrives can be counted.
     """
+    if scratch:
+        scratch.mkdir(parents=True, exist_ok=True)
+    command = ["env", f"TMPDIR={scratch}", *argv] if scratch else list(argv)
     try:
-        process = subprocess.run(list(argv), capture_output=True, text=True, check=False, pass_fds=(lock,))
+        process = subprocess.run(command, capture_output=True, text=True, check=False, pass_fds=(lock,))
     except OSError as error:
         raise PartFailed(f"{what}: {error}") from error
     if process.returncode:

@@ -1,4 +1,4 @@
-"""One run of `vllm serve`: started in a session of its own, with its log. Knows nothing of health or restarts."""
+"""One run of an engine: started in a session of its own, with its log. Knows nothing of health or restarts."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 
 from tasks.errors import PartFailed
 from tasks.settings import child_environment
-from workers.engine.choice import Choice
-from workers.engine.diagnostics import attention, explain, read_since
+from workers.engine.backend import Backend, Installation
+from workers.engine.diagnostics import explain, read_since
+from workers.engine.placement import Choice
 from workers.engine.record import MARK, STOP_SECONDS, end_session
 from workers.home import Home
 from workers.process import Recorded
 
 # Two files of this size are kept: some days of an engine that logs its throughput every ten seconds.
 LOG_BYTES = 32 * 1024 * 1024
-QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 
 
 class EngineChild:
@@ -44,10 +44,6 @@ class EngineChild:
         code = self._popen.returncode if self._popen else None
         return f"{explain(self.said(), exit_code=code)}\n(the whole log: {self._log})"
 
-    def attention(self) -> str:
-        """The attention backend that it chose; empty where its log does not name it."""
-        return attention(self.said())
-
     def trim_log(self, most: int = LOG_BYTES) -> None:
         """Rotates a log larger than `most` bytes, while the engine goes on writing."""
         if rotate(self._log, most):
@@ -60,18 +56,15 @@ class EngineChild:
             self._popen.wait()
 
 
-def engine_environment(choice: Choice, *, vllm: str, home: Home) -> dict[str, str]:
-    """The child's environment: the user's, without telemetry, offline if the weights are local, on the chosen GPUs."""
-    profile = choice.profile
-    environment = {**child_environment(home.root), **QUIET, MARK: str(home.root)}
-    if not profile.weights.hub:
-        environment["HF_HUB_OFFLINE"] = "1"
+def engine_environment(choice: Choice, *, backend: Backend, installation: Installation, home: Home) -> dict[str, str]:
+    """The child's environment: the user's, what its kind of engine needs, on the chosen GPUs."""
+    environment = {**child_environment(home.root), **backend.environment(choice), MARK: str(home.root)}
     if choice.gpus:
         # NVML numbers GPUs in the order of the bus, CUDA by speed unless this is set.
         environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(str(gpu.index) for gpu in choice.gpus)
-    environment.update(profile.env)
-    environment["PATH"] = f"{Path(vllm).parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
+    environment.update(choice.profile.env)
+    environment["PATH"] = f"{installation.folder}{os.pathsep}{environment.get('PATH', os.defpath)}"
     return environment
 
 

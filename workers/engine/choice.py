@@ -1,152 +1,142 @@
-"""Which profile a machine can hold, with the arithmetic. Pure: the hardware is an argument."""
+"""Which profile a machine gets: by name, by the model's name, or the best one. Pure: the hardware is an argument."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from tasks.errors import InvalidInput
 from tasks.types import Lane
-from workers.engine.hardware import Gpu, Hardware
+from workers.engine.hardware import Hardware
+from workers.engine.placement import ALL_LAYERS, Choice, Refusal, fit, name_cards
 from workers.engine.profiles import Profile
 
-CPU_DEFAULT = "smollm2-135m"
-CPU_SEQUENCES = 16
-# More layers than any model has: all of them.
-ALL_LAYERS = 999
+__all__ = ["ALL_LAYERS", "Choice", "EngineName", "Refusal", "choose", "fit", "known_names"]
+
+# What a user restricts the choice to; `vllm` is both of its builds, and an empty one leaves the choice open.
+EngineName = Literal["", "vllm", "llama.cpp"]
+ENGINES: Mapping[EngineName, frozenset[str]] = {
+    "": frozenset({"vllm", "vllm-cpu", "llama.cpp"}),
+    "vllm": frozenset({"vllm", "vllm-cpu"}),
+    "llama.cpp": frozenset({"llama.cpp"}),
+}
+
+# On a processor alone `auto` takes the strongest of these whose hardware is there. Qwen solves a good part of small
+# programming tasks, SmolLM2 little more than `return a + b`; but the demo's seven problems take some 6,000 tokens, and
+# one AVX2 core writes 12.8 tok/s with Qwen in 4 bits: eight cores, one of them left to the stack, write them in about
+# two minutes, two cores in eight. Kernels for bf16 do as much with four.
+STRONG_CPU_MODEL, SMALL_CPU_MODEL = "qwen2.5-coder-1.5b", "smollm2-135m"
+STRONG_CORES, STRONG_BF16_CORES = 8, 4
+# Its 2 GiB, or 8 in bf16, beside the stack, the sandbox and what the machine is for.
+STRONG_RAM_GIB = 8.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """A profile, its GPUs, how many sequences their memory holds, and the arithmetic in words.
+def choose(
+    name: str, hardware: Hardware, profiles: Mapping[str, Profile], lane: Lane = Lane.GPU, engine: EngineName = ""
+) -> Choice:
+    """The profile `name`, the best profile of the model `name`, or for `auto` the best one for `lane`, by `engine`.
 
-    The last four fields are for llama.cpp: `threads` (0: the engine's own default), `tensor_split` (the share of each
-    of `gpus`, in their order; empty: one GPU or none), `gpu_layers` (how many layers lie on GPUs) and `context_tokens`
-    (the KV of all slots together).
+    Raises `InvalidInput` for an unknown name, for one that `engine` does not serve, and with the arithmetic for one
+    that does not fit.
     """
-
-    profile: Profile
-    gpus: tuple[Gpu, ...] = ()
-    max_num_seqs: int = CPU_SEQUENCES
-    why: str = ""
-    threads: int = 0
-    tensor_split: tuple[float, ...] = ()
-    gpu_layers: int = 0
-    context_tokens: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """Why a profile can't run here."""
-
-    why: str
-
-
-def choose(name: str, hardware: Hardware, profiles: Mapping[str, Profile], lane: Lane = Lane.GPU) -> Choice:
-    """The profile `name`, or for `auto` the best one for `lane` that fits the hardware.
-
-    Raises `InvalidInput` for an unknown name, and with the arithmetic for a profile that does not fit.
-    """
+    allowed = {key: profile for key, profile in profiles.items() if profile.engine in ENGINES[engine]}
     if name == "auto":
-        return _best(hardware, profiles, lane)
-    if name not in profiles:
-        raise InvalidInput("model", name, f"known profiles are auto, {', '.join(sorted(profiles))}")
-    choice = fit(profiles[name], hardware)
+        return _best(hardware, allowed, lane, engine)
+    named = _named(name, profiles)
+    if not named:
+        raise InvalidInput("model", name, f"known models are auto, {', '.join(known_names(profiles))}")
+    members = [profile for profile in named if profile.name in allowed]
+    if not members:
+        has = ", ".join(sorted({profile.engine for profile in named}))
+        raise InvalidInput("model", name, f"{has} serves it, and the engine asked for is {engine}")
+    choice = _preferred(members, hardware)
     if isinstance(choice, Refusal):
         raise InvalidInput("model", name, choice.why)
-    if choice.profile.engine == "llama.cpp":
-        command = choice.profile.start_by_hand(choice.max_num_seqs)
-        raise InvalidInput("model", name, f"Redraft does not start a llama.cpp server; start one yourself: {command}")
     return choice
 
 
-def _best(hardware: Hardware, profiles: Mapping[str, Profile], lane: Lane) -> Choice:
+def known_names(profiles: Mapping[str, Profile]) -> list[str]:
+    """Every name that `choose` knows besides `auto`: models, then profiles."""
+    families = sorted({profile.family for profile in profiles.values() if profile.family})
+    return [*families, *sorted(set(profiles) - set(families))]
+
+
+def _named(name: str, profiles: Mapping[str, Profile]) -> list[Profile]:
+    """The profiles of the model `name`, else the one profile of that name. A profile of a user's own that replaces a
+    packaged one and names no family is meant by its name."""
+    family = [profile for profile in profiles.values() if profile.family == name]
+    own = profiles.get(name)
+    if own is not None and (not family or own.family != name):
+        return [own]
+    return family
+
+
+def _preferred(members: Sequence[Profile], hardware: Hardware) -> Choice | Refusal:
+    """The member that is fastest here, among those that fit."""
+    fits = [(member, fit(member, hardware)) for member in members]
+    fitting = [choice for _, choice in fits if isinstance(choice, Choice)]
+    if fitting:
+        return max(fitting, key=lambda choice: _speed(choice, hardware))
+    least, refusal = min(fits, key=lambda pair: pair[0].least_gib)
+    return Refusal(why=refusal.why if len(fits) == 1 else f"not even {least.name} fits: {refusal.why}")
+
+
+def _speed(choice: Choice, hardware: Hardware) -> tuple[int, int, str]:
+    """vLLM wherever a GPU can run it, then llama.cpp on GPUs. On a processor it depends on its kernels for bf16: with
+    AVX512_BF16 SmolLM2 writes 218 tok/s to sixteen requests by vLLM, and 90 by llama.cpp; with AVX2 alone 57 by vLLM in
+    float32, 20 in bf16, and 130 by llama.cpp."""
+    profile = choice.profile
+    on_processor = ("llama.cpp", "vllm-cpu") if hardware.cpu.has_bf16 else ("vllm-cpu", "llama.cpp")
+    place = 3 if profile.engine == "vllm" else 2 if choice.gpus else on_processor.index(profile.engine)
+    return place, profile.rank, profile.name
+
+
+def _best(hardware: Hardware, profiles: Mapping[str, Profile], lane: Lane, engine: EngineName) -> Choice:
     candidates = [profile for profile in profiles.values() if lane in profile.lanes]
     fitting = [choice for profile in candidates if isinstance(choice := fit(profile, hardware), Choice)]
-    hosted = [choice for choice in fitting if choice.profile.engine == "vllm"]
-    if hosted:
+    # A small model is for the processor, even if llama.cpp could put it on a card, too.
+    on_cards = [choice for choice in fitting if choice.gpus and not choice.profile.on_cpu]
+    if on_cards:
         # A profile for this lane alone comes first: a small model for lane `fast`, even if a larger one would fit.
         return max(
-            hosted, key=lambda choice: (choice.profile.lanes == (lane,), choice.profile.rank, choice.profile.name)
+            on_cards,
+            key=lambda choice: (
+                choice.profile.engine == "vllm",
+                choice.profile.lanes == (lane,),
+                choice.profile.rank,
+                choice.profile.name,
+            ),
         )
-    choice = fit(profiles[CPU_DEFAULT], hardware)
+    choice = _on_processor(hardware, profiles)
     if isinstance(choice, Refusal):
         raise InvalidInput("model", "auto", choice.why)
-    why = f"no profile for lane {lane} fits into {_cards(hardware)}" if hardware.gpus else hardware.note or "no GPU"
-    llama_cpp = next((choice for choice in fitting if choice.profile.engine == "llama.cpp"), None)
-    hint = f"; better: {llama_cpp.profile.start_by_hand(llama_cpp.max_num_seqs)}" if llama_cpp else ""
-    return dataclasses.replace(choice, why=f"{why}: a small model on the CPU{hint}")
+    why = f"no profile for lane {lane} fits into {name_cards(hardware)}" if hardware.gpus else hardware.note or "no GPU"
+    return dataclasses.replace(choice, why=f"{why}: {choice.why}{_hint(candidates, hardware)}")
 
 
-def fit(profile: Profile, hardware: Hardware) -> Choice | Refusal:
-    """How a profile fits on as few GPUs as possible, or why not. If only the drafter does not fit, it is left out.
-
-    Each GPU of a tensor-parallel group has the same share, so the smallest GPU counts.
-    """
-    if profile.engine == "vllm-cpu":
-        if hardware.ram_gib < profile.ram_gib:
-            return Refusal(why=f"it needs {profile.ram_gib:g} GiB of memory, this machine has {hardware.ram_gib:.1f}")
-        why = f"runs on the CPU in {profile.ram_gib:g} GiB of memory"
-        return Choice(profile=profile, max_num_seqs=profile.max_num_seqs or CPU_SEQUENCES, why=why)
-    choice = _on_cards(profile, hardware)
-    if isinstance(choice, Refusal) and profile.speculation and profile.speculation.weights_gib:
-        plain = _on_cards(profile.model_copy(update={"speculation": None}), hardware)
-        if isinstance(plain, Choice):
-            return dataclasses.replace(plain, why=f"{plain.why}; its drafter would not fit: {choice.why}")
-    return choice
+def _on_processor(hardware: Hardware, profiles: Mapping[str, Profile]) -> Choice | Refusal:
+    small = _preferred(_members(SMALL_CPU_MODEL, profiles.values()), hardware)
+    enough = STRONG_BF16_CORES if hardware.cpu.has_bf16 else STRONG_CORES
+    if hardware.cpu.cores < enough or hardware.ram_gib < STRONG_RAM_GIB:
+        return small
+    strong = _preferred(_members(STRONG_CPU_MODEL, profiles.values()), hardware)
+    return strong if isinstance(strong, Choice) else small
 
 
-def _on_cards(profile: Profile, hardware: Hardware) -> Choice | Refusal:
-    demand, capable = profile.demand, [gpu for gpu in hardware.gpus if gpu.compute_capability >= profile.capability]
-    if not hardware.gpus:
-        whole = f"{demand.need_gib(profile.max_model_len, 1):.1f} GiB on a GPU ({demand.words(profile.max_model_len)})"
-        return Refusal(why=f"it needs {whole}; there is no GPU")
-    if not capable:
-        what = profile.weights_type + (" with a KV cache in fp8" if profile.kv_dtype == "fp8" else "")
-        requirement = f"a GPU of compute capability {profile.capability:g} or more for {what}"
-        return Refusal(why=f"it needs {requirement}, this machine has {_cards(hardware)}")
-    counts = [profile.gpus] if profile.gpus else list(range(1, profile.max_gpus + 1))
-    divisible = [count for count in counts if demand.memory.heads % count == 0]
-    if not divisible:
-        return Refusal(why=f"its {demand.memory.heads} attention heads do not divide by {profile.gpus} cards")
-    largest = sorted(capable, key=lambda gpu: (-gpu.memory_gib, gpu.index))
-    divisible = [count for count in divisible if count <= len(largest)]
-    if not divisible:
-        return Refusal(why=f"it needs {profile.gpus} cards, this machine has {_cards(hardware)}")
-    for count in divisible:
-        needs = demand.need_gib(profile.max_model_len, count)
-        has = largest[count - 1].memory_gib * profile.gpu_memory_utilization
-        if needs <= has:
-            return _choose_sequences(profile, tuple(sorted(largest[:count], key=lambda gpu: gpu.index)), has)
-    each = " or ".join(
-        f"{demand.need_gib(profile.max_model_len, count):.1f} GiB on each of {count}" for count in divisible
-    )
-    needs_words = f"{each} ({demand.words(profile.max_model_len)})"
-    return Refusal(why=f"it needs {needs_words}; this machine has {_usable(profile, hardware)}")
+def _members(family: str, profiles: Iterable[Profile]) -> list[Profile]:
+    return [profile for profile in profiles if family in (profile.family, profile.name)]
 
 
-def _choose_sequences(profile: Profile, gpus: tuple[Gpu, ...], has: float) -> Choice | Refusal:
-    demand, count, live = profile.demand, len(gpus), profile.demand.memory.live_tokens
-    room, sequence_gib = demand.room_gib(has, count), demand.sequence_gib(live)
-    if profile.max_num_seqs * sequence_gib > room:
-        requirement = f"max_num_seqs {profile.max_num_seqs} × {sequence_gib:.2f} GiB ({live} live tokens)"
-        needed_gib = profile.max_num_seqs * sequence_gib
-        return Refusal(why=f"{requirement} is {needed_gib:.1f} GiB of KV, and {room:.1f} GiB are left for it")
-    count_fitting = profile.max_num_seqs or demand.sequences(has, count)
-    needs = demand.need_gib(profile.max_model_len, count)
-    why = (
-        f"{needs:.1f} GiB needed on each of {count}, {has:.1f} GiB usable ({demand.words(profile.max_model_len)}); "
-        f"{room:.1f} GiB for KV hold {count_fitting} sequences of {live} tokens at {sequence_gib:.2f} GiB"
-    )
-    return Choice(profile=profile, gpus=gpus, max_num_seqs=count_fitting, why=why)
-
-
-def _usable(profile: Profile, hardware: Hardware) -> str:
-    shares = ", ".join(f"{gpu.memory_gib * profile.gpu_memory_utilization:.1f}" for gpu in hardware.gpus)
-    return f"{shares} GiB usable ({profile.gpu_memory_utilization:.0%} of {_cards(hardware)})"
-
-
-def _cards(hardware: Hardware) -> str:
-    names = (f"{gpu.memory_gib:.0f} GiB {gpu.name} ({gpu.compute_capability:g})" for gpu in hardware.gpus)
-    return ", ".join(names) or "no GPU"
+def _hint(candidates: Sequence[Profile], hardware: Hardware) -> str:
+    """What a llama.cpp that can use the cards would make possible, where the one that is there can't."""
+    if hardware.offload or not hardware.gpus:
+        return ""
+    able = dataclasses.replace(hardware, offload=True)
+    better = [choice for profile in candidates if isinstance(choice := fit(profile, able), Choice) and choice.gpus]
+    better = [choice for choice in better if choice.profile.engine == "llama.cpp" and not choice.profile.on_cpu]
+    if not better:
+        return ""
+    best = max(better, key=lambda choice: choice.profile.rank)
+    fits = f"{best.profile.name} would fit on the GPU: set REDRAFT_LLAMA_SERVER to a llama-server that can use it"
+    return f"; {fits}, since the llama.cpp of the registry can't"

@@ -1,4 +1,4 @@
-"""The arithmetic of GPU memory: weights, a drafter, and KV per token. Pure; knows neither GPUs nor flags."""
+"""The arithmetic of an engine's memory: weights, a drafter, and KV per token. Pure; knows neither GPUs nor flags."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_SEQUENCES = 64
 
 
 class Memory(BaseModel):
-    """The GPU memory that a model needs, in GiB and KiB. Weights and KV are split evenly over GPUs, overhead is not."""
+    """The memory that a model needs, in GiB and KiB. Weights and KV are split over GPUs, overhead is not."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,6 +31,8 @@ class Memory(BaseModel):
     # Tensor parallelism splits along the heads; with more GPUs than KV heads, some hold copies.
     heads: int = Field(default=32, gt=0)
     kv_heads: int = Field(default=32, gt=0)
+    # llama.cpp splits a model over cards by whole layers.
+    layers: int = Field(default=32, gt=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

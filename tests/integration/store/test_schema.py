@@ -114,8 +114,9 @@ def test_a_database_of_an_earlier_revision_comes_to_the_schema_of_a_fresh_one(
         assert catalogue(old) == catalogue(fresh)
         if revision < "0013":
             assert_columns_were_filled(admin)
-        ended = "SELECT id, stop_code FROM jobs WHERE stop_code IS NOT NULL ORDER BY id"
-        assert admin.execute(ended).fetchall() == [(3, "gave_up"), (4, "accepted")]
+        if revision < "0014":
+            ended = "SELECT id, stop_code FROM jobs WHERE stop_code IS NOT NULL ORDER BY id"
+            assert admin.execute(ended).fetchall() == [(3, "gave_up"), (4, "accepted")]
         migrate.downgrade(old, revision)
         attempts = "SELECT array_agg(attempt ORDER BY attempt) FROM calls WHERE operator = 'judge'"
         assert admin.execute(attempts).fetchone() == ([1, 11, 21, 41, 251, 281, 371],)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from tests.standin import serve
 from workers.engine.hardware import Gpu, Hardware
-from workers.engine.profiles import Profile, load_profiles
+from workers.engine.profiles import Profile, WeightsSource, load_profiles
 
 
 class StubEngine:
@@ -74,3 +75,11 @@ def cards() -> Callable[..., Hardware]:
         return Hardware(gpus=tuple(gpus), ram_gib=ram_gib)
 
     return make
+
+
+@pytest.fixture
+def gguf(tmp_path: Path) -> WeightsSource:
+    """Weights of no use, with the hash that they are checked against."""
+    path = tmp_path / "tiny.gguf"
+    path.write_bytes(b"GGUF of a test")
+    return WeightsSource(path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest())

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from tasks.errors import EngineFault
 from tasks.heartbeat import SilentHeartbeat
 from tasks.llm.capabilities import Capabilities
 from tasks.llm.chat import OpenAIChatModel
 from tasks.settings import Settings
 from tasks.types import ChatRequest, Message
+from tests.standin import recorded
 from tests.standin.endpoint import LLAMA_CPP, OLLAMA, VLLM, StandIn, serving
 from workers.cli import services
 from workers.engine.attached import AttachedEndpoint
@@ -29,19 +31,21 @@ NOTHING = Capabilities(
     seeds=False,
     repetition=False,
     metrics=False,
+    thoughts="unknown",
 )
 LACKING = (
     {"choices": "json_schema"},
     {"choices": "text"},
     {"tokenizer": "text"},
-    {"tokenizer": "none"},
+    {"tokenizer": "none", "thoughts": "unknown"},
     {"stream_usage": False},
     {"top_k": False},
     {"seeds": False},
     {"repetition": False},
     {"metrics": False},
 )
-EVERY = [Capabilities(), NOTHING, *(dataclasses.replace(Capabilities(), **lack) for lack in LACKING)]
+OTHERWISE = ({"choices": "grammar"}, {"thoughts": "opened"})
+EVERY = [Capabilities(), NOTHING, *(dataclasses.replace(Capabilities(), **other) for other in (*LACKING, *OTHERWISE))]
 
 
 def at(standin: StandIn) -> Endpoint:
@@ -155,3 +159,45 @@ def test_doctor_looks_at_the_endpoint_of_the_running_stack(tmp_path: Path) -> No
         found = services.engine(Settings(home=tmp_path, cache=tmp_path))
     assert found is not None
     assert found.detail.endswith("seeds without effect: a run can't be repeated word by word")
+
+
+def test_doctor_says_in_one_line_that_answers_stand_in_the_field_for_thoughts(tmp_path: Path) -> None:
+    with recorded.serving("reasoning_only") as server:
+        host = AttachedEndpoint(server.url)
+        host.examine()
+        found = services.engine(Settings(home=tmp_path, cache=tmp_path, endpoint=server.url))
+        completion = client(host).complete(ask(), SilentHeartbeat())
+    assert found is not None
+    assert found.outcome == "warn"
+    assert "it answers in the reasoning field only" in found.detail
+    assert completion.text.endswith("ANSWER: 6")
+
+
+@pytest.mark.parametrize("recording", ["closing_mark_alone", "thoughts_in_answer_mark", "finish_reason_missing"])
+def test_a_stream_that_can_be_read_is_no_reason_to_refuse_an_endpoint(recording: str) -> None:
+    with recorded.serving(recording) as server:
+        host = AttachedEndpoint(server.url)
+        host.examine()
+        completion = client(host).complete(ask(), SilentHeartbeat())
+    assert completion.text.strip() == "The train needs 6 hours.\nANSWER: 6"
+
+
+@pytest.mark.parametrize(
+    ("recording", "reason"),
+    [
+        ("tool_call", "by a call of a tool that nobody offered"),
+        ("hung_up", "hung up"),
+        ("error_field", "context shift"),
+    ],
+)
+def test_an_endpoint_whose_stream_brings_no_answer_is_refused_in_one_line(
+    recording: str, reason: str, tmp_path: Path
+) -> None:
+    with recorded.serving(recording) as server:
+        with pytest.raises(EngineFault, match=reason):
+            AttachedEndpoint(server.url).start()
+        found = services.engine(Settings(home=tmp_path, cache=tmp_path, endpoint=server.url))
+    assert found is not None
+    assert found.outcome == "fail"
+    assert reason in found.detail
+    assert "\n" not in found.detail

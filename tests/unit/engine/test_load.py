@@ -61,8 +61,30 @@ def test_two_cores_of_one_engine_are_added_up() -> None:
     assert (both.running, both.kv_usage, both.kv_blocks, both.block_tokens) == (6, 0.25, 1454, 128)
 
 
+LLAMA_CPP = """\
+# TYPE llamacpp:prompt_tokens_total counter
+llamacpp:prompt_tokens_total 400
+# TYPE llamacpp:prompt_tokens_cached_total counter
+llamacpp:prompt_tokens_cached_total 100
+# TYPE llamacpp:tokens_predicted_total counter
+llamacpp:tokens_predicted_total 50
+# TYPE llamacpp:n_decode_total counter
+llamacpp:n_decode_total 77
+# TYPE llamacpp:requests_processing gauge
+llamacpp:requests_processing 3
+# TYPE llamacpp:requests_deferred gauge
+llamacpp:requests_deferred 2
+"""
+
+
+def test_a_llama_cpps_metrics_are_read() -> None:
+    assert parse_load(LLAMA_CPP) == EngineLoad(
+        running=3, waiting=2, tokens=450, steps=77, prefix_queries=500, prefix_hits=100
+    )
+
+
 def test_metrics_of_another_kind_of_server_say_nothing() -> None:
-    assert parse_load("# TYPE llamacpp:requests_processing gauge\nllamacpp:requests_processing 1\n") is None
+    assert parse_load("# TYPE tgi_queue_size gauge\ntgi_queue_size 1\n") is None
 
 
 def test_a_page_that_is_no_metrics_says_nothing() -> None:

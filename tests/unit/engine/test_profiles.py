@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tasks.errors import InvalidInput
 from tests.pages import DOCS, blocks
+from workers.engine.backend import Installation
 from workers.engine.child import engine_environment
-from workers.engine.choice import Choice
 from workers.engine.hardware import Gpu
+from workers.engine.placement import Choice
 from workers.engine.profiles import Profile, Speculation, load_profiles, read_profile
+from workers.engine.vllm import Vllm
 from workers.home import Home
 
 OWN = """
@@ -35,10 +39,12 @@ def own(folder: Path, text: str = OWN) -> Path:
     return path
 
 
-def told(profile: Profile, **given: int) -> list[str]:
-    return profile.command(
-        vllm="vllm", model="m", port=8000, flags=profile.flags(**{"gpus": 2, "max_num_seqs": 7} | given)
-    )
+VLLM = Installation(program=("/e/vllm", "serve"), model="m")
+CARDS = tuple(Gpu(index=index, name="x", memory_gib=80, compute_capability=9.0) for index in (2, 3))
+
+
+def told(profile: Profile) -> list[str]:
+    return Vllm().command(Choice(profile=profile, gpus=CARDS, max_num_seqs=7), VLLM, 8000)
 
 
 def test_every_packaged_profile_makes_a_command_on_loopback(profiles: Mapping[str, Profile]) -> None:
@@ -46,7 +52,7 @@ def test_every_packaged_profile_makes_a_command_on_loopback(profiles: Mapping[st
     assert len(hosted) == 8
     for profile in hosted.values():
         argv = told(profile)
-        assert argv[:7] == ["vllm", "serve", "m", "--host", "127.0.0.1", "--port", "8000"]
+        assert argv[:7] == ["/e/vllm", "serve", "m", "--host", "127.0.0.1", "--port", "8000"]
         assert argv[argv.index("--max-model-len") + 1] == str(profile.max_model_len)
         assert argv[argv.index("--max-num-seqs") + 1] == "7"
         if profile.engine == "vllm":
@@ -57,14 +63,17 @@ def test_every_packaged_profile_makes_a_command_on_loopback(profiles: Mapping[st
             assert json.loads(argv[argv.index("--speculative-config") + 1])["method"] == "mtp"
         else:
             assert profile.modalities == {"text"}
+            # A prompt read in pieces ends vLLM's CPU engine where the request has a seed.
+            assert "--no-enable-chunked-prefill" in argv
+            assert int(argv[argv.index("--max-num-batched-tokens") + 1]) >= profile.max_model_len
 
 
-def test_the_packaged_gguf_is_for_a_server_that_its_operator_starts(profiles: Mapping[str, Profile]) -> None:
-    by_hand = profiles["gemma-4-31b-ud-iq3-xxs"].start_by_hand(2)
-    assert by_hand.startswith(
-        "`llama-server -hf unsloth/gemma-4-31B-it-GGUF:UD-IQ3_XXS --alias gemma-4-31b-ud-iq3-xxs "
-    )
-    assert "--ctx-size 65536 --parallel 2 " in by_hand
+def test_every_packaged_profile_says_how_much_it_downloads(profiles: Mapping[str, Profile]) -> None:
+    sizes = {name: round(profile.download_gib * 1.0737, 2) for name, profile in profiles.items()}
+    assert sizes["smollm2-135m-q4"] == 0.09
+    assert sizes["qwen2.5-coder-1.5b-q4"] == 1.12
+    assert sizes["gemma-4-31b-q4"] == 18.82
+    assert all(sizes.values())
 
 
 def test_kv_dtype_and_speculation_become_flags(profiles: Mapping[str, Profile]) -> None:
@@ -89,7 +98,7 @@ def test_the_documented_profile_can_be_read_and_names_every_field(tmp_path: Path
     (text,) = blocks(DOCS / "engines.md", "toml")
     profile = read_profile(own(tmp_path, text))
     said = {field for field in Profile.model_fields if f"{field} =" in text or field in text}
-    assert set(Profile.model_fields) - said == {"name", "ram_gib"}
+    assert set(Profile.model_fields) - said == {"name", "ram_gib", "float32_gib", "on_cpu", "batch_threads"}
     argv = told(profile)
     assert argv[argv.index("--kv-cache-dtype") + 1] == "fp8"
 
@@ -127,7 +136,7 @@ def test_a_profile_of_the_users_own_is_found_beside_ours_and_may_replace_them(tm
         ),
         ('path = "/models/mine"', 'path = "/models/mine"\nhub = "a/b"', "exactly one of wheels, hub, path"),
         ('path = "/models/mine"', 'path = "/models/mine.gguf"', "needs its sha256"),
-        ('"vllm-cpu"', '"vllm"', r"needs \[memory\]"),
+        ('"vllm-cpu"', '"vllm"', r"need \[memory\]"),
         ("max_answer_tokens = 256", "max_answer_tokens = 4096", "leave room for a prompt"),
         ("slots = 2", "slots = 2\nthinking = {tokens = 1792}", "leave room for a prompt"),
         ("slots = 2", "slots = 2\ncanary_pattern = '('", "must be a regular expression"),
@@ -161,11 +170,11 @@ def test_a_pinned_revision_is_asked_for(profiles: Mapping[str, Profile]) -> None
 def test_the_engine_sees_only_its_own_cards_and_no_hub_for_local_weights(
     profiles: Mapping[str, Profile], tmp_path: Path
 ) -> None:
-    card = Gpu(index=3, name="x", memory_gib=80, compute_capability=9.0)
-    home = Home(root=tmp_path)
-    on_gpu = engine_environment(Choice(profile=profiles["gemma-4-31b-fp8"], gpus=(card,)), vllm="/e/vllm", home=home)
-    on_cpu = engine_environment(Choice(profile=profiles["smollm2-135m"]), vllm="/e/vllm", home=home)
-    assert (on_gpu["CUDA_DEVICE_ORDER"], on_gpu["CUDA_VISIBLE_DEVICES"]) == ("PCI_BUS_ID", "3")
+    gemma, small = (Choice(profile=profiles[name]) for name in ("gemma-4-31b-fp8", "smollm2-135m"))
+    started: dict[str, Any] = {"backend": Vllm(), "installation": VLLM, "home": Home(root=tmp_path)}
+    on_gpu = engine_environment(dataclasses.replace(gemma, gpus=CARDS), **started)
+    on_cpu = engine_environment(small, **started)
+    assert (on_gpu["CUDA_DEVICE_ORDER"], on_gpu["CUDA_VISIBLE_DEVICES"]) == ("PCI_BUS_ID", "2,3")
     assert (on_cpu["HF_HUB_OFFLINE"], on_cpu["VLLM_CPU_KVCACHE_SPACE"]) == ("1", "2")
     assert {on_gpu["VLLM_NO_USAGE_STATS"], on_cpu["DO_NOT_TRACK"]} == {"1"}
     assert on_cpu["PATH"].startswith("/e:")

@@ -96,4 +96,4 @@ def test_a_card_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_without_a_gpu_the_small_model_on_the_cpu_serves_either_lane(tmp_path: Path, lanes: set[Lane]) -> None:
     host = host_for(frozenset(lanes), settings(tmp_path), say, lambda: Hardware(ram_gib=24))
     assert isinstance(host, EngineServer)
-    assert host.profile.name == "smollm2-135m"
+    assert host.profile.family == "smollm2-135m"

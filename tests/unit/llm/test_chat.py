@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tasks.errors import AttachmentLost, Cancelled, ContextExceeded, EngineFault, LimitReached
-from tasks.llm.chat import IMAGE_TOKENS, SOUND_BYTES_PER_TOKEN, OpenAIChatModel
+from tasks.llm.chat import OpenAIChatModel
+from tasks.llm.tokenizer import IMAGE_TOKENS, SOUND_BYTES_PER_TOKEN
 from tasks.types import Attachment, ChatRequest, GuardKind, Message
 from tests.unit.llm.conftest import KEY, CountingHeartbeat, SseServer
 

@@ -10,7 +10,8 @@ import pytest
 
 from tasks.journal import JournalledModel, prompt_hash
 from tasks.llm.chat import OpenAIChatModel
-from tasks.llm.thoughts import Thinking, apart
+from tasks.llm.splitting import apart
+from tasks.llm.thoughts import Thinking
 from tasks.prompts import build
 from tasks.sampling import Sampling
 from tasks.types import CallKey, Candidate, CandidateRef, ChatRequest, Completion, Operator

@@ -1,0 +1,85 @@
+"""llama.cpp as an engine: the wheel's server, or a `llama-server` of the user's own. Knows no processes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tasks.llm.capabilities import Capabilities
+from workers.engine.backend import Installation
+from workers.engine.building import Say
+from workers.engine.environment import ensure_environment, pinned_version
+from workers.engine.load import EngineLoad, read_load
+from workers.engine.placement import Choice
+from workers.engine.probe import fetch
+from workers.engine.weights import ensure_gguf
+from workers.packaged import ops
+
+# What the wheel's server says of its build.
+NO_BUILD = "b0-unknown"
+# On a processor a step takes as long as its tokens: with the server's own 2048 the answers that run beside a long
+# prompt stand still for half a minute, and a cancelled request ends as late. Prompts are read as fast.
+CPU_BATCH_TOKENS = 256
+# Prompts of idle slots are kept here, in MiB of the machine's memory; the server's own default is 8192.
+CACHE_RAM_MIB = 512
+
+
+class LlamaCpp:
+    """Implements `Backend`. `program` is a `llama-server` to use instead of the one that Redraft installs; it gets the
+    very same command line."""
+
+    capabilities = Capabilities(choices="grammar", tokenizer="text", repetition=False)
+
+    def __init__(self, program: Path | None = None) -> None:
+        self._program = program
+
+    def prepare(self, choice: Choice, cache: Path, say: Say) -> Installation:
+        """See `Backend.prepare`."""
+        if self._program is not None:
+            program: tuple[str, ...] = (str(self._program),)
+        else:
+            python = ensure_environment("llama.cpp", cache, say)
+            program = (str(python), str(ops("engine") / "llama_server.py"))
+        return Installation(program=program, model=str(ensure_gguf(choice.profile, cache, say)))
+
+    def flags(self, choice: Choice) -> Sequence[str]:
+        """One KV space for all slots, so that a slot takes what its request needs."""
+        context, slots = context_tokens(choice), choice.max_num_seqs
+        flags = ["--ctx-size", str(context), "--parallel", str(slots), "--kv-unified", "--cache-ram"]
+        flags += [str(CACHE_RAM_MIB), "--metrics", "--slots", "--jinja", "--n-gpu-layers", str(choice.gpu_layers)]
+        if choice.tensor_split:
+            flags += ["--tensor-split", ",".join(f"{share:g}" for share in choice.tensor_split)]
+        if not choice.gpu_layers:
+            flags += ["--batch-size", str(CPU_BATCH_TOKENS), "--ubatch-size", str(CPU_BATCH_TOKENS)]
+        if choice.threads:
+            flags += ["--threads", str(choice.threads), "--threads-batch", str(choice.threads)]
+        return [*flags, *choice.profile.argv]
+
+    def command(self, choice: Choice, installation: Installation, port: int) -> list[str]:
+        """See `Backend.command`."""
+        address = ("--alias", choice.profile.name, "--host", "127.0.0.1", "--port", str(port))
+        return [*installation.program, "-m", installation.model, *address, *self.flags(choice)]
+
+    def environment(self, choice: Choice) -> Mapping[str, str]:
+        """Nothing of its own."""
+        return {}
+
+    def version(self, root: str) -> str:
+        """The build of a user's own server; the wheel's version of the one that Redraft installs."""
+        build = str((fetch(f"{root}/props") or {}).get("build_info", ""))
+        return build if self._program or build != NO_BUILD else pinned_version("llama.cpp")
+
+    def attention(self, choice: Choice, log: str) -> str:
+        """See `Backend.attention`."""
+        return ""
+
+    def load(self, choice: Choice, root: str) -> EngineLoad | None:
+        """Its KV space counts in tokens, each request's apart: slots share none."""
+        load = read_load(root)
+        return dataclasses.replace(load, kv_blocks=context_tokens(choice), block_tokens=1) if load else None
+
+
+def context_tokens(choice: Choice) -> int:
+    """The KV space of all slots together, in tokens; what each slot may need at most where the choice doesn't say."""
+    return choice.context_tokens or choice.profile.max_model_len * choice.max_num_seqs
