@@ -21,7 +21,8 @@ def largest_window(connection: Connection, lane: Lane, model: str = "") -> Windo
     where one is named; None where none is known."""
     rows = connection.execute(
         text("""SELECT model, context_tokens, answer_tokens FROM workers WHERE :lane = ANY(lanes)
-                AND context_tokens > 0 AND (:named = '' OR :named = ANY(models)) AND seen_at > now() - make_interval(secs => :silence)
+                AND context_tokens > 0 AND (:named = '' OR :named = ANY(models))
+                AND seen_at > now() - make_interval(secs => :silence)
                 ORDER BY context_tokens - answer_tokens DESC, model LIMIT 1"""),
         {"lane": str(lane), "named": model, "silence": WORKER_SILENCE_SECONDS},
     ).all()
