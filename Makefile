@@ -1,20 +1,18 @@
-# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-engine | bench-guard | bench-queue | chaos | soak.
+# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-guard | bench-queue | chaos | soak.
 # Each makes what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-guard bench-queue bench-streams chaos soak docs lock clean
+.PHONY: demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-queue bench-streams chaos soak docs lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r ops/requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
-	touch $@
+	@$(PYTHON) ops/install.py $(VENV)
+	@touch $@
 
 demo: $(STAMP)
-	$(BIN)/redraft demo
+	@$(BIN)/redraft demo
 
 test: $(STAMP)
 	$(BIN)/pytest
@@ -61,6 +59,12 @@ bench-engine: $(STAMP)
 bench-checks: $(STAMP)
 	$(BIN)/python ops/bench_checks.py
 	$(BIN)/python ops/bench_grader.py
+
+# The demo by seed, SEEDS of them; rows are kept in bench-demo.jsonl, and it goes on where it was interrupted. MODEL
+# chooses a model, ENGINE an engine.
+SEEDS ?= 20
+bench-demo: $(STAMP)
+	$(BIN)/python ops/bench_demo.py --seeds $(SEEDS) $(if $(MODEL),--model $(MODEL)) $(if $(ENGINE),--engine $(ENGINE))
 
 bench-streams: $(STAMP)
 	$(BIN)/python ops/bench_streams.py

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import math
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from figures import share_interval as interval
 from savings import savings
 
 from tasks.llm.cycles import COPIES, COVERED_CHARS
@@ -180,33 +180,6 @@ def cost() -> str:
             ms = seen.seconds / tokens * 1e6
             rows.append((kind, f"{tokens:,}", f"{ms:.2f}", f"{ms * TOKENS_PER_SECOND / 1e6:.3%}"))
     return table(("CPU", "tokens", "ms per 1,000 tokens", f"CPU at {TOKENS_PER_SECOND:,} tokens/s"), rows)
-
-
-def interval(count: int, of: int) -> tuple[float, float]:
-    """Clopper and Pearson's exact interval of 95 % for `count` in `of` (Biometrika 26, 1934)."""
-    if of == 0:
-        return 0.0, 1.0
-    low = 0.0 if count == 0 else _solve(lambda p: 1 - _binomial_cdf(count - 1, of, p) - 0.025)
-    high = 1.0 if count == of else _solve(lambda p: 0.025 - _binomial_cdf(count, of, p))
-    return low, high
-
-
-def _solve(rising: Callable[[float], float]) -> float:
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (low, middle) if rising(middle) > 0 else (middle, high)
-    return (low + high) / 2
-
-
-def _binomial_cdf(count: int, of: int, p: float) -> float:
-    if p <= 0 or p >= 1:
-        return float(p <= 0 or count >= of)
-    logs = (
-        math.lgamma(of + 1) - math.lgamma(k + 1) - math.lgamma(of - k + 1) + k * math.log(p) + (of - k) * math.log1p(-p)
-        for k in range(count + 1)
-    )
-    return min(1.0, math.fsum(map(math.exp, logs)))
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -198,8 +198,9 @@ class JobFailed(RedraftError):
 
 
 class JournalMismatch(JobFailed):
-    """A journalled call answers another prompt than the one built now. Prompts must be a function of what is stored, so
-    this is a defect of Redraft."""
+    """A journalled call answers another prompt than the one built now: the model was changed, or Redraft, and the call
+    is set aside. Where that happens to the same call again and again it ends the job, for prompts must be a function of
+    what is stored, and it is a defect of Redraft."""
 
     code = StopCode.JOURNAL_MISMATCH
 

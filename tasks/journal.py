@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tasks.crashpoints import CrashPoint, passing
 from tasks.deadline import DEADLINE
-from tasks.errors import ContextExceeded
+from tasks.errors import ContextExceeded, JournalMismatch
 from tasks.ports import Admission, ChatModel, Heartbeat, Ledger
 from tasks.prompts.fitting import Build, fit
 from tasks.retries import ATTEMPTS, RetryLadder
@@ -93,8 +93,17 @@ class JournalledModel:
         """The journal's completion, or a new one. The hash is that of the prompt before it is cut to a model: so a
         worker whose model has another context, or whose tokenizer is away, finds the call again."""
         hashed = prompt_hash(request)
-        completion = self.ledger.find_call(turn.claim, key, hashed)
+        completion = self._find(turn, key, hashed)
         return self._call(turn, key, request, hashed, prompt) if completion is None else completion
+
+    def _find(self, turn: Turn, key: CallKey, hashed: str) -> Completion | None:
+        """The journal's completion, whoever answered. One that answers another prompt is set aside: another model has
+        other sampling, another Redraft other prompts, and neither must end a job."""
+        try:
+            return self.ledger.find_call(turn.claim, key, hashed)
+        except JournalMismatch as mismatch:
+            self.ledger.set_aside(turn.claim, key, mismatch)
+            return None
 
     def _call(self, turn: Turn, key: CallKey, request: ChatRequest, hashed: str, prompt: Prompt) -> Completion:
         heartbeat = turn.call_heartbeat

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+from tasks.errors import JournalMismatch
 from tasks.heartbeat import Heartbeat as Heartbeat  # noqa: PLC0414  (a port like these, which `Turn` needs first)
 from tasks.turn import Turn
 from tasks.types import (
@@ -260,6 +261,10 @@ class Ledger(Protocol):
 
     def find_call(self, claim: Claim, key: CallKey, prompt_hash: str) -> Completion | None:
         """The journalled call, or None. Raises `JournalMismatch` where its prompt was another."""
+
+    def set_aside(self, claim: Claim, key: CallKey, mismatch: JournalMismatch) -> None:
+        """Keeps a call and those of its slot that were built on it, out of their iteration's way: they are made again.
+        Raises `mismatch` where that has happened too often to be a change of the model."""
 
     def reserve(self, claim: Claim, key: CallKey, tokens: int) -> None:
         """Reserves `tokens` of the budget before a call. Raises `LimitReached`."""

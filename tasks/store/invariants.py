@@ -62,11 +62,12 @@ INVARIANTS = (
     ),
     Invariant(
         name="I2 nothing is committed twice",
-        promise="one call for each (job, iteration, operator, slot, attempt)",
+        promise="one call that counts for each (job, iteration, operator, slot, step, check, vote, attempt)",
         query="""
             SELECT job_id AS job,
                    format('call %s/%s/%s/%s is there %s times', iteration, operator, slot, attempt, count(*)) AS what
-            FROM calls GROUP BY job_id, iteration, operator, slot, attempt HAVING count(*) > 1""",
+            FROM calls WHERE set_aside = 0
+            GROUP BY job_id, iteration, operator, slot, step, check_name, vote, attempt HAVING count(*) > 1""",
     ),
     Invariant(
         name="I2 iterations have no gap",
@@ -90,7 +91,7 @@ INVARIANTS = (
                    format('candidate %s.%s is not what the journal holds', k.iteration, k.slot) AS what
             FROM candidates k JOIN jobs j ON j.id = k.job_id LEFT JOIN LATERAL (
                 SELECT c.text FROM calls c WHERE c.job_id = k.job_id AND c.iteration = k.iteration AND c.slot = k.slot
-                  AND c.operator = k.operator ORDER BY c.attempt DESC LIMIT 1) answer ON true
+                  AND c.operator = k.operator AND c.set_aside = 0 ORDER BY c.attempt DESC LIMIT 1) answer ON true
             WHERE k.operator IN {_MAKERS} AND answer.text IS DISTINCT FROM k.text
               AND k.iteration > coalesce(j.forked_iteration, 0)
             UNION ALL

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tasks.crashpoints import CrashPoint, passing
@@ -31,6 +31,11 @@ from tasks.types import (
     StopCode,
     operator_of,
 )
+
+# So often may one model's answer to one call be set aside. A change of the model does so once; prompts that differ from
+# one turn to the next would do so for ever.
+SET_ASIDE_CAP = 5
+_COUNTS = calls.c.set_aside == 0
 
 
 class PostgresLedger:
@@ -69,7 +74,7 @@ class PostgresLedger:
     def find_call(self, claim: Claim, key: CallKey, prompt_hash: str) -> Completion | None:
         """The journalled call, or None. Raises `JournalMismatch`, `DatabaseUnavailable`."""
         with self._database.connect() as connection:
-            row = connection.execute(select(calls).where(*_is(calls, claim, key))).one_or_none()
+            row = connection.execute(select(calls).where(*_is(calls, claim, key), _COUNTS)).one_or_none()
         if row is None:
             return None
         if row.prompt_hash != prompt_hash:
@@ -78,6 +83,33 @@ class PostgresLedger:
                 f"holds an answer to prompt {row.prompt_hash[:12]}, the prompt built now is {prompt_hash[:12]}"
             )
         return codec.completion_from_row(row)
+
+    def set_aside(self, claim: Claim, key: CallKey, mismatch: JournalMismatch) -> None:
+        """Takes the call out of its iteration's way, with all later ones of its slot (for a judge: of its check), which
+        were built on it. They stay in the journal and in the spend. Raises `mismatch` where the same model's answer to
+        this call was set aside `SET_ASIDE_CAP` times since the job was submitted or retried: then no change of the
+        model explains it. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        with self._database.begin() as connection:
+            leases.fence(connection, claim)
+            call = connection.execute(select(calls).where(*_is(calls, claim, key), _COUNTS)).one()
+            earlier = connection.execute(
+                select(func.count()).where(*_is(calls, claim, key), ~_COUNTS, calls.c.model == call.model)
+            ).scalar_one()
+            retries = connection.execute(select(jobs.c.retries).where(jobs.c.id == claim.job)).scalar_one()
+            if earlier >= SET_ASIDE_CAP * (1 + retries):
+                raise mismatch
+            slot = (
+                calls.c.job_id == claim.job,
+                calls.c.iteration == key.iteration,
+                calls.c.slot == key.slot,
+                calls.c.check_name == key.check,
+            )
+            number = connection.execute(select(1 + func.max(calls.c.set_aside)).where(*slot)).scalar_one()
+            later = update(calls).where(*slot, calls.c.id >= call.id, _COUNTS).values(set_aside=number)
+            count = connection.execute(later).rowcount
+            which = f"iteration {key.iteration}, {key.operator} {key.slot}: {count} call{'s' if count > 1 else ''}"
+            why = "the prompt built now is another, as after a change of the model or of Redraft"
+            leases.note(connection, claim.job, "set aside", f"{which} of {call.model}; {why}")
 
     def reserve(self, claim: Claim, key: CallKey, tokens: int) -> None:
         """Reserves `tokens` of the budget, so that calls in flight together can't pass it. Raises

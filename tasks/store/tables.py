@@ -264,8 +264,18 @@ calls = Table(
     Column("step", Text, nullable=False, server_default=text("''")),
     Column("check_name", Text, nullable=False, server_default=text("''")),
     Column("vote", Integer, nullable=False, server_default=_ZERO),
+    Column("set_aside", Integer, nullable=False, server_default=_ZERO),
     UniqueConstraint(
-        "job_id", "iteration", "operator", "slot", "step", "check_name", "vote", "attempt", name="calls_once"
+        "job_id",
+        "iteration",
+        "operator",
+        "slot",
+        "step",
+        "check_name",
+        "vote",
+        "attempt",
+        "set_aside",
+        name="calls_once",
     ),
     Index("calls_created", "created_at"),
 )

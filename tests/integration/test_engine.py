@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tasks.errors import Cancelled, PartFailed
+from tasks.errors import Cancelled, EngineFault, PartFailed
 from tasks.llm.chat import OpenAIChatModel
 from tasks.prompts import build
 from tasks.settings import Settings
@@ -55,6 +56,19 @@ class Heartbeat:
     def check(self) -> None:
         if self.tokens >= self.most:
             raise Cancelled("enough")
+
+
+class Started(Heartbeat):
+    """Says when the first token has come."""
+
+    def __init__(self, event: threading.Event) -> None:
+        super().__init__()
+        self._event = event
+
+    def beat(self, tokens: int = 0) -> None:
+        super().beat(tokens)
+        if tokens:
+            self._event.set()
 
 
 def server(home: Home) -> EngineServer:
@@ -270,6 +284,27 @@ def test_long_prompts_with_seeds_that_come_together_do_not_end_it(engine: Engine
     assert sum(completion.prompt_tokens for completion in completions) > 2 * 2048
     assert all(completion.completion_tokens for completion in completions)
     assert (engine.pid, engine.health()) == (before, "ok")
+
+
+@pytest.mark.slow
+def test_an_engine_core_that_stands_still_while_the_server_answers_is_noticed_by_its_tokens(
+    home: Home, engine: EngineServer
+) -> None:
+    before, started = read_record(home), threading.Event()
+    assert before is not None
+    core = next(process for process in members(before.process) if process.cmdline()[:1] == ["VLLM::EngineCore"])
+    story = ask("Tell a very long story.", max_tokens=3000)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(client(engine).complete, story, Started(started))
+        assert started.wait(60)
+        core.suspend()
+        with pytest.raises(EngineFault):
+            answer.result(timeout=300)
+    deadline = time.monotonic() + 300
+    while not (engine.ready and engine.pid not in (before.pid, None)):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert client(engine).complete(ask(max_tokens=4), Heartbeat()).text
 
 
 def test_stop_leaves_no_process(home: Home, engine: EngineServer) -> None:

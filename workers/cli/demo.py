@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -11,22 +12,29 @@ import typer
 from tasks.client import Client
 from tasks.installed import installed_rules
 from tasks.jobflags import Flags
-from tasks.settings import load_settings
+from tasks.settings import Settings, load_settings
 from tasks.store.summaries import IterationRow, JobSummary
 from tasks.submit import read_jobs
 from tasks.types import Acceptance, JobState
 from workers.cli.client import connect
-from workers.cli.output import Json, emit, note, table
+from workers.cli.estimate import progress_line
+from workers.cli.interrupts import is_interrupt
+from workers.cli.next_steps import next_steps
+from workers.cli.output import Json, duration, emit, note, table
+from workers.cli.progress import ProgressLine
 from workers.cli.stack import EngineFlag, start_options
+from workers.cli.watch import Rates
 from workers.home import Home
 from workers.local import stack as local
 from workers.packaged import ops
+from workers.stackfile import StackFile
 
 app = typer.Typer(rich_markup_mode=None)
 
 History = tuple[IterationRow, ...]
 FEEDBACK_CHARS = 90
 NOTHING_CORRECTED = 3  # the exit code: finished, but no rejected answer was corrected into an accepted one
+TAG, SEED_TAG = "demo", "seed-"
 
 
 @app.command()
@@ -39,23 +47,30 @@ def demo(
 ) -> None:
     """Start the stack and solve real problems on it, watched to the end.
 
-    Exits 0 if a held-out check accepted an answer after at least one rejected iteration, else 3.
+    Exits 0 if a held-out check accepted an answer after at least one rejected iteration, else 3. After Ctrl-C the next
+    demo goes on with the same problems.
     """
     settings = load_settings()
-    seed = secrets.randbelow(2**31) if seed is None else seed
-    stack = local.start(
-        Home(root=settings.home), start_options(settings, model, endpoint, engine), note, attached=False
-    )
-    files = [str(path) for path in sorted(ops("demo").glob("*.md"))]
-    submission = read_jobs(files, Flags(seed=seed, egress="never"), installed_rules(settings), bytes)
+    stack = _start(settings, model, endpoint, engine)
     with connect(stack.user_url, name="redraft demo") as client:
-        jobs = [job.job for job in client.submit(submission)]
-        note(f"{len(jobs)} problems submitted with seed {seed}")
-        histories = _follow(client, jobs)
+        seed, jobs = _interrupted(client, seed) or _submit(client, settings, seed)
+        histories: dict[int, History] = dict.fromkeys(jobs, ())
+        try:
+            _follow(client, histories)
+        except BaseException as error:
+            if not is_interrupt(error):
+                raise
+            note("the stack and its jobs go on; `redraft demo` watches them again, `redraft down` stops them")
+            raise KeyboardInterrupt from error
         finished = client.wait(jobs)
     _report(finished, histories, seed, as_json)
-    if not any(corrected(job, histories[job.job]) for job in finished):
+    example = next((job.job for job in finished if corrected(job, histories[job.job])), None)
+    if example is None:
         note("no problem was accepted after a rejected attempt this time; try again with another seed")
+    if not as_json:
+        for step in next_steps(example or jobs[0], sys.argv[0]):
+            note(step)
+    if example is None:
         raise typer.Exit(NOTHING_CORRECTED)
 
 
@@ -67,16 +82,66 @@ def corrected(job: JobSummary, history: Sequence[IterationRow]) -> bool:
     return last.iteration > 1 and any(verdict.held_out and verdict.passed for verdict in last.verdicts)
 
 
-def _follow(client: Client, jobs: Sequence[int]) -> Mapping[int, History]:
-    """Prints each iteration when it is recorded, until every job is finished."""
-    histories: dict[int, History] = dict.fromkeys(jobs, ())
-    for job in client.changes(jobs):
-        printed = len(histories[job.job])
-        if job.iterations > printed:
-            histories[job.job] = client.history(job)
-            for iteration in histories[job.job][printed:]:
+def _start(settings: Settings, model: str, endpoint: str, engine: str | None) -> StackFile:
+    """The running stack. Ctrl-C stops what was started, whose downloads would go on unseen."""
+    home = Home(root=settings.home)
+    was_running = bool(local.status(home))
+    try:
+        return local.start(home, start_options(settings, model, endpoint, engine), note, attached=False)
+    except KeyboardInterrupt:
+        if not was_running:
+            note("stopping what was started; what was fetched is kept, and the next demo goes on from there")
+            local.stop(home)
+        raise
+
+
+def _interrupted(client: Client, seed: int | None) -> tuple[int, list[int]] | None:
+    """The seed and the jobs of a demo that is not finished yet, of `seed` where it is given."""
+    wanted = () if seed is None else (f"{SEED_TAG}{seed}",)
+    unfinished = client.list(states=[JobState.QUEUED, JobState.RUNNING], tags=(TAG, *wanted), limit=1)
+    tag = next((tag for job in unfinished for tag in job.tags if tag.startswith(SEED_TAG)), "")
+    if not tag:
+        return None
+    newest = client.list(tags=(TAG, tag), limit=len(_problems()))
+    note(f"going on with the problems of a demo that was interrupted, with seed {tag.removeprefix(SEED_TAG)}")
+    return int(tag.removeprefix(SEED_TAG)), sorted(job.job for job in newest)
+
+
+def _submit(client: Client, settings: Settings, seed: int | None) -> tuple[int, list[int]]:
+    """The seed and the numbers of new jobs."""
+    seed = secrets.randbelow(2**31) if seed is None else seed
+    flags = Flags(seed=seed, egress="never", tags=(f"{SEED_TAG}{seed}",))
+    jobs = [job.job for job in client.submit(read_jobs(_problems(), flags, installed_rules(settings), bytes))]
+    note(f"{len(jobs)} problems submitted with seed {seed}")
+    return seed, jobs
+
+
+def _problems() -> list[str]:
+    return [str(path) for path in sorted(ops("demo").glob("*.md"))]
+
+
+def _follow(client: Client, histories: dict[int, History]) -> None:
+    """Prints each iteration when it is recorded, and how far all jobs are, until every job is finished. Puts the
+    iterations of each job into `histories`."""
+    rates = Rates()
+    with ProgressLine(sys.stderr) as line:
+        for snapshot in client.follow(histories):
+            jobs = list(snapshot.values())
+            for job, iteration in _recorded(client, jobs, histories):
                 note(_line(job, iteration))
-    return histories
+            elapsed = max(job.now for job in jobs) - min(job.submitted_at for job in jobs)
+            line.update(progress_line(jobs, sum(rates.feed(jobs).values()), elapsed.total_seconds()))
+
+
+def _recorded(
+    client: Client, jobs: Sequence[JobSummary], histories: dict[int, History]
+) -> Iterator[tuple[JobSummary, IterationRow]]:
+    for job in jobs:
+        known = len(histories[job.job])
+        if job.iterations > known:
+            histories[job.job] = client.history(job)
+            for iteration in histories[job.job][known:]:
+                yield job, iteration
 
 
 def _line(job: JobSummary, iteration: IterationRow) -> str:
@@ -109,8 +174,11 @@ def _report(jobs: Sequence[JobSummary], histories: Mapping[int, History], seed: 
         }
         for job in jobs
     ]
+    seconds = (max(job.finished_at or job.now for job in jobs) - min(job.submitted_at for job in jobs)).total_seconds()
+    written = sum(iteration.completion_tokens for history in histories.values() for iteration in history)
+    model = next((i.model for history in histories.values() for i in history if i.model), "")
     if as_json:
-        emit({"seed": seed, "jobs": rows})
+        emit({"seed": seed, "model": model, "seconds": seconds, "completion_tokens": written, "jobs": rows})
         return
     shown = [
         [
@@ -125,4 +193,8 @@ def _report(jobs: Sequence[JobSummary], histories: Mapping[int, History], seed: 
         for row in rows
     ]
     table(("job", "problem", "state", "iterations", "score", "tokens", "corrected"), shown)
-    note("look closer: redraft history JOB · redraft result JOB · redraft sql; redraft down stops the stack")
+    accepted = sum(job.state is JobState.ACCEPTED for job in jobs)
+    note(
+        f"{accepted} of {len(jobs)} accepted, {sum(bool(row['corrected']) for row in rows)} of them after a rejected "
+        f"iteration, in {duration(seconds)}: {written:,} tokens written by {model}"
+    )

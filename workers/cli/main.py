@@ -153,6 +153,10 @@ def run(arguments: list[str]) -> int:
 
 
 def _explain(error: Exception) -> int:
+    from workers.cli.interrupts import is_interrupt
+
+    if is_interrupt(error):
+        return INTERRUPTED
     match error:
         case RedraftError():
             return _fail(str(error), error.exit_code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ SHOWN_LINES = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """A text in vLLM's log (`sign`, in any case), and its meaning."""
+    """A text in an engine's log (`sign`, in any case), and its meaning."""
 
     sign: str
     meaning: str
@@ -22,9 +23,13 @@ class Diagnosis:
 
 PORT_TAKEN = Diagnosis(sign="address already in use", meaning="the port was taken by another process")
 
+# The same of llama.cpp, which tells no reason.
+PORT_TAKEN_LLAMA = Diagnosis(sign="couldn't bind HTTP server socket", meaning=PORT_TAKEN.meaning)
+
 # More specific signs come first, since the log of one failure may contain several.
 DIAGNOSES = (
     PORT_TAKEN,
+    PORT_TAKEN_LLAMA,
     Diagnosis(sign="No space left on device", meaning="the disk is full"),
     Diagnosis(
         sign="No available memory for the cache blocks",
@@ -39,21 +44,43 @@ DIAGNOSES = (
         meaning="another process holds memory of the GPU; end it, or lower gpu_memory_utilization",
     ),
     Diagnosis(
+        sign="unknown model architecture",
+        meaning="this llama.cpp is older than the model's architecture; set REDRAFT_LLAMA_SERVER to a newer one",
+    ),
+    Diagnosis(
+        sign="invalid magic characters", meaning="the weights are no GGUF; remove them and `redraft engine pull`"
+    ),
+    Diagnosis(
+        sign="is not within the file bounds",
+        meaning="the GGUF is cut short or damaged; remove it and `redraft engine pull`",
+    ),
+    Diagnosis(sign="failed to open GGUF file", meaning="weights are missing; `redraft engine pull` fetches them"),
+    Diagnosis(
+        sign="failed to allocate buffer for kv cache",
+        meaning="no memory is left for the KV cache; lower max_num_seqs or max_model_len, or take a smaller profile",
+    ),
+    Diagnosis(
+        sign="failed to allocate buffer of size",
+        meaning="there is too little free memory; end what else uses it, or take a smaller profile",
+    ),
+    Diagnosis(
         sign="out of memory",
         meaning="there is too little free memory; end what else uses it, or take a smaller profile",
     ),
     Diagnosis(sign="MemoryError", meaning="the machine's memory is used up"),
-    Diagnosis(sign="driver version is insufficient", meaning="the NVIDIA driver is too old for this vLLM's CUDA"),
-    Diagnosis(sign="driver on your system is too old", meaning="the NVIDIA driver is too old for this vLLM's CUDA"),
+    Diagnosis(sign="driver version is insufficient", meaning="the NVIDIA driver is too old for this engine's CUDA"),
+    Diagnosis(sign="driver on your system is too old", meaning="the NVIDIA driver is too old for this engine's CUDA"),
     Diagnosis(sign="Found no NVIDIA driver", meaning="the NVIDIA driver is missing"),
     Diagnosis(sign="libcuda.so.1", meaning="the NVIDIA driver is missing"),
     Diagnosis(
         sign="Driver/library version mismatch",
         meaning="the NVIDIA driver was updated under a running kernel module; restart the machine",
     ),
-    Diagnosis(sign="forward compatibility was attempted", meaning="the NVIDIA driver is too old for this vLLM's CUDA"),
-    Diagnosis(sign="unsupported display driver", meaning="the NVIDIA driver does not fit to this vLLM's CUDA"),
-    Diagnosis(sign="no kernel image is available", meaning="this vLLM has no kernels for the GPU's architecture"),
+    Diagnosis(
+        sign="forward compatibility was attempted", meaning="the NVIDIA driver is too old for this engine's CUDA"
+    ),
+    Diagnosis(sign="unsupported display driver", meaning="the NVIDIA driver does not fit to this engine's CUDA"),
+    Diagnosis(sign="no kernel image is available", meaning="this engine has no kernels for the GPU's architecture"),
     Diagnosis(
         sign="CUDA error", meaning="the GPU or its driver reports an error; `nvidia-smi` and the kernel's log say more"
     ),
@@ -80,9 +107,26 @@ DIAGNOSES = (
     Diagnosis(
         sign="SafetensorError", meaning="a file of the weights is damaged; remove them and `redraft engine pull`"
     ),
-    Diagnosis(sign="unrecognized arguments", meaning="this vLLM does not know a flag of the profile"),
-    Diagnosis(sign="invalid choice", meaning="this vLLM does not know a value of a flag of the profile"),
+    Diagnosis(sign="unrecognized arguments", meaning="this engine does not know a flag of the profile"),
+    Diagnosis(
+        sign="error: invalid argument", meaning="this llama-server does not know a flag of the profile, or of ours"
+    ),
+    Diagnosis(sign="invalid choice", meaning="this engine does not know a value of a flag of the profile"),
+    Diagnosis(
+        sign="error while loading shared libraries",
+        meaning="a shared library of the llama-server is missing; the line names it",
+    ),
+    Diagnosis(
+        sign="error loading model",
+        meaning="llama.cpp can't read the model; `redraft engine pull` repairs it where it is damaged",
+    ),
 )
+
+
+SIGNAL_HINTS: dict[int, str] = {
+    signal.SIGKILL: "; the kernel kills the largest process where memory runs out",
+    signal.SIGILL: "; its program was built for another processor",
+}
 
 
 def diagnose(log_text: str) -> Diagnosis | None:
@@ -97,8 +141,7 @@ def explain(log_text: str, *, exit_code: int | None = None) -> str:
     diagnosis = diagnose(log_text)
     if diagnosis is None and exit_code is not None and exit_code < 0:
         ended = f"the engine was ended by signal {-exit_code}"
-        hint = "; the kernel kills the largest process where memory runs out" if exit_code == -9 else ""
-        return "\n".join([ended + hint, *lines[-SHOWN_LINES:]])
+        return "\n".join([ended + SIGNAL_HINTS.get(-exit_code, ""), *lines[-SHOWN_LINES:]])
     if diagnosis is None:
         return "\n".join(["the engine ended, and its log names no known cause:", *lines[-SHOWN_LINES:]])
     evidence = next(line for line in lines if diagnosis.sign.lower() in line.lower())

@@ -22,7 +22,7 @@ NO_BUILD = "b0-unknown"
 # prompt stand still for half a minute, and a cancelled request ends as late. Prompts are read as fast.
 CPU_BATCH_TOKENS = 256
 # Prompts of idle slots are kept here, in MiB of the machine's memory; the server's own default is 8192.
-CACHE_RAM_MIB = 1024
+CACHE_RAM_MIB = 512
 
 
 class LlamaCpp:

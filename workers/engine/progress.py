@@ -9,9 +9,9 @@ from workers.engine.load import EngineLoad
 
 # On a GPU a step takes less than a second, and several of a long prompt's tokens no more than a few.
 STALL_SECONDS = 20.0
-# On a processor one step of a long prompt may take minutes. An engine that computes it uses a core, even beside others;
-# one that stands still answers /health and /metrics, which takes less than a hundredth.
-BUSY_SHARE = 0.05
+# On a processor one step of a long prompt may take minutes. An engine that computes it uses 0.6 of a core or more, even
+# beside nine others on two; one whose EngineCore stands still 0.07, since its worker polls.
+BUSY_SHARE = 0.2
 STEP_SECONDS = 600.0
 
 

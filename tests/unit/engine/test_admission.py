@@ -240,3 +240,16 @@ def test_the_block_of_a_prompt_s_last_token_is_never_shared(held: ExitStack, pro
     held.enter_context(tight.admit(space(16, prompt=prompt), SilentHeartbeat()))
     with pytest.raises(Cancelled), tight.admit(space(16, prompt=prompt), Impatient()):
         pytest.fail("a block was given to two")
+
+
+def test_the_kv_space_of_a_server_that_counts_tokens_is_kept_while_it_is_too_busy_to_report(held: ExitStack) -> None:
+    engine = Engine(EngineLoad(kv_blocks=1000, block_tokens=1))
+    controller = engine.controller(requests=4)
+    held.enter_context(controller.admit(space(300, prompt=300, text="one"), SilentHeartbeat()))
+    engine.load, engine.now = None, engine.now + READ_EVERY_SECONDS
+    with pytest.raises(Cancelled):
+        held.enter_context(controller.admit(space(200, prompt=300, text="two"), Impatient()))
+    held.enter_context(controller.admit(space(100, prompt=300, text="two"), SilentHeartbeat()))
+    # Its slots share no prompt: the same one counts again.
+    with pytest.raises(Cancelled):
+        held.enter_context(controller.admit(space(100, prompt=300, text="two"), Impatient()))

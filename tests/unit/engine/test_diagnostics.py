@@ -19,6 +19,20 @@ from workers.engine.diagnostics import attention, explain, read_since
         ("ImportError: libcuda.so.1: cannot open shared object file", "driver is missing"),
         ("safetensors_rust.SafetensorError: Error while deserializing header", "weights is damaged"),
         ("ValueError: No available memory for the cache blocks.", "KV cache"),
+        ("E srv start: couldn't bind HTTP server socket, hostname: 127.0.0.1, port: 8080", "the port was taken"),
+        (
+            "error loading model architecture: unknown model architecture: 'lhama'",
+            "older than the model's architecture",
+        ),
+        ("E gguf_init_from_reader: invalid magic characters: 'no g', expected 'GGUF'", "no GGUF"),
+        (
+            "error loading model: tensor 'x' data is not within the file bounds, model is corrupted",
+            "cut short or damaged",
+        ),
+        ("failed to initialize the context: failed to allocate buffer for kv cache", "KV cache"),
+        ("ggml_backend_cuda_buffer_type_alloc_buffer: cudaMalloc failed: out of memory", "too little free memory"),
+        ("llama-server: error while loading shared libraries: libcudart.so.12: cannot open", "shared library"),
+        ("error: invalid argument: --kv-unified", "does not know a flag"),
     ],
 )
 def test_the_likely_cause_is_told_with_the_line_that_shows_it(line: str, meaning: str) -> None:
@@ -38,6 +52,7 @@ def test_an_unknown_end_shows_the_last_lines() -> None:
 
 def test_an_engine_that_was_killed_is_said_to_be() -> None:
     assert "signal 9; the kernel kills the largest process" in explain("INFO all is well", exit_code=-9)
+    assert "signal 4; its program was built for another processor" in explain("", exit_code=-4)
 
 
 def test_a_log_is_read_from_this_start_on(tmp_path: Path) -> None:

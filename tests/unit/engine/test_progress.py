@@ -48,9 +48,17 @@ def test_on_a_processor_one_long_step_is_no_stall_as_long_as_it_computes() -> No
     engine = Engine()
     progress = engine.progress()
     assert progress.stall() is None
-    engine.work(LATE, share=0.2)
+    engine.work(LATE, share=0.5)
     assert progress.stall() is None
-    engine.work(STEP_SECONDS, share=0.2)
+    engine.work(STEP_SECONDS, share=0.5)
+    assert progress.stall() is not None
+
+
+def test_polling_is_not_computing() -> None:
+    engine = Engine()
+    progress = engine.progress()
+    assert progress.stall() is None
+    engine.work(LATE, share=0.1)
     assert progress.stall() is not None
 
 

@@ -1,0 +1,15 @@
+from solution import headline
+
+
+def test_nothing():
+    assert headline("") == ""
+
+
+def test_spaces_at_the_ends():
+    assert headline(" a b ") == " A B "
+    assert headline("   ") == "   "
+
+
+def test_inside_a_word():
+    assert headline("well-known iPhone facts") == "Well-known IPhone Facts"
+    assert headline("4th of july") == "4th Of July"
