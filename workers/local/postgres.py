@@ -9,7 +9,6 @@ import os
 import secrets
 import shutil
 import signal
-import stat
 import subprocess
 import tempfile
 import time
@@ -281,11 +280,8 @@ def _processes_in(data: Path) -> list[psutil.Process]:
 
 
 def _link(source: str, target: str) -> None:
-    """A hard link, as 40 MB take seconds to write on a busy disk; a copy where there can be none, or where others may
-    not read the file."""
+    """A hard link, as 40 MB take seconds to write on a busy disk; a copy where there can be none."""
     try:
-        if not Path(source).stat().st_mode & stat.S_IROTH:
-            raise PermissionError
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
