@@ -21,6 +21,8 @@ from tasks.types import Budget, Changes, Egress, Lane
 LANES = (Lane.GPU, Lane.FAST)
 # `hint` would send nothing, for hints from the cloud are not built: a stored job may still have it.
 EGRESS = (Egress.NEVER, Egress.FULL)
+# No pin: a flag that overrides the job file's.
+ANY_MODEL = "any"
 
 _ALLOWED = {
     "title": "one line of text, 1 to 200 characters",
@@ -38,6 +40,7 @@ _ALLOWED = {
     "tags[]": "letters, digits and . _ : / -, beginning with a letter or digit, at most 50 characters; quote numbers",
     "seed": "a whole number from 0 to 2,147,483,647",
     "memory": "true or false",
+    "model": "the name of a model as workers serve it: 1 to 200 letters, digits and . _ : / -, or `any`",
     "key": "text of 1 to 200 characters",
 }
 
@@ -76,6 +79,7 @@ class JobFields(_Strict):
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     key: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] | None = None
     memory: bool = True
+    model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$")] = ANY_MODEL
 
 
 def check_fields(fields: Mapping[str, Any]) -> JobFields:

@@ -15,7 +15,7 @@ from tasks.errors import InvalidInput
 from tasks.jobfile import RawJob, parse_yaml
 from tasks.jobfolder import Typed
 
-_SINGLE = ("title", "strategy", "lane", "egress", "priority", "seed", "key", "memory")
+_SINGLE = ("title", "strategy", "lane", "egress", "priority", "seed", "key", "memory", "model")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,7 @@ class Flags:
     seed: int | None = None
     key: str | None = None
     memory: bool | None = None
+    model: str | None = None
 
 
 def with_flags(raw: RawJob, flags: Flags) -> RawJob:

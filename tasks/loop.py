@@ -167,8 +167,10 @@ class Loop:
         self.validation.checks.examine(job.spec.checks)
 
     def _lanes_for(self, job: Job, lanes: frozenset[Lane]) -> frozenset[Lane]:
-        """Not those of the engine, where its model does not take what is attached to the job."""
-        return lanes if job.spec.modalities <= self.rules.modalities else lanes - ENGINE_LANES
+        """Not those of the engine, where its model does not take what is attached to the job, or is not the one that
+        the job names."""
+        fits = job.spec.modalities <= self.rules.modalities and job.spec.model in {"", *self.rules.models}
+        return lanes if fits else lanes - ENGINE_LANES
 
     def _limits(self, job: Job) -> Limits:
         return limits_of(job, self.rules)

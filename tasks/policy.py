@@ -46,12 +46,14 @@ JUDGES = frozenset({"judge"})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopRules:
     """What a worker's loop goes by. `width` is how many slots its engine serves a job at once, 0 without an engine;
-    `modalities` are what its model takes; the rest counts rejected iterations."""
+    `modalities` are what its model takes and `models` the names that it goes by; the rest counts rejected
+    iterations."""
 
     width: int
     move_up_after: int
     escalate_after: int
     modalities: frozenset[Modality] = frozenset(Modality)
+    models: frozenset[str] = frozenset()
 
 
 class Single:

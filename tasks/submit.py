@@ -141,6 +141,7 @@ def _spec(raw: RawJob, rules: Rules) -> JobSpec:
         seed=fields.seed,
         key=fields.key,
         memory=fields.memory,
+        model="" if fields.model == jobfields.ANY_MODEL else fields.model,
     )
 
 

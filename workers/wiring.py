@@ -38,7 +38,7 @@ from tasks.validation import Validation
 from tasks.validators.checks import RegisteredChecks
 from workers.addresses import memory_bank
 from workers.engine.admission import AdmissionController
-from workers.engine.host import ModelHost, NoEngine
+from workers.engine.host import ModelHost, NoEngine, model_names
 from workers.engine.profiles import Serving
 from workers.events import TurnEvents
 from workers.plugins import broken_plugins
@@ -197,6 +197,7 @@ def _loop_rules(parts: WorkerParts) -> LoopRules:
         move_up_after=settings.move_up_after,
         escalate_after=settings.escalate_after,
         modalities=parts.host.profile.modalities,
+        models=model_names(parts.host),
     )
 
 
@@ -212,6 +213,7 @@ def _claim_rules(parts: WorkerParts) -> ClaimRules:
         affinity_seconds=settings.affinity_seconds,
         bucket_seconds=settings.fairness_bucket_seconds,
         modalities=parts.host.profile.modalities,
+        models=model_names(parts.host),
     )
 
 
@@ -225,4 +227,5 @@ def _registration(parts: WorkerParts) -> WorkerRegistration:
         model=parts.host.model,
         version=version("redraft"),
         modalities=tuple(sorted(parts.host.profile.modalities)),
+        models=tuple(sorted(model_names(parts.host))),
     )

@@ -22,7 +22,7 @@ SUSPECT_CRASHES = 2
 
 # What a worker may claim now. A lease row's conditions stand beside its lock, for they are looked at again under it.
 _READY = """l.runnable AND l.worker IS NULL AND l.run_at <= now()
-      AND (l.lane NOT IN ('gpu', 'fast') OR l.needs <@ CAST(:modalities AS text[]))
+      AND (l.lane NOT IN ('gpu', 'fast') OR l.needs <@ CAST(:offers AS text[]))
       AND (l.last_worker IS NULL OR l.last_worker = :worker
            OR l.waiting_since < now() - make_interval(secs => :affinity)
            OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.name = l.last_worker
@@ -93,12 +93,19 @@ SELECT job_id, epoch, stale_task_id FROM claimed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimRules:
-    """How a claim chooses; seconds on the database's clock. `modalities` are what the worker's model takes."""
+    """How a claim chooses; seconds on the database's clock. `modalities` are what the worker's model takes, `models`
+    the names that it goes by."""
 
     lease_seconds: float = 15.0
     affinity_seconds: float = 2.0
     bucket_seconds: float = 600.0
     modalities: frozenset[Modality] = frozenset(Modality)
+    models: frozenset[str] = frozenset()
+
+    @property
+    def offers(self) -> list[str]:
+        """What a lease may need, for this worker to take it."""
+        return sorted({*self.modalities, *(f"model:{name}" for name in self.models)})
 
 
 def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rules: ClaimRules) -> Claim | None:
@@ -123,7 +130,7 @@ def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rul
                 "suspect": SUSPECT_CRASHES,
                 "ageing": AGEING_SECONDS,
                 "lease": rules.lease_seconds,
-                "modalities": sorted(rules.modalities),
+                "offers": rules.offers,
             },
         ).one_or_none()
     if row is None:
@@ -134,7 +141,7 @@ def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rul
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneDemand:
-    """A lane's runnable jobs, and the slots that live workers have free for it."""
+    """A lane's runnable jobs that a live worker could take, and the slots that live workers have free for it."""
 
     lane: str
     runnable: int
@@ -147,7 +154,11 @@ def demand(database: Database, lanes: Sequence[str]) -> tuple[LaneDemand, ...]:
         rows = connection.execute(
             text("""
             SELECT lane, (SELECT count(*) FROM leases l WHERE l.lane = want.lane AND l.runnable
-                          AND l.worker IS NULL AND l.run_at <= now()) AS runnable,
+                          AND l.worker IS NULL AND l.run_at <= now()
+                          AND (l.lane NOT IN ('gpu', 'fast') OR l.needs = '{text}' OR EXISTS (
+                               SELECT 1 FROM workers w WHERE want.lane = ANY(w.lanes)
+                               AND w.seen_at > now() - make_interval(secs => :silence) AND l.needs <@ (
+                                   w.modalities || ARRAY(SELECT 'model:' || m FROM unnest(w.models) m))))) AS runnable,
                    (SELECT coalesce(sum(greatest(0, w.slots - (
                         SELECT count(*) FROM leases h WHERE h.worker = w.name))), 0)
                     FROM workers w WHERE want.lane = ANY(w.lanes)

@@ -35,7 +35,9 @@ def live_workers(database: Database) -> tuple[WorkerRow, ...]:
                 slots=row.slots,
                 model=row.model,
                 modalities=tuple(row.modalities),
+                models=tuple(row.models),
                 silent_seconds=row.silent_seconds,
+                live=row.silent_seconds < WORKER_SILENCE_SECONDS,
             )
             for row in connection.execute(query)
         )

@@ -66,6 +66,7 @@ class WorkerRegistration:
     model: str
     version: str
     modalities: tuple[str, ...] = ("text",)
+    models: tuple[str, ...] = ()
 
 
 class LeaseRenewer:
@@ -203,10 +204,11 @@ class LeaseRenewer:
     def _register(self, connection: psycopg.Connection[Any]) -> None:
         row = self._registration()
         connection.execute(
-            """INSERT INTO workers (name, host, pid, lanes, slots, model, version, modalities)
-               VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+            """INSERT INTO workers (name, host, pid, lanes, slots, model, version, modalities, models)
+               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
                ON CONFLICT (name) DO UPDATE SET lanes = EXCLUDED.lanes, slots = EXCLUDED.slots, pid = EXCLUDED.pid,
                    model = EXCLUDED.model, version = EXCLUDED.version, modalities = EXCLUDED.modalities,
+                   models = EXCLUDED.models,
                    seen_at = now()""",
             (
                 row.name,
@@ -217,6 +219,7 @@ class LeaseRenewer:
                 row.model,
                 row.version,
                 list(row.modalities),
+                list(row.models),
             ),
         )
 

@@ -10,12 +10,13 @@ from typing import Any
 from sqlalchemy import Row, select, text
 
 from tasks.errors import NoSuchJob
+from tasks.store.fleet import WORKER_SILENCE_SECONDS
 from tasks.store.session import Database, explained
 from tasks.store.summaries import EgressRow, IterationRow, JobSummary, LostWork, VerdictRow
 from tasks.store.tables import jobs
 from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend, StopCode
 
-_SUMMARY = """
+_SUMMARY = f"""
 SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations, j.score, j.answer_iteration,
        j.owner, j.tags, j.spent_usd, j.local_tokens, j.cloud_tokens, j.engine_seconds, j.lane, j.egress, j.priority,
        j.key, j.budget_usd, j.budget_hours, j.budget_iterations, j.budget_tokens, j.submitted_at, j.started_at,
@@ -26,11 +27,14 @@ SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations,
        coalesce((SELECT i.operator FROM iterations i WHERE i.job_id = j.id AND i.finished_at IS NULL
                  ORDER BY i.number DESC LIMIT 1), '') AS operator,
        j.moved_up, j.stop_code, j.stop_used, j.stop_limit, j.stop_needed,
-       clock_timestamp() AS now, redraft_lost_work(j.id) AS lost_work, {answer} AS answer,
+       clock_timestamp() AS now, redraft_lost_work(j.id) AS lost_work, {{answer}} AS answer,
        ARRAY(SELECT DISTINCT v.check_name FROM verdicts v WHERE v.job_id = j.id AND v.isolation = 'shared'
-             ORDER BY 1) AS shared_checks
+             ORDER BY 1) AS shared_checks, j.model,
+       j.model <> '' AND l.lane IN ('gpu', 'fast') AND NOT EXISTS (
+           SELECT 1 FROM workers w WHERE j.model = ANY(w.models) AND l.lane = ANY(w.lanes)
+           AND w.seen_at > clock_timestamp() - make_interval(secs => {WORKER_SILENCE_SECONDS})) AS unserved
 FROM jobs j JOIN leases l ON l.job_id = j.id
-"""
+"""  # noqa: S608 - its one part is the constant above
 
 
 def list_jobs(
@@ -196,4 +200,6 @@ def _summary(row: Row[Any]) -> JobSummary:
         stop_needed=row.stop_needed,
         lost_work=LostWork(**row.lost_work),
         shared_checks=tuple(row.shared_checks),
+        model=row.model,
+        model_awaited=row.unserved and row.state in ("queued", "running") and row.worker is None,
     )

@@ -42,6 +42,7 @@ def spec_of(row: Row[Any]) -> JobSpec:
         seed=row.seed,
         key=row.key,
         memory=row.memory,
+        model=row.model,
         attachments=_attachments(row.attachments, row.owner),
     )
 

@@ -22,7 +22,7 @@ from tasks.store.summaries import Submitted
 from tasks.store.tables import jobs
 from tasks.types import Egress, JobSpec, Lane
 
-# Rows a statement: 21 parameters each stay far below the protocol's 65,535.
+# Rows a statement: 22 parameters each stay far below the protocol's 65,535.
 CHUNK = 1000
 
 
@@ -57,7 +57,10 @@ def submit_jobs(
 def spec_hash(spec: JobSpec) -> str:
     """What two submissions under one key must have in common: everything but the key. Of the egress it holds what the
     job names."""
-    return hashlib.sha256(json.dumps(_columns(spec), sort_keys=True, default=str).encode()).hexdigest()
+    columns = _columns(spec)
+    if not spec.model:  # as before a job could name one: a key that was used then gives its job back
+        del columns["model"]
+    return hashlib.sha256(json.dumps(columns, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _columns(spec: JobSpec) -> dict[str, Any]:
@@ -76,6 +79,7 @@ def _columns(spec: JobSpec) -> dict[str, Any]:
         "budget_iterations": spec.budget.iterations,
         "budget_tokens": spec.budget.tokens,
         "memory": spec.memory,
+        "model": spec.model,
         "attachments": [codec.attachment_to_json(attachment) for attachment in spec.attachments],
     }
 

@@ -36,7 +36,8 @@ class JobSummary:
     and `live_tokens` (received in the turn under way) are of the holder; `answer` is left out of lists; `moved_up` says
     that a job of lane fast goes on with the large model. `idle_seconds` are those since its start that its budget of
     hours does not count: paused, or ended and retried. The `stop_` fields say why it ended, as in
-    `tasks.types.Stop`; `reason` is their text. `shared_checks` have judged in the candidate's own process."""
+    `tasks.types.Stop`; `reason` is their text. `shared_checks` have judged in the candidate's own process. `model` is
+    the one that must work on it, empty for any; `model_awaited` says that no live worker serves it, and it waits."""
 
     job: int
     title: str
@@ -74,6 +75,8 @@ class JobSummary:
     stop_needed: float | None = None
     lost_work: LostWork = NOTHING_LOST
     shared_checks: tuple[str, ...] = ()
+    model: str = ""
+    model_awaited: bool = False
 
     @property
     def age_seconds(self) -> float:
@@ -171,7 +174,8 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRow:
-    """A worker as it presented itself; `silent_seconds` since its last sign of life."""
+    """A worker as it presented itself: `models` are the names that its model goes by; `silent_seconds` since its last
+    sign of life, and `live` where these are few."""
 
     name: str
     host: str
@@ -180,7 +184,9 @@ class WorkerRow:
     slots: int
     model: str
     modalities: tuple[str, ...]
+    models: tuple[str, ...]
     silent_seconds: float
+    live: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,6 +103,7 @@ jobs = Table(
     Column("stop_needed", Double),
     Column("stop_detail", Text, nullable=False, server_default=text("''")),
     Column("lesson_stop_code", Text),
+    Column("model", Text, nullable=False, server_default=text("''")),
     UniqueConstraint("owner", "key", name="jobs_owner_key"),
     Index("jobs_owner_state", "owner", "state", "id"),
 )
@@ -375,6 +376,7 @@ workers = Table(
     _moment("started_at", required=True),
     _moment("seen_at", required=True),
     Column("modalities", ARRAY(Text), nullable=False, server_default=text("'{text}'")),
+    Column("models", ARRAY(Text), nullable=False, server_default=text("'{}'")),
 )
 
 owner_usage = Table(

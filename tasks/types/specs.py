@@ -73,7 +73,8 @@ class Attachment:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
     """A validated job, ready to be stored. With `memory` False it recalls no lessons and leaves none. `egress` None
-    means the deployment's default, which is filled in when the job is stored."""
+    means the deployment's default, which is filled in when the job is stored. `model` is the one that must work on it,
+    by any name that its workers know; empty for any."""
 
     title: str
     problem: str
@@ -87,6 +88,7 @@ class JobSpec:
     seed: int = 0
     key: str | None = None
     memory: bool = True
+    model: str = ""
     attachments: tuple[Attachment, ...] = ()
 
     @property

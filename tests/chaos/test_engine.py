@@ -1,13 +1,12 @@
-"""The real vLLM killed while it streams to a real worker: every job still ends as it would have.
+"""The real engines killed while they stream to a real worker: every job still ends as it would have.
 
-`make chaos` also lets it stand still, and does both to the EngineCore alone: that it hangs only the canary notices.
+`make chaos` also lets them stand still, and does both to vLLM's EngineCore alone.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.types import Budget, CheckSpec, JobSpec, JobState
 from tests.integration.test_worker import eventually, process
+from workers.engine.load import read_load
 from workers.engine.record import EngineRecord, members, read_record
 from workers.home import Home
 
@@ -29,10 +29,12 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(1200)]
 NEVER = CheckSpec(name="answer", kind="answer", value={"exact": "no model says this 4711"})
 ALWAYS = CheckSpec(name="python:t.py", kind="python", value="t.py", files={"t.py": "def test_it():\n    assert True\n"})
 CORE = "VLLM::EngineCore"
-# The signal, and the process that gets it: the API server where none is named.
-FAULTS: list[tuple[signal.Signals, str | None]] = [(signal.SIGKILL, None)]
+# The signal, and the process that gets it: the one that answers where none is named.
+Fault = tuple[signal.Signals, str | None]
+FAULTS: dict[str, list[Fault]] = {"vllm": [(signal.SIGKILL, None)], "llama.cpp": [(signal.SIGKILL, None)]}
 if "CHAOS_LONG" in os.environ:
-    FAULTS += [(signal.SIGSTOP, None), (signal.SIGKILL, CORE), (signal.SIGSTOP, CORE)]
+    FAULTS["vllm"] += [(signal.SIGSTOP, None), (signal.SIGKILL, CORE), (signal.SIGSTOP, CORE)]
+    FAULTS["llama.cpp"] += [(signal.SIGSTOP, None)]
 
 
 @pytest.fixture
@@ -40,13 +42,19 @@ def home(tmp_path: Path) -> Home:
     return Home(root=tmp_path / "home")
 
 
+@pytest.fixture(params=FAULTS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Of engine."""
+    return str(request.param)
+
+
 @pytest.fixture
-def environment(fleet_url: str, valkey_url: str, home: Home) -> dict[str, str]:
+def environment(fleet_url: str, valkey_url: str, home: Home, kind: str) -> dict[str, str]:
     return {
         "REDRAFT_HOME": str(home.root),
         "REDRAFT_CACHE": str(Settings().cache),
         "REDRAFT_MODEL": "smollm2-135m",
-        "REDRAFT_ENGINE": "vllm",
+        "REDRAFT_ENGINE": kind,
         "REDRAFT_DATABASE_URL": fleet_url,
         "REDRAFT_BROKER_URL": valkey_url,
     }
@@ -81,9 +89,8 @@ def running_engine(home: Home) -> EngineRecord:
 
 def streams(record: EngineRecord) -> bool:
     """Whether it is writing answers at this moment."""
-    with urllib.request.urlopen(f"{record.url.removesuffix('/v1')}/metrics", timeout=10) as response:
-        lines = response.read().decode().splitlines()
-    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("vllm:num_requests_running")) > 0
+    load = read_load(record.url.removesuffix("/v1"))
+    return load is not None and load.running > 0
 
 
 def _pid(family: Iterable[psutil.Process], name: str) -> int:
@@ -92,13 +99,13 @@ def _pid(family: Iterable[psutil.Process], name: str) -> int:
 
 
 def test_every_job_ends_right_though_the_engine_is_killed_or_stands_still_while_it_streams(
-    user: Database, fleet: Database, environment: dict[str, str], home: Home
+    user: Database, fleet: Database, environment: dict[str, str], home: Home, kind: str
 ) -> None:
     ends = dict[int, JobState]()
     with process(["relay"], environment), process(["worker", "--lane", "gpu,check"], environment) as worker:
         eventually(lambda: (found := read_record(home)) is not None and found.ready, worker, 600)
         url = running_engine(home).url
-        for number, (sent, victim) in enumerate(FAULTS):
+        for number, (sent, victim) in enumerate(FAULTS[kind]):
             engine = running_engine(home)
             ends |= put(user, number)
             eventually(lambda engine=engine: streams(engine), worker)
@@ -111,5 +118,5 @@ def test_every_job_ends_right_though_the_engine_is_killed_or_stands_still_while_
     assert breaches(fleet, submitted=list(ends), drained=True) == ()
     with fleet.connect() as connection:
         faults = connection.exec_driver_sql("SELECT count(*) FROM events WHERE kind = 'fault'").scalar_one()
-    assert faults >= len(FAULTS)
+    assert faults >= len(FAULTS[kind])
     assert read_record(home) is None

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from tasks.errors import JournalMismatch
+from tasks.errors import InvalidInput, JournalMismatch
 from tasks.heartbeat import SilentHeartbeat
 from tasks.llm.scripted import ScriptedModel
 from tasks.outcomes import settle
 from tasks.sampling import Sampling
-from tasks.store import lifecycle
+from tasks.store import dispatch, lifecycle
 from tasks.store.invariants import breaches
 from tasks.store.ledger import SET_ASIDE_CAP, PostgresLedger
 from tasks.store.queries import job_history, job_summary
@@ -152,3 +152,67 @@ def _completion() -> Completion:
     return Completion(
         text="t", finish_reason="stop", model="old", prompt_tokens=1, cached_tokens=0, completion_tokens=1, seconds=0.1
     )
+
+
+# ── a job that names its model ───────────────────────────────────────────────────────────────
+
+
+def pinned(user: Database, model: str, **fields: Any) -> int:
+    spec = JobSpec(title="t", problem="six times seven", checks=(CHECK,), egress=Egress.NEVER, model=model, **fields)
+    return submit_jobs(user, [spec])[0].job
+
+
+def claim_as(fleet: Database, *models: str, lanes: tuple[Lane, ...] = (Lane.GPU,)) -> Any:
+    return dispatch.claim(fleet, lanes, "w", "turn", dispatch.ClaimRules(models=frozenset(models)))
+
+
+def register(fleet: Database, *models: str) -> None:
+    with fleet.begin() as connection:
+        connection.execute(
+            text("""INSERT INTO workers (name, host, pid, lanes, slots, model, version, models)
+                    VALUES ('w1', 'h', 1, '{gpu,check}', 4, :model, '0', CAST(:models AS text[]))"""),
+            {"model": models[0], "models": list(models)},
+        )
+
+
+def runnable(fleet: Database) -> int:
+    (gpu,) = dispatch.demand(fleet, ["gpu"])
+    return gpu.runnable
+
+
+def test_a_job_waits_for_the_model_that_it_names_and_wakes_nobody_meanwhile(user: Database, fleet: Database) -> None:
+    job = pinned(user, "large")
+    register(fleet, "small-q4", "small")
+    assert claim_as(fleet, "small-q4", "small") is None
+    assert runnable(fleet) == 0
+    assert job_summary(user, job).model_awaited
+    register_name = text("UPDATE workers SET models = '{large,large-q4}'")
+    with fleet.begin() as connection:
+        connection.execute(register_name)
+    assert runnable(fleet) == 1
+    assert not job_summary(user, job).model_awaited
+    claim = claim_as(fleet, "large", "large-q4")
+    assert claim is not None
+    assert claim.job == job
+
+
+def test_its_checks_run_anywhere_and_its_next_draft_does_not(user: Database, fleet: Database) -> None:
+    job, ledger = pinned(user, "large"), PostgresLedger(fleet, fault_cap=3)
+    claim = claim_as(fleet, "large")
+    twin_loop(ledger, named("large"), models=frozenset({"large"})).turn(claim, frozenset({Lane.GPU}), SilentHeartbeat())
+    claim = claim_as(fleet, "small", lanes=(Lane.GPU, Lane.CHECK))
+    twin_loop(ledger, named("small"), models=frozenset({"small"})).turn(claim, ENGINE_AND_CHECKS, SilentHeartbeat())
+    assert job_summary(user, job).iterations == 1
+    assert claim_as(fleet, "small", lanes=(Lane.GPU, Lane.CHECK)) is None
+    assert {row.model for row in calls(fleet, job)} == {"large"}
+
+
+def test_a_fork_keeps_the_model_and_a_job_without_one_its_key(user: Database, fleet: Database) -> None:
+    ledger, job = PostgresLedger(fleet, fault_cap=3), pinned(user, "large", key="k")
+    while (claim := claim_as(fleet, "large", lanes=(Lane.GPU, Lane.CHECK))) is not None:
+        twin_loop(ledger, named("large"), models=frozenset({"large"})).turn(claim, ENGINE_AND_CHECKS, SilentHeartbeat())
+    fork = lifecycle.fork(user, job, 1, Changes())
+    assert job_summary(user, fork).model == "large"
+    assert claim_as(fleet, "small") is None
+    with pytest.raises(InvalidInput, match="whose content is another"):
+        pinned(user, "other", key="k")

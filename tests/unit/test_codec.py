@@ -26,7 +26,15 @@ def stored(*checks: dict[str, Any]) -> tuple[CheckSpec, ...]:
     row = SimpleNamespace(
         **dict.fromkeys(("title", "problem", "strategy", "key", "owner"), ""),
         **dict.fromkeys(("budget_usd", "budget_hours", "budget_iterations", "budget_tokens", "priority", "seed"), 1),
-        **{"tags": [], "attachments": [], "memory": True, "lane": "gpu", "egress": "never", "checks": list(checks)},
+        **{
+            "tags": [],
+            "attachments": [],
+            "memory": True,
+            "model": "",
+            "lane": "gpu",
+            "egress": "never",
+            "checks": list(checks),
+        },
     )
     return spec_of(row).checks  # type: ignore[arg-type]
 

@@ -29,6 +29,7 @@ def row(**fields: Any) -> Any:
         "seed": 0,
         "key": None,
         "memory": True,
+        "model": "",
         "owner": "alice",
         "budget_usd": Decimal(1),
         "budget_hours": 1.0,

@@ -19,7 +19,6 @@ def alive(
     A worker whose engine does not answer serves no lane.
     """
     from tasks.errors import InvalidInput, PartFailed
-    from tasks.store.fleet import WORKER_SILENCE_SECONDS
     from workers.addresses import worker_database_url
     from workers.cli.client import connect
 
@@ -31,5 +30,5 @@ def alive(
                 raise PartFailed("no relay is connected to Postgres")
             return
         workers = [worker for worker in client.workers() if worker.host == socket.gethostname()]
-    if not any(worker.lanes and worker.silent_seconds < WORKER_SILENCE_SECONDS for worker in workers):
+    if not any(worker.lanes and worker.live for worker in workers):
         raise PartFailed(f"no worker of {socket.gethostname()} serves a lane now")

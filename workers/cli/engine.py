@@ -97,6 +97,8 @@ def probe(
         shown = [(r["profile"], r["engine"], "yes" if r["fits"] else "no", r["weights"], r["why"]) for r in rows]
         table(("profile", "engine", "fits", "weights", "why"), shown)
         note(f"auto takes {chosen.profile.name} by {chosen.profile.engine}: {chosen.why}")
+        if chosen.gpus and chosen.profile.engine == "llama.cpp" and settings.llama_server is None:
+            note("it takes a llama-server that can use these cards: REDRAFT_LLAMA_SERVER names it")
     broken = [str(row["profile"]) for row in rows if row["weights"] == "damaged"]
     if broken:
         raise PartFailed(f"the cached weights of {', '.join(broken)} are damaged; remove them and pull again")

@@ -147,6 +147,8 @@ def document(job: JobSummary) -> dict[str, Any]:
         "stop_needed": job.stop_needed,
         "lane": str(job.lane),
         "moved_up": job.moved_up,
+        "model": job.model or None,
+        "model_awaited": job.model_awaited,
         "egress": str(job.egress),
         "shared_checks": job.shared_checks,
         "priority": job.priority,
@@ -183,6 +185,7 @@ def _details(job: JobSummary) -> list[tuple[str, str]]:
         *([("shared", _shared(job))] if job.shared_checks else []),
         ("strategy", job.strategy),
         ("lane", f"{job.lane}, moved up to {Lane.GPU}" if job.moved_up else str(job.lane)),
+        *([("model", _model(job))] if job.model else []),
         ("iterations", f"{job.iterations} of {budget.iterations}"),
         ("score", output.score(job.score)),
         ("answer", f"of iteration {job.answer_iteration}" if job.answer is not None else "none yet"),
@@ -195,6 +198,10 @@ def _details(job: JobSummary) -> list[tuple[str, str]]:
         ("submitted", job.submitted_at.isoformat(timespec="seconds")),
         ("age", output.duration(job.age_seconds)),
     ]
+
+
+def _model(job: JobSummary) -> str:
+    return f"{job.model}: no worker serves it now, and the job waits for one" if job.model_awaited else job.model
 
 
 def _shared(job: JobSummary) -> str:

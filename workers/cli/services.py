@@ -79,7 +79,6 @@ def broker(settings: Settings) -> Finding | None:
 def worker(settings: Settings) -> Finding | None:
     """Whether a worker is alive."""
     from tasks.client import Client
-    from tasks.store.fleet import WORKER_SILENCE_SECONDS
     from workers.failures import read_failure
     from workers.home import Home
 
@@ -88,7 +87,7 @@ def worker(settings: Settings) -> Finding | None:
         return None
     with Client(url, name="redraft doctor", pool=1) as client:
         workers = client.workers()
-    alive = [worker for worker in workers if worker.silent_seconds < WORKER_SILENCE_SECONDS]
+    alive = [worker for worker in workers if worker.live]
     if not alive:
         silent = f"; {len(workers)} went silent" if workers else ""
         silent += (

@@ -43,6 +43,9 @@ def submit(
     egress: Annotated[str | None, typer.Option(metavar="never|full", help="What may be sent to the cloud.")] = None,
     priority: Annotated[int | None, typer.Option(help="From -100 to 100; higher runs first.")] = None,
     tag: Annotated[list[str], typer.Option("--tag", metavar="T", help="Add a tag.")] = [],  # noqa: B006
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The model that must work on it; the job waits for a worker.")
+    ] = None,
     title: Annotated[str | None, typer.Option(help="Default: the first heading, or the first line.")] = None,
     seed: Annotated[int | None, typer.Option(help="The seed of all sampling.")] = None,
     key: Annotated[str | None, typer.Option(metavar="K", help="Submit once: a known key returns its job.")] = None,
@@ -81,6 +84,7 @@ def submit(
         seed=seed,
         key=key,
         memory=False if no_memory else None,
+        model=model,
     )
     rules = installed_rules(load_settings(), dry_runs=True)
     with Bars(sys.stderr) as bars:
@@ -100,6 +104,8 @@ def submit(
 def _note(submission: Submission, jobs: Sequence[Submitted], workers: Sequence[WorkerRow]) -> None:
     """What the person who submits must know, line by line on stderr."""
     for line in (*submission.notes, *_files(submission.specs)):
+        output.note(line)
+    for line in _models(submission.specs, workers):
         output.note(line)
     output.note(_cloud(submission.specs, [job.egress for job in jobs], workers))
     known = sum(1 for job in jobs if not job.new)
@@ -127,17 +133,25 @@ def _files(specs: Sequence[JobSpec]) -> Iterator[str]:
             yield f"{title}: {', '.join(names[:FILES_NAMED])}{more}"
 
 
+def _models(specs: Sequence[JobSpec], workers: Sequence[WorkerRow]) -> Iterator[str]:
+    """One line for each model that jobs name and nobody serves now."""
+    live = [worker for worker in workers if worker.live and not {"gpu", "fast"}.isdisjoint(worker.lanes)]
+    served = ", ".join(sorted({worker.model for worker in live if worker.model})) or "no model"
+    known = {name for worker in live for name in worker.models}
+    for name in dict.fromkeys(spec.model for spec in specs if spec.model):
+        if name not in known:
+            yield f"no worker serves model {name} now (served: {served}): the job waits for one that does"
+
+
 def _cloud(specs: Sequence[JobSpec], stored: Sequence[Egress], workers: Sequence[WorkerRow]) -> str:
     """One line: whether these jobs may ask the cloud, and why."""
-    from tasks.store.fleet import WORKER_SILENCE_SECONDS
-
     free = stored.count(Egress.FULL)
     if not free and all(spec.egress not in (None, Egress.FULL) for spec in specs):
         named = ", ".join(sorted({str(spec.egress) for spec in specs}))
         return f"escalation is off for these jobs (egress: {named}): every word stays at home"
     if not free:
         return f"escalation is off, for no cloud is configured ({CLOUD_BY}): every word stays at home"
-    live = [worker for worker in workers if worker.silent_seconds < WORKER_SILENCE_SECONDS]
+    live = [worker for worker in workers if worker.live]
     kept = f", {len(specs) - free} of {len(specs)} stay at home" if free < len(specs) else ""
     if any("cloud" in worker.lanes for worker in live):
         return f"escalation is on, for a worker serves the cloud; `--egress never` keeps a job at home{kept}"

@@ -56,7 +56,8 @@ class EngineHealth:
         try:
             self._ping()
             if self._progress and (stall := self._progress.stall()):
-                raise EngineFault(stall)
+                self._failures = ILL_AFTER  # it was looked at for long enough
+                return stall
             if time.monotonic() >= self._next_canary:
                 self._canary()
         except EngineFault as fault:

@@ -9,7 +9,7 @@ from typing import Protocol
 from tasks.errors import EngineFault
 from tasks.llm.capabilities import Capabilities
 from workers.engine.load import EngineLoad
-from workers.engine.profiles import Serving
+from workers.engine.profiles import Profile, Serving
 
 
 class ModelHost(Protocol):
@@ -54,6 +54,12 @@ class ModelHost(Protocol):
 
     def describe(self) -> str:
         """Version and settings, recorded with every call."""
+
+
+def model_names(host: ModelHost) -> frozenset[str]:
+    """The names that a job may call the host's model by: the one in requests, its profile's, its family's."""
+    family = host.profile.family if isinstance(host.profile, Profile) else ""
+    return frozenset({host.model, host.profile.name, family} - {""})
 
 
 class NoEngine:

@@ -100,3 +100,28 @@ def test_a_choice_is_explained_for_cards_that_one_thinks_of(redraft: Redraft) ->
     assert "35.4 weights + 0.88 drafter + 5.8 KV for 65536 tokens + 2 a card" in refused["gemma-4-31b-fp8"]
     bad = redraft("engine", "probe", "--card", "16")
     assert (bad.code, bad.err.startswith("--card: '16' is not allowed")) == (2, True)
+
+
+def test_a_card_for_llama_cpp_is_explained_with_what_it_takes(redraft: Redraft) -> None:
+    said = redraft("engine", "probe", "--card", "24:8.6")
+    assert "auto takes gemma-4-31b-q4 by llama.cpp: llama.cpp with all layers on 1 card" in said.err
+    assert "REDRAFT_LLAMA_SERVER names it" in said.err
+
+
+def test_a_processor_that_one_thinks_of_gets_its_engine_threads_and_slots(redraft: Redraft) -> None:
+    told = json.loads(redraft("engine", "probe", "--json", "--cpu", "avx2:8:16").out)
+    assert (told["chosen"], told["engine"], told["threads"], told["slots"]) == (
+        "qwen2.5-coder-1.5b-q4",
+        "llama.cpp",
+        7,
+        4,
+    )
+    vllm = json.loads(redraft("engine", "probe", "--json", "--cpu", "avx2:8:16", "--engine", "vllm").out)
+    assert (vllm["engine"], "no kernels for bf16" in vllm["why"]) == ("vllm-cpu", True)
+
+
+def test_an_engine_and_a_model_that_contradict_each_other_are_one_line(redraft: Redraft) -> None:
+    for arguments in (("--model", "smollm2-135m-q4"), ("--endpoint", "http://127.0.0.1:9/v1")):
+        said = redraft("up", "--detach", "--engine", "vllm", *arguments)
+        assert (said.code, said.err.count("\n")) == (2, 1)
+        assert "vllm" in said.err

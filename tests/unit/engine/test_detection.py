@@ -15,7 +15,7 @@ from tasks.llm.capabilities import Capabilities
 from tasks.llm.chat import OpenAIChatModel
 from tasks.settings import Settings
 from tasks.types import ChatRequest, Message
-from tests.standin import serve
+from tests.standin import recorded
 from tests.standin.endpoint import LLAMA_CPP, OLLAMA, VLLM, StandIn, serving
 from workers.cli import services
 from workers.engine.attached import AttachedEndpoint
@@ -23,7 +23,6 @@ from workers.engine.detection import Endpoint, describe_server, detect_capabilit
 from workers.process import Recorded
 from workers.stackfile import StackFile, write
 
-STREAMS = Path(__file__).parents[2] / "streams"
 NOTHING = Capabilities(
     choices="text",
     tokenizer="none",
@@ -162,37 +161,11 @@ def test_doctor_looks_at_the_endpoint_of_the_running_stack(tmp_path: Path) -> No
     assert found.detail.endswith("seeds without effect: a run can't be repeated word by word")
 
 
-class ChatServer:
-    """An endpoint whose stream is a recording of `tests/streams`."""
-
-    def __init__(self, recording: str) -> None:
-        self._body = (STREAMS / f"{recording}.sse").read_bytes()
-
-    def handler(self) -> type[serve.Handler]:
-        body = self._body
-
-        class Handler(serve.Handler):
-            def do_GET(self) -> None:
-                listed = {"data": [{"id": "tiny", "max_model_len": 4096}]}
-                self.send(listed if self.path == "/v1/models" else {"error": "no such page"}, 200)
-
-            def do_POST(self) -> None:
-                if self.path != "/v1/chat/completions":
-                    self.send({"error": "no such page"}, 404)
-                elif not self.asked().get("stream"):
-                    self.say("Hello there.")
-                else:
-                    self.begin()
-                    self.wfile.write(body)
-
-        return Handler
-
-
 def test_doctor_says_in_one_line_that_answers_stand_in_the_field_for_thoughts(tmp_path: Path) -> None:
-    with serve.serving(ChatServer("reasoning_only").handler()) as root:
-        host = AttachedEndpoint(f"{root}/v1")
+    with recorded.serving("reasoning_only") as server:
+        host = AttachedEndpoint(server.url)
         host.examine()
-        found = services.engine(Settings(home=tmp_path, cache=tmp_path, endpoint=f"{root}/v1"))
+        found = services.engine(Settings(home=tmp_path, cache=tmp_path, endpoint=server.url))
         completion = client(host).complete(ask(), SilentHeartbeat())
     assert found is not None
     assert found.outcome == "warn"
@@ -202,8 +175,8 @@ def test_doctor_says_in_one_line_that_answers_stand_in_the_field_for_thoughts(tm
 
 @pytest.mark.parametrize("recording", ["closing_mark_alone", "thoughts_in_answer_mark", "finish_reason_missing"])
 def test_a_stream_that_can_be_read_is_no_reason_to_refuse_an_endpoint(recording: str) -> None:
-    with serve.serving(ChatServer(recording).handler()) as root:
-        host = AttachedEndpoint(f"{root}/v1")
+    with recorded.serving(recording) as server:
+        host = AttachedEndpoint(server.url)
         host.examine()
         completion = client(host).complete(ask(), SilentHeartbeat())
     assert completion.text.strip() == "The train needs 6 hours.\nANSWER: 6"
@@ -220,10 +193,10 @@ def test_a_stream_that_can_be_read_is_no_reason_to_refuse_an_endpoint(recording:
 def test_an_endpoint_whose_stream_brings_no_answer_is_refused_in_one_line(
     recording: str, reason: str, tmp_path: Path
 ) -> None:
-    with serve.serving(ChatServer(recording).handler()) as root:
+    with recorded.serving(recording) as server:
         with pytest.raises(EngineFault, match=reason):
-            AttachedEndpoint(f"{root}/v1").start()
-        found = services.engine(Settings(home=tmp_path, cache=tmp_path, endpoint=f"{root}/v1"))
+            AttachedEndpoint(server.url).start()
+        found = services.engine(Settings(home=tmp_path, cache=tmp_path, endpoint=server.url))
     assert found is not None
     assert found.outcome == "fail"
     assert reason in found.detail

@@ -5,7 +5,9 @@ import pytest
 from tasks.errors import CanaryFailed, EngineFault
 from tests.unit.engine.conftest import StubEngine
 from workers.engine.health import ILL_AFTER, EngineHealth
+from workers.engine.load import EngineLoad
 from workers.engine.probe import canary, counted, fetch, sane
+from workers.engine.progress import STALL_SECONDS, Progress
 
 
 @pytest.mark.parametrize(
@@ -89,6 +91,17 @@ def test_an_engine_that_is_healthy_but_answers_nothing_right_is_ill(stub: StubEn
 def test_an_engine_whose_counters_go_up_is_busy_not_ill(stub: StubEngine) -> None:
     stub.status, stub.tokens_per_look = 500, 10.0
     assert ask(stub).look() is None
+
+
+def test_one_that_stands_still_with_requests_is_given_up_without_a_canary(stub: StubEngine) -> None:
+    now = 100.0
+    load = EngineLoad(running=2, tokens=10, steps=5)
+    progress = Progress(lambda: load, None, lambda: now)
+    health = EngineHealth(lambda: fetch(f"{stub.root}/health"), lambda seconds: None, lambda: None, progress=progress)
+    assert health.look() is None
+    now += STALL_SECONDS + 1
+    assert health.look() == "its requests got no token for 21 s"
+    assert health.given_up
 
 
 def test_a_wrong_answer_is_ill_though_the_counters_went_up_by_it(stub: StubEngine) -> None:
