@@ -1,11 +1,11 @@
-# The only commands to remember: make demo | test | test-slow | check | mutate | attack | bench | bench-demo | bench-engine | bench-guard | bench-queue | chaos | soak.
+# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-guard | bench-queue | chaos | soak.
 # Each makes what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow check mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-queue bench-streams chaos soak docs lock clean
+.PHONY: demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-queue bench-streams chaos soak docs lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock
 	@$(PYTHON) ops/install.py $(VENV)
@@ -17,7 +17,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/pytest
 
-# What takes minutes, and is no part of `make test`.
+# What takes minutes, and is no part of `make test`, in which something faster stands for each.
 test-slow: $(STAMP)
 	$(BIN)/pytest -m slow
 
@@ -26,6 +26,9 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# All that says whether a version may be released, in its order; `make chaos` and `make mutate` take longer.
+check-all: check test test-slow attack
 
 # Mutations of the modules where a fault hurts most, and how many of them the tests notice. MODULE="policy prices"
 # chooses some; all take half an hour. Survivors that change nothing are in ops/mutations/survivors.toml.

@@ -21,9 +21,12 @@ from tasks.policy import BestOfN, Correct, LoopRules, Single
 from tasks.ports import ChatModel, Cloud, JudgePanel, LessonService, Strategy
 from tasks.sampling import Sampling
 from tasks.store import dispatch, reaping
+from tasks.store.invariants import breaches
 from tasks.store.ledger import PostgresLedger
+from tasks.store.queries import job_summary
 from tasks.store.session import Database
-from tasks.types import ChatRequest, Claim, Lane
+from tasks.store.submissions import submit_jobs
+from tasks.types import ChatRequest, CheckSpec, Claim, JobSpec, JobState, Lane
 from tasks.validation import Validation
 from tasks.validators.checks import RegisteredChecks
 from tests.doubles import NoSandbox
@@ -72,6 +75,21 @@ def run(fleet: Database, ledger: PostgresLedger, model: ChatModel, *, width: int
     """Turns until there is nothing to do."""
     while (claim := take(fleet)) is not None:
         twin_loop(ledger, model, width=width).turn(claim, ENGINE_AND_CHECKS, SilentHeartbeat())
+
+
+def job_by(model: ChatModel, user: Database, fleet: Database) -> list[Any]:
+    """The calls of one job that a real model answered, of whom nobody knows whether it is right: the job has ended and
+    its records agree."""
+    check = CheckSpec(name="answer:answer", kind="answer", value={"exact": "42"})
+    spec = JobSpec(title="t", problem="What is six times seven?", checks=(check,), strategy="single")
+    job = submit_jobs(user, [spec])[0].job
+    run(fleet, PostgresLedger(fleet, fault_cap=1), model)
+    summary = job_summary(user, job)
+    assert summary.state in (JobState.ACCEPTED, JobState.UNSOLVED), summary.reason
+    assert summary.iterations == 1
+    assert breaches(fleet, submitted=[job], drained=True) == ()
+    with fleet.connect() as connection:
+        return list(connection.execute(text("SELECT * FROM calls WHERE job_id = :job ORDER BY id"), {"job": job}))
 
 
 def take(fleet: Database, *lanes: Lane) -> Claim | None:

@@ -20,8 +20,10 @@ from tasks.errors import Cancelled, EngineFault, PartFailed
 from tasks.llm.chat import OpenAIChatModel
 from tasks.prompts import build
 from tasks.settings import Settings
+from tasks.store.session import Database
 from tasks.types import Candidate, CandidateRef, ChatRequest, Job, Message, Operator, Verdict
 from tests.background import running
+from tests.loops import job_by
 from tests.unit.prompts.cases import VISIBLE
 from tests.unit.prompts.cases import job_of as a_job
 from workers.engine.attached import AttachedEndpoint
@@ -166,6 +168,12 @@ def test_the_same_seed_gives_the_same_text_and_a_shared_prefix_is_cached(engine:
     first, second = (client(engine).complete(long, Heartbeat()) for _ in range(2))
     assert first.text == second.text
     assert second.cached_tokens >= second.prompt_tokens - 2 * BLOCK_TOKENS
+
+
+def test_a_job_is_drafted_checked_and_brought_to_its_end(engine: EngineServer, user: Database, fleet: Database) -> None:
+    calls = job_by(client(engine), user, fleet)
+    assert all(call.completion_tokens > 0 and call.text.strip() for call in calls)
+    assert calls
 
 
 def test_a_cancelled_request_is_aborted_at_the_engine(engine: EngineServer) -> None:

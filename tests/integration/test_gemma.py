@@ -27,7 +27,7 @@ from workers.home import Home
 from workers.packaged import ops
 from workers.stackfile import read
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 Redraft = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -6,7 +6,9 @@ import pytest
 
 from tasks.heartbeat import SilentHeartbeat
 from tasks.llm.chat import OpenAIChatModel
+from tasks.store.session import Database
 from tasks.types import ChatRequest, Message
+from tests.loops import job_by
 from workers.engine.attached import AttachedEndpoint
 from workers.engine.server import EngineServer
 
@@ -17,10 +19,9 @@ REQUEST = ChatRequest(
 )
 
 
-def test_it_answers_with_words_and_repeats_itself_for_the_same_seed(
-    llama_server: EngineServer,
-) -> None:
-    model = OpenAIChatModel(
+@pytest.fixture
+def model(llama_server: EngineServer) -> OpenAIChatModel:
+    return OpenAIChatModel(
         base_url=llama_server.url,
         model=llama_server.model,
         api_key="none",
@@ -28,12 +29,23 @@ def test_it_answers_with_words_and_repeats_itself_for_the_same_seed(
         first_token_seconds=60,
         token_silence_seconds=60,
         extra={},
-        engine="test",
+        engine=llama_server.describe(),
     )
+
+
+def test_it_answers_with_words_and_repeats_itself_for_the_same_seed(model: OpenAIChatModel) -> None:
     first, second = (model.complete(REQUEST, SilentHeartbeat()) for _ in range(2))
     assert len(first.text.split()) > 2
     assert 0 < first.completion_tokens <= 24
     assert first.text == second.text
+
+
+def test_a_job_is_drafted_checked_and_brought_to_its_end(
+    model: OpenAIChatModel, llama_server: EngineServer, user: Database, fleet: Database
+) -> None:
+    calls = job_by(model, user, fleet)
+    assert all(call.completion_tokens > 0 and call.text.strip() for call in calls)
+    assert {call.engine for call in calls} == {llama_server.describe()}
 
 
 def test_it_is_attached_like_anybody_elses(llama_server: EngineServer) -> None:

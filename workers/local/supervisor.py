@@ -25,6 +25,7 @@ from tasks.settings import default_home, load_settings
 from workers.engine.record import end_recorded
 from workers.home import Home, write_private
 from workers.local.parts import (
+    SILENT_SECONDS,
     PartStatus,
     ProcessPart,
     ServicePart,
@@ -58,15 +59,15 @@ def standard_parts(home: Home, stack: StackFile) -> list[ProcessPart]:
 
 class Supervisor:
     """The supervisor of one stack. It must run in the main thread: its children end with the thread that started
-    them."""
+    them. `silent_seconds` is how long a service that hangs is waited for."""
 
-    def __init__(self, home: Home, make_parts: MakeParts) -> None:
+    def __init__(self, home: Home, make_parts: MakeParts, silent_seconds: float = SILENT_SECONDS) -> None:
         self._home, self._make_parts = home, make_parts
         self._stopping = threading.Event()
         self._postgres, self._valkey = EmbeddedPostgres(home), EmbeddedValkey(home)
         self._services = [
-            ServicePart(name="postgres", server=self._postgres),
-            ServicePart(name="valkey", server=self._valkey),
+            ServicePart(name="postgres", server=self._postgres, silent_seconds=silent_seconds),
+            ServicePart(name="valkey", server=self._valkey, silent_seconds=silent_seconds),
         ]
         self._parts: list[ProcessPart] = []
         self._next_status, self._pids = -math.inf, list[int | None]()
@@ -196,7 +197,7 @@ def holder(home: Home) -> Recorded | None:
     return process if process.alive else None
 
 
-def own(home: Home, make_parts: MakeParts = standard_parts) -> int:
+def own(home: Home, make_parts: MakeParts = standard_parts, silent_seconds: float = SILENT_SECONDS) -> int:
     """Runs the stack of a home until TERM or INT; writes a failure to run/failure. Returns the exit code."""
     home.make()
     failure = home.run / "failure"
@@ -206,7 +207,7 @@ def own(home: Home, make_parts: MakeParts = standard_parts) -> int:
         except BlockingIOError:
             return ALREADY_RUNNING
         failure.unlink(missing_ok=True)
-        supervisor = Supervisor(home, make_parts)
+        supervisor = Supervisor(home, make_parts, silent_seconds)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: supervisor.stop())
         me = Recorded.of(os.getpid())
