@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import random
+import statistics
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,9 +18,13 @@ from dataclasses import dataclass
 from figures import share_interval as interval
 from savings import savings
 
+from tasks.heartbeat import SilentHeartbeat
 from tasks.llm.cycles import COPIES, COVERED_CHARS
 from tasks.llm.guard import STEP_CHARS, Guard
-from tasks.types import GuardHit
+from tasks.llm.scripted import ScriptedModel
+from tasks.retries import Attempt, RetryLadder
+from tasks.sampling import Sampling
+from tasks.types import CallKey, ChatRequest, GuardHit, Operator
 from tests.corpus import loops, machine, made, words
 from tests.corpus.collected import collected
 from tests.corpus.label import Label
@@ -75,6 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(recall("real, but for their numbers", real[Label.COUNTING]))
     print(recall("generated loops", looping))
     print(false_alarms(ordinary))
+    print(alarms_by_kind(list(itertools.chain(*ordinary.values()))))
+    print(lost(list(itertools.chain(*ordinary.values()))))
+    print(saved({"real loops": real[Label.LOOP], "generated loops": looping}))
     print(cut_short(real))
     print(delays("real loops", real[Label.LOOP]))
     print(delays("generated loops", looping))
@@ -113,6 +121,56 @@ def false_alarms(ordinary: dict[str, list[Seen]]) -> str:
         if one.hit
     )
     return table(("ordinary texts", "alarms", "of", "rate", "95 % interval"), rows) + named
+
+
+def alarms_by_kind(seen: Sequence[Seen]) -> str:
+    """The same by kind of text, the kinds with an alarm only."""
+    rows = []
+    for kind, of_kind in _by_kind(seen):
+        alarms = [one for one in of_kind if one.hit]
+        if alarms:
+            rows.append(_share(kind, alarms, of_kind))
+    return table(("kinds with an alarm", "alarms", "of", "rate", "95 % interval"), rows)
+
+
+def lost(seen: Sequence[Seen]) -> str:
+    """How many ordinary texts the whole ladder of retries loses, where the model writes the same after another opening
+    under each seed: that is, right answers that never get to the checks."""
+    cut = [one for one in seen if one.hit]
+    gone = [one for one in cut if not _gets_through(one.sample)]
+    rows = [_share("lost", gone, seen)]
+    named = "".join(f"  {one.sample.kind} {one.sample.name}\n" for one in gone)
+    return table(("right answers", "lost", "of", "share", "95 % interval"), rows) + named
+
+
+def _gets_through(sample: Sample) -> bool:
+    rng = random.Random(sample.name)
+
+    def answer(request: ChatRequest) -> str:
+        return words.prose(rng, rng.choice((20, 150, 300))) + "\n\n" + sample.text
+
+    key = CallKey(iteration=1, operator=Operator.DRAFT, slot=0, attempt=1)
+    ladder = RetryLadder(key=key, seed=1, draw=1, sampling=Sampling(answer_tokens=8_192))
+    attempt: Attempt | None = ladder.first()
+    model, completion = ScriptedModel(answer), None
+    while attempt is not None:
+        completion = model.complete(ladder.request(attempt, ()), SilentHeartbeat())
+        attempt = ladder.after(attempt, completion)
+    return completion is not None and completion.guard is None
+
+
+def saved(looping: dict[str, Sequence[Seen]]) -> str:
+    """Which share of a loop's characters, from its first copy on, is never written; a loop that is missed saves none.
+    The mean over loops, and over all their tokens."""
+    rows = []
+    for source, seen in looping.items():
+        spans = [(len(one.sample.text) - (one.sample.onset or 0), len(one.sample.text) - one.read) for one in seen]
+        whole = [(loop, min(loop, spared)) for loop, spared in spans if loop > 0]
+        if whole:
+            mean = statistics.fmean(spared / loop for loop, spared in whole)
+            total = sum(spared for _, spared in whole) / sum(loop for loop, _ in whole)
+            rows.append((source, str(len(whole)), f"{mean:.3f}", f"{total:.3f}"))
+    return table(("saved of a loop", "n", "mean", "of all tokens"), rows)
 
 
 def cut_short(real: dict[Label, list[Seen]]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import zlib
 
-from tasks.llm.wording import word_share
+from tasks.llm.wording import value_share, word_share
 from tasks.types import GuardHit, GuardKind
 
 # (characters, ratio). The highest in the 6,091 ordinary texts of the corpus's tuning half were 10.5, 14.2 and 15.3, in
@@ -21,6 +21,8 @@ WINDOWS = ((2_000, 12.0), (4_000, 16.0), (6_000, 16.5))
 EVERY_CHARS = 256
 SELDOM = 4
 WORD_SHARE = 0.4
+# Values to a word: moves of a game, of which the numbers and letters tell.
+VALUE_SHARE = 0.4
 # With the stretch as zlib's dictionary, text that belongs to it shrinks by this factor. Ordinary text doesn't, not even
 # with its own file as the dictionary.
 ALIKE = 5.0
@@ -33,12 +35,17 @@ def compressible_tail(text: str, read: int) -> GuardHit | None:
     """The repetitive stretch that ends with `text`. `read` counts all characters of the stream so far, a multiple of
     `EVERY_CHARS`; `text` is the last of them."""
     for chars, ratio in WINDOWS if read % (SELDOM * EVERY_CHARS) == 0 else WINDOWS[:1]:
-        if len(text) >= chars and _ratio(text[-chars:]) >= ratio and word_share(text[-chars:]) >= WORD_SHARE:
+        if len(text) >= chars and _ratio(text[-chars:]) >= ratio and _tells(text[-chars:]):
             begin = onset(text, len(text) - chars)
             period = _period(text[begin:])
             copies = (len(text) - begin) // period
             return GuardHit(kind=GuardKind.COMPRESSION, at_char=begin, copies=copies, period_chars=period)
     return None
+
+
+def _tells(text: str) -> bool:
+    """Whether words tell what the text says, not the values between them."""
+    return word_share(text) >= WORD_SHARE and value_share(text) < VALUE_SHARE
 
 
 def onset(text: str, begin: int) -> int:

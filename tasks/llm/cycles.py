@@ -16,9 +16,13 @@ COPIES = 3
 # 48 tokens of four characters.
 COVERED_CHARS = 200
 RUN_CHARS = 400
+# Zero bytes in base64, of which a token holds sixteen.
+BASE64_RUN_CHARS = 3_200
 # A grid of 20 by 20 `False` is 2,900 characters of ordinary Python, a table of 256 wrapped ones 2,000. One of 20 by 20
 # `'.'` is 1,500 pieces, which is what a model spends on it.
 GRID_CHARS = 3_000
+# With a bracket and a line end in each copy it is a matrix, of up to 40 by 40 zeros.
+MATRIX_CHARS = 5_000
 GRID_PIECES = 1_600
 # Copies with so many different numbers and words of letters are no grid. Ordinary ones cover 340 characters at most.
 VARIED = 6
@@ -83,13 +87,17 @@ def _same(text: str, equal: int, step: int, period: int) -> bool:
 def _least(unit: str, covered: int) -> int:
     """How many characters the copies of `unit` must cover."""
     if unit.count(unit[0]) == len(unit):
-        return RUN_CHARS + 1
+        return (BASE64_RUN_CHARS if unit[0] == "A" else RUN_CHARS) + 1
     if covered < COVERED_CHARS or has_word(unit):
         return COVERED_CHARS
     if covered < VARIED_CHARS or different_runs(unit) >= VARIED:
         return VARIED_CHARS
-    if "\n" not in unit and "," not in unit:
-        return WORDLESS_CHARS
+    if "\n" in unit and "]" in unit:
+        return MATRIX_CHARS
+    return _least_of_list(unit, covered) if "," in unit or "\n" in unit else WORDLESS_CHARS
+
+
+def _least_of_list(unit: str, covered: int) -> int:
     if covered < GRID_PIECES:  # a piece is a character at least
         return GRID_CHARS
     return min(GRID_CHARS, GRID_PIECES * len(unit) // max(1, pieces(unit)))

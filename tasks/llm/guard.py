@@ -1,24 +1,26 @@
 """Finds endless repetition in a text while it streams. Knows nothing of models or requests.
 
-Gemma 4 falls into it (google-deepmind/gemma#622, vllm#40080). Three nets, cheapest first, each in its own module: exact
-cycles (`cycles`), lines equal but for their numbers (`templates`), and text that compresses too well (`compression`).
-The work per character is bounded, however long the text is. `make bench-guard` measures all of it.
+Gemma 4 falls into it (google-deepmind/gemma#622, vllm#40080). Five nets, each in its own module: exact cycles
+(`cycles`), lines equal but for their numbers (`templates`), paragraphs that count (`counters`), text that compresses
+too well (`compression`), and sentences that bring nothing new (`novelty`). The work per character is bounded, however
+long the text is. `make bench-guard` measures all of it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 
-from tasks.llm.compression import EVERY_CHARS, compressible_tail, onset, stretch_end
+from tasks.llm.compression import EVERY_CHARS, PROBE_CHARS, compressible_tail, onset, stretch_end
+from tasks.llm.counters import counting_tail
 from tasks.llm.cycles import PERIOD_CHARS, covered_chars, tail_cycle
+from tasks.llm.novelty import Novelty
 from tasks.llm.templates import Templates
 from tasks.llm.wording import has_word
 from tasks.types import GuardHit, GuardKind
 
 STEP_CHARS = 16
 UNIT_CHARS = 160
-# What is let run on is a loop beyond doubt where exact copies cover a thousand tokens, or words without a word that is
-# new twice as many. A grid is as long as the limit of tokens allows.
+# What is let run on is a loop beyond doubt where exact copies cover a thousand tokens; a grid may be larger.
 RUN_ON_CHARS = 4_000
 RUN_ON_GRID_CHARS = 8_000
 WINDOW_CHARS = 8_000
@@ -34,7 +36,7 @@ class Guard:
         self.runs_on = runs_on
         self.let_through: GuardHit | None = None
         self._window, self._start, self._pending = "", 0, ""
-        self._templates = Templates()
+        self._templates, self._novelty = Templates(), Novelty()
         self.read = 0  # characters that were examined
         self.hit: GuardHit | None = None
 
@@ -83,12 +85,20 @@ class Guard:
         if hit is not None:
             hit = _earlier_copies(self._window, hit)
         elif self.read % EVERY_CHARS == 0:
-            hit = compressible_tail(self._window, self.read)
+            hit = compressible_tail(self._window, self.read) or counting_tail(self._window)
         if hit is not None:
             hit = dataclasses.replace(hit, at_char=hit.at_char + self._start)
         else:
-            hit = self._templates.feed(piece)
+            hit = self._templates.feed(piece) or self._nothing_new(piece)
         return None if hit is None else self._with_unit(hit)
+
+    def _nothing_new(self, piece: str) -> GuardHit | None:
+        hit = self._novelty.feed(piece)
+        if hit is None:
+            return None
+        begin = self._start + onset(self._window, max(0, hit.at_char - self._start))
+        copies = max(hit.copies, (self.read - begin) // hit.period_chars)
+        return dataclasses.replace(hit, at_char=begin, copies=copies)
 
     def _beyond_doubt(self, least: int = RUN_ON_CHARS) -> GuardHit | None:
         hit = tail_cycle(self._window)
@@ -123,6 +133,8 @@ def scan(text: str) -> GuardHit | None:
 
 def _earlier_copies(window: str, cycle: GuardHit) -> GuardHit:
     """The cycle, extended by the copies before it that are not exact."""
+    if cycle.period_chars < PROBE_CHARS:  # too short to say what is like it
+        return cycle
     begin = onset(window, cycle.at_char)
     if begin == cycle.at_char:
         return cycle

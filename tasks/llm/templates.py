@@ -7,14 +7,19 @@ in a counting song, ends by itself.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import deque
+from collections.abc import Iterator
 
 from tasks.types import GuardHit, GuardKind
 
 PROSE_COPIES = 12
+# Steps of a simulation, cases of a proof, edges of a graph: their numbers do not just count.
+INFORMING_COPIES = 32
 # The ordinary texts in the tuning half of the corpus have at most 55 such lines in a row (registers).
 CODE_COPIES = 100
+INFORMING_CODE_COPIES = 250
 PERIOD_LINES = 8
 # A longer line is a paragraph, and ends a run.
 LINE_CHARS = 1_000
@@ -37,7 +42,7 @@ class Templates:
         self._at = 0  # the offset in the stream at which the current line begins
         self._line = ""
         self._masked: deque[str] = deque(maxlen=PERIOD_LINES)
-        self._lines: deque[str] = deque(maxlen=3 * PERIOD_LINES)
+        self._numbers: deque[list[int]] = deque(maxlen=PROSE_COPIES * PERIOD_LINES)
         self._starts: deque[int] = deque(maxlen=PERIOD_LINES)
         self._run = [0] * (PERIOD_LINES + 1)  # lines in a row that equal the one so many lines earlier
         self._begin = [0] * (PERIOD_LINES + 1)
@@ -75,7 +80,7 @@ class Templates:
                 self._begin[period] = self._starts[-period]
             self._run[period] += 1
         self._masked.append(masked)
-        self._lines.append(stripped)
+        self._numbers.append([int(number[:18]) for number in _DIGITS.findall(stripped)])
         self._starts.append(start)
         for period in range(1, len(self._masked) + 1):
             copies = self._run[period] // period + 1
@@ -85,7 +90,10 @@ class Templates:
 
     def _assess(self, period: int, copies: int) -> GuardHit | None:
         block = list(self._masked)[-period:]
-        if copies < (PROSE_COPIES if _prose(block) else CODE_COPIES) or self._falls(period):
+        least = PROSE_COPIES if _prose(block) else CODE_COPIES
+        if copies < least or self._falls(period):
+            return None
+        if self._informs(period) and copies < (INFORMING_COPIES if least == PROSE_COPIES else INFORMING_CODE_COPIES):
             return None
         begin = self._begin[period]
         length = (self._at - begin) // copies
@@ -93,24 +101,30 @@ class Templates:
 
     def _falls(self, period: int) -> bool:
         """Whether the first number of some line falls from copy to copy."""
-        lines = list(self._lines)
-        for offset in range(1, period + 1):
-            numbers = [_first_number(lines[-offset - copy * period]) for copy in range(3)]
-            last, middle, first = numbers
-            if last is not None and middle is not None and first is not None and last < middle < first:
-                return True
-        return False
+        firsts = (tuple(numbers[0] for numbers in line[:3] if numbers) for line in self._last(period))
+        return any(len(three) == 3 and three[0] < three[1] < three[2] for three in firsts)
+
+    def _informs(self, period: int) -> bool:
+        """Whether a copy has numbers that are not foretold by a counter: they grow unevenly, or not alike."""
+        steps = set[int]()
+        for line in self._last(period):
+            for series in zip(*line, strict=True):
+                differences = {one - other for one, other in itertools.pairwise(series)}
+                if len(differences) > 1:
+                    return True
+                steps |= differences
+        return len(steps - {0}) > 1
+
+    def _last(self, period: int) -> Iterator[list[list[int]]]:
+        """The numbers of each line of the block, from the last copy backwards."""
+        numbers = list(self._numbers)[::-1]
+        return (numbers[offset : PROSE_COPIES * period : period] for offset in range(period))
 
     def _forget(self) -> None:
         self._masked.clear()
         self._starts.clear()
-        self._lines.clear()
+        self._numbers.clear()
         self._run = [0] * (PERIOD_LINES + 1)
-
-
-def _first_number(line: str) -> int | None:
-    match = _DIGITS.search(line)
-    return int(match[0][:18]) if match else None
 
 
 def _data(line: str) -> bool:

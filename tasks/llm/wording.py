@@ -21,6 +21,9 @@ _ITEM = re.compile(r"""(['"])[\w.-]+\1(?=\s*[,)\]}])|\b[A-Z][A-Z0-9_]+\b(?=\s*,)
 # Two letters (single ones are cells of boards, or commands of SVG paths), or one letter of a script whose words are
 # short, such as Chinese.
 _WORD = re.compile(r"[^\W\d_]{2,}|[^\x00-\u02ff\W\d_]")
+PROSE_SHARE = 0.4
+_NO_PROSE = re.compile(r"""[{}<>=\\|\[\]\t]|::|\(\)|->|/\*|//|;$|\w\(|\d\d:\d\d|^["']|,\S+,""")
+_VALUE = re.compile(r"\d+|\b[A-Z]\b")
 _RUN = re.compile(r"[^\W_]+")
 _PIECE = re.compile(r"\d|[^\W\d]{1,6}|[^\w\s]|\n|[ \t]{2,}")
 
@@ -59,6 +62,16 @@ def pieces(unit: str) -> int:
 def word_share(text: str) -> float:
     """The share of words in `text`, 0 to 1, whitespace not counted."""
     return sum(map(len, _WORD.findall(_NO_WORD.sub(" ", text)))) / max(1, len("".join(text.split())))
+
+
+def value_share(text: str) -> float:
+    """How many numbers and single capitals there are to a word of `text`."""
+    return len(_VALUE.findall(text)) / max(1, len(_WORD.findall(text)))
+
+
+def reads_as_prose(text: str) -> bool:
+    """Whether a sentence or so is neither code nor a row of a table, of figures, or of a log."""
+    return _NO_PROSE.search(text) is None and word_share(text) >= PROSE_SHARE
 
 
 def _beginning_in_the_middle(text: str) -> set[str]:

@@ -111,6 +111,7 @@ class GuardKind(StrEnum):
     CYCLE = "cycle"
     COMPRESSION = "compression"
     TEMPLATE = "template"
+    NOVELTY = "novelty"
     ENGINE = "engine"  # the engine's own repetition detection ended it
 
 

@@ -10,7 +10,7 @@ import json
 import random
 from collections.abc import Callable, Iterator
 
-from tests.corpus import words
+from tests.corpus import loose_loops, words
 from tests.corpus.samples import Sample, seeded
 
 # Until the model's limit: 1,024 to 4,096 tokens.
@@ -179,4 +179,4 @@ FORMS: dict[str, Callable[[random.Random], Copies]] = {
         _word,
         _zeros,
     )
-}
+} | loose_loops.FORMS

@@ -8,10 +8,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from tests.corpus import made_code, made_data, made_text
+from tests.corpus import made_code, made_data, made_reasoning, made_text
 from tests.corpus.samples import Sample, seeded
 
-MAKERS = {**made_code.MAKERS, **made_data.MAKERS, **made_text.MAKERS}
+MAKERS = {**made_code.MAKERS, **made_data.MAKERS, **made_reasoning.MAKERS, **made_text.MAKERS}
 
 
 def ordinary(count: int, seed: int = 0) -> Iterator[Sample]:

@@ -28,5 +28,14 @@ def test_the_interval_is_clopper_and_pearsons(bench: ModuleType, count: int, of:
 def test_all_tables_are_printed(bench: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     bench.main(["--part", "60"])
     said = capsys.readouterr().out
-    for head in ("half: report", "generated loops", "ordinary texts", "dearest kinds", "CPU", "tokens beyond"):
+    for head in (
+        "half: report",
+        "generated loops",
+        "ordinary texts",
+        "dearest kinds",
+        "CPU",
+        "tokens beyond",
+        "right answers",
+        "saved of a loop",
+    ):
         assert head in said

@@ -80,7 +80,7 @@ def test_text_that_does_not_repeat_is_never_caught(seed: int, length: int) -> No
 def test_a_cycle_found_is_a_true_one_and_copies_of_a_word_are_always_found(before: str, unit: str) -> None:
     text = before + unit * (RUN_CHARS // len(unit) + COPIES)
     hit = scan(text)
-    assert hit is not None or not has_word(unit)
+    assert hit is not None or not has_word(unit) or set(unit) == {"A"}  # zero bytes in base64
     if hit is not None and hit.kind is GuardKind.CYCLE:
         stretch = text[hit.at_char : hit.at_char + hit.copies * hit.period_chars]
         assert stretch == stretch[: hit.period_chars] * hit.copies
@@ -152,7 +152,7 @@ def test_a_whole_text_has_all_its_copies_counted() -> None:
         ("".join(f"{n}. The reader should follow the method.\n" for n in range(40)), GuardKind.TEMPLATE),
         (
             "".join(f"Case {n}: the reader follows the method of the bridge. " for n in range(99)),
-            GuardKind.COMPRESSION,
+            GuardKind.TEMPLATE,
         ),
     ],
 )
@@ -161,7 +161,7 @@ def test_where_a_loop_begins_is_right_far_into_a_text(loop: str, kind: GuardKind
     hit = scan(before + loop)
     assert hit is not None
     assert hit.kind is kind
-    assert abs(hit.at_char - len(before)) <= (64 if kind is GuardKind.COMPRESSION else 1)
+    assert abs(hit.at_char - len(before)) <= 1
 
 
 def test_a_cycle_that_holds_smaller_cycles_is_found() -> None:
