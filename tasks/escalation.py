@@ -15,7 +15,7 @@ from functools import partial
 
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import Cancelled, CloudFault, CloudUnreached, LimitReached
-from tasks.llm.guard import scan
+from tasks.llm.guard import Guard
 from tasks.llm.prices import Prices, most_tokens
 from tasks.llm.responsebody import CloudTerms, request_json
 from tasks.ports import CloudModel, EscalationLedger
@@ -167,9 +167,11 @@ class Escalation:
         return completion if state is EscalationState.DONE else None
 
     def _completion(self, record: EscalationRecord, answer: CloudAnswer) -> Completion:
-        """The answer up to where it falls into a loop, and what it costs."""
+        """The answer, and what it costs. It is paid for and won't be asked again: one that repeats itself is let
+        through, up to where it falls into a loop beyond doubt."""
         usage, usd = self._charge(record.plan, answer)
-        hit = scan(answer.text)
+        guard = Guard(runs_on=True)
+        hit = guard.feed(answer.text) or guard.finish()
         finish_reason = "stop" if answer.end is CloudEnd.COMPLETED else str(answer.end)
         return Completion(
             text=answer.text if hit is None else answer.text[: hit.at_char],
@@ -180,6 +182,7 @@ class Escalation:
             completion_tokens=usage.completion_tokens,
             seconds=answer.seconds,
             guard=hit,
+            let_through=None if hit else guard.let_through,
             usd=usd,
             engine=ENGINE,
         )

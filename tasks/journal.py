@@ -174,9 +174,10 @@ class JournalledModel:
 
 
 def prompt_hash(request: ChatRequest) -> str:
-    """SHA-256, in hex, of the canonical JSON of the messages and the sampling. Whether it thinks is the model's."""
+    """SHA-256, in hex, of the canonical JSON of the messages and the sampling. Whether it thinks is the model's; that
+    it may run on follows from the calls before it."""
     fields = dataclasses.asdict(request)
-    del fields["thinking_tokens"]
+    del fields["thinking_tokens"], fields["runs_on"]
     canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 

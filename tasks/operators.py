@@ -83,7 +83,8 @@ class Operators:
 
 def _candidate(completion: Completion, *, ref: CandidateRef, operator: Operator, root: CandidateRef) -> Candidate:
     guard = completion.guard.kind if completion.guard else None
-    return Candidate(ref=ref, operator=operator, text=completion.text, root=root, guard=guard)
+    let_through = completion.let_through.kind if completion.let_through else None
+    return Candidate(ref=ref, operator=operator, text=completion.text, root=root, guard=guard, let_through=let_through)
 
 
 def _in_parallel(slots: Sequence[Callable[[], Candidate]]) -> tuple[Candidate, ...]:

@@ -1,5 +1,6 @@
-"""The attempts at one model call: another seed and warmer after a degenerate answer, at last with a shorter prompt too.
-Pure; must not know where attempts are journalled."""
+"""The attempts at one model call: another seed and warmer after a degenerate answer, at last with a shorter prompt too,
+or with the whole prompt and let run on, where it repeats itself at the same place again. Pure; must not know where
+attempts are journalled."""
 
 from __future__ import annotations
 
@@ -9,11 +10,14 @@ from dataclasses import dataclass
 
 from tasks.deadline import DEADLINE
 from tasks.prompts.layout import WHOLE
+from tasks.repetition import same_place
 from tasks.sampling import Sampling, call_seed
-from tasks.types import CallKey, ChatRequest, Completion, Cut, Message
+from tasks.types import CallKey, ChatRequest, Completion, Cut, GuardHit, Message, Operator
 
-# As requested; with another seed, warmer; and with a shorter prompt too.
+# As requested; with another seed, warmer; and with a shorter prompt too, or let run on.
 ATTEMPTS = 3
+# Their answers are checked. Nobody would notice a review or a lesson that is a loop.
+CHECKED = frozenset({Operator.DRAFT, Operator.RESTART, Operator.REVISE})
 WARMER = 0.2
 # Of the last attempt.
 HALVED = Cut(prefix=1, rest=1)
@@ -23,16 +27,19 @@ CHOICE_TOKENS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One attempt: its key in the journal, how many went before it, and how long the model may think."""
+    """One attempt: its key in the journal, how many went before it, and how long the model may think; `hits` are the
+    loops of those before it, and with `runs_on` it may repeat itself as they do."""
 
     key: CallKey
     retries: int = 0
     thinking_tokens: int = 0
+    hits: tuple[GuardHit, ...] = ()
+    runs_on: bool = False
 
     @property
     def cut(self) -> Cut:
         """How far the prompt is cut at least."""
-        return HALVED if self.retries == ATTEMPTS - 1 else WHOLE
+        return HALVED if self.retries == ATTEMPTS - 1 and not self.runs_on else WHOLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,15 +68,25 @@ class RetryLadder:
             return dataclasses.replace(attempt, key=key)
         lost_in_thought = bool(completion.reasoning) and not completion.text.strip()
         sound = completion.guard is None and not lost_in_thought
-        if sound or attempt.retries + 1 == self.attempts:
+        if sound or attempt.runs_on:
+            return None
+        hits = attempt.hits if completion.guard is None else (*attempt.hits, completion.guard)
+        retries, runs_on = attempt.retries + 1, self._meant(hits)
+        if retries >= self.attempts and not runs_on:
             return None
         thinking = 0 if lost_in_thought else attempt.thinking_tokens
-        return Attempt(key=key, retries=attempt.retries + 1, thinking_tokens=thinking)
+        return Attempt(key=key, retries=retries, thinking_tokens=thinking, hits=hits, runs_on=runs_on)
+
+    def _meant(self, hits: tuple[GuardHit, ...]) -> bool:
+        """Whether the last hit is where an earlier one was, in what is checked: the next attempt is let run on. Where
+        only the last attempt was like an earlier one, it is one more than `attempts`."""
+        checked = self.attempts >= ATTEMPTS and self.key.operator in CHECKED and not self.choices
+        return checked and any(same_place(earlier, hits[-1]) for earlier in hits[:-1])
 
     def request(self, attempt: Attempt, messages: Sequence[Message]) -> ChatRequest:
         """What is sent for an attempt."""
         draw = self.draw + attempt.key.attempt - self.key.attempt
-        temperature = self.sampling.temperature + (WARMER if attempt.retries else 0.0)
+        temperature = self.sampling.temperature + (WARMER if attempt.retries and not attempt.runs_on else 0.0)
         return ChatRequest(
             messages=tuple(messages),
             temperature=0.0 if self.choices else temperature,
@@ -79,4 +96,5 @@ class RetryLadder:
             seed=call_seed(self.seed, dataclasses.replace(attempt.key, attempt=draw)),
             choices=self.choices,
             thinking_tokens=attempt.thinking_tokens,
+            runs_on=attempt.runs_on,
         )

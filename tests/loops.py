@@ -71,10 +71,10 @@ def corrected(request: ChatRequest) -> str:
     return "then it is\nANSWER: 3" if "ANSWER: 7" in prompt else "first\nANSWER: 7"
 
 
-def run(fleet: Database, ledger: PostgresLedger, model: ChatModel, *, width: int = 1) -> None:
-    """Turns until there is nothing to do."""
+def run(fleet: Database, ledger: PostgresLedger, model: ChatModel, *, width: int = 1, **fields: Any) -> None:
+    """Turns until there is nothing to do; `fields` are those of `twin_loop`."""
     while (claim := take(fleet)) is not None:
-        twin_loop(ledger, model, width=width).turn(claim, ENGINE_AND_CHECKS, SilentHeartbeat())
+        twin_loop(ledger, model, width=width, **fields).turn(claim, ENGINE_AND_CHECKS, SilentHeartbeat())
 
 
 def job_by(model: ChatModel, user: Database, fleet: Database) -> list[Any]:

@@ -31,20 +31,23 @@ NOTHING = "sent an empty answer"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """An answer that has ended: its text, cut back to before a loop; its thoughts; the loop."""
+    """An answer that has ended: its text, cut back to before a loop; its thoughts; the loop, or else the one that was
+    let through."""
 
     text: str
     thoughts: str
     hit: GuardHit | None
+    let_through: GuardHit | None
 
 
 class Answer:
     """What has arrived so far. `deltas` counts the events that brought text or thoughts, `usage` is what the server
-    counts; `expected` says where this request's thoughts are to be."""
+    counts; `expected` says where this request's thoughts are to be. With `runs_on` its text may repeat itself."""
 
-    def __init__(self, expected: Expectation) -> None:
+    def __init__(self, expected: Expectation, *, runs_on: bool = False) -> None:
         self.finish_reason, self.deltas, self.usage = "", 0, dict[str, int]()
-        self._expected, self._split = expected, ThoughtSplitter(prompt_opens=expected.prompt_opens)
+        self._expected, self._runs_on = expected, runs_on
+        self._split = self._splitter()
         self._increments, self._thought_increments = Increments(), Increments()
         self._received, self._done, self._calls_tool, self._field = "", False, False, False
 
@@ -85,7 +88,7 @@ class Answer:
         cut, expected = self.finish_reason in CUT, self._expected
         musing = cut and not self._field and (expected.thinks or (expected.unknown and muses(self._split.answer.text)))
         self._split.finish(cut=cut, choice=bool(expected.choices), musing=musing)
-        self._split.answer.guard.finish()
+        self._split.answer.guard.finish(at_limit=self.finish_reason == "length")
         self._split.thought.guard.finish()
         if self.hit is not None and self.finish_reason not in CUT:
             self.finish_reason = "guard"
@@ -115,7 +118,8 @@ class Answer:
             text = text[: hit.at_char]
         elif not text.strip() and self._field and self.finish_reason not in CUT:
             text, thoughts = self._swallowed(thoughts)
-        return Result(text=_sound(text), thoughts=_sound(thoughts).strip(), hit=hit)
+        let_through = None if hit else self._split.answer.guard.let_through
+        return Result(text=_sound(text), thoughts=_sound(thoughts).strip(), hit=hit, let_through=let_through)
 
     def _swallowed(self, thoughts: str) -> tuple[str, str]:
         """The answer that a parser took for thoughts, where it is sure that it is one."""
@@ -128,6 +132,9 @@ class Answer:
             return "", thoughts  # it may have ended after its thoughts; it is asked again without them
         raise AnswerInReasoning(IN_REASONING)
 
+    def _splitter(self) -> ThoughtSplitter:
+        return ThoughtSplitter(prompt_opens=self._expected.prompt_opens, runs_on=self._runs_on)
+
     def _add(self, delta: Delta) -> int:
         self.finish_reason = delta.finish_reason or self.finish_reason
         self._calls_tool |= delta.calls_tool
@@ -136,7 +143,7 @@ class Answer:
             return 0
         replaces, text = self._increments.new(delta.text)
         if replaces:
-            self._received, self._split = "", ThoughtSplitter(prompt_opens=self._expected.prompt_opens)
+            self._received, self._split = "", self._splitter()
         _, thought = self._thought_increments.new(delta.thought)
         self._received += text
         self._think(thought)

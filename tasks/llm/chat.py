@@ -73,7 +73,8 @@ class OpenAIChatModel:
         `LimitReached` ends the answer where it is."""
         heartbeat.check()
         begun, silence = time.monotonic(), _Silence(self._first_seconds, heartbeat)
-        answer = Answer(expected_thoughts(request, self._terms, thinks="opened" in self.thoughts))
+        expected = expected_thoughts(request, self._terms, thinks="opened" in self.thoughts)
+        answer = Answer(expected, runs_on=request.runs_on)
         body, ended_by = chat_body(request, self._terms, self._files), ""
         stream = Stream(
             self._client(),
@@ -161,6 +162,7 @@ class OpenAIChatModel:
             seconds=seconds,
             reasoning=result.thoughts,
             guard=result.hit,
+            let_through=result.let_through,
             engine=self._engine,
         )
 

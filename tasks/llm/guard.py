@@ -12,16 +12,27 @@ import dataclasses
 from tasks.llm.compression import EVERY_CHARS, compressible_tail, onset, stretch_end
 from tasks.llm.cycles import PERIOD_CHARS, covered_chars, tail_cycle
 from tasks.llm.templates import Templates
+from tasks.llm.wording import has_word
 from tasks.types import GuardHit, GuardKind
 
 STEP_CHARS = 16
+UNIT_CHARS = 160
+# What is let run on is a loop beyond doubt where exact copies cover a thousand tokens, or words without a word that is
+# new twice as many. A grid is as long as the limit of tokens allows.
+RUN_ON_CHARS = 4_000
+RUN_ON_GRID_CHARS = 8_000
 WINDOW_CHARS = 8_000
 
 
 class Guard:
-    """Watches one stream. Examines it every `STEP_CHARS` characters, however it is cut into chunks."""
+    """Watches one stream. Examines it every `STEP_CHARS` characters, however it is cut into chunks.
 
-    def __init__(self) -> None:
+    With `runs_on` the first hit is only noted in `let_through`, and the stream goes on until it is a loop beyond doubt.
+    """
+
+    def __init__(self, *, runs_on: bool = False) -> None:
+        self.runs_on = runs_on
+        self.let_through: GuardHit | None = None
         self._window, self._start, self._pending = "", 0, ""
         self._templates = Templates()
         self.read = 0  # characters that were examined
@@ -41,29 +52,57 @@ class Guard:
         self._pending = self._pending[taken:]
         return self.hit
 
-    def finish(self) -> GuardHit | None:
-        """The text has ended: examines its last characters once more."""
+    def finish(self, *, at_limit: bool = False) -> GuardHit | None:
+        """The text has ended: examines its last characters once more. What the limit of tokens ended amid exact copies
+        of words is a loop, even where it was let run on."""
         if self.hit is None and self._pending:
             piece, self._pending = self._pending, ""
             self._look(piece)
+        if self.hit is None and self.let_through is not None and at_limit:
+            self.hit = self._beyond_doubt(least=0)
         return self.hit
 
     def _look(self, piece: str) -> GuardHit | None:
         self._window += piece
         self.read += len(piece)
+        if self.let_through is None:
+            hit = self._nets(piece)
+            if self.runs_on:
+                self.let_through = hit
+            else:
+                self.hit = hit
+        elif self.read % EVERY_CHARS == 0:
+            self.hit = self._beyond_doubt()
+        if len(self._window) >= 2 * WINDOW_CHARS:
+            self._start += len(self._window) - WINDOW_CHARS
+            self._window = self._window[-WINDOW_CHARS:]
+        return self.hit
+
+    def _nets(self, piece: str) -> GuardHit | None:
         hit = tail_cycle(self._window)
         if hit is not None:
             hit = _earlier_copies(self._window, hit)
         elif self.read % EVERY_CHARS == 0:
             hit = compressible_tail(self._window, self.read)
         if hit is not None:
-            self.hit = dataclasses.replace(hit, at_char=hit.at_char + self._start)
+            hit = dataclasses.replace(hit, at_char=hit.at_char + self._start)
         else:
-            self.hit = self._templates.feed(piece)
-        if len(self._window) >= 2 * WINDOW_CHARS:
-            self._start += len(self._window) - WINDOW_CHARS
-            self._window = self._window[-WINDOW_CHARS:]
-        return self.hit
+            hit = self._templates.feed(piece)
+        return None if hit is None else self._with_unit(hit)
+
+    def _beyond_doubt(self, least: int = RUN_ON_CHARS) -> GuardHit | None:
+        hit = tail_cycle(self._window)
+        if hit is None:
+            return None
+        unit = self._window[-hit.period_chars :]
+        words = has_word(unit) and unit.count(unit[0]) < len(unit)
+        if len(self._window) - hit.at_char < (least if words else RUN_ON_GRID_CHARS):
+            return None
+        return self._with_unit(dataclasses.replace(hit, at_char=hit.at_char + self._start))
+
+    def _with_unit(self, hit: GuardHit) -> GuardHit:
+        begin = max(0, hit.at_char - self._start)
+        return dataclasses.replace(hit, unit=self._window[begin : begin + min(hit.period_chars, UNIT_CHARS)])
 
 
 def scan(text: str) -> GuardHit | None:

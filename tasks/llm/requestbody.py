@@ -13,6 +13,8 @@ from tasks.types import Attachment, ChatRequest, Message, Modality
 
 # OpenAI's names of the two formats.
 SOUND_FORMATS = {"audio/wav": "wav", "audio/mpeg": "mp3"}
+# The engine's own repetition detection, which would end what is let run on.
+ENGINES_NET = "repetition_detection"
 Files = Callable[[Attachment], bytes]
 
 
@@ -30,6 +32,8 @@ class ChatTerms:
 def chat_body(request: ChatRequest, terms: ChatTerms, files: Files) -> dict[str, Any]:
     """The arguments of the client's `create`; `files` reads an attachment, and raises `AttachmentLost`."""
     capabilities, extra = terms.capabilities, {**terms.extra, **terms.thinking.fields(request.thinking_tokens)}
+    if request.runs_on:
+        extra.pop(ENGINES_NET, None)
     if capabilities.top_k:
         extra["top_k"] = request.top_k
     if request.choices:

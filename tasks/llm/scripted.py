@@ -42,7 +42,7 @@ class ScriptedModel:
         started = time.monotonic()
         text = self._answer(request)
         limited = text[: request.max_tokens * CHARS_PER_TOKEN]
-        guard, streamed, late = Guard(), "", False
+        guard, streamed, late = Guard(runs_on=request.runs_on), "", False
         for start in range(0, len(limited), CHUNK_CHARS):
             try:
                 heartbeat.check()
@@ -56,7 +56,7 @@ class ScriptedModel:
             heartbeat.beat(_tokens(chunk))
             if guard.feed(chunk):
                 break
-        hit = guard.finish()
+        hit = guard.finish(at_limit=streamed == limited != text)
         finish = "guard" if hit else DEADLINE if late else "stop" if limited == text else "length"
         return Completion(
             text=streamed[: hit.at_char] if hit else streamed,
@@ -67,6 +67,7 @@ class ScriptedModel:
             completion_tokens=_tokens(streamed),
             seconds=time.monotonic() - started,
             guard=hit,
+            let_through=None if hit else guard.let_through,
             engine="scripted",
         )
 

@@ -37,11 +37,12 @@ class ThoughtSplitter:
     """Divides a stream into an `answer` and a `thought`.
 
     Thoughts are what stands between a model's marks (`markers`), or before a closing mark alone. Where the prompt
-    opens them, everything counts as thought until a mark closes them.
+    opens them, everything counts as thought until a mark closes them. With `runs_on` the answer's guard lets it run on.
     """
 
-    def __init__(self, *, prompt_opens: bool = False) -> None:
-        self.answer, self.thought = Channel(), Channel()
+    def __init__(self, *, prompt_opens: bool = False, runs_on: bool = False) -> None:
+        self._runs_on = runs_on
+        self.answer, self.thought = Channel(guard=Guard(runs_on=runs_on)), Channel()
         self.closed_alone = False  # a closing mark came without an opening one
         self.marked = False  # any mark came
         self._prompt_opens = prompt_opens
@@ -77,7 +78,8 @@ class ThoughtSplitter:
     def recast(self) -> None:
         """What counted as answer was thought."""
         self.thought.text += self.answer.text
-        self.thought.guard, self.answer = self.answer.guard, Channel()
+        self.thought.guard, self.answer = self.answer.guard, Channel(guard=Guard(runs_on=self._runs_on))
+        self.thought.guard.runs_on = False
 
     def cut_answer(self, at_char: int | None) -> str:
         """The answer up to a character, without the tokens that end it."""
@@ -86,6 +88,7 @@ class ThoughtSplitter:
 
     def _swap(self) -> None:
         self.answer, self.thought = self.thought, self.answer
+        self.answer.guard.runs_on, self.thought.guard.runs_on = self._runs_on, False
 
     def _restore(self) -> None:
         """A mark in the middle of an answer that is never closed was part of it."""

@@ -15,6 +15,7 @@ from tasks.prompts.layout import (
     CANDIDATE_CHARS,
     FEEDBACK_CHARS,
     JUDGED_CHARS,
+    LET_THROUGH_CHARS,
     RUBRIC_CHARS,
     WHOLE,
     Shortener,
@@ -136,6 +137,8 @@ def _goal(job: Job) -> str:
 
 
 def _candidate(candidate: Candidate, shortener: Shortener, chars: int = CANDIDATE_CHARS) -> str:
+    if candidate.let_through is not None and candidate.verdicts and not candidate.accepted:
+        chars = min(chars, LET_THROUGH_CHARS)
     return "# The answer\n" + fence(_shortened(candidate, candidate.text.strip(), shortener, chars), "")
 
 

@@ -9,6 +9,8 @@ from tasks.types import Cut, Omission
 
 # Characters, about four to a token. The problem and its attachments have no limit but the model's context.
 CANDIDATE_CHARS = 6_000
+# Of one that repeats itself, and that no check accepted: a model goes on with what it is shown.
+LET_THROUGH_CHARS = 1_200
 FEEDBACK_CHARS = 1_500
 # Of all visible tests together, and of all rubrics: room for all but the longest, which would crowd out the problem.
 TESTS_CHARS = 24_000

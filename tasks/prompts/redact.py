@@ -38,13 +38,14 @@ def feedback(job: Job, candidate: Candidate, shortener: Shortener) -> str:
 
 def visible_failures(job: Job, candidates: Sequence[Candidate]) -> tuple[str, ...]:
     """The feedback of visible checks on the candidates that they rejected, without repetitions, the last `FAILURES`;
-    never a hidden check's, nor an answer that a check expects."""
+    nothing on one that repeats itself, never a hidden check's, nor an answer that a check expects."""
     checks = {check.name: check for check in job.spec.checks}
     failures = [
         f"{verdict.check} failed:\n{_visible_feedback(verdict, checks[verdict.check])}"
         for candidate in candidates
         for verdict in candidate.verdicts
-        if candidate.guard is None and not verdict.passed and not _is_hidden(verdict, checks)
+        if candidate.guard is None and candidate.let_through is None
+        if not verdict.passed and not _is_hidden(verdict, checks)
     ]
     return tuple(dict.fromkeys(reversed(failures)))[:FAILURES][::-1]
 

@@ -124,7 +124,8 @@ def call_to_row(
     omissions: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """A call as the journal keeps it."""
-    hit = completion.guard
+    hit, seen = completion.guard, completion.let_through
+    repeats = {**dataclasses.asdict(seen), "let_through": True} if seen else None
     return {
         "job_id": claim.job,
         **key_to_row(key),
@@ -135,7 +136,7 @@ def call_to_row(
         "text": completion.text,
         "reasoning": completion.reasoning,
         "finish_reason": completion.finish_reason,
-        "guard": None if hit is None else dataclasses.asdict(hit),
+        "guard": repeats if hit is None else dataclasses.asdict(hit),
         "prompt_tokens": completion.prompt_tokens,
         "cached_tokens": completion.cached_tokens,
         "completion_tokens": completion.completion_tokens,
@@ -149,7 +150,9 @@ def call_to_row(
 
 def completion_from_row(row: Row[Any]) -> Completion:
     """A journalled call's completion."""
-    guard = GuardHit(**{**row.guard, "kind": GuardKind(row.guard["kind"])}) if row.guard else None
+    repeats = dict(row.guard or {})
+    let_through = repeats.pop("let_through", False)
+    hit = GuardHit(**{**repeats, "kind": GuardKind(repeats["kind"])}) if repeats else None
     return Completion(
         text=row.text,
         finish_reason=row.finish_reason,
@@ -159,7 +162,8 @@ def completion_from_row(row: Row[Any]) -> Completion:
         completion_tokens=row.completion_tokens,
         seconds=row.seconds,
         reasoning=row.reasoning,
-        guard=guard,
+        guard=None if let_through else hit,
+        let_through=hit if let_through else None,
         usd=Decimal(row.usd),
         engine=row.engine,
     )
@@ -178,6 +182,7 @@ def candidate_from_row(row: Row[Any], verdicts: tuple[Verdict, ...]) -> Candidat
         revision=row.revision,
         parent=parent,
         guard=GuardKind(row.guard) if row.guard else None,
+        let_through=GuardKind(row.let_through) if row.let_through else None,
         verdicts=verdicts,
         score=row.score,
         accepted=row.accepted,

@@ -201,6 +201,7 @@ class PostgresLedger:
                         "parent_iteration": c.parent.iteration if c.parent else None,
                         "parent_slot": c.parent.slot if c.parent else None,
                         "guard": c.guard,
+                        "let_through": c.let_through,
                     }
                     for c in new
                 ],

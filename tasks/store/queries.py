@@ -113,6 +113,7 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
                 candidate=row.candidate,
                 score=row.score,
                 guard=row.guard,
+                let_through=row.let_through,
                 verdicts=tuple(verdicts.get((row.iteration, row.slot), ())),
                 prompt_tokens=row.prompt_tokens,
                 cached_tokens=row.cached_tokens,

@@ -157,6 +157,7 @@ class IterationRow:
     decision: str
     stop_code: StopCode | None = None
     omissions: tuple[CallOmission, ...] = ()
+    let_through: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

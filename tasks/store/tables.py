@@ -207,6 +207,7 @@ candidates = Table(
     Column("parent_iteration", Integer),
     Column("parent_slot", Integer),
     Column("guard", Text),
+    Column("let_through", Text),
     Column("score", Double, nullable=False, server_default=_ZERO),
     Column("accepted", Boolean, nullable=False, server_default=text("false")),
     Column("checked", Boolean, nullable=False, server_default=text("false")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import overload
 
@@ -98,7 +98,7 @@ class RequestSize:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
     """One request to a chat model. `choices`, where set, restrict the answer to one of them. `max_tokens` limit the
-    answer, `thinking_tokens` the thoughts before it."""
+    answer, `thinking_tokens` the thoughts before it. With `runs_on` an answer that repeats itself is let run on."""
 
     messages: tuple[Message, ...]
     temperature: float = 1.0
@@ -108,21 +108,25 @@ class ChatRequest:
     seed: int = 0
     choices: tuple[str, ...] = ()
     thinking_tokens: int = 0
+    runs_on: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardHit:
-    """A degenerate stretch: `at_char` is where its first copy begins, `period_chars` the length of one copy."""
+    """A degenerate stretch: `at_char` is where its first copy begins, `period_chars` the length of one copy, and `unit`
+    the beginning of one."""
 
     kind: GuardKind
     at_char: int
     copies: int
     period_chars: int
+    unit: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """One answer of a chat model. Where `guard` is set, `text` is already cut back to before the first copy.
+    """One answer of a chat model. Where `guard` is set, `text` is already cut back to before the first copy. Where
+    `let_through` is, the text is whole, and repeats itself there.
 
     `finish_reason` is the engine's own word (stop, length, repetition), or `guard` where we cancelled it.
     """
@@ -136,6 +140,7 @@ class Completion:
     seconds: float
     reasoning: str = ""
     guard: GuardHit | None = None
+    let_through: GuardHit | None = None
     usd: Decimal = Decimal(0)
     engine: str = ""
 

@@ -42,7 +42,8 @@ class Candidate:
 
     `root` is the draft its lineage began with, `revision` how many revisions away it is (0: the draft).
     `score` is the mean over all checks, a held-out check counting 0 or 1 and a check not run 0.
-    A candidate with `guard` set is degenerate: it is never shown to a prompt and never checked.
+    A candidate with `guard` set is degenerate: it is never shown to a prompt and never checked. One with `let_through`
+    repeats itself as this net saw; it is checked, and shown to a prompt in part.
     """
 
     ref: CandidateRef
@@ -52,6 +53,7 @@ class Candidate:
     revision: int = 0
     parent: CandidateRef | None = None
     guard: GuardKind | None = None
+    let_through: GuardKind | None = None
     verdicts: tuple[Verdict, ...] = ()
     score: float = 0.0
     accepted: bool = False

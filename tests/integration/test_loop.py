@@ -12,6 +12,7 @@ from sqlalchemy import text
 from tasks.errors import EngineFault, InvalidInput, Paused, ShuttingDown
 from tasks.heartbeat import SilentHeartbeat
 from tasks.llm.scripted import ScriptedModel
+from tasks.sampling import Sampling
 from tasks.store import dispatch, lifecycle
 from tasks.store.invariants import breaches
 from tasks.store.ledger import PostgresLedger
@@ -142,6 +143,19 @@ def test_a_degenerate_draft_is_tried_three_times_and_never_shown_again(user: Dat
     assert len(prompts) == 6
     assert not any("round and round" in prompt for prompt in prompts)
     assert job_summary(user, job).answer is None
+
+
+def test_a_right_answer_that_looks_like_a_loop_gets_through_to_the_checks(user: Database, fleet: Database) -> None:
+    answer = "".join(f"Day {n}: the lamp at the gate is lit.\n" for n in range(40)) + "ANSWER: 42"
+    job = put(user, budget=Budget(iterations=2))
+    model = ScriptedModel(lambda request: answer, context_tokens=8192)
+    run(fleet, PostgresLedger(fleet, fault_cap=3), model, sampling=Sampling(answer_tokens=1024))
+    summary, (only,) = job_summary(user, job), job_history(user, job)
+    assert (summary.state, summary.answer) == (JobState.ACCEPTED, answer)
+    assert (only.guard, only.let_through) == (None, "template")
+    with user.begin() as connection:
+        query = text("SELECT guard -> 'let_through' AS through FROM call_history WHERE job = :job ORDER BY attempt")
+        assert [row.through for row in connection.execute(query, {"job": job})] == [None, None, True]
 
 
 def test_an_engine_that_fails_delays_the_job_and_its_work_goes_on_when_it_is_back(

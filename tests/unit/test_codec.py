@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tasks.errors import MalformedJob
-from tasks.store.codec import checks_to_json
+from tasks.store.codec import call_to_row, checks_to_json, completion_from_row
 from tasks.store.stored import spec_of
-from tasks.types import CheckSpec
+from tasks.types import CallKey, CheckSpec, Claim, Completion, GuardHit, GuardKind, Operator
 
 CHECK = CheckSpec(
     name="python:t.py",
@@ -44,6 +44,22 @@ def test_files_come_back_as_they_were_texts_and_bytes() -> None:
     written = json.loads(json.dumps(checks_to_json((CHECK,))))
     assert written[0]["files"] == {"t.py": "def test(): ...\n", "rows/é.bin": {"base64": "AP/+"}}
     assert stored(*written) == (CHECK,)
+
+
+@pytest.mark.parametrize("field", ["guard", "let_through", None])
+def test_a_loop_that_was_cut_or_let_through_comes_back_from_the_journal_as_it_was(field: str | None) -> None:
+    hit = GuardHit(kind=GuardKind.TEMPLATE, at_char=7, copies=12, period_chars=40, unit="Gate 0")
+    fields = {field: hit} if field else {}
+    completion = Completion(
+        text="x", finish_reason="stop", model="m", prompt_tokens=1, cached_tokens=0, completion_tokens=2,
+        seconds=0.5, **fields,  # type: ignore[arg-type]
+    )  # fmt: skip
+    claim = Claim(job=1, worker="w", epoch=2, turn="t")
+    key = CallKey(iteration=1, operator=Operator.DRAFT, slot=0, attempt=3)
+    row = json.loads(json.dumps(call_to_row(claim, key, {}, "hash", completion), default=str))
+    again = completion_from_row(SimpleNamespace(**row))  # type: ignore[arg-type]
+    assert again == completion
+    assert (again.let_through or again.guard or hit).unit == "Gate 0"
 
 
 def test_checks_of_earlier_releases_are_read() -> None:

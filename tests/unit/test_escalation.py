@@ -416,7 +416,7 @@ def test_an_answer_without_usage_costs_its_whole_reservation() -> None:
 
 
 def test_an_answer_that_falls_into_a_loop_is_cut_back_to_before_it() -> None:
-    completion = settled(replace(ANSWER, text=LOOP))
+    completion = settled(replace(ANSWER, text=LOOP + 20 * LOOP.partition("\n")[2]))
     assert (completion.text, completion.finish_reason) == ("A good start:\n", "guard")
     assert completion.guard is not None
     assert completion.guard.at_char == len("A good start:\n")

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from tasks.prompts.layout import WHOLE
+from tasks.repetition import same_place
 from tasks.retries import ATTEMPTS, CHOICE_TOKENS, HALVED, WARMER, Attempt, RetryLadder
 from tasks.sampling import Sampling, call_seed
 from tasks.types import CallKey, Completion, GuardHit, GuardKind, Message, Operator
@@ -59,7 +60,7 @@ def test_a_sound_completion_ends_the_attempts() -> None:
 
 @pytest.mark.parametrize("bad", [DEGENERATE, LOST])
 def test_three_attempts_are_made_the_last_with_a_shorter_prompt(bad: Completion) -> None:
-    rungs = ladder()
+    rungs = ladder(key=dataclasses.replace(KEY, operator=Operator.REVIEW))
     first = rungs.first()
     second = rungs.after(first, bad)
     assert second is not None
@@ -69,6 +70,76 @@ def test_three_attempts_are_made_the_last_with_a_shorter_prompt(bad: Completion)
     assert [attempt.key.attempt for attempt in (first, second, third)] == [1, 2, 3] == list(range(1, ATTEMPTS + 1))
     assert [attempt.cut for attempt in (first, second, third)] == [WHOLE, WHOLE, HALVED]
     assert [attempt.retries for attempt in (first, second, third)] == [0, 1, 2]
+
+
+def hit_at(at_char: int, unit: str = "", kind: GuardKind = GuardKind.TEMPLATE) -> Completion:
+    hit = GuardHit(kind=kind, at_char=at_char, copies=12, period_chars=40, unit=unit)
+    return dataclasses.replace(SOUND, guard=hit)
+
+
+def climb(rungs: RetryLadder, *completions: Completion) -> list[Attempt]:
+    attempts = [rungs.first()]
+    for completion in completions:
+        following = rungs.after(attempts[-1], completion)
+        if following is None:
+            break
+        attempts.append(following)
+    return attempts
+
+
+@pytest.mark.parametrize("operator", [Operator.DRAFT, Operator.RESTART, Operator.REVISE])
+def test_what_repeats_itself_at_the_same_place_twice_is_let_run_on_with_the_whole_prompt(operator: Operator) -> None:
+    rungs = ladder(key=dataclasses.replace(KEY, operator=operator))
+    attempts = climb(rungs, *3 * [DEGENERATE])
+    assert [attempt.runs_on for attempt in attempts] == [False, False, True]
+    assert attempts[-1].cut == WHOLE
+    requests = [rungs.request(attempt, MESSAGES) for attempt in attempts]
+    assert [request.runs_on for request in requests] == [False, False, True]
+    assert [request.temperature for request in requests] == [0.5, 0.5 + WARMER, 0.5]
+    assert len({request.seed for request in requests}) == 3
+
+
+def test_loops_at_different_places_are_not_let_through_and_a_third_like_an_earlier_one_is_tried_once_more() -> None:
+    first, second = hit_at(10, "Case 0: the sum is odd."), hit_at(5_000, "Wait, look again!")
+    elsewhere = hit_at(900, "Hm? No?", GuardKind.CYCLE)
+    assert [attempt.runs_on for attempt in climb(ladder(), first, second, elsewhere)] == 3 * [False]
+    again = climb(ladder(), first, second, hit_at(2_000, "Case 7: their sum is even."), first)
+    assert [attempt.runs_on for attempt in again] == [False, False, False, True]
+    assert [attempt.key.attempt for attempt in again] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"key": dataclasses.replace(KEY, operator=Operator.REVIEW)},
+        {"key": dataclasses.replace(KEY, operator=Operator.DISTIL)},
+        {"choices": ("PASS", "FAIL")},
+        {"attempts": 1},
+    ],
+)
+def test_what_no_check_sees_is_never_let_through(fields: dict[str, object]) -> None:
+    assert not any(attempt.runs_on for attempt in climb(ladder(**fields), *3 * [DEGENERATE]))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (hit_at(100), hit_at(400), True),
+        (hit_at(8_000), hit_at(9_500), True),
+        (hit_at(100), hit_at(700), False),
+        (hit_at(100, kind=GuardKind.COMPRESSION), hit_at(90, kind=GuardKind.TEMPLATE), True),
+        (hit_at(100, kind=GuardKind.CYCLE), hit_at(90, kind=GuardKind.TEMPLATE), False),
+        (hit_at(0, "[0, 0, 0],", GuardKind.CYCLE), hit_at(3_000, "[0, 0],", GuardKind.COMPRESSION), True),
+        (hit_at(0, "After step 3 the queue holds 4 items."), hit_at(2_000, "After step 1, the queue holds 2."), True),
+        (hit_at(0, "After step 3 the queue holds 4 items."), hit_at(2_000, "Wait, let me look once more."), False),
+    ],
+)
+def test_the_same_place_is_the_same_unit_or_near_the_same_position(
+    one: Completion, other: Completion, same: bool
+) -> None:
+    assert one.guard is not None
+    assert other.guard is not None
+    assert same_place(one.guard, other.guard) is same_place(other.guard, one.guard) is same
 
 
 def test_a_model_thinks_unless_it_must_choose_or_was_lost_in_thought() -> None:

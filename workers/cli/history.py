@@ -99,6 +99,7 @@ def document(row: IterationRow) -> dict[str, Any]:
         "candidate": row.candidate,
         "score": row.score,
         "guard": row.guard,
+        "let_through": row.let_through,
         "verdicts": [
             {
                 "check": verdict.check,
@@ -125,11 +126,12 @@ def document(row: IterationRow) -> dict[str, Any]:
 
 def _line(row: IterationRow) -> tuple[str, ...]:
     verdicts = ", ".join(f"{'+' if v.passed else '-'}{v.check}{v.notes}" for v in row.verdicts)
+    let_through = f" (let through: {row.let_through})" if row.let_through else ""
     return (
         str(row.iteration),
         row.operator,
         output.score(row.score),
-        f"degenerate ({row.guard})" if row.guard else verdicts or "-",
+        f"degenerate ({row.guard})" if row.guard else f"{verdicts or '-'}{let_through}",
         output.count(row.prompt_tokens + row.completion_tokens),
         "-" if row.seconds is None else f"{row.seconds:.1f}",
         row.decision,

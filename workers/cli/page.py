@@ -168,6 +168,8 @@ def _iteration(row: IterationRow) -> str:
     )
     if row.guard:
         verdicts = f"degenerate ({_text(row.guard)})"
+    elif row.let_through:
+        verdicts += f"<br>let through: {_text(row.let_through)}"
     candidate = ""
     if row.candidate:
         candidate = f"<details><summary>candidate</summary><pre>{_text(row.candidate)}</pre></details>"

@@ -179,8 +179,19 @@ def test_history_is_one_object_an_iteration(redraft: Redraft, admin: Admin, job:
     assert "no iteration yet" in redraft("history", str(job)).err
     record(admin, job)
     (row,) = [json.loads(line) for line in redraft("history", str(job), "--json").out.splitlines()]
-    fields = ["iteration", "operator", "model", "candidate", "score", "guard", "verdicts", "prompt_tokens"]
+    fields = [
+        "iteration",
+        "operator",
+        "model",
+        "candidate",
+        "score",
+        "guard",
+        "let_through",
+        "verdicts",
+        "prompt_tokens",
+    ]
     fields += ["cached_tokens", "completion_tokens", "usd", "seconds", "worker", "epoch", "decision", "stop_code"]
+    fields.append("omissions")
     assert list(row) == fields
     assert row["verdicts"] == [
         {"check": "answer", "passed": False, "held_out": False, "score": 0.0, "feedback": "not 42", "isolation": ""}

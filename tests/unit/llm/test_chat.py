@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -65,6 +66,20 @@ def test_the_request_carries_sampling_extra_and_choices(server: SseServer, chat:
     assert body["repetition_detection"] == {"n": 1}
     assert body["stream_options"] == {"include_usage": True}
     assert server.headers[0]["authorization"] == f"Bearer {KEY}"
+
+
+def test_what_may_run_on_is_not_ended_by_the_engine_either_and_says_that_it_was_let_through(
+    server: SseServer, chat: Make
+) -> None:
+    server.script = _says(*(f"Gate {n} is shut and its lamp is lit.\n" for n in range(40)))
+    request = dataclasses.replace(REQUEST, runs_on=True)
+    completion = chat(extra={"repetition_detection": {"n": 1}}).complete(request, CountingHeartbeat())
+    assert "repetition_detection" not in server.bodies[0]
+    assert (completion.guard, completion.finish_reason) == (None, "stop")
+    assert completion.text.endswith("Gate 39 is shut and its lamp is lit.\n")
+    assert completion.let_through is not None
+    assert (completion.let_through.kind, completion.let_through.at_char) == (GuardKind.TEMPLATE, 0)
+    assert completion.let_through.unit.startswith("Gate 0 is shut")
 
 
 def test_a_choice_is_made_without_thoughts_and_all_else_as_the_profile_says(server: SseServer, chat: Make) -> None:

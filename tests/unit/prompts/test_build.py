@@ -213,6 +213,18 @@ def test_an_escalation_shows_equal_tries_once_and_degenerate_ones_never() -> Non
     assert "round and round" not in user.content
 
 
+def test_an_answer_that_was_let_through_and_rejected_is_shown_in_part() -> None:
+    rows = "".join(f"The gate {n} is shut.\n" for n in range(200))
+    plain = candidate(rows, failed(VISIBLE, "no"))
+    rejected = dataclasses.replace(plain, let_through=GuardKind.TEMPLATE)
+    job = job_of(VISIBLE)
+    assert rows.strip() in build.revise(job, plain, ())[1].content
+    for prompt in (build.review(job, rejected), build.revise(job, rejected, ())):
+        shown = prompt[1].content
+        assert "The gate 0 is shut" in shown
+        assert shown.count("is shut.") < 1_400 // len("The gate 0 is shut.\n")
+
+
 def test_an_escalation_has_the_same_bounds_after_many_long_tries() -> None:
     past = tuple(_tried(n, f"{n} " + "word " * 20_000, 0.1, failed(VISIBLE, "no " * 5_000)) for n in range(1, 30))
     job = dataclasses.replace(job_of(VISIBLE), history=past)

@@ -8,7 +8,7 @@ import pytest
 
 from tasks.prompts import build, layout, redact
 from tasks.prompts.layout import WHOLE, Shortener
-from tasks.types import CheckSpec, Cut, Iteration, Omission, Operator
+from tasks.types import CheckSpec, Cut, GuardKind, Iteration, Omission, Operator
 from tests.unit.prompts.cases import ANSWER, HIDDEN, VISIBLE, candidate, failed, job_of
 
 TEXT = "".join(f"{number:05d} " for number in range(1_000))  # 6,000 characters, no two six alike
@@ -93,7 +93,8 @@ def test_failures_are_told_once_each_the_last_six_in_their_order() -> None:
     job = job_of(VISIBLE, HIDDEN)
     tries = [candidate("x", failed(VISIBLE, f"fault {number % 8}"), failed(HIDDEN, "secret")) for number in range(10)]
     looped = dataclasses.replace(candidate("x", failed(VISIBLE, "loop")), guard="cycle")
-    told = redact.visible_failures(job, [*tries, looped])
+    let_through = dataclasses.replace(candidate("x", failed(VISIBLE, "loop")), let_through=GuardKind.TEMPLATE)
+    told = redact.visible_failures(job, [*tries, looped, let_through])
     assert told == tuple(f"python:visible.py failed:\nfault {number}" for number in (4, 5, 6, 7, 0, 1))
 
 
