@@ -14,8 +14,10 @@ $(STAMP): pyproject.toml ops/requirements.lock
 demo: $(STAMP)
 	@$(BIN)/redraft demo
 
+# Whole files go to WORKERS processes, each with services of its own.
+WORKERS ?= 2
 test: $(STAMP)
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 # What takes minutes, and is no part of `make test`, in which something faster stands for each.
 test-slow: $(STAMP)

@@ -21,7 +21,7 @@ from tasks.journal import JournalledModel
 from tasks.llm.chat import OpenAIChatModel
 from tasks.llm.guard import scan
 from tasks.sampling import Sampling
-from tasks.types import CallKey, Completion, Message, Operator
+from tasks.types import CallKey, Completion, Operator, Prompt
 from tests.corpus.label import Label, label
 from tests.doubles import Journal
 from tests.turns import job_of, turn_of
@@ -119,7 +119,7 @@ class Client:
         sampling = Sampling(temperature=0.0, answer_tokens=self._tokens)
         key = CallKey(iteration=1, operator=Operator.DRAFT, slot=number, attempt=1)
         JournalledModel(ledger=journal, model=self._chat, sampling=sampling).ask(
-            turn_of(job_of(seed=PROMPT_SEED)), key, lambda _: (Message(role="user", content=prompt),)
+            turn_of(job_of(seed=PROMPT_SEED)), key, lambda _: Prompt(system="", prefix=prompt)
         )
         return tuple(made for _, _, made in journal.calls.values())
 

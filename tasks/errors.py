@@ -30,7 +30,7 @@ class InvalidInput(RedraftError):
         self.field, self.value, self.allowed = field, value, allowed
         shown = repr(value)
         if len(shown) > 80:
-            shown = shown[:77] + "..."
+            shown = f"{shown[:38]}...{shown[-39:]}"  # the end of a path is its file's name
         super().__init__(f"{field}: {shown} is not allowed; {allowed}")
 
 

@@ -144,7 +144,8 @@ def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rul
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneDemand:
-    """A lane's runnable jobs that a live worker could take, and the slots that live workers have free for it."""
+    """A lane's runnable jobs, and the slots that live workers have free for it. A job that not every model may work on
+    counts where a worker that may has a free slot: a wake-up can't be addressed to that one."""
 
     lane: str
     runnable: int
@@ -160,7 +161,8 @@ def demand(database: Database, lanes: Sequence[str]) -> tuple[LaneDemand, ...]:
                           AND l.worker IS NULL AND l.run_at <= now()
                           AND (l.lane NOT IN ('gpu', 'fast') OR l.needs = '{text}' OR EXISTS (
                                SELECT 1 FROM workers w WHERE want.lane = ANY(w.lanes)
-                               AND w.seen_at > now() - make_interval(secs => :silence) AND l.needs <@ (
+                               AND w.seen_at > now() - make_interval(secs => :silence)
+                               AND w.slots > (SELECT count(*) FROM leases h WHERE h.worker = w.name) AND l.needs <@ (
                                    w.modalities || ARRAY(SELECT 'model:' || m FROM unnest(w.models) m))))) AS runnable,
                    (SELECT coalesce(sum(greatest(0, w.slots - (
                         SELECT count(*) FROM leases h WHERE h.worker = w.name))), 0)

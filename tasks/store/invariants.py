@@ -62,12 +62,16 @@ INVARIANTS = (
     ),
     Invariant(
         name="I2 nothing is committed twice",
-        promise="one call that counts for each (job, iteration, operator, slot, step, check, vote, attempt)",
+        promise="one call that counts for each (job, iteration, operator, slot, step, check, vote, attempt); an "
+        "escalation always counts",
         query="""
             SELECT job_id AS job,
                    format('call %s/%s/%s/%s is there %s times', iteration, operator, slot, attempt, count(*)) AS what
             FROM calls WHERE set_aside = 0
-            GROUP BY job_id, iteration, operator, slot, step, check_name, vote, attempt HAVING count(*) > 1""",
+            GROUP BY job_id, iteration, operator, slot, step, check_name, vote, attempt HAVING count(*) > 1
+            UNION ALL
+            SELECT job_id, format('call %s is an escalation, and set aside', id)
+            FROM calls WHERE set_aside <> 0 AND operator = 'escalate'""",
     ),
     Invariant(
         name="I2 iterations have no gap",

@@ -196,6 +196,19 @@ def test_a_job_waits_for_the_model_that_it_names_and_wakes_nobody_meanwhile(user
     assert claim.job == job
 
 
+def test_a_job_wakes_nobody_while_the_worker_that_serves_its_model_is_full(user: Database, fleet: Database) -> None:
+    pinned(user, "large")
+    with fleet.begin() as connection:
+        connection.execute(
+            text("""INSERT INTO workers (name, host, pid, lanes, slots, version, models)
+                    VALUES ('w', 'h', 1, '{gpu}', 1, '0', '{large}'), ('w2', 'h', 2, '{gpu}', 4, '0', '{small}')""")
+        )
+    assert runnable(fleet) == 1
+    assert claim_as(fleet, "large") is not None
+    pinned(user, "large")
+    assert runnable(fleet) == 0
+
+
 def test_its_checks_run_anywhere_and_its_next_draft_does_not(user: Database, fleet: Database) -> None:
     job, ledger = pinned(user, "large"), PostgresLedger(fleet, fault_cap=3)
     claim = claim_as(fleet, "large")

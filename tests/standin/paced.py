@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from tests.standin import serve
+from workers.engine.stream_probe import QUESTION
 
 # What it says to a prompt: None is an answer that never ends.
 Says = Callable[[str], str | None]
 PAUSE_SECONDS = 0.02
-# So few are asked for when a worker finds out what its endpoint can: no work, and not counted.
+# So few are asked for when a worker finds out what its endpoint can, and this question is asked: no work, not counted.
 PROBE_TOKENS = 16
 
 
@@ -48,7 +49,7 @@ def streaming(says: Says, *, pause_seconds: float = PAUSE_SECONDS) -> Iterator[E
                 self.send({"count": len(str(asked["messages"])) // 4})
             elif not asked.get("stream"):
                 self.say("Hello there.")
-            elif asked["max_tokens"] <= PROBE_TOKENS:
+            elif asked["max_tokens"] <= PROBE_TOKENS or asked["messages"][-1]["content"] == QUESTION:
                 self._stream("Hello there.\n")
             else:
                 with engine.lock:

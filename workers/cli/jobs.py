@@ -44,6 +44,9 @@ def ls(
     output.table(columns, [_line(job) for job in jobs[:limit]], right=right)
     if len(jobs) > limit:
         output.note(f"the newest {limit}; --limit shows more")
+    for name in sorted({job.model for job in jobs[:limit] if job.model_awaited}):
+        waiting = ", ".join(str(job.job) for job in jobs[:limit] if job.model_awaited and job.model == name)
+        output.note(f"no worker serves model {name} now; jobs that wait for it: {waiting}")
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -62,6 +63,11 @@ def test_ls_and_show_give_the_documents_of_the_contract(redraft: Redraft, job: i
     (listed,) = [json.loads(line) for line in redraft("ls", "--json").out.splitlines()]
     assert set(shown) - set(listed) == {"answer"}
     assert redraft("ls", "--json", "--state", "accepted").out == ""
+
+
+def test_ls_says_which_jobs_wait_for_a_model(redraft: Redraft, ada: Database) -> None:
+    job = submit_jobs(ada, [dataclasses.replace(SPEC, model="large")])[0].job
+    assert f"no worker serves model large now; jobs that wait for it: {job}\n" in redraft("ls").err
 
 
 def test_ls_shows_the_newest_first_and_says_where_more_are(redraft: Redraft, ada: Database) -> None:

@@ -138,6 +138,7 @@ BROKEN = {
         "model, request, prompt_hash, text, finish_reason, prompt_tokens, cached_tokens, completion_tokens, seconds, "
         "worker, epoch) SELECT job_id, iteration, operator, slot, attempt, model, request, prompt_hash, text, "
         "finish_reason, 0, 0, 0, 0, worker, epoch FROM calls WHERE iteration = 2",
+        "UPDATE calls SET operator = 'escalate', set_aside = 1 WHERE iteration = 2",
     ),
     "I2 iterations have no gap": (
         "DELETE FROM iterations WHERE number = 1",

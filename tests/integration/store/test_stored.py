@@ -255,7 +255,7 @@ def test_an_attachment_is_stored_under_its_own_hash_alone(eve: Connection) -> No
             eve.execute(statement, row)
 
 
-SUBMISSION = set(GOOD) | {"key", "priority", "tags", "seed", "memory", "attachments"}
+SUBMISSION = set(GOOD) | {"key", "priority", "tags", "seed", "memory", "attachments", "model", "cut"}
 
 
 def test_a_submitter_writes_the_columns_of_a_submission_and_no_other(admin: Connection, eve: Connection) -> None:
