@@ -20,7 +20,8 @@ from tasks.types import GuardHit, GuardKind
 
 STEP_CHARS = 16
 UNIT_CHARS = 160
-# What is let run on is a loop beyond doubt where exact copies cover a thousand tokens; a grid may be larger.
+# What is let run on is a loop beyond doubt where exact copies cover a thousand tokens (a grid may be larger), or
+# nothing new comes for as long.
 RUN_ON_CHARS = 4_000
 RUN_ON_GRID_CHARS = 8_000
 WINDOW_CHARS = 8_000
@@ -36,7 +37,7 @@ class Guard:
         self.runs_on = runs_on
         self.let_through: GuardHit | None = None
         self._window, self._start, self._pending = "", 0, ""
-        self._templates, self._novelty = Templates(), Novelty()
+        self._templates, self._novelty, self._strict = Templates(), Novelty(), Novelty(strict=True)
         self.read = 0  # characters that were examined
         self.hit: GuardHit | None = None
 
@@ -73,8 +74,10 @@ class Guard:
                 self.let_through = hit
             else:
                 self.hit = hit
-        elif self.read % EVERY_CHARS == 0:
-            self.hit = self._beyond_doubt()
+        else:
+            self.hit = self._nothing_new(piece, self._strict)
+            if self.hit is None and self.read % EVERY_CHARS == 0:
+                self.hit = self._beyond_doubt()
         if len(self._window) >= 2 * WINDOW_CHARS:
             self._start += len(self._window) - WINDOW_CHARS
             self._window = self._window[-WINDOW_CHARS:]
@@ -89,13 +92,15 @@ class Guard:
         if hit is not None:
             hit = dataclasses.replace(hit, at_char=hit.at_char + self._start)
         else:
-            hit = self._templates.feed(piece) or self._nothing_new(piece)
+            hit = self._templates.feed(piece) or self._nothing_new(piece, self._novelty)
         return None if hit is None else self._with_unit(hit)
 
-    def _nothing_new(self, piece: str) -> GuardHit | None:
-        hit = self._novelty.feed(piece)
+    def _nothing_new(self, piece: str, net: Novelty) -> GuardHit | None:
+        hit = net.feed(piece)
         if hit is None:
             return None
+        if net is self._strict and self.let_through is not None:  # it watches from there on
+            return dataclasses.replace(hit, at_char=self.let_through.at_char, unit=self.let_through.unit)
         begin = self._start + onset(self._window, max(0, hit.at_char - self._start))
         copies = max(hit.copies, (self.read - begin) // hit.period_chars)
         return dataclasses.replace(hit, at_char=begin, copies=copies)

@@ -24,6 +24,7 @@ SENTENCES_CHARS = 1_000
 # tuning half are 62, in songs.
 WORDS = 300
 DIFFERENT = 50
+STRICT_CHARS, STRICT_WORDS = 4_000, 700
 # A longer one is cut where it is.
 SENTENCE_CHARS = 400
 # A shorter one says nothing, known or not.
@@ -39,9 +40,15 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 
 class Novelty:
-    """Watches the sentences of one stream. Constant work per word."""
+    """Watches the sentences of one stream. Constant work per word.
 
-    def __init__(self) -> None:
+    With `strict` it waits for a thousand tokens, over which not even a counter goes on.
+    """
+
+    def __init__(self, *, strict: bool = False) -> None:
+        self._strict = strict
+        self._most_words = STRICT_WORDS if strict else WORDS
+        self._least_chars = STRICT_CHARS if strict else SENTENCES_CHARS
         self._at, self._pending = 0, ""
         self._known: OrderedDict[str, list[tuple[str, ...]]] = OrderedDict()
         self._sentences: deque[tuple[str, ...]] = deque(maxlen=REMEMBERED)
@@ -87,7 +94,7 @@ class Novelty:
         self._sentences.append(words)
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
-        foretold = bool(past) and (values == past[-1] or _goes_on(past, values))
+        foretold = bool(past) and (values == past[-1] or (not self._strict and _goes_on(past, values)))
         informs = bool(values) and not foretold and values != self._values
         self._values = values or self._values
         return foretold or (near and not informs), informs
@@ -106,7 +113,7 @@ class Novelty:
         for word in words:
             self._words.append((word, start))
             self._counts[word] += 1
-        while len(self._words) > WORDS:
+        while len(self._words) > self._most_words:
             word, _ = self._words.popleft()
             self._counts[word] -= 1
             if not self._counts[word]:
@@ -114,15 +121,15 @@ class Novelty:
 
     def _repeats(self, start: int) -> GuardHit | None:
         length = self._at - self._begin
-        if self._run < SENTENCES or length < SENTENCES_CHARS:
+        if self._run < SENTENCES or length < self._least_chars:
             return None
         return _hit(self._begin, length, max(1, len(self._known)), self._run)
 
     def _circles(self) -> GuardHit | None:
-        if len(self._words) < WORDS or len(self._counts) > DIFFERENT:
+        if len(self._words) < self._most_words or len(self._counts) > DIFFERENT:
             return None
         begin = self._words[0][1]
-        return _hit(begin, self._at - begin, len(self._counts), WORDS)
+        return _hit(begin, self._at - begin, len(self._counts), self._most_words)
 
     def _forget(self) -> None:
         self._known.clear()

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from tasks.llm.counters import counting_tail
-from tasks.llm.guard import scan
+from tasks.llm.guard import Guard, scan
 from tasks.llm.novelty import Novelty
 from tasks.types import GuardHit, GuardKind
 from tests.corpus import loose_loops, made_reasoning
@@ -40,6 +40,24 @@ def test_loops_whose_copies_are_never_equal_are_found_within_a_thousand_tokens(f
 @pytest.mark.parametrize("seed", range(5))
 def test_texts_that_enumerate_are_no_loop(kind: str, seed: int) -> None:
     assert scan(made_reasoning.MAKERS[kind](random.Random(seed))) is None
+
+
+@pytest.mark.parametrize("form", ["doubts", "reworded", "shuffled_many", "synonyms"])
+def test_even_what_is_let_run_on_is_cut_where_nothing_new_comes_for_a_thousand_tokens(form: str) -> None:
+    guard = Guard(runs_on=True)
+    text = looping(form, 3, 12_000)
+    assert guard.feed(text) is not None
+    assert guard.read <= 8_000
+    assert guard.let_through is not None
+    assert guard.hit is not None
+    assert guard.hit.at_char == guard.let_through.at_char
+
+
+@pytest.mark.parametrize("kind", sorted(INFORMING))
+def test_texts_that_enumerate_may_run_on_to_their_end(kind: str) -> None:
+    for seed in range(5):
+        guard = Guard(runs_on=True)
+        assert guard.feed(made_reasoning.MAKERS[kind](random.Random(seed))) is None
 
 
 def test_a_sentence_with_the_values_it_had_is_known_and_with_others_is_news() -> None:
