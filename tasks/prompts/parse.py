@@ -24,7 +24,7 @@ def bugs(review_text: str, candidate_text: str) -> tuple[str, ...]:
     candidate = " ".join(candidate_text.split())
     problems: list[str] = []
     for item in _items(review_text):
-        quotes = (" ".join(next(group for group in match if group).split()) for match in _QUOTES.findall(item))
+        quotes = (" ".join("".join(match).split()) for match in _QUOTES.findall(item))
         bug = shorten(" ".join(item.split()), FEEDBACK_CHARS // 3)
         if bug not in problems and any(len(quote) >= QUOTE_CHARS and quote in candidate for quote in quotes):
             problems.append(bug)

@@ -24,6 +24,7 @@ from tests.unit.prompts.cases import (
         ("`return a - b` subtracts", ("`return a - b` subtracts",)),
         ("- wrong:\n```python\n    return a - b\n```", 1),
         ("- `a`", ()),
+        ("- wrong:\n```\n```\n  and `return a - b` subtracts", 1),
     ],
 )
 def test_only_problems_that_quote_the_candidate_count(review: str, found: tuple[str, ...] | int) -> None:
@@ -37,6 +38,12 @@ def test_at_most_five_different_problems_are_kept() -> None:
     assert len(set(parse.bugs(review, CODE.text))) == layout.BUGS
 
 
-@given(review=st.text(max_size=300), candidate=st.text(max_size=300))
+# A review's marks in any order: text of all characters hardly ever has a fence in it.
+MARKS = st.lists(
+    st.sampled_from(["```", "``", "`", '"', "“", "”", "\n", "- ", "1. ", " ", "return a - b"]), max_size=30
+)
+
+
+@given(review=st.text(max_size=300) | MARKS.map("".join), candidate=st.text(max_size=300))
 def test_any_review_can_be_read(review: str, candidate: str) -> None:
     assert len(parse.bugs(review, candidate)) <= layout.BUGS
