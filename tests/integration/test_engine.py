@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import takewhile
-from pathlib import Path
 
 import psutil
 import pytest
 
 from tasks.errors import Cancelled, EngineFault, PartFailed
-from tasks.llm.chat import OpenAIChatModel
-from tasks.prompts import build
 from tasks.settings import Settings
 from tasks.store.session import Database
-from tasks.types import Candidate, CandidateRef, ChatRequest, Job, Message, Operator, Verdict
+from tasks.types import ChatRequest, Message
 from tests.background import running
+from tests.hosted import Heartbeat, Left, Started, ask, client, iteration, left_by_a_killed_worker
 from tests.loops import job_by
 from tests.unit.prompts.cases import VISIBLE
 from tests.unit.prompts.cases import job_of as a_job
@@ -31,7 +26,7 @@ from workers.engine.choice import choose
 from workers.engine.hardware import detect
 from workers.engine.probe import fetch
 from workers.engine.profiles import load_profiles
-from workers.engine.record import end_recorded, members, read_record
+from workers.engine.record import members, read_record
 from workers.engine.server import EngineServer
 from workers.engine.vllm import Vllm
 from workers.home import Home
@@ -42,59 +37,9 @@ BLOCK_TOKENS = 128
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
 
 
-class Heartbeat:
-    """Counts tokens; stops the step after `most`."""
-
-    def __init__(self, most: int = 10_000) -> None:
-        self.tokens, self.most = 0, most
-
-    def beat(self, tokens: int = 0) -> None:
-        self.tokens += tokens
-
-    def expect_silence(self, seconds: float) -> None: ...
-
-    def check(self) -> None:
-        if self.tokens >= self.most:
-            raise Cancelled("enough")
-
-
-class Started(Heartbeat):
-    """Says when the first token has come."""
-
-    def __init__(self, event: threading.Event) -> None:
-        super().__init__()
-        self._event = event
-
-    def beat(self, tokens: int = 0) -> None:
-        super().beat(tokens)
-        if tokens:
-            self._event.set()
-
-
 def server(home: Home) -> EngineServer:
     choice = choose("smollm2-135m", detect(), load_profiles(home.root), engine="vllm")
     return EngineServer(choice, Vllm(), home=home, cache=Settings().cache, say=lambda line: None)
-
-
-# What a worker does, as far as the engine can see; it is killed, and leaves its engine.
-WORKER = """
-import sys, time
-from tests.integration.test_engine import server
-from workers.home import Home
-from pathlib import Path
-engine = server(Home(root=Path(sys.argv[1])))
-engine.start()
-print(engine.pid, engine.url, flush=True)
-time.sleep(1000)
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Left:
-    """What a killed worker's engine was."""
-
-    pid: int
-    url: str
 
 
 @pytest.fixture(scope="module")
@@ -106,18 +51,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.fixture(scope="module")
 def left(home: Home) -> Iterator[Left]:
-    """An engine whose worker was killed."""
-    checkout = Path(__file__).parents[2]
-    worker = subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(home.root)], stdout=subprocess.PIPE, text=True, cwd=checkout
-    )
-    assert worker.stdout is not None
-    pid, url = worker.stdout.readline().split()
-    worker.kill()
-    worker.wait()
-    worker.stdout.close()
-    yield Left(pid=int(pid), url=url)
-    end_recorded(home)
+    with left_by_a_killed_worker("tests.integration.test_engine", home) as engine:
+        yield engine
 
 
 @pytest.fixture(scope="module")
@@ -128,23 +63,6 @@ def engine(home: Home, left: Left) -> Iterator[EngineServer]:
     with running(taken_over.watch):
         yield taken_over
     taken_over.stop()
-
-
-def client(engine: EngineServer) -> OpenAIChatModel:
-    return OpenAIChatModel(
-        base_url=engine.url,
-        model=engine.model,
-        api_key="none",
-        context_tokens=4096,
-        first_token_seconds=120,
-        token_silence_seconds=60,
-        extra={},
-        engine="test",
-    )
-
-
-def ask(text: str = "Say hello.", **fields: object) -> ChatRequest:
-    return ChatRequest(messages=(Message(role="user", content=text),), **fields)  # type: ignore[arg-type]
 
 
 def metric(engine: EngineServer, name: str) -> float:
@@ -241,19 +159,6 @@ def test_drafts_that_are_sent_together_share_one_prefill(engine: EngineServer) -
         made = list(pool.map(lambda n: client(engine).complete(ask(long, max_tokens=8, seed=n), Heartbeat()), range(4)))
     reused = sum(one.cached_tokens for one in made)
     assert reused >= 0.9 * 3 * whole_blocks(prompt, prompt)
-
-
-def iteration(job: Job, number: int, text: str) -> list[Sequence[Message]]:
-    """The prompts of one iteration: a draft, its review, its judge's report and the revision."""
-    ref = CandidateRef(iteration=number, slot=0)
-    said = Verdict(check=VISIBLE.name, kind="python", passed=False, score=0.0, held_out=False, feedback=f"{text} fails")
-    candidate = Candidate(ref=ref, operator=Operator.DRAFT, text=text, root=ref, verdicts=(said,))
-    return [
-        build.draft(job),
-        build.review(job, candidate),
-        build.judge(job, candidate, "", "# Task\nJudge it.", "Write your judgement now."),
-        build.revise(job, candidate, (f"`{text}` is wrong",)),
-    ]
 
 
 def test_the_next_iteration_reuses_the_blocks_that_it_shares_with_the_last(engine: EngineServer) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,11 +15,10 @@ import psutil
 import pytest
 
 from tasks.errors import Cancelled, EngineFault
-from tasks.llm.chat import OpenAIChatModel
 from tasks.settings import Settings
 from tasks.types import ChatRequest, Job
 from tests.background import running
-from tests.integration.test_engine import Heartbeat, Left, Started, ask, iteration
+from tests.hosted import Heartbeat, Left, Started, ask, client, iteration, left_by_a_killed_worker
 from tests.unit.prompts.cases import VISIBLE
 from tests.unit.prompts.cases import job_of as a_job
 from workers.engine.choice import choose
@@ -30,24 +28,12 @@ from workers.engine.hardware import detect
 from workers.engine.llamacpp import LlamaCpp
 from workers.engine.load import EngineLoad
 from workers.engine.profiles import load_profiles
-from workers.engine.record import end_recorded, members, read_record
+from workers.engine.record import members, read_record
 from workers.engine.server import EngineServer
 from workers.home import Home
 from workers.packaged import ops
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
-
-# What a worker does, as far as the engine can see; it is killed, and leaves its engine.
-WORKER = """
-import sys, time
-from pathlib import Path
-from tests.integration.test_llamacpp import server
-from workers.home import Home
-engine = server(Home(root=Path(sys.argv[1])))
-engine.start()
-print(engine.pid, engine.url, flush=True)
-time.sleep(1000)
-"""
 
 
 def server(home: Home) -> EngineServer:
@@ -65,16 +51,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.fixture(scope="module")
 def left(home: Home) -> Iterator[Left]:
-    """An engine whose worker was killed."""
-    command = [sys.executable, "-c", WORKER, str(home.root)]
-    worker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
-    assert worker.stdout is not None
-    pid, url = worker.stdout.readline().split()
-    worker.kill()
-    worker.wait()
-    worker.stdout.close()
-    yield Left(pid=int(pid), url=url)
-    end_recorded(home)
+    with left_by_a_killed_worker("tests.integration.test_llamacpp", home) as engine:
+        yield engine
 
 
 @pytest.fixture(scope="module")
@@ -85,20 +63,6 @@ def engine(home: Home, left: Left) -> Iterator[EngineServer]:
     with running(taken_over.watch):
         yield taken_over
     taken_over.stop()
-
-
-def client(engine: EngineServer) -> OpenAIChatModel:
-    return OpenAIChatModel(
-        base_url=engine.url,
-        model=engine.model,
-        api_key="none",
-        context_tokens=4096,
-        first_token_seconds=120,
-        token_silence_seconds=60,
-        extra={},
-        engine="test",
-        capabilities=engine.capabilities,
-    )
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
