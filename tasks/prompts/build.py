@@ -128,7 +128,7 @@ def _prompt(job: Job, shortener: Shortener, prefix: str, *rest: str) -> Prompt:
 
 def _goal(job: Job) -> str:
     if has_check(job, "python"):
-        return "Write the whole solution.py now, in one Python code block."
+        return "Write the whole solution.py now, in one Python code block, nothing else."
     if has_check(job, "schema"):
         return "Write the JSON code block now."
     if has_check(job, "answer"):

@@ -147,7 +147,7 @@ def test_the_cloud_is_shown_the_three_best_tries_in_their_own_order() -> None:
 @pytest.mark.parametrize(
     ("kind", "goal"),
     [
-        ("python", "Write the whole solution.py now, in one Python code block."),
+        ("python", "Write the whole solution.py now, in one Python code block, nothing else."),
         ("schema", "Write the JSON code block now."),
         ("answer", "Solve it now and end with the line `ANSWER: …`."),
         ("command", "Write the whole answer now."),
