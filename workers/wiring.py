@@ -39,6 +39,7 @@ from tasks.validators.checks import RegisteredChecks
 from workers.addresses import memory_bank
 from workers.engine.admission import AdmissionController
 from workers.engine.host import ModelHost, NoEngine, model_names
+from workers.engine.prefill import SharedPrefill
 from workers.engine.profiles import Serving
 from workers.events import TurnEvents
 from workers.plugins import broken_plugins
@@ -102,7 +103,7 @@ def build_cloud(settings: Settings, database: Database) -> Cloud:
 
 
 def _chat(settings: Settings, host: ModelHost, database: Database) -> OpenAIChatModel:
-    profile, terms = host.profile, host.profile.thinking
+    profile = host.profile
     return OpenAIChatModel(
         base_url=host.url,
         model=host.model,
@@ -114,7 +115,7 @@ def _chat(settings: Settings, host: ModelHost, database: Database) -> OpenAIChat
         engine=host.describe(),
         files=functools.partial(read_content, database),
         capabilities=host.capabilities,
-        thinking=Thinking(on=terms.on, off=terms.off, budget=terms.budget) if terms else Thinking(),
+        thinking=profile.thinking.fields if profile.thinking else Thinking(),
     )
 
 
@@ -172,7 +173,10 @@ def _loop(parts: WorkerParts, database: Database, admission: AdmissionController
     settings, host = parts.settings, parts.host
     ledger = PostgresLedger(database, fault_cap=settings.fault_cap)
     model = JournalledModel(
-        ledger=ledger, model=_chat(settings, host, database), sampling=_sampling(host.profile), admission=admission
+        ledger=ledger,
+        model=_chat(settings, host, database),
+        sampling=_sampling(host.profile),
+        admission=SharedPrefill(admission, host.slots) if host.slots else admission,
     )
     cloud = build_cloud(settings, database) if Lane.CLOUD in parts.lanes() else NoCloud()
     checks, strategies = RegisteredChecks(sandbox=parts.sandbox), load_strategies()
