@@ -73,7 +73,7 @@ def main() -> None:
                         rows.append((name, label, *(f"{one:.0f}" for one in rates)))
                 if label == "its own":
                     break
-    beside = f", {given.busy} busy processes beside" if given.busy else ""
+    beside = f", beside busy processes: {given.busy}" if given.busy else ""
     print(f"\n{cpu.words}{beside}; {given.tokens} tokens an answer, medians of {given.runs}")
     print(table(head, rows))
 

@@ -141,13 +141,10 @@ def test_drafts_that_are_sent_together_share_one_prefill(engine: EngineServer, h
         with admission.admit(size, SilentHeartbeat()):
             return client(engine).complete(replace(request, seed=seed), Heartbeat())
 
-    before = load(engine)
     with ThreadPoolExecutor(4) as pool:
         drafts = list(pool.map(draft, range(4)))
     assert [draft.cached_tokens for draft in drafts] == [tokens - 1] * 4
     assert len({draft.text for draft in drafts}) > 1
-    after = load(engine)
-    assert after.prefix_hits - before.prefix_hits == 4 * (tokens - 1)
     assert not list(home.run.glob("prompt-*"))
 
 

@@ -88,7 +88,12 @@ class LlamaCpp:
     def slots(self, choice: Choice, root: str, home: Home) -> PromptSlots | None:
         """See `Backend.slots`; they are its own, and a prompt is read once for all where it is copied."""
         thinking = choice.profile.thinking
-        return LlamaCppSlots(root, home.root / SAVED, thinking.fields if thinking else Thinking())
+        return LlamaCppSlots(
+            root,
+            folder=home.root / SAVED,
+            context_tokens=context_tokens(choice),
+            thinking=thinking.fields if thinking else Thinking(),
+        )
 
     def load(self, choice: Choice, root: str) -> EngineLoad | None:
         """Its KV space counts in tokens, each request's apart: slots share none."""

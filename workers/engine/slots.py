@@ -27,11 +27,12 @@ ACTION_SECONDS = 15.0
 
 
 class LlamaCppSlots:
-    """Implements `PromptSlots`. `folder` is the server's `--slot-save-path`; `thinking` has the fields of a request
-    with which the model thinks: a template may write them into the prompt."""
+    """Implements `PromptSlots`. `folder` is the server's `--slot-save-path`, `context_tokens` the KV of all slots;
+    `thinking` has the fields of a request with which the model thinks: a template may write them into the prompt."""
 
-    def __init__(self, root: str, folder: Path, thinking: Thinking) -> None:
-        self._root, self._folder, self._thinking = root, folder, thinking
+    def __init__(self, root: str, *, folder: Path, context_tokens: int, thinking: Thinking) -> None:
+        self._root, self._folder = root, folder
+        self._context_tokens, self._thinking = context_tokens, thinking
 
     def read(self, size: RequestSize, heartbeat: Heartbeat) -> int:
         """See `PromptSlots.read`; the server says how far it is after each batch."""
@@ -57,7 +58,7 @@ class LlamaCppSlots:
         name = f"prompt-{slot}"  # so that a killed worker leaves at most one file a slot
         try:
             self._act(slot, "save", name)
-            targets = self._idle(besides=slot)[:copies]
+            targets = self._targets(slot, copies)
             if targets:
                 with ThreadPoolExecutor(len(targets)) as pool:  # all of them between the same two steps
                     list(pool.map(lambda target: self._act(target, "restore", name), targets))
@@ -73,13 +74,19 @@ class LlamaCppSlots:
         except (KeyError, TypeError) as error:
             raise EngineFault(f"{self._root}/apply-template: this is no prompt: {str(page)[:200]}") from error
 
-    def _idle(self, *, besides: int) -> Sequence[int]:
+    def _targets(self, source: int, copies: int) -> Sequence[int]:
+        """Idle slots to restore into. Where the KV space has no room for more sequences, those whose own makes room:
+        the server throws none out for a sequence that is restored, as it does for one that is computed."""
         page: list[dict[str, Any]] = fetch(f"{self._root}/slots", seconds=ACTION_SECONDS)
         try:
-            idle = [slot for slot in page if not slot["is_processing"] and slot["id"] != besides]
-            return [int(slot["id"]) for slot in sorted(idle, key=lambda slot: slot.get("id_task", -1))]
+            held = {int(slot["id"]): int(slot.get("n_prompt_tokens", 0)) for slot in page}
+            idle = [slot for slot in page if not slot["is_processing"] and slot["id"] != source]
+            targets = [int(slot["id"]) for slot in sorted(idle, key=lambda slot: slot.get("id_task", -1))]
         except (KeyError, TypeError) as error:
             raise EngineFault(f"{self._root}/slots: these are no slots: {str(page)[:200]}") from error
+        if sum(held.values()) + copies * held.get(source, 0) > self._context_tokens:
+            targets.sort(key=lambda slot: not held[slot])
+        return targets[:copies]
 
     def _act(self, slot: int, action: str, name: str) -> None:
         fetch(f"{self._root}/slots/{slot}?action={action}", body={"filename": name}, seconds=ACTION_SECONDS)

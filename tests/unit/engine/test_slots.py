@@ -30,11 +30,11 @@ class Server:
         self.sent: list[tuple[str, dict[str, Any]]] = []
         self.saved: list[bool] = []
         self.slots: list[dict[str, Any]] = [
-            {"id": 0, "is_processing": True, "id_task": 4},
-            {"id": 1, "is_processing": False, "id_task": 9},
-            {"id": 2, "is_processing": False, "id_task": 7},
+            {"id": 0, "is_processing": True, "id_task": 4, "n_prompt_tokens": 100},
+            {"id": 1, "is_processing": False, "id_task": 9, "n_prompt_tokens": 300},
+            {"id": 2, "is_processing": False, "id_task": 7, "n_prompt_tokens": 0},
             {"id": 3, "is_processing": False},
-            {"id": 4, "is_processing": False, "id_task": 5},
+            {"id": 4, "is_processing": False, "id_task": 5, "n_prompt_tokens": 0},
         ]
 
     def handler(self) -> type[serve.Handler]:
@@ -78,7 +78,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def slots(server: Server, tmp_path: Path) -> LlamaCppSlots:
-    return LlamaCppSlots(server.root, tmp_path, THINKING)
+    return LlamaCppSlots(server.root, folder=tmp_path, context_tokens=1000, thinking=THINKING)
 
 
 def test_the_prompt_is_rendered_as_the_chat_would_and_no_token_is_written(server: Server, slots: LlamaCppSlots) -> None:
@@ -95,6 +95,15 @@ def test_what_was_read_goes_into_those_that_have_been_idle_for_longest(server: S
     assert {path for path, _ in restored} == {"/slots/3?action=restore", "/slots/4?action=restore"}
     assert server.saved == [True, True]
     assert list(server.folder.iterdir()) == []
+
+
+def test_where_no_room_is_left_those_that_hold_something_are_overwritten(server: Server, slots: LlamaCppSlots) -> None:
+    server.slots[0]["n_prompt_tokens"], server.slots[2]["n_prompt_tokens"] = 200, 301
+    slots.copy(1, 1)
+    assert server.sent[-1][0] == "/slots/2?action=restore"
+    server.slots[0]["n_prompt_tokens"] = 99
+    slots.copy(1, 1)
+    assert server.sent[-1][0] == "/slots/3?action=restore"
 
 
 def test_no_more_copies_are_made_than_there_are_idle_slots(server: Server, slots: LlamaCppSlots) -> None:
