@@ -50,7 +50,8 @@ class Answer:
         self.finish_reason, self.deltas, self.usage = "", 0, dict[str, int]()
         self._expected, self._runs_on = expected, runs_on
         self._split = self._splitter()
-        self._code, self._code_end = CodeBlockEnd() if asks_code else None, None
+        self._code = CodeBlockEnd() if asks_code else None
+        self._code_end: int | None = None
         self._increments, self._thought_increments = Increments(), Increments()
         self._received, self._done, self._calls_tool, self._field = "", False, False, False
 

@@ -17,22 +17,19 @@ class CodeBlockEnd:
     """Finds the end of the first closed block that defines something. A fence counts once its line has ended."""
 
     def __init__(self) -> None:
-        self._begin()
+        self._text, self._seen, self._mark, self._begun = "", 0, "", 0
 
     def feed(self, text: str) -> int | None:
         """Takes `text`, all of the answer so far; where its block ends, in characters, or None while it goes on. A
         shorter text is another one: what was taken for the answer has turned out to be thoughts."""
         if len(text) < self._seen:
-            self._begin()
+            self._seen, self._mark, self._begun = 0, "", 0
         self._text = text
         while (line_end := text.find("\n", self._seen)) >= 0:
             begun, self._seen = self._seen, line_end + 1
             if self._closes(text[begun:line_end].rstrip("\r"), begun):
                 return line_end
         return None
-
-    def _begin(self) -> None:
-        self._text, self._seen, self._mark, self._begun = "", 0, "", 0
 
     def _closes(self, line: str, begun: int) -> bool:
         fence = FENCE.match(line)
