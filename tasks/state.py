@@ -11,7 +11,8 @@ Schema `redraft.state/1`; a field is only ever added to it:
   incumbent  {iteration, slot, score} of the best so far; null where there is none
   ended      {state, why, acceptance, code, used, limit, needed, detail} of a job that has ended; null before
   spend      US dollars, tokens in + out, seconds on the engine
-  limits     what the next decision must keep to: hours used, parallel slots, when to escalate and to move up
+  limits     what the next decision must keep to: hours used, parallel slots, whether
+             passing the checks is proof, when to escalate and to move up
   next       the move under way, or what the strategy decides on this history: {move: draft | revise | escalate | stop,
              …, words}
 """
@@ -62,6 +63,7 @@ def state_document(job: Job, limits: Limits, strategy: Strategy) -> dict[str, An
         "limits": {
             "hours": limits.hours,
             "width": limits.width,
+            "decisive": limits.decisive,
             "cloud": limits.cloud,
             "escalate_after": limits.escalate_after,
             "move_up_after": limits.move_up_after,

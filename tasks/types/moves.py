@@ -146,13 +146,15 @@ class Spend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The limits of a decision, and what is used so far. `width` is the number of parallel slots; `cloud`
-    whether an escalation is allowed and served; the rest counts rejected iterations."""
+    """The limits of a decision, and what is used so far. `width` is the number of parallel slots; `decisive` says that
+    a candidate which passes the checks is right, where without it that is no proof; `cloud` whether an escalation is
+    allowed and served; the rest counts rejected iterations."""
 
     budget: Budget
     spend: Spend
     hours: float
     width: int
+    decisive: bool = False
     cloud: bool = False
     escalate_after: int = 10
     move_up_after: int = 3
