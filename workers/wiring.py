@@ -126,6 +126,7 @@ def _sampling(profile: Serving) -> Sampling:
         answer_tokens=profile.max_answer_tokens,
         review_tokens=profile.max_review_tokens,
         thinking_tokens=profile.thinking.tokens if profile.thinking else 0,
+        first_temperature=profile.first_temperature,
     )
 
 
