@@ -25,7 +25,7 @@ class Sampling:
     def completion_tokens(self, operator: Operator) -> int:
         """The most tokens that the answer to such a call may have."""
         match operator:
-            case Operator.REVIEW | Operator.JUDGE:
+            case Operator.REVIEW | Operator.JUDGE | Operator.INPUTS:
                 return self.review_tokens
             case Operator.DISTIL:
                 return self.lesson_tokens

@@ -5,13 +5,17 @@ name from here, not from the modules below.
 """
 
 from tasks.policy.best_of_n import BestOfN
+from tasks.policy.clusters import choose, clusters, passing
 from tasks.policy.correct import Correct
-from tasks.policy.endings import JUDGES, accept, escalate, given_up, rejected, spent
+from tasks.policy.endings import JUDGES, accept, escalate, given_up, rejected, spent, stop_at
+from tasks.policy.identity import identity
+from tasks.policy.ladder import Ladder
 from tasks.policy.limits import LoopRules, deadline_of, engine_lane, hours_used, is_decisive, limits_of, width_of
 from tasks.policy.lineages import (
     NEARLY_EQUAL,
     REVISIONS_PER_LINEAGE,
     SAME_CRITIQUE,
+    by_root,
     complaint,
     head,
     lineages,
@@ -28,9 +32,13 @@ __all__ = [
     "SAME_CRITIQUE",
     "BestOfN",
     "Correct",
+    "Ladder",
     "LoopRules",
     "Single",
     "accept",
+    "by_root",
+    "choose",
+    "clusters",
     "complaint",
     "deadline_of",
     "engine_lane",
@@ -38,13 +46,16 @@ __all__ = [
     "given_up",
     "head",
     "hours_used",
+    "identity",
     "is_decisive",
     "limits_of",
     "lineages",
+    "passing",
     "rejected",
     "repeats",
     "similarity",
     "spent",
+    "stop_at",
     "stuck",
     "width_of",
 ]

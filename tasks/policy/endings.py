@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tasks.types import Acceptance, Escalate, Iteration, Limits, Operator, Stop, StopCode
+from tasks.types import Acceptance, Candidate, Escalate, Iteration, Limits, Operator, Stop, StopCode
 
 # Kinds of checks that give an opinion; acceptance by these alone is labelled `judged`.
 JUDGES = frozenset({"judge"})
@@ -15,13 +15,21 @@ def accept(history: Sequence[Iteration]) -> Stop | None:
     for iteration in history:
         for candidate in iteration.candidates:
             if candidate.accepted:
-                judged_only = all(verdict.kind in JUDGES for verdict in candidate.verdicts)
-                return Stop(
-                    code=StopCode.ACCEPTED,
-                    detail=f"{candidate.ref.iteration}.{candidate.ref.slot}",
-                    acceptance=Acceptance.JUDGED if judged_only else Acceptance.VERIFIED,
-                )
+                return stop_at(candidate)
     return None
+
+
+def stop_at(candidate: Candidate, *, alike: int | None = None, of: int | None = None) -> Stop:
+    """The end of a job whose answer is this accepted candidate: `alike` that do the same as it, `of` all that passed,
+    where one was chosen among several."""
+    judged_only = all(verdict.kind in JUDGES for verdict in candidate.verdicts)
+    return Stop(
+        code=StopCode.ACCEPTED,
+        detail=str(candidate.ref),
+        acceptance=Acceptance.JUDGED if judged_only else Acceptance.VERIFIED,
+        used=alike,
+        limit=of,
+    )
 
 
 def spent(history: Sequence[Iteration], limits: Limits) -> Stop | None:

@@ -10,6 +10,9 @@ from tasks.deadline import Clock, Deadline
 from tasks.policy.endings import JUDGES, rejected
 from tasks.types import CheckSpec, Draft, Egress, Iteration, Job, Lane, Limits, Modality, Operator
 
+# The kind of check whose candidates are programs with functions to call.
+EXECUTED = "python"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopRules:
@@ -32,6 +35,7 @@ def limits_of(job: Job, rules: LoopRules) -> Limits:
         hours=hours_used(job),
         width=rules.width or width_of(job, 1),
         decisive=is_decisive(job.spec.checks),
+        executable=any(check.kind == EXECUTED for check in job.spec.checks),
         cloud=job.cloud and job.spec.egress is Egress.FULL,
         escalate_after=rules.escalate_after,
         move_up_after=rules.move_up_after,

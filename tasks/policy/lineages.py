@@ -21,10 +21,14 @@ def lineages(history: Sequence[Iteration]) -> tuple[tuple[Candidate, ...], ...]:
 
     A degenerate draft begins none; a degenerate revision is part of its lineage, since it was a try.
     """
+    starts = [number for number, i in enumerate(history) if any(c.revision == 0 for c in i.candidates)]
+    return by_root(history[starts[-1] if starts else 0 :])
+
+
+def by_root(history: Sequence[Iteration]) -> tuple[tuple[Candidate, ...], ...]:
+    """All lineages that begin in `history`, as `lineages` has them."""
     grouped: dict[CandidateRef, list[Candidate]] = {}
     for iteration in history:
-        if any(candidate.revision == 0 for candidate in iteration.candidates):
-            grouped = {}
         for candidate in iteration.candidates:
             if candidate.revision > 0 and candidate.root in grouped:
                 grouped[candidate.root].append(candidate)
