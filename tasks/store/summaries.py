@@ -148,7 +148,8 @@ class VerdictRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IterationRow:
     """A recorded iteration with its best candidate; tokens are summed over all its calls, and `omissions` is what their
-    prompts left out. `behaviour` is the digest of what the candidate does, `inputs` are those of a probe."""
+    prompts left out. `behaviour` is the digest of what the candidate does, `inputs` are those of a probe;
+    `repeated_tokens` are those of completions in slots whose candidate is a rejected one again."""
 
     iteration: int
     operator: str
@@ -170,6 +171,7 @@ class IterationRow:
     let_through: str | None = None
     behaviour: str | None = None
     inputs: tuple[str, ...] = ()
+    repeated_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
