@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tasks.crashpoints import CrashPoint, passing
 from tasks.deadline import DEADLINE
 from tasks.errors import ContextExceeded, JournalMismatch, ProblemTooLong
-from tasks.ports import Admission, ChatModel, Heartbeat, Ledger
+from tasks.ports import Admission, CallLedger, ChatModel, Heartbeat
 from tasks.prompts.fitting import Build, fit
 from tasks.retries import ATTEMPTS, RetryLadder
 from tasks.sampling import Sampling
@@ -52,12 +52,23 @@ class FittedRequest:
     tokens: int
     omissions: tuple[Omission, ...]
 
+    def within(self, completion_tokens: int) -> FittedRequest:
+        """The same, with at most so many tokens of thoughts and answer together; half of them may be thoughts."""
+        request = self.request
+        if _most_tokens(request) <= completion_tokens:
+            return self
+        thinking = min(request.thinking_tokens, completion_tokens // 2)
+        capped = dataclasses.replace(
+            request, thinking_tokens=thinking, max_tokens=min(request.max_tokens, completion_tokens - thinking)
+        )
+        return dataclasses.replace(self, request=capped)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalledModel:
     """A chat model whose answers are committed before anything is built on them."""
 
-    ledger: Ledger
+    ledger: CallLedger
     model: ChatModel
     sampling: Sampling
     admission: Admission = NO_ADMISSION
@@ -122,7 +133,8 @@ class JournalledModel:
             messages=fitted.request.messages, prompt_tokens=fitted.tokens, completion_tokens=_most_tokens(request)
         )
         with self.admission.admit(size, heartbeat):
-            self.ledger.reserve(turn.claim, key, size.prompt_tokens + size.completion_tokens)
+            tokens = size.prompt_tokens + size.completion_tokens
+            fitted = fitted.within(self.ledger.reserve(turn.claim, key, tokens, size.completion_tokens))
             passing(CrashPoint.RESERVED)
             with heartbeat.calling(key) as call:
                 fitted, completion = self._send(fitted, source, call)

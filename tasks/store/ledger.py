@@ -112,7 +112,7 @@ class PostgresLedger:
             why = "the prompt built now is another, as after a change of the model or of Redraft"
             leases.note(connection, claim.job, "set aside", f"{which} of {call.model}; {why}")
 
-    def reserve(self, claim: Claim, key: CallKey, tokens: int) -> None:
+    def reserve(self, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> int:
         """Reserves `tokens` of the budget, so that calls in flight together can't pass it. Raises
         `LimitReached`, `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
@@ -130,6 +130,7 @@ class PostgresLedger:
                 .values(job_id=claim.job, epoch=claim.epoch, tokens=tokens, **codec.key_to_row(key))
                 .on_conflict_do_nothing()
             )
+        return completion_tokens
 
     def commit_call(
         self,

@@ -35,13 +35,15 @@ class Ledger(Journal):
     def __init__(self) -> None:
         super().__init__()
         self.steps: list[tuple[Any, ...]] = []
+        self.left = 10**6
 
     def find_call(self, claim: Claim, key: CallKey, prompt_hash: str) -> Completion | None:
         assert claim == CLAIM
         return super().find_call(claim, key, prompt_hash)
 
-    def reserve(self, claim: Claim, key: CallKey, tokens: int) -> None:
+    def reserve(self, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> int:
         self.steps.append(("reserve", claim, key, tokens))
+        return min(completion_tokens, self.left)
 
     def commit_call(
         self, claim: Claim, key: CallKey, request: ChatRequest, prompt_hash: str, made: Completion, **more: Any
