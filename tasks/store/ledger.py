@@ -119,18 +119,22 @@ class PostgresLedger:
             leases.fence(connection, claim)
             row = connection.execute(
                 text("""SELECT budget_tokens AS budget, local_tokens + cloud_tokens + coalesce((
-                            SELECT sum(r.tokens) FROM reservations r WHERE r.job_id = j.id), 0)::bigint AS used
+                            SELECT sum(r.tokens) FROM reservations r WHERE r.job_id = j.id), 0)::bigint AS used,
+                            budget_completion_tokens AS most
                         FROM jobs j WHERE id = :job"""),
                 {"job": claim.job},
             ).one()
+            granted = (
+                completion_tokens if row.most is None else _granted(connection, claim, completion_tokens, row.most)
+            )
+            tokens -= completion_tokens - granted
             if row.used + tokens > row.budget:
                 raise LimitReached("tokens", row.used, row.budget, needed=tokens)
+            values = {"tokens": tokens, "completion_tokens": granted, **codec.key_to_row(key)}
             connection.execute(
-                upsert(reservations)
-                .values(job_id=claim.job, epoch=claim.epoch, tokens=tokens, **codec.key_to_row(key))
-                .on_conflict_do_nothing()
+                upsert(reservations).values(job_id=claim.job, epoch=claim.epoch, **values).on_conflict_do_nothing()
             )
-        return completion_tokens
+        return granted
 
     def commit_call(
         self,
@@ -362,6 +366,19 @@ class PostgresLedger:
             leases.release(
                 connection, claim, lane, delay_seconds=leases.fault_pause(faults), done=faults >= self._fault_cap
             )
+
+
+def _granted(connection: Connection, claim: Claim, completion_tokens: int, most: int) -> int:
+    """How many of `completion_tokens` a job may still write that may write `most` in all. Raises `LimitReached`."""
+    written = connection.execute(
+        text("""SELECT coalesce((SELECT sum(completion_tokens) FROM calls WHERE job_id = :job
+                                 AND operator <> 'escalate'), 0)
+                     + coalesce((SELECT sum(completion_tokens) FROM reservations WHERE job_id = :job), 0)"""),
+        {"job": claim.job},
+    ).scalar_one()
+    if written >= most:
+        raise LimitReached("completion_tokens", int(written), most)
+    return min(completion_tokens, most - int(written))
 
 
 def _open_iteration(connection: Connection, job: int, number: int, move: Move, **more: Any) -> None:

@@ -118,6 +118,21 @@ def test_a_call_reserves_its_prompt_its_thoughts_and_its_answer_and_is_committed
     assert hashed == prompt_hash(request_of(ledger))
 
 
+@pytest.mark.parametrize(
+    ("left", "thoughts", "answer"), [(120, 20, 100), (119, 20, 99), (40, 20, 20), (30, 15, 15), (1, 0, 1)]
+)
+def test_a_call_that_the_budget_cuts_thinks_for_half_of_what_is_left_at_most(
+    left: int, thoughts: int, answer: int
+) -> None:
+    ledger, whole = Ledger(), Ledger()
+    ledger.left = left
+    ask(ledger)
+    ask(whole)
+    request = request_of(ledger)
+    assert (request.thinking_tokens, request.max_tokens) == (thoughts, answer)
+    assert ledger.calls[KEY][1] == whole.calls[KEY][1], "the same call, wherever it is cut"
+
+
 def test_a_call_runs_inside_the_admission_of_its_size() -> None:
     ledger, gate, inside = Ledger(), Gate(), list[bool]()
 
