@@ -247,7 +247,7 @@ class Strategy(Protocol):
 
 
 class CallLedger(Protocol):
-    """What is kept of a job's model calls. Every write raises `LeaseLost` where the epoch of the claim is stale."""
+    """What is kept of model calls."""
 
     def find_call(self, claim: Claim, key: CallKey, prompt_hash: str) -> Completion | None:
         """The journalled call, or None. Raises `JournalMismatch` where its prompt was another."""

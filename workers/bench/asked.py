@@ -17,7 +17,7 @@ from tasks.errors import InvalidInput
 from tasks.journal import prompt_hash
 from tasks.ports import ChatModel, Checks, Heartbeat
 from tasks.types import ChatRequest, CheckSpec, Completion, GuardHit, GuardKind, Message, Verdict
-from workers.bench.lines import append, read_lines
+from workers.bench import lines
 from workers.bench.pool import PooledVerdict
 
 CHARS_PER_TOKEN = 4
@@ -85,7 +85,7 @@ class Kept:
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.Lock()
-        self._rows: dict[str, _Answer | _Verdicts] = {row.digest: row for row in read_lines(path, _ROW)}
+        self._rows: dict[str, _Answer | _Verdicts] = {row.digest: row for row in lines.read(path, _ROW)}
 
     def find(self, digest: str) -> _Answer | _Verdicts | None:
         """What was answered, or None."""
@@ -94,7 +94,7 @@ class Kept:
     def add(self, row: _Answer | _Verdicts) -> None:
         """Keeps an answer."""
         with self._lock:
-            append(self._path, row)
+            lines.append(self._path, row)
             self._rows[row.digest] = row
 
 

@@ -35,7 +35,7 @@ def line_of(row: BaseModel) -> bytes:
     return row.model_dump_json(exclude_none=True).encode() + b"\n"
 
 
-def read_lines(path: Path, rows: TypeAdapter[Row]) -> Iterator[Row]:
+def read(path: Path, rows: TypeAdapter[Row]) -> Iterator[Row]:
     """The rows of the file, compressed where its name ends in `.xz`; none where it is not there. Lines that a kill has
     torn off are left out. Raises `InvalidInput`."""
     try:

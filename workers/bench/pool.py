@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from tasks.errors import InvalidInput
 from tasks.types import GuardKind, Verdict
-from workers.bench.lines import line_of, read_lines
+from workers.bench import lines
 
 SCHEMA = 1
 GREEDY = 0  # the number of the draft at temperature 0; all others are drawn
@@ -138,7 +138,7 @@ def read_pool(path: Path) -> Pool:
     """Raises `InvalidInput` where the file can't be read, or is no pool."""
     header: Header | None = None
     drafts: dict[tuple[str, int], PooledDraft] = {}
-    for row in read_lines(path, _ROW):
+    for row in lines.read(path, _ROW):
         match row:
             case Header():
                 header = header or row
@@ -158,7 +158,7 @@ def pack(path: Path, target: Path) -> None:
     unchecked = sum(not draft.checked for draft in pool.drafts.values())
     if unchecked:
         raise InvalidInput("pool", str(path), f"{unchecked} drafts of it have no verdicts yet")
-    lines = [pool.header, *(draft for _, draft in sorted(pool.drafts.items()))]
+    rows = [pool.header, *(draft for _, draft in sorted(pool.drafts.items()))]
     new = target.with_name(f"{target.name}.new")
-    new.write_bytes(lzma.compress(b"".join(map(line_of, lines)), preset=9 | lzma.PRESET_EXTREME))
+    new.write_bytes(lzma.compress(b"".join(map(lines.line_of, rows)), preset=9 | lzma.PRESET_EXTREME))
     new.replace(target)

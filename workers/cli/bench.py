@@ -1,4 +1,4 @@
-"""`redraft bench record | loop`: what strategies are worth on sets of tasks."""
+"""`redraft bench record | loop | judges`: what strategies are worth on sets of tasks, and models as judges."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from tasks.errors import InvalidInput
 from tasks.settings import Settings, load_settings
 from workers.bench.tasks import Mode
+from workers.cli.bench_judges import judges
 from workers.cli.output import Json, note
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from workers.bench.record import Recorder
 
 app = typer.Typer(help="Compare strategies on sets of tasks.", rich_markup_mode=None)
+app.command()(judges)
 SetName = Annotated[str, typer.Argument(metavar="SET", help="humaneval.")]
 # Between two lines that say how far it is.
 NOTE_SECONDS = 30.0
