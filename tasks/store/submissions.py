@@ -88,6 +88,7 @@ def _columns(spec: JobSpec) -> dict[str, Any]:
         "budget_hours": spec.budget.hours,
         "budget_iterations": spec.budget.iterations,
         "budget_tokens": spec.budget.tokens,
+        "budget_completion_tokens": spec.budget.completion_tokens,
         "memory": spec.memory,
         "model": spec.model,
         "attachments": [codec.attachment_to_json(attachment) for attachment in spec.attachments],

@@ -148,7 +148,7 @@ class VerdictRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IterationRow:
     """A recorded iteration with its best candidate; tokens are summed over all its calls, and `omissions` is what their
-    prompts left out."""
+    prompts left out. `behaviour` is the digest of what the candidate does, `inputs` are those of a probe."""
 
     iteration: int
     operator: str
@@ -168,6 +168,8 @@ class IterationRow:
     stop_code: StopCode | None = None
     omissions: tuple[CallOmission, ...] = ()
     let_through: str | None = None
+    behaviour: str | None = None
+    inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
