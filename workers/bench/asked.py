@@ -71,13 +71,20 @@ class _Answer(_Row):
         )
 
 
+class _Behaviour(_Row):
+    kind: Literal["behaviour"] = "behaviour"
+    digest: str
+    behaviour: str | None = None
+
+
 class _Verdicts(_Row):
     kind: Literal["verdicts"] = "verdicts"
     digest: str
     verdicts: tuple[PooledVerdict, ...]
 
 
-_ROW: TypeAdapter[_Answer | _Verdicts] = TypeAdapter(Annotated[_Answer | _Verdicts, Field(discriminator="kind")])
+_Asked = _Answer | _Behaviour | _Verdicts
+_ROW: TypeAdapter[_Asked] = TypeAdapter(Annotated[_Asked, Field(discriminator="kind")])
 
 
 class Kept:
@@ -85,13 +92,13 @@ class Kept:
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.Lock()
-        self._rows: dict[str, _Answer | _Verdicts] = {row.digest: row for row in lines.read(path, _ROW)}
+        self._rows: dict[str, _Asked] = {row.digest: row for row in lines.read(path, _ROW)}
 
-    def find(self, digest: str) -> _Answer | _Verdicts | None:
+    def find(self, digest: str) -> _Asked | None:
         """What was answered, or None."""
         return self._rows.get(digest)
 
-    def add(self, row: _Answer | _Verdicts) -> None:
+    def add(self, row: _Asked) -> None:
         """Keeps an answer."""
         with self._lock:
             lines.append(self._path, row)
@@ -126,7 +133,7 @@ class KeptModel:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class KeptChecks:
-    """Implements `Checks` over `checks`, with each verdict kept."""
+    """Implements `Checks` over `checks`; verdicts and behaviours are kept."""
 
     kept: Kept
     checks: Checks
@@ -142,6 +149,19 @@ class KeptChecks:
             self.kept.add(found)
         return tuple(verdict.verdict(held_out=held_out[verdict.check]) for verdict in found.verdicts)
 
+    def behaviour(
+        self, candidate: str, checks: Sequence[CheckSpec], inputs: Sequence[str], heartbeat: Heartbeat
+    ) -> str | None:
+        """As the port has it. Without inputs nothing is run, and nothing kept."""
+        if not inputs:
+            return self.checks.behaviour(candidate, checks, inputs, heartbeat)
+        digest = _digest(candidate, checks, inputs)
+        found = self.kept.find(digest)
+        if not isinstance(found, _Behaviour):
+            found = _Behaviour(digest=digest, behaviour=self.checks.behaviour(candidate, checks, inputs, heartbeat))
+            self.kept.add(found)
+        return found.behaviour
+
     def examine(self, checks: Sequence[CheckSpec]) -> None:
         """As the port has it."""
         self.checks.examine(checks)
@@ -151,10 +171,10 @@ class KeptChecks:
         return self.checks.grade(verdicts, checks)
 
 
-def _digest(candidate: str, checks: Sequence[CheckSpec]) -> str:
+def _digest(candidate: str, checks: Sequence[CheckSpec], inputs: Sequence[str] = ()) -> str:
     """Of the text and of all that decides about it."""
     specs = [[c.name, c.kind, c.value, c.held_out, c.timeout_seconds, c.memory_mb, dict(c.texts)] for c in checks]
-    return hashlib.sha256(json.dumps([candidate, specs], default=str).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([candidate, specs, *inputs], default=str).encode()).hexdigest()
 
 
 def _hit(kind: GuardKind | None, at_char: int) -> GuardHit | None:

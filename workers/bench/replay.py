@@ -18,6 +18,7 @@ from tasks.escalation import NoCloud
 from tasks.heartbeat import SilentHeartbeat
 from tasks.journal import JournalledModel
 from tasks.operators import Operators
+from tasks.policy import LoopRules, choose, limits_of
 from tasks.ports import ChatModel, Checks, Strategy
 from tasks.retries import ATTEMPTS
 from tasks.sampling import Sampling
@@ -36,11 +37,13 @@ from tasks.types import (
     Move,
     OpenIteration,
     Operator,
+    Probe,
     Spend,
     Stop,
     Verdict,
     operator_of,
 )
+from tasks.validation import inputs_of, is_unobserved
 from tasks.validators.registry import accepted, score
 from workers.bench.asked import CHARS_PER_TOKEN
 from workers.bench.pool import GREEDY, Pool, PooledDraft
@@ -132,8 +135,12 @@ class _Player:
 
     def __init__(self, replay: Replay, seed: int) -> None:
         self._replay, self._order = replay, replay.order(seed)
-        self._job = dataclasses.replace(replay.job, spec=dataclasses.replace(replay.job.spec, seed=seed))
+        spec = dataclasses.replace(replay.job.spec, seed=seed, budget=_UNLIMITED)
+        self._job = dataclasses.replace(replay.job, spec=spec)
         self._spending = Spending(replay.terms.tokens)
+        self._rules = LoopRules(width=replay.terms.width, move_up_after=10**6, escalate_after=10**6)
+        model = JournalledModel(ledger=self._spending, model=replay.model, sampling=replay.sampling)
+        self._operators = Operators(model=model, cloud=NoCloud())
         self._history: tuple[Iteration, ...] = ()
         self._right: dict[CandidateRef, bool] = {}
         self._words: set[str] = set()
@@ -145,28 +152,60 @@ class _Player:
             decision = strategy.decide(self._history, self._limits())
             if not isinstance(decision, Stop):
                 try:
-                    candidates = self._attempt(len(self._history) + 1, decision)
+                    self._iterate(len(self._history) + 1, decision)
+                    continue
                 except LimitReached as reached:
-                    decision = Stop(code=reached.code, used=reached.value, limit=reached.limit)
-            if isinstance(decision, Stop):
-                return self._end(strategy.name, decision)
-            iteration = Iteration(number=len(self._history) + 1, operator=operator_of(decision), candidates=candidates)
-            self._history = (*self._history, iteration)
+                    spent = Stop(code=reached.code, used=reached.value, limit=reached.limit)
+                    decision = choose(self._history, self._limits()) or spent
+            return self._end(strategy.name, decision)
 
     def _limits(self) -> Limits:
         tokens = self._spending.prompt_tokens + self._spending.completion_tokens
-        width = self._replay.terms.width
-        return Limits(budget=_UNLIMITED, spend=Spend(local_tokens=tokens), hours=0.0, width=width)
+        return limits_of(dataclasses.replace(self._job, spend=Spend(local_tokens=tokens)), self._rules)
 
-    def _attempt(self, number: int, move: Move) -> tuple[Candidate, ...]:
-        if isinstance(move, Draft):
-            return self._draw(number, move)
-        replay, iteration = self._replay, OpenIteration(number=number, move=move)
-        job = dataclasses.replace(self._job, history=self._history, open=iteration)
-        turn = Turn(claim=_CLAIM, job=job, lanes=frozenset(Lane), heartbeat=_HEARTBEAT)
-        model = JournalledModel(ledger=self._spending, model=replay.model, sampling=replay.sampling)
-        made = Operators(model=model, cloud=NoCloud()).attempt(turn, iteration)
+    def _iterate(self, number: int, move: Move) -> None:
+        inputs: tuple[str, ...] = ()
+        candidates: tuple[Candidate, ...] = ()
+        match move:
+            case Draft():
+                candidates = self._draw(number, move)
+            case Probe():
+                inputs = self._probe(number, move)
+            case _:
+                candidates = self._ask(number, move)
+        iteration = Iteration(number=number, operator=operator_of(move), candidates=candidates, inputs=inputs)
+        self._history = (*self._history, iteration)
+
+    def _ask(self, number: int, move: Move) -> tuple[Candidate, ...]:
+        iteration = OpenIteration(number=number, move=move)
+        made = self._operators.attempt(self._turn(iteration, self._job.spec.seed), iteration)
         return tuple(self._check(candidate) for candidate in made)
+
+    def _probe(self, number: int, move: Probe) -> tuple[str, ...]:
+        """The inputs that the model wrote; every accepted candidate is run on them. All runs of a task with one prompt
+        share what it wrote, so that hundreds of them ask once."""
+        iteration = OpenIteration(number=number, move=move)
+        inputs = self._operators.inputs(self._turn(iteration, seed=0), iteration)
+        self._history = tuple(
+            dataclasses.replace(
+                earlier,
+                candidates=tuple(
+                    self._observed(candidate, inputs) if is_unobserved(candidate) else candidate
+                    for candidate in earlier.candidates
+                ),
+            )
+            for earlier in self._history
+        )
+        return inputs
+
+    def _observed(self, candidate: Candidate, inputs: Sequence[str]) -> Candidate:
+        behaviour = self._replay.checks.behaviour(candidate.text, self._job.spec.checks, inputs, _HEARTBEAT)
+        return dataclasses.replace(candidate, behaviour=behaviour)
+
+    def _turn(self, iteration: OpenIteration, seed: int) -> Turn:
+        spec = dataclasses.replace(self._job.spec, seed=seed)
+        job = dataclasses.replace(self._job, spec=spec, history=self._history, open=iteration)
+        return Turn(claim=_CLAIM, job=job, lanes=frozenset(Lane), heartbeat=_HEARTBEAT)
 
     def _draw(self, number: int, move: Draft) -> tuple[Candidate, ...]:
         """All slots at once: each has its share of what is left reserved before any is drawn."""
@@ -205,7 +244,12 @@ class _Player:
         candidate = dataclasses.replace(self._replay.candidates[draft.draft], ref=ref, root=ref, operator=key.operator)
         whole = tokens == draft.completion_tokens
         self._note(candidate, right=draft.right and whole, tokens=tokens)
-        return candidate if whole else _cut(candidate, tokens / draft.completion_tokens)
+        if not whole:
+            return _cut(candidate, tokens / draft.completion_tokens)
+        return self._observed(candidate, self._inputs()) if candidate.accepted else candidate
+
+    def _inputs(self) -> tuple[str, ...]:
+        return inputs_of(dataclasses.replace(self._job, history=self._history))
 
     def _check(self, candidate: Candidate) -> Candidate:
         """An answer that the engine wrote, with its verdicts."""
@@ -215,6 +259,7 @@ class _Player:
             candidate = dataclasses.replace(
                 candidate, verdicts=verdicts, score=score(verdicts, specs), accepted=accepted(verdicts, specs)
             )
+            candidate = self._observed(candidate, self._inputs() if candidate.accepted else ())
         truth = replay.checks.validate(candidate.text, replay.task.scoring, _HEARTBEAT)
         right = candidate.guard is None and all(verdict.passed for verdict in truth)
         self._note(candidate, right=right, tokens=len(candidate.text) // CHARS_PER_TOKEN)

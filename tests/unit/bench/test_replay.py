@@ -4,17 +4,40 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
+from tasks.escalation import NoCloud
+from tasks.heartbeat import SilentHeartbeat
+from tasks.journal import JournalledModel
 from tasks.llm.scripted import ScriptedModel
-from tasks.policy import BestOfN, Correct, Single
+from tasks.operators import Operators
+from tasks.policy import BestOfN, Correct, Ladder, Single
 from tasks.ports import Heartbeat, Strategy
 from tasks.sampling import Sampling
-from tasks.types import Acceptance, CheckSpec, Decision, Draft, Iteration, Limits, Stop, StopCode, Verdict
-from tests.unit.bench.pools import pool_of, task_of
+from tasks.turn import Turn
+from tasks.types import (
+    Acceptance,
+    ChatRequest,
+    CheckSpec,
+    Claim,
+    Decision,
+    Draft,
+    Iteration,
+    Limits,
+    OpenIteration,
+    Operator,
+    Stop,
+    StopCode,
+    Verdict,
+)
+from tests.unit.bench.pools import HEADER, draft_of, pool_of, task_of
+from workers.bench.pool import Pool
+from workers.bench.record import blank_job, draft_prompt
 from workers.bench.replay import Replay, Terms
 from workers.bench.runs import Run
+from workers.bench.spending import Spending
 from workers.bench.tasks import Mode
 
 
@@ -32,6 +55,12 @@ class Holds:
             )
             for c in checks
         )
+
+    def behaviour(
+        self, candidate: str, checks: Sequence[CheckSpec], inputs: Sequence[str], heartbeat: Heartbeat
+    ) -> str | None:
+        """The number that the code returns, where there are inputs."""
+        return candidate.partition("return ")[2][:1] if inputs else None
 
 
 class Last:
@@ -145,3 +174,82 @@ def test_a_revision_that_the_scoring_checks_reject_is_no_solution() -> None:
 def test_answers_in_the_same_words_are_counted_as_repeated() -> None:
     found = run(BestOfN(), ["", ""], tokens=500)
     assert (found.calls, found.repeated_tokens) == (5, 300)
+
+
+def code(number: int, remark: str) -> str:
+    return f"```python\ndef f(x):\n    y = {remark!r}\n    return {number}\n```"
+
+
+def programs(returned: Sequence[int], wanted: int, asked: list[ChatRequest]) -> Replay:
+    """Drafts that all pass the examples and return these numbers, of which `wanted` is right; no two are the same
+    code."""
+    check = CheckSpec(name="python:t.py", kind="python", value="t.py", files={"t.py": "from solution import f"})
+    drafts = [
+        draft_of("a", number, "vs" if value == wanted else "v", text=code(value, f"draft {number}"))
+        for number, value in enumerate(returned)
+    ]
+
+    def answer(request: ChatRequest) -> str:
+        asked.append(request)
+        return "f(1)\nf(2)"
+
+    task = task_of("a")
+    return Replay(
+        task=replace(task, spec=replace(task.spec, checks=(replace(check, name="answer"),))),
+        pool=Pool(header=HEADER, drafts={(draft.task, draft.draft): draft for draft in drafts}),
+        terms=Terms(mode=Mode.BLIND, tokens=4_000, width=1),
+        model=ScriptedModel(answer),
+        checks=Holds(),  # type: ignore[arg-type]
+        sampling=Sampling(answer_tokens=512, review_tokens=128),
+    )
+
+
+def test_a_probe_tells_candidates_apart_and_the_largest_cluster_is_the_answer() -> None:
+    asked = list[ChatRequest]()
+    replay = programs([1, 7, 7, 7, 7, 7], 7, asked)
+    found = replay.run(Ladder(), 0)
+    assert (found.accepted, found.right, found.any_right) == (True, True, True)
+    assert (len(asked), found.calls) == (1, found.iterations)
+    blind_luck = programs([1, 7, 7, 7, 7, 7], 1, asked).run(Ladder(), 0)
+    assert (blind_luck.right, blind_luck.any_right) == (False, True)
+
+
+def test_what_a_probe_asks_is_the_same_for_every_seed() -> None:
+    asked = list[ChatRequest]()
+    replay = programs([7, 1, 7, 1, 7, 7], 7, asked)
+    for seed in range(5):
+        replay.run(Ladder(), seed)
+    assert len({request.seed for request in asked}) == 1
+
+
+def test_a_budget_that_ends_in_the_middle_chooses_among_what_passed() -> None:
+    replay = programs([7, 1, 7, 1, 7, 1], 7, [])
+    found = replace_terms(replay, tokens=250).run(Ladder(), 0)
+    assert (found.accepted, found.stop) == (True, StopCode.ACCEPTED)
+
+
+def replace_terms(replay: Replay, **terms: object) -> Replay:
+    return replace(replay, terms=replace(replay.terms, **terms))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("move", [Draft(slots=1), Draft(slots=1, restart=True)])
+def test_every_draft_of_a_job_is_asked_for_in_the_words_of_the_recorded_ones(move: Draft) -> None:
+    """Else a draft of the pool would stand for an answer to another prompt."""
+    asked = list[ChatRequest]()
+
+    def answer(request: ChatRequest) -> str:
+        asked.append(request)
+        return "ANSWER: 1"
+
+    spending = Spending(1_000)
+    model = JournalledModel(ledger=spending, model=ScriptedModel(answer), sampling=Sampling())
+    spec = task_of("a").spec
+    iteration = OpenIteration(number=2, move=move)
+    job = replace(
+        blank_job(spec), open=iteration, history=(Iteration(number=1, operator=Operator.DRAFT, candidates=()),)
+    )
+    turn = Turn(
+        claim=Claim(job=0, epoch=1, worker="w", turn="t"), job=job, lanes=frozenset(), heartbeat=SilentHeartbeat()
+    )
+    Operators(model=model, cloud=NoCloud()).attempt(turn, iteration)
+    assert [request.messages for request in asked] == [draft_prompt(spec).messages]
