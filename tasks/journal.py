@@ -112,6 +112,7 @@ class JournalledModel:
             return self.ledger.find_call(turn.claim, key, hashed)
         except JournalMismatch as mismatch:
             self.ledger.set_aside(turn.claim, key, mismatch)
+            passing(CrashPoint.SET_ASIDE)
             return None
 
     def _call(self, turn: Turn, key: CallKey, request: ChatRequest, hashed: str, source: PromptSource) -> Completion:

@@ -111,6 +111,7 @@ class PostgresLedger:
             which = f"iteration {key.iteration}, {key.operator} {key.slot}: {count} call{'s' if count > 1 else ''}"
             why = "the prompt built now is another, as after a change of the model or of Redraft"
             leases.note(connection, claim.job, "set aside", f"{which} of {call.model}; {why}")
+            passing(CrashPoint.SETTING_ASIDE)
 
     def reserve(self, claim: Claim, key: CallKey, tokens: int) -> None:
         """Reserves `tokens` of the budget, so that calls in flight together can't pass it. Raises
