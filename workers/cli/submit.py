@@ -72,6 +72,7 @@ def submit(
     from tasks.settings import load_settings
     from workers.cli.client import connect
     from workers.cli.progress import Bars
+    from workers.engine.counting import EngineCount
 
     visible = [parse_check_flag(text, held_out=False, flag="--check") for text in check]
     hidden = [parse_check_flag(text, held_out=True, flag="--hidden-check") for text in hidden_check]
@@ -90,11 +91,12 @@ def submit(
         cut=True if cut else None,
         model=model,
     )
-    rules = installed_rules(load_settings(), dry_runs=True)
+    settings = load_settings()
+    rules = installed_rules(settings, dry_runs=True)
     with Bars(sys.stderr) as bars:
         submission = steps.check(steps.parse(files, flags, sys.stdin.buffer.read), rules, bars.update)
         with connect() as client:
-            jobs = client.submit(submission, progress=bars.update)
+            jobs = client.submit(submission, progress=bars.update, count=EngineCount(settings))
             workers = client.workers()
     _note(submission, jobs, workers)
     if not (as_json and wait):
