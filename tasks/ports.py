@@ -246,19 +246,8 @@ class Strategy(Protocol):
         """No clock, no I/O, no randomness: what it needs to know of time and spend is in `limits`."""
 
 
-class Ledger(Protocol):
-    """What the loop keeps. Every write is one transaction that begins by locking the lease row of the
-    claim, and raises `LeaseLost` where its epoch is stale."""
-
-    def load(self, claim: Claim) -> Job:
-        """The job with all that is committed of it."""
-
-    def refresh(self, claim: Claim, job: Job) -> Job:
-        """The job with its spend, its hours and the lanes that are served as they are now; all else as it was."""
-
-    def begin(self, claim: Claim, number: int, move: Move, lessons: Sequence[Lesson]) -> None:
-        """Opens iteration `number` with `move`; again is harmless. The `lessons` of a job's first iteration are
-        kept with it, and never changed again."""
+class CallLedger(Protocol):
+    """What is kept of model calls."""
 
     def find_call(self, claim: Claim, key: CallKey, prompt_hash: str) -> Completion | None:
         """The journalled call, or None. Raises `JournalMismatch` where its prompt was another."""
@@ -281,6 +270,21 @@ class Ledger(Protocol):
         omissions: Sequence[Omission] = (),
     ) -> None:
         """Journals a call with what its prompt left out, and settles its reservation."""
+
+
+class Ledger(CallLedger, Protocol):
+    """What the loop keeps. Every write is one transaction that begins by locking the lease row of the
+    claim, and raises `LeaseLost` where its epoch is stale."""
+
+    def load(self, claim: Claim) -> Job:
+        """The job with all that is committed of it."""
+
+    def refresh(self, claim: Claim, job: Job) -> Job:
+        """The job with its spend, its hours and the lanes that are served as they are now; all else as it was."""
+
+    def begin(self, claim: Claim, number: int, move: Move, lessons: Sequence[Lesson]) -> None:
+        """Opens iteration `number` with `move`; again is harmless. The `lessons` of a job's first iteration are
+        kept with it, and never changed again."""
 
     def commit_candidates(self, claim: Claim, number: int, candidates: Sequence[Candidate]) -> None:
         """All slots of the open iteration have their text."""
