@@ -15,7 +15,8 @@ from tasks.outcomes import settle
 from tasks.sampling import Sampling
 from tasks.store import dispatch, lifecycle
 from tasks.store.invariants import breaches
-from tasks.store.ledger import SET_ASIDE_CAP, PostgresLedger
+from tasks.store.journal import SET_ASIDE_CAP
+from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_history, job_summary
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
