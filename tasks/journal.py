@@ -92,7 +92,9 @@ class JournalledModel:
         attempt = ladder.first()
         while True:
             source = PromptSource(build=build, least=attempt.cut, cut_problem=turn.job.spec.cut)
-            completion = self._complete(turn, attempt.key, ladder.request(attempt, build(attempt.cut).messages), source)
+            prompt = build(attempt.cut)
+            request = ladder.request(attempt, prompt.messages, asks_code=prompt.asks_code)
+            completion = self._complete(turn, attempt.key, request, source)
             following = ladder.after(attempt, completion)
             if following is None:
                 return completion
@@ -176,9 +178,9 @@ class JournalledModel:
 
 def prompt_hash(request: ChatRequest) -> str:
     """SHA-256, in hex, of the canonical JSON of the messages and the sampling. Whether it thinks is the model's; that
-    it may run on follows from the calls before it."""
+    it may run on follows from the calls before it, that it ends with its code from the prompt."""
     fields = dataclasses.asdict(request)
-    del fields["thinking_tokens"], fields["runs_on"]
+    del fields["thinking_tokens"], fields["runs_on"], fields["asks_code"]
     canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 

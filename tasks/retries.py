@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tasks.deadline import DEADLINE
 from tasks.prompts.layout import WHOLE
 from tasks.repetition import same_place
-from tasks.sampling import Sampling, call_seed
+from tasks.sampling import Sampling, call_seed, is_first_draft
 from tasks.types import CallKey, ChatRequest, Completion, Cut, GuardHit, Message, Operator
 
 # As requested; with another seed, warmer; and with a shorter prompt too, or let run on.
@@ -83,13 +83,12 @@ class RetryLadder:
         checked = self.attempts >= ATTEMPTS and self.key.operator in CHECKED and not self.choices
         return checked and any(same_place(earlier, hits[-1]) for earlier in hits[:-1])
 
-    def request(self, attempt: Attempt, messages: Sequence[Message]) -> ChatRequest:
+    def request(self, attempt: Attempt, messages: Sequence[Message], *, asks_code: bool = False) -> ChatRequest:
         """What is sent for an attempt."""
         draw = self.draw + attempt.key.attempt - self.key.attempt
-        temperature = self.sampling.temperature + (WARMER if attempt.retries and not attempt.runs_on else 0.0)
         return ChatRequest(
             messages=tuple(messages),
-            temperature=0.0 if self.choices else temperature,
+            temperature=self._temperature(attempt),
             top_p=self.sampling.top_p,
             top_k=self.sampling.top_k,
             max_tokens=CHOICE_TOKENS if self.choices else self.sampling.completion_tokens(self.key.operator),
@@ -97,4 +96,14 @@ class RetryLadder:
             choices=self.choices,
             thinking_tokens=attempt.thinking_tokens,
             runs_on=attempt.runs_on,
+            asks_code=asks_code,
         )
+
+    def _temperature(self, attempt: Attempt) -> float:
+        """None for a choice, the model's own otherwise, warmer after a loop; the job's first draft may have its own."""
+        if self.choices:
+            return 0.0
+        first = self.sampling.first_temperature
+        if first is not None and not attempt.retries and is_first_draft(self.key):
+            return first
+        return self.sampling.temperature + (WARMER if attempt.retries and not attempt.runs_on else 0.0)

@@ -130,6 +130,8 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
                 score=row.score,
                 guard=row.guard,
                 let_through=row.let_through,
+                behaviour=row.behaviour,
+                inputs=tuple(row.inputs or ()),
                 verdicts=tuple(verdicts.get((row.iteration, row.slot), ())),
                 prompt_tokens=row.prompt_tokens,
                 cached_tokens=row.cached_tokens,

@@ -164,7 +164,8 @@ class VerdictRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IterationRow:
     """A recorded iteration with its best candidate; tokens are summed over all its calls, those `set_aside` included,
-    and `omissions` is what their prompts left out."""
+    and `omissions` is what their prompts left out. `behaviour` is the digest of what the candidate does, `inputs` are
+    those of a probe."""
 
     iteration: int
     operator: str
@@ -185,6 +186,8 @@ class IterationRow:
     omissions: tuple[CallOmission, ...] = ()
     let_through: str | None = None
     set_aside: tuple[SetAsideCall, ...] = ()
+    behaviour: str | None = None
+    inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

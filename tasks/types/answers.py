@@ -44,7 +44,8 @@ class Omission:
 class Prompt(Sequence[Message]):
     """The messages of one call. All prompts of a job begin with the same `prefix`, and `rest` follows; `attachments`
     are its images and sounds. `problem_chars` are the characters of the whole problem and its text attachments;
-    `omissions` is what was left out of it."""
+    `omissions` is what was left out of it.
+    With `asks_code` the answer is one code block."""
 
     system: str
     prefix: str
@@ -52,6 +53,7 @@ class Prompt(Sequence[Message]):
     attachments: tuple[Attachment, ...] = ()
     problem_chars: int = 0
     omissions: tuple[Omission, ...] = ()
+    asks_code: bool = False
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -98,7 +100,8 @@ class RequestSize:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
     """One request to a chat model. `choices`, where set, restrict the answer to one of them. `max_tokens` limit the
-    answer, `thinking_tokens` the thoughts before it. With `runs_on` an answer that repeats itself is let run on."""
+    answer, `thinking_tokens` the thoughts before it. With `runs_on` an answer that repeats itself is let run on; with
+    `asks_code` it ends with its first code block that defines something."""
 
     messages: tuple[Message, ...]
     temperature: float = 1.0
@@ -109,6 +112,7 @@ class ChatRequest:
     choices: tuple[str, ...] = ()
     thinking_tokens: int = 0
     runs_on: bool = False
+    asks_code: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
 from tasks.types import CallKey, Claim
 from tests.chaos.crashes import Fatal, Passing, Toll, difference
-from tests.chaos.house import House, Upgrade
+from tests.chaos.house import DOUBLE, House, Upgrade
 from tests.standin.responses import Rule, serving
 from workers.local.postgres import EmbeddedPostgres
 
@@ -57,6 +57,7 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
             "home": home,
             "cloud": House(user, fleet, escalate_after=2, url=standin.url, known=1),
             "changed model": House(user, fleet, escalate_after=10, url=standin.url, known=1, changed=True),
+            "ladder": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=DOUBLE),
             "upgrade": Upgrade(postgres),
         }
         ordinary = {name: Fatal() for name in runs}
@@ -80,7 +81,7 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
             strike(name, one)
         assert set(toll.deaths) == set(CrashPoint), "every point is passed, and was fatal"
         while toll.deaths.total() < (CRASHES or len(CrashPoint) + PAIRS):
-            name = chance.choice(["home", "home", "cloud", "cloud", "changed model", "upgrade"])
+            name = chance.choice(["home", "home", "cloud", "cloud", "changed model", "ladder", "ladder", "upgrade"])
             strike(name, *chance.sample(ordinary[name].passings(), 2))
     if CRASHES:
         with capsys.disabled():

@@ -38,7 +38,7 @@ from tasks.types import (
 )
 from workers.bench import lines
 from workers.bench.planted import PlantedPair, planted_pairs
-from workers.bench.votes import CastVote, Measurement, VoteKey, vote_keys
+from workers.bench.votes import CastVote, Measurement, VoteKey
 
 GOAL = CheckSpec(name="judge", kind="judge", value="")
 _CLAIM = Claim(job=0, epoch=0, worker="bench", turn="")
@@ -73,20 +73,31 @@ class JudgeBench:
     def cast(
         self, found: Measurement, *, pairs: int, parallel: int, seconds: float | None, progress: Progress
     ) -> Measurement:
-        """The votes that are missing on the first `pairs` pairs, `parallel` at once, for `seconds` at most. Raises
-        `EngineFault`, and `InvalidInput` where the file can't be written."""
-        keys = [(pair, key) for pair in found.pairs[:pairs] for key in vote_keys(pair)]
-        wanted = [(pair, key) for pair, key in keys if key not in found.votes]
-        total, stopped = len(found.votes) + len(wanted), threading.Event()
-        votes = dict(found.votes)
-        with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="vote") as pool:
-            futures = [pool.submit(self._vote, pair, key, found.header.seed, stopped) for pair, key in wanted]
+        """The votes that are missing on the first `pairs` pairs, on `parallel` answers at once, for `seconds` at most.
+        Those on one answer come one after another, as a job's do: its prompts begin alike, so that the engine's prefix
+        cache serves them. Raises `EngineFault`, and `InvalidInput` where the file can't be written."""
+        answers = [
+            (pair, keys)
+            for pair in found.pairs[:pairs]
+            for right in (True, False)
+            if (keys := [key for key in found.missing(pair) if key[1] is right])
+        ]
+        total, stopped = len(found.votes) + sum(len(keys) for _, keys in answers), threading.Event()
+        votes, adding = dict(found.votes), threading.Lock()
+
+        def judge(pair: PlantedPair, keys: Sequence[VoteKey]) -> None:
+            for key in keys:
+                vote = self._vote(pair, key, found.header.seed, stopped)
+                with adding:
+                    lines.append(self.path, vote)
+                    votes[key] = vote
+                    progress(len(votes), total)
+
+        with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="judge") as pool:
+            futures = [pool.submit(judge, pair, keys) for pair, keys in answers]
             try:
                 for future in as_completed(futures, timeout=seconds):
-                    vote = future.result()
-                    lines.append(self.path, vote)
-                    votes[vote.pair, vote.right, vote.prompt] = vote
-                    progress(len(votes), total)
+                    future.result()
             except TimeoutError:
                 pass
             finally:

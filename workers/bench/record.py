@@ -131,8 +131,10 @@ class Recorder:
 
     def _request(self, task: Task, number: int) -> ChatRequest:
         sampling = self.sampling
+        prompt = draft_prompt(task.spec)
         return ChatRequest(
-            messages=draft_prompt(task.spec).messages,
+            messages=prompt.messages,
+            asks_code=prompt.asks_code,
             temperature=0.0 if number == GREEDY else sampling.temperature,
             top_p=sampling.top_p,
             top_k=sampling.top_k,

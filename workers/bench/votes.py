@@ -7,7 +7,7 @@ kill.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,9 +70,14 @@ class Measurement:
     pairs: tuple[PlantedPair, ...]
     votes: dict[VoteKey, CastVote]
 
+    def missing(self, pair: PlantedPair) -> tuple[VoteKey, ...]:
+        """The votes on the pair that are still to be cast, those on its right answer first."""
+        keys = ((pair.name, right, prompt.name) for right in (True, False) for prompt in JUDGE_PROMPTS)
+        return tuple(key for key in keys if key not in self.votes)
+
     def rates(self) -> ModelRates | None:
         """The rates over all pairs with every vote; None where there is none yet."""
-        whole = [pair for pair in self.pairs if all(key in self.votes for key in vote_keys(pair))]
+        whole = [pair for pair in self.pairs if not self.missing(pair)]
         if not whole:
             return None
         return ModelRates(
@@ -145,8 +150,3 @@ def begin(path: Path, header: Header) -> Measurement:
 def new_header(model: str, engine: str, seed: int) -> Header:
     """Of a measurement that begins today."""
     return Header(model=model, engine=engine, prompts=DIGEST, seed=seed, date=datetime.now(UTC).date().isoformat())
-
-
-def vote_keys(pair: PlantedPair) -> Iterator[VoteKey]:
-    """Of every vote on the pair, in the order in which they are cast: the prompts on one answer begin alike."""
-    return ((pair.name, right, prompt.name) for right in (True, False) for prompt in JUDGE_PROMPTS)

@@ -33,7 +33,7 @@ def judges(
     pairs: Annotated[int, typer.Option("--pairs", min=1, help="Right answers, each with a wrong one.")] = 100,
     kind: Annotated[list[str], typer.Option("--kind", help="Of answers: code, numbers.")] = ["code", "numbers"],  # noqa: B006
     seed: Annotated[int, typer.Option("--seed", min=0, help="Draws the pairs and the votes.")] = 0,
-    parallel: Annotated[int, typer.Option("--parallel", min=0, help="Votes at once. 0: as the engine batches.")] = 0,
+    parallel: Annotated[int, typer.Option("--parallel", min=0, help="Answers at once. 0: as the engine batches.")] = 0,
     minutes: Annotated[float, typer.Option("--minutes", min=0, help="Stop after these; 0: when all is done.")] = 0,
     file: Annotated[
         Path | None, typer.Option("--file", metavar="FILE", help="Of votes. Default: in the home, by the model's name.")
@@ -54,6 +54,7 @@ def judges(
 
     if not 0 < bound < 1:
         raise InvalidInput("--bound", bound, "a share between 0 and 1, such as 0.05")
+    output.log_to_stderr()
     ends = time.monotonic() + 60 * minutes if minutes else None
     settings = load_settings()
     with _started(settings, endpoint, model) as host:
@@ -144,10 +145,9 @@ def _document(found: Measurement, path: Path, rates: ModelRates | None, bound: f
 
 
 def _show(found: Measurement, path: Path, rates: ModelRates | None, bound: float) -> None:
-    from workers.bench.votes import vote_keys
-
-    cast, wanted = len(found.votes), sum(len(list(vote_keys(pair))) for pair in found.pairs)
-    output.note(f"{found.header.model}: {cast:,} of {wanted:,} votes on {len(found.pairs)} pairs are in {path}")
+    missing = sum(len(found.missing(pair)) for pair in found.pairs)
+    votes = f"{len(found.votes):,} of {len(found.votes) + missing:,} votes on {len(found.pairs)} pairs"
+    output.note(f"{found.header.model}: {votes} are in {path}")
     if rates is None:
         output.note("no pair has all its votes yet; run it again")
         return

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tasks.errors import InvalidInput
 from tasks.prompts.judging import DIGEST
@@ -39,6 +40,7 @@ def own_rates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     for cached in (load_settings, judgement.known):
         cached.cache_clear()
     yield path
+    structlog.reset_defaults()
     for cached in (load_settings, judgement.known):
         cached.cache_clear()
 
