@@ -50,9 +50,9 @@ SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations,
             AND w.seen_at > clock_timestamp() - make_interval(secs => {WORKER_SILENCE_SECONDS})) AS unserved,
        CASE WHEN j.acceptance = 'judged' THEN (
             SELECT jsonb_build_object('model', c.model, 'votes', count(DISTINCT c.vote)) FROM calls c
-            WHERE c.job_id = j.id AND c.iteration = j.answer_iteration AND c.operator = 'judge'
-            AND c.step = 'verdict' AND upper(btrim(c.text, '`*. ' || chr(10))) = 'PASS'
-            GROUP BY c.model, c.slot, c.check_name
+            WHERE c.job_id = j.id AND c.iteration = j.answer_iteration AND c.slot = j.answer_slot
+            AND c.operator = 'judge' AND c.step = 'verdict' AND upper(btrim(c.text, '`*. ' || chr(10))) = 'PASS'
+            GROUP BY c.model, c.check_name
             ORDER BY count(DISTINCT c.vote) DESC, c.model LIMIT 1) END AS judged_by
 FROM jobs j JOIN leases l ON l.job_id = j.id
 """  # noqa: S608 - its one part is the constant above

@@ -38,10 +38,14 @@ TEXT_ONLY = frozenset({Modality.TEXT})
 class AttachedEndpoint:
     """Implements `ModelHost` over a URL; nothing is started or stopped.
 
+    It has no `slots` to copy prompts between: their files would be on its machine, and stay there.
+
     Parameters: `model` is the name that the server lists, needed where it lists several; `context_tokens` is the
     model's context where the server reports none, or a larger one; 0: unknown. `serving` is how the model is to be used
     where its operator has a profile for it: what the server says of its context and slots still counts.
     """
+
+    slots = None
 
     def __init__(
         self,
