@@ -36,6 +36,7 @@ from tasks.validators.checks import RegisteredChecks
 from workers.addresses import memory_bank
 from workers.engine.admission import AdmissionController
 from workers.engine.host import ModelHost, NoEngine, model_names
+from workers.engine.prefill import SharedPrefill
 from workers.events import TurnEvents
 from workers.judge_rates import load_rates
 from workers.models import chat_model, sampling_of
@@ -145,7 +146,7 @@ def _loop(parts: WorkerParts, database: Database, admission: AdmissionController
         ledger=ledger,
         model=chat_model(settings, host, functools.partial(read_content, database)),
         sampling=sampling_of(host.profile),
-        admission=admission,
+        admission=SharedPrefill(admission, host.slots) if host.slots else admission,
     )
     cloud = build_cloud(settings, database) if Lane.CLOUD in parts.lanes() else NoCloud()
     checks, strategies = RegisteredChecks(sandbox=parts.sandbox), load_strategies()
