@@ -20,6 +20,7 @@ from tasks.store.summaries import (
     JudgedBy,
     LeftOut,
     LostWork,
+    SetAsideCall,
     VerdictRow,
 )
 from tasks.store.tables import jobs
@@ -118,7 +119,7 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
                     isolation=v.isolation,
                 )
             )
-        omissions = _omissions(connection, job)
+        omissions, set_aside = _omissions(connection, job), _set_aside(connection, job)
         query = text("SELECT * FROM iteration_history WHERE job = :job ORDER BY iteration")
         return tuple(
             IterationRow(
@@ -142,6 +143,7 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
                 decision=row.decision,
                 stop_code=StopCode(row.stop_code) if row.stop_code else None,
                 omissions=tuple(omissions.get(row.iteration, ())),
+                set_aside=tuple(set_aside.get(row.iteration, ())),
             )
             for row in connection.execute(query, {"job": job})
         )
@@ -158,6 +160,18 @@ def _omissions(connection: Connection, job: int) -> dict[int, list[CallOmission]
             CallOmission(**call, check=row.check_name, vote=row.vote, **block) for block in row.omissions
         )
     return omissions
+
+
+def _set_aside(connection: Connection, job: int) -> dict[int, list[SetAsideCall]]:
+    """The calls of each iteration that were set aside, in their order."""
+    found: dict[int, list[SetAsideCall]] = {}
+    query = text("""SELECT iteration, operator, slot, attempt, step, check_name AS check, vote, model, prompt_tokens,
+                        completion_tokens
+                    FROM call_history WHERE job = :job AND set_aside ORDER BY call""")
+    for row in connection.execute(query, {"job": job}).mappings():
+        call = {name: value for name, value in row.items() if name != "iteration"}
+        found.setdefault(row["iteration"], []).append(SetAsideCall(**call))
+    return found
 
 
 def job_egress(database: Database, job: int) -> tuple[EgressRow, ...]:

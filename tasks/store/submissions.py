@@ -21,6 +21,7 @@ from tasks.store.session import Database, explained
 from tasks.store.summaries import Submitted
 from tasks.store.tables import jobs
 from tasks.types import Egress, JobSpec, Lane
+from tasks.window import Measure
 
 # Rows a statement: 22 parameters each stay far below the protocol's 65,535.
 CHUNK = 1000
@@ -33,15 +34,17 @@ def submit_jobs(
     tell: Callable[[int, int], None] = lambda done, total: None,
     *,
     egress: Egress | None = None,
+    measure: Measure | None = None,
 ) -> tuple[Submitted, ...]:
     """Stores all of `specs` with their attachments in one transaction, or none; in their order.
 
     `contents` holds by hash what attachments hold that are not stored yet; `tell` hears how many of how many are
-    sent. What may leave is decided and stored here: `never` where neither `egress`, which this installation may say,
-    nor a worker that serves the cloud now opens the deployment. A spec whose key this owner has used
-    before gives that job back. Raises `InvalidInput` where it was submitted with other content, where no model that is
-    served takes a new job's attachments, or where its problem is longer than the largest context served on its lane
-    and it may not be cut; `DatabaseUnavailable`.
+    sent; `measure` counts the tokens of problems near the limit of a context, which are estimated without it. What may
+    leave is decided and stored here: `never` where neither `egress`, which this installation may say, nor a worker that
+    serves the cloud now opens the deployment. A spec whose key this owner has used before gives that job back. Raises
+    `InvalidInput` where it was submitted with other content, where no model that is served takes a new job's
+    attachments, or where its problem is longer than the largest context served on its lane and it may not be cut;
+    `DatabaseUnavailable`.
     """
     done: list[Submitted] = []
     with database.begin() as connection, explained():
@@ -53,7 +56,7 @@ def submit_jobs(
                 tell(len(done), len(specs))
         new = [spec for spec, one in zip(specs, done, strict=True) if one.new]
         attachments.require_served(connection, new)
-        notes = contexts.check_windows(connection, new)
+        notes = contexts.check_windows(connection, new, measure)
     return _with_notes(done, notes)
 
 

@@ -144,12 +144,22 @@ def test_a_call_runs_inside_the_admission_of_its_size() -> None:
     turn = turn_of(job_of(), heartbeat=heartbeat)
     journalled(ledger, ScriptedModel(answer), gate).ask(turn, KEY, lambda cut: QUESTION)
     ((size, admitted_with),) = gate.admitted
-    assert size == RequestSize(messages=QUESTION.messages, prompt_tokens=QUESTION_TOKENS, completion_tokens=120)
+    assert size == RequestSize(
+        messages=QUESTION.messages, prompt_tokens=QUESTION_TOKENS, completion_tokens=120, thinking_tokens=20
+    )
     assert inside == [True]
     assert heartbeat.calls == [KEY]
     assert heartbeat.checkpoints == 1
     admitted_with.checkpoint()
     assert heartbeat.checkpoints == 2
+
+
+def test_first_attempts_are_sent_together_and_one_that_follows_is_alone() -> None:
+    ledger, gate = Ledger(), Gate()
+    journalled(ledger, ScriptedModel(lambda request: LOOP), gate).ask(
+        turn_of(job_of()), KEY, lambda cut: QUESTION, together=4
+    )
+    assert [size.together for size, _ in gate.admitted][:2] == [4, 1]
 
 
 def test_a_call_without_admission_begins_at_once() -> None:
