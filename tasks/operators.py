@@ -56,7 +56,7 @@ class Operators:
         """
         match iteration.move:
             case Draft(slots=slots):
-                return _in_parallel([partial(self._draft, turn, iteration, slot) for slot in range(slots)])
+                return _in_parallel([partial(self._draft, turn, iteration, slot, slots) for slot in range(slots)])
             case Revise(parents=parents, analyse=analyse):
                 revise = self._repair if analyse else self._revise
                 return _in_parallel(
@@ -87,14 +87,12 @@ class Operators:
         )
         return calls.calls(completion.text, functions)
 
-    def _draft(self, turn: Turn, iteration: OpenIteration, slot: int) -> Candidate:
+    def _draft(self, turn: Turn, iteration: OpenIteration, slot: int, slots: int) -> Candidate:
         operator, ref = operator_of(iteration.move), CandidateRef(iteration=iteration.number, slot=slot)
         key = CallKey(iteration=iteration.number, operator=operator, slot=slot, attempt=1)
         tried = _found(turn.job, iteration.move.avoid) if isinstance(iteration.move, Draft) else ()
-        if tried:
-            completion = self.model.ask(turn, key, lambda cut: build.redraft(turn.job, tried, cut=cut))
-        else:
-            completion = self.model.ask(turn, key, lambda cut: build.draft(turn.job, cut=cut))
+        prompt = partial(build.redraft, turn.job, tried) if tried else partial(build.draft, turn.job)
+        completion = self.model.ask(turn, key, lambda cut: prompt(cut=cut), together=slots)
         return _candidate(completion, ref=ref, operator=operator, root=ref)
 
     def _merge(self, turn: Turn, iteration: OpenIteration, slot: int) -> Candidate:

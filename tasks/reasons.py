@@ -8,6 +8,7 @@ from tasks.types import Aggregate, Decision, Draft, Escalate, Probe, Revise, Sto
 
 _UNITS = {
     StopCode.BUDGET_TOKENS: " tokens",
+    StopCode.BUDGET_COMPLETION_TOKENS: " completion tokens",
     StopCode.BUDGET_USD: " USD",
     StopCode.BUDGET_ITERATIONS: " iterations",
     StopCode.BUDGET_HOURS: "",  # a duration names its own units

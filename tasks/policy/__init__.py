@@ -33,7 +33,7 @@ from tasks.policy.lineages import (
     stuck,
 )
 from tasks.policy.progress import impossible, no_gain
-from tasks.policy.repeats import distinct, is_stale, repeated
+from tasks.policy.repeats import distinct, is_stale, marked, repeated
 from tasks.policy.similarity import similarity
 from tasks.policy.single import Single
 
@@ -67,6 +67,7 @@ __all__ = [
     "is_stale",
     "limits_of",
     "lineages",
+    "marked",
     "no_gain",
     "passing",
     "rejected",

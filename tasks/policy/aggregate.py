@@ -12,6 +12,8 @@ from tasks.policy.progress import no_gain
 from tasks.policy.repeats import distinct, unlike
 from tasks.types import Aggregate, Candidate, CandidateRef, Decision, Draft, Iteration, Limits, Operator, Synthesise
 
+DRAFTING = (Operator.DRAFT, Operator.RESTART)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aggregation:
@@ -60,11 +62,12 @@ def _since_start(history: Sequence[Iteration]) -> Sequence[Iteration]:
 
 def _generation(start: Sequence[Iteration], limits: Limits) -> tuple[CandidateRef, ...]:
     """The newest generation, each candidate of which differs from all before: the drafts, or what was last made of
-    them, with the best before it where that is one alone. Empty where the last generation brought nothing new."""
+    them, with the best before it where that is one alone. Empty where the last generation brought nothing new, or what
+    passed is merged already."""
     candidates = unlike(distinct(start), executable=limits.executable)
-    if start[-1].operator is not Operator.AGGREGATE:
-        return tuple(c.ref for c in candidates if c.operator in (Operator.DRAFT, Operator.RESTART))
-    newest = [c for c in candidates if c.ref.iteration == start[-1].number]
+    if start[-1].operator in DRAFTING:
+        return tuple(candidate.ref for candidate in candidates)
+    newest = [c for c in candidates if c.ref.iteration == start[-1].number and c.operator is Operator.AGGREGATE]
     others = sorted((c for c in candidates if c not in newest), key=_rank, reverse=True)
     return tuple(sorted(c.ref for c in [*newest, *others[: max(0, 2 - len(newest))]])) if newest else ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 
 from tasks.policy.identity import identity
@@ -20,6 +21,16 @@ def repeated(candidate: Candidate, earlier: Iterable[Candidate], *, executable: 
         if _does_the_same(candidate, other, executable=executable)
     )
     return next(same, None)
+
+
+def marked(candidates: Iterable[Candidate], history: Sequence[Iteration], *, executable: bool) -> tuple[Candidate, ...]:
+    """An iteration's checked candidates, each with the rejected one that it is again."""
+    earlier = [candidate for iteration in history for candidate in iteration.candidates]
+    new: list[Candidate] = []
+    for candidate in candidates:
+        same = repeated(candidate, [*earlier, *new], executable=executable)
+        new.append(dataclasses.replace(candidate, repeats=same))
+    return tuple(new)
 
 
 def is_stale(iteration: Iteration) -> bool:

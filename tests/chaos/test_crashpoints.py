@@ -56,6 +56,7 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
         runs: dict[str, House | Upgrade] = {
             "home": home,
             "cloud": House(user, fleet, escalate_after=2, url=standin.url, known=1),
+            "changed model": House(user, fleet, escalate_after=10, url=standin.url, known=1, changed=True),
             "ladder": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=DOUBLE),
             "climb": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=CLIMB),
             "merge": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=MERGE),
@@ -89,7 +90,7 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
             strike(name, one)
         assert set(toll.deaths) == set(CrashPoint), "every point is passed, and was fatal"
         while toll.deaths.total() < (CRASHES or len(CrashPoint) + PAIRS):
-            name = chance.choice(["home", "cloud", "cloud", "cloud", "ladder", "climb", "merge", "upgrade"])
+            name = chance.choice(["home", "cloud", "cloud", "changed model", "ladder", "climb", "merge", "upgrade"])
             strike(name, *chance.sample(ordinary[name].passings(), 2))
     if CRASHES:
         with capsys.disabled():

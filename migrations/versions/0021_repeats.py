@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0020"
-down_revision = "0019"
+revision = "0021"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 
@@ -18,7 +18,7 @@ PARTS = [
 CODES = (
     "accepted", "budget_iterations", "budget_hours", "budget_tokens", "budget_usd", "context", "draft_rejected",
     "cloud_rejected", "gave_up", "cancelled", "crashes", "service_faults", "missing_plugin", "defect", "malformed",
-    "attachment_lost", "journal_mismatch",
+    "attachment_lost", "journal_mismatch", "budget_completion_tokens",
 )  # fmt: skip
 NEW_CODES = ("no_gain", "impossible")
 
