@@ -54,6 +54,17 @@ class FittedRequest:
     tokens: int
     omissions: tuple[Omission, ...]
 
+    def within(self, completion_tokens: int) -> FittedRequest:
+        """The same, with at most so many tokens of thoughts and answer together; half of them may be thoughts."""
+        request = self.request
+        if _most_tokens(request) <= completion_tokens:
+            return self
+        thinking = min(request.thinking_tokens, completion_tokens // 2)
+        capped = dataclasses.replace(
+            request, thinking_tokens=thinking, max_tokens=min(request.max_tokens, completion_tokens - thinking)
+        )
+        return dataclasses.replace(self, request=capped)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalledModel:
@@ -139,7 +150,8 @@ class JournalledModel:
             together=source.together,
         )
         with self.admission.admit(size, heartbeat):
-            self.ledger.reserve(turn.claim, key, size.prompt_tokens + size.completion_tokens)
+            tokens = size.prompt_tokens + size.completion_tokens
+            fitted = fitted.within(self.ledger.reserve(turn.claim, key, tokens, size.completion_tokens))
             passing(CrashPoint.RESERVED)
             with heartbeat.calling(key) as call:
                 fitted, completion = self._send(fitted, source, call)

@@ -154,6 +154,8 @@ class Settings(BaseSettings):
     # A file of `redraft bench judges -o`: how reliable models are as judges, which sets how many votes an acceptance
     # takes. It goes before the rates that come with Redraft.
     judge_rates: Path | None = None
+    # The largest share of wrong answers that judges alone may accept: one in twenty.
+    judge_bound: float = Field(default=0.05, gt=0, lt=1)
 
     # A key in the environment alone sends nothing, since it may be meant for other tools: the operator allows text to
     # leave here, and only then does a worker with a key serve the `cloud` lane. `redraft up --cloud` allows it for its

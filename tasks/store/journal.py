@@ -64,21 +64,25 @@ def set_aside(connection: Connection, job: int, key: CallKey, mismatch: JournalM
     passing(CrashPoint.SETTING_ASIDE)
 
 
-def reserve(connection: Connection, claim: Claim, key: CallKey, tokens: int) -> None:
-    """Reserves `tokens` of the job's budget; again is harmless. Raises `LimitReached`."""
+def reserve(connection: Connection, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> int:
+    """Reserves `tokens` of the job's budget, of which at most `completion_tokens` are the answer's; again is harmless.
+    Returns how many the answer may have. Raises `LimitReached`."""
     row = connection.execute(
         text("""SELECT budget_tokens AS budget, local_tokens + cloud_tokens + coalesce((
-                    SELECT sum(r.tokens) FROM reservations r WHERE r.job_id = j.id), 0)::bigint AS used
+                    SELECT sum(r.tokens) FROM reservations r WHERE r.job_id = j.id), 0)::bigint AS used,
+                    budget_completion_tokens AS most
                 FROM jobs j WHERE id = :job"""),
         {"job": claim.job},
     ).one()
+    granted = completion_tokens if row.most is None else _granted(connection, claim.job, completion_tokens, row.most)
+    tokens -= completion_tokens - granted
     if row.used + tokens > row.budget:
         raise LimitReached("tokens", row.used, row.budget, needed=tokens)
+    values = {"tokens": tokens, "completion_tokens": granted, **codec.key_to_row(key)}
     connection.execute(
-        upsert(reservations)
-        .values(job_id=claim.job, epoch=claim.epoch, tokens=tokens, **codec.key_to_row(key))
-        .on_conflict_do_nothing()
+        upsert(reservations).values(job_id=claim.job, epoch=claim.epoch, **values).on_conflict_do_nothing()
     )
+    return granted
 
 
 def commit(connection: Connection, job: int, key: CallKey, row: dict[str, Any], completion: Completion) -> None:
@@ -107,3 +111,16 @@ def commit(connection: Connection, job: int, key: CallKey, row: dict[str, Any], 
 
 def _is(table: Any, job: int, key: CallKey) -> list[Any]:
     return [table.c.job_id == job, *(table.c[name] == value for name, value in codec.key_to_row(key).items())]
+
+
+def _granted(connection: Connection, job: int, completion_tokens: int, most: int) -> int:
+    """How many of `completion_tokens` a job may still write that may write `most` in all. Raises `LimitReached`."""
+    written = connection.execute(
+        text("""SELECT coalesce((SELECT sum(completion_tokens) FROM calls WHERE job_id = :job
+                                 AND operator <> 'escalate'), 0)
+                     + coalesce((SELECT sum(completion_tokens) FROM reservations WHERE job_id = :job), 0)"""),
+        {"job": job},
+    ).scalar_one()
+    if written >= most:
+        raise LimitReached("completion_tokens", int(written), most)
+    return min(completion_tokens, most - int(written))

@@ -79,12 +79,12 @@ class PostgresLedger:
             leases.fence(connection, claim)
             journal.set_aside(connection, claim.job, key, mismatch)
 
-    def reserve(self, claim: Claim, key: CallKey, tokens: int) -> None:
+    def reserve(self, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> int:
         """Reserves `tokens` of the budget, so that calls in flight together can't pass it. Raises
         `LimitReached`, `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
-            journal.reserve(connection, claim, key, tokens)
+            return journal.reserve(connection, claim, key, tokens, completion_tokens)
 
     def commit_call(
         self,

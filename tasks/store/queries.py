@@ -29,8 +29,8 @@ from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend, StopC
 _SUMMARY = f"""
 SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations, j.score, j.answer_iteration,
        j.owner, j.tags, j.spent_usd, j.local_tokens, j.cloud_tokens, j.engine_seconds, j.lane, j.egress, j.priority,
-       j.key, j.budget_usd, j.budget_hours, j.budget_iterations, j.budget_tokens, j.submitted_at, j.started_at,
-       j.finished_at, j.cancel_requested_at IS NOT NULL AS cancel_requested,
+       j.key, j.budget_usd, j.budget_hours, j.budget_iterations, j.budget_tokens, j.budget_completion_tokens,
+       j.submitted_at, j.started_at, j.finished_at, j.cancel_requested_at IS NOT NULL AS cancel_requested,
        j.pause_requested_at IS NOT NULL AS pause_requested, l.worker, l.phase, l.live_tokens,
        j.idle_seconds + CASE WHEN j.started_at IS NULL THEN 0 ELSE coalesce(extract(epoch FROM
            coalesce(j.finished_at, clock_timestamp()) - j.paused_at), 0) END AS idle_seconds,
@@ -229,6 +229,7 @@ def _summary(row: Row[Any]) -> JobSummary:
             hours=row.budget_hours,
             iterations=row.budget_iterations,
             tokens=row.budget_tokens,
+            completion_tokens=row.budget_completion_tokens,
         ),
         lane=Lane(row.lane),
         egress=Egress(row.egress),

@@ -66,10 +66,13 @@ def _with_notes(done: Sequence[Submitted], notes: Mapping[int, str]) -> tuple[Su
     return tuple(dataclasses.replace(one, note=notes.get(next(places), "")) if one.new else one for one in done)
 
 
+_LATER = ("cut", "model", "budget_completion_tokens")
+
+
 def spec_hash(spec: JobSpec) -> str:
     """What two submissions under one key must have in common: everything but the key. Of the egress it holds what the
-    job names; of `cut` and of a model only what is set, so that a key used before jobs had them gives its job back."""
-    columns = {name: value for name, value in _columns(spec).items() if name not in ("cut", "model") or value}
+    job names; of `_LATER` columns only what is set, so that a key used before jobs had them gives its job back."""
+    columns = {name: value for name, value in _columns(spec).items() if name not in _LATER or value}
     return hashlib.sha256(json.dumps(columns, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -88,6 +91,7 @@ def _columns(spec: JobSpec) -> dict[str, Any]:
         "budget_hours": spec.budget.hours,
         "budget_iterations": spec.budget.iterations,
         "budget_tokens": spec.budget.tokens,
+        "budget_completion_tokens": spec.budget.completion_tokens,
         "memory": spec.memory,
         "model": spec.model,
         "attachments": [codec.attachment_to_json(attachment) for attachment in spec.attachments],

@@ -30,6 +30,7 @@ class StopCode(StrEnum):
     BUDGET_ITERATIONS = "budget_iterations"
     BUDGET_HOURS = "budget_hours"
     BUDGET_TOKENS = "budget_tokens"
+    BUDGET_COMPLETION_TOKENS = "budget_completion_tokens"
     BUDGET_USD = "budget_usd"
     CONTEXT = "context"  # even the shortest prompt is longer than the model's context
     DRAFT_REJECTED = "draft_rejected"  # a strategy of one draft
@@ -58,6 +59,7 @@ class StopCode(StrEnum):
                 StopCode.BUDGET_ITERATIONS
                 | StopCode.BUDGET_HOURS
                 | StopCode.BUDGET_TOKENS
+                | StopCode.BUDGET_COMPLETION_TOKENS
                 | StopCode.BUDGET_USD
                 | StopCode.CONTEXT
                 | StopCode.DRAFT_REJECTED
