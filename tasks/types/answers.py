@@ -90,11 +90,14 @@ class Prompt(Sequence[Message]):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestSize:
     """How much of an engine's memory one request may take at most, in tokens: its prompt, which requests with the same
-    `messages` share, and its completion."""
+    `messages` share, and its completion, of which `thinking_tokens` are thoughts. So many requests with these messages
+    are sent `together`."""
 
     messages: tuple[Message, ...]
     prompt_tokens: int
     completion_tokens: int
+    thinking_tokens: int = 0
+    together: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
