@@ -54,6 +54,17 @@ class FittedRequest:
     tokens: int
     omissions: tuple[Omission, ...]
 
+    def within(self, completion_tokens: int) -> FittedRequest:
+        """The same, with at most so many tokens of thoughts and answer together; half of them may be thoughts."""
+        request = self.request
+        if _most_tokens(request) <= completion_tokens:
+            return self
+        thinking = min(request.thinking_tokens, completion_tokens // 2)
+        capped = dataclasses.replace(
+            request, thinking_tokens=thinking, max_tokens=min(request.max_tokens, completion_tokens - thinking)
+        )
+        return dataclasses.replace(self, request=capped)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalledModel:
@@ -124,6 +135,7 @@ class JournalledModel:
             return self.ledger.find_call(turn.claim, key, hashed)
         except JournalMismatch as mismatch:
             self.ledger.set_aside(turn.claim, key, mismatch)
+            passing(CrashPoint.SET_ASIDE)
             return None
 
     def _call(self, turn: Turn, key: CallKey, request: ChatRequest, hashed: str, source: PromptSource) -> Completion:
@@ -138,7 +150,8 @@ class JournalledModel:
             together=source.together,
         )
         with self.admission.admit(size, heartbeat):
-            self.ledger.reserve(turn.claim, key, size.prompt_tokens + size.completion_tokens)
+            tokens = size.prompt_tokens + size.completion_tokens
+            fitted = fitted.within(self.ledger.reserve(turn.claim, key, tokens, size.completion_tokens))
             passing(CrashPoint.RESERVED)
             with heartbeat.calling(key) as call:
                 fitted, completion = self._send(fitted, source, call)

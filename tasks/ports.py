@@ -274,8 +274,9 @@ class CallLedger(Protocol):
         """Keeps a call and those of its slot that were built on it, out of their iteration's way: they are made again.
         Raises `mismatch` where that has happened too often to be a change of the model."""
 
-    def reserve(self, claim: Claim, key: CallKey, tokens: int) -> None:
-        """Reserves `tokens` of the budget before a call. Raises `LimitReached`."""
+    def reserve(self, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> int:
+        """Reserves `tokens` of the budget before a call, of which at most `completion_tokens` are its answer's. Returns
+        how many the answer may have: fewer where the budget leaves fewer. Raises `LimitReached`."""
 
     def commit_call(
         self,

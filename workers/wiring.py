@@ -152,7 +152,7 @@ def _loop(parts: WorkerParts, database: Database, admission: AdmissionController
     checks, strategies = RegisteredChecks(sandbox=parts.sandbox), load_strategies()
     for plugin, why in broken_plugins(strategies).items():
         log.error("a plug-in can't be loaded; jobs that name it are left to other workers", plugin=plugin, why=why)
-    judge_panel = ModelJudgePanel(model=model, rates=load_rates(settings))
+    judge_panel = ModelJudgePanel(model=model, rates=load_rates(settings), bound=settings.judge_bound)
     return Loop(
         ledger=ledger,
         operators=Operators(model=model, cloud=cloud),

@@ -20,6 +20,7 @@ from tasks.store.summaries import (
     JudgedBy,
     LeftOut,
     LostWork,
+    SetAsideCall,
     VerdictRow,
 )
 from tasks.store.tables import jobs
@@ -28,8 +29,8 @@ from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend, StopC
 _SUMMARY = f"""
 SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations, j.score, j.answer_iteration,
        j.owner, j.tags, j.spent_usd, j.local_tokens, j.cloud_tokens, j.engine_seconds, j.lane, j.egress, j.priority,
-       j.key, j.budget_usd, j.budget_hours, j.budget_iterations, j.budget_tokens, j.submitted_at, j.started_at,
-       j.finished_at, j.cancel_requested_at IS NOT NULL AS cancel_requested,
+       j.key, j.budget_usd, j.budget_hours, j.budget_iterations, j.budget_tokens, j.budget_completion_tokens,
+       j.submitted_at, j.started_at, j.finished_at, j.cancel_requested_at IS NOT NULL AS cancel_requested,
        j.pause_requested_at IS NOT NULL AS pause_requested, l.worker, l.phase, l.live_tokens,
        j.idle_seconds + CASE WHEN j.started_at IS NULL THEN 0 ELSE coalesce(extract(epoch FROM
            coalesce(j.finished_at, clock_timestamp()) - j.paused_at), 0) END AS idle_seconds,
@@ -118,7 +119,8 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
                     isolation=v.isolation,
                 )
             )
-        omissions = _omissions(connection, job)
+        omissions, set_aside = _omissions(connection, job), _set_aside(connection, job)
+        repeated = _repeated(connection, job)
         query = text("SELECT * FROM iteration_history WHERE job = :job ORDER BY iteration")
         return tuple(
             IterationRow(
@@ -131,6 +133,7 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
                 let_through=row.let_through,
                 behaviour=row.behaviour,
                 inputs=tuple(row.inputs or ()),
+                repeated_tokens=repeated.get(row.iteration, 0),
                 verdicts=tuple(verdicts.get((row.iteration, row.slot), ())),
                 prompt_tokens=row.prompt_tokens,
                 cached_tokens=row.cached_tokens,
@@ -142,6 +145,7 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
                 decision=row.decision,
                 stop_code=StopCode(row.stop_code) if row.stop_code else None,
                 omissions=tuple(omissions.get(row.iteration, ())),
+                set_aside=tuple(set_aside.get(row.iteration, ())),
             )
             for row in connection.execute(query, {"job": job})
         )
@@ -158,6 +162,26 @@ def _omissions(connection: Connection, job: int) -> dict[int, list[CallOmission]
             CallOmission(**call, check=row.check_name, vote=row.vote, **block) for block in row.omissions
         )
     return omissions
+
+
+def _repeated(connection: Connection, job: int) -> dict[int, int]:
+    """Tokens of completions in slots whose candidate is a rejected one again, by iteration."""
+    query = text("""SELECT c.iteration, sum(c.completion_tokens)::bigint AS tokens
+                    FROM calls c JOIN candidates k USING (job_id, iteration, slot)
+                    WHERE c.job_id = :job AND k.repeats_slot IS NOT NULL GROUP BY 1""")
+    return {row.iteration: row.tokens for row in connection.execute(query, {"job": job})}
+
+
+def _set_aside(connection: Connection, job: int) -> dict[int, list[SetAsideCall]]:
+    """The calls of each iteration that were set aside, in their order."""
+    found: dict[int, list[SetAsideCall]] = {}
+    query = text("""SELECT iteration, operator, slot, attempt, step, check_name AS check, vote, model, prompt_tokens,
+                        completion_tokens
+                    FROM call_history WHERE job = :job AND set_aside ORDER BY call""")
+    for row in connection.execute(query, {"job": job}).mappings():
+        call = {name: value for name, value in row.items() if name != "iteration"}
+        found.setdefault(row["iteration"], []).append(SetAsideCall(**call))
+    return found
 
 
 def job_egress(database: Database, job: int) -> tuple[EgressRow, ...]:
@@ -215,6 +239,7 @@ def _summary(row: Row[Any]) -> JobSummary:
             hours=row.budget_hours,
             iterations=row.budget_iterations,
             tokens=row.budget_tokens,
+            completion_tokens=row.budget_completion_tokens,
         ),
         lane=Lane(row.lane),
         egress=Egress(row.egress),

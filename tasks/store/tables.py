@@ -105,6 +105,7 @@ jobs = Table(
     Column("lesson_stop_code", Text),
     Column("cut", Boolean, nullable=False, server_default=text("false")),
     Column("model", Text, nullable=False, server_default=text("''")),
+    Column("budget_completion_tokens", BigInteger),
     UniqueConstraint("owner", "key", name="jobs_owner_key"),
     Index("jobs_owner_state", "owner", "state", "id"),
 )
@@ -157,6 +158,7 @@ reservations = Table(
     Column("step", Text, primary_key=True, server_default=text("''")),
     Column("check_name", Text, primary_key=True, server_default=text("''")),
     Column("vote", Integer, primary_key=True, server_default=_ZERO),
+    Column("completion_tokens", BigInteger, nullable=False, server_default=_ZERO),
 )
 
 # A holder that was lost, and what went with it.
@@ -213,6 +215,9 @@ candidates = Table(
     Column("accepted", Boolean, nullable=False, server_default=text("false")),
     Column("checked", Boolean, nullable=False, server_default=text("false")),
     Column("behaviour", Text),
+    Column("repeats_iteration", Integer),
+    Column("repeats_slot", Integer),
+    Column("objection", Text, nullable=False, server_default=text("''")),
     _moment("created_at", required=True),
     ForeignKeyConstraint(["job_id", "iteration"], ["iterations.job_id", "iterations.number"], ondelete="CASCADE"),
 )

@@ -30,10 +30,13 @@ class StopCode(StrEnum):
     BUDGET_ITERATIONS = "budget_iterations"
     BUDGET_HOURS = "budget_hours"
     BUDGET_TOKENS = "budget_tokens"
+    BUDGET_COMPLETION_TOKENS = "budget_completion_tokens"
     BUDGET_USD = "budget_usd"
     CONTEXT = "context"  # even the shortest prompt is longer than the model's context
     DRAFT_REJECTED = "draft_rejected"  # a strategy of one draft
     CLOUD_REJECTED = "cloud_rejected"  # the cloud model's answer was rejected, too
+    NO_GAIN = "no_gain"  # the best score did not rise for long, over several fresh starts
+    IMPOSSIBLE = "impossible"  # reviews found that no answer can exist, and quoted why
     GAVE_UP = "gave_up"  # any other strategy that sees no further move
     CANCELLED = "cancelled"
     CRASHES = "crashes"  # its worker died again and again
@@ -58,10 +61,13 @@ class StopCode(StrEnum):
                 StopCode.BUDGET_ITERATIONS
                 | StopCode.BUDGET_HOURS
                 | StopCode.BUDGET_TOKENS
+                | StopCode.BUDGET_COMPLETION_TOKENS
                 | StopCode.BUDGET_USD
                 | StopCode.CONTEXT
                 | StopCode.DRAFT_REJECTED
                 | StopCode.CLOUD_REJECTED
+                | StopCode.NO_GAIN
+                | StopCode.IMPOSSIBLE
                 | StopCode.GAVE_UP
             ):
                 return JobState.UNSOLVED
@@ -85,6 +91,8 @@ class Operator(StrEnum):
     REVIEW = "review"
     REVISE = "revise"
     RESTART = "restart"
+    AGGREGATE = "aggregate"
+    SYNTHESISE = "synthesise"
     ESCALATE = "escalate"
     JUDGE = "judge"
     DISTIL = "distil"

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import text
 
-from tasks.crashpoints import armed
+from tasks.crashpoints import CrashPoint, armed
 from tasks.escalation import Escalation
 from tasks.heartbeat import SilentHeartbeat
 from tasks.lesson_service import MemoryLessonService
@@ -20,6 +20,7 @@ from tasks.llm.responses import OpenAIResponses
 from tasks.llm.scripted import ScriptedModel
 from tasks.memory.embedder import Embedder
 from tasks.memory.twin import InMemoryBank
+from tasks.sampling import Sampling
 from tasks.store import dispatch, migrate, reaping
 from tasks.store.escalations import PostgresEscalations
 from tasks.store.ledger import PostgresLedger
@@ -28,7 +29,7 @@ from tasks.store.outbox import Outbox
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.types import ChatRequest, CheckSpec, Claim, Egress, JobSpec, Lane
-from tests.chaos.crashes import Fatal, job_rows, schema_lines
+from tests.chaos.crashes import Fatal, Passing, job_rows, schema_lines
 from tests.doubles import ExecutedChecks, Killed
 from tests.loops import corrected, twin_loop
 from workers.local.postgres import EmbeddedPostgres
@@ -39,9 +40,12 @@ CHECKS = (
     CheckSpec(name="answer#2", kind="answer", value={"regex": "[0-9]+"}, held_out=True),
 )
 EXAMPLE = CheckSpec(name="python:t.py", kind="python", value="double(1) == 2")
+FORM = CheckSpec(name="answer", kind="answer", value={"regex": "[0-9]+"})
 # All pass the example, and the first two are wrong.
 PROGRAMS = ("x + 1", "x ** 2 + 1", "2 * x", "x * 2", "x + x", "x << 1")
 LESSON = "WHEN: multiplying two small numbers\nDO: add the one number as often as the other says\nAVOID: guessing"
+OLD, NEW = Sampling(answer_tokens=48, review_tokens=16), Sampling(answer_tokens=64, review_tokens=32)
+LAST_OF_OLD: Passing = (CrashPoint.CALL_COMMITTED, 3)  # a draft, a review, a revision
 RULES = dispatch.ClaimRules(affinity_seconds=0, lease_seconds=1.0)
 # More deaths in a row than any job here suffers: quarantine has tests of its own.
 CRASH_CAP = 100
@@ -64,6 +68,14 @@ def program(request: ChatRequest) -> str:
     return f"def double(x):\n    return {PROGRAMS[request.seed % len(PROGRAMS)]}"
 
 
+def number(request: ChatRequest) -> str:
+    """A wrong number, by the seed, but the right one where several answers are made into one; or a lesson."""
+    prompt = request.messages[-1].content
+    if "WHEN:" in prompt:
+        return LESSON
+    return "ANSWER: 42" if "Compare them" in prompt else f"ANSWER: {request.seed % 40}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """What a house's jobs are: solved by `strategy`, with `answer` for a model; `checked_by` stands for a sandbox."""
@@ -78,13 +90,17 @@ class Work:
 SUM = Work(strategy="correct", problem="What is six times seven?", checks=CHECKS, answer=answer)
 DOUBLE = Work(strategy="ladder", problem="Double it.", checks=(EXAMPLE,), answer=program, checked_by=ExecutedChecks())
 
+# Repaired, redrafted by another plan, aggregated; and aggregated to the end, then synthesised.
+CLIMB = Work(strategy="ladder", problem="What is six times seven?", checks=CHECKS[:1], answer=number)
+MERGE = Work(strategy="aggregate", problem="Name a number.", checks=(FORM,), answer=number)
+
 
 class House:
     """Solves one job after another, each from the submission to its lesson in the memory, and dies where it is told.
 
     Parameters: `escalate_after` rejected iterations the job is the cloud's, which answers at `url`; `known` is the
     lesson that the memory holds before; `broken` spoils the ledger, for a test of the tests; `work` is what the jobs
-    are.
+    are. Where `changed`, a worker with another model has left each job in the middle of a revision.
     """
 
     def __init__(
@@ -95,12 +111,14 @@ class House:
         escalate_after: int,
         url: str,
         known: int | None,
+        changed: bool = False,
         broken: Callable[[PostgresLedger], Any] = lambda ledger: ledger,
         work: Work = SUM,
     ) -> None:
         self._work = work
         self._user, self._fleet, self._escalate_after, self._known = user, fleet, escalate_after, known
-        self._broken = broken
+        self._changed, self._broken = changed, broken
+        self._sampling, self._width = NEW, 1 if changed else 2
         self._cloud = OpenAIResponses(
             base_url=url, api_key="sk-test", first_event_seconds=20, answer_seconds=60, pauses=(0.02, 0.05)
         )
@@ -118,10 +136,11 @@ class House:
         )
         job = submit_jobs(self._user, [spec], egress=egress)[0].job
         outbox = Outbox(self._fleet, memory_handlers(bank))
+        if self._changed:
+            self._leave(job, bank)
         with armed(fatal):
             while self._busy(job):
-                for lane in (Lane.GPU, Lane.CHECK, Lane.CLOUD):
-                    self._survive(lambda lane=lane: self._take_turn(lane, bank))  # type: ignore[misc]
+                self._take_turns(bank)
             while self._survive(outbox.deliver) is not None:
                 pass
         with self._fleet.connect() as connection:
@@ -131,6 +150,20 @@ class House:
         counted = [now - then for now, then in zip(self._counted(), before, strict=True)]
         memory = {"points": bank.count(), "holds its lesson": mine <= known, "seen, helped, hurt": counted}
         return {**rows, "memory": memory}
+
+    def _leave(self, job: int, bank: InMemoryBank) -> None:
+        """The older worker works until it is killed, in the second iteration, with calls on which one is built."""
+        self._sampling, last = OLD, Fatal(LAST_OF_OLD)
+        with armed(last):
+            while not last.deaths:
+                assert self._busy(job), "it ended before"
+                self._take_turns(bank)
+        self._sampling = NEW
+
+    def _take_turns(self, bank: InMemoryBank) -> None:
+        """One turn on each lane."""
+        for lane in (Lane.GPU, Lane.CHECK, Lane.CLOUD):
+            self._survive(lambda lane=lane: self._take_turn(lane, bank))  # type: ignore[misc]
 
     def _survive(self, step: Callable[[], str | None]) -> str | None:
         """What the step gives back; where it is killed, the lease's second passes and the reaper looks."""
@@ -161,7 +194,8 @@ class House:
                 fault_cap=3,
             ),
             escalate_after=self._escalate_after,
-            width=2,
+            sampling=self._sampling,
+            width=self._width,
         ).turn(claim, frozenset({lane}), SilentHeartbeat())
 
     def _busy(self, job: int) -> bool:

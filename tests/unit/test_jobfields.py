@@ -9,7 +9,7 @@ import pytest
 from tasks.errors import InvalidInput
 from tasks.jobfields import check_fields, check_name, refuse_unstorable
 
-BUDGET = "usd, hours, iterations, tokens"
+BUDGET = "usd, hours, iterations, tokens, completion_tokens"
 
 
 def refused(fields: dict[str, Any]) -> InvalidInput:

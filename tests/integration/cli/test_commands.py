@@ -207,11 +207,13 @@ def test_history_is_one_object_an_iteration(redraft: Redraft, admin: Admin, job:
         "score",
         "guard",
         "let_through",
+        "behaviour",
+        "inputs",
         "verdicts",
         "prompt_tokens",
     ]
     fields += ["cached_tokens", "completion_tokens", "usd", "seconds", "worker", "epoch", "decision", "stop_code"]
-    fields.append("omissions")
+    fields += ["omissions", "set_aside"]
     assert list(row) == fields
     assert row["verdicts"] == [
         {"check": "answer", "passed": False, "held_out": False, "score": 0.0, "feedback": "not 42", "isolation": ""}
