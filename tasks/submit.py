@@ -23,7 +23,7 @@ from tasks.ports import Sandbox
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.store.summaries import Submitted
-from tasks.types import Egress, JobSpec, Lane
+from tasks.types import BatchBudget, Egress, JobSpec, Lane
 
 TITLE_CHARS = 120
 # The files of all jobs of one submission: they are held in memory and stored in one transaction.
@@ -107,10 +107,17 @@ def read_jobs(
     return check(parse(files, flags, stdin), rules, progress)
 
 
-def store(database: Database, submission: Submission, progress: Progress = no_progress) -> tuple[Submitted, ...]:
-    """Stores all jobs with their attachments in one transaction, in their order. Raises as `submit_jobs` does."""
+def store(
+    database: Database,
+    submission: Submission,
+    progress: Progress = no_progress,
+    *,
+    pool: BatchBudget | None = None,
+) -> tuple[Submitted, ...]:
+    """Stores all jobs with their attachments in one transaction, in their order; with a `pool` as one batch. Raises as
+    `submit_jobs` does."""
     stored = functools.partial(progress, "stored")
-    return submit_jobs(database, submission.specs, submission.contents, stored, egress=submission.egress)
+    return submit_jobs(database, submission.specs, submission.contents, stored, egress=submission.egress, pool=pool)
 
 
 def build_spec(raw: RawJob, rules: Rules) -> tuple[JobSpec, tuple[AttachedFile, ...]]:

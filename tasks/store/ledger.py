@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import JournalMismatch, LimitReached
 from tasks.reasons import describe
-from tasks.store import codec, contexts, job_loader, leases, lesson_writes
+from tasks.store import batches, codec, contexts, job_loader, leases, lesson_writes
 from tasks.store.session import Database
 from tasks.store.tables import calls, candidates, iterations, jobs, reservations, verdicts
 from tasks.types import (
@@ -113,8 +113,8 @@ class PostgresLedger:
             leases.note(connection, claim.job, "set aside", f"{which} of {call.model}; {why}")
 
     def reserve(self, claim: Claim, key: CallKey, tokens: int) -> None:
-        """Reserves `tokens` of the budget, so that calls in flight together can't pass it. Raises
-        `LimitReached`, `LeaseLost`, `DatabaseUnavailable`."""
+        """Reserves `tokens` of the job's budget and of its batch's, so that calls in flight together can't pass either.
+        Raises `LimitReached`, `BatchReserved`, `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
             row = connection.execute(
@@ -125,6 +125,7 @@ class PostgresLedger:
             ).one()
             if row.used + tokens > row.budget:
                 raise LimitReached("tokens", row.used, row.budget, needed=tokens)
+            batches.admit(connection, claim.job, tokens=tokens)
             connection.execute(
                 upsert(reservations)
                 .values(job_id=claim.job, epoch=claim.epoch, tokens=tokens, **codec.key_to_row(key))
@@ -166,6 +167,8 @@ class PostgresLedger:
                         DO UPDATE SET engine_seconds = owner_usage.engine_seconds + EXCLUDED.engine_seconds"""),
                 {"owner": owner, "seconds": completion.seconds},
             )
+            tokens = completion.prompt_tokens + completion.completion_tokens
+            batches.charge(connection, claim.job, tokens=tokens, usd=completion.usd)
 
     # ── the iteration ────────────────────────────────────────────────────────────────────────
 
@@ -272,7 +275,7 @@ class PostgresLedger:
                 update(jobs)
                 .where(jobs.c.id == claim.job)
                 .values(iterations=iteration.number, crashes=0, faults=0)
-                .returning(jobs.c.score, jobs.c.answer_iteration)
+                .returning(jobs.c.score, jobs.c.answer_iteration, jobs.c.batch_id)
             ).one()
             passing(CrashPoint.RECORDING)
             better = best is not None and best.guard is None
@@ -292,6 +295,8 @@ class PostgresLedger:
                 _open_iteration(connection, claim.job, iteration.number + 1, decision)
                 _note_move_up(connection, claim.job, iteration.number, lane)
             leases.release(connection, claim, lane, done=isinstance(decision, Stop) and not lesson_due)
+            if row.batch_id is not None:
+                _count_for_batch(connection, claim.job, iteration, decision, partly=bool(row.score))
 
     def keep_lesson(self, claim: Claim, lesson: Lesson | None) -> None:
         """An ended job owes its lesson no more, and can't be claimed again. Raises `LeaseLost`,
@@ -341,16 +346,17 @@ class PostgresLedger:
         *,
         code: StopCode = StopCode.SERVICE_FAULTS,
         interrupted: bool = False,
+        delay_seconds: float = 0.0,
     ) -> None:
-        """Gives the lease back with the next step on `lane`; a `fault` delays it, longer with each in a row, and ends
-        the job with `code` at the cap; one `interrupted` by its worker's end goes on first.
+        """Gives the lease back with the next step on `lane`, after `delay_seconds`; a `fault` delays it, longer with
+        each in a row, and ends the job with `code` at the cap; one `interrupted` by its worker's end goes on first.
         Raises `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
             if not fault:
                 if interrupted:
                     leases.note(connection, claim.job, "handed back", f"its worker {claim.worker} is shutting down")
-                leases.release(connection, claim, lane, interrupted=interrupted)
+                leases.release(connection, claim, lane, interrupted=interrupted, delay_seconds=delay_seconds)
                 return
             faults = connection.execute(
                 update(jobs).where(jobs.c.id == claim.job).values(faults=jobs.c.faults + 1).returning(jobs.c.faults)
@@ -369,6 +375,15 @@ def _open_iteration(connection: Connection, job: int, number: int, move: Move, *
         .values(job_id=job, number=number, operator=operator_of(move), move=codec.move_to_json(move), **more)
         .on_conflict_do_nothing()
     )
+
+
+def _count_for_batch(
+    connection: Connection, job: int, iteration: Iteration, decision: Decision, *, partly: bool
+) -> None:
+    solved = isinstance(decision, Stop) and decision.code is StopCode.ACCEPTED
+    batches.count_iteration(connection, job, earlier=iteration.number - 1, partly=partly, solved=solved)
+    if not isinstance(decision, Stop):
+        batches.leave(connection, job)
 
 
 def _note_move_up(connection: Connection, job: int, number: int, lane: Lane) -> None:

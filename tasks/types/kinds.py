@@ -31,6 +31,8 @@ class StopCode(StrEnum):
     BUDGET_HOURS = "budget_hours"
     BUDGET_TOKENS = "budget_tokens"
     BUDGET_USD = "budget_usd"
+    BATCH_TOKENS = "batch_tokens"  # of the budget that it shares with its batch
+    BATCH_HOURS = "batch_hours"
     CONTEXT = "context"  # even the shortest prompt is longer than the model's context
     DRAFT_REJECTED = "draft_rejected"  # a strategy of one draft
     CLOUD_REJECTED = "cloud_rejected"  # the cloud model's answer was rejected, too
@@ -59,6 +61,8 @@ class StopCode(StrEnum):
                 | StopCode.BUDGET_HOURS
                 | StopCode.BUDGET_TOKENS
                 | StopCode.BUDGET_USD
+                | StopCode.BATCH_TOKENS
+                | StopCode.BATCH_HOURS
                 | StopCode.CONTEXT
                 | StopCode.DRAFT_REJECTED
                 | StopCode.CLOUD_REJECTED

@@ -38,6 +38,14 @@ def submit(
         list[str],
         typer.Option("--budget", metavar="usd=2,hours=4,iterations=30,tokens=N", help="What the job may spend."),
     ] = [],  # noqa: B006
+    pool_budget: Annotated[
+        list[str],
+        typer.Option(
+            "--pool-budget",
+            metavar="tokens=N,usd=20,hours=8",
+            help="Make the jobs one batch: what they may spend together. The likeliest to be solved go on first.",
+        ),
+    ] = [],  # noqa: B006
     strategy: Annotated[str | None, typer.Option(metavar="NAME", help="correct, best_of_n or single.")] = None,
     lane: Annotated[str | None, typer.Option(metavar="gpu|fast", help="Which model drafts.")] = None,
     egress: Annotated[str | None, typer.Option(metavar="never|full", help="What may be sent to the cloud.")] = None,
@@ -68,6 +76,7 @@ def submit(
     """
     from tasks import submit as steps
     from tasks.installed import installed_rules
+    from tasks.jobfields import read_batch_budget
     from tasks.jobflags import Flags, parse_budget_flag, parse_check_flag
     from tasks.settings import load_settings
     from workers.cli.client import connect
@@ -90,11 +99,12 @@ def submit(
         cut=True if cut else None,
         model=model,
     )
+    pool = read_batch_budget(pool_budget)
     rules = installed_rules(load_settings(), dry_runs=True)
     with Bars(sys.stderr) as bars:
         submission = steps.check(steps.parse(files, flags, sys.stdin.buffer.read), rules, bars.update)
         with connect() as client:
-            jobs = client.submit(submission, progress=bars.update)
+            jobs = client.submit(submission, progress=bars.update, pool=pool)
             workers = client.workers()
     _note(submission, jobs, workers)
     if not (as_json and wait):
@@ -114,6 +124,8 @@ def _note(submission: Submission, jobs: Sequence[Submitted], workers: Sequence[W
             output.note(f"job {job.job}: {job.note}")
     for line in _models(submission.specs, workers):
         output.note(line)
+    for line in _batch(jobs):
+        output.note(line)
     output.note(_cloud(submission.specs, [job.egress for job in jobs], workers))
     known = sum(1 for job in jobs if not job.new)
     if known:
@@ -123,7 +135,7 @@ def _note(submission: Submission, jobs: Sequence[Submitted], workers: Sequence[W
 def _print_numbers(submission: Submission, jobs: Sequence[Submitted], *, as_json: bool) -> None:
     for job, spec in zip(jobs, submission.specs, strict=True):
         if as_json:
-            output.emit_line({"job": job.job, "new": job.new, "title": spec.title})
+            output.emit_line({"job": job.job, "new": job.new, "title": spec.title, "batch": job.batch})
         else:
             print(job.job)
     sys.stdout.flush()
@@ -148,6 +160,13 @@ def _models(specs: Sequence[JobSpec], workers: Sequence[WorkerRow]) -> Iterator[
     for name in dict.fromkeys(spec.model for spec in specs if spec.model):
         if name not in known:
             yield f"no worker serves model {name} now (served: {served}): the job waits for one that does"
+
+
+def _batch(jobs: Sequence[Submitted]) -> Iterator[str]:
+    """One line for the batch that this submission made, if it made one."""
+    new = [job for job in jobs if job.new and job.batch is not None]
+    if new:
+        yield f"batch {new[0].batch}: {len(new)} jobs share one budget; `redraft ls --batch {new[0].batch}` lists them"
 
 
 def _cloud(specs: Sequence[JobSpec], stored: Sequence[Egress], workers: Sequence[WorkerRow]) -> str:
