@@ -2,11 +2,12 @@
 
     python ops/corpus.py --endpoint http://127.0.0.1:8000/v1 --model NAME --loops 300
 
-Every prompt is asked four times: at temperature 0 and 0.8, each with and without a system prompt, and with no guard of
-ours nor the engine's. All answers count and none is chosen by hand; they are labelled (`tests/corpus/label.py`), and of
-the ordinary ones only `--ordinary` are kept. What is there is saved every 40 answers and on Ctrl-C, and a further run
-goes on from it. A prompt that the other half of the corpus has is passed over: `--half report` with a new `--seed`
-makes figures that no threshold has seen.
+Every prompt is asked with and without a system prompt at each temperature, and with no guard of ours nor the engine's.
+With `--ignore-end` an answer goes on to the limit of tokens, where most models repeat themselves; with `--long` the
+prompts ask for what is long and regular. All answers count and none is chosen by hand; they are labelled
+(`tests/corpus/label.py`), and of the ordinary ones only `--ordinary` are kept. What is there is saved every 40 answers
+and on Ctrl-C, and a further run goes on from it. A prompt that the other half of the corpus has is passed over: `--half
+report` with a new `--seed` makes figures that no threshold has seen.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import argparse
 import itertools
 import json
 import os
-import random
 import re
 import sys
 import time
@@ -25,51 +25,15 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-from tests.corpus import words
 from tests.corpus.collected import FOLDER, labelled, read, write
 from tests.corpus.label import Label
+from tests.corpus.prompts import LONG, PROMPTS, prompt_for
 from tests.corpus.samples import REPORT, TUNE, seeded
 
 TEMPERATURES = (0.0, 0.8)
 SYSTEMS = (None, "You are a careful assistant. Answer in full and explain every step.")
 SAVED_EVERY = 40
 ANSWER_SECONDS = 900.0
-
-# By what is asked for. The words are drawn anew for each prompt.
-PROMPTS: tuple[tuple[str, str], ...] = (
-    ("prose", "Explain in detail why {a} {n} {v} {m}."),
-    ("story", "Write a long story about {name} and a {adj} {n}."),
-    ("code", "Write a Python function that {v} a list of {n}s, with tests for every case."),
-    ("list", "List everything that one should know about a {n}."),
-    ("maths", "Prove that there are infinitely many {adj} {n}s."),
-    ("maths", "Think step by step: {name} has {x} {n}s and gives {y} of them to {other}. How many are left, and why?"),
-    ("prose", "Describe the difference between a {n} and a {m}."),
-    ("poem", "Write a poem about a {adj} {n} in which every stanza ends alike."),
-    ("table", "Make a table of {x} kinds of {n} with their uses."),
-    ("json", "Write a JSON document that describes a {n}, its {m} and all of their parts."),
-    ("prose", "Explain to {name} how one {v} a {n}, then check your explanation and correct it."),
-    ("maths", "Solve x^2 - {x}x + {y} = 0 and check each step twice."),
-    ("list", "Write the rules of a game that is played with a {n} and {x} {m}s."),
-    ("prose", "Summarise the history of the {n} in {x} sentences."),
-    ("list", "Give {x} reasons for and {x} reasons against a {adj} {n}."),
-    ("dialogue", "Write a dialogue in which {name} and {other} argue about a {n}."),
-    ("sql", "Write a SQL schema for a shop that sells {n}s and {m}s."),
-    ("maths", "Which numbers below {x} are divisible by {y}? Explain."),
-    ("shell", "Write a shell script that {v} every {n} in a folder."),
-    ("translation", "Translate into French and back again: the {adj} {n} {v} the {m}."),
-    ("prose", "Continue: The {n} {v} the {m}. The {m} {v} the {n}."),
-    ("code", "Write unit tests for a class {n} that {v} a {m}."),
-    ("letter", "Write a letter from {name} to {other} about the {adj} {n} near the {m}."),
-    ("prose", "What would happen if every {n} were {adj}? Consider each consequence in turn."),
-    ("log", "Write the log file of a server that {v} {n}s, one line a second, with {x} lines."),
-    ("numbers", "Write the multiples of {y} up to {x}0, one on each line, and say of each whether it is odd."),
-    ("table", "Compare a {n}, a {m} and a {adj} {n} in a Markdown table with at least {y} rows."),
-    ("json", "Give me {x} example records of {n}s as a JSON array with the keys id, name, {m} and price."),
-    ("code", "Write a C program that keeps {x} {n}s in a linked list and prints them."),
-    ("html", "Write the HTML page of a shop for {n}s, with a form and a table of prices."),
-    ("review", "List every error in this text: The {n} {v} the {m}, becaus it are {adj} and {adj}."),
-    ("code", "Write a Python class for a {n} with {y} methods, each with a docstring."),
-)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -83,6 +47,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=60.0, help="stop after so long in any case")
     parser.add_argument("--max-tokens", type=int, default=1_200, help="where an answer is cut off")
     parser.add_argument("--parallel", type=int, default=16, help="requests in flight")
+    parser.add_argument(
+        "--temperature", type=float, action="append", help="ask at this temperature; may be repeated (default: 0, 0.8)"
+    )
+    parser.add_argument("--ignore-end", action="store_true", help="let no answer end by itself (vLLM and llama.cpp)")
+    parser.add_argument("--long", action="store_true", help="ask for long lists, proofs, tables and steps")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--half", choices=(TUNE, REPORT), default=REPORT)
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the halves are (default: beside the tests)")
@@ -103,16 +72,18 @@ class Asker:
 
     def __init__(self, given: argparse.Namespace, others: Collection[str]) -> None:
         self.model, self.seed, self._others = given.model, given.seed, others
+        self._temperatures, self._ignores_end = given.temperature or TEMPERATURES, given.ignore_end
+        self._prompts = LONG if given.long else PROMPTS
         self._url, self._tokens = given.endpoint.rstrip("/") + "/chat/completions", given.max_tokens
         self._key = os.environ.get("REDRAFT_ENDPOINT_KEY", "none")
 
     def plan(self) -> Iterator[dict[str, Any]]:
         """The requests, without end, always in the same order for one seed; none with a prompt of the other half."""
         for number in itertools.count():
-            kind, prompt = prompt_for(self.seed, number)
+            kind, prompt = prompt_for(self.seed, number, self._prompts)
             if prompt in self._others:
                 continue
-            for temperature, system in itertools.product(TEMPERATURES, SYSTEMS):
+            for temperature, system in itertools.product(self._temperatures, SYSTEMS):
                 seed = seeded(self.seed, f"{number}:{temperature}:{system is None}") >> 33
                 yield {
                     "model": self.model,
@@ -122,6 +93,7 @@ class Asker:
                     "temperature": temperature,
                     "seed": seed,
                     "max_tokens": self._tokens,
+                    "ignore_end": self._ignores_end,
                 }
 
     def ask(self, wanted: dict[str, Any]) -> dict[str, Any]:
@@ -134,6 +106,8 @@ class Asker:
             "seed": wanted["seed"],
             "max_tokens": wanted["max_tokens"],
         }
+        if wanted["ignore_end"]:
+            body["ignore_eos"] = True
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"}
         request = urllib.request.Request(self._url, json.dumps(body).encode(), headers)
         with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as response:
@@ -190,31 +164,13 @@ class Answers:
         self.rows.append(row)
 
 
-def prompt_for(seed: int, number: int) -> tuple[str, str]:
-    """What is asked for, and the words that ask for it."""
-    rng = random.Random(seeded(seed, f"prompt {number}"))
-    name, other = rng.sample(words.NAMES, 2)
-    noun, second = rng.sample(words.NOUNS, 2)
-    kind, asked = PROMPTS[number % len(PROMPTS)]
-    return kind, asked.format(
-        a=rng.choice(("a", "every", "no")),
-        n=noun,
-        m=second,
-        v=rng.choice(words.VERBS),
-        adj=rng.choice(words.ADJECTIVES),
-        name=name,
-        other=other,
-        x=rng.randint(5, 40),
-        y=rng.randint(2, 9),
-    )
-
-
 def _order(row: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(str(row[key]) for key in ("kind", "prompt", "system", "temperature", "seed"))
+    return tuple(str(row.get(key)) for key in ("kind", "prompt", "system", "temperature", "seed", "ignore_end"))
 
 
 def _identity(row: dict[str, Any]) -> tuple[Any, ...]:
-    return row["model"], row["prompt"], row["system"], row["temperature"], row["seed"]
+    unending = row.get("ignore_end", False)
+    return row["model"], row["prompt"], row["system"], row["temperature"], row["seed"], unending
 
 
 if __name__ == "__main__":

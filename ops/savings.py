@@ -15,14 +15,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from corpus import prompt_for
-
 from tasks.journal import JournalledModel
 from tasks.llm.chat import OpenAIChatModel
 from tasks.llm.guard import scan
 from tasks.sampling import Sampling
 from tasks.types import CallKey, Completion, Operator, Prompt
 from tests.corpus.label import Label, label
+from tests.corpus.prompts import prompt_for
 from tests.doubles import Journal
 from tests.turns import job_of, turn_of
 

@@ -16,16 +16,13 @@ from tasks.escalation import Escalation, NoCloud
 from tasks.journal import JournalledModel
 from tasks.judge_panel import ModelJudgePanel
 from tasks.lesson_service import MemoryLessonService, NoLessonService
-from tasks.llm.chat import OpenAIChatModel
 from tasks.llm.prices import prices_of
 from tasks.llm.responsebody import CloudTerms
 from tasks.llm.responses import OpenAIResponses
-from tasks.llm.thoughts import Thinking
 from tasks.loop import ENGINE_LANES, Loop
 from tasks.operators import Operators
 from tasks.policy import LoopRules
 from tasks.ports import Cloud, LessonService, Sandbox
-from tasks.sampling import Sampling
 from tasks.settings import Settings, secrets_in
 from tasks.store.attachments import read_content
 from tasks.store.dispatch import ClaimRules
@@ -39,8 +36,8 @@ from tasks.validators.checks import RegisteredChecks
 from workers.addresses import memory_bank
 from workers.engine.admission import AdmissionController
 from workers.engine.host import ModelHost, NoEngine, model_names
-from workers.engine.profiles import Serving
 from workers.events import TurnEvents
+from workers.models import chat_model, sampling_of
 from workers.plugins import broken_plugins
 from workers.strategies import load_strategies
 from workers.turn_runner import TurnRunner
@@ -101,34 +98,6 @@ def build_cloud(settings: Settings, database: Database) -> Cloud:
     )
 
 
-def _chat(settings: Settings, host: ModelHost, database: Database) -> OpenAIChatModel:
-    profile, terms = host.profile, host.profile.thinking
-    return OpenAIChatModel(
-        base_url=host.url,
-        model=host.model,
-        api_key=settings.endpoint_key.get_secret_value() or "none",
-        context_tokens=profile.max_model_len,
-        first_token_seconds=settings.first_token_seconds,
-        token_silence_seconds=settings.token_silence_seconds,
-        extra=profile.request_extra,
-        engine=host.describe(),
-        files=functools.partial(read_content, database),
-        capabilities=host.capabilities,
-        thinking=Thinking(on=terms.on, off=terms.off, budget=terms.budget) if terms else Thinking(),
-    )
-
-
-def _sampling(profile: Serving) -> Sampling:
-    return Sampling(
-        temperature=profile.temperature,
-        top_p=profile.top_p,
-        top_k=profile.top_k,
-        answer_tokens=profile.max_answer_tokens,
-        review_tokens=profile.max_review_tokens,
-        thinking_tokens=profile.thinking.tokens if profile.thinking else 0,
-    )
-
-
 def _admission(parts: WorkerParts) -> AdmissionController:
     host, width = parts.host, max(1, parts.width)
     return AdmissionController(
@@ -172,7 +141,10 @@ def _loop(parts: WorkerParts, database: Database, admission: AdmissionController
     settings, host = parts.settings, parts.host
     ledger = PostgresLedger(database, fault_cap=settings.fault_cap)
     model = JournalledModel(
-        ledger=ledger, model=_chat(settings, host, database), sampling=_sampling(host.profile), admission=admission
+        ledger=ledger,
+        model=chat_model(settings, host, functools.partial(read_content, database)),
+        sampling=sampling_of(host.profile),
+        admission=admission,
     )
     cloud = build_cloud(settings, database) if Lane.CLOUD in parts.lanes() else NoCloud()
     checks, strategies = RegisteredChecks(sandbox=parts.sandbox), load_strategies()
@@ -220,7 +192,7 @@ def _claim_rules(parts: WorkerParts) -> ClaimRules:
 
 def _registration(parts: WorkerParts) -> WorkerRegistration:
     profile, has_model = parts.host.profile, not isinstance(parts.host, NoEngine)
-    sampling = _sampling(profile)
+    sampling = sampling_of(profile)
     return WorkerRegistration(
         name=parts.name,
         host=socket.gethostname(),

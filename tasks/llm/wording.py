@@ -24,7 +24,7 @@ _WORD = re.compile(r"[^\W\d_]{2,}|[^\x00-\u02ff\W\d_]")
 PROSE_SHARE = 0.4
 _NO_PROSE = re.compile(r"""[{}<>=\\|\[\]\t]|::|\(\)|->|/\*|//|;$|\w\(|\d\d:\d\d|^["']|,\S+,""")
 _VALUE = re.compile(r"\d+|\b[A-Z]\b")
-_RUN = re.compile(r"[^\W_]+")
+_RUN, _PARTED = re.compile(r"[^\W_]+"), re.compile(r"[\W_]")
 _PIECE = re.compile(r"\d|[^\W\d]{1,6}|[^\w\s]|\n|[ \t]{2,}")
 
 # While a repetition goes on, its unit is examined every few characters and rotated by as many, so the same units recur.
@@ -38,6 +38,8 @@ def has_word(unit: str) -> bool:
     bare = unit.strip()
     if bare.isalpha():
         return _NO_WORD.fullmatch(bare) is None
+    if _WORD.search(unit + unit[:1]) is None:  # rows of a matrix: a new unit at each look
+        return False
     text = _NO_WORD.sub(_blank, 3 * unit)
     words = _beginning_in_the_middle(text)
     if len(words) == 1:  # the same item again and again
@@ -47,10 +49,10 @@ def has_word(unit: str) -> bool:
 
 @_cached
 def different_runs(unit: str) -> int:
-    """How many different runs of letters and digits copies of `unit` have. As a unit may begin inside a run, three
-    copies are joined and the middle one is read."""
-    text, length = 3 * unit, len(unit)
-    return len({match[0] for match in _RUN.finditer(text) if length <= match.start() < 2 * length})
+    """How many different runs of letters and digits copies of `unit` have: none where nothing parts them. As a unit
+    may begin inside a run, it is read from the first end of one."""
+    parted = _PARTED.search(unit)
+    return 0 if parted is None else len(set(_RUN.findall(unit[parted.start() :] + unit[: parted.start()])))
 
 
 @_cached

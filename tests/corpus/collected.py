@@ -1,8 +1,9 @@
 """Texts that models wrote, collected by `ops/corpus.py` into `collected/HALF/*.jsonl.gz`: one object a line.
 
-An object has `model, kind, prompt, system, temperature, seed, max_tokens, finish_reason, text, label, onset, period`:
-`kind` is what the prompt asks for, the last three are what `tests/corpus/label.py` says of the text, kept because it
-takes long. The half `report` was collected when the half `tune` had set every threshold, and no prompt is in both.
+An object has `model, kind, prompt, system, temperature, seed, max_tokens, ignore_end, finish_reason, text, label,
+onset, period`. `kind` is what the prompt asks for. `ignore_end`, which the oldest lack, says that the answer could not
+end by itself. The last three are what `tests/corpus/label.py` says of the text, kept because it takes long. The half
+`report` was collected when the half `tune` had set every threshold, and no prompt is in both.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def labelled(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _kind(row: Mapping[str, Any]) -> str:
     name = f"{row['model'].rsplit('/', 1)[-1]} at {row['temperature']:g}"
+    name += ", no end" if row.get("ignore_end") else ""
     return f"{name}, system" if row["system"] else name
 
 

@@ -1,5 +1,5 @@
 """Loops whose copies are never equal: sentences in ever another order, words swapped for others, counters within one
-paragraph, near-copies. A form gives copy after copy."""
+paragraph, random figures, near-copies. A form gives copy after copy."""
 
 from __future__ import annotations
 
@@ -78,6 +78,20 @@ def counters(rng: random.Random) -> Copies:
     return lambda n: form.format(n=begin + n, m=begin + n + 1, deed=deed)
 
 
+def figures(rng: random.Random) -> Copies:
+    """One sentence into which figures are drawn at random, line by line or in one paragraph."""
+    form = rng.choice(
+        (
+            "So {deed} {a} times in {b} days",
+            "The sum of {a} and {b} is {c}, which is not what we want",
+            "Now {deed}, that is {a} in all, or {b}.{c} of them",
+            "Wait, {a} times {b} gives {c}, so {deed}",
+        )
+    ) + rng.choice((". ", ", ", ".\n"))
+    deed = words.clause(rng)
+    return lambda n: form.format(a=rng.randint(1, 99), b=rng.randint(1, 999), c=rng.randint(1, 9999), deed=deed)
+
+
 def counted_passages(rng: random.Random) -> Copies:
     """A passage of some sentences in one line, of which one counts."""
     sentences = [words.sentence(rng) for _ in range(rng.randint(2, 5))]
@@ -97,5 +111,6 @@ def near_copies(rng: random.Random) -> Copies:
 
 
 FORMS: dict[str, Callable[[random.Random], Copies]] = {
-    form.__name__: form for form in (counted_passages, counters, doubts, near_copies, reworded, shuffled_many, synonyms)
+    form.__name__: form
+    for form in (counted_passages, counters, doubts, figures, near_copies, reworded, shuffled_many, synonyms)
 }

@@ -91,3 +91,19 @@ def test_no_prompt_is_in_both_halves(corpus: ModuleType, endpoint: Endpoint, tmp
         prompts |= {row["prompt"] for row in read(tmp_path / half / "tiny.jsonl.gz")}
     assert halves.keys() == {"tune", "report"}
     assert not halves["tune"] & halves["report"]
+
+
+def test_an_end_that_is_ignored_is_asked_for_and_is_another_answer(
+    corpus: ModuleType, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    given = ["--endpoint", endpoint.url, "--model", "tiny", "--folder", str(tmp_path), "--temperature", "0", "--long"]
+    corpus.main([*given, "--loops", "20"])
+    assert all("ignore_eos" not in body for body in endpoint.asked)
+    corpus.main([*given, "--loops", "60", "--ignore-end"])
+    assert {body["temperature"] for body in endpoint.asked} == {0.0}
+    assert endpoint.asked[-1]["ignore_eos"] is True
+    rows = read(tmp_path / "report" / "tiny.jsonl.gz")
+    assert {row["kind"] for row in rows} >= {"list", "proof", "table", "steps"}
+    assert len(rows) == len(endpoint.asked)
+    kinds = {sample.kind for _, sample in collected(tmp_path)}
+    assert kinds == {"tiny at 0", "tiny at 0, system", "tiny at 0, no end", "tiny at 0, no end, system"}

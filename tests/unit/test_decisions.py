@@ -108,6 +108,16 @@ def test_a_fresh_start_says_each_reason_once_in_order() -> None:
     assert Correct().decide(nothing, LIMITS) == Draft(slots=2, restart=True, why="every draft was degenerate")
 
 
+def test_a_draft_that_was_let_through_is_revised_like_any_other() -> None:
+    through = draft(1, guard=None, let_through=GuardKind.TEMPLATE)
+    history = past([through, draft(1, 1, guard=GuardKind.CYCLE)])
+    assert Correct().decide(history, LIMITS) == Revise(parents=(through.ref,))
+    for number in range(2, 5):
+        history += [replace(past([revision(history[-1].candidates[0], number)])[0], number=number)]
+    restart = Correct().decide(history, LIMITS)
+    assert restart == Draft(slots=2, restart=True, why="3 revisions failed")
+
+
 @pytest.mark.parametrize(
     ("kinds", "label"),
     [

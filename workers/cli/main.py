@@ -56,6 +56,7 @@ COMMANDS: dict[str, Entry] = {
     "sql": Entry(module="workers.cli.sql", help="Query the documented views, read-only."),
     "memory": Entry(module="workers.cli.memory", help="Search and manage the lessons of earlier jobs.", group=True),
     "guard": Entry(module="workers.cli.guard", help="Look for endless repetition in texts.", group=True),
+    "bench": Entry(module="workers.cli.bench", help="Compare strategies on sets of tasks.", group=True),
     "worker": Entry(module="workers.cli.worker", help="Run a worker, which takes turns at jobs."),
     "relay": Entry(module="workers.cli.worker", help="Run the relay, which wakes workers."),
     "engine": Entry(module="workers.cli.engine", help="Fetch, serve and probe the local model.", group=True),

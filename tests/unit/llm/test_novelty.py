@@ -86,3 +86,16 @@ def test_a_paragraph_that_counts_is_a_loop_from_where_it_begins(step: int) -> No
 @pytest.mark.parametrize("numbers", [[n * n for n in range(30)], list(range(30, 0, -1))])
 def test_a_paragraph_whose_numbers_do_not_just_grow_is_none(numbers: list[int]) -> None:
     assert counting_tail(BEFORE + "".join(f"gate {n} of the yard is open, " for n in numbers)) is None
+
+
+def test_a_paragraph_of_any_numbers_is_a_loop_after_as_many_copies_as_lines_may_have() -> None:
+    rng = random.Random(2)
+    copies = ["gate {} of the yard is open for {} hours, ".format(*rng.choices(range(1, 999), k=2)) for _ in range(60)]
+    assert counting_tail(BEFORE + "".join(copies[:31])) is None
+    hit = counting_tail(BEFORE + "".join(copies))
+    assert hit is not None
+    assert abs(hit.at_char - len(BEFORE)) <= len(copies[0])
+
+
+def test_a_long_count_that_falls_is_none() -> None:
+    assert counting_tail(BEFORE + "".join(f"gate {n} of the yard is open, " for n in range(90, 30, -1))) is None

@@ -74,6 +74,19 @@ def test_of_equal_candidates_a_fork_keeps_the_earlier(user: Database, fleet: Dat
     assert breaches(fleet) == ()
 
 
+def test_a_fork_keeps_an_answer_that_was_let_through_but_not_a_degenerate_one(
+    user: Database, fleet: Database, ledger: PostgresLedger
+) -> None:
+    job = put(user)
+    run(fleet, ledger, [(0.2,), (0.5,), (0.9,)])
+    change(fleet, "UPDATE candidates SET let_through = 'template' WHERE iteration = 2")
+    change(fleet, "UPDATE candidates SET guard = 'cycle' WHERE iteration = 3")
+    forked = lifecycle.fork(user, job, 3, Changes())
+    summary = job_summary(user, forked)
+    assert (summary.answer, summary.answer_iteration, summary.score) == ("try 2.0", 2, 0.5)
+    assert [row.let_through for row in job_history(user, forked)] == [None, "template", None]
+
+
 def test_a_fork_takes_changes_and_two_forks_differ(user: Database, fleet: Database, ledger: PostgresLedger) -> None:
     job = put(user, seed=2**31 - 1)
     run(fleet, ledger, [(0.2,)])

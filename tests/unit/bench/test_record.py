@@ -1,0 +1,161 @@
+"""Recording a pool, with a scripted model and scripted checks: order, resumption, verdicts, packing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import EngineFault, InvalidInput
+from tasks.llm.scripted import ScriptedModel
+from tasks.ports import Heartbeat
+from tasks.sampling import Sampling
+from tasks.types import ChatRequest, CheckSpec, JobSpec, Verdict
+from workers.bench.pool import PooledDraft, append, pack, read_pool
+from workers.bench.record import Recorder, check_drafts
+from workers.bench.tasks import Task, TaskSet
+
+VISIBLE = CheckSpec(name="answer", kind="answer", value="1")
+SCORING = CheckSpec(name="answer#2", kind="answer", value="2", held_out=True)
+
+
+class Contains:
+    """Passes an answer that holds the check's value; `tried` counts."""
+
+    def __init__(self) -> None:
+        self.tried = 0
+
+    def validate(self, candidate: str, checks: Sequence[CheckSpec], heartbeat: Heartbeat) -> tuple[Verdict, ...]:
+        self.tried += 1
+        return tuple(
+            Verdict(check=c.name, kind=c.kind, passed=c.value in candidate, score=float(c.value in candidate))
+            for c in checks
+        )
+
+
+def tasks_of(*names: str, problem: str = "Say a number.") -> TaskSet:
+    tasks = [
+        Task(name=name, spec=JobSpec(title=name, problem=problem, checks=(VISIBLE,)), scoring=(SCORING,))
+        for name in names
+    ]
+    return TaskSet(name="numbers", tasks=tuple(tasks))
+
+
+def recorder(model: ScriptedModel) -> Recorder:
+    return Recorder(model=model, sampling=Sampling(temperature=0.8), engine="scripted 1", processor="one core")
+
+
+def model_of(*asked: list[ChatRequest], answer: str = "ANSWER: 12", **kwargs: object) -> ScriptedModel:
+    def reply(request: ChatRequest) -> str:
+        for seen in asked:
+            seen.append(request)
+        return answer
+
+    return ScriptedModel(reply, **kwargs)  # type: ignore[arg-type]
+
+
+def silent(done: int, total: int, tokens: int) -> None:
+    """Nobody watches."""
+
+
+def record(path: Path, model: ScriptedModel, tasks: TaskSet, drafts: int = 5, parallel: int = 1) -> None:
+    recorder(model).record(path, tasks, drafts=drafts, parallel=parallel, progress=silent)
+
+
+def test_one_draft_is_greedy_and_the_others_differ_in_their_seeds(tmp_path: Path) -> None:
+    path, asked = tmp_path / "pool.jsonl", list[ChatRequest]()
+    record(path, model_of(asked), tasks_of("a", "b"))
+    drafts = read_pool(path).of("a")
+    assert [draft.draft for draft in drafts] == [0, 1, 2, 3, 4, 5]
+    assert [draft.temperature for draft in drafts] == [0.0, *[0.8] * 5]
+    assert len({request.seed for request in asked}) == len(asked) == 12
+
+
+def test_a_part_of_every_task_comes_before_the_rest_of_any(tmp_path: Path) -> None:
+    path = tmp_path / "pool.jsonl"
+    record(path, model_of(), tasks_of("a", "b"))
+    order = [(draft.task, draft.draft) for draft in read_pool(path).drafts.values()]
+    assert order == [*(("a", n) for n in range(4)), *(("b", n) for n in range(4)),
+                     ("a", 4), ("a", 5), ("b", 4), ("b", 5)]  # fmt: skip
+
+
+def test_a_recording_that_was_cut_goes_on_and_asks_for_nothing_twice(tmp_path: Path) -> None:
+    path, asked = tmp_path / "pool.jsonl", list[ChatRequest]()
+    record(path, model_of(), tasks_of("a", "b"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])  # in the middle of a line
+    kept = len(read_pool(path).drafts)
+    record(path, model_of(asked), tasks_of("a", "b"))
+    assert 0 < kept < 12
+    assert len(asked) == 12 - kept
+    assert len(read_pool(path).drafts) == 12
+
+
+def test_more_drafts_are_added_to_those_that_are_there(tmp_path: Path) -> None:
+    path, asked = tmp_path / "pool.jsonl", list[ChatRequest]()
+    record(path, model_of(), tasks_of("a"), drafts=2)
+    record(path, model_of(asked), tasks_of("a"), drafts=4, parallel=3)
+    assert (len(asked), len(read_pool(path).of("a"))) == (2, 5)
+
+
+@pytest.mark.parametrize(("model", "problem"), [("another", "Say a number."), ("scripted", "Say a number, in words.")])
+def test_a_file_of_another_recording_is_refused(tmp_path: Path, model: str, problem: str) -> None:
+    path = tmp_path / "pool.jsonl"
+    record(path, model_of(), tasks_of("a"))
+    with pytest.raises(InvalidInput, match="a file of its own"):
+        record(path, model_of(name=model), tasks_of("a", problem=problem), drafts=6)
+
+
+def test_an_engine_that_fails_once_is_asked_again(tmp_path: Path) -> None:
+    path = tmp_path / "pool.jsonl"
+    record(path, model_of(faults=iter([EngineFault("away"), None])), tasks_of("a"), drafts=1)
+    assert len(read_pool(path).of("a")) == 2
+
+
+def test_every_check_is_run_on_every_draft_once(tmp_path: Path) -> None:
+    path, checks = tmp_path / "pool.jsonl", Contains()
+    record(path, model_of(answer="ANSWER: 2"), tasks_of("a"), drafts=2)
+    for _ in range(2):
+        check_drafts(path, tasks_of("a"), checks, parallel=2, progress=silent)  # type: ignore[arg-type]
+    drafts = read_pool(path).of("a")
+    assert checks.tried == 6
+    assert [draft.right for draft in drafts] == [True] * 3
+    assert [verdict.passed for draft in drafts for verdict in draft.visible or ()] == [False] * 3
+
+
+def test_a_degenerate_draft_is_not_checked_and_not_right(tmp_path: Path) -> None:
+    path, checks = tmp_path / "pool.jsonl", Contains()
+    record(path, model_of(answer="ANSWER: 2. " + "And so it goes on and on, again. " * 40), tasks_of("a"), drafts=1)
+    check_drafts(path, tasks_of("a"), checks, parallel=1, progress=silent)  # type: ignore[arg-type]
+    assert checks.tried == 0
+    assert [(draft.checked, draft.right) for draft in read_pool(path).of("a")] == [(True, False)] * 2
+
+
+def test_a_packed_pool_reads_as_the_plain_one(tmp_path: Path) -> None:
+    path, packed = tmp_path / "pool.jsonl", tmp_path / "pool.jsonl.xz"
+    record(path, model_of(), tasks_of("b", "a"))
+    with pytest.raises(InvalidInput, match="12 drafts of it have no verdicts"):
+        pack(path, packed)
+    check_drafts(path, tasks_of("b", "a"), Contains(), parallel=1, progress=silent)  # type: ignore[arg-type]
+    pack(path, packed)
+    assert read_pool(packed) == read_pool(path)
+
+
+@pytest.mark.parametrize("content", ["", '{"kind": "draft"}\n', "[]\n", '{"kind": "pool", "version": 1}\n'])
+def test_what_is_no_pool_is_bad_input(tmp_path: Path, content: str) -> None:
+    (tmp_path / "pool.jsonl").write_text(content)
+    with pytest.raises(InvalidInput, match="pool"):
+        read_pool(tmp_path / "pool.jsonl")
+
+
+def test_the_line_after_a_torn_one_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "pool.jsonl"
+    record(path, model_of(), tasks_of("a"), drafts=1)
+    path.write_bytes(path.read_bytes()[:-20])
+    draft = PooledDraft(
+        task="z", draft=0, temperature=0, seed=0, text="", prompt_tokens=1, completion_tokens=1, seconds=1.0,
+        finish_reason="stop",
+    )  # fmt: skip
+    append(path, draft)
+    assert read_pool(path).of("z") == [draft]

@@ -1,0 +1,1 @@
+"""The bench: what a strategy is worth on a set of tasks, at equal completion tokens."""

@@ -1,0 +1,103 @@
+"""`redraft bench record`: what strategies are worth on sets of tasks."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tasks.errors import InvalidInput
+from tasks.settings import Settings, load_settings
+from workers.cli.output import note
+
+if TYPE_CHECKING:
+    from tasks.ports import Checks
+    from workers.bench.record import Recorder
+
+app = typer.Typer(help="Compare strategies on sets of tasks.", rich_markup_mode=None)
+SetName = Annotated[str, typer.Argument(metavar="SET", help="humaneval.")]
+# Between two lines that say how far it is.
+NOTE_SECONDS = 30.0
+
+
+@app.callback()
+def bench() -> None:
+    """Compare strategies on sets of tasks."""
+
+
+@app.command()
+def record(
+    tasks: SetName,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The pool: a plain .jsonl file, appended to.")],
+    endpoint: Annotated[
+        str, typer.Option("--endpoint", help="An OpenAI-compatible server. Without one, only checks are run.")
+    ] = "",
+    model: Annotated[str, typer.Option("--model", help="The model's name at the endpoint.")] = "",
+    drafts: Annotated[int, typer.Option("--drafts", min=1, help="Drafts of a task beside the greedy one.")] = 16,
+    parallel: Annotated[int, typer.Option("--parallel", min=1, help="Requests at once.")] = 16,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", min=16, help="Of one draft.")] = 512,
+    checks: Annotated[bool, typer.Option(help="Run the checks when the texts are there.")] = True,
+    pack: Annotated[Path | None, typer.Option("--pack", help="Then write it here, compressed (.jsonl.xz).")] = None,
+) -> None:
+    """Record drafts of every task of a set, and what the checks say of them.
+
+    Goes on where it was interrupted, however it was.
+    """
+    from workers.bench.pool import pack as write_packed
+    from workers.bench.record import check_drafts
+    from workers.bench.sets import load_set
+
+    if output.suffix != ".jsonl":
+        raise InvalidInput("--output", str(output), "the name of a plain file, such as pool.jsonl; --pack compresses")
+    settings, task_set = load_settings(), load_set(tasks)
+    if endpoint:
+        recorder = _recorder(settings, endpoint, model, max_tokens)
+        recorder.record(output, task_set, drafts=drafts, parallel=parallel, progress=_Progress("drafts"))
+    if checks:
+        check_drafts(
+            output, task_set, _checks(settings), parallel=os.cpu_count() or 1, progress=_Progress("drafts checked")
+        )
+    if pack is not None:
+        write_packed(output, pack)
+
+
+class _Progress:
+    """Says from time to time how far something is."""
+
+    def __init__(self, what: str) -> None:
+        self._what, self._begun, self._last = what, time.monotonic(), 0.0
+
+    def __call__(self, done: int, total: int, tokens: int) -> None:
+        now = time.monotonic()
+        if now - self._last < NOTE_SECONDS and done < total:
+            return
+        self._last = now
+        rate = f", {tokens / (now - self._begun):.0f} tok/s" if tokens else ""
+        note(f"{done:,} of {total:,} {self._what}{rate}")
+
+
+def _recorder(settings: Settings, endpoint: str, model: str, max_tokens: int) -> Recorder:
+    import dataclasses
+
+    from workers.bench.record import Recorder
+    from workers.engine.cpu import read_cpu
+    from workers.engine.select import attach
+    from workers.models import chat_model, sampling_of
+
+    settings = settings.model_copy(update={"endpoint": endpoint, "endpoint_model": model, "engine": ""})
+    host = attach(settings)
+    host.start()
+    sampling = dataclasses.replace(sampling_of(host.profile), answer_tokens=max_tokens)
+    return Recorder(
+        model=chat_model(settings, host), sampling=sampling, engine=host.describe(), processor=read_cpu().words
+    )
+
+
+def _checks(settings: Settings) -> Checks:
+    from tasks.validators.checks import RegisteredChecks
+    from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
+
+    return RegisteredChecks(sandbox=BubblewrapSandbox(default_runtime_folder(settings.cache)))
