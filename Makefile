@@ -1,11 +1,11 @@
-# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-guard | bench-queue | chaos | soak.
+# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-guard | bench-queue | bench-batch | chaos | soak.
 # Each makes what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-queue bench-streams chaos soak docs lock clean
+.PHONY: demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-queue bench-batch bench-streams chaos soak docs lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock
 	@$(PYTHON) ops/install.py $(VENV)
@@ -75,6 +75,11 @@ bench-streams: $(STAMP)
 # the tokens that the guard saves on an engine.
 bench-guard: $(STAMP)
 	$(BIN)/python ops/bench_guard.py $(if $(ENDPOINT),--endpoint $(ENDPOINT) --model $(MODEL))
+
+# Tokens that a batch takes for as many solved jobs as first come, first served. POOL=tests/pools/FILE takes the tasks'
+# chances from a recorded pool.
+bench-batch: $(STAMP)
+	$(BIN)/python ops/bench_batch.py $(if $(POOL),--pool $(POOL))
 
 # Dispatch with a long queue and a long history; then DBOS and procrastinate beside it, in an environment of their own.
 PEERS := .venv-bench

@@ -26,7 +26,7 @@ from tasks.store.lesson_queries import read_lesson
 from tasks.store.outbox import Outbox
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
-from tasks.types import ChatRequest, CheckSpec, Claim, Egress, JobSpec, Lane
+from tasks.types import BatchBudget, ChatRequest, CheckSpec, Claim, Egress, JobSpec, Lane
 from tests.chaos.crashes import Fatal, job_rows, schema_lines
 from tests.doubles import Killed
 from tests.loops import corrected, twin_loop
@@ -54,7 +54,8 @@ class House:
     """Solves one job after another, each from the submission to its lesson in the memory, and dies where it is told.
 
     Parameters: `escalate_after` rejected iterations the job is the cloud's, which answers at `url`; `known` is the
-    lesson that the memory holds before; `broken` spoils the ledger, for a test of the tests.
+    lesson that the memory holds before; `broken` spoils the ledger, for a test of the tests; with a
+    `pool` each job is a batch of one.
     """
 
     def __init__(
@@ -66,9 +67,10 @@ class House:
         url: str,
         known: int | None,
         broken: Callable[[PostgresLedger], Any] = lambda ledger: ledger,
+        pool: BatchBudget | None = None,
     ) -> None:
         self._user, self._fleet, self._escalate_after, self._known = user, fleet, escalate_after, known
-        self._broken = broken
+        self._broken, self._pool = broken, pool
         self._cloud = OpenAIResponses(
             base_url=url, api_key="sk-test", first_event_seconds=20, answer_seconds=60, pauses=(0.02, 0.05)
         )
@@ -81,7 +83,7 @@ class House:
             bank.upsert(read_lesson(self._fleet, self._known).lesson)
         egress = Egress.FULL if self._escalate_after < 3 else Egress.NEVER
         spec = JobSpec(title="t", problem="What is six times seven?", checks=CHECKS, egress=egress, seed=11)
-        job = submit_jobs(self._user, [spec], egress=egress)[0].job
+        job = submit_jobs(self._user, [spec], egress=egress, pool=self._pool)[0].job
         outbox = Outbox(self._fleet, memory_handlers(bank))
         with armed(fatal):
             while self._busy(job):
@@ -95,7 +97,15 @@ class House:
         known = {match.lesson.id for match in bank.search("alice", LESSON)}
         counted = [now - then for now, then in zip(self._counted(), before, strict=True)]
         memory = {"points": bank.count(), "holds its lesson": mine <= known, "seen, helped, hurt": counted}
-        return {**rows, "memory": memory}
+        return {**rows, "memory": memory, "batch": self._spent(job)}
+
+    def _spent(self, job: int) -> list[tuple[Any, ...]]:
+        """What the job's batch has used, if it is of one."""
+        query = text(
+            "SELECT tokens, usd, started_at IS NULL FROM batches b JOIN jobs j ON j.batch_id = b.id WHERE j.id = :job"
+        )
+        with self._fleet.connect() as connection:
+            return [tuple(row) for row in connection.execute(query, {"job": job})]
 
     def _survive(self, step: Callable[[], str | None]) -> str | None:
         """What the step gives back; where it is killed, the lease's second passes and the reaper looks."""

@@ -17,7 +17,7 @@ from tasks.errors import InvalidInput
 from tasks.store.invariants import breaches
 from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
-from tasks.types import CallKey, Claim
+from tasks.types import BatchBudget, CallKey, Claim
 from tests.chaos.crashes import Fatal, Passing, Toll, difference
 from tests.chaos.house import House, Upgrade
 from tests.standin.responses import Rule, serving
@@ -56,13 +56,16 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
         runs: dict[str, House | Upgrade] = {
             "home": home,
             "cloud": House(user, fleet, escalate_after=2, url=standin.url, known=1),
+            "batch": House(
+                user, fleet, escalate_after=10, url=standin.url, known=None, pool=BatchBudget(tokens=100_000)
+            ),
             "upgrade": Upgrade(postgres),
         }
         ordinary = {name: Fatal() for name in runs}
         expected: dict[str, dict[str, Any]] = {name: run.run(ordinary[name]) for name, run in runs.items()}
         given_up = House(user, fleet, escalate_after=2, url=losing.url, known=1).run(Fatal())
         assert difference(expected["home"], first) == ""
-        assert all('"state": "accepted"' in expected[name]["jobs"][0] for name in ("home", "cloud"))
+        assert all('"state": "accepted"' in expected[name]["jobs"][0] for name in ("home", "cloud", "batch"))
         assert "escalations" in difference(expected["cloud"], given_up)
 
         def strike(name: str, *at: Passing) -> None:
@@ -79,7 +82,7 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
             strike(name, one)
         assert set(toll.deaths) == set(CrashPoint), "every point is passed, and was fatal"
         while toll.deaths.total() < (CRASHES or len(CrashPoint) + PAIRS):
-            name = chance.choice(["home", "home", "cloud", "cloud", "cloud", "upgrade"])
+            name = chance.choice(["home", "batch", "cloud", "cloud", "cloud", "upgrade"])
             strike(name, *chance.sample(ordinary[name].passings(), 2))
     if CRASHES:
         with capsys.disabled():
