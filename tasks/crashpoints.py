@@ -26,6 +26,8 @@ class CrashPoint(StrEnum):
     CALL_COMMITTED = "call committed"
     CANDIDATES_COMMITTED = "candidates committed"
     CHECKED = "checked"  # one candidate of several
+    INPUTS_COMMITTED = "inputs committed"
+    OBSERVED = "observed"  # one candidate of several was run on them
     DECIDED = "decided"
     RECORDING = "recording"  # inside the transaction that closes an iteration
     RECORDED = "recorded"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tasks.crashpoints import CrashPoint, passing
 from tasks.deadline import DEADLINE
 from tasks.errors import ContextExceeded, JournalMismatch, ProblemTooLong
-from tasks.ports import Admission, ChatModel, Heartbeat, Ledger
+from tasks.ports import Admission, CallLedger, ChatModel, Heartbeat
 from tasks.prompts.fitting import Build, fit
 from tasks.retries import ATTEMPTS, RetryLadder
 from tasks.sampling import Sampling
@@ -57,7 +57,7 @@ class FittedRequest:
 class JournalledModel:
     """A chat model whose answers are committed before anything is built on them."""
 
-    ledger: Ledger
+    ledger: CallLedger
     model: ChatModel
     sampling: Sampling
     admission: Admission = NO_ADMISSION

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 
 from tasks.deadline import DEADLINE
 from tasks.journal import JournalledModel
+from tasks.judge_rates import NEVER_MEASURED, JudgeRates, ModelRates, decided
 from tasks.policy import JUDGES
 from tasks.prompts import judging, parse
 from tasks.prompts.judging import JUDGE_PROMPTS, JudgePrompt
 from tasks.turn import Turn
 from tasks.types import CallKey, Candidate, CheckSpec, Operator, Verdict
 
-# Votes that must pass, one after another and each through another judge prompt. Five where there is nothing but opinion
-# (arXiv 2507.15855), three where a program has the first word.
+# Votes that must pass, one after another and each through another judge prompt, of a model that was never measured as a
+# judge. Five where there is nothing but opinion (arXiv 2507.15855), three where a program has the first word.
 VOTES_ALONE = 5
 VOTES_BESIDE_PROGRAMS = 3
 # A vote is cast, and once again where it was invalid.
@@ -32,7 +33,7 @@ _STRIDE = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Vote:
+class Vote:
     """One vote: `passed` is None where it was invalid; `seconds` are the engine's."""
 
     passed: bool | None = None
@@ -42,23 +43,26 @@ class _Vote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelJudgePanel:
-    """Implements `JudgePanel` with the worker's own model and the judge prompts of `tasks.prompts.judging`."""
+    """Implements `JudgePanel` with the worker's own model and the judge prompts of `tasks.prompts.judging`; `rates` say
+    how many votes it takes."""
 
     model: JournalledModel
+    rates: JudgeRates = NEVER_MEASURED
 
     def judge(self, turn: Turn, candidate: Candidate, checks: Sequence[CheckSpec]) -> tuple[Verdict, ...]:
         """One verdict a check, visible ones first, up to the first that did not pass."""
+        needed = votes_needed(turn.job.spec.checks, self.rates.of(self.model.model.name, judging.DIGEST))
         verdicts: list[Verdict] = []
         for number, check in sorted(enumerate(checks), key=lambda numbered: numbered[1].held_out):
-            judged = _JudgedCheck(model=self.model, turn=turn, candidate=candidate, check=check, number=number)
-            verdicts.append(judged.verdict())
+            judged = JudgedCheck(model=self.model, turn=turn, candidate=candidate, check=check, number=number)
+            verdicts.append(judged.verdict(needed))
             if not verdicts[-1].passed:
                 break
         return tuple(verdicts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _JudgedCheck:
+class JudgedCheck:
     """One candidate before one check, the `number`th of the job's `judge` checks."""
 
     model: JournalledModel
@@ -67,11 +71,10 @@ class _JudgedCheck:
     check: CheckSpec
     number: int
 
-    def verdict(self) -> Verdict:
-        """A pass where enough votes passed and none failed."""
-        votes = self._votes()
+    def verdict(self, needed: int) -> Verdict:
+        """A pass where `needed` votes passed and none failed."""
+        votes = self._votes(needed)
         passes = sum(vote.passed is True for vote in votes)
-        needed = votes_needed(self.turn.job.spec.checks)
         feedback = _feedback(votes, passes, needed)
         return Verdict(
             check=self.check.name,
@@ -83,20 +86,10 @@ class _JudgedCheck:
             seconds=sum(vote.seconds for vote in votes),
         )
 
-    def _votes(self) -> Sequence[_Vote]:
-        """Through one judge prompt after another, until enough have passed; any fail fails (arXiv 2511.21522)."""
-        needed = votes_needed(self.turn.job.spec.checks)
-        votes: list[_Vote] = []
-        for number, judge_prompt in enumerate(JUDGE_PROMPTS, start=1):
-            votes.append(self._vote(judge_prompt, number))
-            if votes[-1].passed is False or sum(vote.passed is True for vote in votes) == needed:
-                break
-        return votes
-
-    def _vote(self, judge_prompt: JudgePrompt, number: int) -> _Vote:
-        """Vote `number` on the candidate: cast again once where it was invalid."""
+    def vote(self, judge_prompt: JudgePrompt, number: int) -> Vote:
+        """Vote `number` on the candidate: cast again once where it was invalid. Raises as `JudgePanel.judge` does."""
         seconds = 0.0
-        vote = _Vote()
+        vote = Vote()
         for attempt in range(1, TRIES + 1):
             vote = self._cast(judge_prompt, number, attempt)
             seconds += vote.seconds
@@ -104,7 +97,16 @@ class _JudgedCheck:
                 break
         return dataclasses.replace(vote, seconds=seconds)
 
-    def _cast(self, judge_prompt: JudgePrompt, number: int, attempt: int) -> _Vote:
+    def _votes(self, needed: int) -> Sequence[Vote]:
+        """Through one judge prompt after another, until enough have passed; any fail fails (arXiv 2511.21522)."""
+        votes: list[Vote] = []
+        for number, judge_prompt in enumerate(JUDGE_PROMPTS, start=1):
+            votes.append(self.vote(judge_prompt, number))
+            if decided([vote.passed for vote in votes], needed) is not None:
+                break
+        return votes
+
+    def _cast(self, judge_prompt: JudgePrompt, number: int, attempt: int) -> Vote:
         """A report in free text, then one word about those of its problems whose quotes are in the candidate."""
         job, candidate, check = self.turn.job, self.candidate, self.check
         report = self.model.ask(
@@ -115,7 +117,7 @@ class _JudgedCheck:
             draw=self._draw("report", number, attempt),
         )
         if report.guard is not None or report.finish_reason == DEADLINE:
-            return _Vote(seconds=report.seconds)
+            return Vote(seconds=report.seconds)
         problems = parse.bugs(report.text, candidate.text)
         word = self.model.ask(
             self.turn,
@@ -126,7 +128,7 @@ class _JudgedCheck:
             draw=self._draw("verdict", number, attempt),
         )
         passed = _passed(word.text, proved=bool(problems))
-        return _Vote(passed=passed, problems=problems, seconds=report.seconds + word.seconds)
+        return Vote(passed=passed, problems=problems, seconds=report.seconds + word.seconds)
 
     def _key(self, step: str, vote: int, attempt: int) -> CallKey:
         """The journal's key of a call: the same for a turn that resumes."""
@@ -149,12 +151,16 @@ class _JudgedCheck:
         return 1 + _STRIDE * (tries * len(_STEPS) + _STEPS.index(step))
 
 
-def votes_needed(checks: Sequence[CheckSpec]) -> int:
-    """How many votes must pass for a `judge` check of a job with these checks."""
-    return VOTES_ALONE if all(check.kind in JUDGES for check in checks) else VOTES_BESIDE_PROGRAMS
+def votes_needed(checks: Sequence[CheckSpec], rates: ModelRates | None = None) -> int:
+    """How many votes must pass for a `judge` check of a job with these checks: as many as are shown to accept few wrong
+    answers, and beside programs three at most. Where that is shown of no number, as of a model that was never measured.
+    """
+    alone = all(check.kind in JUDGES for check in checks)
+    needed = (rates.votes_within() if rates else None) or VOTES_ALONE
+    return needed if alone else min(needed, VOTES_BESIDE_PROGRAMS)
 
 
-def _feedback(votes: Sequence[_Vote], passes: int, needed: int) -> str:
+def _feedback(votes: Sequence[Vote], passes: int, needed: int) -> str:
     """Why the votes don't accept; empty where they do."""
     for vote in votes:
         if vote.passed is False:

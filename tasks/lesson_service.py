@@ -87,8 +87,11 @@ def _evidence_of(job: Job) -> tuple[Candidate | None, tuple[str, ...]]:
     acceptance = job.ended.acceptance if job.ended else None
     if acceptance is None:
         return None, redact.visible_failures(job, _candidates(job))
-    verified = acceptance is Acceptance.VERIFIED
-    return next((candidate for candidate in _candidates(job) if verified and candidate.accepted), None), ()
+    if job.ended is None or acceptance is not Acceptance.VERIFIED:
+        return None, ()
+    accepted = [candidate for candidate in _candidates(job) if candidate.accepted]
+    chosen = (candidate for candidate in accepted if str(candidate.ref) == job.ended.detail)
+    return next(chosen, accepted[0] if accepted else None), ()
 
 
 def _candidates(job: Job) -> list[Candidate]:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 from tasks.crashpoints import CrashPoint, passing
 from tasks.deadline import Clock
-from tasks.errors import MemoryUnavailable, PluginUnavailable
+from tasks.errors import JobFailed, LimitReached, MemoryUnavailable, PluginUnavailable, ProblemTooLong
 from tasks.heartbeat import Heartbeat
 from tasks.operators import Operators
 from tasks.outcomes import settle
-from tasks.policy import LoopRules, deadline_of, engine_lane, limits_of
+from tasks.policy import LoopRules, choose, deadline_of, engine_lane, limits_of
 from tasks.ports import Ledger, LessonService, Strategy
 from tasks.progress import NO_PROGRESS, Progress
 from tasks.reasons import describe
@@ -24,6 +24,7 @@ from tasks.turn import Turn
 from tasks.types import (
     Candidate,
     Claim,
+    Decision,
     Escalate,
     Iteration,
     Job,
@@ -31,10 +32,12 @@ from tasks.types import (
     Lesson,
     Limits,
     OpenIteration,
+    Probe,
     Stop,
+    StopCode,
     operator_of,
 )
-from tasks.validation import Validation, is_unchecked, is_unjudged
+from tasks.validation import Validation, is_unchecked, is_unjudged, is_unobserved
 
 ENGINE_LANES = frozenset({Lane.GPU, Lane.FAST})
 
@@ -85,15 +88,24 @@ class Loop:
         iteration = turn.job.open
         if iteration is None:  # the job has stopped
             return
-        candidates = iteration.candidates or self._attempt(turn, iteration)
-        candidates = self._validate(turn, iteration, candidates)
         operator = operator_of(iteration.move)
-        self._record(turn, Iteration(number=iteration.number, operator=operator, candidates=candidates))
+        try:
+            if isinstance(iteration.move, Probe):
+                turn, inputs = self._probe(turn, iteration)
+                recorded = Iteration(number=iteration.number, operator=operator, candidates=(), inputs=inputs)
+            else:
+                candidates = iteration.candidates or self._attempt(turn, iteration)
+                candidates = self._validate(turn, iteration, candidates)
+                recorded = Iteration(number=iteration.number, operator=operator, candidates=candidates)
+        except LimitReached as limit:
+            self._conclude(turn, limit)
+            return
+        self._record(turn, recorded)
 
     def _begin(self, turn: Turn) -> Turn:
         """Opens the job's first iteration, with the lessons that all later ones will see, or stops the job."""
         job = turn.job
-        move = self.strategies[job.spec.strategy].decide(job.history, self._limits(job))
+        move = self._decide(job)
         if isinstance(move, Stop):
             self.ledger.stop(turn.claim, move)
             return turn
@@ -110,6 +122,38 @@ class Loop:
         self.ledger.commit_candidates(turn.claim, iteration.number, candidates)
         passing(CrashPoint.CANDIDATES_COMMITTED)
         return candidates
+
+    def _probe(self, turn: Turn, iteration: OpenIteration) -> tuple[Turn, tuple[str, ...]]:
+        """The turn with what its job's candidates do, and the inputs that tell them apart."""
+        inputs = iteration.inputs
+        if inputs is None:
+            turn.need(self._engine_lane(turn.job))
+            turn.report(str(operator_of(iteration.move)))
+            inputs = self.operators.inputs(turn, iteration)
+            self.ledger.commit_inputs(turn.claim, iteration.number, inputs)
+            passing(CrashPoint.INPUTS_COMMITTED)
+        if inputs and any(is_unobserved(c) for earlier in turn.job.history for c in earlier.candidates):
+            turn.need(Lane.CHECK)
+            turn.report("probe")
+            turn = turn.of(dataclasses.replace(turn.job, history=self.validation.observe(turn, inputs)))
+        return turn, inputs
+
+    def _conclude(self, turn: Turn, limit: LimitReached) -> None:
+        """What is left of the budget does not pay for the open iteration: a job with accepted candidates ends with the
+        best choice among them. Raises `limit` where it has none, or the context is too small."""
+        job = self.ledger.load(turn.claim)
+        if job.open is None or isinstance(limit, ProblemTooLong):
+            raise limit
+        iteration = Iteration(
+            number=job.open.number,
+            operator=operator_of(job.open.move),
+            candidates=job.open.candidates,
+            inputs=job.open.inputs or (),
+        )
+        choice = choose((*job.history, iteration), self._limits(job))
+        if choice is None:
+            raise limit
+        self._close(turn, dataclasses.replace(job, history=(*job.history, iteration)), choice)
 
     def _validate(
         self, turn: Turn, iteration: OpenIteration, candidates: tuple[Candidate, ...]
@@ -129,7 +173,20 @@ class Loop:
         """Decides on what came of the iteration and on what is left of the budget now, and records both."""
         job = dataclasses.replace(turn.job, history=(*turn.job.history, iteration))
         job = self.ledger.refresh(turn.claim, job)
+        self._close(turn, job, self._decide(job))
+
+    def _decide(self, job: Job) -> Decision:
+        """The strategy's decision. Raises `JobFailed` where it accepts what the checks did not."""
         decision = self.strategies[job.spec.strategy].decide(job.history, self._limits(job))
+        accepted = {str(c.ref) for iteration in job.history for c in iteration.candidates if c.accepted}
+        if isinstance(decision, Stop) and decision.code is StopCode.ACCEPTED and decision.detail not in accepted:
+            name = job.spec.strategy
+            raise JobFailed(f"strategy {name} accepts candidate {decision.detail!r}, and the checks did not")
+        return decision
+
+    def _close(self, turn: Turn, job: Job, decision: Decision) -> None:
+        """Records the last iteration of the job's history, and what follows."""
+        iteration = job.history[-1]
         ended = dataclasses.replace(job, ended=decision) if isinstance(decision, Stop) else None
         due = ended is not None and job.spec.memory and self.lesson_service.has_lesson(ended)
         lane = Lane.CLOUD if isinstance(decision, Escalate) else self._engine_lane(job)

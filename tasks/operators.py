@@ -1,5 +1,5 @@
-"""The attempt of an iteration: its candidates, drafted, revised or fetched from the cloud. Over ports only; must not
-know how a candidate is checked."""
+"""The attempt of an iteration: its candidates, drafted, revised or fetched from the cloud, or the inputs of a probe.
+Over ports only; must not know how a candidate is checked."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from typing import assert_never
 
 from tasks.errors import LimitReached
 from tasks.journal import JournalledModel
+from tasks.policy import passing
 from tasks.ports import Cloud
-from tasks.prompts import build, parse
+from tasks.prompts import build, calls, parse
+from tasks.testfiles import shown_files
 from tasks.turn import Turn
 from tasks.types import (
     CallKey,
@@ -22,11 +24,15 @@ from tasks.types import (
     Completion,
     Draft,
     Escalate,
+    Job,
     OpenIteration,
     Operator,
+    Probe,
     Revise,
     operator_of,
 )
+from tasks.validators.extraction import code_of
+from tasks.validators.python import solution_names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +55,26 @@ class Operators:
                 return _in_parallel(
                     [partial(self._revise, turn, iteration, slot, parent) for slot, parent in enumerate(parents)]
                 )
+            case Probe():
+                return ()  # it makes none: see `inputs`
             case Escalate():
                 return self._escalate(turn, iteration)
             case _:
                 assert_never(iteration.move)
+
+    def inputs(self, turn: Turn, iteration: OpenIteration) -> tuple[str, ...]:
+        """Calls of the functions that the candidates which passed define; none where the model's text gives none, or
+        there is nothing to call. One call of the model: what it repeats is of no use, and what comes before is. Raises
+        as `attempt` does."""
+        sources = [code_of(candidate.text) for candidate in passing(turn.job.history)]
+        functions = calls.signatures(sources[0], _tested(turn.job)) if sources else {}
+        if not functions:
+            return ()
+        key = CallKey(iteration=iteration.number, operator=Operator.INPUTS, slot=0, attempt=1)
+        completion = self.model.ask(
+            turn, key, lambda cut: build.inputs(turn.job, tuple(functions.values()), cut=cut), attempts=1
+        )
+        return calls.calls(completion.text, functions)
 
     def _draft(self, turn: Turn, iteration: OpenIteration, slot: int) -> Candidate:
         operator, ref = operator_of(iteration.move), CandidateRef(iteration=iteration.number, slot=slot)
@@ -79,6 +101,11 @@ class Operators:
             return ()
         ref = CandidateRef(iteration=iteration.number, slot=0)
         return (_candidate(completion, ref=ref, operator=Operator.ESCALATE, root=ref),)
+
+
+def _tested(job: Job) -> frozenset[str]:
+    """The names of the solution that visible tests use."""
+    return frozenset(solution_names(text for _, text in shown_files(job.spec.checks)))
 
 
 def _candidate(completion: Completion, *, ref: CandidateRef, operator: Operator, root: CandidateRef) -> Candidate:

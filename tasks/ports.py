@@ -14,6 +14,7 @@ from tasks.turn import Turn
 from tasks.types import (
     CallKey,
     Candidate,
+    CandidateRef,
     ChatRequest,
     CheckSpec,
     Claim,
@@ -115,6 +116,17 @@ class Validator(CheckKind, Protocol):
 
 
 @runtime_checkable
+class Observer(CheckKind, Protocol):
+    """A kind of check that can tell whether two candidates do the same, right or wrong."""
+
+    def behaviour(
+        self, candidate: str, check: CheckSpec, inputs: Sequence[str], sandbox: Sandbox, heartbeat: Heartbeat
+    ) -> str | None:
+        """The same text for candidates that do the same on `inputs`; None where that can't be told. Raises as
+        `Validator.validate` does."""
+
+
+@runtime_checkable
 class DryRun(CheckKind, Protocol):
     """A kind of check that can be tried in the sandbox before any candidate is there."""
 
@@ -132,6 +144,12 @@ class Checks(Protocol):
     def validate(self, candidate: str, checks: Sequence[CheckSpec], heartbeat: Heartbeat) -> tuple[Verdict, ...]:
         """The verdicts of the deterministic `checks` on a candidate's text; a check not run has none. Raises
         `PluginUnavailable`, `ServiceFault`s and what `heartbeat` raises."""
+
+    def behaviour(
+        self, candidate: str, checks: Sequence[CheckSpec], inputs: Sequence[str], heartbeat: Heartbeat
+    ) -> str | None:
+        """A digest that candidates share which do the same on `inputs`, or have the same answer; None where only inputs
+        could tell and there are none, or nothing but the text can. Raises as `validate` does."""
 
     def grade(self, verdicts: Sequence[Verdict], checks: Sequence[CheckSpec]) -> tuple[float, bool]:
         """The score of a candidate over all the job's `checks`, in [0, 1], and whether they accept it."""
@@ -246,19 +264,8 @@ class Strategy(Protocol):
         """No clock, no I/O, no randomness: what it needs to know of time and spend is in `limits`."""
 
 
-class Ledger(Protocol):
-    """What the loop keeps. Every write is one transaction that begins by locking the lease row of the
-    claim, and raises `LeaseLost` where its epoch is stale."""
-
-    def load(self, claim: Claim) -> Job:
-        """The job with all that is committed of it."""
-
-    def refresh(self, claim: Claim, job: Job) -> Job:
-        """The job with its spend, its hours and the lanes that are served as they are now; all else as it was."""
-
-    def begin(self, claim: Claim, number: int, move: Move, lessons: Sequence[Lesson]) -> None:
-        """Opens iteration `number` with `move`; again is harmless. The `lessons` of a job's first iteration are
-        kept with it, and never changed again."""
+class CallLedger(Protocol):
+    """What is kept of model calls."""
 
     def find_call(self, claim: Claim, key: CallKey, prompt_hash: str) -> Completion | None:
         """The journalled call, or None. Raises `JournalMismatch` where its prompt was another."""
@@ -283,11 +290,33 @@ class Ledger(Protocol):
     ) -> None:
         """Journals a call with what its prompt left out, and settles its reservation."""
 
+
+class Ledger(CallLedger, Protocol):
+    """What the loop keeps. Every write is one transaction that begins by locking the lease row of the
+    claim, and raises `LeaseLost` where its epoch is stale."""
+
+    def load(self, claim: Claim) -> Job:
+        """The job with all that is committed of it."""
+
+    def refresh(self, claim: Claim, job: Job) -> Job:
+        """The job with its spend, its hours and the lanes that are served as they are now; all else as it was."""
+
+    def begin(self, claim: Claim, number: int, move: Move, lessons: Sequence[Lesson]) -> None:
+        """Opens iteration `number` with `move`; again is harmless. The `lessons` of a job's first iteration are
+        kept with it, and never changed again."""
+
     def commit_candidates(self, claim: Claim, number: int, candidates: Sequence[Candidate]) -> None:
         """All slots of the open iteration have their text."""
 
     def commit_verdicts(self, claim: Claim, candidate: Candidate, *, done: bool) -> None:
-        """One candidate has its verdicts and its score; all of them where `done`, else its judges are to come."""
+        """One candidate has its verdicts, its score and its behaviour; all verdicts where `done`, else its judges are
+        to come."""
+
+    def commit_inputs(self, claim: Claim, number: int, inputs: Sequence[str]) -> None:
+        """The probe that is open has its inputs."""
+
+    def commit_behaviour(self, claim: Claim, ref: CandidateRef, behaviour: str) -> None:
+        """One earlier candidate was run on the inputs of the open probe."""
 
     def record(self, claim: Claim, iteration: Iteration, decision: Decision, *, lane: Lane, lesson_due: bool) -> None:
         """Closes the open iteration, keeps the incumbent unless strictly beaten, and either stops the

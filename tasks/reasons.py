@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from tasks.types import Decision, Draft, Escalate, Revise, Stop, StopCode
+from tasks.types import Decision, Draft, Escalate, Probe, Revise, Stop, StopCode
 
 _UNITS = {
     StopCode.BUDGET_TOKENS: " tokens",
@@ -30,6 +30,9 @@ _TEXTS = {
     StopCode.JOURNAL_MISMATCH: "{detail}",
 }
 
+# Of an answer that was chosen among several.
+_CHOSEN = ", and {used} of {limit} that did behave alike"
+
 
 def describe(decision: Decision) -> str:
     """A decision in a few words, as `history` and Flower show it."""
@@ -37,8 +40,10 @@ def describe(decision: Decision) -> str:
         case Draft():
             verb, detail, why = "restart" if decision.restart else "draft", f"{decision.slots} slots", decision.why
         case Revise():
-            parents = ", ".join(f"{ref.iteration}.{ref.slot}" for ref in decision.parents)
+            parents = ", ".join(str(ref) for ref in decision.parents)
             verb, detail, why = "revise", parents, decision.why
+        case Probe():
+            verb, detail, why = "probe", "inputs", decision.why
         case Escalate():
             verb, detail, why = "escalate", str(decision.kind), decision.why
         case Stop():
@@ -54,7 +59,8 @@ def explain(stop: Stop) -> str:
         return _budget(stop)
     if stop.code is StopCode.CONTEXT and stop.detail:  # the problem alone is too long
         return stop.detail
-    return _TEXTS[stop.code].format(
+    chosen = _CHOSEN if stop.code is StopCode.ACCEPTED and stop.limit is not None else ""
+    return (_TEXTS[stop.code] + chosen).format(
         used=_amount(stop, stop.used), limit=_amount(stop, stop.limit), detail=stop.detail or "-"
     )
 

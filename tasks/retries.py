@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tasks.deadline import DEADLINE
 from tasks.prompts.layout import WHOLE
 from tasks.repetition import same_place
-from tasks.sampling import Sampling, call_seed
+from tasks.sampling import Sampling, call_seed, is_first_draft
 from tasks.types import CallKey, ChatRequest, Completion, Cut, GuardHit, Message, Operator
 
 # As requested; with another seed, warmer; and with a shorter prompt too, or let run on.
@@ -86,10 +86,9 @@ class RetryLadder:
     def request(self, attempt: Attempt, messages: Sequence[Message]) -> ChatRequest:
         """What is sent for an attempt."""
         draw = self.draw + attempt.key.attempt - self.key.attempt
-        temperature = self.sampling.temperature + (WARMER if attempt.retries and not attempt.runs_on else 0.0)
         return ChatRequest(
             messages=tuple(messages),
-            temperature=0.0 if self.choices else temperature,
+            temperature=self._temperature(attempt),
             top_p=self.sampling.top_p,
             top_k=self.sampling.top_k,
             max_tokens=CHOICE_TOKENS if self.choices else self.sampling.completion_tokens(self.key.operator),
@@ -98,3 +97,12 @@ class RetryLadder:
             thinking_tokens=attempt.thinking_tokens,
             runs_on=attempt.runs_on,
         )
+
+    def _temperature(self, attempt: Attempt) -> float:
+        """None for a choice, the model's own otherwise, warmer after a loop; the job's first draft may have its own."""
+        if self.choices:
+            return 0.0
+        first = self.sampling.first_temperature
+        if first is not None and not attempt.retries and is_first_draft(self.key):
+            return first
+        return self.sampling.temperature + (WARMER if attempt.retries and not attempt.runs_on else 0.0)

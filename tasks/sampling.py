@@ -10,7 +10,8 @@ from tasks.types import CallKey, Operator
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """The sampling of one model. Gemma 4's own card: temperature 1.0, top-p 0.95, top-k 64."""
+    """The sampling of one model. Gemma 4's own card: temperature 1.0, top-p 0.95, top-k 64. `first_temperature`, where
+    set, is that of a job's very first draft."""
 
     temperature: float = 1.0
     top_p: float = 0.95
@@ -19,11 +20,12 @@ class Sampling:
     review_tokens: int = 1024
     lesson_tokens: int = 256
     thinking_tokens: int = 0
+    first_temperature: float | None = None
 
     def completion_tokens(self, operator: Operator) -> int:
         """The most tokens that the answer to such a call may have."""
         match operator:
-            case Operator.REVIEW | Operator.JUDGE:
+            case Operator.REVIEW | Operator.JUDGE | Operator.INPUTS:
                 return self.review_tokens
             case Operator.DISTIL:
                 return self.lesson_tokens
@@ -33,6 +35,11 @@ class Sampling:
     def reasoning_tokens(self, operator: Operator) -> int:
         """The most tokens that the model may think before it answers. A lesson is three lines about what is known."""
         return 0 if operator is Operator.DISTIL else self.thinking_tokens
+
+
+def is_first_draft(key: CallKey) -> bool:
+    """Whether the call writes the first slot of a job's first iteration."""
+    return key.operator is Operator.DRAFT and key.iteration == 1 and key.slot == 0
 
 
 def call_seed(seed: int, key: CallKey) -> int:

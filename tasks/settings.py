@@ -147,6 +147,10 @@ class Settings(BaseSettings):
     move_up_after: int = Field(default=3, ge=1)
     escalate_after: int = Field(default=10, ge=1)
 
+    # A file of `redraft bench judges -o`: how reliable models are as judges, which sets how many votes an acceptance
+    # takes. It goes before the rates that come with Redraft.
+    judge_rates: Path | None = None
+
     # A key in the environment alone sends nothing, since it may be meant for other tools: the operator allows text to
     # leave here, and only then does a worker with a key serve the `cloud` lane. `redraft up --cloud` allows it for its
     # stack.

@@ -11,9 +11,10 @@ Schema `redraft.state/1`; a field is only ever added to it:
   incumbent  {iteration, slot, score} of the best so far; null where there is none
   ended      {state, why, acceptance, code, used, limit, needed, detail} of a job that has ended; null before
   spend      US dollars, tokens in + out, seconds on the engine
-  limits     what the next decision must keep to: hours used, parallel slots, when to escalate and to move up
-  next       the move under way, or what the strategy decides on this history: {move: draft | revise | escalate | stop,
-             …, words}
+  limits     what the next decision must keep to: hours used, parallel slots, whether
+             passing the checks is proof, whether candidates are programs, when to escalate and to move up
+  next       the move under way, or what the strategy decides on this history: {move: draft | revise | probe | escalate
+             | stop, …, words}
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any, assert_never
 
 from tasks.ports import Strategy
 from tasks.reasons import describe, explain
-from tasks.types import Decision, Draft, Escalate, Job, Limits, Revise, Stop
+from tasks.types import Decision, Draft, Escalate, Job, Limits, Probe, Revise, Stop
 
 SCHEMA = "redraft.state/1"
 
@@ -38,6 +39,7 @@ def state_document(job: Job, limits: Limits, strategy: Strategy) -> dict[str, An
             "move": _decision(job.open.move),
             "candidates": [dataclasses.asdict(candidate) for candidate in job.open.candidates],
             "checked": sorted(job.open.checked),
+            "inputs": job.open.inputs,
         }
     incumbent = None
     if job.incumbent is not None:
@@ -62,6 +64,8 @@ def state_document(job: Job, limits: Limits, strategy: Strategy) -> dict[str, An
         "limits": {
             "hours": limits.hours,
             "width": limits.width,
+            "decisive": limits.decisive,
+            "executable": limits.executable,
             "cloud": limits.cloud,
             "escalate_after": limits.escalate_after,
             "move_up_after": limits.move_up_after,
@@ -76,6 +80,8 @@ def _decision(decision: Decision) -> dict[str, Any]:
             name, fields = "draft", dataclasses.asdict(decision)
         case Revise():
             name, fields = "revise", dataclasses.asdict(decision)
+        case Probe():
+            name, fields = "probe", dataclasses.asdict(decision)
         case Escalate():
             name, fields = "escalate", dataclasses.asdict(decision)
         case Stop():

@@ -1,5 +1,5 @@
-"""The verdicts on an iteration's candidates: deterministic checks first, then the judges. Over ports only; must not
-know how a candidate was made."""
+"""The verdicts on an iteration's candidates: deterministic checks first, then the judges; and what candidates do on the
+inputs of a probe. Over ports only; must not know how a candidate was made."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tasks.crashpoints import CrashPoint, passing
 from tasks.policy import JUDGES
 from tasks.ports import Checks, JudgePanel, Ledger
 from tasks.turn import Turn
-from tasks.types import Candidate, Job, OpenIteration, Verdict
+from tasks.types import Candidate, Iteration, Job, OpenIteration, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +38,35 @@ class Validation:
             for candidate in candidates
         )
 
+    def observe(self, turn: Turn, inputs: Sequence[str]) -> tuple[Iteration, ...]:
+        """The job's history, in which every accepted candidate has its behaviour on `inputs`; each is committed. Raises
+        as `check` does."""
+        return tuple(
+            dataclasses.replace(
+                iteration,
+                candidates=tuple(self._observe(turn, candidate, inputs) for candidate in iteration.candidates),
+            )
+            for iteration in turn.job.history
+        )
+
+    def _observe(self, turn: Turn, candidate: Candidate, inputs: Sequence[str]) -> Candidate:
+        if not is_unobserved(candidate):
+            return candidate
+        turn.heartbeat.checkpoint()
+        behaviour = self.checks.behaviour(candidate.text, turn.job.spec.checks, inputs, turn.heartbeat)
+        if behaviour is None:
+            return candidate
+        self.ledger.commit_behaviour(turn.claim, candidate.ref, behaviour)
+        passing(CrashPoint.OBSERVED)
+        return dataclasses.replace(candidate, behaviour=behaviour)
+
     def _check(self, turn: Turn, candidate: Candidate) -> Candidate:
         turn.heartbeat.checkpoint()
         checks = [check for check in turn.job.spec.checks if check.kind not in JUDGES]
         verdicts = self.checks.validate(candidate.text, checks, turn.heartbeat)
-        return self._commit(turn, candidate, verdicts)
+        inputs = inputs_of(turn.job) if all(verdict.passed for verdict in verdicts) else ()
+        behaviour = self.checks.behaviour(candidate.text, turn.job.spec.checks, inputs, turn.heartbeat)
+        return self._commit(turn, dataclasses.replace(candidate, behaviour=behaviour), verdicts)
 
     def _judge(self, turn: Turn, candidate: Candidate) -> Candidate:
         checks = [check for check in turn.job.spec.checks if check.kind in JUDGES]
@@ -55,6 +79,16 @@ class Validation:
         self.ledger.commit_verdicts(turn.claim, checked, done=not _awaits_judges(turn.job, checked))
         passing(CrashPoint.CHECKED)
         return checked
+
+
+def inputs_of(job: Job) -> tuple[str, ...]:
+    """The inputs of the job's last probe; none before one."""
+    return next((iteration.inputs for iteration in reversed(job.history) if iteration.inputs), ())
+
+
+def is_unobserved(candidate: Candidate) -> bool:
+    """Whether a probe is to run it: it passed the checks, and nobody knows yet what it does."""
+    return candidate.accepted and candidate.behaviour is None
 
 
 def is_unchecked(job: Job, iteration: OpenIteration, candidate: Candidate) -> bool:

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
 
 from tasks.errors import LimitReached, ShuttingDown
 from tasks.heartbeat import SilentHeartbeat
 from tasks.ports import Heartbeat
-from tasks.types import CallKey, ChatRequest, Claim, Completion, Omission, SandboxJob, SandboxResult
+from tasks.types import (
+    CallKey,
+    ChatRequest,
+    CheckSpec,
+    Claim,
+    Completion,
+    Omission,
+    SandboxJob,
+    SandboxResult,
+    Verdict,
+)
+from tasks.validators import registry
 
 
 class Killed(BaseException):
@@ -22,6 +33,39 @@ class NoSandbox:
 
     def run(self, job: SandboxJob, heartbeat: Heartbeat) -> SandboxResult:
         raise AssertionError("the sandbox was asked for")
+
+
+class ExecutedChecks:
+    """Checks of programs without a sandbox, for what a scripted model writes: each is an expression over the names that
+    the program defines, true where it passes."""
+
+    def examine(self, checks: Sequence[CheckSpec]) -> None:
+        pass
+
+    def validate(self, candidate: str, checks: Sequence[CheckSpec], heartbeat: Heartbeat) -> tuple[Verdict, ...]:
+        return tuple(self._verdict(candidate, check) for check in checks)
+
+    def behaviour(
+        self, candidate: str, checks: Sequence[CheckSpec], inputs: Sequence[str], heartbeat: Heartbeat
+    ) -> str | None:
+        return " ".join(str(eval(call, _names_of(candidate))) for call in inputs) if inputs else None
+
+    def grade(self, verdicts: Sequence[Verdict], checks: Sequence[CheckSpec]) -> tuple[float, bool]:
+        return registry.score(verdicts, checks), registry.accepted(verdicts, checks)
+
+    def _verdict(self, candidate: str, check: CheckSpec) -> Verdict:
+        passed = bool(eval(check.value, _names_of(candidate)))
+        feedback = "" if passed else f"{check.value} is false"
+        held_out = check.held_out
+        return Verdict(
+            check=check.name, kind=check.kind, passed=passed, score=float(passed), held_out=held_out, feedback=feedback
+        )
+
+
+def _names_of(program: str) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec(program, names)
+    return names
 
 
 class Draining(SilentHeartbeat):
@@ -38,14 +82,17 @@ class Draining(SilentHeartbeat):
 
 class Death:
     """Comes at the n-th write, counted from 0 over all the ledgers that share it: before it, or `after` it is done.
-    `at` names that write once it has come."""
+    `at` names that write once it has come. With `only` the other writes are safe and not counted."""
 
-    def __init__(self, nth: int, *, after: bool) -> None:
+    def __init__(self, nth: int, *, after: bool, only: Collection[str] = ()) -> None:
         self.at = ""
+        self._only = only
         self._left, self._after, self._lock = nth, after, threading.Lock()
 
     def meet(self, name: str, write: Any, *args: Any, **keywords: Any) -> Any:
         """What the write gives back, for one who survives it."""
+        if self._only and name not in self._only:
+            return write(*args, **keywords)
         with self._lock:
             fatal, self._left = self._left == 0, self._left - 1
         if not fatal:

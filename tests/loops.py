@@ -17,8 +17,8 @@ from tasks.judge_panel import NoJudgePanel
 from tasks.lesson_service import NoLessonService
 from tasks.loop import Loop
 from tasks.operators import Operators
-from tasks.policy import BestOfN, Correct, LoopRules, Single
-from tasks.ports import ChatModel, Cloud, JudgePanel, LessonService, Strategy
+from tasks.policy import BestOfN, Correct, Ladder, LoopRules, Single
+from tasks.ports import ChatModel, Checks, Cloud, JudgePanel, LessonService, Strategy
 from tasks.sampling import Sampling
 from tasks.store import dispatch, reaping
 from tasks.store.invariants import breaches
@@ -42,6 +42,7 @@ def twin_loop(
     lesson_service: Callable[[JournalledModel], LessonService] = lambda model: NoLessonService(),
     sampling: Sampling | None = None,
     sandbox: Any = None,
+    checks: Checks | None = None,
     cloud: Cloud | None = None,
     strategies: Mapping[str, Strategy] | None = None,
     clock: Clock = time.monotonic,
@@ -51,13 +52,13 @@ def twin_loop(
     `rules` are fields of `LoopRules`."""
     sampling = sampling or Sampling(answer_tokens=64, review_tokens=32)
     journalled = JournalledModel(ledger=ledger, model=model, sampling=sampling)
-    checks = RegisteredChecks(sandbox=sandbox or NoSandbox())
+    checks = checks or RegisteredChecks(sandbox=sandbox or NoSandbox())
     return Loop(
         ledger=ledger,
         operators=Operators(model=journalled, cloud=cloud or NoCloud()),
         validation=Validation(ledger=ledger, checks=checks, judge_panel=judge_panel(journalled)),
         lesson_service=lesson_service(journalled),
-        strategies=strategies or {strategy.name: strategy for strategy in (Correct(), Single(), BestOfN())},
+        strategies=strategies or {strategy.name: strategy for strategy in (Correct(), Single(), BestOfN(), Ladder())},
         rules=LoopRules(**{"width": 1, "move_up_after": 3, "escalate_after": 10, **rules}),
         clock=clock,
     )

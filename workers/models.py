@@ -38,4 +38,5 @@ def sampling_of(profile: Serving) -> Sampling:
         answer_tokens=profile.max_answer_tokens,
         review_tokens=profile.max_review_tokens,
         thinking_tokens=profile.thinking.tokens if profile.thinking else 0,
+        first_temperature=profile.first_temperature,
     )

@@ -37,6 +37,7 @@ from workers.addresses import memory_bank
 from workers.engine.admission import AdmissionController
 from workers.engine.host import ModelHost, NoEngine, model_names
 from workers.events import TurnEvents
+from workers.judge_rates import load_rates
 from workers.models import chat_model, sampling_of
 from workers.plugins import broken_plugins
 from workers.strategies import load_strategies
@@ -150,10 +151,11 @@ def _loop(parts: WorkerParts, database: Database, admission: AdmissionController
     checks, strategies = RegisteredChecks(sandbox=parts.sandbox), load_strategies()
     for plugin, why in broken_plugins(strategies).items():
         log.error("a plug-in can't be loaded; jobs that name it are left to other workers", plugin=plugin, why=why)
+    judge_panel = ModelJudgePanel(model=model, rates=load_rates(settings))
     return Loop(
         ledger=ledger,
         operators=Operators(model=model, cloud=cloud),
-        validation=Validation(ledger=ledger, checks=checks, judge_panel=ModelJudgePanel(model=model)),
+        validation=Validation(ledger=ledger, checks=checks, judge_panel=judge_panel),
         lesson_service=_lesson_service(settings, model),
         strategies=strategies.working,
         rules=_loop_rules(parts),

@@ -8,7 +8,7 @@ a job, so that the engine's prefix cache serves it. What may be shown of a check
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from tasks.prompts.layout import (
     BUGS,
@@ -27,6 +27,8 @@ from tasks.types import Candidate, Cut, Job, Modality, Prompt
 
 # Rejected answers that the cloud model is shown.
 TRIES = 3
+# Calls that are requested at once; the guard takes a dozen lines that differ in their digits for a loop.
+INPUTS = 10
 SYSTEM = "You solve problems carefully. A program checks your answer, so keep exactly to the form that is asked for."
 _ANSWER = re.compile(r"^\W*ANSWER\W*:", re.IGNORECASE)
 
@@ -62,6 +64,19 @@ def revise(job: Job, parent: Candidate, bugs: tuple[str, ...], *, cut: Cut = WHO
         problems = "# What a reviewer found\n" + shortener.shorten("review", listed, shortener.in_rest(FEEDBACK_CHARS))
     shown = (_candidate(parent, shortener), feedback(job, parent, shortener), problems)
     return _prompt(job, shortener, prefix(job, shortener), role, *shown, _goal(job))
+
+
+def inputs(job: Job, functions: Collection[str], *, cut: Cut = WHOLE) -> Prompt:
+    """Asks for calls of `functions`, the lines that begin them, with which programs that differ are told apart."""
+    listed = fence("\n".join(functions), "python")
+    role = (
+        "# Task\nSeveral programs claim to solve the problem above. Write calls with which those that differ can be "
+        f"told apart. These can be called:\n{listed}\nWrite {INPUTS} calls, one on a line, without their results, with "
+        "literals as arguments: ordinary cases, empty and smallest ones, zero and negative numbers, repeated and equal "
+        "elements, the limits that the problem names, and a larger case. Make no two alike."
+    )
+    shortener = Shortener(cut)
+    return _prompt(job, shortener, prefix(job, shortener), role, "Write the calls now, nothing else.")
 
 
 def judge(job: Job, candidate: Candidate, rubric: str, task: str, order: str, *, cut: Cut = WHOLE) -> Prompt:
@@ -143,7 +158,7 @@ def _candidate(candidate: Candidate, shortener: Shortener, chars: int = CANDIDAT
 
 
 def _shortened(candidate: Candidate, text: str, shortener: Shortener, chars: int) -> str:
-    name = f"candidate {candidate.ref.iteration}.{candidate.ref.slot}"
+    name = f"candidate {candidate.ref}"
     return shortener.shorten(name, text, shortener.in_rest(chars))
 
 

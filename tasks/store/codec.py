@@ -30,6 +30,7 @@ from tasks.types import (
     Move,
     Omission,
     Operator,
+    Probe,
     Revise,
     Verdict,
 )
@@ -43,6 +44,8 @@ def move_to_json(move: Move) -> dict[str, Any]:
         case Revise():
             parents = [[ref.iteration, ref.slot] for ref in move.parents]
             return {"kind": "revise", "parents": parents, "why": move.why}
+        case Probe():
+            return {"kind": "probe", "why": move.why}
         case Escalate():
             return {"kind": "escalate", "asks": move.kind, "why": move.why}
         case _:
@@ -53,6 +56,8 @@ def move_from_json(stored: Mapping[str, Any]) -> Move:
     """The inverse of `move_to_json`."""
     if stored["kind"] == "draft":
         return Draft(slots=stored["slots"], restart=stored["restart"], why=stored["why"])
+    if stored["kind"] == "probe":
+        return Probe(why=stored["why"])
     if stored["kind"] == "escalate":
         return Escalate(kind=EscalationKind(stored["asks"]), why=stored["why"])
     parents = tuple(CandidateRef(iteration=iteration, slot=slot) for iteration, slot in stored["parents"])
@@ -186,4 +191,5 @@ def candidate_from_row(row: Row[Any], verdicts: tuple[Verdict, ...]) -> Candidat
         verdicts=verdicts,
         score=row.score,
         accepted=row.accepted,
+        behaviour=row.behaviour,
     )

@@ -37,8 +37,9 @@ class Breach:
     what: str
 
 
-# The calls that make candidates. Others (judges, lessons) may come after their iteration was recorded.
-_MAKERS = "('draft', 'review', 'revise', 'restart', 'escalate')"
+# The calls that make candidates, or inputs to compare them. Others (judges, lessons) may come after their iteration
+# was recorded.
+_MAKERS = "('draft', 'review', 'revise', 'restart', 'escalate', 'inputs')"
 _FINAL = f"({FINAL})"
 
 INVARIANTS = (

@@ -67,7 +67,12 @@ def read_job(connection: Connection, job: int) -> Job | None:
         spec=spec,
         lane=Lane(lane),
         history=tuple(
-            Iteration(number=r.number, operator=Operator(r.operator), candidates=tuple(by_iteration.get(r.number, ())))
+            Iteration(
+                number=r.number,
+                operator=Operator(r.operator),
+                candidates=tuple(by_iteration.get(r.number, ())),
+                inputs=tuple(r.inputs or ()),
+            )
             for r in rounds
             if r.finished_at is not None
         ),
@@ -157,4 +162,5 @@ def _open(
         move=codec.move_from_json(rounds[-1].move),
         candidates=tuple(by_iteration.get(number, ())),
         checked=frozenset(ref.slot for ref in checked if ref.iteration == number),
+        inputs=None if rounds[-1].inputs is None else tuple(rounds[-1].inputs),
     )

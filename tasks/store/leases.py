@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from tasks.errors import LeaseLost
 from tasks.reasons import explain
-from tasks.types import Claim, JobState, Lane, Stop
+from tasks.types import Claim, JobState, Lane, Stop, StopCode
 
 # First pause after a fault of a service; it doubles with each in a row, up to the longest.
 FAULT_PAUSE_SECONDS = 1.0
@@ -122,8 +122,20 @@ def end(connection: Connection, job: int, stop: Stop) -> None:
         )
         note(connection, job, "no lesson", reason)
         return
+    if stop.code is StopCode.ACCEPTED:
+        _choose(connection, job, stop.detail)
     note(connection, job, stop.state, reason)
     connection.execute(text("SELECT pg_notify('redraft_done', :job)"), {"job": str(job)})
+
+
+def _choose(connection: Connection, job: int, candidate: str) -> None:
+    """Makes the accepted candidate of that name (`2.0`) the job's answer, whichever passed first."""
+    connection.execute(
+        text("""UPDATE jobs SET answer = k.text, answer_iteration = k.iteration, answer_slot = k.slot, score = k.score
+                FROM candidates k WHERE id = :job AND k.job_id = :job AND k.accepted
+                AND k.iteration || '.' || k.slot = :candidate"""),
+        {"job": job, "candidate": candidate},
+    )
 
 
 def _stop_columns(stop: Stop) -> dict[str, Any]:

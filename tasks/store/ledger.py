@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import Connection, Row, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tasks.crashpoints import CrashPoint, passing
@@ -18,6 +18,7 @@ from tasks.store.tables import calls, candidates, iterations, jobs, reservations
 from tasks.types import (
     CallKey,
     Candidate,
+    CandidateRef,
     ChatRequest,
     Claim,
     Completion,
@@ -210,8 +211,22 @@ class PostgresLedger:
                 ],
             )
 
+    def commit_inputs(self, claim: Claim, number: int, inputs: Sequence[str]) -> None:
+        """The probe that is open has its inputs. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        with self._database.begin() as connection:
+            leases.fence(connection, claim)
+            opened = iterations.c.job_id == claim.job, iterations.c.number == number
+            connection.execute(update(iterations).where(*opened).values(inputs=list(inputs)))
+
+    def commit_behaviour(self, claim: Claim, ref: CandidateRef, behaviour: str) -> None:
+        """One candidate was run on the inputs of a probe. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        with self._database.begin() as connection:
+            leases.fence(connection, claim)
+            connection.execute(update(candidates).where(*_at(claim, ref)).values(behaviour=behaviour))
+
     def commit_verdicts(self, claim: Claim, candidate: Candidate, *, done: bool) -> None:
-        """One candidate has its verdicts and its score; all of them where `done`. Raises `LeaseLost`."""
+        """One candidate has its verdicts, its score and its behaviour; all verdicts where `done`. Raises
+        `LeaseLost`."""
         ref = candidate.ref
         with self._database.begin() as connection:
             leases.fence(connection, claim)
@@ -240,20 +255,19 @@ class PostgresLedger:
                 )
             connection.execute(
                 update(candidates)
-                .where(
-                    candidates.c.job_id == claim.job,
-                    candidates.c.iteration == ref.iteration,
-                    candidates.c.slot == ref.slot,
-                )
-                .values(score=candidate.score, accepted=candidate.accepted, checked=done)
+                .where(*_at(claim, ref))
+                .values(score=candidate.score, accepted=candidate.accepted, behaviour=candidate.behaviour, checked=done)
             )
 
     def record(self, claim: Claim, iteration: Iteration, decision: Decision, *, lane: Lane, lesson_due: bool) -> None:
         """Closes the open iteration, keeps the incumbent unless it is strictly beaten, and stops the job or
         opens the next iteration; then gives the lease back, to be claimed once more where a lesson is due. One
         transaction."""
+        chosen = decision.detail if isinstance(decision, Stop) else ""
         best = max(
-            iteration.candidates, key=lambda c: (c.accepted, c.guard is None, c.score, -c.ref.slot), default=None
+            iteration.candidates,
+            key=lambda c: (str(c.ref) == chosen, c.accepted, c.guard is None, c.score, -c.ref.slot),
+            default=None,
         )
         with self._database.begin() as connection:
             leases.fence(connection, claim)
@@ -275,11 +289,10 @@ class PostgresLedger:
                 update(jobs)
                 .where(jobs.c.id == claim.job)
                 .values(iterations=iteration.number, crashes=0, faults=0)
-                .returning(jobs.c.score, jobs.c.answer_iteration, jobs.c.batch_id)
+                .returning(jobs.c.score, jobs.c.answer_iteration, jobs.c.answer_slot, jobs.c.batch_id)
             ).one()
             passing(CrashPoint.RECORDING)
-            better = best is not None and best.guard is None
-            if best and better and (row.answer_iteration is None or best.accepted or best.score > row.score):
+            if best is not None and _is_better(connection, claim, best, row):
                 connection.execute(
                     update(jobs)
                     .where(jobs.c.id == claim.job)
@@ -369,6 +382,17 @@ class PostgresLedger:
             )
 
 
+def _is_better(connection: Connection, claim: Claim, best: Candidate, incumbent: Row[Any]) -> bool:
+    """Whether an iteration's best candidate replaces the incumbent: strictly better, or the first that is accepted."""
+    if best.guard is not None:
+        return False
+    if incumbent.answer_iteration is None or best.score > incumbent.score:
+        return True
+    ref = CandidateRef(iteration=incumbent.answer_iteration, slot=incumbent.answer_slot)
+    accepted = connection.execute(select(candidates.c.accepted).where(*_at(claim, ref))).scalar_one()
+    return best.accepted and not accepted
+
+
 def _open_iteration(connection: Connection, job: int, number: int, move: Move, **more: Any) -> None:
     connection.execute(
         upsert(iterations)
@@ -392,6 +416,11 @@ def _note_move_up(connection: Connection, job: int, number: int, lane: Lane) -> 
         moved = update(jobs).where(jobs.c.id == job, jobs.c.lane == Lane.FAST, ~jobs.c.moved_up).values(moved_up=True)
         if connection.execute(moved).rowcount:
             leases.note(connection, job, "moved up", f"to lane gpu after iteration {number}")
+
+
+def _at(claim: Claim, ref: CandidateRef) -> tuple[Any, ...]:
+    at = candidates.c
+    return at.job_id == claim.job, at.iteration == ref.iteration, at.slot == ref.slot
 
 
 def _is(table: Any, claim: Claim, key: CallKey) -> list[Any]:

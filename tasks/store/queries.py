@@ -18,6 +18,7 @@ from tasks.store.summaries import (
     EgressRow,
     IterationRow,
     JobSummary,
+    JudgedBy,
     LeftOut,
     LostWork,
     VerdictRow,
@@ -46,7 +47,13 @@ SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations,
            WHERE c.job_id = j.id AND c.omissions <> '[]'::jsonb GROUP BY 1) b) AS left_out,
        j.batch_id, j.model, j.model <> '' AND l.lane IN ('gpu', 'fast') AND NOT EXISTS (
             SELECT 1 FROM workers w WHERE j.model = ANY(w.models) AND l.lane = ANY(w.lanes)
-            AND w.seen_at > clock_timestamp() - make_interval(secs => {WORKER_SILENCE_SECONDS})) AS unserved
+            AND w.seen_at > clock_timestamp() - make_interval(secs => {WORKER_SILENCE_SECONDS})) AS unserved,
+       CASE WHEN j.acceptance = 'judged' THEN (
+            SELECT jsonb_build_object('model', c.model, 'votes', count(DISTINCT c.vote)) FROM calls c
+            WHERE c.job_id = j.id AND c.iteration = j.answer_iteration AND c.operator = 'judge'
+            AND c.step = 'verdict' AND upper(btrim(c.text, '`*. ' || chr(10))) = 'PASS'
+            GROUP BY c.model, c.slot, c.check_name
+            ORDER BY count(DISTINCT c.vote) DESC, c.model LIMIT 1) END AS judged_by
 FROM jobs j JOIN leases l ON l.job_id = j.id
 """  # noqa: S608 - its one part is the constant above
 
@@ -148,6 +155,8 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
                 score=row.score,
                 guard=row.guard,
                 let_through=row.let_through,
+                behaviour=row.behaviour,
+                inputs=tuple(row.inputs or ()),
                 verdicts=tuple(verdicts.get((row.iteration, row.slot), ())),
                 prompt_tokens=row.prompt_tokens,
                 cached_tokens=row.cached_tokens,
@@ -260,5 +269,6 @@ def _summary(row: Row[Any]) -> JobSummary:
         context_above=row.context_above,
         batch=row.batch_id,
         model=row.model,
+        judged_by=JudgedBy(**row.judged_by) if row.judged_by else None,
         model_awaited=row.unserved and row.state in ("queued", "running") and row.worker is None,
     )

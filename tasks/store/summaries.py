@@ -58,6 +58,14 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedBy:
+    """The model whose judges alone accepted an answer, and how many of their votes in a row passed it."""
+
+    model: str
+    votes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobSummary:
     """One job as `show` and `watch` see it. `now` is the database's clock when it was read; `phase`, `worker`
     and `live_tokens` (received in the turn under way) are of the holder; `answer` is left out of lists; `moved_up` says
@@ -65,6 +73,7 @@ class JobSummary:
     hours does not count: paused, or ended and retried. The `stop_` fields say why it ended, as in
     `tasks.types.Stop`; `reason` is their text. `shared_checks` have judged in the candidate's own process. `model` is
     the one that must work on it, empty for any; `model_awaited` says that no live worker serves it, and it waits.
+    `judged_by` is there where only judges accepted its answer.
     `cut` allows a problem that is too long to be shown in part, `left_out` is what calls left out of their prompts, and
     `context_above` is the largest context that its problem did not fit into: it waits for a worker with more.
     `batch` is the number of the batch whose budget it shares."""
@@ -111,6 +120,7 @@ class JobSummary:
     model: str = ""
     model_awaited: bool = False
     batch: int | None = None
+    judged_by: JudgedBy | None = None
 
     @property
     def age_seconds(self) -> float:
@@ -157,7 +167,7 @@ class VerdictRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IterationRow:
     """A recorded iteration with its best candidate; tokens are summed over all its calls, and `omissions` is what their
-    prompts left out."""
+    prompts left out. `behaviour` is the digest of what the candidate does, `inputs` are those of a probe."""
 
     iteration: int
     operator: str
@@ -177,6 +187,8 @@ class IterationRow:
     stop_code: StopCode | None = None
     omissions: tuple[CallOmission, ...] = ()
     let_through: str | None = None
+    behaviour: str | None = None
+    inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -220,6 +220,7 @@ iterations = Table(
     Column("epoch", BigInteger),
     _moment("started_at"),
     _moment("finished_at"),
+    Column("inputs", ARRAY(Text)),
 )
 
 candidates = Table(
@@ -240,6 +241,7 @@ candidates = Table(
     Column("score", Double, nullable=False, server_default=_ZERO),
     Column("accepted", Boolean, nullable=False, server_default=text("false")),
     Column("checked", Boolean, nullable=False, server_default=text("false")),
+    Column("behaviour", Text),
     _moment("created_at", required=True),
     ForeignKeyConstraint(["job_id", "iteration"], ["iterations.job_id", "iterations.number"], ondelete="CASCADE"),
 )

@@ -55,6 +55,7 @@ class OpenIteration:
     number: int
     move: Move
     candidates: tuple[Candidate, ...] = ()  # empty until every slot of the move has its text
+    inputs: tuple[str, ...] | None = None  # of a probe, once they are written
     checked: frozenset[int] = frozenset()  # slots whose verdicts are committed
 
 

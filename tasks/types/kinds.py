@@ -92,6 +92,7 @@ class Operator(StrEnum):
     ESCALATE = "escalate"
     JUDGE = "judge"
     DISTIL = "distil"
+    INPUTS = "inputs"  # calls with which programs are told apart
 
 
 class Egress(StrEnum):

@@ -35,6 +35,9 @@ class CandidateRef:
     iteration: int
     slot: int
 
+    def __str__(self) -> str:
+        return f"{self.iteration}.{self.slot}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
@@ -44,6 +47,8 @@ class Candidate:
     `score` is the mean over all checks, a held-out check counting 0 or 1 and a check not run 0.
     A candidate with `guard` set is degenerate: it is never shown to a prompt and never checked. One with `let_through`
     repeats itself as this net saw; it is checked, and shown to a prompt in part.
+    `behaviour` is a digest that candidates share which do the same: of a program by what it returns for the inputs of a
+    probe, of an answer by its value. None where nobody has looked.
     """
 
     ref: CandidateRef
@@ -57,15 +62,18 @@ class Candidate:
     verdicts: tuple[Verdict, ...] = ()
     score: float = 0.0
     accepted: bool = False
+    behaviour: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Iteration:
-    """A recorded iteration: one move and its candidates (none where an escalation brought no answer)."""
+    """A recorded iteration: one move and its candidates (none where an escalation brought no answer). `inputs` are
+    those of a probe."""
 
     number: int
     operator: Operator
     candidates: tuple[Candidate, ...]
+    inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +94,14 @@ class Revise:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Have the model write inputs, and run every candidate that passed the visible checks on them. It makes no
+    candidate; later ones are run on the same inputs when they have passed."""
+
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Escalate:
     """Ask the cloud model, at most once: the answer is validated like any other."""
 
@@ -97,7 +113,8 @@ class Escalate:
 class Stop:
     """The job ends. `tasks.reasons.explain` makes the text for people from these fields.
 
-    `used` and `limit` are in the unit of `code`: tokens, US dollars, hours, iterations; crashes or faults in a row.
+    `used` and `limit` are in the unit of `code`: tokens, US dollars, hours, iterations; crashes or faults in a row; of
+    an answer chosen among several, the candidates that do the same and all that passed.
     `needed`, where set, is what the next call may take at most, which `limit` less `used` does not cover. `detail`
     names what the numbers can't: the accepted candidate (`2.0`), the last fault, the error, a strategy's own reason.
     """
@@ -115,12 +132,12 @@ class Stop:
         return self.code.state
 
 
-Move = Draft | Revise | Escalate
+Move = Draft | Revise | Probe | Escalate
 Decision = Move | Stop
 
 
 def operator_of(move: Move) -> Operator:
-    """The operator that writes a move's candidates."""
+    """The operator that writes a move's candidates, or its inputs."""
     match move:
         case Draft(restart=True):
             return Operator.RESTART
@@ -128,6 +145,8 @@ def operator_of(move: Move) -> Operator:
             return Operator.DRAFT
         case Revise():
             return Operator.REVISE
+        case Probe():
+            return Operator.INPUTS
         case Escalate():
             return Operator.ESCALATE
         case _:
@@ -146,13 +165,17 @@ class Spend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The limits of a decision, and what is used so far. `width` is the number of parallel slots; `cloud`
-    whether an escalation is allowed and served; the rest counts rejected iterations."""
+    """The limits of a decision, and what is used so far. `width` is the number of parallel slots; `decisive` says that
+    a candidate which passes the checks is right, where without it that is no proof; `executable` that candidates are
+    programs, whose behaviour a probe can compare; `cloud` whether an escalation is allowed and served; the rest counts
+    rejected iterations."""
 
     budget: Budget
     spend: Spend
     hours: float
     width: int
+    decisive: bool = False
+    executable: bool = False
     cloud: bool = False
     escalate_after: int = 10
     move_up_after: int = 3

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,6 +28,7 @@ from tasks.validators.verdicts import verdict_of
 FORMS = ("exact", "regex", "math", "number")
 EXPECTED_CHARS = 1000
 ANSWER_CHARS = 2000
+BEHAVIOUR_CHARS = 200
 MATCH_SECONDS = 1.0  # a pattern that needs longer on 2,000 characters backtracks without end
 _FORM = "The form of the answer could not be read: "
 NO_LINE = _FORM + "there is no line that begins `ANSWER:`. End with one line `ANSWER: ` followed by the answer alone."
@@ -75,6 +76,17 @@ class AnswerValidator:
         started = time.monotonic()
         feedback = _compare_line(find_answer(candidate), check, sandbox, heartbeat)
         return verdict_of(check, feedback=feedback, seconds=time.monotonic() - started)
+
+    def behaviour(
+        self, candidate: str, check: CheckSpec, inputs: Sequence[str], sandbox: Sandbox, heartbeat: Heartbeat
+    ) -> str | None:
+        """The answer without its markup, as a number where it is one; None without an answer line."""
+        line = find_answer(candidate)
+        if line is None or line.ambiguous or not line.value:
+            return None
+        *_, bare = layers(line.value, brackets=True)
+        number = _first(number_of(layer) for layer in layers(line.value, brackets=True))
+        return " ".join(bare.casefold().split())[:BEHAVIOUR_CHARS] if number is None else str(number)
 
 
 def is_about_form(feedback: str) -> bool:

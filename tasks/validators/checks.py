@@ -24,6 +24,12 @@ class RegisteredChecks:
         """As the port has it: the held-out checks only where every visible one passed."""
         return registry.validate(candidate, checks, self.sandbox, heartbeat)
 
+    def behaviour(
+        self, candidate: str, checks: Sequence[CheckSpec], inputs: Sequence[str], heartbeat: Heartbeat
+    ) -> str | None:
+        """As the port has it."""
+        return registry.behaviour(candidate, checks, inputs, self.sandbox, heartbeat)
+
     def grade(self, verdicts: Sequence[Verdict], checks: Sequence[CheckSpec]) -> tuple[float, bool]:
         """As the port has it."""
         return registry.score(verdicts, checks), registry.accepted(verdicts, checks)

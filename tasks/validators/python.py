@@ -11,7 +11,7 @@ import dataclasses
 import json
 import secrets
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,6 +21,7 @@ from tasks.types import JOINED, CheckSpec, SandboxJob, SandboxResult, Verdict
 from tasks.validators.ending import ended
 from tasks.validators.examination import unloadable, unsupported
 from tasks.validators.extraction import Code, find_code
+from tasks.validators.probing import behaviour_of
 from tasks.validators.programs import argv_of
 from tasks.validators.pythonfiles import gather, test_files, unresolved
 from tasks.validators.testreport import all_passed, feedback_of, read, score_of
@@ -89,6 +90,13 @@ class PythonValidator:
             seconds=result.seconds,
             isolation=check.isolation,
         )
+
+    def behaviour(
+        self, candidate: str, check: CheckSpec, inputs: Sequence[str], sandbox: Sandbox, heartbeat: Heartbeat
+    ) -> str | None:
+        """What the solution returns for `inputs`, calls of its functions; None without any."""
+        code = find_code(candidate, solution_names(_sources(check).values()))
+        return behaviour_of(code, inputs, check, sandbox, heartbeat) if inputs else None
 
     def dry_run(self, check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbeat) -> None:
         """Loads the tests once, with a stand-in for the solution. Raises `InvalidInput` where that can't work."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 
 from tasks.errors import InvalidInput, MalformedJob, PluginUnavailable, RedraftError
-from tasks.ports import CheckKind, Examiner, Heartbeat, Sandbox, Validator
+from tasks.ports import CheckKind, Examiner, Heartbeat, Observer, Sandbox, Validator
 from tasks.types import CheckSpec, Verdict
 
 GROUP = "redraft.validators"
@@ -77,6 +77,18 @@ def validate(
     if not all(verdict.passed for verdict in visible):
         return visible
     return visible + _run(candidate, [check for check in ordered if check.held_out], sandbox, heartbeat)
+
+
+def behaviour(
+    candidate: str, checks: Sequence[CheckSpec], inputs: Sequence[str], sandbox: Sandbox, heartbeat: Heartbeat
+) -> str | None:
+    """What the first visible check that can tell what the candidate does says of it, the most thorough kind first; None
+    where none can. Raises as `validate` does."""
+    for check in sorted(checks, key=lambda check: find(check.kind).cost, reverse=True):
+        kind = find(check.kind)
+        if isinstance(kind, Observer) and not check.held_out:
+            return kind.behaviour(candidate, check, inputs, sandbox, heartbeat)
+    return None
 
 
 def examine(checks: Sequence[CheckSpec]) -> None:

@@ -4,6 +4,7 @@ schema. A lease is of one second, which is not waited for but taken off."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -28,7 +29,7 @@ from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.types import BatchBudget, ChatRequest, CheckSpec, Claim, Egress, JobSpec, Lane
 from tests.chaos.crashes import Fatal, job_rows, schema_lines
-from tests.doubles import Killed
+from tests.doubles import ExecutedChecks, Killed
 from tests.loops import corrected, twin_loop
 from workers.local.postgres import EmbeddedPostgres
 from workers.outbox_worker import memory_handlers
@@ -37,6 +38,9 @@ CHECKS = (
     CheckSpec(name="answer", kind="answer", value={"exact": "42"}),
     CheckSpec(name="answer#2", kind="answer", value={"regex": "[0-9]+"}, held_out=True),
 )
+EXAMPLE = CheckSpec(name="python:t.py", kind="python", value="double(1) == 2")
+# All pass the example, and the first two are wrong.
+PROGRAMS = ("x + 1", "x ** 2 + 1", "2 * x", "x * 2", "x + x", "x << 1")
 LESSON = "WHEN: multiplying two small numbers\nDO: add the one number as often as the other says\nAVOID: guessing"
 RULES = dispatch.ClaimRules(affinity_seconds=0, lease_seconds=1.0)
 # More deaths in a row than any job here suffers: quarantine has tests of its own.
@@ -50,12 +54,37 @@ def answer(request: ChatRequest) -> str:
     return LESSON if "WHEN:" in request.messages[-1].content else corrected(request)
 
 
+def program(request: ChatRequest) -> str:
+    """One of the programs, by the seed; calls to compare them with; or a lesson."""
+    prompt = request.messages[-1].content
+    if "WHEN:" in prompt:
+        return LESSON
+    if "Write the calls now" in prompt:
+        return "double(0)\ndouble(5)"
+    return f"def double(x):\n    return {PROGRAMS[request.seed % len(PROGRAMS)]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What a house's jobs are: solved by `strategy`, with `answer` for a model; `checked_by` stands for a sandbox."""
+
+    strategy: str
+    problem: str
+    checks: tuple[CheckSpec, ...]
+    answer: Callable[[ChatRequest], str]
+    checked_by: ExecutedChecks | None = None
+
+
+SUM = Work(strategy="correct", problem="What is six times seven?", checks=CHECKS, answer=answer)
+DOUBLE = Work(strategy="ladder", problem="Double it.", checks=(EXAMPLE,), answer=program, checked_by=ExecutedChecks())
+
+
 class House:
     """Solves one job after another, each from the submission to its lesson in the memory, and dies where it is told.
 
     Parameters: `escalate_after` rejected iterations the job is the cloud's, which answers at `url`; `known` is the
-    lesson that the memory holds before; `broken` spoils the ledger, for a test of the tests; with a
-    `pool` each job is a batch of one.
+    lesson that the memory holds before; `broken` spoils the ledger, for a test of the tests; `work` is what the jobs
+    are, and with a `pool` each is a batch of one.
     """
 
     def __init__(
@@ -68,7 +97,9 @@ class House:
         known: int | None,
         broken: Callable[[PostgresLedger], Any] = lambda ledger: ledger,
         pool: BatchBudget | None = None,
+        work: Work = SUM,
     ) -> None:
+        self._work = work
         self._user, self._fleet, self._escalate_after, self._known = user, fleet, escalate_after, known
         self._broken, self._pool = broken, pool
         self._cloud = OpenAIResponses(
@@ -82,7 +113,10 @@ class House:
         if self._known is not None:
             bank.upsert(read_lesson(self._fleet, self._known).lesson)
         egress = Egress.FULL if self._escalate_after < 3 else Egress.NEVER
-        spec = JobSpec(title="t", problem="What is six times seven?", checks=CHECKS, egress=egress, seed=11)
+        work = self._work
+        spec = JobSpec(
+            title="t", problem=work.problem, checks=work.checks, strategy=work.strategy, egress=egress, seed=11
+        )
         job = submit_jobs(self._user, [spec], egress=egress, pool=self._pool)[0].job
         outbox = Outbox(self._fleet, memory_handlers(bank))
         with armed(fatal):
@@ -125,7 +159,8 @@ class House:
     def _turn(self, claim: Claim, lane: Lane, bank: InMemoryBank) -> None:
         twin_loop(
             self._broken(PostgresLedger(self._fleet, fault_cap=3)),
-            ScriptedModel(answer),
+            ScriptedModel(self._work.answer, context_tokens=8192),
+            checks=self._work.checked_by,
             lesson_service=lambda model: MemoryLessonService(bank=bank, model=model),
             cloud=Escalation(
                 ledger=PostgresEscalations(self._fleet),

@@ -19,7 +19,7 @@ from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
 from tasks.types import BatchBudget, CallKey, Claim
 from tests.chaos.crashes import Fatal, Passing, Toll, difference
-from tests.chaos.house import House, Upgrade
+from tests.chaos.house import DOUBLE, House, Upgrade
 from tests.standin.responses import Rule, serving
 from workers.local.postgres import EmbeddedPostgres
 
@@ -59,13 +59,14 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
             "batch": House(
                 user, fleet, escalate_after=10, url=standin.url, known=None, pool=BatchBudget(tokens=100_000)
             ),
+            "ladder": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=DOUBLE),
             "upgrade": Upgrade(postgres),
         }
         ordinary = {name: Fatal() for name in runs}
         expected: dict[str, dict[str, Any]] = {name: run.run(ordinary[name]) for name, run in runs.items()}
         given_up = House(user, fleet, escalate_after=2, url=losing.url, known=1).run(Fatal())
         assert difference(expected["home"], first) == ""
-        assert all('"state": "accepted"' in expected[name]["jobs"][0] for name in ("home", "cloud", "batch"))
+        assert all('"state": "accepted"' in expected[name]["jobs"][0] for name in ("home", "cloud", "batch", "ladder"))
         assert "escalations" in difference(expected["cloud"], given_up)
 
         def strike(name: str, *at: Passing) -> None:
@@ -82,7 +83,7 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
             strike(name, one)
         assert set(toll.deaths) == set(CrashPoint), "every point is passed, and was fatal"
         while toll.deaths.total() < (CRASHES or len(CrashPoint) + PAIRS):
-            name = chance.choice(["home", "batch", "cloud", "cloud", "cloud", "upgrade"])
+            name = chance.choice(["home", "batch", "cloud", "cloud", "cloud", "ladder", "ladder", "upgrade"])
             strike(name, *chance.sample(ordinary[name].passings(), 2))
     if CRASHES:
         with capsys.disabled():

@@ -17,6 +17,7 @@ from tasks.types import (
     Budget,
     Candidate,
     CandidateRef,
+    CheckSpec,
     Draft,
     Egress,
     Escalate,
@@ -302,3 +303,24 @@ def test_the_critique_of_a_held_out_check_is_no_complaint() -> None:
     seen, hidden = verdict(feedback="off by one"), verdict(kind="answer", feedback="secret", held_out=True)
     passed = verdict(kind="schema", passed=True, feedback="")
     assert policy.complaint(draft(1, verdicts=(seen, hidden, passed))) == (("python:x", "off by one"),)
+
+
+@pytest.mark.parametrize(
+    ("check", "decisive"),
+    [
+        ({"kind": "python", "value": "x.py", "held_out": True}, True),
+        ({"kind": "python", "value": "x.py"}, False),
+        ({"kind": "judge", "value": "x.md", "held_out": True}, False),
+        ({"kind": "answer", "value": "42"}, True),
+        ({"kind": "answer", "value": {"number": "42"}}, True),
+        ({"kind": "answer", "value": {"regex": "[0-9]+"}}, False),
+        ({"kind": "answer", "value": {"regex": "[0-9]+"}, "held_out": True}, True),
+    ],
+)
+def test_passing_is_proof_where_a_hidden_program_or_the_one_right_answer_decides(
+    check: dict[str, object], decisive: bool
+) -> None:
+    form = CheckSpec(name="judge:form", kind="judge", value="form.md")
+    spec = CheckSpec(name="x", **check)  # type: ignore[arg-type]
+    assert policy.is_decisive((form, spec)) is decisive
+    assert policy.is_decisive((spec, form)) is decisive

@@ -13,6 +13,7 @@ import pytest
 from tasks.errors import LimitReached
 from tasks.journal import JournalledModel
 from tasks.judge_panel import VOTES_ALONE, VOTES_BESIDE_PROGRAMS, ModelJudgePanel
+from tasks.judge_rates import NEVER_MEASURED, JudgeRates
 from tasks.llm.scripted import ScriptedModel
 from tasks.prompts import build, judging
 from tasks.retries import CHOICE_TOKENS
@@ -32,6 +33,7 @@ from tasks.types import (
 )
 from tests.doubles import Journal
 from tests.turns import turn_of
+from tests.unit.test_judge_rates import rates
 
 RUBRIC = CheckSpec(name="judge:r.md", kind="judge", value="r.md", files={"r.md": "It is friendly."})
 SECRET = CheckSpec(name="judge", kind="judge", value="It names no §secret§ price.", held_out=True)
@@ -74,11 +76,13 @@ def judges(*votes: tuple[str, str]) -> Callable[[ChatRequest], str]:
     return answer
 
 
-def judge(answer: Callable[[ChatRequest], str], *checks: CheckSpec, journal: Any = None) -> tuple[Verdict, ...]:
+def judge(
+    answer: Callable[[ChatRequest], str], *checks: CheckSpec, journal: Any = None, known: JudgeRates = NEVER_MEASURED
+) -> tuple[Verdict, ...]:
     kept = Journal() if journal is None else journal
     model = JournalledModel(ledger=kept, model=ScriptedModel(answer), sampling=Sampling(review_tokens=96))
     judged = [check for check in checks if check.kind == "judge"]
-    return ModelJudgePanel(model=model).judge(turn_of(job(*checks)), candidate(), judged)
+    return ModelJudgePanel(model=model, rates=known).judge(turn_of(job(*checks)), candidate(), judged)
 
 
 GOOD = ("NO PROBLEMS", "PASS")
@@ -94,6 +98,29 @@ def test_as_many_differing_prompts_pass_as_the_job_needs(checks: tuple[CheckSpec
     asked = [request for request, _, _ in journal.calls.values() if not request.choices]
     assert len({request.messages for request in asked}) == votes
     assert len(journal.calls) == 2 * votes
+
+
+@pytest.mark.parametrize(
+    ("model", "prompts", "votes"),
+    [
+        ("scripted", judging.DIGEST, 2),
+        ("another", judging.DIGEST, VOTES_ALONE),
+        ("scripted", "other words", VOTES_ALONE),
+    ],
+)
+def test_a_model_that_was_measured_casts_as_many_votes_as_it_takes(model: str, prompts: str, votes: int) -> None:
+    """Its votes, two in a row, were shown to keep wrong answers out."""
+    journal = Journal()
+    known = JudgeRates(models={model: rates((99, 40), (98, 0), prompts=prompts)})
+    [verdict] = judge(judges(GOOD), RUBRIC, journal=journal, known=known)
+    assert (verdict.passed, verdict.score) == (True, 1.0)
+    assert len(journal.calls) == 2 * votes
+
+
+def test_a_measured_model_s_fail_fails_as_any() -> None:
+    known = JudgeRates(models={"scripted": rates((99, 40), (98, 0), prompts=judging.DIGEST)})
+    [verdict] = judge(judges(GOOD, (BAD, "FAIL")), RUBRIC, known=known)
+    assert (verdict.passed, verdict.score, verdict.feedback) == (False, 1 / 2, BAD)
 
 
 def test_the_lenses_are_enough_for_every_vote_and_differ() -> None:

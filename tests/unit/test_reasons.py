@@ -4,12 +4,15 @@ import pytest
 
 from tasks.errors import LimitReached, PromptTooLong
 from tasks.reasons import describe, explain, hours_and_minutes
-from tasks.types import CandidateRef, Decision, Draft, Escalate, JobState, Revise, Stop, StopCode
+from tasks.types import CandidateRef, Decision, Draft, Escalate, JobState, Probe, Revise, Stop, StopCode
 
 EXPLANATIONS = {
     "candidate 2.1 passed every check": Stop(code=StopCode.ACCEPTED, detail="2.1"),
     "the budget of 2,000,000 tokens is spent (2,000,120 used)": Stop(
         code=StopCode.BUDGET_TOKENS, used=2_000_120, limit=2_000_000
+    ),
+    "candidate 2.1 passed every check, and 3 of 4 that did behave alike": Stop(
+        code=StopCode.ACCEPTED, detail="2.1", used=3, limit=4
     ),
     "the budget of 30 iterations is spent": Stop(code=StopCode.BUDGET_ITERATIONS, used=30, limit=30),
     "the budget of 1 h 30 min is spent (2 h 5 min used)": Stop(code=StopCode.BUDGET_HOURS, used=2 + 5 / 60, limit=1.5),
@@ -90,6 +93,7 @@ def test_hours_are_said_as_people_say_them(hours: float, text: str) -> None:
         (Draft(slots=2), "draft (2 slots)"),
         (Draft(slots=2, restart=True, why="3 revisions failed"), "restart (2 slots): 3 revisions failed"),
         (Revise(parents=(CandidateRef(iteration=1, slot=0), CandidateRef(iteration=2, slot=1))), "revise (1.0, 2.1)"),
+        (Probe(why="2 pass, and 2 of them differ"), "probe (inputs): 2 pass, and 2 of them differ"),
         (Escalate(why="10 iterations were rejected"), "escalate (answer): 10 iterations were rejected"),
         (Stop(code=StopCode.DRAFT_REJECTED), "stop (unsolved): its one draft was not accepted"),
     ],

@@ -200,3 +200,29 @@ def test_a_choice_is_made_without_chance_in_a_few_tokens() -> None:
     for attempt in (choosing.first(), second):
         request = choosing.request(attempt, MESSAGES)
         assert (request.temperature, request.max_tokens, request.choices) == (0.0, CHOICE_TOKENS, ("PASS", "FAIL"))
+
+
+FIRST = dataclasses.replace(KEY, iteration=1, slot=0)
+
+
+@pytest.mark.parametrize(
+    ("key", "temperature"),
+    [
+        (FIRST, 0.0),
+        (dataclasses.replace(FIRST, slot=1), 0.5),
+        (dataclasses.replace(FIRST, iteration=2), 0.5),
+        (dataclasses.replace(FIRST, operator=Operator.RESTART), 0.5),
+        (dataclasses.replace(FIRST, operator=Operator.REVISE), 0.5),
+    ],
+)
+def test_the_very_first_draft_may_have_a_temperature_of_its_own(key: CallKey, temperature: float) -> None:
+    greedy = ladder(key=key, sampling=dataclasses.replace(SAMPLING, first_temperature=0.0))
+    assert greedy.request(greedy.first(), MESSAGES).temperature == temperature
+    assert ladder(key=key).request(ladder(key=key).first(), MESSAGES).temperature == 0.5
+
+
+def test_a_first_draft_that_loops_is_drawn_again_as_any_other() -> None:
+    greedy = ladder(key=FIRST, sampling=dataclasses.replace(SAMPLING, first_temperature=0.0))
+    again = greedy.after(greedy.first(), DEGENERATE)
+    assert again is not None
+    assert greedy.request(again, MESSAGES).temperature == 0.5 + WARMER

@@ -23,6 +23,7 @@ from tasks.types import (
     Lane,
     OpenIteration,
     Operator,
+    Probe,
     Revise,
     Spend,
 )
@@ -65,9 +66,14 @@ def test_between_iterations_the_strategy_decides_what_is_next() -> None:
 
 @pytest.mark.parametrize(
     ("move", "name"),
-    [(Draft(slots=1, restart=True), "draft"), (Revise(parents=(REF,)), "revise"), (Escalate(), "escalate")],
+    [
+        (Draft(slots=1, restart=True), "draft"),
+        (Revise(parents=(REF,)), "revise"),
+        (Probe(), "probe"),
+        (Escalate(), "escalate"),
+    ],
 )
-def test_within_an_iteration_its_own_move_is_next(move: Draft | Revise | Escalate, name: str) -> None:
+def test_within_an_iteration_its_own_move_is_next(move: Draft | Revise | Probe | Escalate, name: str) -> None:
     opened = OpenIteration(number=2, move=move, candidates=(TRIED,), checked=frozenset({1, 0}))
     made = document(dataclasses.replace(JOB, open=opened))
     following, under_way = made["next"], made["open"]

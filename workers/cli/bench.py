@@ -1,4 +1,4 @@
-"""`redraft bench record`: what strategies are worth on sets of tasks."""
+"""`redraft bench record | judges`: what strategies are worth on sets of tasks, and models as judges."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from tasks.errors import InvalidInput
 from tasks.settings import Settings, load_settings
+from workers.cli.bench_judges import judges
 from workers.cli.output import note
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from workers.bench.record import Recorder
 
 app = typer.Typer(help="Compare strategies on sets of tasks.", rich_markup_mode=None)
+app.command()(judges)
 SetName = Annotated[str, typer.Argument(metavar="SET", help="humaneval.")]
 # Between two lines that say how far it is.
 NOTE_SECONDS = 30.0

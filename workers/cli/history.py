@@ -100,6 +100,8 @@ def document(row: IterationRow) -> dict[str, Any]:
         "score": row.score,
         "guard": row.guard,
         "let_through": row.let_through,
+        "behaviour": row.behaviour,
+        "inputs": list(row.inputs),
         "verdicts": [
             {
                 "check": verdict.check,
@@ -127,11 +129,12 @@ def document(row: IterationRow) -> dict[str, Any]:
 def _line(row: IterationRow) -> tuple[str, ...]:
     verdicts = ", ".join(f"{'+' if v.passed else '-'}{v.check}{v.notes}" for v in row.verdicts)
     let_through = f" (let through: {row.let_through})" if row.let_through else ""
+    inputs = f"{len(row.inputs)} inputs" if row.inputs else ""
     return (
         str(row.iteration),
         row.operator,
         output.score(row.score),
-        f"degenerate ({row.guard})" if row.guard else f"{verdicts or '-'}{let_through}",
+        f"degenerate ({row.guard})" if row.guard else f"{verdicts or inputs or '-'}{let_through}",
         output.count(row.prompt_tokens + row.completion_tokens),
         "-" if row.seconds is None else f"{row.seconds:.1f}",
         row.decision,
@@ -141,7 +144,7 @@ def _line(row: IterationRow) -> tuple[str, ...]:
 def _print_whole(row: IterationRow) -> None:
     print()
     output.line(f"── iteration {row.iteration} · {row.operator} · score {output.score(row.score)} " + "─" * 20)
-    output.text(row.candidate or "(no candidate)")
+    output.text(row.candidate or "\n".join(row.inputs) or "(no candidate)")
     for verdict in row.verdicts:
         print()
         output.line(f"{'passed' if verdict.passed else 'failed'}: {verdict.check}")

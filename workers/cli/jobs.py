@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workers.cli import omissions, output
+from workers.cli import judgement, omissions, output
 
 if TYPE_CHECKING:
     from tasks.store.summaries import BatchSummary, JobSummary, LostWork
@@ -152,6 +152,7 @@ def document(job: JobSummary) -> dict[str, Any]:
         "submitted_at": job.submitted_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at,
+        "judged_by": judgement.document(job),
         "stop_code": None if job.stop_code is None else str(job.stop_code),
         "stop_used": job.stop_used,
         "stop_limit": job.stop_limit,
@@ -197,6 +198,7 @@ def _details(job: JobSummary, batch: BatchSummary | None = None) -> list[tuple[s
         ("title", job.title),
         ("state", f"{job.state} ({job.acceptance})" if job.acceptance else str(job.state)),
         ("reason", job.reason or "-"),
+        *([("judged by", judgement.line(job))] if job.judged_by else []),
         *([("waits for", _waits_for(job))] if job.context_above and not job.state.final and not job.worker else []),
         *([("shared", _shared(job))] if job.shared_checks else []),
         ("strategy", job.strategy),

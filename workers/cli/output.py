@@ -37,6 +37,13 @@ def note(message: str) -> None:
     print(printable(message), file=sys.stderr)
 
 
+def log_to_stderr() -> None:
+    """What the parts of a command log goes to stderr, as all words do; stdout is for what was asked for."""
+    import structlog
+
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+
+
 def line(content: str) -> None:
     """One line for people on stdout, flushed: a step of something that takes time."""
     print(printable(" ".join(content.split("\n"))), flush=True)

@@ -31,13 +31,14 @@ svg { width: 100%; height: auto; } svg text { fill: currentColor; font: 12px sys
 """
 
 
-def page(job: JobSummary, rounds: Sequence[IterationRow]) -> str:
-    """The whole page; `rounds` are the job's recorded iterations, the first first."""
+def page(job: JobSummary, rounds: Sequence[IterationRow], judged_by: str = "") -> str:
+    """The whole page; `rounds` are the job's recorded iterations, the first first. `judged_by` says what an acceptance
+    by judges alone is worth."""
     moment = job.now.isoformat(timespec="seconds")
     body = [
         f"<h1>{_text(job.title)}</h1>",
         f'<p class="soft">job {job.job} of {_text(job.owner)}, as of {moment}</p>',
-        _facts(job),
+        _facts(job, judged_by),
     ]
     if rounds:
         body += ["<h2>Score by iteration</h2>", score_plot(rounds)]
@@ -62,11 +63,12 @@ def _text(content: str) -> str:
     return escape(printable(content))
 
 
-def _facts(job: JobSummary) -> str:
+def _facts(job: JobSummary, judged_by: str) -> str:
     spend, budget = job.spend, job.budget
     rows = [
         ("state", f"{job.state} ({job.acceptance})" if job.acceptance else str(job.state)),
         ("reason", job.reason or "-"),
+        *([("judged by", judged_by)] if judged_by else []),
         ("score", output.score(job.score)),
         ("left out of prompts", "; ".join(map(omissions.of_job, job.left_out)) or "nothing"),
         ("judged in the candidate's process", ", ".join(job.shared_checks) or "never"),

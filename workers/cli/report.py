@@ -26,11 +26,13 @@ def report(
     The page includes the feedback of held-out checks: it is meant for the job's owner.
     """
     from tasks.errors import InvalidInput
+    from workers.cli import judgement
     from workers.cli.client import connect
     from workers.cli.page import page
 
     with connect() as client:
-        html = page(client.summary(job), client.history(job))
+        summary, rounds = client.summary(job), client.history(job)
+    html = page(summary, rounds, judgement.line(summary))
     if target == "-":
         print(html, end="")
         return

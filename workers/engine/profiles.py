@@ -147,6 +147,8 @@ class Serving(_Frozen):
     max_answer_tokens: int = Field(gt=0)
     max_review_tokens: int = Field(gt=0)
     temperature: float = Field(default=1.0, ge=0)
+    # Of a job's first draft; the others are drawn at `temperature`.
+    first_temperature: float | None = Field(default=None, ge=0)
     top_p: float = Field(default=0.95, gt=0, le=1)
     top_k: int = 64
     # What the served model accepts: it gets no jobs with other attachments.

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import tasks.policy
+import tasks.policy.endings
 from tasks.llm.cycles import COPIES, COVERED_CHARS, GRID_CHARS, GRID_PIECES, RUN_CHARS, VARIED_CHARS, WORDLESS_CHARS
 from tasks.llm.guard import STEP_CHARS, Guard, engine_hit, scan
 from tasks.llm.wording import has_word
@@ -176,7 +176,7 @@ def test_two_copies_are_no_loop() -> None:
 
 
 def test_ordinary_source_code_is_no_loop() -> None:
-    assert scan(inspect.getsource(tasks.policy)) is None
+    assert scan(inspect.getsource(tasks.policy.endings)) is None
 
 
 def test_the_hit_stays_once_it_is_found() -> None:

@@ -1,0 +1,61 @@
+"""The next decision: pure functions of a job's history and its limits. No I/O, no randomness, no clock of its own.
+
+Strategies are plug-ins over the same moves, so that each can be compared with the others at equal tokens. Import each
+name from here, not from the modules below.
+"""
+
+from tasks.policy.best_of_n import BestOfN
+from tasks.policy.clusters import choose, clusters, passing
+from tasks.policy.correct import Correct
+from tasks.policy.endings import JUDGES, accept, escalate, given_up, rejected, spent, stop_at
+from tasks.policy.identity import identity
+from tasks.policy.ladder import Ladder
+from tasks.policy.limits import LoopRules, deadline_of, engine_lane, hours_used, is_decisive, limits_of, width_of
+from tasks.policy.lineages import (
+    NEARLY_EQUAL,
+    REVISIONS_PER_LINEAGE,
+    SAME_CRITIQUE,
+    by_root,
+    complaint,
+    head,
+    lineages,
+    repeats,
+    stuck,
+)
+from tasks.policy.similarity import similarity
+from tasks.policy.single import Single
+
+__all__ = [
+    "JUDGES",
+    "NEARLY_EQUAL",
+    "REVISIONS_PER_LINEAGE",
+    "SAME_CRITIQUE",
+    "BestOfN",
+    "Correct",
+    "Ladder",
+    "LoopRules",
+    "Single",
+    "accept",
+    "by_root",
+    "choose",
+    "clusters",
+    "complaint",
+    "deadline_of",
+    "engine_lane",
+    "escalate",
+    "given_up",
+    "head",
+    "hours_used",
+    "identity",
+    "is_decisive",
+    "limits_of",
+    "lineages",
+    "passing",
+    "rejected",
+    "repeats",
+    "similarity",
+    "spent",
+    "stop_at",
+    "stuck",
+    "width_of",
+]

@@ -1,0 +1,82 @@
+"""What a decision must keep to: the budget's hours, the worker's width, and where the job's model calls run. Pure; the
+clock is an argument."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tasks.deadline import Clock, Deadline
+from tasks.policy.endings import JUDGES, rejected
+from tasks.types import CheckSpec, Draft, Egress, Iteration, Job, Lane, Limits, Modality, Operator
+
+# The kind of check whose candidates are programs with functions to call.
+EXECUTED = "python"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopRules:
+    """What a worker's loop goes by. `width` is how many slots its engine serves a job at once, 0 without an engine;
+    `modalities` are what its model takes and `models` the names that it goes by; the rest counts rejected
+    iterations."""
+
+    width: int
+    move_up_after: int
+    escalate_after: int
+    modalities: frozenset[Modality] = frozenset(Modality)
+    models: frozenset[str] = frozenset()
+
+
+def limits_of(job: Job, rules: LoopRules) -> Limits:
+    """What a decision on the job must keep to, as things stood when it was read."""
+    return Limits(
+        budget=job.spec.budget,
+        spend=job.spend,
+        hours=hours_used(job),
+        # A batch leaves a job after each try, and its jobs keep the engine busy together.
+        width=1 if job.batch is not None else rules.width or width_of(job, 1),
+        decisive=is_decisive(job.spec.checks),
+        executable=any(check.kind == EXECUTED for check in job.spec.checks),
+        cloud=job.cloud and job.spec.egress is Egress.FULL,
+        escalate_after=rules.escalate_after,
+        move_up_after=rules.move_up_after,
+    )
+
+
+def is_decisive(checks: Sequence[CheckSpec]) -> bool:
+    """Whether passing the checks proves an answer right: a program that is held out decides, or a comparison with the
+    one right answer. Visible tests may be examples only, a pattern is about the form, and a judge has an opinion."""
+    return any(check.kind not in JUDGES and (check.held_out or _knows_the_answer(check)) for check in checks)
+
+
+def _knows_the_answer(check: CheckSpec) -> bool:
+    return check.kind == "answer" and not (isinstance(check.value, Mapping) and "regex" in check.value)
+
+
+def hours_used(job: Job) -> float:
+    """Wall hours of the job up to when it was read: since a worker first took it, less the time it was paused. By the
+    database's clock: a worker's may be wrong by minutes."""
+    if job.read_at is None:
+        return 0.0
+    return ((job.read_at - job.started_at).total_seconds() - job.idle_seconds) / 3600
+
+
+def deadline_of(job: Job, clock: Clock) -> Deadline:
+    """When the hours of a job that was read just now are over. Its hours are by the database's clock, what is left of
+    them passes by the worker's own."""
+    left = job.spec.budget.hours - hours_used(job)
+    return Deadline(at=clock() + left * 3600, hours=job.spec.budget.hours, clock=clock)
+
+
+def width_of(job: Job, otherwise: int) -> int:
+    """How many candidates the job's drafting worker makes at once, `otherwise` where it has drafted none: only a worker
+    with an engine knows its own width."""
+    pending = [job.open.move.slots] if job.open is not None and isinstance(job.open.move, Draft) else []
+    drafted = [len(i.candidates) for i in job.history if i.operator in (Operator.DRAFT, Operator.RESTART)]
+    return max([*pending, *drafted], default=otherwise)
+
+
+def engine_lane(lane: Lane, history: Sequence[Iteration], limits: Limits) -> Lane:
+    """Where the model calls of a job of `lane` run: from lane fast it moves up to the large model after `move_up_after`
+    rejected iterations."""
+    return Lane.GPU if lane is Lane.FAST and rejected(history) >= limits.move_up_after else lane

@@ -1,0 +1,261 @@
+"""The strategy `ladder`, and the clusters that it chooses from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.policy import Ladder, choose, clusters, identity, passing
+from tasks.types import (
+    Budget,
+    Candidate,
+    CandidateRef,
+    Decision,
+    Draft,
+    GuardKind,
+    Iteration,
+    JobState,
+    Limits,
+    Operator,
+    Probe,
+    Revise,
+    Spend,
+    Stop,
+    StopCode,
+    Verdict,
+    operator_of,
+)
+
+LIMITS = Limits(
+    budget=Budget(usd=Decimal(1), hours=4, iterations=30, tokens=9_000), spend=Spend(), hours=0.0, width=2,
+    executable=True,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a candidate will come to."""
+
+    passes: bool
+    behaviour: str = "a"
+    words: int = 0
+    score: float = 0.0
+    degenerate: bool = False
+
+
+outcomes = st.lists(
+    st.builds(
+        Outcome,
+        passes=st.booleans(),
+        behaviour=st.sampled_from("abc"),
+        words=st.integers(0, 12),
+        score=st.sampled_from([0.0, 0.5, 0.75]),
+        degenerate=st.booleans(),
+    ),
+    min_size=1,
+    max_size=40,
+)
+some_limits = st.builds(
+    lambda width, iterations, decisive, executable: replace(
+        LIMITS,
+        width=width,
+        decisive=decisive,
+        executable=executable,
+        budget=replace(LIMITS.budget, iterations=iterations),
+    ),
+    st.integers(1, 4),
+    st.integers(1, 30),
+    st.booleans(),
+    st.booleans(),
+)
+
+
+def candidate(ref: CandidateRef, outcome: Outcome, operator: Operator, parent: Candidate | None = None) -> Candidate:
+    accepted = outcome.passes and not outcome.degenerate
+    verdict = Verdict(check="c", kind="python", passed=accepted, score=outcome.score, feedback=f"said {outcome.words}")
+    return Candidate(
+        ref=ref,
+        operator=operator,
+        text=f"def f(x):\n    return x + {outcome.words}",
+        root=parent.root if parent else ref,
+        revision=parent.revision + 1 if parent else 0,
+        parent=parent.ref if parent else None,
+        guard=GuardKind.CYCLE if outcome.degenerate else None,
+        verdicts=() if outcome.degenerate else (verdict,),
+        score=1.0 if accepted else outcome.score,
+        accepted=accepted,
+    )
+
+
+def observed(one: Candidate, behaviours: Mapping[CandidateRef, str]) -> Candidate:
+    return replace(one, behaviour=behaviours[one.ref]) if one.accepted else one
+
+
+def play(
+    made: Sequence[Outcome], limits: Limits, strategy: Ladder | None = None
+) -> tuple[list[Iteration], list[Decision]]:
+    """Runs the strategy against scripted outcomes until it stops, and observes what a probe observes."""
+    history: list[Iteration] = []
+    decisions: list[Decision] = []
+    behaviours: dict[CandidateRef, str] = {}
+    taken = 0
+    while True:
+        decision = (strategy or Ladder()).decide(history, limits)
+        decisions.append(decision)
+        known = {c.ref: c for iteration in history for c in iteration.candidates}
+        match decision:
+            case Stop():
+                return history, decisions
+            case Probe():
+                history = [replace(i, candidates=tuple(observed(c, behaviours) for c in i.candidates)) for i in history]
+                history.append(
+                    Iteration(number=len(history) + 1, operator=Operator.INPUTS, candidates=(), inputs=("f(1)",))
+                )
+                continue
+            case Draft(slots=slots):
+                parents: list[Candidate | None] = [None] * slots
+            case Revise(parents=refs):
+                parents = [known[ref] for ref in refs]
+        probed = any(iteration.inputs for iteration in history)
+        new = []
+        for slot, parent in enumerate(parents):
+            outcome, taken = made[taken % len(made)], taken + 1
+            ref = CandidateRef(iteration=len(history) + 1, slot=slot)
+            behaviours[ref] = outcome.behaviour
+            one = candidate(ref, outcome, operator_of(decision), parent)
+            new.append(replace(one, behaviour=outcome.behaviour) if probed and one.accepted else one)
+        history.append(Iteration(number=len(history) + 1, operator=operator_of(decision), candidates=tuple(new)))
+
+
+@settings(max_examples=300)
+@given(outcomes, some_limits)
+def test_it_ends_within_its_iterations_and_never_chooses_what_a_check_rejected(
+    made: list[Outcome], limits: Limits
+) -> None:
+    history, decisions = play(made, limits)
+    stop = decisions[-1]
+    assert isinstance(stop, Stop)
+    assert len(history) <= limits.budget.iterations
+    accepted = {str(c.ref): c for iteration in history for c in iteration.candidates if c.accepted}
+    assert (stop.state is JobState.ACCEPTED) == bool(accepted)
+    if accepted:
+        chosen = accepted[stop.detail]
+        assert all(verdict.passed for verdict in chosen.verdicts)
+        assert chosen in clusters(list(accepted.values()), executable=limits.executable)[0]
+
+
+@settings(max_examples=200)
+@given(outcomes, some_limits)
+def test_where_passing_is_proof_the_first_that_passes_ends_it(made: list[Outcome], limits: Limits) -> None:
+    history, decisions = play(made, replace(limits, decisive=True))
+    passed = [any(c.accepted for c in iteration.candidates) for iteration in history]
+    assert not any(passed[:-1])
+    assert not any(isinstance(decision, Probe) for decision in decisions)
+
+
+@settings(max_examples=200)
+@given(outcomes, some_limits)
+def test_it_probes_programs_once_and_revises_nothing_that_passed_or_is_degenerate(
+    made: list[Outcome], limits: Limits
+) -> None:
+    history, decisions = play(made, limits)
+    probes = sum(isinstance(decision, Probe) for decision in decisions)
+    assert probes <= limits.executable
+    known = {c.ref: c for iteration in history for c in iteration.candidates}
+    parents = [known[ref] for decision in decisions if isinstance(decision, Revise) for ref in decision.parents]
+    assert all(parent.guard is None and not parent.accepted for parent in parents)
+
+
+def kinds(decisions: Sequence[Decision]) -> list[str]:
+    return [
+        "restart" if isinstance(decision, Draft) and decision.restart else type(decision).__name__.lower()
+        for decision in decisions
+    ]
+
+
+def test_three_of_the_same_code_are_enough_without_a_probe() -> None:
+    _, decisions = play([Outcome(True)], LIMITS)
+    assert kinds(decisions) == ["draft", "draft", "stop"]
+    assert decisions[-1] == Ladder().decide(play([Outcome(True)], LIMITS)[0], LIMITS)
+
+
+def test_candidates_that_differ_are_compared_by_what_they_do_and_the_largest_cluster_wins() -> None:
+    made = [Outcome(True, "wrong", words=0), Outcome(True, "right", words=1), Outcome(True, "right", words=2)]
+    made += [Outcome(True, "right", words=n) for n in range(3, 9)]
+    _, decisions = play(made, LIMITS)
+    assert kinds(decisions) == ["draft", "probe", "draft", "stop"]
+    assert isinstance(decisions[-1], Stop)
+    assert (decisions[-1].detail, decisions[-1].used, decisions[-1].limit) == ("1.1", 3, 4), "not the first that passed"
+
+
+def test_without_a_word_from_a_probe_equal_code_is_one_cluster() -> None:
+    blind = replace(LIMITS, executable=False)
+    answers = [Outcome(True, "41", words=41), Outcome(True, "42", words=42), Outcome(True, "42", words=42)]
+    _, decisions = play([*answers, *([answers[-1]] * 9)], blind)
+    assert kinds(decisions) == ["draft", "draft", "stop"]
+    assert isinstance(decisions[-1], Stop)
+    assert decisions[-1].detail == "1.1"
+
+
+def test_where_nothing_passes_it_repairs_and_redrafts_in_turn() -> None:
+    made = [Outcome(False, words=n, score=0.5) for n in range(12)]
+    _, decisions = play(made, replace(LIMITS, budget=replace(LIMITS.budget, iterations=6)))
+    assert kinds(decisions) == ["draft", "draft", "revise", "restart", "revise", "restart", "stop"]
+    assert decisions[-1] == Stop(code=StopCode.BUDGET_ITERATIONS, used=6, limit=6)
+
+
+def test_drafting_ends_where_they_never_agree() -> None:
+    made = [Outcome(True, f"b{n}", words=n) for n in range(40)]
+    history, decisions = play(made, LIMITS, Ladder(most=8))
+    assert sum(len(iteration.candidates) for iteration in history) == 8
+    assert isinstance(decisions[-1], Stop)
+    assert decisions[-1].detail == "1.0", "of equal clusters, the one with the first draft"
+
+
+def test_a_spent_budget_ends_with_the_best_choice_and_not_without_an_answer() -> None:
+    history = play(
+        [Outcome(True, words=1), Outcome(True, words=2)], replace(LIMITS, budget=replace(LIMITS.budget, iterations=1))
+    )[0]
+    stop = Ladder().decide(history, replace(LIMITS, spend=Spend(local_tokens=9_000)))
+    assert stop == choose(history, LIMITS)
+    assert isinstance(stop, Stop)
+    assert stop.code is StopCode.ACCEPTED
+
+
+def draft(number: int, text: str, **fields: object) -> Candidate:
+    ref = CandidateRef(iteration=number, slot=0)
+    return Candidate(ref=ref, operator=Operator.DRAFT, text=text, root=ref, **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (
+            "def f(x):\n    return x",
+            '```python\ndef f(x):\n    """Gives x."""\n    # as it is\n    return (x)\n```',
+            True,
+        ),
+        ("def f(x):\n    return x", "def f(y):\n    return y", False),
+        ("def f(x:\n", "def f(x:\n\n", True),
+    ],
+)
+def test_code_is_the_same_again_whatever_its_comments_say(one: str, other: str, same: bool) -> None:
+    assert (identity(draft(1, one), executable=True) == identity(draft(2, other), executable=True)) is same
+
+
+def test_a_text_is_the_same_again_in_the_same_words() -> None:
+    assert identity(draft(1, "a  b\n"), executable=False) == identity(draft(2, "a b"), executable=False)
+    assert identity(draft(1, "x = 1 # a"), executable=False) != identity(draft(2, "x = 1 # b"), executable=False)
+
+
+def test_only_the_accepted_with_the_highest_score_pass() -> None:
+    low, high = draft(1, "a", accepted=True, score=0.8), draft(2, "b", accepted=True, score=0.9)
+    history = [Iteration(number=n, operator=Operator.DRAFT, candidates=(c,)) for n, c in enumerate((low, high), 1)]
+    assert passing(history) == (high,)
+    assert passing([]) == ()
+    assert choose([], LIMITS) is None
