@@ -8,9 +8,11 @@ of HumanEval at 1.5B (pass@1 0.45, pass@4 0.72). Needs no engine.
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import statistics
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -42,6 +44,10 @@ class Task:
 
     chance: float
     tokens: int
+
+    def right(self, seed: int, job: int, draft: int) -> bool:
+        """Whether the n-th draft of a job is right: the same in every order, so that they are compared in pairs."""
+        return random.Random(f"{seed}/{job}/{draft}").random() < self.chance  # noqa: S311 - a seeded draw is the point
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +82,7 @@ def pooled_tasks(path: Path, chance: random.Random) -> list[Task]:
 def curve(database: Database, tasks: Sequence[Task], order: Order, iterations: int, pot: int, seed: int) -> list[int]:
     """The tokens that all jobs had used together when the n-th of them was solved, until `pot` was spent."""
     jobs = _submit(database, tasks, order, pot, seed)
-    chance = random.Random(seed)  # noqa: S311 - a seeded draw is the point
+    made: Counter[int] = Counter()
     used, solved = 0, []
     held: list[Claim | None] = [None] * WORKERS
     idle = 0
@@ -86,7 +92,10 @@ def curve(database: Database, tasks: Sequence[Task], order: Order, iterations: i
         if claim is not None:
             cost = jobs[claim.job].tokens * order.drafts
             used += cost
-            right = any(chance.random() < jobs[claim.job].chance for _ in range(order.drafts))
+            place = claim.job - min(jobs)
+            drafts = range(made[place], made[place] + order.drafts)
+            right = any([jobs[claim.job].right(seed, place, draft) for draft in drafts])
+            made[place] += order.drafts
             if used > pot:
                 break
             solved += [used] if right else []
@@ -155,8 +164,8 @@ def rows(bench: BenchPostgres, pool: Path | None, seeds: int, drafts: int) -> li
                 first = Order(batch=False, drafts=drafts)
                 curves.append(
                     (
-                        curve(database, tasks, first, max(1, own), most, 1000 + seed),
-                        curve(database, tasks, Order(batch=True), own * drafts, most, 2000 + seed),
+                        curve(database, tasks, first, own, most, seed),
+                        curve(database, tasks, Order(batch=True), own * drafts, most, seed),
                         whole,
                     )
                 )
@@ -172,12 +181,14 @@ def _row(own: int, pot: int, curves: Sequence[tuple[list[int], list[int], int]])
         count = served[-1]
         if count == 0:
             continue
-        shares.append(batch[count - 1] / first[count - 1] if count <= len(batch) else float("inf"))
-    middle = statistics.median(shares)
-    return (
-        *(str(own), str(pot), f"{statistics.fmean(served):.1f}", f"{statistics.fmean(batched):.1f}"),
-        *(f"{middle:.0%}", f"{min(shares):.0%} to {max(shares):.0%}"),
-    )
+        shares.append(batch[count - 1] / first[count - 1] if count <= len(batch) else math.inf)
+    low, middle, high = (_percent(value) for value in (min(shares), statistics.median(shares), max(shares)))
+    counts = f"{statistics.fmean(served):.1f}", f"{statistics.fmean(batched):.1f}"
+    return str(own), str(pot), *counts, middle, f"{low} to {high}"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if math.isfinite(share) else "not reached"
 
 
 def _concentration() -> float:
@@ -202,7 +213,7 @@ def main(arguments: list[str] | None = None) -> None:
     with bench_postgres() as around:
         for drafts in given.drafts:
             print(f"first come, first served with {drafts} drafts an iteration; the batch has one")
-            head = ("own iterations", "pot, drafts a task", "solved in order", "as a batch", "its tokens", "seeds")
+            head = ("own iterations", "pot, drafts a task", "solved in order", "as a batch", "its tokens", "over seeds")
             print(table(head, rows(around, given.pool, given.seeds, drafts)), flush=True)
 
 

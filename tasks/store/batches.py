@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import Connection, insert, text
 
@@ -54,10 +55,11 @@ def admit(connection: Connection, job: int, *, tokens: int, usd: Decimal = Decim
         raise BatchLimitReached("hours", batch.hours, batch.budget_hours)
     # A statement of its own, begun after the lock was held: it sees what others reserved before.
     reserved = connection.execute(text(RESERVED.format(batch=":batch")), {"batch": batch.id}).one()
-    for unit, used, held, limit, needed in (
+    units: tuple[tuple[str, Any, Any, Any, Any], ...] = (
         ("tokens", batch.tokens, reserved.tokens, batch.budget_tokens, tokens),
         ("usd", batch.usd, reserved.usd, batch.budget_usd, usd),
-    ):
+    )
+    for unit, used, held, limit, needed in units:
         if limit is None or not needed:
             continue
         if used + needed > limit:

@@ -135,9 +135,8 @@ class House:
 
     def _spent(self, job: int) -> list[tuple[Any, ...]]:
         """What the job's batch has used, if it is of one."""
-        query = text(
-            "SELECT tokens, usd, started_at IS NULL FROM batches b JOIN jobs j ON j.batch_id = b.id WHERE j.id = :job"
-        )
+        columns = "b.tokens, b.usd, b.started_at IS NULL"
+        query = text(f"SELECT {columns} FROM batches b JOIN jobs j ON j.batch_id = b.id WHERE j.id = :job")
         with self._fleet.connect() as connection:
             return [tuple(row) for row in connection.execute(query, {"job": job})]
 

@@ -316,6 +316,7 @@ def test_when_the_budget_is_spent_the_rest_ends_unsolved_for_that_reason(user: D
     assert batch is not None
     assert (batch.ended, batch.accepted) == (5, 0)
     assert 0 < batch.tokens <= 700
+    assert value(fleet, "SELECT max(slot) FROM candidates") == 0, "an iteration of a batch's job has one candidate"
     assert batch.tokens == sum(one.spend.local_tokens for one in summaries)
     with pytest.raises(InvalidInput, match="the budget of batch 1 is spent"):
         lifecycle.retry(user, jobs[0], Changes())
