@@ -1,11 +1,11 @@
-# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-guard | bench-queue | bench-batch | chaos | soak.
+# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-guard | bench-queue | bench-batch | bench-tokens | chaos | soak.
 # Each makes what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-queue bench-batch bench-streams chaos soak docs lock clean
+.PHONY: demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-queue bench-batch bench-streams bench-tokens chaos soak docs lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock
 	@$(PYTHON) ops/install.py $(VENV)
@@ -55,6 +55,11 @@ chaos: $(STAMP)
 # BENCH_ENGINE="--model qwen2.5-coder-1.5b --jobs 8 16" chooses the model and how many jobs at once.
 bench-engine: $(STAMP)
 	$(BIN)/python ops/bench_engine.py $(BENCH_ENGINE)
+
+# What an engine alone gives a plain client, by threads and requests at once. BENCH_TOKENS="--drafts 4" shows what it saves
+# that drafts share a prefill; --model, --busy and more are in ops/bench_tokens.py.
+bench-tokens: $(STAMP)
+	$(BIN)/python ops/bench_tokens.py $(BENCH_TOKENS)
 
 # What a check of mathematics or of a schema costs, in a sandbox of its own and in a program that is kept waiting; and
 # what a separate process for the candidate costs, for each check of code and for each call.

@@ -5,9 +5,9 @@
 Every prompt is asked with and without a system prompt at each temperature, and with no guard of ours nor the engine's.
 With `--ignore-end` an answer goes on to the limit of tokens, where most models repeat themselves; with `--long` the
 prompts ask for what is long and regular. All answers count and none is chosen by hand; they are labelled
-(`tests/corpus/label.py`), and of the ordinary ones only `--ordinary` are kept. What is there is saved every 40 answers
-and on Ctrl-C, and a further run goes on from it. A prompt that the other half of the corpus has is passed over: `--half
-report` with a new `--seed` makes figures that no threshold has seen.
+(`tests/corpus/label.py`), and of the ordinary ones only `--ordinary` are kept. What is there is saved every half a
+minute and on Ctrl-C, and a further run goes on from it. A prompt that the other half of the corpus has is passed over:
+`--half report` with a new `--seed` makes figures that no threshold has seen.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.corpus.samples import REPORT, TUNE, seeded
 
 TEMPERATURES = (0.0, 0.8)
 SYSTEMS = (None, "You are a careful assistant. Answer in full and explain every step.")
-SAVED_EVERY = 40
+SAVED_SECONDS = 30.0
 ANSWER_SECONDS = 900.0
 
 
@@ -52,6 +52,8 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--ignore-end", action="store_true", help="let no answer end by itself (vLLM and llama.cpp)")
     parser.add_argument("--long", action="store_true", help="ask for long lists, proofs, tables and steps")
+    kinds = sorted({kind for kind, _ in (*PROMPTS, *LONG)})
+    parser.add_argument("--kind", action="append", choices=kinds, help="ask only for this; may be repeated")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--half", choices=(TUNE, REPORT), default=REPORT)
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the halves are (default: beside the tests)")
@@ -73,7 +75,12 @@ class Asker:
     def __init__(self, given: argparse.Namespace, others: Collection[str]) -> None:
         self.model, self.seed, self._others = given.model, given.seed, others
         self._temperatures, self._ignores_end = given.temperature or TEMPERATURES, given.ignore_end
-        self._prompts = LONG if given.long else PROMPTS
+        prompts = LONG if given.long else PROMPTS
+        self._prompts = [(kind, asked) for kind, asked in prompts if kind in (given.kind or [kind])]
+        if not self._prompts:
+            sys.exit(
+                f"--kind: no prompt asks for {' or '.join(given.kind)} {'with' if given.long else 'without'} --long"
+            )
         self._url, self._tokens = given.endpoint.rstrip("/") + "/chat/completions", given.max_tokens
         self._key = os.environ.get("REDRAFT_ENDPOINT_KEY", "none")
 
@@ -131,15 +138,16 @@ class Answers:
         planned = (wanted for wanted in itertools.islice(asker.plan(), requests) if _identity(wanted) not in known)
         pool = ThreadPoolExecutor(max_workers=parallel)
         flying = {pool.submit(asker.ask, wanted) for wanted in itertools.islice(planned, parallel)}
-        answers, until = 0, time.monotonic() + 60 * minutes
+        saved = time.monotonic()
+        until = saved + 60 * minutes
         try:
             while flying:
                 done, flying = wait(flying, return_when=FIRST_COMPLETED)
                 for answered in done:
                     self._take(answered.result())
-                    answers += 1
-                    if answers % SAVED_EVERY == 0:
+                    if time.monotonic() > saved + SAVED_SECONDS:
                         self._save()
+                        saved = time.monotonic()
                     if self.counts[Label.LOOP] < self._loops and time.monotonic() < until:
                         flying |= {pool.submit(asker.ask, wanted) for wanted in itertools.islice(planned, 1)}
         except OSError as error:

@@ -26,6 +26,7 @@ from tasks import follow as following
 from tasks.errors import InvalidInput, NoSuchJob
 from tasks.follow import PATIENCE_SECONDS, Patient, Snapshot
 from tasks.jobfields import check_name
+from tasks.measuring import TokenCount
 from tasks.sources import Source, check_sources
 from tasks.store import fleet, lesson_queries, lifecycle, queries
 from tasks.store.costs import CostBy, costs
@@ -89,6 +90,7 @@ class Client:
         *,
         folder: Path | None = None,
         progress: Progress = no_progress,
+        count: TokenCount | None = None,
         pool: BatchBudget | None = None,
     ) -> tuple[Submitted, ...]:
         """Checks and stores jobs, all or none, in their order.
@@ -97,13 +99,15 @@ class Client:
         file's fields with the text in `problem`, a `JobSpec`, which is stored as it is; or a `Submission`, which is
         checked already. The relative paths of mappings start at `folder`, the current one where left out. A job whose
         key was used before is given back (`new` is False). `progress` is called with a step's name and how many of how
-        many jobs are done. With a `pool` the new jobs are one batch: they share this budget, and each keeps its own.
+        many jobs are done. `count` counts the tokens of a problem that may be too long for a model, by the model's
+        name; without it, and where it gives None, they are estimated from the problem's bytes. With a `pool` the new
+        jobs are one batch: they share this budget, and each keeps its own.
 
         Raises `InvalidInput`, with the field, the value and what is allowed.
         """
         if not isinstance(jobs, Submission):
             jobs = check_sources(jobs, folder or Path.cwd(), self.rules, progress)
-        return store(self._database, jobs, progress, pool=pool)
+        return store(self._database, jobs, progress, count, pool=pool)
 
     @property
     def rules(self) -> Rules:

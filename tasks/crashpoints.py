@@ -21,6 +21,8 @@ class CrashPoint(StrEnum):
 
     CLAIMED = "claimed"
     BEGUN = "begun"
+    SETTING_ASIDE = "setting aside"  # inside the transaction that takes an answer to another prompt out of the way
+    SET_ASIDE = "set aside"
     RESERVED = "reserved"
     CALL_MADE = "call made"  # the completion has arrived and is not committed
     CALL_COMMITTED = "call committed"

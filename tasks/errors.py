@@ -163,8 +163,8 @@ class BatchReserved(TurnEnded):
 class LimitReached(RedraftError):
     """The budget does not pay for what comes next.
 
-    Parameters: `type` (usd, hours, iterations, tokens), `value` (used so far), `limit`, and `needed`, what the next
-    call may take at most, where only that does not fit.
+    Parameters: `type` (usd, hours, iterations, tokens, completion_tokens), `value` (used so far), `limit`, and
+    `needed`, what the next call may take at most, where only that does not fit.
     """
 
     exit_code = 3

@@ -27,11 +27,12 @@ ANY_MODEL = "any"
 _ALLOWED = {
     "title": "one line of text, 1 to 200 characters",
     "checks": "a list of checks, each `KIND: VALUE`",
-    "budget": "fields among usd, hours, iterations, tokens",
+    "budget": "fields among usd, hours, iterations, tokens, completion_tokens",
     "budget.usd": "a number more than 0 and at most 100,000 (`egress: never` spends nothing in the cloud)",
     "budget.hours": "a number more than 0 and at most 8,760",
     "budget.iterations": "a whole number from 1 to 10,000",
     "budget.tokens": "a whole number from 1 to 1,000,000,000,000",
+    "budget.completion_tokens": "a whole number from 1 to 1,000,000,000,000",
     "strategy": "the name of a strategy",
     "lane": f"one of {', '.join(LANES)}",
     "egress": f"one of {', '.join(EGRESS)}",
@@ -57,6 +58,7 @@ class BudgetFields(_Strict):
     hours: Annotated[float, Field(gt=0, le=8_760, allow_inf_nan=False)] | None = None
     iterations: Annotated[int, Field(ge=1, le=10_000)] | None = None
     tokens: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    completion_tokens: Annotated[int, Field(ge=1, le=10**12)] | None = None
 
     def amounts(self) -> dict[str, Any]:
         """The fields that are written; dollars with the digits that were written, not their binary fraction."""
@@ -126,9 +128,10 @@ def read_batch_budget(texts: Sequence[str]) -> BatchBudget | None:
         return None
     flag = "--pool-budget"
     named = parse_budget_flag(texts, flag)
-    if "iterations" in named:
-        allowed = "fields among tokens, usd, hours; iterations are each job's own, in --budget"
-        raise InvalidInput(flag, f"iterations={named['iterations']}", allowed)
+    for unit in ("iterations", "completion_tokens"):
+        if unit in named:
+            allowed = f"fields among tokens, usd, hours; {unit} are each job's own, in --budget"
+            raise InvalidInput(flag, f"{unit}={named[unit]}", allowed)
     try:
         return BatchBudget(**check_fields({"budget": named}).budget.amounts())
     except InvalidInput as error:
@@ -140,6 +143,10 @@ def read_changes(
 ) -> Changes:
     """The changes of a retry or a fork, under the rules of a submission. Raises `InvalidInput`."""
     fields = check_fields({"budget": parse_budget_flag(budget), **({} if seed is None else {"seed": seed})})
+    if fields.budget.completion_tokens is not None:
+        raise InvalidInput(
+            "budget.completion_tokens", fields.budget.completion_tokens, "set once, when a job is submitted"
+        )
     return Changes(
         **fields.budget.amounts(),
         strategy=None if strategy is None else check_name("strategy", strategy, strategies),

@@ -64,11 +64,13 @@ def parse_budget_flag(texts: Sequence[str], flag: str = "--budget") -> Mapping[s
     for part in (part.strip() for text in texts for part in text.split(",")):
         name, equals, value = part.partition("=")
         if not equals:
-            raise InvalidInput(flag, part, "NAME=NUMBER among usd, hours, iterations, tokens: usd=2,hours=4")
+            raise InvalidInput(
+                flag, part, "NAME=NUMBER among usd, hours, iterations, tokens, completion_tokens: usd=2,hours=4"
+            )
         if name in budget:
             raise InvalidInput(flag, part, f"{name} is given once")
         try:
-            budget[name] = int(value) if name in ("iterations", "tokens") else float(value)
+            budget[name] = int(value) if name in ("iterations", "tokens", "completion_tokens") else float(value)
         except ValueError:
             budget[name] = value  # refused by the field's rule, in its own words
     return budget

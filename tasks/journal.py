@@ -37,11 +37,13 @@ NO_ADMISSION = NoAdmission()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptSource:
-    """How a prompt is built, how far it is cut at least, and whether its problem may be cut."""
+    """How a prompt is built, how far it is cut at least, whether its problem may be cut, and how many requests with it
+    are sent together."""
 
     build: Build
     least: Cut
     cut_problem: bool
+    together: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,17 @@ class FittedRequest:
     request: ChatRequest
     tokens: int
     omissions: tuple[Omission, ...]
+
+    def within(self, completion_tokens: int) -> FittedRequest:
+        """The same, with at most so many tokens of thoughts and answer together; half of them may be thoughts."""
+        request = self.request
+        if _most_tokens(request) <= completion_tokens:
+            return self
+        thinking = min(request.thinking_tokens, completion_tokens // 2)
+        capped = dataclasses.replace(
+            request, thinking_tokens=thinking, max_tokens=min(request.max_tokens, completion_tokens - thinking)
+        )
+        return dataclasses.replace(self, request=capped)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,15 +84,18 @@ class JournalledModel:
         attempts: int = ATTEMPTS,
         choices: tuple[str, ...] = (),
         draw: int | None = None,
+        together: int = 1,
     ) -> Completion:
         """One answer for `key`, whose attempt is the first; at most `attempts` calls.
 
         `build(cut)` gives the prompt, which is cut where the model's context is too small for it. The completion of the
         last attempt may still carry its guard: then it is degenerate and nothing may be built on it. With `choices`
         the answer is one of them. `draw` stands for the first attempt's number in its seed, where calls differ by more
-        than their attempt. Raises `LimitReached` before a call that the budget can't pay or that would begin after the
-        job's hours, and after one that they cut short; `ProblemTooLong`, `PromptTooLong`, `EngineFault`, and what the
-        turn's heartbeat raises.
+        than their attempt. So many first attempts with this prompt are sent `together`.
+
+        Raises `LimitReached` before a call that the budget can't pay or that would begin after the job's hours, and
+        after one that they cut short; `ProblemTooLong`, `PromptTooLong`, `EngineFault`, and what the turn's heartbeat
+        raises.
         """
         ladder = RetryLadder(
             key=key,
@@ -91,8 +107,15 @@ class JournalledModel:
         )
         attempt = ladder.first()
         while True:
-            source = PromptSource(build=build, least=attempt.cut, cut_problem=turn.job.spec.cut)
-            completion = self._complete(turn, attempt.key, ladder.request(attempt, build(attempt.cut).messages), source)
+            source = PromptSource(
+                build=build,
+                least=attempt.cut,
+                cut_problem=turn.job.spec.cut,
+                together=together if attempt.key == key else 1,
+            )
+            prompt = build(attempt.cut)
+            request = ladder.request(attempt, prompt.messages, asks_code=prompt.asks_code)
+            completion = self._complete(turn, attempt.key, request, source)
             following = ladder.after(attempt, completion)
             if following is None:
                 return completion
@@ -112,6 +135,7 @@ class JournalledModel:
             return self.ledger.find_call(turn.claim, key, hashed)
         except JournalMismatch as mismatch:
             self.ledger.set_aside(turn.claim, key, mismatch)
+            passing(CrashPoint.SET_ASIDE)
             return None
 
     def _call(self, turn: Turn, key: CallKey, request: ChatRequest, hashed: str, source: PromptSource) -> Completion:
@@ -119,10 +143,15 @@ class JournalledModel:
         heartbeat.checkpoint()
         fitted = self._fitted(request, source)
         size = RequestSize(
-            messages=fitted.request.messages, prompt_tokens=fitted.tokens, completion_tokens=_most_tokens(request)
+            messages=fitted.request.messages,
+            prompt_tokens=fitted.tokens,
+            completion_tokens=_most_tokens(request),
+            thinking_tokens=request.thinking_tokens,
+            together=source.together,
         )
         with self.admission.admit(size, heartbeat):
-            self.ledger.reserve(turn.claim, key, size.prompt_tokens + size.completion_tokens)
+            tokens = size.prompt_tokens + size.completion_tokens
+            fitted = fitted.within(self.ledger.reserve(turn.claim, key, tokens, size.completion_tokens))
             passing(CrashPoint.RESERVED)
             with heartbeat.calling(key) as call:
                 fitted, completion = self._send(fitted, source, call)
@@ -175,9 +204,9 @@ class JournalledModel:
 
 def prompt_hash(request: ChatRequest) -> str:
     """SHA-256, in hex, of the canonical JSON of the messages and the sampling. Whether it thinks is the model's; that
-    it may run on follows from the calls before it."""
+    it may run on follows from the calls before it, that it ends with its code from the prompt."""
     fields = dataclasses.asdict(request)
-    del fields["thinking_tokens"], fields["runs_on"]
+    del fields["thinking_tokens"], fields["runs_on"], fields["asks_code"]
     canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 

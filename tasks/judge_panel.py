@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tasks.deadline import DEADLINE
 from tasks.journal import JournalledModel
-from tasks.judge_rates import NEVER_MEASURED, JudgeRates, ModelRates, decided
+from tasks.judge_rates import BOUND, NEVER_MEASURED, JudgeRates, ModelRates, decided
 from tasks.policy import JUDGES
 from tasks.prompts import judging, parse
 from tasks.prompts.judging import JUDGE_PROMPTS, JudgePrompt
@@ -44,14 +44,16 @@ class Vote:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelJudgePanel:
     """Implements `JudgePanel` with the worker's own model and the judge prompts of `tasks.prompts.judging`; `rates` say
-    how many votes it takes."""
+    how many votes it takes to accept at most the share `bound` of wrong answers."""
 
     model: JournalledModel
     rates: JudgeRates = NEVER_MEASURED
+    bound: float = BOUND
 
     def judge(self, turn: Turn, candidate: Candidate, checks: Sequence[CheckSpec]) -> tuple[Verdict, ...]:
         """One verdict a check, visible ones first, up to the first that did not pass."""
-        needed = votes_needed(turn.job.spec.checks, self.rates.of(self.model.model.name, judging.DIGEST))
+        rates = self.rates.of(self.model.model.name, judging.DIGEST)
+        needed = votes_needed(turn.job.spec.checks, rates, self.bound)
         verdicts: list[Verdict] = []
         for number, check in sorted(enumerate(checks), key=lambda numbered: numbered[1].held_out):
             judged = JudgedCheck(model=self.model, turn=turn, candidate=candidate, check=check, number=number)
@@ -151,12 +153,12 @@ class JudgedCheck:
         return 1 + _STRIDE * (tries * len(_STEPS) + _STEPS.index(step))
 
 
-def votes_needed(checks: Sequence[CheckSpec], rates: ModelRates | None = None) -> int:
-    """How many votes must pass for a `judge` check of a job with these checks: as many as are shown to accept few wrong
-    answers, and beside programs three at most. Where that is shown of no number, as of a model that was never measured.
-    """
+def votes_needed(checks: Sequence[CheckSpec], rates: ModelRates | None = None, bound: float = BOUND) -> int:
+    """How many votes must pass for a `judge` check of a job with these checks: as many as are shown to accept at most
+    the share `bound` of wrong answers, and beside programs three at most. Where that is shown of no number, it is as
+    for a model that was never measured."""
     alone = all(check.kind in JUDGES for check in checks)
-    needed = (rates.votes_within() if rates else None) or VOTES_ALONE
+    needed = (rates.votes_within(bound) if rates else None) or VOTES_ALONE
     return needed if alone else min(needed, VOTES_BESIDE_PROGRAMS)
 
 

@@ -50,7 +50,7 @@ class Operators:
         """
         match iteration.move:
             case Draft(slots=slots):
-                return _in_parallel([partial(self._draft, turn, iteration, slot) for slot in range(slots)])
+                return _in_parallel([partial(self._draft, turn, iteration, slot, slots) for slot in range(slots)])
             case Revise(parents=parents):
                 return _in_parallel(
                     [partial(self._revise, turn, iteration, slot, parent) for slot, parent in enumerate(parents)]
@@ -76,10 +76,10 @@ class Operators:
         )
         return calls.calls(completion.text, functions)
 
-    def _draft(self, turn: Turn, iteration: OpenIteration, slot: int) -> Candidate:
+    def _draft(self, turn: Turn, iteration: OpenIteration, slot: int, slots: int) -> Candidate:
         operator, ref = operator_of(iteration.move), CandidateRef(iteration=iteration.number, slot=slot)
         key = CallKey(iteration=iteration.number, operator=operator, slot=slot, attempt=1)
-        completion = self.model.ask(turn, key, lambda cut: build.draft(turn.job, cut=cut))
+        completion = self.model.ask(turn, key, lambda cut: build.draft(turn.job, cut=cut), together=slots)
         return _candidate(completion, ref=ref, operator=operator, root=ref)
 
     def _revise(self, turn: Turn, iteration: OpenIteration, slot: int, parent_ref: CandidateRef) -> Candidate:

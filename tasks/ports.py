@@ -274,9 +274,10 @@ class CallLedger(Protocol):
         """Keeps a call and those of its slot that were built on it, out of their iteration's way: they are made again.
         Raises `mismatch` where that has happened too often to be a change of the model."""
 
-    def reserve(self, claim: Claim, key: CallKey, tokens: int) -> None:
-        """Reserves `tokens` of the budget, the batch's included, before a call. Raises `LimitReached`, and
-        `BatchReserved` where only calls of other jobs in flight stand in the way."""
+    def reserve(self, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> int:
+        """Reserves `tokens` of the budget, the batch's included, before a call, of which at most `completion_tokens`
+        are its answer's. Returns how many the answer may have: fewer where the budget leaves fewer. Raises
+        `LimitReached`, and `BatchReserved` where only calls of other jobs in flight stand in the way."""
 
     def commit_call(
         self,

@@ -8,6 +8,7 @@ from tasks.types import Decision, Draft, Escalate, Probe, Revise, Stop, StopCode
 
 _UNITS = {
     StopCode.BUDGET_TOKENS: " tokens",
+    StopCode.BUDGET_COMPLETION_TOKENS: " completion tokens",
     StopCode.BUDGET_USD: " USD",
     StopCode.BUDGET_ITERATIONS: " iterations",
     StopCode.BUDGET_HOURS: "",  # a duration names its own units

@@ -83,7 +83,7 @@ class RetryLadder:
         checked = self.attempts >= ATTEMPTS and self.key.operator in CHECKED and not self.choices
         return checked and any(same_place(earlier, hits[-1]) for earlier in hits[:-1])
 
-    def request(self, attempt: Attempt, messages: Sequence[Message]) -> ChatRequest:
+    def request(self, attempt: Attempt, messages: Sequence[Message], *, asks_code: bool = False) -> ChatRequest:
         """What is sent for an attempt."""
         draw = self.draw + attempt.key.attempt - self.key.attempt
         return ChatRequest(
@@ -96,6 +96,7 @@ class RetryLadder:
             choices=self.choices,
             thinking_tokens=attempt.thinking_tokens,
             runs_on=attempt.runs_on,
+            asks_code=asks_code,
         )
 
     def _temperature(self, attempt: Attempt) -> float:

@@ -33,6 +33,8 @@ def default_home() -> Path:
     return Path(path).expanduser().resolve() if path else platformdirs.user_data_path("redraft", appauthor=False)
 
 
+# The context of a model: below the least there is no room for a problem and an answer, and no model has the most.
+LEAST_CONTEXT_TOKENS, MOST_CONTEXT_TOKENS = 512, 16_777_216
 # Larger than any key or address: a larger file is the wrong one.
 SECRET_BYTES = 8192
 
@@ -104,6 +106,8 @@ class Settings(BaseSettings):
     endpoint_key: SecretStr = SecretStr("")
     # What its model accepts, `text,image,audio`: servers don't report it. Jobs with other attachments are refused.
     endpoint_modalities: Annotated[frozenset[Modality], NoDecode] = frozenset({Modality.TEXT})
+    # Its context, for a server that doesn't report it. 0: what the server reports, else 8192.
+    endpoint_context_tokens: int = 0
 
     # Long enough to survive a stalled disk, short enough that a dead worker's job is soon claimed again: design §1.
     lease_seconds: float = Field(default=15.0, gt=0)
@@ -150,6 +154,8 @@ class Settings(BaseSettings):
     # A file of `redraft bench judges -o`: how reliable models are as judges, which sets how many votes an acceptance
     # takes. It goes before the rates that come with Redraft.
     judge_rates: Path | None = None
+    # The largest share of wrong answers that judges alone may accept: one in twenty.
+    judge_bound: float = Field(default=0.05, gt=0, lt=1)
 
     # A key in the environment alone sends nothing, since it may be meant for other tools: the operator allows text to
     # leave here, and only then does a worker with a key serve the `cloud` lane. `redraft up --cloud` allows it for its
@@ -196,6 +202,13 @@ class Settings(BaseSettings):
         if egress is Egress.HINT:
             raise ValueError("one of never, full; hints from the cloud are not built yet")
         return egress
+
+    @field_validator("endpoint_context_tokens")
+    @classmethod
+    def _holds_a_prompt(cls, tokens: int) -> int:
+        if tokens and not LEAST_CONTEXT_TOKENS <= tokens <= MOST_CONTEXT_TOKENS:
+            raise ValueError(f"0, or from {LEAST_CONTEXT_TOKENS} to {MOST_CONTEXT_TOKENS}")
+        return tokens
 
     @field_validator("gpus", mode="before")
     @classmethod

@@ -19,6 +19,7 @@ from tasks.errors import InvalidInput
 from tasks.jobchecks import ValidatorSource, build_checks
 from tasks.jobfile import PROBLEM_BYTES, RawJob, read_source
 from tasks.jobflags import Flags, with_flags
+from tasks.measuring import TokenCount, problem_tokens
 from tasks.ports import Sandbox
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
@@ -111,13 +112,21 @@ def store(
     database: Database,
     submission: Submission,
     progress: Progress = no_progress,
+    count: TokenCount | None = None,
     *,
     pool: BatchBudget | None = None,
 ) -> tuple[Submitted, ...]:
-    """Stores all jobs with their attachments in one transaction, in their order; with a `pool` as one batch. Raises as
-    `submit_jobs` does."""
-    stored = functools.partial(progress, "stored")
-    return submit_jobs(database, submission.specs, submission.contents, stored, egress=submission.egress, pool=pool)
+    """Stores all jobs with their attachments in one transaction, in their order; with a `pool` as one batch. `count`
+    counts the tokens of problems near the limit of a context. Raises as `submit_jobs` does."""
+    return submit_jobs(
+        database,
+        submission.specs,
+        submission.contents,
+        functools.partial(progress, "stored"),
+        egress=submission.egress,
+        measure=functools.partial(problem_tokens, submission.contents, count) if count else None,
+        pool=pool,
+    )
 
 
 def build_spec(raw: RawJob, rules: Rules) -> tuple[JobSpec, tuple[AttachedFile, ...]]:

@@ -3,9 +3,13 @@ must not know how tokens are counted, nor what a prompt says."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tasks.types import JobSpec, Modality
+
+# The tokens with which the prompts of a job begin, by the tokenizer of the model so named; None where nobody counts.
+Measure = Callable[[JobSpec, str], int | None]
 
 # Room that is kept free for the chat template's own tokens.
 TEMPLATE_TOKENS = 32
@@ -13,6 +17,8 @@ TEMPLATE_TOKENS = 32
 REST_TOKENS = 512
 # UTF-8 bytes for a token. Hardly any text has more; prose has about 4, code and data have fewer, down to about 3.
 MOST_BYTES, FEWEST_BYTES = 5, 3
+# What is surely longer than so many times the room is refused by the estimate: counting it would take seconds.
+NEAR = 4
 CUT_HINT = "a larger context, or `cut: true` (--cut), which shows the model a part of it"
 
 
@@ -45,17 +51,22 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """The tokens of a problem with its text attachments, by its bytes: at least and at most."""
+    """The tokens of a problem with its text attachments: at least and at most, which are equal where they were
+    counted."""
 
     least: int
     most: int
 
     def __str__(self) -> str:
-        return f"{self.least:,} to {self.most:,} tokens (estimated)"
+        return f"{self.least:,} tokens" if self.least == self.most else f"about {self.least:,} to {self.most:,} tokens"
+
+    def is_near(self, room: int) -> bool:
+        """Whether a count would decide if it fits `room`, or is worth its time for the numbers of a refusal."""
+        return self.most > room and self.least <= NEAR * room
 
 
 def estimate(spec: JobSpec) -> Estimate:
-    """What a job's problem and text attachments may take of a context."""
+    """What a job's problem and text attachments may take of a context, by their bytes."""
     size = len(spec.problem.encode("utf-8", "surrogatepass"))
     size += sum(a.bytes for a in spec.attachments if a.modality is Modality.TEXT)
     return Estimate(least=size // MOST_BYTES, most=size // FEWEST_BYTES)

@@ -127,9 +127,10 @@ class Journal:
         assert found is None or found[1] == prompt_hash
         return found[2] if found else None
 
-    def reserve(self, claim: Claim, key: CallKey, tokens: int) -> None:
+    def reserve(self, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> int:
         if len(self.calls) >= self._limit:
             raise LimitReached("tokens", 1, 1)
+        return completion_tokens
 
     def commit_call(
         self,

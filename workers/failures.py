@@ -1,5 +1,6 @@
-"""Why a part of the stack ended on its own account: one line in `run/NAME-failure` of its home, which stays until the
-part is well again. Knows neither the parts nor who reads the line."""
+"""What a part of the stack leaves for `redraft status` in its home, one line a file: in `run/NAME-failure` why it ended
+on its own account, until it is well again; in `run/NAME-warning` what is wrong although it works, until it starts
+again. Knows neither the parts nor who reads the lines."""
 
 from __future__ import annotations
 
@@ -14,25 +15,39 @@ log = structlog.get_logger()
 
 def write_failure(home: Home, part: str, why: str) -> None:
     """Leaves the reason. Never raises: a disk that is full may be why the part ends."""
-    try:
-        home.make()
-        write_private(_path(home, part), why)
-    except OSError as error:
-        log.warning("the reason could not be left", part=part, why=why, error=str(error))
+    _write(home, home.run / f"{part}-failure", why)
 
 
 def read_failure(home: Home, part: str) -> str:
     """The reason; empty where the part is well, or ended as it was told to."""
-    try:
-        return _path(home, part).read_text().strip()
-    except OSError:
-        return ""
+    return _read(home.run / f"{part}-failure")
 
 
 def clear_failure(home: Home, part: str) -> None:
     """The part is well."""
-    _path(home, part).unlink(missing_ok=True)
+    (home.run / f"{part}-failure").unlink(missing_ok=True)
 
 
-def _path(home: Home, part: str) -> Path:
-    return home.run / f"{part}-failure"
+def write_warning(home: Home, part: str, warning: str) -> None:
+    """Leaves the warning in place of the last one; an empty one leaves none. Never raises."""
+    _write(home, home.run / f"{part}-warning", warning)
+
+
+def read_warning(home: Home, part: str) -> str:
+    """The warning; empty where there is none."""
+    return _read(home.run / f"{part}-warning")
+
+
+def _write(home: Home, path: Path, line: str) -> None:
+    try:
+        home.make()
+        write_private(path, line)
+    except OSError as error:
+        log.warning("a line for the status could not be left", file=path.name, line=line, error=str(error))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""

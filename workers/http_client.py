@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -52,9 +52,22 @@ def request(
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
         raise RequestFailed(f"{public_url(url)}: {error or type(error).__name__}") from error
     if not response.is_success:
-        excerpt = " ".join(text[:ERROR_CHARACTERS].split())
-        raise RequestFailed(f"{public_url(url)}: {response.status_code} {response.reason_phrase} {excerpt}".rstrip())
+        raise RequestFailed(_refusal(url, response, text))
     return text
+
+
+def stream(url: str, *, body: Any, seconds: float) -> Generator[bytes, None, None]:
+    """POST of `body` as JSON: the chunks of the answer as they come, each after a silence of at most `seconds`. Closing
+    it ends the request. Raises `RequestFailed`."""
+    import httpx2
+
+    try:
+        with _client(url, seconds) as client, client.stream("POST", url, json=body) as response:
+            if not response.is_success:
+                raise RequestFailed(_refusal(url, response, _read(response, MOST_BYTES)))
+            yield from response.iter_bytes()
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+        raise RequestFailed(f"{public_url(url)}: {error or type(error).__name__}") from error
 
 
 def answers(url: str, headers: Mapping[str, str] | None = None) -> bool:
@@ -70,6 +83,11 @@ def public_url(url: str) -> str:
     """The address without a name or password in it."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rsplit("@", 1)[-1]).geturl()
+
+
+def _refusal(url: str, response: httpx2.Response, text: str) -> str:
+    excerpt = " ".join(text[:ERROR_CHARACTERS].split())
+    return f"{public_url(url)}: {response.status_code} {response.reason_phrase} {excerpt}".rstrip()
 
 
 def _read(response: httpx2.Response, most_bytes: int) -> str:

@@ -13,7 +13,7 @@ from workers.engine.profiles import Serving
 
 def chat_model(settings: Settings, host: ModelHost, files: Files | None = None) -> OpenAIChatModel:
     """The client of a host that has started; `files` reads an attachment, None where there are none."""
-    profile, terms = host.profile, host.profile.thinking
+    profile = host.profile
     return OpenAIChatModel(
         base_url=host.url,
         model=host.model,
@@ -25,7 +25,7 @@ def chat_model(settings: Settings, host: ModelHost, files: Files | None = None) 
         engine=host.describe(),
         files=files,
         capabilities=host.capabilities,
-        thinking=Thinking(on=terms.on, off=terms.off, budget=terms.budget) if terms else Thinking(),
+        thinking=profile.thinking.fields if profile.thinking else Thinking(),
     )
 
 

@@ -23,7 +23,7 @@ from tasks.validators.sandbox import default_runtime_folder
 from tasks.validators.warm import WarmSandbox
 from workers.background import BackgroundTasks
 from workers.engine.host import ModelHost
-from workers.failures import clear_failure, write_failure
+from workers.failures import clear_failure, write_failure, write_warning
 from workers.home import Home
 from workers.lane_gate import LaneGate
 from workers.turn_task import register_turn
@@ -47,6 +47,7 @@ def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, la
         host.start()
         if not host.ready:
             raise EngineFault("the engine started but did not answer its canary prompt")
+        write_warning(Home(root=settings.home), "engine", host.capabilities.warning)
     WorkerProcess(settings, app=app, url=url, host=host, lanes=lanes).run()
 
 

@@ -31,6 +31,7 @@ class StackFile:
     endpoint: str = ""
     endpoint_model: str = ""
     endpoint_key: str = ""
+    endpoint_context_tokens: int = 0
 
 
 def write(home: Path, stack: StackFile) -> None:

@@ -36,6 +36,7 @@ from tasks.validators.checks import RegisteredChecks
 from workers.addresses import memory_bank
 from workers.engine.admission import AdmissionController
 from workers.engine.host import ModelHost, NoEngine, model_names
+from workers.engine.prefill import SharedPrefill
 from workers.events import TurnEvents
 from workers.judge_rates import load_rates
 from workers.models import chat_model, sampling_of
@@ -145,13 +146,13 @@ def _loop(parts: WorkerParts, database: Database, admission: AdmissionController
         ledger=ledger,
         model=chat_model(settings, host, functools.partial(read_content, database)),
         sampling=sampling_of(host.profile),
-        admission=admission,
+        admission=SharedPrefill(admission, host.slots) if host.slots else admission,
     )
     cloud = build_cloud(settings, database) if Lane.CLOUD in parts.lanes() else NoCloud()
     checks, strategies = RegisteredChecks(sandbox=parts.sandbox), load_strategies()
     for plugin, why in broken_plugins(strategies).items():
         log.error("a plug-in can't be loaded; jobs that name it are left to other workers", plugin=plugin, why=why)
-    judge_panel = ModelJudgePanel(model=model, rates=load_rates(settings))
+    judge_panel = ModelJudgePanel(model=model, rates=load_rates(settings), bound=settings.judge_bound)
     return Loop(
         ledger=ledger,
         operators=Operators(model=model, cloud=cloud),

@@ -7,6 +7,7 @@ line. TERM ends it at once: it has no handler, and nothing to finish.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ REASONING = {
 # What a KV cache can be stored as.
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
 MOST_DEVICES = 128
+# What llama-server takes for no in the variables that stand for flags.
+FALSE = ("0", "false", "off", "disabled")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("-fa", "--flash-attn", choices=sorted(FLASH_ATTENTION))
     flags.add_argument("-cram", "--cache-ram", type=int)
     flags.add_argument("--cache-reuse", type=int)
+    flags.add_argument("--slot-save-path")
     flags.add_argument("--metrics", action="store_true")
     flags.add_argument("--slots", action=argparse.BooleanOptionalAction, default=None)
     flags.add_argument("--jinja", action=argparse.BooleanOptionalAction, default=None)
@@ -74,6 +78,8 @@ def parameters(asked: argparse.Namespace) -> llama.CommonParams:
         params.cpuparams_batch.n_threads = asked.threads_batch or asked.threads
     if asked.tensor_split:
         params.tensor_split = asked.tensor_split
+    if asked.slot_save_path:
+        params.slot_save_path = f"{asked.slot_save_path}/"  # names are appended to it
     if asked.mmproj:
         params.mmproj.path = asked.mmproj
     plain = {
@@ -86,6 +92,7 @@ def parameters(asked: argparse.Namespace) -> llama.CommonParams:
         "flash_attn_type": FLASH_ATTENTION.get(asked.flash_attn),
         "cache_ram_mib": asked.cache_ram,
         "n_cache_reuse": asked.cache_reuse,
+        "cache_idle_slots": os.environ.get("LLAMA_ARG_CACHE_IDLE_SLOTS", "1") not in FALSE,
         "endpoint_slots": asked.slots,
         "use_jinja": asked.jinja,
         "chat_template": asked.chat_template,

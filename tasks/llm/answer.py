@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.errors import AnswerInReasoning, EngineFault
+from tasks.llm.codeblock import CodeBlockEnd
 from tasks.llm.deltas import BROKEN_OFF, REPEATED_CHARS, Delta, Increments, deltas, usage
 from tasks.llm.guard import engine_hit
 from tasks.llm.responsebody import error_message
@@ -42,12 +43,15 @@ class Result:
 
 class Answer:
     """What has arrived so far. `deltas` counts the events that brought text or thoughts, `usage` is what the server
-    counts; `expected` says where this request's thoughts are to be. With `runs_on` its text may repeat itself."""
+    counts; `expected` says where this request's thoughts are to be. With `runs_on` its text may repeat itself; with
+    `asks_code` it is complete with its first code block that defines something."""
 
-    def __init__(self, expected: Expectation, *, runs_on: bool = False) -> None:
+    def __init__(self, expected: Expectation, *, runs_on: bool = False, asks_code: bool = False) -> None:
         self.finish_reason, self.deltas, self.usage = "", 0, dict[str, int]()
         self._expected, self._runs_on = expected, runs_on
         self._split = self._splitter()
+        self._code = CodeBlockEnd() if asks_code else None
+        self._code_end: int | None = None
         self._increments, self._thought_increments = Increments(), Increments()
         self._received, self._done, self._calls_tool, self._field = "", False, False, False
 
@@ -55,6 +59,11 @@ class Answer:
     def hit(self) -> GuardHit | None:
         """A loop in the text, or else in the thoughts."""
         return self._split.answer.guard.hit or self._split.thought.guard.hit
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that was asked for is there, whatever else the model would write."""
+        return self._code_end is not None
 
     @property
     def thinks_apart(self) -> bool:
@@ -99,6 +108,8 @@ class Answer:
             return "guard"
         if given:
             return given
+        if self.complete:
+            return "stop"
         if broken_off := BROKEN_OFF.get(self.finish_reason.lower()):
             raise EngineFault(broken_off)
         if self._calls_tool:
@@ -112,7 +123,8 @@ class Answer:
 
     def _result(self) -> Result:
         hit, looped = self.hit, self._split.answer.guard.hit
-        text, thoughts = self._split.cut_answer(looped.at_char if looped else None), self._split.thought.text
+        text = self._split.cut_answer(looped.at_char if looped else self._code_end)
+        thoughts = self._split.thought.text
         if self.finish_reason == "repetition":
             hit = engine_hit(text or thoughts)
             text = text[: hit.at_char]
@@ -144,11 +156,21 @@ class Answer:
         replaces, text = self._increments.new(delta.text)
         if replaces:
             self._received, self._split = "", self._splitter()
+            self._code = CodeBlockEnd() if self._code else None
         _, thought = self._thought_increments.new(delta.thought)
         self._received += text
         self._think(thought)
         self._split.feed(text)
+        if self._code and "\n" in text and not self.complete:
+            self._code_end = self._end_of_code(self._code)
         return bool(text or thought)
+
+    def _end_of_code(self, code: CodeBlockEnd) -> int | None:
+        """None, too, while the text may be thoughts without an opening mark, in which a sketch is no answer."""
+        end = code.feed(self._split.answer.text)
+        expected = self._expected
+        may_think = not self._field and (expected.thinks or (expected.unknown and muses(self._split.answer.text)))
+        return None if may_think else end
 
     def _think(self, thought: str) -> None:
         """Thoughts in a field of their own: those in the text are not opened by the prompt then."""

@@ -63,13 +63,16 @@ class Capabilities:
     metrics: bool = True
     thoughts: ThoughtForm = "apart"
 
+    @property
+    def warning(self) -> str:
+        """What its operator should mend although jobs go on, in one sentence; empty where there is nothing."""
+        return _THOUGHTS[self.thoughts]
+
     def missing(self) -> tuple[str, ...]:
         """One sentence for each unsupported feature, with what is done instead."""
         flags = (text for name, text in _FLAGS.items() if not getattr(self, name))
         return tuple(
-            text
-            for text in (_THOUGHTS[self.thoughts], _CHOICES[self.choices], _TOKENIZER[self.tokenizer], *flags)
-            if text
+            text for text in (self.warning, _CHOICES[self.choices], _TOKENIZER[self.tokenizer], *flags) if text
         )
 
 

@@ -74,7 +74,7 @@ class OpenAIChatModel:
         heartbeat.check()
         begun, silence = time.monotonic(), _Silence(self._first_seconds, heartbeat)
         expected = expected_thoughts(request, self._terms, thinks="opened" in self.thoughts)
-        answer = Answer(expected, runs_on=request.runs_on)
+        answer = Answer(expected, runs_on=request.runs_on, asks_code=request.asks_code)
         body, ended_by = chat_body(request, self._terms, self._files), ""
         stream = Stream(
             self._client(),
@@ -117,8 +117,8 @@ class OpenAIChatModel:
         )
 
     def _wait(self, stream: Stream, answer: Answer, silence: _Silence, heartbeat: Heartbeat) -> None:
-        """Waits until the stream ends, the guard hits, or the engine is silent for too long. A complete answer is
-        returned even if the step must stop by now: it is paid for."""
+        """Waits until the stream ends, the answer is complete, the guard hits, or the engine is silent for too long. A
+        complete answer is returned even if the step must stop by now: it is paid for."""
         while not stream.ended(POLL_SECONDS):
             heartbeat.check()
             if silence.exceeded():
@@ -136,7 +136,7 @@ class OpenAIChatModel:
         if tokens:
             heartbeat.beat(tokens)
             silence.begin(self._silence_seconds)  # after the beat, which announces a shorter one
-        return answer.hit is None
+        return answer.hit is None and not answer.complete
 
     def _end(self, answer: Answer, ended_by: str) -> Result:
         try:

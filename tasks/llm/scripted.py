@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tasks.deadline import DEADLINE
 from tasks.errors import LimitReached
+from tasks.llm.codeblock import CodeBlockEnd
 from tasks.llm.guard import Guard
 from tasks.ports import Heartbeat
 from tasks.types import ChatRequest, Completion, Message
@@ -43,6 +44,7 @@ class ScriptedModel:
         text = self._answer(request)
         limited = text[: request.max_tokens * CHARS_PER_TOKEN]
         guard, streamed, late = Guard(runs_on=request.runs_on), "", False
+        code = CodeBlockEnd() if request.asks_code else None
         for start in range(0, len(limited), CHUNK_CHARS):
             try:
                 heartbeat.check()
@@ -55,6 +57,9 @@ class ScriptedModel:
             streamed += chunk
             heartbeat.beat(_tokens(chunk))
             if guard.feed(chunk):
+                break
+            if code and (end := code.feed(streamed)) is not None:
+                streamed = limited = text = streamed[:end]
                 break
         hit = guard.finish(at_limit=streamed == limited != text)
         finish = "guard" if hit else DEADLINE if late else "stop" if limited == text else "length"

@@ -40,10 +40,14 @@ class ServerTokenizer:
 
         The tokens of images and sounds are estimated, since their bytes are sent only once, for the answer.
         """
-        counted = self._counts.of(messages, lambda: self._tokenize(messages)) if self._tokenizes else None
+        counted = self.count_texts(messages)
         if counted is None:
             counted = sum(len(message.content) for message in messages) // CHARS_PER_TOKEN
         return counted + sum(_estimate(attachment) for message in messages for attachment in message.attachments)
+
+    def count_texts(self, messages: Sequence[Message]) -> int | None:
+        """The tokens of their texts as the endpoint counts them, each prompt once; None where it does not."""
+        return self._counts.of(messages, lambda: self._tokenize(messages)) if self._tokenizes else None
 
     def _tokenize(self, messages: Sequence[Message]) -> int | None:
         import httpx2

@@ -7,6 +7,7 @@ a job, so that the engine's prefix cache serves it. What may be shown of a check
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Collection, Sequence
 
@@ -34,10 +35,11 @@ _ANSWER = re.compile(r"^\W*ANSWER\W*:", re.IGNORECASE)
 
 
 def draft(job: Job, *, cut: Cut = WHOLE) -> Prompt:
-    """Asks for a fresh answer, in a prompt that is shortened as `cut` says."""
+    """Asks for a fresh answer, in a prompt that is shortened as `cut` says. Code is asked for in one block."""
     shortener = Shortener(cut)
     role = "# Task\nSolve the problem above. Think of the edge cases before you write."
-    return _prompt(job, shortener, prefix(job, shortener), role, _goal(job))
+    prompt = _prompt(job, shortener, prefix(job, shortener), role, _goal(job))
+    return dataclasses.replace(prompt, asks_code=has_check(job, "python"))
 
 
 def review(job: Job, parent: Candidate, *, cut: Cut = WHOLE) -> Prompt:

@@ -10,10 +10,12 @@ from sqlalchemy import Connection, text
 from tasks.errors import InvalidInput
 from tasks.store.fleet import WORKER_SILENCE_SECONDS
 from tasks.types import JobSpec, Lane
-from tasks.window import CUT_HINT, Window, estimate
+from tasks.window import CUT_HINT, Estimate, Measure, Window, estimate
 
 # A problem of fewer tokens fits the context of any model that is served, so nothing is said of it.
 SMALL_TOKENS = 2000
+# Problems of one submission that are counted; each takes some milliseconds of its transaction.
+MOST_MEASURED = 16
 
 
 def largest_window(connection: Connection, lane: Lane, model: str = "") -> Window | None:
@@ -31,25 +33,31 @@ def largest_window(connection: Connection, lane: Lane, model: str = "") -> Windo
     )
 
 
-def check_windows(connection: Connection, specs: Sequence[JobSpec]) -> dict[int, str]:
+def check_windows(connection: Connection, specs: Sequence[JobSpec], measure: Measure | None = None) -> dict[int, str]:
     """A note on each of `specs`, by its place, whose problem may be longer than the largest context served on its lane.
+    Those near its limit are counted by `measure`, the others estimated.
 
     Raises `InvalidInput` for the first that can't fit whole and may not be cut.
     """
     windows: dict[tuple[Lane, str], Window | None] = {}
     notes: dict[int, str] = {}
+    to_measure = MOST_MEASURED if measure else 0
     for place, spec in enumerate(specs):
         served = spec.lane, spec.model
         if served not in windows:
             windows[served] = largest_window(connection, *served)
         where = "problem" if len(specs) == 1 else f"problem of {spec.title!r}"
-        for note in _notes(spec, windows[served], where):
+        window, size = windows[served], estimate(spec)
+        if window and measure and to_measure and size.is_near(window.problem_tokens):
+            to_measure -= 1
+            if (tokens := measure(spec, window.model)) is not None:
+                size = Estimate(least=tokens, most=tokens)
+        for note in _notes(spec, size, window, where):
             notes[place] = note
     return notes
 
 
-def _notes(spec: JobSpec, window: Window | None, where: str) -> Iterator[str]:
-    size = estimate(spec)
+def _notes(spec: JobSpec, size: Estimate, window: Window | None, where: str) -> Iterator[str]:
     if window is None:
         if size.most > SMALL_TOKENS:
             yield (
@@ -61,7 +69,8 @@ def _notes(spec: JobSpec, window: Window | None, where: str) -> Iterator[str]:
     if size.least > room and not spec.cut:
         raise InvalidInput(where, f"{size}", f"{window.room}; it needs {CUT_HINT}")
     if size.least > room:
-        yield f"{refusal}; about {size.least - room:,} to {size.most - room:,} tokens of it are left out of each call"
+        rest = Estimate(least=size.least - room, most=size.most - room)
+        yield f"{refusal}; {rest} of it are left out of each call"
     elif size.most > room:
         yield f"{refusal}; " + (
             "what does not fit is left out of each call" if spec.cut else f"where it does not fit, it needs {CUT_HINT}"

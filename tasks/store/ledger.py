@@ -6,15 +6,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, text, update
+from sqlalchemy import Connection, Row, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tasks.crashpoints import CrashPoint, passing
-from tasks.errors import JournalMismatch, LimitReached
+from tasks.errors import JournalMismatch
 from tasks.reasons import describe
-from tasks.store import batches, codec, contexts, job_loader, leases, lesson_writes
+from tasks.store import batches, codec, contexts, job_loader, journal, leases, lesson_writes
 from tasks.store.session import Database
-from tasks.store.tables import calls, candidates, iterations, jobs, reservations, verdicts
+from tasks.store.tables import candidates, iterations, jobs, verdicts
 from tasks.types import (
     CallKey,
     Candidate,
@@ -33,11 +33,6 @@ from tasks.types import (
     StopCode,
     operator_of,
 )
-
-# So often may one model's answer to one call be set aside. A change of the model does so once; prompts that differ from
-# one turn to the next would do so for ever.
-SET_ASIDE_CAP = 5
-_COUNTS = calls.c.set_aside == 0
 
 
 class PostgresLedger:
@@ -76,62 +71,20 @@ class PostgresLedger:
     def find_call(self, claim: Claim, key: CallKey, prompt_hash: str) -> Completion | None:
         """The journalled call, or None. Raises `JournalMismatch`, `DatabaseUnavailable`."""
         with self._database.connect() as connection:
-            row = connection.execute(select(calls).where(*_is(calls, claim, key), _COUNTS)).one_or_none()
-        if row is None:
-            return None
-        if row.prompt_hash != prompt_hash:
-            raise JournalMismatch(
-                f"job {claim.job}, iteration {key.iteration}, {key.operator} {key.slot}.{key.attempt}: the journal "
-                f"holds an answer to prompt {row.prompt_hash[:12]}, the prompt built now is {prompt_hash[:12]}"
-            )
-        return codec.completion_from_row(row)
+            return journal.find(connection, claim.job, key, prompt_hash)
 
     def set_aside(self, claim: Claim, key: CallKey, mismatch: JournalMismatch) -> None:
-        """Takes the call out of its iteration's way, with all later ones of its slot (for a judge: of its check), which
-        were built on it. They stay in the journal and in the spend. Raises `mismatch` where the same model's answer to
-        this call was set aside `SET_ASIDE_CAP` times since the job was submitted or retried: then no change of the
-        model explains it. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        """See `journal.set_aside`. Raises `mismatch`, `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
-            call = connection.execute(select(calls).where(*_is(calls, claim, key), _COUNTS)).one()
-            earlier = connection.execute(
-                select(func.count()).where(*_is(calls, claim, key), ~_COUNTS, calls.c.model == call.model)
-            ).scalar_one()
-            retries = connection.execute(select(jobs.c.retries).where(jobs.c.id == claim.job)).scalar_one()
-            if earlier >= SET_ASIDE_CAP * (1 + retries):
-                raise mismatch
-            slot = (
-                calls.c.job_id == claim.job,
-                calls.c.iteration == key.iteration,
-                calls.c.slot == key.slot,
-                calls.c.check_name == key.check,
-            )
-            number = connection.execute(select(1 + func.max(calls.c.set_aside)).where(*slot)).scalar_one()
-            later = update(calls).where(*slot, calls.c.id >= call.id, _COUNTS).values(set_aside=number)
-            count = connection.execute(later).rowcount
-            which = f"iteration {key.iteration}, {key.operator} {key.slot}: {count} call{'s' if count > 1 else ''}"
-            why = "the prompt built now is another, as after a change of the model or of Redraft"
-            leases.note(connection, claim.job, "set aside", f"{which} of {call.model}; {why}")
+            journal.set_aside(connection, claim.job, key, mismatch)
 
-    def reserve(self, claim: Claim, key: CallKey, tokens: int) -> None:
+    def reserve(self, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> int:
         """Reserves `tokens` of the job's budget and of its batch's, so that calls in flight together can't pass either.
         Raises `LimitReached`, `BatchReserved`, `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
-            row = connection.execute(
-                text("""SELECT budget_tokens AS budget, local_tokens + cloud_tokens + coalesce((
-                            SELECT sum(r.tokens) FROM reservations r WHERE r.job_id = j.id), 0)::bigint AS used
-                        FROM jobs j WHERE id = :job"""),
-                {"job": claim.job},
-            ).one()
-            if row.used + tokens > row.budget:
-                raise LimitReached("tokens", row.used, row.budget, needed=tokens)
-            batches.admit(connection, claim.job, tokens=tokens)
-            connection.execute(
-                upsert(reservations)
-                .values(job_id=claim.job, epoch=claim.epoch, tokens=tokens, **codec.key_to_row(key))
-                .on_conflict_do_nothing()
-            )
+            return journal.reserve(connection, claim, key, tokens, completion_tokens)
 
     def commit_call(
         self,
@@ -145,31 +98,11 @@ class PostgresLedger:
     ) -> None:
         """Journals a call with what its prompt left out, settles its reservation and adds it to the job's spend. Raises
         `LeaseLost`."""
+        left_out = codec.omissions_to_json(omissions)
+        row = codec.call_to_row(claim, key, codec.request_to_json(request), prompt_hash, completion, left_out)
         with self._database.begin() as connection:
             leases.fence(connection, claim)
-            left_out = codec.omissions_to_json(omissions)
-            row = codec.call_to_row(claim, key, codec.request_to_json(request), prompt_hash, completion, left_out)
-            connection.execute(insert(calls).values(row))
-            connection.execute(reservations.delete().where(*_is(reservations, claim, key)))
-            owner = connection.execute(
-                update(jobs)
-                .where(jobs.c.id == claim.job)
-                .values(
-                    local_tokens=jobs.c.local_tokens + completion.prompt_tokens + completion.completion_tokens,
-                    spent_usd=jobs.c.spent_usd + completion.usd,
-                    engine_seconds=jobs.c.engine_seconds + completion.seconds,
-                )
-                .returning(jobs.c.owner)
-            ).scalar_one()
-            connection.execute(
-                text("""INSERT INTO owner_usage (owner, hour, engine_seconds)
-                        VALUES (:owner, date_trunc('hour', now()), :seconds)
-                        ON CONFLICT (owner, hour)
-                        DO UPDATE SET engine_seconds = owner_usage.engine_seconds + EXCLUDED.engine_seconds"""),
-                {"owner": owner, "seconds": completion.seconds},
-            )
-            tokens = completion.prompt_tokens + completion.completion_tokens
-            batches.charge(connection, claim.job, tokens=tokens, usd=completion.usd)
+            journal.commit(connection, claim.job, key, row, completion)
 
     # ── the iteration ────────────────────────────────────────────────────────────────────────
 
@@ -421,7 +354,3 @@ def _note_move_up(connection: Connection, job: int, number: int, lane: Lane) -> 
 def _at(claim: Claim, ref: CandidateRef) -> tuple[Any, ...]:
     at = candidates.c
     return at.job_id == claim.job, at.iteration == ref.iteration, at.slot == ref.slot
-
-
-def _is(table: Any, claim: Claim, key: CallKey) -> list[Any]:
-    return [table.c.job_id == claim.job, *(table.c[name] == value for name, value in codec.key_to_row(key).items())]

@@ -21,6 +21,7 @@ from tasks.store.summaries import (
     JudgedBy,
     LeftOut,
     LostWork,
+    SetAsideCall,
     VerdictRow,
 )
 from tasks.store.tables import jobs
@@ -29,8 +30,8 @@ from tasks.types import Acceptance, BatchBudget, Budget, Egress, JobState, Lane,
 _SUMMARY = f"""
 SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations, j.score, j.answer_iteration,
        j.owner, j.tags, j.spent_usd, j.local_tokens, j.cloud_tokens, j.engine_seconds, j.lane, j.egress, j.priority,
-       j.key, j.budget_usd, j.budget_hours, j.budget_iterations, j.budget_tokens, j.submitted_at, j.started_at,
-       j.finished_at, j.cancel_requested_at IS NOT NULL AS cancel_requested,
+       j.key, j.budget_usd, j.budget_hours, j.budget_iterations, j.budget_tokens, j.budget_completion_tokens,
+       j.submitted_at, j.started_at, j.finished_at, j.cancel_requested_at IS NOT NULL AS cancel_requested,
        j.pause_requested_at IS NOT NULL AS pause_requested, l.worker, l.phase, l.live_tokens,
        j.idle_seconds + CASE WHEN j.started_at IS NULL THEN 0 ELSE coalesce(extract(epoch FROM
            coalesce(j.finished_at, clock_timestamp()) - j.paused_at), 0) END AS idle_seconds,
@@ -50,9 +51,9 @@ SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations,
             AND w.seen_at > clock_timestamp() - make_interval(secs => {WORKER_SILENCE_SECONDS})) AS unserved,
        CASE WHEN j.acceptance = 'judged' THEN (
             SELECT jsonb_build_object('model', c.model, 'votes', count(DISTINCT c.vote)) FROM calls c
-            WHERE c.job_id = j.id AND c.iteration = j.answer_iteration AND c.operator = 'judge'
-            AND c.step = 'verdict' AND upper(btrim(c.text, '`*. ' || chr(10))) = 'PASS'
-            GROUP BY c.model, c.slot, c.check_name
+            WHERE c.job_id = j.id AND c.iteration = j.answer_iteration AND c.slot = j.answer_slot
+            AND c.operator = 'judge' AND c.step = 'verdict' AND upper(btrim(c.text, '`*. ' || chr(10))) = 'PASS'
+            GROUP BY c.model, c.check_name
             ORDER BY count(DISTINCT c.vote) DESC, c.model LIMIT 1) END AS judged_by
 FROM jobs j JOIN leases l ON l.job_id = j.id
 """  # noqa: S608 - its one part is the constant above
@@ -144,7 +145,7 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
                     isolation=v.isolation,
                 )
             )
-        omissions = _omissions(connection, job)
+        omissions, set_aside = _omissions(connection, job), _set_aside(connection, job)
         query = text("SELECT * FROM iteration_history WHERE job = :job ORDER BY iteration")
         return tuple(
             IterationRow(
@@ -168,6 +169,7 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
                 decision=row.decision,
                 stop_code=StopCode(row.stop_code) if row.stop_code else None,
                 omissions=tuple(omissions.get(row.iteration, ())),
+                set_aside=tuple(set_aside.get(row.iteration, ())),
             )
             for row in connection.execute(query, {"job": job})
         )
@@ -184,6 +186,18 @@ def _omissions(connection: Connection, job: int) -> dict[int, list[CallOmission]
             CallOmission(**call, check=row.check_name, vote=row.vote, **block) for block in row.omissions
         )
     return omissions
+
+
+def _set_aside(connection: Connection, job: int) -> dict[int, list[SetAsideCall]]:
+    """The calls of each iteration that were set aside, in their order."""
+    found: dict[int, list[SetAsideCall]] = {}
+    query = text("""SELECT iteration, operator, slot, attempt, step, check_name AS check, vote, model, prompt_tokens,
+                        completion_tokens
+                    FROM call_history WHERE job = :job AND set_aside ORDER BY call""")
+    for row in connection.execute(query, {"job": job}).mappings():
+        call = {name: value for name, value in row.items() if name != "iteration"}
+        found.setdefault(row["iteration"], []).append(SetAsideCall(**call))
+    return found
 
 
 def job_egress(database: Database, job: int) -> tuple[EgressRow, ...]:
@@ -241,6 +255,7 @@ def _summary(row: Row[Any]) -> JobSummary:
             hours=row.budget_hours,
             iterations=row.budget_iterations,
             tokens=row.budget_tokens,
+            completion_tokens=row.budget_completion_tokens,
         ),
         lane=Lane(row.lane),
         egress=Egress(row.egress),

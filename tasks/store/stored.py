@@ -128,7 +128,13 @@ def _budget(row: Row[Any]) -> Budget:
     usd, hours = Decimal(row.budget_usd), row.budget_hours
     _require(usd.is_finite(), "budget_usd", str(usd), "a number")
     _require(math.isfinite(hours), "budget_hours", hours, "a number")
-    return Budget(usd=usd, hours=hours, iterations=row.budget_iterations, tokens=row.budget_tokens)
+    return Budget(
+        usd=usd,
+        hours=hours,
+        iterations=row.budget_iterations,
+        tokens=row.budget_tokens,
+        completion_tokens=row.budget_completion_tokens,
+    )
 
 
 def _fields(where: str, stored: Any, kind: Callable[..., Any]) -> Any:

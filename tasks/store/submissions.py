@@ -21,6 +21,7 @@ from tasks.store.session import Database, explained
 from tasks.store.summaries import Submitted
 from tasks.store.tables import jobs
 from tasks.types import BatchBudget, Egress, JobSpec, Lane
+from tasks.window import Measure
 
 # Rows a statement: 23 parameters each stay far below the protocol's 65,535.
 CHUNK = 1000
@@ -33,17 +34,19 @@ def submit_jobs(
     tell: Callable[[int, int], None] = lambda done, total: None,
     *,
     egress: Egress | None = None,
+    measure: Measure | None = None,
     pool: BatchBudget | None = None,
 ) -> tuple[Submitted, ...]:
     """Stores all of `specs` with their attachments in one transaction, or none; in their order.
 
     `contents` holds by hash what attachments hold that are not stored yet; `tell` hears how many of how many are
-    sent. What may leave is decided and stored here: `never` where neither `egress`, which this installation may say,
-    nor a worker that serves the cloud now opens the deployment. With a `pool` those that are new are one batch, which
-    shares this budget beside the budget of each. A spec whose key this owner has used
-    before gives that job back. Raises `InvalidInput` where it was submitted with other content, where no model that is
-    served takes a new job's attachments, or where its problem is longer than the largest context served on its lane
-    and it may not be cut; `DatabaseUnavailable`.
+    sent; `measure` counts the tokens of problems near the limit of a context, which are estimated without it. What may
+    leave is decided and stored here: `never` where neither `egress`, which this installation may say, nor a worker that
+    serves the cloud now opens the deployment. With a `pool` those that are new are one batch, which shares this budget
+    beside the budget of each. A spec whose key this owner has used before gives that job back. Raises
+    `InvalidInput` where it was submitted with other content, where no model that is served takes a new job's
+    attachments, or where its problem is longer than the largest context served on its lane and it may not be cut;
+    `DatabaseUnavailable`.
     """
     done: list[Submitted] = []
     with database.begin() as connection, explained():
@@ -56,7 +59,7 @@ def submit_jobs(
                 tell(len(done), len(specs))
         new = [spec for spec, one in zip(specs, done, strict=True) if one.new]
         attachments.require_served(connection, new)
-        notes = contexts.check_windows(connection, new)
+        notes = contexts.check_windows(connection, new, measure)
     return _with_notes(done, notes)
 
 
@@ -66,10 +69,13 @@ def _with_notes(done: Sequence[Submitted], notes: Mapping[int, str]) -> tuple[Su
     return tuple(dataclasses.replace(one, note=notes.get(next(places), "")) if one.new else one for one in done)
 
 
+_LATER = ("cut", "model", "budget_completion_tokens")
+
+
 def spec_hash(spec: JobSpec) -> str:
     """What two submissions under one key must have in common: everything but the key. Of the egress it holds what the
-    job names; of `cut` and of a model only what is set, so that a key used before jobs had them gives its job back."""
-    columns = {name: value for name, value in _columns(spec).items() if name not in ("cut", "model") or value}
+    job names; of `_LATER` columns only what is set, so that a key used before jobs had them gives its job back."""
+    columns = {name: value for name, value in _columns(spec).items() if name not in _LATER or value}
     return hashlib.sha256(json.dumps(columns, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -88,6 +94,7 @@ def _columns(spec: JobSpec) -> dict[str, Any]:
         "budget_hours": spec.budget.hours,
         "budget_iterations": spec.budget.iterations,
         "budget_tokens": spec.budget.tokens,
+        "budget_completion_tokens": spec.budget.completion_tokens,
         "memory": spec.memory,
         "model": spec.model,
         "attachments": [codec.attachment_to_json(attachment) for attachment in spec.attachments],

@@ -47,6 +47,22 @@ class CallOmission:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetAsideCall:
+    """A call on whose answer nothing rests, since the prompt built now is another: it is kept and billed. Its key is as
+    in `tasks.types.CallKey`."""
+
+    operator: str
+    slot: int
+    attempt: int
+    step: str
+    check: str
+    vote: int
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
     """What all calls of a job left out of one block: in how many calls, and in one of them at most `left_out` of
     `chars` characters."""
@@ -166,8 +182,9 @@ class VerdictRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IterationRow:
-    """A recorded iteration with its best candidate; tokens are summed over all its calls, and `omissions` is what their
-    prompts left out. `behaviour` is the digest of what the candidate does, `inputs` are those of a probe."""
+    """A recorded iteration with its best candidate; tokens are summed over all its calls, those `set_aside` included,
+    and `omissions` is what their prompts left out. `behaviour` is the digest of what the candidate does, `inputs` are
+    those of a probe."""
 
     iteration: int
     operator: str
@@ -187,6 +204,7 @@ class IterationRow:
     stop_code: StopCode | None = None
     omissions: tuple[CallOmission, ...] = ()
     let_through: str | None = None
+    set_aside: tuple[SetAsideCall, ...] = ()
     behaviour: str | None = None
     inputs: tuple[str, ...] = ()
 

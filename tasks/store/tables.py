@@ -121,6 +121,7 @@ jobs = Table(
     Column("lesson_stop_code", Text),
     Column("cut", Boolean, nullable=False, server_default=text("false")),
     Column("model", Text, nullable=False, server_default=text("''")),
+    Column("budget_completion_tokens", BigInteger),
     Column("batch_id", BigInteger),
     ForeignKeyConstraint(["owner", "batch_id"], ["batches.owner", "batches.id"], name="jobs_batch"),
     UniqueConstraint("owner", "key", name="jobs_owner_key"),
@@ -186,6 +187,7 @@ reservations = Table(
     Column("step", Text, primary_key=True, server_default=text("''")),
     Column("check_name", Text, primary_key=True, server_default=text("''")),
     Column("vote", Integer, primary_key=True, server_default=_ZERO),
+    Column("completion_tokens", BigInteger, nullable=False, server_default=_ZERO),
 )
 
 # A holder that was lost, and what went with it.

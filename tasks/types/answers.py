@@ -44,7 +44,8 @@ class Omission:
 class Prompt(Sequence[Message]):
     """The messages of one call. All prompts of a job begin with the same `prefix`, and `rest` follows; `attachments`
     are its images and sounds. `problem_chars` are the characters of the whole problem and its text attachments;
-    `omissions` is what was left out of it."""
+    `omissions` is what was left out of it.
+    With `asks_code` the answer is one code block."""
 
     system: str
     prefix: str
@@ -52,6 +53,7 @@ class Prompt(Sequence[Message]):
     attachments: tuple[Attachment, ...] = ()
     problem_chars: int = 0
     omissions: tuple[Omission, ...] = ()
+    asks_code: bool = False
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -88,17 +90,21 @@ class Prompt(Sequence[Message]):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestSize:
     """How much of an engine's memory one request may take at most, in tokens: its prompt, which requests with the same
-    `messages` share, and its completion."""
+    `messages` share, and its completion, of which `thinking_tokens` are thoughts. So many requests with these messages
+    are sent `together`."""
 
     messages: tuple[Message, ...]
     prompt_tokens: int
     completion_tokens: int
+    thinking_tokens: int = 0
+    together: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
     """One request to a chat model. `choices`, where set, restrict the answer to one of them. `max_tokens` limit the
-    answer, `thinking_tokens` the thoughts before it. With `runs_on` an answer that repeats itself is let run on."""
+    answer, `thinking_tokens` the thoughts before it. With `runs_on` an answer that repeats itself is let run on; with
+    `asks_code` it ends with its first code block that defines something."""
 
     messages: tuple[Message, ...]
     temperature: float = 1.0
@@ -109,6 +115,7 @@ class ChatRequest:
     choices: tuple[str, ...] = ()
     thinking_tokens: int = 0
     runs_on: bool = False
+    asks_code: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ class StopCode(StrEnum):
     BUDGET_ITERATIONS = "budget_iterations"
     BUDGET_HOURS = "budget_hours"
     BUDGET_TOKENS = "budget_tokens"
+    BUDGET_COMPLETION_TOKENS = "budget_completion_tokens"
     BUDGET_USD = "budget_usd"
     BATCH_TOKENS = "batch_tokens"  # of the budget that it shares with its batch
     BATCH_HOURS = "batch_hours"
@@ -60,6 +61,7 @@ class StopCode(StrEnum):
                 StopCode.BUDGET_ITERATIONS
                 | StopCode.BUDGET_HOURS
                 | StopCode.BUDGET_TOKENS
+                | StopCode.BUDGET_COMPLETION_TOKENS
                 | StopCode.BUDGET_USD
                 | StopCode.BATCH_TOKENS
                 | StopCode.BATCH_HOURS

@@ -43,12 +43,14 @@ class CheckSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What a job may spend at most: US dollars, wall hours since its start, iterations, tokens in + out."""
+    """What a job may spend at most: US dollars, wall hours since its start, iterations, tokens in + out. With
+    `completion_tokens` no local call is begun once it has written so many, and the last is cut to what is left."""
 
     usd: Decimal = Decimal("2.00")
     hours: float = 4.0
     iterations: int = 30
     tokens: int = 2_000_000
+    completion_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import text
 
-from tasks.crashpoints import armed
+from tasks.crashpoints import CrashPoint, armed
 from tasks.escalation import Escalation
 from tasks.heartbeat import SilentHeartbeat
 from tasks.lesson_service import MemoryLessonService
@@ -20,6 +20,7 @@ from tasks.llm.responses import OpenAIResponses
 from tasks.llm.scripted import ScriptedModel
 from tasks.memory.embedder import Embedder
 from tasks.memory.twin import InMemoryBank
+from tasks.sampling import Sampling
 from tasks.store import dispatch, migrate, reaping
 from tasks.store.escalations import PostgresEscalations
 from tasks.store.ledger import PostgresLedger
@@ -28,7 +29,7 @@ from tasks.store.outbox import Outbox
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.types import BatchBudget, ChatRequest, CheckSpec, Claim, Egress, JobSpec, Lane
-from tests.chaos.crashes import Fatal, job_rows, schema_lines
+from tests.chaos.crashes import Fatal, Passing, job_rows, schema_lines
 from tests.doubles import ExecutedChecks, Killed
 from tests.loops import corrected, twin_loop
 from workers.local.postgres import EmbeddedPostgres
@@ -42,6 +43,8 @@ EXAMPLE = CheckSpec(name="python:t.py", kind="python", value="double(1) == 2")
 # All pass the example, and the first two are wrong.
 PROGRAMS = ("x + 1", "x ** 2 + 1", "2 * x", "x * 2", "x + x", "x << 1")
 LESSON = "WHEN: multiplying two small numbers\nDO: add the one number as often as the other says\nAVOID: guessing"
+OLD, NEW = Sampling(answer_tokens=48, review_tokens=16), Sampling(answer_tokens=64, review_tokens=32)
+LAST_OF_OLD: Passing = (CrashPoint.CALL_COMMITTED, 3)  # a draft, a review, a revision
 RULES = dispatch.ClaimRules(affinity_seconds=0, lease_seconds=1.0)
 # More deaths in a row than any job here suffers: quarantine has tests of its own.
 CRASH_CAP = 100
@@ -84,7 +87,8 @@ class House:
 
     Parameters: `escalate_after` rejected iterations the job is the cloud's, which answers at `url`; `known` is the
     lesson that the memory holds before; `broken` spoils the ledger, for a test of the tests; `work` is what the jobs
-    are, and with a `pool` each is a batch of one.
+    are, and with a `pool` each is a batch of one. Where `changed`, a worker with another model has left each job in
+    the middle of a revision.
     """
 
     def __init__(
@@ -95,13 +99,15 @@ class House:
         escalate_after: int,
         url: str,
         known: int | None,
+        changed: bool = False,
         broken: Callable[[PostgresLedger], Any] = lambda ledger: ledger,
         pool: BatchBudget | None = None,
         work: Work = SUM,
     ) -> None:
         self._work = work
         self._user, self._fleet, self._escalate_after, self._known = user, fleet, escalate_after, known
-        self._broken, self._pool = broken, pool
+        self._changed, self._broken, self._pool = changed, broken, pool
+        self._sampling, self._width = NEW, 1 if changed else 2
         self._cloud = OpenAIResponses(
             base_url=url, api_key="sk-test", first_event_seconds=20, answer_seconds=60, pauses=(0.02, 0.05)
         )
@@ -119,10 +125,11 @@ class House:
         )
         job = submit_jobs(self._user, [spec], egress=egress, pool=self._pool)[0].job
         outbox = Outbox(self._fleet, memory_handlers(bank))
+        if self._changed:
+            self._leave(job, bank)
         with armed(fatal):
             while self._busy(job):
-                for lane in (Lane.GPU, Lane.CHECK, Lane.CLOUD):
-                    self._survive(lambda lane=lane: self._take_turn(lane, bank))  # type: ignore[misc]
+                self._take_turns(bank)
             while self._survive(outbox.deliver) is not None:
                 pass
         with self._fleet.connect() as connection:
@@ -139,6 +146,20 @@ class House:
         query = text(f"SELECT {columns} FROM batches b JOIN jobs j ON j.batch_id = b.id WHERE j.id = :job")
         with self._fleet.connect() as connection:
             return [tuple(row) for row in connection.execute(query, {"job": job})]
+
+    def _leave(self, job: int, bank: InMemoryBank) -> None:
+        """The older worker works until it is killed, in the second iteration, with calls on which one is built."""
+        self._sampling, last = OLD, Fatal(LAST_OF_OLD)
+        with armed(last):
+            while not last.deaths:
+                assert self._busy(job), "it ended before"
+                self._take_turns(bank)
+        self._sampling = NEW
+
+    def _take_turns(self, bank: InMemoryBank) -> None:
+        """One turn on each lane."""
+        for lane in (Lane.GPU, Lane.CHECK, Lane.CLOUD):
+            self._survive(lambda lane=lane: self._take_turn(lane, bank))  # type: ignore[misc]
 
     def _survive(self, step: Callable[[], str | None]) -> str | None:
         """What the step gives back; where it is killed, the lease's second passes and the reaper looks."""
@@ -169,7 +190,8 @@ class House:
                 fault_cap=3,
             ),
             escalate_after=self._escalate_after,
-            width=2,
+            sampling=self._sampling,
+            width=self._width,
         ).turn(claim, frozenset({lane}), SilentHeartbeat())
 
     def _busy(self, job: int) -> bool:

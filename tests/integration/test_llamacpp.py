@@ -9,14 +9,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tasks.errors import Cancelled, EngineFault
+from tasks.heartbeat import SilentHeartbeat
+from tasks.journal import NO_ADMISSION
 from tasks.settings import Settings
-from tasks.types import ChatRequest, Job
+from tasks.types import ChatRequest, Completion, Job, RequestSize
 from tests.background import running
 from tests.hosted import Heartbeat, Left, Started, ask, client, iteration, left_by_a_killed_worker
 from tests.unit.prompts.cases import VISIBLE
@@ -27,6 +30,7 @@ from workers.engine.environment import ensure_environment
 from workers.engine.hardware import detect
 from workers.engine.llamacpp import LlamaCpp
 from workers.engine.load import EngineLoad
+from workers.engine.prefill import SharedPrefill
 from workers.engine.profiles import load_profiles
 from workers.engine.record import members, read_record
 from workers.engine.server import EngineServer
@@ -124,6 +128,24 @@ def test_a_second_drafter_reads_the_prompt_from_the_cache(engine: EngineServer) 
     first, second = (client(engine).complete(request, Heartbeat()) for _ in range(2))
     assert first.prompt_tokens > 200
     assert second.cached_tokens == second.prompt_tokens - 1
+
+
+def test_drafts_that_are_sent_together_share_one_prefill(engine: EngineServer, home: Home) -> None:
+    request = ask("Count the swans of the lake. " * 60, max_tokens=24, temperature=1.0)
+    tokens = client(engine).count_tokens(request.messages)
+    assert engine.slots is not None
+    admission = SharedPrefill(NO_ADMISSION, engine.slots)
+    size = RequestSize(messages=request.messages, prompt_tokens=tokens, completion_tokens=24, together=4)
+
+    def draft(seed: int) -> Completion:
+        with admission.admit(size, SilentHeartbeat()):
+            return client(engine).complete(replace(request, seed=seed), Heartbeat())
+
+    with ThreadPoolExecutor(4) as pool:
+        drafts = list(pool.map(draft, range(4)))
+    assert [draft.cached_tokens for draft in drafts] == [tokens - 1] * 4
+    assert len({draft.text for draft in drafts}) > 1
+    assert not list(home.run.glob("prompt-*"))
 
 
 def test_a_cancelled_answer_leaves_its_slot_at_once(engine: EngineServer) -> None:

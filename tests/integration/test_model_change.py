@@ -15,7 +15,8 @@ from tasks.outcomes import settle
 from tasks.sampling import Sampling
 from tasks.store import dispatch, lifecycle
 from tasks.store.invariants import breaches
-from tasks.store.ledger import SET_ASIDE_CAP, PostgresLedger
+from tasks.store.journal import SET_ASIDE_CAP
+from tasks.store.ledger import PostgresLedger
 from tasks.store.queries import job_history, job_summary
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
@@ -35,6 +36,7 @@ from tasks.types import (
 )
 from tests.doubles import Death, Killed, Mortal
 from tests.loops import ENGINE_AND_CHECKS, corrected, outlive, take, twin_loop
+from workers.cli.history import document, set_aside
 
 pytestmark = pytest.mark.integration
 CHECK = CheckSpec(name="answer:answer", kind="answer", value={"exact": "42"})
@@ -88,6 +90,8 @@ def test_whatever_write_the_old_model_died_at_the_new_one_goes_on(user: Database
         assert all(row.model == "old" for row in rows if row.set_aside)
         assert bool(events(fleet, job, "set aside")) == any(row.set_aside for row in rows)
         aside += sum(row.set_aside for row in rows)
+        told = [(row.iteration, call.operator, call.slot) for row in job_history(user, job) for call in row.set_aside]
+        assert sorted(told) == sorted((row.iteration, row.operator, row.slot) for row in rows if row.set_aside)
         if not death.at:
             break
     assert aside >= 6  # drafts of both slots, reviews and revisions
@@ -119,6 +123,32 @@ def test_a_call_is_set_aside_with_what_was_built_on_it_and_nothing_else(user: Da
     assert ledger.find_call(claim, other, "h") is not None
     (event,) = events(fleet, job, "set aside")
     assert event.startswith("iteration 1, review 0: 2 calls of old;")
+
+
+def test_the_history_says_what_was_set_aside_of_which_model(user: Database, fleet: Database) -> None:
+    job, ledger = put(user), PostgresLedger(fleet, fault_cap=3)
+    claim = take(fleet)
+    assert claim is not None
+    (first, second) = (CallKey(iteration=1, operator=Operator.DRAFT, slot=0, attempt=n) for n in (1, 2))
+    for key in (first, second):
+        ledger.commit_call(claim, key, _request(), "h", _completion())
+    outlive(fleet)
+    turns(fleet, ledger, "new", NEW)
+    one, *later = job_history(user, job)
+    assert [(call.operator, call.slot, call.attempt) for call in one.set_aside] == [("draft", 0, 1), ("draft", 0, 2)]
+    assert list(set_aside(one)) == ["2 calls of old (draft), 4 tokens, kept and billed"]
+    assert document(one)["set_aside"][1] == {
+        "operator": "draft",
+        "slot": 0,
+        "attempt": 2,
+        "step": "",
+        "check": "",
+        "vote": 0,
+        "model": "old",
+        "prompt_tokens": 1,
+        "completion_tokens": 1,
+    }
+    assert all(row.set_aside == () == tuple(set_aside(row)) for row in later)
 
 
 def test_prompts_that_differ_each_turn_end_the_job_until_it_is_retried(user: Database, fleet: Database) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.standin import recorded
 from tests.standin.saying import serving
 from workers.home import Home
 from workers.local import stack as local
@@ -211,6 +212,26 @@ def test_every_port_is_loopback_and_no_secret_is_in_a_command_line(redraft: Redr
     for path, headers, code in (("/", {}, "401"), ("/metrics", {}, "401"), ("/", {"Host": "attacker.example"}, "403")):
         with pytest.raises(urllib.error.HTTPError, match=code):
             urllib.request.urlopen(urllib.request.Request(stack.flower_url + path, headers=headers), timeout=5)
+
+
+def test_up_and_status_say_in_one_line_that_answers_stand_in_the_field_for_thoughts(redraft: Redraft) -> None:
+    with recorded.serving("reasoning_only") as server:
+        up = redraft("up", "--detach", "--endpoint", server.url, "--context-tokens", "2048")
+        assert up.returncode == 0, up.stderr
+        shown, told = redraft("status"), json.loads(redraft("status", "--json").stdout)["parts"]
+        detail = next(finding["detail"] for finding in findings(redraft) if finding["name"] == "engine")
+    said = "it answers in the reasoning field only"
+    for text in (up.stderr, shown.stderr):
+        assert [line.count(said) for line in text.splitlines() if line.startswith("engine: ")] == [1], text
+    warnings = {part["name"]: part["warning"] for part in told if part["warning"]}
+    assert list(warnings) == ["engine"]
+    assert warnings["engine"].startswith(said)
+    assert "slots of 2048 tokens" in detail
+
+
+def findings(redraft: Redraft) -> list[dict[str, str]]:
+    """What `doctor` finds."""
+    return json.loads(redraft("doctor", "--json").stdout)["checks"]  # type: ignore[no-any-return]
 
 
 def test_an_endpoint_that_does_not_answer_ends_up_with_one_reason_and_leaves_nothing(

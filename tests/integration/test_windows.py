@@ -3,6 +3,7 @@ open."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,12 @@ from tasks.heartbeat import SilentHeartbeat
 from tasks.llm.capabilities import Capabilities
 from tasks.llm.chat import OpenAIChatModel
 from tasks.llm.scripted import ScriptedModel
+from tasks.measuring import TokenCount
 from tasks.sampling import Sampling
 from tasks.store import dispatch
 from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
-from tasks.types import ChatRequest, JobState, StopCode
+from tasks.types import ChatRequest, JobState, Message, StopCode
 from tests.loops import ENGINE_AND_CHECKS, corrected, take, twin_loop
 from tests.standin import endpoint
 
@@ -27,6 +29,7 @@ FACT = "The lighthouse keeper's number is 7341."
 # Words of the stand-in's tokenizer: 50,000 on either side of the fact.
 LONG = "grey waves roll on " * 12_500 + FACT + " grey waves roll on" * 12_500 + "\n\nWhat is the number?"
 CHECKS = [{"answer": "7341"}]
+FORM = "\n\nEnd with one line that holds only the final answer, in this form:\nANSWER: …"
 
 
 def serve(fleet: Database, name: str, context: int, *, answer: int = 2048, lane: str = "gpu") -> None:
@@ -85,7 +88,7 @@ def test_what_cannot_fit_is_refused_with_the_numbers_and_nothing_is_stored(alice
     with pytest.raises(InvalidInput) as refused:
         alice.submit([{"problem": "Short.", "checks": CHECKS}, {"problem": LONG, "checks": CHECKS, "title": "Sea"}])
     assert str(refused.value) == (
-        "problem of 'Sea': '95,012 to 158,353 tokens (estimated)' is not allowed; the context of middle is 8,192, an "
+        "problem of 'Sea': 'about 95,012 to 158,353 tokens' is not allowed; the context of middle is 8,192, an "
         "answer needs 2,048 and the rest of a prompt 544: 5,600 are left; it needs a larger context, or `cut: true` "
         "(--cut), which shows the model a part of it"
     )
@@ -101,10 +104,55 @@ def test_a_problem_that_may_or_may_not_fit_is_stored_with_a_note(alice: Client, 
     assert short.note == ""
     serve(fleet, "middle", 8192)
     (perhaps,) = alice.submit({"problem": "x" * 20_000, "checks": CHECKS})
-    assert perhaps.note.startswith("the problem with its attachments is 4,000 to 6,666 tokens (estimated); the context")
+    assert perhaps.note.startswith("the problem with its attachments is about 4,000 to 6,666 tokens; the context")
     assert "where it does not fit, it needs a larger context" in perhaps.note
     (cut,) = alice.submit({"problem": LONG, "checks": CHECKS, "cut": True})
     assert "about 89,412 to 152,753 tokens of it are left out of each call" in cut.note
+
+
+def counting(tokens: int | None, asked: list[tuple[str, int]]) -> TokenCount:
+    """Gives so many tokens for whatever it is asked, and keeps the model and the characters of that."""
+
+    def count(model: str, messages: Sequence[Message]) -> int | None:
+        asked.append((model, len(messages[-1].content)))
+        return tokens
+
+    return count
+
+
+def test_what_is_near_the_limit_is_counted_and_the_numbers_are_exact(alice: Client, fleet: Database) -> None:
+    serve(fleet, "middle", 8192)
+    near, asked = {"problem": "x" * 20_000, "checks": CHECKS}, list[tuple[str, int]]()
+    with pytest.raises(InvalidInput, match="'5,601 tokens' is not allowed; the context of middle is 8,192") as refused:
+        alice.submit(near, count=counting(5601, asked))
+    assert "about" not in str(refused.value)
+    assert asked == [("middle", len("# Problem: " + "x" * 119 + "…\n" + "x" * 20_000 + FORM))]
+    (fits,) = alice.submit(near, count=counting(5600, asked))
+    assert fits.note == ""
+    (cut,) = alice.submit({**near, "cut": True}, count=counting(5700, asked))
+    assert "is 5,700 tokens; the context" in cut.note
+    assert "; 100 tokens of it are left out of each call" in cut.note
+    (guessed,) = alice.submit(near, count=counting(None, asked))
+    assert guessed.note.startswith("the problem with its attachments is about 4,000 to 6,666 tokens;")
+
+
+def test_what_is_far_from_the_limit_is_not_counted(alice: Client, fleet: Database) -> None:
+    serve(fleet, "middle", 8192)
+    asked = list[tuple[str, int]]()
+    alice.submit({"problem": "Short.", "checks": CHECKS}, count=counting(1, asked))
+    with pytest.raises(InvalidInput, match="about 95,012 to 158,353 tokens"):
+        alice.submit({"problem": LONG, "checks": CHECKS}, count=counting(1, asked))
+    assert asked == []
+
+
+def test_an_attached_text_is_counted_with_the_problem(alice: Client, fleet: Database, tmp_path: Path) -> None:
+    serve(fleet, "middle", 8192)
+    (tmp_path / "log.txt").write_text("y" * 18_000)
+    asked = list[tuple[str, int]]()
+    fields = {"problem": "Read [it](log.txt).", "checks": CHECKS}
+    (job,) = alice.submit(fields, folder=tmp_path, count=counting(5000, asked))
+    assert job.note == ""
+    assert [(model, chars > 18_000) for model, chars in asked] == [("middle", True)]
 
 
 class Narrow(ScriptedModel):

@@ -31,7 +31,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("redraft")}
 # What a value may be a secret of, by its variable's name.
-SECRET = re.compile(r"PASSWORD|_KEY|TOKEN|SECRET|(DATABASE|BROKER)_URL")
+SECRET = re.compile(r"PASSWORD|_KEY|TOKEN(?!S)|SECRET|(DATABASE|BROKER)_URL")
 
 
 def commands(service: dict[str, Any]) -> Iterator[list[str]]:

@@ -107,3 +107,11 @@ def test_an_end_that_is_ignored_is_asked_for_and_is_another_answer(
     assert len(rows) == len(endpoint.asked)
     kinds = {sample.kind for _, sample in collected(tmp_path)}
     assert kinds == {"tiny at 0", "tiny at 0, system", "tiny at 0, no end", "tiny at 0, no end, system"}
+
+
+def test_only_the_kinds_that_were_named_are_asked_for(corpus: ModuleType, endpoint: Endpoint, tmp_path: Path) -> None:
+    given = ["--endpoint", endpoint.url, "--model", "tiny", "--folder", str(tmp_path), "--loops", "10"]
+    corpus.main([*given, "--kind", "poem", "--kind", "log"])
+    assert {row["kind"] for row in read(tmp_path / "report" / "tiny.jsonl.gz")} == {"poem", "log"}
+    with pytest.raises(SystemExit, match="--kind: no prompt asks for poem with --long"):
+        corpus.main([*given, "--long", "--kind", "poem"])

@@ -35,13 +35,15 @@ class Ledger(Journal):
     def __init__(self) -> None:
         super().__init__()
         self.steps: list[tuple[Any, ...]] = []
+        self.left = 10**6
 
     def find_call(self, claim: Claim, key: CallKey, prompt_hash: str) -> Completion | None:
         assert claim == CLAIM
         return super().find_call(claim, key, prompt_hash)
 
-    def reserve(self, claim: Claim, key: CallKey, tokens: int) -> None:
+    def reserve(self, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> int:
         self.steps.append(("reserve", claim, key, tokens))
+        return min(completion_tokens, self.left)
 
     def commit_call(
         self, claim: Claim, key: CallKey, request: ChatRequest, prompt_hash: str, made: Completion, **more: Any
@@ -116,6 +118,21 @@ def test_a_call_reserves_its_prompt_its_thoughts_and_its_answer_and_is_committed
     assert hashed == prompt_hash(request_of(ledger))
 
 
+@pytest.mark.parametrize(
+    ("left", "thoughts", "answer"), [(120, 20, 100), (119, 20, 99), (40, 20, 20), (30, 15, 15), (1, 0, 1)]
+)
+def test_a_call_that_the_budget_cuts_thinks_for_half_of_what_is_left_at_most(
+    left: int, thoughts: int, answer: int
+) -> None:
+    ledger, whole = Ledger(), Ledger()
+    ledger.left = left
+    ask(ledger)
+    ask(whole)
+    request = request_of(ledger)
+    assert (request.thinking_tokens, request.max_tokens) == (thoughts, answer)
+    assert ledger.calls[KEY][1] == whole.calls[KEY][1], "the same call, wherever it is cut"
+
+
 def test_a_call_runs_inside_the_admission_of_its_size() -> None:
     ledger, gate, inside = Ledger(), Gate(), list[bool]()
 
@@ -127,12 +144,22 @@ def test_a_call_runs_inside_the_admission_of_its_size() -> None:
     turn = turn_of(job_of(), heartbeat=heartbeat)
     journalled(ledger, ScriptedModel(answer), gate).ask(turn, KEY, lambda cut: QUESTION)
     ((size, admitted_with),) = gate.admitted
-    assert size == RequestSize(messages=QUESTION.messages, prompt_tokens=QUESTION_TOKENS, completion_tokens=120)
+    assert size == RequestSize(
+        messages=QUESTION.messages, prompt_tokens=QUESTION_TOKENS, completion_tokens=120, thinking_tokens=20
+    )
     assert inside == [True]
     assert heartbeat.calls == [KEY]
     assert heartbeat.checkpoints == 1
     admitted_with.checkpoint()
     assert heartbeat.checkpoints == 2
+
+
+def test_first_attempts_are_sent_together_and_one_that_follows_is_alone() -> None:
+    ledger, gate = Ledger(), Gate()
+    journalled(ledger, ScriptedModel(lambda request: LOOP), gate).ask(
+        turn_of(job_of()), KEY, lambda cut: QUESTION, together=4
+    )
+    assert [size.together for size, _ in gate.admitted][:2] == [4, 1]
 
 
 def test_a_call_without_admission_begins_at_once() -> None:

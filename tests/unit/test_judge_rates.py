@@ -99,6 +99,11 @@ def test_the_votes_of_a_check_follow_from_the_rates(known: ModelRates | None, al
     assert votes_needed([JUDGE, PROGRAM], known) == beside
 
 
+def test_a_wider_bound_takes_fewer_votes() -> None:
+    known = rates((99, 40), (98, 12), (97, 0))
+    assert [votes_needed([JUDGE], known, bound) for bound in (0.05, 0.2, 0.6)] == [3, 2, 1]
+
+
 @pytest.mark.parametrize(
     ("known", "words"),
     [

@@ -7,6 +7,9 @@ from tasks.reasons import describe, explain, hours_and_minutes
 from tasks.types import CandidateRef, Decision, Draft, Escalate, JobState, Probe, Revise, Stop, StopCode
 
 EXPLANATIONS = {
+    "the budget of 1,500 completion tokens is spent": Stop(
+        code=StopCode.BUDGET_COMPLETION_TOKENS, used=1_500, limit=1_500
+    ),
     "candidate 2.1 passed every check": Stop(code=StopCode.ACCEPTED, detail="2.1"),
     "the budget of 2,000,000 tokens is spent (2,000,120 used)": Stop(
         code=StopCode.BUDGET_TOKENS, used=2_000_120, limit=2_000_000

@@ -98,6 +98,19 @@ def test_what_an_endpoint_takes_is_a_list_with_commas(tmp_path: Path, monkeypatc
         load_settings()
 
 
+def test_the_context_of_an_endpoint_holds_at_least_a_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    for tokens in (0, 512, 262_144):
+        monkeypatch.setenv("REDRAFT_ENDPOINT_CONTEXT_TOKENS", str(tokens))
+        load_settings.cache_clear()
+        assert load_settings().endpoint_context_tokens == tokens
+    for tokens in ("-1", "511", "1e9", "many"):
+        monkeypatch.setenv("REDRAFT_ENDPOINT_CONTEXT_TOKENS", tokens)
+        load_settings.cache_clear()
+        with pytest.raises(InvalidInput, match="setting endpoint_context_tokens") as caught:
+            load_settings()
+        assert "\n" not in str(caught.value)
+
+
 def test_an_installed_engine_must_be_a_program(tmp_path: Path) -> None:
     program = tmp_path / "vllm"
     assert existing_program("engine_bin", None, "`vllm`") is None

@@ -35,6 +35,7 @@ def row(**fields: Any) -> Any:
         "budget_hours": 1.0,
         "budget_iterations": 1,
         "budget_tokens": 1,
+        "budget_completion_tokens": None,
         "attachments": [],
         "cut": False,
     }

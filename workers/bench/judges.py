@@ -141,8 +141,9 @@ class _Calls:
     def set_aside(self, claim: Claim, key: CallKey, mismatch: JournalMismatch) -> None:
         """None is kept."""
 
-    def reserve(self, claim: Claim, key: CallKey, tokens: int) -> None:
+    def reserve(self, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> int:
         """There is no budget."""
+        return completion_tokens
 
     def commit_call(
         self,

@@ -1,7 +1,8 @@
-"""Files of JSON lines to which a bench adds one row after another, so that it goes on where it was killed."""
+"""Files of JSON lines that are only ever appended to, so that a bench goes on after any kill."""
 
 from __future__ import annotations
 
+import lzma
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,23 +23,29 @@ def append(path: Path, row: BaseModel) -> None:
         with path.open("ab+") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
             torn = file.read() not in (b"", b"\n")
-            file.write((b"\n" if torn else b"") + row.model_dump_json(exclude_none=True).encode() + b"\n")
+            file.write((b"\n" if torn else b"") + line_of(row))
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         raise InvalidInput("file", str(path), f"one that can be written ({error.strerror})") from None
 
 
+def line_of(row: BaseModel) -> bytes:
+    """A row as it stands in a file."""
+    return row.model_dump_json(exclude_none=True).encode() + b"\n"
+
+
 def read(path: Path, rows: TypeAdapter[Row]) -> Iterator[Row]:
-    """The rows of the file, none where it is not there; lines that a kill has torn off are left out. Raises
-    `InvalidInput`."""
+    """The rows of the file, compressed where its name ends in `.xz`; none where it is not there. Lines that a kill has
+    torn off are left out. Raises `InvalidInput`."""
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        content = path.read_bytes()
+        text = (lzma.decompress(content) if path.suffix == ".xz" else content).decode()
     except FileNotFoundError:
         return
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, lzma.LZMAError, UnicodeDecodeError) as error:
         raise InvalidInput("file", str(path), f"one that can be read ({error})") from None
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         try:
             if line:
                 yield rows.validate_json(line)

@@ -65,7 +65,7 @@ def planted_pairs(
     for kind in kinds:
         if kind not in KINDS:
             raise InvalidInput("kind", kind, f"one of {', '.join(KINDS)}")
-    streams = [KINDS[kind](checks, seed, known) for kind in kinds]
+    streams = [KINDS[kind](checks, seed, known) for kind in dict.fromkeys(kinds)]
     for row in zip_longest(*streams):
         yield from (pair for pair in row if pair is not None)
 

@@ -1,23 +1,22 @@
 """A pool: drafts of each task of a set by one model, recorded once, with the verdicts on them.
 
 A file of JSON lines, plain while it is recorded and compressed (`.xz`) when it is complete. The first line is the
-header; each other is a draft, the verdicts on one, the inputs that the model wrote for a task, or the behaviour of a
-draft on these. Lines are only ever appended, so a recording goes on after any kill: a torn last line is left out.
+header; each other is a draft, or the verdicts on one.
 """
 
 from __future__ import annotations
 
 import lzma
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from tasks.errors import InvalidInput
 from tasks.types import GuardKind, Verdict
+from workers.bench import lines
 
 SCHEMA = 1
 GREEDY = 0  # the number of the draft at temperature 0; all others are drawn
@@ -139,7 +138,7 @@ def read_pool(path: Path) -> Pool:
     """Raises `InvalidInput` where the file can't be read, or is no pool."""
     header: Header | None = None
     drafts: dict[tuple[str, int], PooledDraft] = {}
-    for row in _rows(path):
+    for row in lines.read(path, _ROW):
         match row:
             case Header():
                 header = header or row
@@ -152,16 +151,6 @@ def read_pool(path: Path) -> Pool:
     return Pool(header=header, drafts=drafts)
 
 
-def append(path: Path, row: Header | PooledDraft | Checked) -> None:
-    """Adds one line and has it on disk; one that a kill has torn off is ended first. One thread at a time."""
-    with path.open("ab+") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
-        torn = file.read() not in (b"", b"\n")
-        file.write((b"\n" if torn else b"") + row.model_dump_json(exclude_none=True).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def pack(path: Path, target: Path) -> None:
     """Writes the pool compressed, a line a draft in the order of the tasks. Raises `InvalidInput` where a draft has no
     verdicts yet."""
@@ -169,26 +158,7 @@ def pack(path: Path, target: Path) -> None:
     unchecked = sum(not draft.checked for draft in pool.drafts.values())
     if unchecked:
         raise InvalidInput("pool", str(path), f"{unchecked} drafts of it have no verdicts yet")
-    lines = [pool.header, *(draft for _, draft in sorted(pool.drafts.items()))]
-    text = "".join(f"{line.model_dump_json(exclude_none=True)}\n" for line in lines)
+    rows = [pool.header, *(draft for _, draft in sorted(pool.drafts.items()))]
     new = target.with_name(f"{target.name}.new")
-    new.write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
+    new.write_bytes(lzma.compress(b"".join(map(lines.line_of, rows)), preset=9 | lzma.PRESET_EXTREME))
     new.replace(target)
-
-
-def _rows(path: Path) -> Iterator[Header | PooledDraft | Checked]:
-    try:
-        content = path.read_bytes()
-        text = (lzma.decompress(content) if path.suffix == ".xz" else content).decode()
-    except (OSError, lzma.LZMAError, UnicodeDecodeError) as error:
-        raise InvalidInput("pool", str(path), f"a recorded pool that can be read ({error})") from None
-    lines = text.split("\n")
-    for number, line in enumerate(lines, start=1):
-        try:
-            if line:
-                yield _ROW.validate_json(line)
-        except ValidationError as error:
-            if "json_invalid" in {item["type"] for item in error.errors()}:
-                continue  # torn off by a kill
-            reason = error.errors()[0]["msg"]
-            raise InvalidInput("pool", f"{path} line {number}", f"a line of a pool ({reason})") from None

@@ -22,13 +22,14 @@ from tasks.ports import ChatModel, Checks
 from tasks.prompts import build
 from tasks.sampling import Sampling
 from tasks.types import ChatRequest, CheckSpec, Job, JobSpec, Lane, Prompt, Spend
-from workers.bench.pool import GREEDY, Checked, Header, PooledDraft, PooledSampling, PooledVerdict, append, read_pool
+from workers.bench.lines import append
+from workers.bench.pool import GREEDY, Checked, Header, PooledDraft, PooledSampling, PooledVerdict, read_pool
 from workers.bench.tasks import Task, TaskSet
 
 # Drafts of all tasks are recorded in rounds of so many, so that a pool that is not complete is of use.
 ROUND = 4
-# An engine that died is started again by whoever serves it, within this.
-ENGINE_AWAY_SECONDS = 600.0
+# An engine that died is started again by whoever serves it, within this from when the request was sent.
+ENGINE_AWAY_SECONDS = 3600.0
 
 # Called with how many drafts are done, how many there are, and the tokens that were written.
 Progress = Callable[[int, int, int], None]
@@ -131,8 +132,10 @@ class Recorder:
 
     def _request(self, task: Task, number: int) -> ChatRequest:
         sampling = self.sampling
+        prompt = draft_prompt(task.spec)
         return ChatRequest(
-            messages=draft_prompt(task.spec).messages,
+            messages=prompt.messages,
+            asks_code=prompt.asks_code,
             temperature=0.0 if number == GREEDY else sampling.temperature,
             top_p=sampling.top_p,
             top_k=sampling.top_k,
@@ -170,9 +173,9 @@ def check_drafts(path: Path, tasks: TaskSet, checks: Checks, *, parallel: int, p
             raise
 
 
-def draft_prompt(spec: JobSpec) -> Prompt:
-    """What a model is shown for the first draft of such a job."""
-    job = Job(
+def blank_job(spec: JobSpec) -> Job:
+    """Such a job before its first iteration."""
+    return Job(
         id=0,
         owner="",
         spec=spec,
@@ -183,7 +186,11 @@ def draft_prompt(spec: JobSpec) -> Prompt:
         spend=Spend(),
         started_at=datetime.fromtimestamp(0, UTC),
     )
-    return build.draft(job)
+
+
+def draft_prompt(spec: JobSpec) -> Prompt:
+    """What a model is shown for the first draft of such a job."""
+    return build.draft(blank_job(spec))
 
 
 def draft_seed(task: str, number: int) -> int:

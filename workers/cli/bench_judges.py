@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tasks.judge_rates import BOUND, ModelRates, Tally, finding, percent
+from tasks.judge_rates import ModelRates, Tally, finding, percent
 from tasks.settings import Settings, load_settings
 from workers.cli import output
 
@@ -38,7 +38,10 @@ def judges(
     file: Annotated[
         Path | None, typer.Option("--file", metavar="FILE", help="Of votes. Default: in the home, by the model's name.")
     ] = None,
-    bound: Annotated[float, typer.Option("--bound", help="The largest share of wrong answers to accept.")] = BOUND,
+    bound: Annotated[
+        float | None,
+        typer.Option("--bound", help="The largest share of wrong answers to accept. Default: the setting judge_bound."),
+    ] = None,
     rates_file: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help="Keep the rates here, for the setting judge_rates."),
@@ -52,11 +55,12 @@ def judges(
     from tasks.errors import InvalidInput
     from workers.judge_rates import write_rates
 
+    settings = load_settings()
+    bound = settings.judge_bound if bound is None else bound
     if not 0 < bound < 1:
         raise InvalidInput("--bound", bound, "a share between 0 and 1, such as 0.05")
     output.log_to_stderr()
     ends = time.monotonic() + 60 * minutes if minutes else None
-    settings = load_settings()
     with _started(settings, endpoint, model) as host:
         path = file or settings.home / "bench" / f"judges-{Path(host.model).name}.jsonl"
         found = _measure(settings, host, path, pairs=pairs, kinds=kind, seed=seed, parallel=parallel, ends=ends)

@@ -22,7 +22,7 @@ from workers.cli.interrupts import is_interrupt
 from workers.cli.next_steps import next_steps
 from workers.cli.output import Json, duration, emit, note, table
 from workers.cli.progress import ProgressLine
-from workers.cli.stack import EngineFlag, start_options
+from workers.cli.stack import ContextFlag, EngineFlag, start_options
 from workers.cli.watch import Rates
 from workers.home import Home
 from workers.local import stack as local
@@ -43,6 +43,7 @@ def demo(
     model: Annotated[str, typer.Option("--model", help="A model or a profile.")] = "",
     engine: EngineFlag = None,
     endpoint: Annotated[str, typer.Option("--endpoint", help="An OpenAI-compatible server to use.")] = "",
+    context_tokens: ContextFlag = None,
     as_json: Json = False,
 ) -> None:
     """Start the stack and solve real problems on it, watched to the end.
@@ -51,7 +52,7 @@ def demo(
     demo goes on with the same problems.
     """
     settings = load_settings()
-    stack = _start(settings, model, endpoint, engine)
+    stack = _start(settings, model, endpoint, engine, context_tokens)
     with connect(stack.user_url, name="redraft demo") as client:
         seed, jobs = _interrupted(client, seed) or _submit(client, settings, seed)
         histories: dict[int, History] = dict.fromkeys(jobs, ())
@@ -82,12 +83,13 @@ def corrected(job: JobSummary, history: Sequence[IterationRow]) -> bool:
     return last.iteration > 1 and any(verdict.held_out and verdict.passed for verdict in last.verdicts)
 
 
-def _start(settings: Settings, model: str, endpoint: str, engine: str | None) -> StackFile:
+def _start(settings: Settings, model: str, endpoint: str, engine: str | None, context_tokens: int | None) -> StackFile:
     """The running stack. Ctrl-C stops what was started, whose downloads would go on unseen."""
     home = Home(root=settings.home)
     was_running = bool(local.status(home))
     try:
-        return local.start(home, start_options(settings, model, endpoint, engine), note, attached=False)
+        options = start_options(settings, model, endpoint, engine, context_tokens)
+        return local.start(home, options, note, attached=False)
     except KeyboardInterrupt:
         if not was_running:
             note("stopping what was started; what was fetched is kept, and the next demo goes on from there")

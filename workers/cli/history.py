@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,7 +12,7 @@ from workers.cli import omissions, output
 from workers.cli.jobs import JobArgument
 
 if TYPE_CHECKING:
-    from tasks.store.summaries import IterationRow
+    from tasks.store.summaries import IterationRow, SetAsideCall
 
 app = typer.Typer()
 
@@ -40,6 +40,8 @@ def history(
     for row in rows:
         for line in omissions.by_call(row.omissions) if full else omissions.by_operator(row.omissions):
             output.note(f"left out in iteration {row.iteration}: {line}")
+        for line in set_aside(row):
+            output.note(f"set aside in iteration {row.iteration}: {line}")
     if full:
         for row in rows:
             _print_whole(row)
@@ -90,6 +92,19 @@ def unified(old: IterationRow, new: IterationRow) -> str:
     )
 
 
+def set_aside(row: IterationRow) -> Iterator[str]:
+    """One line for each model whose answers the iteration could not go on from, as their prompts are no longer the ones
+    that are built."""
+    by_model: dict[str, list[SetAsideCall]] = {}
+    for call in row.set_aside:
+        by_model.setdefault(call.model, []).append(call)
+    for model, calls in by_model.items():
+        tokens = sum(call.prompt_tokens + call.completion_tokens for call in calls)
+        operators = ", ".join(dict.fromkeys(call.operator for call in calls))
+        number = "1 call" if len(calls) == 1 else f"{len(calls):,} calls"
+        yield f"{number} of {model} ({operators}), {output.count(tokens)} tokens, kept and billed"
+
+
 def document(row: IterationRow) -> dict[str, Any]:
     """An iteration as `history --json` writes it."""
     return {
@@ -123,6 +138,7 @@ def document(row: IterationRow) -> dict[str, Any]:
         "decision": row.decision,
         "stop_code": None if row.stop_code is None else str(row.stop_code),
         "omissions": [dataclasses.asdict(omission) for omission in row.omissions],
+        "set_aside": [dataclasses.asdict(call) for call in row.set_aside],
     }
 
 

@@ -171,6 +171,7 @@ def document(job: JobSummary) -> dict[str, Any]:
             "hours": job.budget.hours,
             "iterations": job.budget.iterations,
             "tokens": job.budget.tokens,
+            "completion_tokens": job.budget.completion_tokens,
         },
         "worker": job.worker,
         "phase": job.phase,

@@ -48,14 +48,17 @@ def page(job: JobSummary, rounds: Sequence[IterationRow], judged_by: str = "") -
         body.append("<p>No iteration has been recorded yet.</p>")
     if job.answer is not None:
         body += [f"<h2>Answer of iteration {job.answer_iteration}</h2>", f"<pre>{_text(job.answer)}</pre>"]
+    return document(f"job {job.job}: {job.title}", "\n".join(body))
+
+
+def document(title: str, body: str) -> str:
+    """A page of its own, which loads nothing and lets no script run; `body` is HTML."""
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         f'<meta name="viewport" content="width=device-width">'
-        f"<title>{_text(f'job {job.job}: {job.title}')}</title><style>{_STYLE}</style></head>\n<body>\n"
-        + "\n".join(body)
-        + "\n</body></html>\n"
+        f"<title>{_text(title)}</title><style>{_STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
     )
 
 

@@ -230,10 +230,17 @@ def _attached(settings: Settings) -> Settings:
     """With the running stack's endpoint where none is configured here."""
     from pydantic import SecretStr
 
-    if settings.endpoint or not (url := _of_stack(settings, "endpoint")):
+    from workers import stackfile
+
+    stack = stackfile.read(settings.home)
+    if settings.endpoint or stack is None or not stack.endpoint:
         return settings
-    key = SecretStr(_of_stack(settings, "endpoint_key") or "")
-    named = {"endpoint": url, "endpoint_model": _of_stack(settings, "endpoint_model") or "", "endpoint_key": key}
+    named = {
+        "endpoint": stack.endpoint,
+        "endpoint_model": stack.endpoint_model,
+        "endpoint_key": SecretStr(stack.endpoint_key),
+        "endpoint_context_tokens": stack.endpoint_context_tokens,
+    }
     return settings.model_copy(update=named)
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 import typer
 
 from tasks.errors import InvalidInput
-from tasks.settings import Settings, load_settings
+from tasks.settings import LEAST_CONTEXT_TOKENS, MOST_CONTEXT_TOKENS, Settings, load_settings
 from tasks.types import Egress
 from workers.cli.fetching import fetch_engine
 from workers.cli.output import Json, emit, note, table
 from workers.engine.select import build_host, choose_for, hardware_for, running_engine
 from workers.home import Home
 from workers.local import stack as local
+from workers.local.parts import PartStatus
 from workers.stackfile import StackFile, read
 
 app = typer.Typer(rich_markup_mode=None)
@@ -23,6 +25,16 @@ app = typer.Typer(rich_markup_mode=None)
 EngineFlag = Annotated[
     Literal["vllm", "llama.cpp"] | None,
     typer.Option("--engine", help="Only this engine. Default: whichever is faster on this machine."),
+]
+
+ContextFlag = Annotated[
+    int | None,
+    typer.Option(
+        "--context-tokens",
+        min=LEAST_CONTEXT_TOKENS,
+        max=MOST_CONTEXT_TOKENS,
+        help="The context of the endpoint's model, where the server doesn't report it.",
+    ),
 ]
 
 
@@ -35,6 +47,7 @@ def up(
     ] = "",
     engine: EngineFlag = None,
     endpoint: Annotated[str, typer.Option("--endpoint", help="The URL of an OpenAI-compatible server to use.")] = "",
+    context_tokens: ContextFlag = None,
     cloud: Annotated[
         bool, typer.Option("--cloud", help="Let jobs ask the cloud (REDRAFT_EGRESS=full). Needs an OpenAI key.")
     ] = False,
@@ -43,13 +56,14 @@ def up(
     """Start the local stack and wait until it can take work. If it is running already, only its addresses are shown."""
     settings = load_settings()
     home = Home(root=settings.home)
-    options = start_options(settings, model, endpoint, engine)
+    options = start_options(settings, model, endpoint, engine, context_tokens)
     if cloud:
         if not settings.openai_api_key.get_secret_value():
             raise InvalidInput("--cloud", True, "needs an OpenAI key: set OPENAI_API_KEY")
         options |= {"REDRAFT_EGRESS": str(Egress.FULL)}
     stack = local.start(home, options, note, attached=not detach)
     _show(stack, as_json)
+    _warn(local.status(home))
     if detach:
         return
     if not local.is_ours(stack):
@@ -64,19 +78,24 @@ def up(
     local.stop(home)
 
 
-def start_options(settings: Settings, model: str, endpoint: str, engine: str | None = None) -> dict[str, str]:
+def start_options(
+    settings: Settings, model: str, endpoint: str, engine: str | None = None, context_tokens: int | None = None
+) -> dict[str, str]:
     """Flags as settings of the stack's parts. Downloads what is missing for them, unless the stack runs already.
 
     Raises `InvalidInput` where this machine can't host what they name, and `PartFailed` where it has no room for it.
     """
-    named = "endpoint_model" if endpoint or settings.endpoint else "model"
-    flags = {named: model, "endpoint": endpoint, "engine": engine}
+    attached = bool(endpoint or settings.endpoint)
+    if context_tokens and not attached:
+        raise InvalidInput("--context-tokens", context_tokens, "only beside --endpoint: an engine of ours reports it")
+    named = "endpoint_model" if attached else "model"
+    flags = {named: model, "endpoint": endpoint, "engine": engine, "endpoint_context_tokens": context_tokens}
     options = {name: value for name, value in flags.items() if value}
     asked = settings.model_copy(update=options)
     build_host(asked, note)
     if not asked.endpoint and read(settings.home) is None:
         fetch_engine(asked, choose_for(asked, hardware_for(asked)))
-    return {f"REDRAFT_{name.upper()}": value for name, value in options.items()}
+    return {f"REDRAFT_{name.upper()}": str(value) for name, value in options.items()}
 
 
 @app.command()
@@ -96,7 +115,7 @@ def status(as_json: Json = False) -> None:
     parts, running = local.status(Home(root=settings.home)), running_engine(settings)
     kind = {"engine": running[1].engine, "profile": running[1].name, "version": running[0].version} if running else {}
     if as_json:
-        names = ("name", "pid", "port", "address", "health", "why")
+        names = ("name", "pid", "port", "address", "health", "why", "warning")
         rows = [{name: getattr(part, name) for name in names} for part in parts]
         emit({"parts": [row | kind if row["name"] == "engine" else row for row in rows]})
     elif not parts:
@@ -109,6 +128,14 @@ def status(as_json: Json = False) -> None:
         for part in parts:
             if part.why:
                 note(f"{part.name}: {part.why}")
+        _warn(parts)
+
+
+def _warn(parts: Iterable[PartStatus]) -> None:
+    """One line for each part that has something wrong with it although it works."""
+    for part in parts:
+        if part.warning:
+            note(f"{part.name}: {part.warning}")
 
 
 def _show(stack: StackFile, as_json: bool) -> None:

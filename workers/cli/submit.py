@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tasks.types import Egress
 from workers.cli import output
 
 if TYPE_CHECKING:
+    from tasks.jobflags import Flags
     from tasks.store.summaries import Submitted, WorkerRow
     from tasks.submit import Submission
-    from tasks.types import JobSpec
 
 app = typer.Typer()
-FILES_NAMED = 8
-# How an operator opens the deployment; a key that lies in the environment for other tools opens nothing.
-CLOUD_BY = "`redraft up --cloud`, or REDRAFT_EGRESS=full and an OpenAI key"
 
 
 @app.command()
@@ -74,13 +70,8 @@ def submit(
     A flag with one value overrides the job file; --check, --hidden-check and --tag add to it. All jobs are checked
     before any is stored: one bad job stores none. Prints each job's number; --json: one object per line.
     """
-    from tasks import submit as steps
-    from tasks.installed import installed_rules
-    from tasks.jobfields import read_batch_budget
     from tasks.jobflags import Flags, parse_budget_flag, parse_check_flag
-    from tasks.settings import load_settings
-    from workers.cli.client import connect
-    from workers.cli.progress import Bars
+    from workers.cli.submitnotes import notes
 
     visible = [parse_check_flag(text, held_out=False, flag="--check") for text in check]
     hidden = [parse_check_flag(text, held_out=True, flag="--hidden-check") for text in hidden_check]
@@ -99,14 +90,9 @@ def submit(
         cut=True if cut else None,
         model=model,
     )
-    pool = read_batch_budget(pool_budget)
-    rules = installed_rules(load_settings(), dry_runs=True)
-    with Bars(sys.stderr) as bars:
-        submission = steps.check(steps.parse(files, flags, sys.stdin.buffer.read), rules, bars.update)
-        with connect() as client:
-            jobs = client.submit(submission, progress=bars.update, pool=pool)
-            workers = client.workers()
-    _note(submission, jobs, workers)
+    submission, jobs, workers = _store(files, flags, pool_budget)
+    for line in notes(submission, jobs, workers):
+        output.note(line)
     if not (as_json and wait):
         _print_numbers(submission, jobs, as_json=as_json)
     if wait:
@@ -115,21 +101,25 @@ def submit(
         raise typer.Exit(wait_for([job.job for job in jobs], timeout, as_json=as_json))
 
 
-def _note(submission: Submission, jobs: Sequence[Submitted], workers: Sequence[WorkerRow]) -> None:
-    """What the person who submits must know, line by line on stderr."""
-    for line in (*submission.notes, *_files(submission.specs)):
-        output.note(line)
-    for job in jobs:
-        if job.note:
-            output.note(f"job {job.job}: {job.note}")
-    for line in _models(submission.specs, workers):
-        output.note(line)
-    for line in _batch(jobs):
-        output.note(line)
-    output.note(_cloud(submission.specs, [job.egress for job in jobs], workers))
-    known = sum(1 for job in jobs if not job.new)
-    if known:
-        output.note(f"{known} of {len(jobs)} keys had been used before: the same jobs are given back")
+def _store(
+    files: Sequence[str], flags: Flags, pool_budget: Sequence[str]
+) -> tuple[Submission, tuple[Submitted, ...], tuple[WorkerRow, ...]]:
+    """Parses, checks and stores the jobs behind progress bars; gives them with the workers that there are."""
+    from tasks import submit as steps
+    from tasks.installed import installed_rules
+    from tasks.jobfields import read_batch_budget
+    from tasks.settings import load_settings
+    from workers.cli.client import connect
+    from workers.cli.progress import Bars
+    from workers.engine.counting import EngineCount
+
+    settings, pool = load_settings(), read_batch_budget(pool_budget)
+    rules = installed_rules(settings, dry_runs=True)
+    with Bars(sys.stderr) as bars:
+        submission = steps.check(steps.parse(files, flags, sys.stdin.buffer.read), rules, bars.update)
+        with connect() as client:
+            jobs = client.submit(submission, progress=bars.update, count=EngineCount(settings), pool=pool)
+            return submission, jobs, client.workers()
 
 
 def _print_numbers(submission: Submission, jobs: Sequence[Submitted], *, as_json: bool) -> None:
@@ -139,46 +129,3 @@ def _print_numbers(submission: Submission, jobs: Sequence[Submitted], *, as_json
         else:
             print(job.job)
     sys.stdout.flush()
-
-
-def _files(specs: Sequence[JobSpec]) -> Iterator[str]:
-    """Which files go along with the jobs: one that a link or a test takes along is never silent."""
-    attached = dict.fromkeys(attachment.name for spec in specs for attachment in spec.attachments)
-    checks = (check for spec in specs for check in spec.checks if isinstance(check.value, str))
-    needed = dict.fromkeys(name for check in checks for name in check.files if name != check.value)
-    for title, names in (("attached", list(attached)), ("with the checks", list(needed))):
-        if names:
-            more = f" and {len(names) - FILES_NAMED} more" if len(names) > FILES_NAMED else ""
-            yield f"{title}: {', '.join(names[:FILES_NAMED])}{more}"
-
-
-def _models(specs: Sequence[JobSpec], workers: Sequence[WorkerRow]) -> Iterator[str]:
-    """One line for each model that jobs name and nobody serves now."""
-    live = [worker for worker in workers if worker.live and not {"gpu", "fast"}.isdisjoint(worker.lanes)]
-    served = ", ".join(sorted({worker.model for worker in live if worker.model})) or "no model"
-    known = {name for worker in live for name in worker.models}
-    for name in dict.fromkeys(spec.model for spec in specs if spec.model):
-        if name not in known:
-            yield f"no worker serves model {name} now (served: {served}): the job waits for one that does"
-
-
-def _batch(jobs: Sequence[Submitted]) -> Iterator[str]:
-    """One line for the batch that this submission made, if it made one."""
-    new = [job for job in jobs if job.new and job.batch is not None]
-    if new:
-        yield f"batch {new[0].batch}: {len(new)} jobs share one budget; `redraft ls --batch {new[0].batch}` lists them"
-
-
-def _cloud(specs: Sequence[JobSpec], stored: Sequence[Egress], workers: Sequence[WorkerRow]) -> str:
-    """One line: whether these jobs may ask the cloud, and why."""
-    free = stored.count(Egress.FULL)
-    if not free and all(spec.egress not in (None, Egress.FULL) for spec in specs):
-        named = ", ".join(sorted({str(spec.egress) for spec in specs}))
-        return f"escalation is off for these jobs (egress: {named}): every word stays at home"
-    if not free:
-        return f"escalation is off, for no cloud is configured ({CLOUD_BY}): every word stays at home"
-    live = [worker for worker in workers if worker.live]
-    kept = f", {len(specs) - free} of {len(specs)} stay at home" if free < len(specs) else ""
-    if any("cloud" in worker.lanes for worker in live):
-        return f"escalation is on, for a worker serves the cloud; `--egress never` keeps a job at home{kept}"
-    return f"escalation is on, for REDRAFT_EGRESS says so, as soon as a worker serves lane cloud{kept}"

@@ -38,9 +38,14 @@ TEXT_ONLY = frozenset({Modality.TEXT})
 class AttachedEndpoint:
     """Implements `ModelHost` over a URL; nothing is started or stopped.
 
-    Parameters: `model` is the name that the server lists, needed where it lists several; `serving` is how the model is
-    to be used where its operator has a profile for it: what the server says of its context and slots still counts.
+    It has no `slots` to copy prompts between: their files would be on its machine, and stay there.
+
+    Parameters: `model` is the name that the server lists, needed where it lists several; `context_tokens` is the
+    model's context where the server reports none, or a larger one; 0: unknown. `serving` is how the model is to be used
+    where its operator has a profile for it: what the server says of its context and slots still counts.
     """
+
+    slots = None
 
     def __init__(
         self,
@@ -49,6 +54,7 @@ class AttachedEndpoint:
         model: str = "",
         key: str = "",
         modalities: frozenset[Modality] = TEXT_ONLY,
+        context_tokens: int = 0,
         serving: Serving | None = None,
         watch_seconds: float = WATCH_SECONDS,
         canary_every_seconds: float = CANARY_EVERY_SECONDS,
@@ -59,6 +65,7 @@ class AttachedEndpoint:
         self.url, self.model, self._key = url.rstrip("/"), model, key
         self._watch_seconds, self._canary_every_seconds = watch_seconds, canary_every_seconds
         self._modalities, self._operator_serving = modalities, serving
+        self._configured_context_tokens = context_tokens
         self._ready = threading.Event()
         self._server = Server()
         self.capabilities = Capabilities()
@@ -81,8 +88,15 @@ class AttachedEndpoint:
 
     def missing(self) -> tuple[str, ...]:
         """One sentence for each unsupported or unreported feature, with what is done instead."""
-        context = f"its context is not said: {self.profile.max_model_len} tokens are assumed"
-        return (*self.capabilities.missing(), *(() if self._server.context_tokens else (context,)))
+        reported, configured = self._server.context_tokens, self._configured_context_tokens
+        if reported or configured:
+            context = f"its context is {reported} tokens, not {configured}" if 0 < reported < configured else ""
+        else:
+            assumed = self.profile.max_model_len
+            context = (
+                f"its context is not said: {assumed} tokens are assumed unless REDRAFT_ENDPOINT_CONTEXT_TOKENS is set"
+            )
+        return (*self.capabilities.missing(), *([context] if context else []))
 
     def examine(self) -> None:
         """Chooses the model, sends the canary, detects capabilities, streams one answer. Raises `EngineFault`,
@@ -164,10 +178,11 @@ class AttachedEndpoint:
                 self._ready.clear()
 
     def _serving(self) -> Serving:
-        """The operator's profile, restricted by what the server reports."""
+        """The operator's profile, restricted by what the server reports and by the configured context."""
         server = self._server
-        serving = self._operator_serving or _assumed(server.context_tokens or ASSUMED_CONTEXT_TOKENS)
-        context = min(serving.max_model_len, server.context_tokens or serving.max_model_len)
+        known = min(filter(None, (server.context_tokens, self._configured_context_tokens)), default=0)
+        serving = self._operator_serving or _assumed(known or ASSUMED_CONTEXT_TOKENS)
+        context = min(serving.max_model_len, known or serving.max_model_len)
         requested_slots = serving.slots or SLOTS
         slots = min(requested_slots, server.slots or requested_slots)
         answer = max(1, min(serving.max_answer_tokens, context // 4))

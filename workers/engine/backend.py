@@ -11,6 +11,8 @@ from tasks.llm.capabilities import Capabilities
 from workers.engine.building import Say
 from workers.engine.load import EngineLoad
 from workers.engine.placement import Choice
+from workers.engine.prefill import PromptSlots
+from workers.home import Home
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,9 @@ class Backend(Protocol):
 
     def attention(self, choice: Choice, log: str) -> str:
         """The attention kernels that its log names, or that its flags ask for; empty where nothing says so."""
+
+    def slots(self, choice: Choice, root: str, home: Home) -> PromptSlots | None:
+        """Those of the server at `root`; None where its sequences share a prefix by themselves."""
 
     def load(self, choice: Choice, root: str) -> EngineLoad | None:
         """What the server at `root` reports of its load; None where it doesn't answer."""

@@ -9,6 +9,7 @@ from typing import Protocol
 from tasks.errors import EngineFault
 from tasks.llm.capabilities import Capabilities
 from workers.engine.load import EngineLoad
+from workers.engine.prefill import PromptSlots
 from workers.engine.profiles import Profile, Serving
 
 
@@ -38,6 +39,11 @@ class ModelHost(Protocol):
     @property
     def ready(self) -> bool:
         """Whether it answers, canary included: the worker takes work only then."""
+
+    @property
+    def slots(self) -> PromptSlots | None:
+        """What copies a prompt from one sequence to others, after `start`; None where they share it by themselves, or
+        can't."""
 
     def load(self) -> EngineLoad | None:
         """What it reports of its load; None where it doesn't."""
@@ -69,6 +75,7 @@ class NoEngine:
     model = ""
     sequences = 0
     capabilities = Capabilities()
+    slots = None
     ready = False
 
     def __init__(self) -> None:

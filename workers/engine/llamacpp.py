@@ -7,13 +7,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tasks.llm.capabilities import Capabilities
+from tasks.llm.thoughts import Thinking
 from workers.engine.backend import Installation
 from workers.engine.building import Say
 from workers.engine.environment import ensure_environment, pinned_version
 from workers.engine.load import EngineLoad, read_load
 from workers.engine.placement import Choice
+from workers.engine.prefill import PromptSlots
 from workers.engine.probe import fetch
+from workers.engine.slots import LlamaCppSlots
 from workers.engine.weights import ensure_gguf
+from workers.home import Home
 from workers.packaged import ops
 
 # What the wheel's server says of its build.
@@ -23,6 +27,11 @@ NO_BUILD = "b0-unknown"
 CPU_BATCH_TOKENS = 256
 # Prompts of idle slots are kept here, in MiB of the machine's memory; the server's own default is 8192.
 CACHE_RAM_MIB = 512
+# `Home.run`, as the server sees it.
+SAVED = "run"
+# Else the server empties all idle slots whenever a request begins, and with them the copies for the requests that
+# follow; prompts that don't fit into the cache in RAM would be lost for the next iteration, too.
+KEEP_IDLE_SLOTS = {"LLAMA_ARG_CACHE_IDLE_SLOTS": "0"}
 
 
 class LlamaCpp:
@@ -44,10 +53,12 @@ class LlamaCpp:
         return Installation(program=program, model=str(ensure_gguf(choice.profile, cache, say)))
 
     def flags(self, choice: Choice) -> Sequence[str]:
-        """One KV space for all slots, so that a slot takes what its request needs."""
+        """One KV space for all slots, so that a slot takes what its request needs. Prompts are saved, to be copied
+        into other slots, in a folder of the home, which the server runs in."""
         context, slots = context_tokens(choice), choice.max_num_seqs
-        flags = ["--ctx-size", str(context), "--parallel", str(slots), "--kv-unified", "--cache-ram"]
-        flags += [str(CACHE_RAM_MIB), "--metrics", "--slots", "--jinja", "--n-gpu-layers", str(choice.gpu_layers)]
+        flags = ["--ctx-size", str(context), "--parallel", str(slots), "--kv-unified", "--slot-save-path", SAVED]
+        flags += ["--cache-ram", str(CACHE_RAM_MIB), "--metrics", "--slots", "--jinja"]
+        flags += ["--n-gpu-layers", str(choice.gpu_layers)]
         if choice.tensor_split:
             flags += ["--tensor-split", ",".join(f"{share:g}" for share in choice.tensor_split)]
         if not choice.gpu_layers:
@@ -62,8 +73,8 @@ class LlamaCpp:
         return [*installation.program, "-m", installation.model, *address, *self.flags(choice)]
 
     def environment(self, choice: Choice) -> Mapping[str, str]:
-        """Nothing of its own."""
-        return {}
+        """What older builds don't know is no flag: they would not start."""
+        return KEEP_IDLE_SLOTS
 
     def version(self, root: str) -> str:
         """The build of a user's own server; the wheel's version of the one that Redraft installs."""
@@ -73,6 +84,16 @@ class LlamaCpp:
     def attention(self, choice: Choice, log: str) -> str:
         """See `Backend.attention`."""
         return ""
+
+    def slots(self, choice: Choice, root: str, home: Home) -> PromptSlots | None:
+        """See `Backend.slots`; they are its own, and a prompt is read once for all where it is copied."""
+        thinking = choice.profile.thinking
+        return LlamaCppSlots(
+            root,
+            folder=home.root / SAVED,
+            context_tokens=context_tokens(choice),
+            thinking=thinking.fields if thinking else Thinking(),
+        )
 
     def load(self, choice: Choice, root: str) -> EngineLoad | None:
         """Its KV space counts in tokens, each request's apart: slots share none."""

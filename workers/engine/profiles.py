@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from tasks.attachments import MOST
 from tasks.errors import InvalidInput
+from tasks.llm.thoughts import Thinking
 from tasks.types import Lane, Modality
 from workers.engine.demand import Demand, KvDtype, Memory
 from workers.engine.environment import Distribution
@@ -40,6 +41,7 @@ RESERVED_FLAGS = {
     "--alias": "",
     "-m": "",
     "-a": "",
+    "--slot-save-path": "",
     "--ctx-size": "max_model_len",
     "-c": "max_model_len",
     "--parallel": "max_num_seqs",
@@ -134,6 +136,11 @@ class ThinkingTerms(_Frozen):
     on: Mapping[str, Any] = Field(default_factory=lambda: {"chat_template_kwargs": {"enable_thinking": True}})
     off: Mapping[str, Any] = Field(default_factory=lambda: {"chat_template_kwargs": {"enable_thinking": False}})
     budget: str = "thinking_token_budget"
+
+    @property
+    def fields(self) -> Thinking:
+        """The fields alone."""
+        return Thinking(on=self.on, off=self.off, budget=self.budget)
 
 
 class Serving(_Frozen):

@@ -97,6 +97,7 @@ def attach(settings: Settings) -> AttachedEndpoint:
         model=settings.endpoint_model,
         key=settings.endpoint_key.get_secret_value(),
         modalities=settings.endpoint_modalities,
+        context_tokens=settings.endpoint_context_tokens,
         serving=profiles.get(settings.endpoint_model if profile_name == "auto" else profile_name),
     )
 

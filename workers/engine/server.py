@@ -23,6 +23,7 @@ from workers.engine.hardware import Gpu
 from workers.engine.health import CANARY_EVERY_SECONDS, EngineHealth, HealthState
 from workers.engine.load import EngineLoad
 from workers.engine.placement import Choice
+from workers.engine.prefill import PromptSlots
 from workers.engine.probe import canary, fetch
 from workers.engine.progress import Progress
 from workers.engine.record import (
@@ -91,6 +92,11 @@ class EngineServer:
     def ready(self) -> bool:
         """Whether its last health check succeeded."""
         return self._ready.is_set()
+
+    @property
+    def slots(self) -> PromptSlots | None:
+        """See `ModelHost.slots`."""
+        return self._backend.slots(self._choice, self._root, self._home)
 
     @property
     def url(self) -> str:

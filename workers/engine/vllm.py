@@ -12,9 +12,11 @@ from workers.engine.diagnostics import attention, attention_asked
 from workers.engine.environment import ensure_environment
 from workers.engine.load import EngineLoad, read_load
 from workers.engine.placement import Choice
+from workers.engine.prefill import PromptSlots
 from workers.engine.probe import fetch
 from workers.engine.profiles import Profile
 from workers.engine.weights import ensure_weights
+from workers.home import Home
 
 QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 # vLLM 0.32 on the CPU dies of a seeded request whose prompt it reads in pieces: it samples after each piece, sets the
@@ -61,6 +63,10 @@ class Vllm:
     def attention(self, choice: Choice, log: str) -> str:
         """See `Backend.attention`."""
         return attention(log) or attention_asked(choice.profile.argv)
+
+    def slots(self, choice: Choice, root: str, home: Home) -> PromptSlots | None:
+        """None: its prefix cache is one for all sequences."""
+        return None
 
     def load(self, choice: Choice, root: str) -> EngineLoad | None:
         """See `Backend.load`."""

@@ -18,7 +18,7 @@ from tasks.store.summaries import WorkerRow
 from tasks.types import Egress, Lane
 from workers.backoff import pause_seconds
 from workers.engine.record import read_record
-from workers.failures import read_failure
+from workers.failures import read_failure, read_warning
 from workers.home import Home, free_port, write_private
 from workers.http_client import answers
 from workers.process import Recorded, end_tree, spawn
@@ -51,6 +51,7 @@ class PartStatus:
     health: Health
     started: float | None = None
     why: str = ""  # it ended on its own account; until it is well again
+    warning: str = ""  # what is wrong with it although it works
 
 
 @dataclass(slots=True, kw_only=True)
@@ -264,7 +265,8 @@ def engine_status(home: Home, worker: PartStatus) -> PartStatus:
     """The status of the engine, which is a child of the worker; it outlives a killed worker and the next adopts it."""
     record = read_record(home)
     if record is None:  # an endpoint of somebody else's has no process here: as well as its worker
-        return PartStatus(name="engine", pid=None, port=None, address=None, health=worker.health)
+        warning = read_warning(home, "engine")
+        return PartStatus(name="engine", pid=None, port=None, address=None, health=worker.health, warning=warning)
     process = record.process
     if not process.alive:
         return PartStatus(name="engine", pid=None, port=record.port, address=None, health="down")

@@ -120,6 +120,7 @@ class Supervisor:
             endpoint=settings.endpoint,
             endpoint_model=settings.endpoint_model,
             endpoint_key=settings.endpoint_key.get_secret_value(),
+            endpoint_context_tokens=settings.endpoint_context_tokens,
         )
 
     def _restart_dead_parts(self) -> None:
@@ -159,7 +160,7 @@ def clean(home: Home) -> None:
     for status in read_parts(home.root):
         if status.pid and status.started:
             end_tree(Recorded(pid=status.pid, started=status.started))
-    for name in ("parts.json", "stack.json", "engine-progress", "worker-failure", "relay-failure"):
+    for name in ("parts.json", "stack.json", "engine-progress", "engine-warning", "worker-failure", "relay-failure"):
         (home.run / name).unlink(missing_ok=True)
 
 

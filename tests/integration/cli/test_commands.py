@@ -105,6 +105,26 @@ def test_show_says_what_crashes_cost_and_why_the_last_came(redraft: Redraft, adm
     }
 
 
+def test_a_judged_result_says_what_its_judges_are_worth(redraft: Redraft, admin: Admin, job: int) -> None:
+    finish(admin, job, "accepted")
+    assert "judged by" not in redraft("show", str(job)).out
+    admin.execute("UPDATE jobs SET acceptance = 'judged', answer_slot = 1")
+    for slot, vote, word in ((1, 1, "PASS"), (1, 2, "FAIL"), (1, 3, "PASS"), (0, 4, "PASS")):
+        admin.execute(
+            "INSERT INTO calls (job_id, iteration, operator, slot, attempt, model, request, prompt_hash, text,"
+            " finish_reason, prompt_tokens, cached_tokens, completion_tokens, seconds, usd, worker, epoch, step,"
+            " check_name, vote) VALUES (%s, 1, 'judge', %s, 1, 'some-model', '{}', 'h', %s, 'stop', 1, 0, 1, 0, 0,"
+            " 'w', 1, 'verdict', 'judge', %s)",
+            (job, slot, word, vote),
+        )
+    told = "some-model, 2 votes in a row: never measured (`redraft bench judges` does)"
+    assert f"judged by   {told}\n" in redraft("show", str(job)).out
+    assert told in redraft("report", str(job), "-o", "-").out
+    judged_by = json.loads(redraft("show", str(job), "--json").out)["judged_by"]
+    assert (judged_by["model"], judged_by["votes"], judged_by["right"]) == ("some-model", 2, None)
+    assert json.loads(redraft("ls", "--json").out)["judged_by"] == judged_by
+
+
 @pytest.mark.parametrize("command", ["show", "result", "history", "cancel", "wait", "watch", "pause", "export"])
 def test_a_job_that_is_not_there_is_bad_input(redraft: Redraft, command: str) -> None:
     said = redraft(command, "999")
@@ -191,7 +211,7 @@ def test_history_is_one_object_an_iteration(redraft: Redraft, admin: Admin, job:
         "prompt_tokens",
     ]
     fields += ["cached_tokens", "completion_tokens", "usd", "seconds", "worker", "epoch", "decision", "stop_code"]
-    fields.append("omissions")
+    fields += ["omissions", "set_aside"]
     assert list(row) == fields
     assert row["verdicts"] == [
         {"check": "answer", "passed": False, "held_out": False, "score": 0.0, "feedback": "not 42", "isolation": ""}

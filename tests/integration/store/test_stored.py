@@ -255,7 +255,11 @@ def test_an_attachment_is_stored_under_its_own_hash_alone(eve: Connection) -> No
             eve.execute(statement, row)
 
 
-SUBMISSION = set(GOOD) | {"key", "priority", "tags", "seed", "memory", "attachments", "model", "cut"}
+SUBMISSION = (
+    set(GOOD)
+    | {"key", "priority", "tags", "seed", "memory", "attachments", "model", "cut"}
+    | {"budget_completion_tokens"}
+)
 
 
 def test_a_submitter_writes_the_columns_of_a_submission_and_no_other(admin: Connection, eve: Connection) -> None:

@@ -73,6 +73,11 @@ def test_the_kinds_come_in_turn() -> None:
     assert kinds == ["code", "numbers"] * 3
 
 
+def test_a_kind_that_is_named_twice_is_made_once() -> None:
+    twice = planted_pairs(["numbers", "numbers"], Saying(True), 3, set())
+    assert list(twice) == list(planted_pairs(["numbers"], Saying(True), 3, set()))
+
+
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(InvalidInput, match="one of code, numbers"):
         next(planted_pairs(["prose"], Saying(True), 0, set()))

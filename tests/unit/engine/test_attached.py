@@ -92,7 +92,29 @@ def test_a_server_that_tells_no_context_is_used_with_a_short_one_and_that_is_sai
         host = AttachedEndpoint(standin.url)
         host.examine()
     assert host.profile.max_model_len == 8192
-    assert host.missing() == ("its context is not said: 8192 tokens are assumed",)
+    assert host.missing() == (
+        "its context is not said: 8192 tokens are assumed unless REDRAFT_ENDPOINT_CONTEXT_TOKENS is set",
+    )
+
+
+def test_its_operator_says_the_context_where_the_server_tells_none() -> None:
+    with serving(Capabilities(), said={}, entry={}) as standin:
+        host = AttachedEndpoint(standin.url, context_tokens=65_536)
+        host.examine()
+    assert (host.profile.max_model_len, host.profile.max_answer_tokens) == (65_536, 8192)
+    assert host.missing() == ()
+
+
+@pytest.mark.parametrize(
+    ("configured", "used", "said"), [(1024, 1024, ()), (65_536, 4096, ("its context is 4096 tokens, not 65536",))]
+)
+def test_the_smaller_of_both_counts_where_the_server_tells_its_context(
+    configured: int, used: int, said: tuple[str, ...]
+) -> None:
+    with serving(Capabilities(), said={}, entry={"max_model_len": 4096}) as standin:
+        host = AttachedEndpoint(standin.url, context_tokens=configured)
+        host.examine()
+    assert (host.profile.max_model_len, host.missing()) == (used, said)
 
 
 def test_a_server_of_a_very_short_context_leaves_room_for_a_prompt() -> None:

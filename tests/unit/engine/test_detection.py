@@ -150,14 +150,18 @@ def test_an_answer_without_a_choice_is_left_as_it_is() -> None:
 def test_doctor_looks_at_the_endpoint_of_the_running_stack(tmp_path: Path) -> None:
     me = Recorded.of(os.getpid())
     with serving(Capabilities(seeds=False)) as standin:
-        urls = {
-            name: "" for name in StackFile.__dataclass_fields__ if name not in ("supervisor_pid", "supervisor_started")
+        numbers = {
+            "supervisor_pid": me.pid,
+            "supervisor_started": me.started,
+            "endpoint_context_tokens": 1024,
         }
-        stack = StackFile(**{**urls, "endpoint": standin.url}, supervisor_pid=me.pid, supervisor_started=me.started)
+        names = StackFile.__dataclass_fields__
+        stack = StackFile(**{**dict.fromkeys(names, ""), "endpoint": standin.url, **numbers})  # type: ignore[arg-type]
         (tmp_path / "run").mkdir()
         write(tmp_path, stack)
         found = services.engine(Settings(home=tmp_path, cache=tmp_path))
     assert found is not None
+    assert "slots of 1024 tokens" in found.detail, "as its operator said to `up`"
     assert found.detail.endswith("seeds without effect: a run can't be repeated word by word")
 
 

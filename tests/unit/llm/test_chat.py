@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tasks.errors import AttachmentLost, Cancelled, ContextExceeded, EngineFault, LimitReached
+from tasks.llm.capabilities import Capabilities
 from tasks.llm.chat import OpenAIChatModel
 from tasks.llm.tokenizer import IMAGE_TOKENS, SOUND_BYTES_PER_TOKEN
 from tasks.types import Attachment, ChatRequest, GuardKind, Message
@@ -80,6 +81,34 @@ def test_what_may_run_on_is_not_ended_by_the_engine_either_and_says_that_it_was_
     assert completion.let_through is not None
     assert (completion.let_through.kind, completion.let_through.at_char) == (GuardKind.TEMPLATE, 0)
     assert completion.let_through.unit.startswith("Gate 0 is shut")
+
+
+def test_an_answer_that_is_to_be_code_ends_with_its_code(server: SseServer, chat: Make) -> None:
+    words = ("```python\n", "def one():\n", "    return 1\n", "```\n", "It returns one.\n", "Try it:\n")
+    closed = threading.Event()
+
+    def script(handler: Any) -> None:
+        handler.begin()
+        for word in words[:4]:
+            handler.word(word)
+        server.wait_for_hang_up(handler)
+        closed.set()
+
+    server.script = script
+    completion = chat().complete(dataclasses.replace(REQUEST, asks_code=True), CountingHeartbeat())
+    assert closed.wait(5)
+    assert completion.text == "```python\ndef one():\n    return 1\n```"
+    assert (completion.finish_reason, completion.completion_tokens, completion.guard) == ("stop", 4, None)
+    server.script = _says(*words)
+    assert chat().complete(REQUEST, CountingHeartbeat()).text == "".join(words)
+
+
+def test_code_in_thoughts_without_an_opening_mark_is_no_answer(server: SseServer, chat: Make) -> None:
+    sketch = ("Okay, let me think.\n", "```\n", "def one(): ...\n", "```\n", "</think>\n")
+    server.script = _says(*sketch, "```python\n", "def one():\n", "    return 1\n", "```\n")
+    model = chat(capabilities=Capabilities(thoughts="unknown"))
+    completion = model.complete(dataclasses.replace(REQUEST, asks_code=True), CountingHeartbeat())
+    assert completion.text.strip() == "```python\ndef one():\n    return 1\n```"
 
 
 def test_a_choice_is_made_without_thoughts_and_all_else_as_the_profile_says(server: SseServer, chat: Make) -> None:

@@ -1,0 +1,181 @@
+"""What a replay asks of an engine beyond the drafts of its pool, and of checks: answered once and kept in a file beside
+the pool, so that a second run is free."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from tasks.errors import InvalidInput
+from tasks.journal import prompt_hash
+from tasks.ports import ChatModel, Checks, Heartbeat
+from tasks.types import ChatRequest, CheckSpec, Completion, GuardHit, GuardKind, Message, Verdict
+from workers.bench import lines
+from workers.bench.pool import PooledVerdict
+
+CHARS_PER_TOKEN = 4
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Answer(_Row):
+    kind: Literal["answer"] = "answer"
+    digest: str
+    text: str
+    reasoning: str = ""
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float
+    guard: GuardKind | None = None
+    guard_at: int = 0
+    let_through: GuardKind | None = None
+
+    @classmethod
+    def of(cls, digest: str, completion: Completion) -> _Answer:
+        guard, through = completion.guard, completion.let_through
+        return cls(
+            digest=digest,
+            text=completion.text,
+            reasoning=completion.reasoning,
+            finish_reason=completion.finish_reason,
+            prompt_tokens=completion.prompt_tokens,
+            completion_tokens=completion.completion_tokens,
+            seconds=round(completion.seconds, 2),
+            guard=guard.kind if guard else None,
+            guard_at=guard.at_char if guard else 0,
+            let_through=through.kind if through else None,
+        )
+
+    def completion(self, model: str) -> Completion:
+        return Completion(
+            text=self.text,
+            reasoning=self.reasoning,
+            finish_reason=self.finish_reason,
+            model=model,
+            prompt_tokens=self.prompt_tokens,
+            cached_tokens=0,
+            completion_tokens=self.completion_tokens,
+            seconds=self.seconds,
+            guard=_hit(self.guard, self.guard_at),
+            let_through=_hit(self.let_through, 0),
+        )
+
+
+class _Behaviour(_Row):
+    kind: Literal["behaviour"] = "behaviour"
+    digest: str
+    behaviour: str | None = None
+
+
+class _Verdicts(_Row):
+    kind: Literal["verdicts"] = "verdicts"
+    digest: str
+    verdicts: tuple[PooledVerdict, ...]
+
+
+_Asked = _Answer | _Behaviour | _Verdicts
+_ROW: TypeAdapter[_Asked] = TypeAdapter(Annotated[_Asked, Field(discriminator="kind")])
+
+
+class Kept:
+    """The file, read whole and appended to. Safe to share between threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._lock = path, threading.Lock()
+        self._rows: dict[str, _Asked] = {row.digest: row for row in lines.read(path, _ROW)}
+
+    def find(self, digest: str) -> _Asked | None:
+        """What was answered, or None."""
+        return self._rows.get(digest)
+
+    def add(self, row: _Asked) -> None:
+        """Keeps an answer."""
+        with self._lock:
+            lines.append(self._path, row)
+            self._rows[row.digest] = row
+
+
+class KeptModel:
+    """Implements `ChatModel`: answers from `kept`, or by `engine`, whose answer is kept. Without an engine it raises
+    `InvalidInput` where the answer is not there."""
+
+    def __init__(self, kept: Kept, engine: ChatModel | None, *, name: str, context_tokens: int) -> None:
+        self.name, self.context_tokens = name, context_tokens
+        self._kept, self._engine = kept, engine
+
+    def complete(self, request: ChatRequest, heartbeat: Heartbeat) -> Completion:
+        """As the port has it."""
+        digest = f"{self.name} {prompt_hash(request)}"
+        found = self._kept.find(digest)
+        if isinstance(found, _Answer):
+            return found.completion(self.name)
+        if self._engine is None:
+            allowed = "this strategy asks the engine for more than drafts: name one that serves the pool's model"
+            raise InvalidInput("--endpoint", "", allowed)
+        completion = self._engine.complete(request, heartbeat)
+        self._kept.add(_Answer.of(digest, completion))
+        return completion
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Estimated: the engine may be away, and what is kept must be found again."""
+        return sum(len(message.content) for message in messages) // CHARS_PER_TOKEN
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class KeptChecks:
+    """Implements `Checks` over `checks`; verdicts and behaviours are kept."""
+
+    kept: Kept
+    checks: Checks
+
+    def validate(self, candidate: str, checks: Sequence[CheckSpec], heartbeat: Heartbeat) -> tuple[Verdict, ...]:
+        """As the port has it."""
+        digest = _digest(candidate, checks)
+        found = self.kept.find(digest)
+        held_out = {check.name: check.held_out for check in checks}
+        if not isinstance(found, _Verdicts):
+            verdicts = tuple(map(PooledVerdict.of, self.checks.validate(candidate, checks, heartbeat)))
+            found = _Verdicts(digest=digest, verdicts=verdicts)
+            self.kept.add(found)
+        return tuple(verdict.verdict(held_out=held_out[verdict.check]) for verdict in found.verdicts)
+
+    def behaviour(
+        self, candidate: str, checks: Sequence[CheckSpec], inputs: Sequence[str], heartbeat: Heartbeat
+    ) -> str | None:
+        """As the port has it. Without inputs nothing is run, and nothing kept."""
+        if not inputs:
+            return self.checks.behaviour(candidate, checks, inputs, heartbeat)
+        digest = _digest(candidate, checks, inputs)
+        found = self.kept.find(digest)
+        if not isinstance(found, _Behaviour):
+            found = _Behaviour(digest=digest, behaviour=self.checks.behaviour(candidate, checks, inputs, heartbeat))
+            self.kept.add(found)
+        return found.behaviour
+
+    def examine(self, checks: Sequence[CheckSpec]) -> None:
+        """As the port has it."""
+        self.checks.examine(checks)
+
+    def grade(self, verdicts: Sequence[Verdict], checks: Sequence[CheckSpec]) -> tuple[float, bool]:
+        """As the port has it."""
+        return self.checks.grade(verdicts, checks)
+
+
+def _digest(candidate: str, checks: Sequence[CheckSpec], inputs: Sequence[str] = ()) -> str:
+    """Of the text and of all that decides about it."""
+    specs = [[c.name, c.kind, c.value, c.held_out, c.timeout_seconds, c.memory_mb, dict(c.texts)] for c in checks]
+    return hashlib.sha256(json.dumps([candidate, specs, *inputs], default=str).encode()).hexdigest()
+
+
+def _hit(kind: GuardKind | None, at_char: int) -> GuardHit | None:
+    return None if kind is None else GuardHit(kind=kind, at_char=at_char, copies=0, period_chars=0)

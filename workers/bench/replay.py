@@ -1,0 +1,312 @@
+"""Plays a strategy from a pool: its drafts are drawn from the recorded ones, with their verdicts and tokens; what it
+asks for beyond them, an engine answers.
+
+What is drawn depends on task and seed alone, so that all strategies are compared on the same draws. Nothing of the
+queue takes part: a replay of drafts takes milliseconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from tasks.errors import LimitReached
+from tasks.escalation import NoCloud
+from tasks.heartbeat import SilentHeartbeat
+from tasks.journal import JournalledModel
+from tasks.operators import Operators
+from tasks.policy import LoopRules, choose, limits_of
+from tasks.ports import ChatModel, Checks, Strategy
+from tasks.retries import ATTEMPTS
+from tasks.sampling import Sampling
+from tasks.turn import Turn
+from tasks.types import (
+    Budget,
+    CallKey,
+    Candidate,
+    CandidateRef,
+    Claim,
+    Draft,
+    Iteration,
+    Job,
+    Lane,
+    Limits,
+    Move,
+    OpenIteration,
+    Operator,
+    Probe,
+    Spend,
+    Stop,
+    Verdict,
+    operator_of,
+)
+from tasks.validation import inputs_of, is_unobserved
+from tasks.validators.registry import accepted, score
+from workers.bench.asked import CHARS_PER_TOKEN
+from workers.bench.pool import GREEDY, Pool, PooledDraft
+from workers.bench.record import blank_job
+from workers.bench.runs import Run
+from workers.bench.spending import Spending
+from workers.bench.tasks import Mode, Task
+
+_CLAIM = Claim(job=0, epoch=1, worker="replay", turn="replay")
+_HEARTBEAT = SilentHeartbeat()
+# A replay is limited by its completion tokens alone.
+_UNLIMITED = Budget(hours=1e6, iterations=10_000, tokens=10**12)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """On what terms strategies are compared: `tokens` are the completion tokens of a run, `width` how many candidates
+    are drafted at once. With `greedy_first` a run's first draft is the greedy one; else that one is never drawn."""
+
+    mode: Mode
+    tokens: int
+    width: int
+    greedy_first: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """Plays strategies on one task of a pool. `model` answers what is no draft, and `checks` decide about it."""
+
+    task: Task
+    pool: Pool
+    terms: Terms
+    model: ChatModel
+    checks: Checks
+    sampling: Sampling
+
+    def run(self, strategy: Strategy, seed: int) -> Run:
+        """What comes of the task with this seed. Raises what `model` and `checks` raise."""
+        return _Player(self, seed).play(strategy)
+
+    @cached_property
+    def job(self) -> Job:
+        """The job, before its first iteration."""
+        return blank_job(self.task.job(self.terms.mode))
+
+    @cached_property
+    def drafts(self) -> Sequence[PooledDraft]:
+        """The drafts that have their verdicts, the greedy one first."""
+        return [draft for draft in self.pool.of(self.task.name) if draft.checked]
+
+    @cached_property
+    def candidates(self) -> Mapping[int, Candidate]:
+        """Each draft as a candidate, by its number."""
+        return {draft.draft: self._candidate(draft) for draft in self.drafts}
+
+    def order(self, seed: int) -> Iterator[PooledDraft]:
+        """The drafts in the order in which they are drawn: none again before each was drawn once."""
+        drawn = [draft for draft in self.drafts if draft.draft != GREEDY]
+        generator = random.Random(f"{self.task.name}:{seed}")  # noqa: S311  (a resampling, no secret)
+        if self.terms.greedy_first:
+            yield from (draft for draft in self.drafts if draft.draft == GREEDY)
+        while drawn:
+            yield from generator.sample(drawn, len(drawn))
+
+    def _candidate(self, draft: PooledDraft) -> Candidate:
+        ref, verdicts = CandidateRef(iteration=0, slot=0), () if draft.guard else self._verdicts(draft)
+        return Candidate(
+            ref=ref,
+            operator=Operator.DRAFT,
+            text=draft.text,
+            root=ref,
+            guard=draft.guard,
+            let_through=draft.let_through,
+            verdicts=verdicts,
+            score=score(verdicts, self.job.spec.checks),
+            accepted=accepted(verdicts, self.job.spec.checks),
+        )
+
+    def _verdicts(self, draft: PooledDraft) -> tuple[Verdict, ...]:
+        """As the job's own checks would have said: held-out ones only where every visible one passed."""
+        visible = tuple(verdict.verdict(held_out=False) for verdict in draft.visible or ())
+        if self.terms.mode is Mode.BLIND or not all(verdict.passed for verdict in visible):
+            return visible
+        return (*visible, *(verdict.verdict(held_out=True) for verdict in draft.scoring or ()))
+
+
+class _Player:
+    """One run: its history, what is drawn next, and what is spent."""
+
+    def __init__(self, replay: Replay, seed: int) -> None:
+        self._replay, self._order = replay, replay.order(seed)
+        spec = dataclasses.replace(replay.job.spec, seed=seed, budget=_UNLIMITED)
+        self._job = dataclasses.replace(replay.job, spec=spec)
+        self._spending = Spending(replay.terms.tokens)
+        self._rules = LoopRules(width=replay.terms.width, move_up_after=10**6, escalate_after=10**6)
+        model = JournalledModel(ledger=self._spending, model=replay.model, sampling=replay.sampling)
+        self._operators = Operators(model=model, cloud=NoCloud())
+        self._history: tuple[Iteration, ...] = ()
+        self._right: dict[CandidateRef, bool] = {}
+        self._words: set[str] = set()
+        self._repeated = 0
+
+    def play(self, strategy: Strategy) -> Run:
+        """Until the strategy stops, or no token is left."""
+        while True:
+            decision = strategy.decide(self._history, self._limits())
+            if not isinstance(decision, Stop):
+                try:
+                    self._iterate(len(self._history) + 1, decision)
+                    continue
+                except LimitReached as reached:
+                    spent = Stop(code=reached.code, used=reached.value, limit=reached.limit)
+                    decision = choose(self._history, self._limits()) or spent
+            return self._end(strategy.name, decision)
+
+    def _limits(self) -> Limits:
+        tokens = self._spending.prompt_tokens + self._spending.completion_tokens
+        return limits_of(dataclasses.replace(self._job, spend=Spend(local_tokens=tokens)), self._rules)
+
+    def _iterate(self, number: int, move: Move) -> None:
+        inputs: tuple[str, ...] = ()
+        candidates: tuple[Candidate, ...] = ()
+        match move:
+            case Draft():
+                candidates = self._draw(number, move)
+            case Probe():
+                inputs = self._probe(number, move)
+            case _:
+                candidates = self._ask(number, move)
+        iteration = Iteration(number=number, operator=operator_of(move), candidates=candidates, inputs=inputs)
+        self._history = (*self._history, iteration)
+
+    def _ask(self, number: int, move: Move) -> tuple[Candidate, ...]:
+        iteration = OpenIteration(number=number, move=move)
+        made = self._operators.attempt(self._turn(iteration, self._job.spec.seed), iteration)
+        return tuple(self._check(candidate) for candidate in made)
+
+    def _probe(self, number: int, move: Probe) -> tuple[str, ...]:
+        """The inputs that the model wrote; every accepted candidate is run on them. All runs of a task with one prompt
+        share what it wrote, so that hundreds of them ask once."""
+        iteration = OpenIteration(number=number, move=move)
+        inputs = self._operators.inputs(self._turn(iteration, seed=0), iteration)
+        self._history = tuple(
+            dataclasses.replace(
+                earlier,
+                candidates=tuple(
+                    self._observed(candidate, inputs) if is_unobserved(candidate) else candidate
+                    for candidate in earlier.candidates
+                ),
+            )
+            for earlier in self._history
+        )
+        return inputs
+
+    def _observed(self, candidate: Candidate, inputs: Sequence[str]) -> Candidate:
+        behaviour = self._replay.checks.behaviour(candidate.text, self._job.spec.checks, inputs, _HEARTBEAT)
+        return dataclasses.replace(candidate, behaviour=behaviour)
+
+    def _turn(self, iteration: OpenIteration, seed: int) -> Turn:
+        spec = dataclasses.replace(self._job.spec, seed=seed)
+        job = dataclasses.replace(self._job, spec=spec, history=self._history, open=iteration)
+        return Turn(claim=_CLAIM, job=job, lanes=frozenset(Lane), heartbeat=_HEARTBEAT)
+
+    def _draw(self, number: int, move: Draft) -> tuple[Candidate, ...]:
+        """All slots at once: each has its share of what is left reserved before any is drawn."""
+        keys = [
+            CallKey(iteration=number, operator=operator_of(move), slot=slot, attempt=1) for slot in range(move.slots)
+        ]
+        granted: dict[CallKey, int] = {}
+        for key in keys:
+            try:
+                granted[key] = self._spending.reserve(_CLAIM, key, 0, self._replay.sampling.answer_tokens)
+            except LimitReached:
+                if not granted:
+                    raise
+        return tuple(self._slot(key, most) for key, most in granted.items())
+
+    def _slot(self, key: CallKey, most: int) -> Candidate:
+        """A draft for a slot; another after a degenerate one, as a job asks again."""
+        while True:
+            draft = next(self._order)
+            tokens = min(draft.completion_tokens, most)
+            self._spending.settle(
+                key,
+                prompt_tokens=draft.prompt_tokens,
+                completion_tokens=tokens,
+                seconds=draft.seconds * tokens / max(1, draft.completion_tokens),
+                degenerate=draft.guard is not None,
+            )
+            if draft.guard is None or key.attempt == ATTEMPTS:
+                break
+            key = dataclasses.replace(key, attempt=key.attempt + 1)
+            try:
+                most = self._spending.reserve(_CLAIM, key, 0, self._replay.sampling.answer_tokens)
+            except LimitReached:
+                break
+        ref = CandidateRef(iteration=key.iteration, slot=key.slot)
+        candidate = dataclasses.replace(self._replay.candidates[draft.draft], ref=ref, root=ref, operator=key.operator)
+        whole = tokens == draft.completion_tokens
+        self._note(candidate, right=draft.right and whole, tokens=tokens)
+        if not whole:
+            return _cut(candidate, tokens / draft.completion_tokens)
+        return self._observed(candidate, self._inputs()) if candidate.accepted else candidate
+
+    def _inputs(self) -> tuple[str, ...]:
+        return inputs_of(dataclasses.replace(self._job, history=self._history))
+
+    def _check(self, candidate: Candidate) -> Candidate:
+        """An answer that the engine wrote, with its verdicts."""
+        replay, specs = self._replay, self._job.spec.checks
+        if candidate.guard is None:
+            verdicts = replay.checks.validate(candidate.text, specs, _HEARTBEAT)
+            candidate = dataclasses.replace(
+                candidate, verdicts=verdicts, score=score(verdicts, specs), accepted=accepted(verdicts, specs)
+            )
+            candidate = self._observed(candidate, self._inputs() if candidate.accepted else ())
+        truth = replay.checks.validate(candidate.text, replay.task.scoring, _HEARTBEAT)
+        right = candidate.guard is None and all(verdict.passed for verdict in truth)
+        self._note(candidate, right=right, tokens=len(candidate.text) // CHARS_PER_TOKEN)
+        return candidate
+
+    def _note(self, candidate: Candidate, *, right: bool, tokens: int) -> None:
+        self._right[candidate.ref] = right
+        words = " ".join(candidate.text.split())
+        self._repeated += tokens if words in self._words else 0
+        self._words.add(words)
+
+    def _end(self, strategy: str, stop: Stop) -> Run:
+        candidates = [candidate for iteration in self._history for candidate in iteration.candidates]
+        chosen, spending = _chosen(candidates, stop), self._spending
+        return Run(
+            task=self._replay.task.name,
+            strategy=strategy,
+            seed=self._job.spec.seed,
+            mode=self._replay.terms.mode,
+            accepted=stop.acceptance is not None,
+            right=chosen is not None and self._right[chosen.ref],
+            any_right=any(self._right.values()),
+            calls=spending.calls,
+            degenerate=spending.degenerate,
+            iterations=len(self._history),
+            prompt_tokens=spending.prompt_tokens,
+            completion_tokens=spending.completion_tokens,
+            repeated_tokens=self._repeated,
+            seconds=round(spending.seconds, 2),
+            stop=stop.code,
+        )
+
+
+def _chosen(candidates: Sequence[Candidate], stop: Stop) -> Candidate | None:
+    """The accepted one that the stop names; else the incumbent: the best, the first of equals."""
+    if stop.acceptance is not None:
+        return next(c for c in candidates if f"{c.ref.iteration}.{c.ref.slot}" == stop.detail)
+    sound = [candidate for candidate in candidates if candidate.guard is None]
+    return max(sound, key=lambda candidate: candidate.score, default=None)
+
+
+def _cut(candidate: Candidate, share: float) -> Candidate:
+    """A draft that the budget cut short, of which no check is passed."""
+    failed = tuple(
+        dataclasses.replace(verdict, passed=False, score=0.0, feedback="The answer was cut off.")
+        for verdict in candidate.verdicts
+        if not verdict.held_out
+    )
+    text = candidate.text[: int(len(candidate.text) * share)]
+    return dataclasses.replace(candidate, text=text, verdicts=failed, score=0.0, accepted=False)
