@@ -34,6 +34,7 @@ from tasks.types.kinds import (
     StopCode,
 )
 from tasks.types.moves import (
+    Aggregate,
     Candidate,
     CandidateRef,
     Decision,
@@ -46,6 +47,7 @@ from tasks.types.moves import (
     Revise,
     Spend,
     Stop,
+    Synthesise,
     Verdict,
     operator_of,
 )
@@ -55,6 +57,7 @@ from tasks.types.specs import Attachment, BatchBudget, Budget, Changes, CheckSpe
 __all__ = [
     "JOINED",
     "Acceptance",
+    "Aggregate",
     "Attachment",
     "BatchBudget",
     "Budget",
@@ -103,6 +106,7 @@ __all__ = [
     "Spend",
     "Stop",
     "StopCode",
+    "Synthesise",
     "TurnReport",
     "Usage",
     "Verdict",

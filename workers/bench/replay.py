@@ -18,7 +18,7 @@ from tasks.escalation import NoCloud
 from tasks.heartbeat import SilentHeartbeat
 from tasks.journal import JournalledModel
 from tasks.operators import Operators
-from tasks.policy import LoopRules, choose, limits_of
+from tasks.policy import LoopRules, choose, limits_of, marked
 from tasks.ports import ChatModel, Checks, Strategy
 from tasks.retries import ATTEMPTS
 from tasks.sampling import Sampling
@@ -173,6 +173,8 @@ class _Player:
                 inputs = self._probe(number, move)
             case _:
                 candidates = self._ask(number, move)
+        executable = self._limits().executable
+        candidates = marked(candidates, self._history, executable=executable)
         iteration = Iteration(number=number, operator=operator_of(move), candidates=candidates, inputs=inputs)
         self._history = (*self._history, iteration)
 
