@@ -15,9 +15,11 @@ from tasks.journal import JournalledModel
 from tasks.policy import passing
 from tasks.ports import Cloud
 from tasks.prompts import build, calls, parse
+from tasks.sampling import drawn
 from tasks.testfiles import shown_files
 from tasks.turn import Turn
 from tasks.types import (
+    Aggregate,
     CallKey,
     Candidate,
     CandidateRef,
@@ -29,10 +31,14 @@ from tasks.types import (
     Operator,
     Probe,
     Revise,
+    Synthesise,
     operator_of,
 )
 from tasks.validators.extraction import code_of
 from tasks.validators.python import solution_names
+
+# Candidates of which one is made: RSA's K.
+MERGED = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +57,15 @@ class Operators:
         match iteration.move:
             case Draft(slots=slots):
                 return _in_parallel([partial(self._draft, turn, iteration, slot, slots) for slot in range(slots)])
-            case Revise(parents=parents):
+            case Revise(parents=parents, analyse=analyse):
+                revise = self._repair if analyse else self._revise
                 return _in_parallel(
-                    [partial(self._revise, turn, iteration, slot, parent) for slot, parent in enumerate(parents)]
+                    [partial(revise, turn, iteration, slot, parent) for slot, parent in enumerate(parents)]
                 )
+            case Aggregate(slots=slots):
+                return _in_parallel([partial(self._merge, turn, iteration, slot) for slot in range(slots)])
+            case Synthesise():
+                return _in_parallel([partial(self._merge, turn, iteration, 0)])
             case Probe():
                 return ()  # it makes none: see `inputs`
             case Escalate():
@@ -79,20 +90,41 @@ class Operators:
     def _draft(self, turn: Turn, iteration: OpenIteration, slot: int, slots: int) -> Candidate:
         operator, ref = operator_of(iteration.move), CandidateRef(iteration=iteration.number, slot=slot)
         key = CallKey(iteration=iteration.number, operator=operator, slot=slot, attempt=1)
-        completion = self.model.ask(turn, key, lambda cut: build.draft(turn.job, cut=cut), together=slots)
+        tried = _found(turn.job, iteration.move.avoid) if isinstance(iteration.move, Draft) else ()
+        prompt = partial(build.redraft, turn.job, tried) if tried else partial(build.draft, turn.job)
+        completion = self.model.ask(turn, key, lambda cut: prompt(cut=cut), together=slots)
         return _candidate(completion, ref=ref, operator=operator, root=ref)
+
+    def _merge(self, turn: Turn, iteration: OpenIteration, slot: int) -> Candidate:
+        """One candidate out of some of the move's parents, which are drawn from the job's seed, as their order is."""
+        move, job = iteration.move, turn.job
+        assert isinstance(move, Aggregate | Synthesise)
+        operator, ref = operator_of(move), CandidateRef(iteration=iteration.number, slot=slot)
+        key = CallKey(iteration=iteration.number, operator=operator, slot=slot, attempt=1)
+        parents = _found(job, drawn(job.spec.seed, key, move.parents, MERGED))
+        ask = build.aggregate if isinstance(move, Aggregate) else build.synthesise
+        completion = self.model.ask(turn, key, lambda cut: ask(job, parents, cut=cut))
+        return _candidate(completion, ref=ref, operator=operator, root=ref)
+
+    def _repair(self, turn: Turn, iteration: OpenIteration, slot: int, parent_ref: CandidateRef) -> Candidate:
+        """What is wrong and the patch in one call, or the finding that the problem is impossible."""
+        job, ref = turn.job, CandidateRef(iteration=iteration.number, slot=slot)
+        (parent,) = _found(job, (parent_ref,))
+        key = CallKey(iteration=iteration.number, operator=Operator.REVISE, slot=slot, attempt=1)
+        completion = self.model.ask(turn, key, lambda cut: build.repair(job, parent, cut=cut))
+        candidate = _revision(completion, ref, parent)
+        return dataclasses.replace(candidate, objection=parse.objection(completion.text, job.spec.problem))
 
     def _revise(self, turn: Turn, iteration: OpenIteration, slot: int, parent_ref: CandidateRef) -> Candidate:
         """A review that lists problems only, each with a quote that is checked to be there, then the patch."""
         job, ref = turn.job, CandidateRef(iteration=iteration.number, slot=slot)
-        parent = next(c for earlier in job.history for c in earlier.candidates if c.ref == parent_ref)
+        (parent,) = _found(job, (parent_ref,))
         key = CallKey(iteration=iteration.number, operator=Operator.REVIEW, slot=slot, attempt=1)
         review = self.model.ask(turn, key, lambda cut: build.review(job, parent, cut=cut))
         bugs = () if review.guard else parse.bugs(review.text, parent.text)
         key = dataclasses.replace(key, operator=Operator.REVISE)
         completion = self.model.ask(turn, key, lambda cut: build.revise(job, parent, bugs, cut=cut))
-        candidate = _candidate(completion, ref=ref, operator=Operator.REVISE, root=parent.root)
-        return dataclasses.replace(candidate, revision=parent.revision + 1, parent=parent.ref)
+        return _revision(completion, ref, parent)
 
     def _escalate(self, turn: Turn, iteration: OpenIteration) -> tuple[Candidate, ...]:
         turn.heartbeat.checkpoint()  # the next worker sends what is not sent yet, and fetches what runs at the cloud
@@ -106,6 +138,17 @@ class Operators:
 def _tested(job: Job) -> frozenset[str]:
     """The names of the solution that visible tests use."""
     return frozenset(solution_names(text for _, text in shown_files(job.spec.checks)))
+
+
+def _found(job: Job, refs: Sequence[CandidateRef]) -> tuple[Candidate, ...]:
+    """The job's candidates of these names, in their order."""
+    known = {candidate.ref: candidate for earlier in job.history for candidate in earlier.candidates}
+    return tuple(known[ref] for ref in refs)
+
+
+def _revision(completion: Completion, ref: CandidateRef, parent: Candidate) -> Candidate:
+    candidate = _candidate(completion, ref=ref, operator=Operator.REVISE, root=parent.root)
+    return dataclasses.replace(candidate, revision=parent.revision + 1, parent=parent.ref)
 
 
 def _candidate(completion: Completion, *, ref: CandidateRef, operator: Operator, root: CandidateRef) -> Candidate:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from tasks.types import Decision, Draft, Escalate, Probe, Revise, Stop, StopCode
+from tasks.types import Aggregate, Decision, Draft, Escalate, Probe, Revise, Stop, StopCode, Synthesise
 
 _UNITS = {
     StopCode.BUDGET_TOKENS: " tokens",
@@ -18,6 +18,8 @@ _TEXTS = {
     StopCode.CONTEXT: "the shortest prompt has {used} tokens, and the model has room for {limit}",
     StopCode.DRAFT_REJECTED: "its one draft was not accepted",
     StopCode.CLOUD_REJECTED: "the cloud model's answer was rejected like the local ones",
+    StopCode.NO_GAIN: "no better score than {detail} came in {used} iterations, over several fresh starts",
+    StopCode.IMPOSSIBLE: "reviews found the problem impossible as posed: {detail}",
     StopCode.GAVE_UP: "its strategy sees no further move: {detail}",
     StopCode.CANCELLED: "cancelled by its owner",
     StopCode.CRASHES: "its worker died {used} times in a row with no iteration recorded between; the last was {detail}",
@@ -41,6 +43,11 @@ def describe(decision: Decision) -> str:
         case Revise():
             parents = ", ".join(str(ref) for ref in decision.parents)
             verb, detail, why = "revise", parents, decision.why
+        case Aggregate():
+            parents = ", ".join(map(str, decision.parents))
+            verb, detail, why = "aggregate", f"{decision.slots} of {parents}", decision.why
+        case Synthesise():
+            verb, detail, why = "synthesise", ", ".join(map(str, decision.parents)), decision.why
         case Probe():
             verb, detail, why = "probe", "inputs", decision.why
         case Escalate():

@@ -17,7 +17,7 @@ from tasks.types import CallKey, ChatRequest, Completion, Cut, GuardHit, Message
 # As requested; with another seed, warmer; and with a shorter prompt too, or let run on.
 ATTEMPTS = 3
 # Their answers are checked. Nobody would notice a review or a lesson that is a loop.
-CHECKED = frozenset({Operator.DRAFT, Operator.RESTART, Operator.REVISE})
+CHECKED = frozenset({Operator.DRAFT, Operator.RESTART, Operator.REVISE, Operator.AGGREGATE, Operator.SYNTHESISE})
 WARMER = 0.2
 # Of the last attempt.
 HALVED = Cut(prefix=1, rest=1)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks.types import CallKey, Operator
+from tasks.types import CallKey, CandidateRef, Operator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,12 @@ class Sampling:
 def is_first_draft(key: CallKey) -> bool:
     """Whether the call writes the first slot of a job's first iteration."""
     return key.operator is Operator.DRAFT and key.iteration == 1 and key.slot == 0
+
+
+def drawn(seed: int, key: CallKey, refs: Sequence[CandidateRef], most: int) -> tuple[CandidateRef, ...]:
+    """At most `most` of `refs` in an order that is a function of the job's seed and the call's key."""
+    base = call_seed(seed, key)
+    return tuple(sorted(refs, key=lambda ref: hashlib.sha256(f"{base}:{ref}".encode()).digest())[:most])
 
 
 def call_seed(seed: int, key: CallKey) -> int:

@@ -13,8 +13,8 @@ Schema `redraft.state/1`; a field is only ever added to it:
   spend      US dollars, tokens in + out, seconds on the engine
   limits     what the next decision must keep to: hours used, parallel slots, whether
              passing the checks is proof, whether candidates are programs, when to escalate and to move up
-  next       the move under way, or what the strategy decides on this history: {move: draft | revise | probe | escalate
-             | stop, …, words}
+  next       the move under way, or what the strategy decides on this history: {move: draft | revise | aggregate |
+             synthesise | probe | escalate | stop, …, words}
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any, assert_never
 
 from tasks.ports import Strategy
 from tasks.reasons import describe, explain
-from tasks.types import Decision, Draft, Escalate, Job, Limits, Probe, Revise, Stop
+from tasks.types import Aggregate, Decision, Draft, Escalate, Job, Limits, Probe, Revise, Stop, Synthesise
 
 SCHEMA = "redraft.state/1"
 
@@ -80,6 +80,10 @@ def _decision(decision: Decision) -> dict[str, Any]:
             name, fields = "draft", dataclasses.asdict(decision)
         case Revise():
             name, fields = "revise", dataclasses.asdict(decision)
+        case Aggregate():
+            name, fields = "aggregate", dataclasses.asdict(decision)
+        case Synthesise():
+            name, fields = "synthesise", dataclasses.asdict(decision)
         case Probe():
             name, fields = "probe", dataclasses.asdict(decision)
         case Escalate():

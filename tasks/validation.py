@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks.crashpoints import CrashPoint, passing
-from tasks.policy import JUDGES
+from tasks.policy import JUDGES, is_executable, repeated
 from tasks.ports import Checks, JudgePanel, Ledger
 from tasks.turn import Turn
 from tasks.types import Candidate, Iteration, Job, OpenIteration, Verdict
@@ -25,18 +25,20 @@ class Validation:
     def check(self, turn: Turn, iteration: OpenIteration, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
         """The candidates with their deterministic verdicts. Raises `PluginUnavailable`, `SandboxUnavailable`, and
         what the turn's heartbeat raises."""
-        return tuple(
-            self._check(turn, candidate) if is_unchecked(turn.job, iteration, candidate) else candidate
-            for candidate in candidates
-        )
+        checked: list[Candidate] = []
+        for candidate in candidates:
+            new = is_unchecked(turn.job, iteration, candidate)
+            checked.append(self._check(turn, candidate, checked) if new else candidate)
+        return tuple(checked)
 
     def judge(self, turn: Turn, iteration: OpenIteration, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
         """The candidates with the judges' verdicts on those that passed all else; any fail fails. Raises
         `LimitReached`, `EngineFault`, and what the turn's heartbeat raises."""
-        return tuple(
-            self._judge(turn, candidate) if is_unjudged(turn.job, iteration, candidate) else candidate
-            for candidate in candidates
-        )
+        judged: list[Candidate] = []
+        for candidate in candidates:
+            new = is_unjudged(turn.job, iteration, candidate)
+            judged.append(self._judge(turn, candidate, judged) if new else candidate)
+        return tuple(judged)
 
     def observe(self, turn: Turn, inputs: Sequence[str]) -> tuple[Iteration, ...]:
         """The job's history, in which every accepted candidate has its behaviour on `inputs`; each is committed. Raises
@@ -60,22 +62,29 @@ class Validation:
         passing(CrashPoint.OBSERVED)
         return dataclasses.replace(candidate, behaviour=behaviour)
 
-    def _check(self, turn: Turn, candidate: Candidate) -> Candidate:
+    def _check(self, turn: Turn, candidate: Candidate, before: Sequence[Candidate]) -> Candidate:
         turn.heartbeat.checkpoint()
         checks = [check for check in turn.job.spec.checks if check.kind not in JUDGES]
         verdicts = self.checks.validate(candidate.text, checks, turn.heartbeat)
         inputs = inputs_of(turn.job) if all(verdict.passed for verdict in verdicts) else ()
         behaviour = self.checks.behaviour(candidate.text, turn.job.spec.checks, inputs, turn.heartbeat)
-        return self._commit(turn, dataclasses.replace(candidate, behaviour=behaviour), verdicts)
+        return self._commit(turn, dataclasses.replace(candidate, behaviour=behaviour), verdicts, before)
 
-    def _judge(self, turn: Turn, candidate: Candidate) -> Candidate:
+    def _judge(self, turn: Turn, candidate: Candidate, before: Sequence[Candidate]) -> Candidate:
         checks = [check for check in turn.job.spec.checks if check.kind in JUDGES]
         verdicts = self.judge_panel.judge(turn, candidate, checks)
-        return self._commit(turn, candidate, (*candidate.verdicts, *verdicts))
+        return self._commit(turn, candidate, (*candidate.verdicts, *verdicts), before)
 
-    def _commit(self, turn: Turn, candidate: Candidate, verdicts: tuple[Verdict, ...]) -> Candidate:
+    def _commit(
+        self, turn: Turn, candidate: Candidate, verdicts: tuple[Verdict, ...], before: Sequence[Candidate]
+    ) -> Candidate:
+        """Stores the verdicts, and whether the candidate is a rejected one again: of the history, or one `before` it in
+        its iteration."""
         score, accepted = self.checks.grade(verdicts, turn.job.spec.checks)
         checked = dataclasses.replace(candidate, verdicts=verdicts, score=score, accepted=accepted)
+        earlier = (*(c for iteration in turn.job.history for c in iteration.candidates), *before)
+        same = repeated(checked, earlier, executable=is_executable(turn.job.spec.checks))
+        checked = dataclasses.replace(checked, repeats=same)
         self.ledger.commit_verdicts(turn.claim, checked, done=not _awaits_judges(turn.job, checked))
         passing(CrashPoint.CHECKED)
         return checked

@@ -17,7 +17,7 @@ from tasks.judge_panel import NoJudgePanel
 from tasks.lesson_service import NoLessonService
 from tasks.loop import Loop
 from tasks.operators import Operators
-from tasks.policy import BestOfN, Correct, Ladder, LoopRules, Single
+from tasks.policy import Aggregation, BestOfN, Correct, Ladder, LoopRules, Single
 from tasks.ports import ChatModel, Checks, Cloud, JudgePanel, LessonService, Strategy
 from tasks.sampling import Sampling
 from tasks.store import dispatch, reaping
@@ -58,7 +58,8 @@ def twin_loop(
         operators=Operators(model=journalled, cloud=cloud or NoCloud()),
         validation=Validation(ledger=ledger, checks=checks, judge_panel=judge_panel(journalled)),
         lesson_service=lesson_service(journalled),
-        strategies=strategies or {strategy.name: strategy for strategy in (Correct(), Single(), BestOfN(), Ladder())},
+        strategies=strategies
+        or {strategy.name: strategy for strategy in (Correct(), Single(), BestOfN(), Ladder(), Aggregation())},
         rules=LoopRules(**{"width": 1, "move_up_after": 3, "escalate_after": 10, **rules}),
         clock=clock,
     )

@@ -4,13 +4,23 @@ Strategies are plug-ins over the same moves, so that each can be compared with t
 name from here, not from the modules below.
 """
 
+from tasks.policy.aggregate import Aggregation
 from tasks.policy.best_of_n import BestOfN
 from tasks.policy.clusters import choose, clusters, passing
 from tasks.policy.correct import Correct
 from tasks.policy.endings import JUDGES, accept, escalate, given_up, rejected, spent, stop_at
 from tasks.policy.identity import identity
 from tasks.policy.ladder import Ladder
-from tasks.policy.limits import LoopRules, deadline_of, engine_lane, hours_used, is_decisive, limits_of, width_of
+from tasks.policy.limits import (
+    LoopRules,
+    deadline_of,
+    engine_lane,
+    hours_used,
+    is_decisive,
+    is_executable,
+    limits_of,
+    width_of,
+)
 from tasks.policy.lineages import (
     NEARLY_EQUAL,
     REVISIONS_PER_LINEAGE,
@@ -22,6 +32,8 @@ from tasks.policy.lineages import (
     repeats,
     stuck,
 )
+from tasks.policy.progress import impossible, no_gain
+from tasks.policy.repeats import distinct, is_stale, marked, repeated
 from tasks.policy.similarity import similarity
 from tasks.policy.single import Single
 
@@ -30,6 +42,7 @@ __all__ = [
     "NEARLY_EQUAL",
     "REVISIONS_PER_LINEAGE",
     "SAME_CRITIQUE",
+    "Aggregation",
     "BestOfN",
     "Correct",
     "Ladder",
@@ -41,17 +54,24 @@ __all__ = [
     "clusters",
     "complaint",
     "deadline_of",
+    "distinct",
     "engine_lane",
     "escalate",
     "given_up",
     "head",
     "hours_used",
     "identity",
+    "impossible",
     "is_decisive",
+    "is_executable",
+    "is_stale",
     "limits_of",
     "lineages",
+    "marked",
+    "no_gain",
     "passing",
     "rejected",
+    "repeated",
     "repeats",
     "similarity",
     "spent",

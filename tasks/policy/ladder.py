@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from tasks.policy.clusters import choose, clusters, passing
 from tasks.policy.endings import accept, escalate, given_up, spent
-from tasks.policy.identity import identity
 from tasks.policy.lineages import by_root, head, stuck
-from tasks.types import Candidate, Decision, Draft, Iteration, Limits, Operator, Probe, Revise
+from tasks.policy.progress import impossible, no_gain
+from tasks.policy.repeats import distinct, is_stale
+from tasks.types import Aggregate, Candidate, Decision, Draft, Iteration, Limits, Operator, Probe, Revise
+
+# Plans that a redraft is told to move away from.
+PLANS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +23,7 @@ class Ladder:
     compares them by what they do, and chooses one of the largest cluster.
 
     `agree` candidates that behave alike are enough, where no other cluster comes within `lead` of them; `most` drafts
-    are the end of drafting, and after `first` without one that passes they are repaired.
+    are the end of drafting. After `first` drafts of which none passes they are repaired, and `parents` are aggregated.
     """
 
     name: ClassVar[str] = "ladder"
@@ -27,9 +31,10 @@ class Ladder:
     lead: int = 2
     most: int = 16
     first: int = 4
+    parents: int = 4
 
     def decide(self, history: Sequence[Iteration], limits: Limits) -> Decision:
-        """Draft → … → Probe → Draft → … → Stop, where some pass; Draft → Revise → Draft(restart) → … where none does"""
+        """Draft → … → Probe → Draft → … → Stop, where some pass; Draft → Revise → Draft(restart) → Aggregate → …"""
         end = (accept(history) if limits.decisive else None) or given_up(history) or spent(history, limits)
         if end is not None:
             return choose(history, limits) or end
@@ -43,7 +48,7 @@ class Ladder:
         groups = clusters(candidates, executable=limits.executable)
         sizes = [len(group) for group in groups]
         agreed = sizes[0] >= self.agree and sizes[0] >= self.lead + sum(sizes[1:2])
-        if agreed or _written(history) >= self.most:
+        if agreed or _drafts(c for i in history for c in i.candidates) >= self.most:
             return choose(history, limits) or Draft(slots=limits.width)
         found = f"{sizes[0]} of {len(candidates)} that pass behave alike"
         if limits.executable and len(groups) > 1 and not _probed(history):
@@ -51,27 +56,61 @@ class Ladder:
         return Draft(slots=limits.width, why=found)
 
     def _search(self, history: Sequence[Iteration], limits: Limits) -> Decision:
-        """Repairs and redrafts in turn, while nothing passes."""
-        if not history or _written(history) < self.first:
+        """Repairs, redrafts by another plan and aggregates in turn, while nothing passes."""
+        stop = impossible(history) or no_gain(history)
+        if stop is not None:
+            return stop
+        if not history or (_drafts(distinct(history)) < self.first and not is_stale(history[-1])):
             return Draft(slots=limits.width)
-        heads = _heads(history, limits)
-        if heads and history[-1].operator is not Operator.REVISE:
-            return Revise(parents=tuple(sorted(head.ref for head in heads[: limits.width])), why="none passes")
-        return Draft(
-            slots=limits.width, restart=True, why="a repair failed" if heads else "no lineage is worth another"
+        repair, aggregate, redraft = (
+            self._repair(history, limits),
+            self._aggregate(history, limits),
+            _redraft(history, limits),
+        )
+        match history[-1].operator:
+            case Operator.RESTART:
+                return aggregate or repair or redraft
+            case Operator.AGGREGATE:
+                return repair or redraft
+            case Operator.DRAFT if not is_stale(history[-1]):
+                return repair or redraft
+            case _:
+                return redraft
+
+    def _repair(self, history: Sequence[Iteration], limits: Limits) -> Revise | None:
+        heads = _heads(history)[: limits.width]
+        return (
+            Revise(parents=tuple(sorted(head.ref for head in heads)), analyse=True, why="none passes")
+            if heads
+            else None
+        )
+
+    def _aggregate(self, history: Sequence[Iteration], limits: Limits) -> Aggregate | None:
+        """The best candidates into one, unless nothing better came since they last were."""
+        best = sorted(distinct(history), key=lambda c: (c.score, c.ref), reverse=True)[: self.parents]
+        last = max((i.number for i in history if i.operator is Operator.AGGREGATE), default=0)
+        if len(best) < 2 or all(candidate.ref.iteration <= last for candidate in best):
+            return None
+        return Aggregate(
+            parents=tuple(sorted(c.ref for c in best)), slots=limits.width, why="each has a part that is right"
         )
 
 
-def _heads(history: Sequence[Iteration], limits: Limits) -> Sequence[Candidate]:
-    """The best candidate of each lineage that is worth another revision, without repetitions, the best first."""
-    lineages = [lineage for lineage in by_root(history) if stuck(lineage) is None]
-    heads = sorted(map(head, lineages), key=lambda head: (head.score, head.ref), reverse=True)
-    return list({identity(head, executable=limits.executable): head for head in reversed(heads)}.values())[::-1]
+def _redraft(history: Sequence[Iteration], limits: Limits) -> Draft:
+    """A fresh start that moves away from the plans tried."""
+    plans = [candidate.ref for candidate in distinct(history) if candidate.revision == 0]
+    why = "every draft was a rejected one again" if is_stale(history[-1]) else "another plan"
+    return Draft(slots=limits.width, restart=True, avoid=tuple(plans[-PLANS:]), why=why)
 
 
-def _written(history: Sequence[Iteration]) -> int:
-    """How many drafts there are."""
-    return sum(candidate.revision == 0 for iteration in history for candidate in iteration.candidates)
+def _heads(history: Sequence[Iteration]) -> Sequence[Candidate]:
+    """The best candidate of each lineage that is worth another revision, the best first."""
+    lineages = [lineage for lineage in by_root(history) if lineage[0].repeats is None and stuck(lineage) is None]
+    return sorted(map(head, lineages), key=lambda head: (head.score, head.ref), reverse=True)
+
+
+def _drafts(candidates: Iterable[Candidate]) -> int:
+    return sum(candidate.operator in (Operator.DRAFT, Operator.RESTART) for candidate in candidates)
 
 
 def _probed(history: Sequence[Iteration]) -> bool:

@@ -35,7 +35,7 @@ def limits_of(job: Job, rules: LoopRules) -> Limits:
         hours=hours_used(job),
         width=rules.width or width_of(job, 1),
         decisive=is_decisive(job.spec.checks),
-        executable=any(check.kind == EXECUTED for check in job.spec.checks),
+        executable=is_executable(job.spec.checks),
         cloud=job.cloud and job.spec.egress is Egress.FULL,
         escalate_after=rules.escalate_after,
         move_up_after=rules.move_up_after,
@@ -46,6 +46,11 @@ def is_decisive(checks: Sequence[CheckSpec]) -> bool:
     """Whether passing the checks proves an answer right: a program that is held out decides, or a comparison with the
     one right answer. Visible tests may be examples only, a pattern is about the form, and a judge has an opinion."""
     return any(check.kind not in JUDGES and (check.held_out or _knows_the_answer(check)) for check in checks)
+
+
+def is_executable(checks: Sequence[CheckSpec]) -> bool:
+    """Whether candidates are programs with functions to call."""
+    return any(check.kind == EXECUTED for check in checks)
 
 
 def _knows_the_answer(check: CheckSpec) -> bool:

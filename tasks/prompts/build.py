@@ -22,12 +22,15 @@ from tasks.prompts.layout import (
     Shortener,
     fence,
 )
+from tasks.prompts.plans import plans
 from tasks.prompts.prefix import has_check, prefix, problem_chars, statement
-from tasks.prompts.redact import feedback
+from tasks.prompts.redact import feedback, visible_failures
 from tasks.types import Candidate, Cut, Job, Modality, Prompt
 
 # Rejected answers that the cloud model is shown.
 TRIES = 3
+# With which an answer by another plan begins; in a program it is a comment.
+PLAN_LINE = "# Plan:"
 # Calls that are requested at once; the guard takes a dozen lines that differ in their digits for a loop.
 INPUTS = 10
 SYSTEM = "You solve problems carefully. A program checks your answer, so keep exactly to the form that is asked for."
@@ -65,6 +68,64 @@ def revise(job: Job, parent: Candidate, bugs: tuple[str, ...], *, cut: Cut = WHO
         listed = "\n".join(f"- {bug}" for bug in bugs[:BUGS])
         problems = "# What a reviewer found\n" + shortener.shorten("review", listed, shortener.in_rest(FEEDBACK_CHARS))
     shown = (_candidate(parent, shortener), feedback(job, parent, shortener), problems)
+    return _prompt(job, shortener, prefix(job, shortener), role, *shown, _goal(job))
+
+
+def repair(job: Job, parent: Candidate, *, cut: Cut = WHOLE) -> Prompt:
+    """Asks what is wrong with `parent`, in a paragraph, and for the whole answer anew with that corrected."""
+    role = (
+        "# Task\nBelow is an answer to the problem above that is not right yet. First say in one short paragraph where "
+        "it goes wrong and why, on the example that failed. Then write all of it again, corrected. Only if the problem "
+        "contradicts itself, so that no answer can be right, write one line instead that begins with `IMPOSSIBLE:` and "
+        "quotes in backticks the words of the problem that can't hold together."
+    )
+    shortener = Shortener(cut)
+    shown = (_candidate(parent, shortener), feedback(job, parent, shortener))
+    return _prompt(
+        job, shortener, prefix(job, shortener), role, *shown, f"Write the paragraph first. {_goal_after(job)}"
+    )
+
+
+def redraft(job: Job, tried: Sequence[Candidate], *, cut: Cut = WHOLE) -> Prompt:
+    """Asks for a fresh answer by another plan than those of the rejected candidates `tried`, of which one failure is
+    shown."""
+    shortener = Shortener(cut)
+    listed = "\n".join(f"- {plan}" for plan in plans(tried))
+    role = (
+        "# Task\nSolve the problem above by another plan. These were tried, and their answers were not right:\n"
+        f"{listed}\n"
+        "Choose a plan that differs from each of them, and name it in a few words on the first line, which begins with "
+        f"`{PLAN_LINE}`."
+    )
+    failures = visible_failures(job, tried)
+    lesson = (
+        shortener.shorten("feedback of checks", failures[-1], shortener.in_rest(FEEDBACK_CHARS // 3))
+        if failures
+        else ""
+    )
+    learnt = f"# What failed before\n{lesson}" if lesson else ""
+    return _prompt(job, shortener, prefix(job, shortener), role, learnt, _goal_after(job))
+
+
+def aggregate(job: Job, candidates: Sequence[Candidate], *, cut: Cut = WHOLE) -> Prompt:
+    """Asks for one answer out of several, with what the checks say of each (RSA, arXiv 2509.26626)."""
+    role = (
+        f"# Task\nBelow are {len(candidates)} answers to the problem above. Each may be right, or wrong in part. "
+        "Compare them, keep what is right in each, and write one answer that is better than all of them."
+    )
+    shortener = Shortener(cut)
+    shown = [f"{_part(one, shortener, len(candidates))}\n\n{feedback(job, one, shortener)}" for one in candidates]
+    return _prompt(job, shortener, prefix(job, shortener), role, *shown, _goal(job))
+
+
+def synthesise(job: Job, candidates: Sequence[Candidate], *, cut: Cut = WHOLE) -> Prompt:
+    """Asks for one answer with the best parts of several, in the order given and with no word on which is best."""
+    role = (
+        f"# Task\nBelow are {len(candidates)} answers to the problem above, in no order. Find out which parts of each "
+        "are best, and write one answer of these parts, whole and in one voice. Leave out what any of them has wrong."
+    )
+    shortener = Shortener(cut)
+    shown = [_part(one, shortener, len(candidates)) for one in candidates]
     return _prompt(job, shortener, prefix(job, shortener), role, *shown, _goal(job))
 
 
@@ -151,6 +212,22 @@ def _goal(job: Job) -> str:
     if has_check(job, "answer"):
         return "Solve it now and end with the line `ANSWER: …`."
     return "Write the whole answer now."
+
+
+def _goal_after(job: Job) -> str:
+    """The goal where something is written before the answer."""
+    if has_check(job, "python"):
+        return "Then write the whole solution.py in one Python code block."
+    if has_check(job, "schema"):
+        return "Then write the JSON code block."
+    if has_check(job, "answer"):
+        return "Then solve it and end with the line `ANSWER: …`."
+    return "Then write the whole answer."
+
+
+def _part(candidate: Candidate, shortener: Shortener, of: int) -> str:
+    """One of several candidates, which share the room of two."""
+    return _candidate(candidate, shortener, 2 * CANDIDATE_CHARS // of)
 
 
 def _candidate(candidate: Candidate, shortener: Shortener, chars: int = CANDIDATE_CHARS) -> str:

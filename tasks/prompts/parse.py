@@ -9,6 +9,9 @@ from tasks.prompts.layout import BUGS, FEEDBACK_CHARS, LESSON_CHARS, shorten
 
 # A shorter quote is found in any text and proves nothing.
 QUOTE_CHARS = 3
+# Of the problem: so few words say nothing that could contradict anything.
+OBJECTED_CHARS = 12
+_OBJECTION = re.compile(r"^\W*IMPOSSIBLE\W*:\s*(.+)$")
 _ITEM = re.compile(r"^\s{0,3}(?:[-*•+]|\(?\d{1,2}[.):])\s+")
 _LABEL = re.compile(r"^[\s>*_#`\d.()-]*(when|do|avoid)[\s*_`]*:[\s*_`]*(.*)$", re.IGNORECASE)
 # Our own words, repeated.
@@ -29,6 +32,17 @@ def bugs(review_text: str, candidate_text: str) -> tuple[str, ...]:
         if bug not in problems and any(len(quote) >= QUOTE_CHARS and quote in candidate for quote in quotes):
             problems.append(bug)
     return tuple(problems[:BUGS])
+
+
+def objection(text: str, problem: str) -> str:
+    """The line in which an author says that no answer can exist, where it quotes the problem for it; empty elsewhere,
+    and where an answer is written all the same."""
+    line = next((match[1] for match in map(_OBJECTION.match, text.splitlines()) if match), "")
+    quotes = (" ".join("".join(match).split()) for match in _QUOTES.findall(line))
+    stated = " ".join(problem.split())
+    if "```" in text or not any(len(quote) >= OBJECTED_CHARS and quote in stated for quote in quotes):
+        return ""
+    return shorten(" ".join(line.split()), FEEDBACK_CHARS // 3)
 
 
 def lesson_lines(text: str) -> tuple[str, str, str] | None:

@@ -12,6 +12,7 @@ from sqlalchemy import Row
 
 from tasks.errors import MalformedJob
 from tasks.types import (
+    Aggregate,
     Attachment,
     CallKey,
     Candidate,
@@ -32,6 +33,7 @@ from tasks.types import (
     Operator,
     Probe,
     Revise,
+    Synthesise,
     Verdict,
 )
 
@@ -40,10 +42,16 @@ def move_to_json(move: Move) -> dict[str, Any]:
     """A move, tagged with its kind."""
     match move:
         case Draft():
-            return {"kind": "draft", "slots": move.slots, "restart": move.restart, "why": move.why}
+            avoid = {"avoid": _refs_to_json(move.avoid)} if move.avoid else {}
+            return {"kind": "draft", "slots": move.slots, "restart": move.restart, "why": move.why, **avoid}
         case Revise():
-            parents = [[ref.iteration, ref.slot] for ref in move.parents]
-            return {"kind": "revise", "parents": parents, "why": move.why}
+            analyse = {"analyse": True} if move.analyse else {}
+            return {"kind": "revise", "parents": _refs_to_json(move.parents), "why": move.why, **analyse}
+        case Aggregate():
+            parents = _refs_to_json(move.parents)
+            return {"kind": "aggregate", "parents": parents, "slots": move.slots, "why": move.why}
+        case Synthesise():
+            return {"kind": "synthesise", "parents": _refs_to_json(move.parents), "why": move.why}
         case Probe():
             return {"kind": "probe", "why": move.why}
         case Escalate():
@@ -54,14 +62,29 @@ def move_to_json(move: Move) -> dict[str, Any]:
 
 def move_from_json(stored: Mapping[str, Any]) -> Move:
     """The inverse of `move_to_json`."""
-    if stored["kind"] == "draft":
-        return Draft(slots=stored["slots"], restart=stored["restart"], why=stored["why"])
-    if stored["kind"] == "probe":
-        return Probe(why=stored["why"])
-    if stored["kind"] == "escalate":
-        return Escalate(kind=EscalationKind(stored["asks"]), why=stored["why"])
-    parents = tuple(CandidateRef(iteration=iteration, slot=slot) for iteration, slot in stored["parents"])
-    return Revise(parents=parents, why=stored["why"])
+    why, parents = stored["why"], _refs_from_json(stored.get("parents", ()))
+    match stored["kind"]:
+        case "draft":
+            avoid = _refs_from_json(stored.get("avoid", ()))
+            return Draft(slots=stored["slots"], restart=stored["restart"], avoid=avoid, why=why)
+        case "aggregate":
+            return Aggregate(parents=parents, slots=stored["slots"], why=why)
+        case "synthesise":
+            return Synthesise(parents=parents, why=why)
+        case "probe":
+            return Probe(why=why)
+        case "escalate":
+            return Escalate(kind=EscalationKind(stored["asks"]), why=why)
+        case _:
+            return Revise(parents=parents, analyse=stored.get("analyse", False), why=why)
+
+
+def _refs_to_json(refs: Sequence[CandidateRef]) -> list[list[int]]:
+    return [[ref.iteration, ref.slot] for ref in refs]
+
+
+def _refs_from_json(stored: Sequence[Sequence[int]]) -> tuple[CandidateRef, ...]:
+    return tuple(CandidateRef(iteration=iteration, slot=slot) for iteration, slot in stored)
 
 
 def checks_to_json(checks: tuple[CheckSpec, ...]) -> list[dict[str, Any]]:
@@ -176,20 +199,23 @@ def completion_from_row(row: Row[Any]) -> Completion:
 
 def candidate_from_row(row: Row[Any], verdicts: tuple[Verdict, ...]) -> Candidate:
     """A stored candidate with its verdicts."""
-    parent = None
-    if row.parent_iteration is not None:
-        parent = CandidateRef(iteration=row.parent_iteration, slot=row.parent_slot)
     return Candidate(
         ref=CandidateRef(iteration=row.iteration, slot=row.slot),
         operator=Operator(row.operator),
         text=row.text,
         root=CandidateRef(iteration=row.root_iteration, slot=row.root_slot),
         revision=row.revision,
-        parent=parent,
+        parent=_ref(row.parent_iteration, row.parent_slot),
         guard=GuardKind(row.guard) if row.guard else None,
         let_through=GuardKind(row.let_through) if row.let_through else None,
         verdicts=verdicts,
         score=row.score,
         accepted=row.accepted,
         behaviour=row.behaviour,
+        repeats=_ref(row.repeats_iteration, row.repeats_slot),
+        objection=row.objection,
     )
+
+
+def _ref(iteration: int | None, slot: int | None) -> CandidateRef | None:
+    return None if iteration is None or slot is None else CandidateRef(iteration=iteration, slot=slot)

@@ -38,7 +38,7 @@ class Breach:
 
 # The calls that make candidates, or inputs to compare them. Others (judges, lessons) may come after their iteration
 # was recorded.
-_MAKERS = "('draft', 'review', 'revise', 'restart', 'escalate', 'inputs')"
+_MAKERS = "('draft', 'review', 'revise', 'restart', 'aggregate', 'synthesise', 'escalate', 'inputs')"
 _FINAL = f"({FINAL})"
 
 INVARIANTS = (

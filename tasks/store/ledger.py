@@ -139,6 +139,7 @@ class PostgresLedger:
                         "parent_slot": c.parent.slot if c.parent else None,
                         "guard": c.guard,
                         "let_through": c.let_through,
+                        "objection": c.objection,
                     }
                     for c in new
                 ],
@@ -189,7 +190,14 @@ class PostgresLedger:
             connection.execute(
                 update(candidates)
                 .where(*_at(claim, ref))
-                .values(score=candidate.score, accepted=candidate.accepted, behaviour=candidate.behaviour, checked=done)
+                .values(
+                    score=candidate.score,
+                    accepted=candidate.accepted,
+                    behaviour=candidate.behaviour,
+                    repeats_iteration=candidate.repeats.iteration if candidate.repeats else None,
+                    repeats_slot=candidate.repeats.slot if candidate.repeats else None,
+                    checked=done,
+                )
             )
 
     def record(self, claim: Claim, iteration: Iteration, decision: Decision, *, lane: Lane, lesson_due: bool) -> None:

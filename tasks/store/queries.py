@@ -120,6 +120,7 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
                 )
             )
         omissions, set_aside = _omissions(connection, job), _set_aside(connection, job)
+        repeated = _repeated(connection, job)
         query = text("SELECT * FROM iteration_history WHERE job = :job ORDER BY iteration")
         return tuple(
             IterationRow(
@@ -132,6 +133,7 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
                 let_through=row.let_through,
                 behaviour=row.behaviour,
                 inputs=tuple(row.inputs or ()),
+                repeated_tokens=repeated.get(row.iteration, 0),
                 verdicts=tuple(verdicts.get((row.iteration, row.slot), ())),
                 prompt_tokens=row.prompt_tokens,
                 cached_tokens=row.cached_tokens,
@@ -160,6 +162,14 @@ def _omissions(connection: Connection, job: int) -> dict[int, list[CallOmission]
             CallOmission(**call, check=row.check_name, vote=row.vote, **block) for block in row.omissions
         )
     return omissions
+
+
+def _repeated(connection: Connection, job: int) -> dict[int, int]:
+    """Tokens of completions in slots whose candidate is a rejected one again, by iteration."""
+    query = text("""SELECT c.iteration, sum(c.completion_tokens)::bigint AS tokens
+                    FROM calls c JOIN candidates k USING (job_id, iteration, slot)
+                    WHERE c.job_id = :job AND k.repeats_slot IS NOT NULL GROUP BY 1""")
+    return {row.iteration: row.tokens for row in connection.execute(query, {"job": job})}
 
 
 def _set_aside(connection: Connection, job: int) -> dict[int, list[SetAsideCall]]:

@@ -165,7 +165,7 @@ class VerdictRow:
 class IterationRow:
     """A recorded iteration with its best candidate; tokens are summed over all its calls, those `set_aside` included,
     and `omissions` is what their prompts left out. `behaviour` is the digest of what the candidate does, `inputs` are
-    those of a probe."""
+    those of a probe; `repeated_tokens` are those of completions in slots whose candidate is a rejected one again."""
 
     iteration: int
     operator: str
@@ -188,6 +188,7 @@ class IterationRow:
     set_aside: tuple[SetAsideCall, ...] = ()
     behaviour: str | None = None
     inputs: tuple[str, ...] = ()
+    repeated_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

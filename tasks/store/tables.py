@@ -215,6 +215,9 @@ candidates = Table(
     Column("accepted", Boolean, nullable=False, server_default=text("false")),
     Column("checked", Boolean, nullable=False, server_default=text("false")),
     Column("behaviour", Text),
+    Column("repeats_iteration", Integer),
+    Column("repeats_slot", Integer),
+    Column("objection", Text, nullable=False, server_default=text("''")),
     _moment("created_at", required=True),
     ForeignKeyConstraint(["job_id", "iteration"], ["iterations.job_id", "iterations.number"], ondelete="CASCADE"),
 )

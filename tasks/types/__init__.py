@@ -34,6 +34,7 @@ from tasks.types.kinds import (
     StopCode,
 )
 from tasks.types.moves import (
+    Aggregate,
     Candidate,
     CandidateRef,
     Decision,
@@ -46,6 +47,7 @@ from tasks.types.moves import (
     Revise,
     Spend,
     Stop,
+    Synthesise,
     Verdict,
     operator_of,
 )
@@ -55,6 +57,7 @@ from tasks.types.specs import Attachment, Budget, Changes, CheckSpec, JobSpec
 __all__ = [
     "JOINED",
     "Acceptance",
+    "Aggregate",
     "Attachment",
     "Budget",
     "CallKey",
@@ -102,6 +105,7 @@ __all__ = [
     "Spend",
     "Stop",
     "StopCode",
+    "Synthesise",
     "TurnReport",
     "Usage",
     "Verdict",

@@ -35,6 +35,8 @@ class StopCode(StrEnum):
     CONTEXT = "context"  # even the shortest prompt is longer than the model's context
     DRAFT_REJECTED = "draft_rejected"  # a strategy of one draft
     CLOUD_REJECTED = "cloud_rejected"  # the cloud model's answer was rejected, too
+    NO_GAIN = "no_gain"  # the best score did not rise for long, over several fresh starts
+    IMPOSSIBLE = "impossible"  # reviews found that no answer can exist, and quoted why
     GAVE_UP = "gave_up"  # any other strategy that sees no further move
     CANCELLED = "cancelled"
     CRASHES = "crashes"  # its worker died again and again
@@ -64,6 +66,8 @@ class StopCode(StrEnum):
                 | StopCode.CONTEXT
                 | StopCode.DRAFT_REJECTED
                 | StopCode.CLOUD_REJECTED
+                | StopCode.NO_GAIN
+                | StopCode.IMPOSSIBLE
                 | StopCode.GAVE_UP
             ):
                 return JobState.UNSOLVED
@@ -87,6 +91,8 @@ class Operator(StrEnum):
     REVIEW = "review"
     REVISE = "revise"
     RESTART = "restart"
+    AGGREGATE = "aggregate"
+    SYNTHESISE = "synthesise"
     ESCALATE = "escalate"
     JUDGE = "judge"
     DISTIL = "distil"

@@ -49,6 +49,8 @@ class Candidate:
     repeats itself as this net saw; it is checked, and shown to a prompt in part.
     `behaviour` is a digest that candidates share which do the same: of a program by what it returns for the inputs of a
     probe, of an answer by its value. None where nobody has looked.
+    `repeats` is the rejected candidate that it is again, in words, as a program or in what it does. `objection` is what
+    its author wrote, with words of the problem, where it found the problem impossible as posed.
     """
 
     ref: CandidateRef
@@ -63,6 +65,8 @@ class Candidate:
     score: float = 0.0
     accepted: bool = False
     behaviour: str | None = None
+    repeats: CandidateRef | None = None
+    objection: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +82,37 @@ class Iteration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """Write `slots` fresh candidates in parallel. `restart` marks a fresh start after failures."""
+    """Write `slots` fresh candidates in parallel. `restart` marks a fresh start after failures; its plan is to be
+    another than those of the rejected candidates `avoid`, where any are named."""
 
     slots: int
     restart: bool = False
+    avoid: tuple[CandidateRef, ...] = ()
     why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revise:
-    """Review and patch each of `parents`, in parallel."""
+    """Review and patch each of `parents`, in parallel. With `analyse` one call writes both, first what is wrong."""
+
+    parents: tuple[CandidateRef, ...]
+    analyse: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aggregate:
+    """Write `slots` candidates in parallel, each out of several of `parents` (RSA, arXiv 2509.26626)."""
+
+    parents: tuple[CandidateRef, ...]
+    slots: int
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Synthesise:
+    """Merge the best parts of `parents` into one candidate. Its author is not told which of them is the incumbent; it
+    must pass the same checks, and replaces the incumbent only by a better score."""
 
     parents: tuple[CandidateRef, ...]
     why: str = ""
@@ -132,11 +157,11 @@ class Stop:
         return self.code.state
 
 
-Move = Draft | Revise | Probe | Escalate
+Move = Draft | Revise | Aggregate | Synthesise | Probe | Escalate
 Decision = Move | Stop
 
 
-def operator_of(move: Move) -> Operator:
+def operator_of(move: Move) -> Operator:  # noqa: PLR0911 - one a move
     """The operator that writes a move's candidates, or its inputs."""
     match move:
         case Draft(restart=True):
@@ -145,6 +170,10 @@ def operator_of(move: Move) -> Operator:
             return Operator.DRAFT
         case Revise():
             return Operator.REVISE
+        case Aggregate():
+            return Operator.AGGREGATE
+        case Synthesise():
+            return Operator.SYNTHESISE
         case Probe():
             return Operator.INPUTS
         case Escalate():

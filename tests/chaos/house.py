@@ -40,6 +40,7 @@ CHECKS = (
     CheckSpec(name="answer#2", kind="answer", value={"regex": "[0-9]+"}, held_out=True),
 )
 EXAMPLE = CheckSpec(name="python:t.py", kind="python", value="double(1) == 2")
+FORM = CheckSpec(name="answer", kind="answer", value={"regex": "[0-9]+"})
 # All pass the example, and the first two are wrong.
 PROGRAMS = ("x + 1", "x ** 2 + 1", "2 * x", "x * 2", "x + x", "x << 1")
 LESSON = "WHEN: multiplying two small numbers\nDO: add the one number as often as the other says\nAVOID: guessing"
@@ -67,6 +68,14 @@ def program(request: ChatRequest) -> str:
     return f"def double(x):\n    return {PROGRAMS[request.seed % len(PROGRAMS)]}"
 
 
+def number(request: ChatRequest) -> str:
+    """A wrong number, by the seed, but the right one where several answers are made into one; or a lesson."""
+    prompt = request.messages[-1].content
+    if "WHEN:" in prompt:
+        return LESSON
+    return "ANSWER: 42" if "Compare them" in prompt else f"ANSWER: {request.seed % 40}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """What a house's jobs are: solved by `strategy`, with `answer` for a model; `checked_by` stands for a sandbox."""
@@ -80,6 +89,10 @@ class Work:
 
 SUM = Work(strategy="correct", problem="What is six times seven?", checks=CHECKS, answer=answer)
 DOUBLE = Work(strategy="ladder", problem="Double it.", checks=(EXAMPLE,), answer=program, checked_by=ExecutedChecks())
+
+# Repaired, redrafted by another plan, aggregated; and aggregated to the end, then synthesised.
+CLIMB = Work(strategy="ladder", problem="What is six times seven?", checks=CHECKS[:1], answer=number)
+MERGE = Work(strategy="aggregate", problem="Name a number.", checks=(FORM,), answer=number)
 
 
 class House:

@@ -17,9 +17,9 @@ from tasks.errors import InvalidInput
 from tasks.store.invariants import breaches
 from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
-from tasks.types import CallKey, Claim
+from tasks.types import CallKey, Claim, Operator
 from tests.chaos.crashes import Fatal, Passing, Toll, difference
-from tests.chaos.house import DOUBLE, House, Upgrade
+from tests.chaos.house import CLIMB, DOUBLE, MERGE, House, Upgrade
 from tests.standin.responses import Rule, serving
 from workers.local.postgres import EmbeddedPostgres
 
@@ -58,6 +58,8 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
             "cloud": House(user, fleet, escalate_after=2, url=standin.url, known=1),
             "changed model": House(user, fleet, escalate_after=10, url=standin.url, known=1, changed=True),
             "ladder": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=DOUBLE),
+            "climb": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=CLIMB),
+            "merge": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=MERGE),
             "upgrade": Upgrade(postgres),
         }
         ordinary = {name: Fatal() for name in runs}
@@ -65,6 +67,13 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
         given_up = House(user, fleet, escalate_after=2, url=losing.url, known=1).run(Fatal())
         assert difference(expected["home"], first) == ""
         assert all('"state": "accepted"' in expected[name]["jobs"][0] for name in runs if name != "upgrade")
+        made = {
+            operator
+            for name in runs
+            for operator in Operator
+            if f'"{operator}"' in str(expected[name].get("iterations"))
+        }
+        assert made >= set(Operator) - {Operator.REVIEW, Operator.JUDGE, Operator.DISTIL}, "every move is cut somewhere"
         assert "escalations" in difference(expected["cloud"], given_up)
 
         def strike(name: str, *at: Passing) -> None:
@@ -81,7 +90,7 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
             strike(name, one)
         assert set(toll.deaths) == set(CrashPoint), "every point is passed, and was fatal"
         while toll.deaths.total() < (CRASHES or len(CrashPoint) + PAIRS):
-            name = chance.choice(["home", "home", "cloud", "cloud", "changed model", "ladder", "ladder", "upgrade"])
+            name = chance.choice(["home", "cloud", "cloud", "changed model", "ladder", "climb", "merge", "upgrade"])
             strike(name, *chance.sample(ordinary[name].passings(), 2))
     if CRASHES:
         with capsys.disabled():

@@ -108,7 +108,7 @@ def test_every_job_ends_right_though_the_engine_is_killed_or_stands_still_while_
         for number, (sent, victim) in enumerate(FAULTS[kind]):
             engine = running_engine(home)
             ends |= put(user, number)
-            eventually(lambda engine=engine: streams(engine), worker)
+            eventually(lambda engine=engine: streams(engine), worker, 300)  # on a machine that does other work
             family = members(engine.process)
             os.kill(_pid(family, victim) if victim else engine.pid, sent)
             eventually(lambda jobs=list(ends): all(state.final for state in states(user, jobs).values()), worker, 600)

@@ -107,12 +107,13 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     shutil.rmtree(Home(root=home).postgres_folder().parent, ignore_errors=True)
 
 
+@pytest.mark.timeout(600)  # thirty commands and a stack that starts and stops: minutes on a busy machine
 def test_every_command_line_of_the_tutorial_does_what_the_page_says(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     script = "set -euo pipefail\n" + "\n".join(blocks(TUTORIAL, "sh"))
     done = subprocess.run(
-        ["bash", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=170, check=False
+        ["bash", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=580, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "budget.iterations: 0 is not allowed" in done.stderr

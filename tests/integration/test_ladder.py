@@ -1,5 +1,5 @@
-"""The strategy `ladder` on a real Postgres with a scripted model: a probe is resumed like any other move, and the
-answer is the chosen one."""
+"""The strategies `ladder` and `aggregate` on a real Postgres with a scripted model: a probe is resumed like any other
+move, and the answer is the chosen one."""
 
 from __future__ import annotations
 
@@ -146,3 +146,61 @@ def test_its_state_and_its_fork_have_the_inputs_and_what_the_candidates_do(user:
         query = text("SELECT count(*) FROM calls WHERE job_id = :job AND operator = 'inputs'")
         assert connection.execute(query, {"job": forked}).scalar_one() == 0
     assert breaches(fleet, submitted=[job, forked], drained=True) == ()
+
+
+def test_a_rejected_answer_that_comes_again_is_marked_and_its_tokens_are_counted(
+    user: Database, fleet: Database
+) -> None:
+    right = CheckSpec(name="answer:answer", kind="answer", value="42")
+    prompts: list[str] = []
+
+    def answer(request: ChatRequest) -> str:
+        prompts.append(request.messages[-1].content)
+        return "Forty-one.\nANSWER: 41" if "another plan" in prompts[-1] else "I say\nANSWER: 41"
+
+    spec = JobSpec(
+        title="t",
+        problem="6 * 7?",
+        checks=(right,),
+        egress=Egress.NEVER,
+        strategy="ladder",
+        budget=Budget(iterations=4),
+    )
+    job = submit_jobs(user, [spec])[0].job
+    run(fleet, PostgresLedger(fleet, fault_cap=3), ScriptedModel(answer), sampling=SAMPLING, width=2)
+    rounds = job_history(user, job)
+    assert [row.operator for row in rounds] == ["draft", "draft", "restart", "revise"]
+    assert rounds[1].decision == "restart (2 slots): every draft was a rejected one again"
+    marked = [[str(c.repeats) for c in iteration.candidates] for iteration in load_job(user, job).history]
+    assert marked == [["None", "1.0"], ["1.0", "1.0"], ["1.0", "1.0"], ["1.0"]]
+    assert [row.repeated_tokens for row in rounds[1:]] == [row.completion_tokens for row in rounds[1:]]
+    assert 0 < rounds[0].repeated_tokens < rounds[0].completion_tokens
+    redraft = next(prompt for prompt in prompts if "another plan" in prompt)
+    assert "- I say\n" in redraft
+    assert breaches(fleet, drained=True) == ()
+
+
+def test_a_problem_that_two_reviews_find_impossible_ends_with_their_words(user: Database, fleet: Database) -> None:
+    problem = "Define `double` so that `double(1) == 2` and `double(1) == 3` hold."
+    check = CheckSpec(name="python:t.py", kind="python", value="double(1) == 2 and double(1) == 3", held_out=True)
+
+    def answer(request: ChatRequest) -> str:
+        if "IMPOSSIBLE" in request.messages[-1].content:
+            return "IMPOSSIBLE: `double(1) == 2` and `double(1) == 3`: a function gives one value"
+        return f"def double(x):\n    return {request.seed}"
+
+    spec = JobSpec(title="t", problem=problem, checks=(check,), egress=Egress.NEVER, strategy="ladder")
+    job = submit_jobs(user, [spec])[0].job
+    model = ScriptedModel(answer, context_tokens=8192)
+    run(fleet, PostgresLedger(fleet, fault_cap=3), model, checks=Executed(), sampling=SAMPLING, width=2)
+    summary = job_summary(user, job)
+    assert (summary.state, summary.stop_code) == (JobState.UNSOLVED, StopCode.IMPOSSIBLE)
+    assert "`double(1) == 2` and `double(1) == 3`" in summary.reason
+    assert summary.iterations == 3
+
+
+class Executed(ExecutedChecks):
+    """Text that is no program passes nothing."""
+
+    def _verdict(self, candidate: str, check: CheckSpec) -> Any:
+        return super()._verdict(candidate if candidate.startswith("def") else "def double(x): ...", check)

@@ -9,9 +9,25 @@ from typing import Any
 import pytest
 
 from tasks.errors import MalformedJob
-from tasks.store.codec import call_to_row, checks_to_json, completion_from_row
+from tasks.store.codec import call_to_row, checks_to_json, completion_from_row, move_from_json, move_to_json
 from tasks.store.stored import spec_of
-from tasks.types import CallKey, CheckSpec, Claim, Completion, GuardHit, GuardKind, Operator
+from tasks.types import (
+    Aggregate,
+    CallKey,
+    CandidateRef,
+    CheckSpec,
+    Claim,
+    Completion,
+    Draft,
+    Escalate,
+    GuardHit,
+    GuardKind,
+    Move,
+    Operator,
+    Probe,
+    Revise,
+    Synthesise,
+)
 
 CHECK = CheckSpec(
     name="python:t.py",
@@ -84,3 +100,28 @@ def test_what_no_submission_stores_is_named(field: str, value: Any, said: str) -
     with pytest.raises(MalformedJob, match=said) as refused:
         stored({"name": "c", "kind": "python", "value": "t.py", field: value})
     assert f"checks[0].{field}" in str(refused.value)
+
+
+ONE, OTHER = CandidateRef(iteration=1, slot=0), CandidateRef(iteration=2, slot=3)
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        Draft(slots=2, why="w"),
+        Draft(slots=2, restart=True, avoid=(ONE, OTHER)),
+        Revise(parents=(ONE, OTHER)),
+        Revise(parents=(ONE,), analyse=True, why="w"),
+        Aggregate(parents=(ONE, OTHER), slots=3, why="w"),
+        Synthesise(parents=(ONE, OTHER)),
+        Probe(why="w"),
+        Escalate(why="w"),
+    ],
+)
+def test_a_move_comes_back_from_the_database_as_it_was(move: Move) -> None:
+    assert move_from_json(json.loads(json.dumps(move_to_json(move)))) == move
+
+
+def test_moves_of_earlier_releases_are_read() -> None:
+    assert move_from_json({"kind": "draft", "slots": 2, "restart": True, "why": ""}) == Draft(slots=2, restart=True)
+    assert move_from_json({"kind": "revise", "parents": [[1, 0]], "why": "w"}) == Revise(parents=(ONE,), why="w")

@@ -1,4 +1,4 @@
-"""The strategy `ladder`, and the clusters that it chooses from."""
+"""The strategies `ladder` and `aggregate`, and the clusters that they choose from."""
 
 from __future__ import annotations
 
@@ -10,8 +10,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.policy import Ladder, choose, clusters, identity, passing
+from tasks.policy import (
+    REVISIONS_PER_LINEAGE,
+    Aggregation,
+    Ladder,
+    by_root,
+    choose,
+    clusters,
+    identity,
+    impossible,
+    no_gain,
+    passing,
+    repeated,
+)
+from tasks.ports import Strategy
 from tasks.types import (
+    Aggregate,
     Budget,
     Candidate,
     CandidateRef,
@@ -27,6 +41,7 @@ from tasks.types import (
     Spend,
     Stop,
     StopCode,
+    Synthesise,
     Verdict,
     operator_of,
 )
@@ -46,6 +61,7 @@ class Outcome:
     words: int = 0
     score: float = 0.0
     degenerate: bool = False
+    objection: str = ""
 
 
 outcomes = st.lists(
@@ -97,7 +113,7 @@ def observed(one: Candidate, behaviours: Mapping[CandidateRef, str]) -> Candidat
 
 
 def play(
-    made: Sequence[Outcome], limits: Limits, strategy: Ladder | None = None
+    made: Sequence[Outcome], limits: Limits, strategy: Strategy | None = None
 ) -> tuple[list[Iteration], list[Decision]]:
     """Runs the strategy against scripted outcomes until it stops, and observes what a probe observes."""
     history: list[Iteration] = []
@@ -119,25 +135,34 @@ def play(
                 continue
             case Draft(slots=slots):
                 parents: list[Candidate | None] = [None] * slots
+            case Aggregate(slots=slots):
+                parents = [None] * slots
+            case Synthesise():
+                parents = [None]
             case Revise(parents=refs):
                 parents = [known[ref] for ref in refs]
         probed = any(iteration.inputs for iteration in history)
-        new = []
+        new: list[Candidate] = []
         for slot, parent in enumerate(parents):
             outcome, taken = made[taken % len(made)], taken + 1
             ref = CandidateRef(iteration=len(history) + 1, slot=slot)
             behaviours[ref] = outcome.behaviour
             one = candidate(ref, outcome, operator_of(decision), parent)
-            new.append(replace(one, behaviour=outcome.behaviour) if probed and one.accepted else one)
+            one = replace(one, behaviour=outcome.behaviour) if probed and one.accepted else one
+            same = repeated(one, [*known.values(), *new], executable=limits.executable)
+            new.append(replace(one, repeats=same, objection=outcome.objection if parent else ""))
         history.append(Iteration(number=len(history) + 1, operator=operator_of(decision), candidates=tuple(new)))
 
 
-@settings(max_examples=300)
-@given(outcomes, some_limits)
+both = st.sampled_from([Ladder(), Aggregation()])
+
+
+@settings(max_examples=150)
+@given(outcomes, some_limits, both)
 def test_it_ends_within_its_iterations_and_never_chooses_what_a_check_rejected(
-    made: list[Outcome], limits: Limits
+    made: list[Outcome], limits: Limits, strategy: Strategy
 ) -> None:
-    history, decisions = play(made, limits)
+    history, decisions = play(made, limits, strategy)
     stop = decisions[-1]
     assert isinstance(stop, Stop)
     assert len(history) <= limits.budget.iterations
@@ -149,10 +174,12 @@ def test_it_ends_within_its_iterations_and_never_chooses_what_a_check_rejected(
         assert chosen in clusters(list(accepted.values()), executable=limits.executable)[0]
 
 
-@settings(max_examples=200)
-@given(outcomes, some_limits)
-def test_where_passing_is_proof_the_first_that_passes_ends_it(made: list[Outcome], limits: Limits) -> None:
-    history, decisions = play(made, replace(limits, decisive=True))
+@settings(max_examples=150)
+@given(outcomes, some_limits, both)
+def test_where_passing_is_proof_the_first_that_passes_ends_it(
+    made: list[Outcome], limits: Limits, strategy: Strategy
+) -> None:
+    history, decisions = play(made, replace(limits, decisive=True), strategy)
     passed = [any(c.accepted for c in iteration.candidates) for iteration in history]
     assert not any(passed[:-1])
     assert not any(isinstance(decision, Probe) for decision in decisions)
@@ -169,6 +196,33 @@ def test_it_probes_programs_once_and_revises_nothing_that_passed_or_is_degenerat
     known = {c.ref: c for iteration in history for c in iteration.candidates}
     parents = [known[ref] for decision in decisions if isinstance(decision, Revise) for ref in decision.parents]
     assert all(parent.guard is None and not parent.accepted for parent in parents)
+
+
+@settings(max_examples=150)
+@given(outcomes, some_limits, both)
+def test_no_lineage_is_revised_too_often_and_nothing_is_made_of_the_same_candidates_twice(
+    made: list[Outcome], limits: Limits, strategy: Strategy
+) -> None:
+    history, decisions = play(made, limits, strategy)
+    assert all(len(lineage) <= REVISIONS_PER_LINEAGE + 1 for lineage in by_root(history))
+    known = {c.ref: c for iteration in history for c in iteration.candidates}
+    merged = [(type(d), d.parents) for d in decisions if isinstance(d, Aggregate | Synthesise)]
+    assert len(set(merged)) == len(merged)
+    for _, parents in merged:
+        assert len({identity(known[ref], executable=limits.executable) for ref in parents}) > 1
+        assert all(known[ref].guard is None and known[ref].repeats is None for ref in parents)
+
+
+@settings(max_examples=100)
+@given(outcomes, some_limits, both)
+def test_what_only_repeats_itself_is_followed_by_another_plan_or_the_end(
+    made: list[Outcome], limits: Limits, strategy: Strategy
+) -> None:
+    stuck = [replace(outcome, passes=False, words=1, degenerate=False, score=0.5) for outcome in made]
+    history, decisions = play(stuck, limits, strategy)
+    new = [c for iteration in history for c in iteration.candidates if c.repeats is None]
+    assert len(new) <= 1
+    assert decisions[-1].code in (StopCode.NO_GAIN, StopCode.BUDGET_ITERATIONS)  # type: ignore[union-attr]
 
 
 def kinds(decisions: Sequence[Decision]) -> list[str]:
@@ -205,7 +259,9 @@ def test_without_a_word_from_a_probe_equal_code_is_one_cluster() -> None:
 def test_where_nothing_passes_it_repairs_and_redrafts_in_turn() -> None:
     made = [Outcome(False, words=n, score=0.5) for n in range(12)]
     _, decisions = play(made, replace(LIMITS, budget=replace(LIMITS.budget, iterations=6)))
-    assert kinds(decisions) == ["draft", "draft", "revise", "restart", "revise", "restart", "stop"]
+    assert kinds(decisions) == ["draft", "draft", "revise", "restart", "aggregate", "revise", "stop"]
+    assert decisions[2] == Revise(parents=decisions[2].parents, analyse=True, why="none passes")  # type: ignore[union-attr]
+    assert [str(ref) for ref in decisions[3].avoid] == ["1.0", "1.1", "2.0", "2.1"]  # type: ignore[union-attr]
     assert decisions[-1] == Stop(code=StopCode.BUDGET_ITERATIONS, used=6, limit=6)
 
 
@@ -259,3 +315,66 @@ def test_only_the_accepted_with_the_highest_score_pass() -> None:
     assert passing(history) == (high,)
     assert passing([]) == ()
     assert choose([], LIMITS) is None
+
+
+def test_where_nothing_gets_better_over_several_fresh_starts_the_job_ends_with_that_reason() -> None:
+    history, decisions = play([Outcome(False, words=n, score=0.5) for n in range(80)], LIMITS)
+    assert decisions[-1] == Stop(code=StopCode.NO_GAIN, used=10, detail="0.50")
+    assert len(history) == 11
+    better = Outcome(False, words=90, score=0.75)
+    history, _ = play(
+        [*(Outcome(False, words=n, score=0.5) for n in range(14)), better] + [Outcome(False, words=7)] * 40, LIMITS
+    )
+    assert no_gain(history[:11]) is None, "a better score begins the count anew"
+
+
+def test_two_reviews_of_different_lineages_that_find_the_problem_impossible_end_the_job() -> None:
+    said = [Outcome(False, words=n, objection="`a` is not `b`") for n in range(40)]
+    history, decisions = play(said, LIMITS)
+    assert kinds(decisions) == ["draft", "draft", "revise", "stop"]
+    assert decisions[-1] == Stop(code=StopCode.IMPOSSIBLE, detail="`a` is not `b`")
+    (first, second) = history[-1].candidates
+    alone = [*history[:-1], replace(history[-1], candidates=(first, replace(second, objection="")))]
+    assert impossible(alone) is None
+    partly = [replace(history[0], candidates=tuple(replace(c, score=0.5) for c in history[0].candidates)), *history[1:]]
+    assert impossible(partly) is None, "some check has passed"
+
+
+def test_generations_are_made_of_the_one_before_and_texts_that_pass_are_merged_once() -> None:
+    made = [Outcome(True, words=n, score=1.0) for n in range(40)]
+    _, decisions = play(made, replace(LIMITS, executable=False), Aggregation())
+    names = ["draft", "draft", "aggregate", "aggregate", "aggregate", "synthesise", "stop"]
+    assert kinds(decisions) == names
+    assert [str(ref) for ref in decisions[2].parents] == ["1.0", "1.1", "2.0", "2.1"]  # type: ignore[union-attr]
+    assert [str(ref) for ref in decisions[3].parents] == ["3.0", "3.1"]  # type: ignore[union-attr]
+    assert decisions[-1] == Stop(
+        code=StopCode.ACCEPTED,
+        detail="1.0",
+        acceptance=decisions[-1].acceptance,
+        used=1,
+        limit=11,  # type: ignore[union-attr]
+    ), "a tie keeps the incumbent"
+    failing = [Outcome(False, words=n) for n in range(40)]
+    assert kinds(play(failing, LIMITS, Aggregation())[1])[:6] == [*names[:5], "restart"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "same"),
+    [
+        ({"text": "41"}, "1.0"),
+        ({"text": "forty-one", "behaviour": "41"}, "1.0"),
+        ({"text": "42", "behaviour": "42"}, None),
+        ({"text": "41", "guard": GuardKind.CYCLE}, None),
+        ({"text": "41", "accepted": True}, None),
+        ({"text": "43", "behaviour": "43"}, None),
+    ],
+)
+def test_a_candidate_that_does_what_a_rejected_one_did_repeats_it(fields: dict[str, object], same: str | None) -> None:
+    earlier = (
+        draft(1, "41", behaviour="41"),
+        draft(2, "42", behaviour="42", accepted=True),
+        draft(3, "43", guard=GuardKind.CYCLE),
+        draft(5, "43", behaviour="43"),
+    )
+    found = repeated(draft(4, **fields), earlier, executable=False)  # type: ignore[arg-type]
+    assert (str(found) if found else None) == same

@@ -4,7 +4,19 @@ import pytest
 
 from tasks.errors import LimitReached, PromptTooLong
 from tasks.reasons import describe, explain, hours_and_minutes
-from tasks.types import CandidateRef, Decision, Draft, Escalate, JobState, Probe, Revise, Stop, StopCode
+from tasks.types import (
+    Aggregate,
+    CandidateRef,
+    Decision,
+    Draft,
+    Escalate,
+    JobState,
+    Probe,
+    Revise,
+    Stop,
+    StopCode,
+    Synthesise,
+)
 
 EXPLANATIONS = {
     "the budget of 1,500 completion tokens is spent": Stop(
@@ -31,6 +43,12 @@ EXPLANATIONS = {
     ),
     "its one draft was not accepted": Stop(code=StopCode.DRAFT_REJECTED),
     "the cloud model's answer was rejected like the local ones": Stop(code=StopCode.CLOUD_REJECTED),
+    "no better score than 0.50 came in 10 iterations, over several fresh starts": Stop(
+        code=StopCode.NO_GAIN, used=10, detail="0.50"
+    ),
+    "reviews found the problem impossible as posed: `a` is not `b`": Stop(
+        code=StopCode.IMPOSSIBLE, detail="`a` is not `b`"
+    ),
     "its strategy sees no further move: no idea is left": Stop(code=StopCode.GAVE_UP, detail="no idea is left"),
     "cancelled by its owner": Stop(code=StopCode.CANCELLED),
     "its worker died 3 times in a row with no iteration recorded between; the last was w": Stop(
@@ -90,6 +108,8 @@ def test_hours_are_said_as_people_say_them(hours: float, text: str) -> None:
         (Draft(slots=2), "draft (2 slots)"),
         (Draft(slots=2, restart=True, why="3 revisions failed"), "restart (2 slots): 3 revisions failed"),
         (Revise(parents=(CandidateRef(iteration=1, slot=0), CandidateRef(iteration=2, slot=1))), "revise (1.0, 2.1)"),
+        (Aggregate(parents=(CandidateRef(iteration=1, slot=0),), slots=2, why="x"), "aggregate (2 of 1.0): x"),
+        (Synthesise(parents=(CandidateRef(iteration=1, slot=0),)), "synthesise (1.0)"),
         (Probe(why="2 pass, and 2 of them differ"), "probe (inputs): 2 pass, and 2 of them differ"),
         (Escalate(why="10 iterations were rejected"), "escalate (answer): 10 iterations were rejected"),
         (Stop(code=StopCode.DRAFT_REJECTED), "stop (unsolved): its one draft was not accepted"),

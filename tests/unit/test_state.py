@@ -56,6 +56,7 @@ def test_between_iterations_the_strategy_decides_what_is_next() -> None:
     assert document(JOB)["next"] == {
         "move": "revise",
         "parents": [{"iteration": 1, "slot": 1}],
+        "analyse": False,
         "why": "",
         "words": "revise (1.1)",
     }

@@ -77,7 +77,7 @@ class Live:
             iterations=len(job.history),
             prompt_tokens=prompt,
             completion_tokens=completion,
-            repeated_tokens=_repeated(candidates),
+            repeated_tokens=sum(len(c.text) // CHARS_PER_TOKEN for c in candidates if c.repeats),
             seconds=round(seconds, 2),
             stop=job.ended.code,
         )
@@ -91,14 +91,3 @@ class Live:
         """How many there were, their prompt and completion tokens and seconds, and how many looped."""
         (row,) = self.client.sql(f"{_CALLS}{job:d}").rows
         return cast("tuple[int, int, int, float, int]", row)
-
-
-def _repeated(candidates: Sequence[Candidate]) -> int:
-    """About how many tokens were written on answers in the same words as an earlier one."""
-    seen: set[str] = set()
-    tokens = 0
-    for candidate in candidates:
-        words = " ".join(candidate.text.split())
-        tokens += len(candidate.text) // CHARS_PER_TOKEN if words in seen else 0
-        seen.add(words)
-    return tokens

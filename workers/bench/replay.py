@@ -12,7 +12,7 @@ from tasks.escalation import NoCloud
 from tasks.heartbeat import SilentHeartbeat
 from tasks.journal import JournalledModel
 from tasks.operators import Operators
-from tasks.policy import LoopRules, choose, limits_of
+from tasks.policy import LoopRules, choose, limits_of, marked
 from tasks.ports import Strategy
 from tasks.retries import ATTEMPTS
 from tasks.turn import Turn
@@ -64,8 +64,7 @@ class _Player:
         self._operators = Operators(model=model, cloud=NoCloud())
         self._history: tuple[Iteration, ...] = ()
         self._right: dict[CandidateRef, bool] = {}
-        self._words: set[str] = set()
-        self._repeated = 0
+        self._tokens: dict[CandidateRef, int] = {}
 
     def play(self, strategy: Strategy) -> Run:
         """Until the strategy stops, or no token is left."""
@@ -88,12 +87,14 @@ class _Player:
         inputs: tuple[str, ...] = ()
         candidates: tuple[Candidate, ...] = ()
         match move:
-            case Draft():
+            case Draft(avoid=()):
                 candidates = self._draw(number, move)
             case Probe():
                 inputs = self._probe(number, move)
             case _:
                 candidates = self._ask(number, move)
+        executable = self._limits().executable
+        candidates = marked(candidates, self._history, executable=executable)
         iteration = Iteration(number=number, operator=operator_of(move), candidates=candidates, inputs=inputs)
         self._history = (*self._history, iteration)
 
@@ -167,10 +168,11 @@ class _Player:
         self._note(candidate, right=draft.right and whole, tokens=tokens)
         if not whole:
             return _cut(candidate, tokens / draft.completion_tokens)
-        return self._observed(candidate, self._inputs()) if candidate.accepted else candidate
+        return candidate if candidate.guard else self._observed(candidate, self._inputs(candidate))
 
-    def _inputs(self) -> tuple[str, ...]:
-        return inputs_of(dataclasses.replace(self._job, history=self._history))
+    def _inputs(self, candidate: Candidate) -> tuple[str, ...]:
+        """Those that a checked candidate is run on."""
+        return inputs_of(dataclasses.replace(self._job, history=self._history)) if candidate.accepted else ()
 
     def _check(self, candidate: Candidate) -> Candidate:
         """An answer that the engine wrote, with its verdicts."""
@@ -180,17 +182,14 @@ class _Player:
             candidate = dataclasses.replace(
                 candidate, verdicts=verdicts, score=score(verdicts, specs), accepted=accepted(verdicts, specs)
             )
-            candidate = self._observed(candidate, self._inputs() if candidate.accepted else ())
+            candidate = self._observed(candidate, self._inputs(candidate))
         truth = deck.checks.validate(candidate.text, deck.task.scoring, _HEARTBEAT)
         right = candidate.guard is None and all(verdict.passed for verdict in truth)
         self._note(candidate, right=right, tokens=len(candidate.text) // CHARS_PER_TOKEN)
         return candidate
 
     def _note(self, candidate: Candidate, *, right: bool, tokens: int) -> None:
-        self._right[candidate.ref] = right
-        words = " ".join(candidate.text.split())
-        self._repeated += tokens if words in self._words else 0
-        self._words.add(words)
+        self._right[candidate.ref], self._tokens[candidate.ref] = right, tokens
 
     def _end(self, strategy: str, stop: Stop) -> Run:
         candidates = [candidate for iteration in self._history for candidate in iteration.candidates]
@@ -208,7 +207,7 @@ class _Player:
             iterations=len(self._history),
             prompt_tokens=spending.prompt_tokens,
             completion_tokens=spending.completion_tokens,
-            repeated_tokens=self._repeated,
+            repeated_tokens=sum(self._tokens[candidate.ref] for candidate in candidates if candidate.repeats),
             seconds=round(spending.seconds, 2),
             stop=stop.code,
         )

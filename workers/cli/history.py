@@ -42,6 +42,9 @@ def history(
             output.note(f"left out in iteration {row.iteration}: {line}")
         for line in set_aside(row):
             output.note(f"set aside in iteration {row.iteration}: {line}")
+    if repeated := sum(row.repeated_tokens for row in rows):
+        written = sum(row.completion_tokens for row in rows)
+        output.note(f"{output.count(repeated)} of {output.count(written)} tokens out wrote a rejected answer again")
     if full:
         for row in rows:
             _print_whole(row)
@@ -117,6 +120,7 @@ def document(row: IterationRow) -> dict[str, Any]:
         "let_through": row.let_through,
         "behaviour": row.behaviour,
         "inputs": list(row.inputs),
+        "repeated_tokens": row.repeated_tokens,
         "verdicts": [
             {
                 "check": verdict.check,

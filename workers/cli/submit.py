@@ -34,7 +34,9 @@ def submit(
         list[str],
         typer.Option("--budget", metavar="usd=2,hours=4,iterations=30,tokens=N", help="What the job may spend."),
     ] = [],  # noqa: B006
-    strategy: Annotated[str | None, typer.Option(metavar="NAME", help="correct, ladder, best_of_n or single.")] = None,
+    strategy: Annotated[
+        str | None, typer.Option(metavar="NAME", help="correct, ladder, aggregate, best_of_n or single.")
+    ] = None,
     lane: Annotated[str | None, typer.Option(metavar="gpu|fast", help="Which model drafts.")] = None,
     egress: Annotated[str | None, typer.Option(metavar="never|full", help="What may be sent to the cloud.")] = None,
     priority: Annotated[int | None, typer.Option(help="From -100 to 100; higher runs first.")] = None,

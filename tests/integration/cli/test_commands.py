@@ -207,6 +207,8 @@ def test_history_is_one_object_an_iteration(redraft: Redraft, admin: Admin, job:
         "score",
         "guard",
         "let_through",
+        "behaviour",
+        "inputs",
         "verdicts",
         "prompt_tokens",
     ]

@@ -172,7 +172,7 @@ def test_a_revision_that_the_scoring_checks_reject_is_no_solution() -> None:
     assert (found.accepted, found.right, found.any_right) == (True, False, False)
 
 
-def test_answers_in_the_same_words_are_counted_as_repeated() -> None:
+def test_answers_that_were_rejected_before_are_counted_as_repeated() -> None:
     found = run(BestOfN(), ["", ""], tokens=500)
     assert (found.calls, found.repeated_tokens) == (5, 300)
 

@@ -65,6 +65,11 @@ def prompts_of(job: Job, parent: Candidate, bugs: tuple[str, ...] = (), cut: Cut
         "draft": build.draft(job, cut=cut),
         "review": build.review(job, parent, cut=cut),
         "revise": build.revise(job, parent, bugs, cut=cut),
+        "repair": build.repair(job, parent, cut=cut),
+        "redraft": build.redraft(job, [parent], cut=cut),
+        "aggregate": build.aggregate(job, [parent, parent], cut=cut),
+        "synthesise": build.synthesise(job, [parent, parent], cut=cut),
+        "inputs": build.inputs(job, ["def add(a, b)"], cut=cut),
     }
     return {name: "".join(f"[{m.role}]\n{m.content}\n" for m in messages) for name, messages in made.items()}
 

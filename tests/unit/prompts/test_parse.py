@@ -47,3 +47,23 @@ MARKS = st.lists(
 @given(review=st.text(max_size=300) | MARKS.map("".join), candidate=st.text(max_size=300))
 def test_any_review_can_be_read(review: str, candidate: str) -> None:
     assert len(parse.bugs(review, candidate)) <= layout.BUGS
+
+
+PROBLEM = "Give a list that is empty and has\nthree elements."
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("IMPOSSIBLE: `empty and has three elements` can't hold", "`empty and has three elements` can't hold"),
+        ('**IMPOSSIBLE**: it says "is empty and has"', 'it says "is empty and has"'),
+        ("IMPOSSIBLE: it can't be done", ""),
+        ("IMPOSSIBLE: `empty`", ""),
+        ("IMPOSSIBLE: `has four elements and` no more", ""),
+        ("It may be impossible: `empty and has three elements`", ""),
+        ("IMPOSSIBLE: `empty and has three elements`\n```python\npass\n```", ""),
+        ("", ""),
+    ],
+)
+def test_an_objection_counts_where_it_quotes_the_problem(text: str, found: str) -> None:
+    assert parse.objection(text, PROBLEM) == found

@@ -1,0 +1,46 @@
+"""Whether a job still makes progress: when a strategy should change its move, and when it should end the job. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tasks.types import Candidate, Iteration, Operator, Stop, StopCode
+
+# Iterations without a better score, and fresh starts among them, after which no other is tried.
+PATIENCE = 10
+FRESH_STARTS = 2
+# Reviews of different lineages that must find a problem impossible: one alone is wrong too often.
+OBJECTIONS = 2
+
+
+def impossible(history: Sequence[Iteration]) -> Stop | None:
+    """The end of a job whose problem reviews of `OBJECTIONS` lineages found impossible as posed, each with words of the
+    problem that are there, and none of whose candidates has passed any check meanwhile."""
+    objections = _objections(history)
+    if len({candidate.root for candidate in objections}) < OBJECTIONS or _best(history) > 0:
+        return None
+    return Stop(code=StopCode.IMPOSSIBLE, detail=objections[-1].objection)
+
+
+def no_gain(history: Sequence[Iteration]) -> Stop | None:
+    """The end of a job whose best score has not risen for `PATIENCE` iterations with `FRESH_STARTS` among them."""
+    made = [iteration for iteration in history if iteration.candidates]
+    best, since = 0.0, 0
+    for number, iteration in enumerate(made):
+        score = _best([iteration])
+        if score > best:
+            best, since = score, number + 1
+    without = made[since:]
+    starts = sum(iteration.operator is Operator.RESTART for iteration in without)
+    if len(without) < PATIENCE or starts < FRESH_STARTS:
+        return None
+    return Stop(code=StopCode.NO_GAIN, used=len(without), detail=f"{best:.2f}")
+
+
+def _objections(history: Sequence[Iteration]) -> list[Candidate]:
+    return [candidate for iteration in history for candidate in iteration.candidates if candidate.objection]
+
+
+def _best(history: Sequence[Iteration]) -> float:
+    scores = (c.score for iteration in history for c in iteration.candidates if c.guard is None)
+    return max(scores, default=0.0)
