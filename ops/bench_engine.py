@@ -64,6 +64,8 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=TOKENS, help="of each answer")
     parser.add_argument("--kv-blocks", type=int, help="that the engine's KV space has, instead of its own number")
     given = parser.parse_args()
+    if given.kv_blocks and given.model.endswith("-q4"):
+        parser.error(f"--kv-blocks is a flag for vLLM, and {given.model} is served by llama.cpp, which never preempts")
     flags = ("--num-gpu-blocks-override", str(given.kv_blocks)) if given.kv_blocks else ()
     head = ("jobs", "redraft tok/s", "plain tok/s", "ratio", f"95 % of {given.pairs} pairs", "reuse", "plain reuse")
     with running(given.model, flags=flags, answer_tokens=given.tokens) as rig:
@@ -135,7 +137,7 @@ class Bench:
 
     def _load(self) -> EngineLoad:
         load = read_load(self._rig.engine.url.removesuffix("/v1"))
-        assert load is not None, "vLLM has metrics"
+        assert load is not None, "both engines have metrics"
         return load
 
     def _cpu_seconds(self) -> float:

@@ -8,7 +8,7 @@ from tasks.policy.aggregate import Aggregation
 from tasks.policy.best_of_n import BestOfN
 from tasks.policy.clusters import choose, clusters, passing
 from tasks.policy.correct import Correct
-from tasks.policy.endings import JUDGES, accept, escalate, given_up, rejected, spent, stop_at
+from tasks.policy.endings import JUDGES, accept, ask_cloud, escalate, given_up, rejected, spent, stop_at
 from tasks.policy.identity import identity
 from tasks.policy.ladder import Ladder
 from tasks.policy.limits import (
@@ -49,6 +49,7 @@ __all__ = [
     "LoopRules",
     "Single",
     "accept",
+    "ask_cloud",
     "by_root",
     "choose",
     "clusters",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tasks.policy.clusters import choose, passing
-from tasks.policy.endings import accept, escalate, given_up, spent
+from tasks.policy.endings import accept, ask_cloud, escalate, given_up, spent
 from tasks.policy.progress import no_gain
 from tasks.policy.repeats import distinct, unlike
 from tasks.types import Aggregate, Candidate, CandidateRef, Decision, Draft, Iteration, Limits, Operator, Synthesise
@@ -45,8 +45,10 @@ class Aggregation:
         start where nothing passed."""
         candidates = passing(history)
         if not candidates:
+            if (stop := no_gain(history)) is not None:
+                return ask_cloud(history, limits, "nothing gets better") or stop
             fresh = Draft(slots=limits.width, restart=True, why="no generation passed")
-            return no_gain(history) or escalate(history, limits) or fresh
+            return escalate(history, limits) or fresh
         synthesised = any(iteration.operator is Operator.SYNTHESISE for iteration in history)
         parts = unlike(candidates, executable=limits.executable)[: self.population]
         if len(parts) > 1 and not limits.executable and not synthesised:

@@ -60,8 +60,11 @@ def rejected(history: Sequence[Iteration]) -> int:
 
 def escalate(history: Sequence[Iteration], limits: Limits) -> Escalate | None:
     """The escalation: after `escalate_after` rejected iterations, once in a job."""
-    escalated = any(iteration.operator is Operator.ESCALATE for iteration in history)
     failed = rejected(history)
-    if not limits.cloud or escalated or failed < limits.escalate_after:
-        return None
-    return Escalate(why=f"{failed} iterations were rejected")
+    return ask_cloud(history, limits, f"{failed} iterations were rejected") if failed >= limits.escalate_after else None
+
+
+def ask_cloud(history: Sequence[Iteration], limits: Limits, why: str) -> Escalate | None:
+    """The escalation, where it is allowed and was not made yet."""
+    escalated = any(iteration.operator is Operator.ESCALATE for iteration in history)
+    return Escalate(why=why) if limits.cloud and not escalated else None

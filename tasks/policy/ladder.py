@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tasks.policy.clusters import choose, clusters, passing
-from tasks.policy.endings import accept, escalate, given_up, spent
+from tasks.policy.endings import accept, ask_cloud, escalate, given_up, spent
 from tasks.policy.lineages import by_root, head, stuck
 from tasks.policy.progress import impossible, no_gain
 from tasks.policy.repeats import distinct, is_stale
@@ -44,8 +44,10 @@ class Ladder:
         return escalate(history, limits) or self._search(history, limits)
 
     def _compare(self, history: Sequence[Iteration], candidates: Sequence[Candidate], limits: Limits) -> Decision:
-        """More drafts, until enough of those that pass agree."""
+        """More drafts, until enough of those that pass agree; none where nothing can tell what they do."""
         groups = clusters(candidates, executable=limits.executable)
+        if not limits.executable and all(candidate.behaviour is None for candidate in candidates):
+            return choose(history, limits) or Draft(slots=limits.width)
         sizes = [len(group) for group in groups]
         agreed = sizes[0] >= self.agree and sizes[0] >= self.lead + sum(sizes[1:2])
         if agreed or _drafts(c for i in history for c in i.candidates) >= self.most:
@@ -57,9 +59,8 @@ class Ladder:
 
     def _search(self, history: Sequence[Iteration], limits: Limits) -> Decision:
         """Repairs, redrafts by another plan and aggregates in turn, while nothing passes."""
-        stop = impossible(history) or no_gain(history)
-        if stop is not None:
-            return stop
+        if (stop := impossible(history) or no_gain(history)) is not None:
+            return ask_cloud(history, limits, "nothing gets better") or stop
         if not history or (_drafts(distinct(history)) < self.first and not is_stale(history[-1])):
             return Draft(slots=limits.width)
         repair, aggregate, redraft = (

@@ -41,8 +41,7 @@ def draft(job: Job, *, cut: Cut = WHOLE) -> Prompt:
     """Asks for a fresh answer, in a prompt that is shortened as `cut` says. Code is asked for in one block."""
     shortener = Shortener(cut)
     role = "# Task\nSolve the problem above. Think of the edge cases before you write."
-    prompt = _prompt(job, shortener, prefix(job, shortener), role, _goal(job))
-    return dataclasses.replace(prompt, asks_code=has_check(job, "python"))
+    return _in_one_block(job, _prompt(job, shortener, prefix(job, shortener), role, _goal(job)))
 
 
 def review(job: Job, parent: Candidate, *, cut: Cut = WHOLE) -> Prompt:
@@ -104,7 +103,7 @@ def redraft(job: Job, tried: Sequence[Candidate], *, cut: Cut = WHOLE) -> Prompt
         else ""
     )
     learnt = f"# What failed before\n{lesson}" if lesson else ""
-    return _prompt(job, shortener, prefix(job, shortener), role, learnt, _goal_after(job))
+    return _in_one_block(job, _prompt(job, shortener, prefix(job, shortener), role, learnt, _goal_after(job)))
 
 
 def aggregate(job: Job, candidates: Sequence[Candidate], *, cut: Cut = WHOLE) -> Prompt:
@@ -115,7 +114,7 @@ def aggregate(job: Job, candidates: Sequence[Candidate], *, cut: Cut = WHOLE) ->
     )
     shortener = Shortener(cut)
     shown = [f"{_part(one, shortener, len(candidates))}\n\n{feedback(job, one, shortener)}" for one in candidates]
-    return _prompt(job, shortener, prefix(job, shortener), role, *shown, _goal(job))
+    return _in_one_block(job, _prompt(job, shortener, prefix(job, shortener), role, *shown, _goal(job)))
 
 
 def synthesise(job: Job, candidates: Sequence[Candidate], *, cut: Cut = WHOLE) -> Prompt:
@@ -126,7 +125,7 @@ def synthesise(job: Job, candidates: Sequence[Candidate], *, cut: Cut = WHOLE) -
     )
     shortener = Shortener(cut)
     shown = [_part(one, shortener, len(candidates)) for one in candidates]
-    return _prompt(job, shortener, prefix(job, shortener), role, *shown, _goal(job))
+    return _in_one_block(job, _prompt(job, shortener, prefix(job, shortener), role, *shown, _goal(job)))
 
 
 def inputs(job: Job, functions: Collection[str], *, cut: Cut = WHOLE) -> Prompt:
@@ -202,6 +201,11 @@ def _prompt(job: Job, shortener: Shortener, prefix: str, *rest: str) -> Prompt:
         problem_chars=problem_chars(job),
         omissions=tuple(shortener.omissions),
     )
+
+
+def _in_one_block(job: Job, prompt: Prompt) -> Prompt:
+    """The prompt, whose answer is complete with its code block where code is asked for."""
+    return dataclasses.replace(prompt, asks_code=has_check(job, "python"))
 
 
 def _goal(job: Job) -> str:

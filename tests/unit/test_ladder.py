@@ -31,6 +31,7 @@ from tasks.types import (
     CandidateRef,
     Decision,
     Draft,
+    Escalate,
     GuardKind,
     Iteration,
     JobState,
@@ -247,13 +248,31 @@ def test_candidates_that_differ_are_compared_by_what_they_do_and_the_largest_clu
     assert (decisions[-1].detail, decisions[-1].used, decisions[-1].limit) == ("1.1", 3, 4), "not the first that passed"
 
 
-def test_without_a_word_from_a_probe_equal_code_is_one_cluster() -> None:
+def test_answers_are_compared_by_their_value_without_a_probe() -> None:
     blind = replace(LIMITS, executable=False)
-    answers = [Outcome(True, "41", words=41), Outcome(True, "42", words=42), Outcome(True, "42", words=42)]
-    _, decisions = play([*answers, *([answers[-1]] * 9)], blind)
-    assert kinds(decisions) == ["draft", "draft", "stop"]
+    values = ("41", "42", "42", "42")
+    answers = [draft(n, f"text {n}", accepted=True, score=1.0, behaviour=value) for n, value in enumerate(values, 1)]
+    history = [Iteration(number=n, operator=Operator.DRAFT, candidates=(one,)) for n, one in enumerate(answers, 1)]
+    assert isinstance(Ladder().decide(history[:3], blind), Draft)
+    stop = Ladder().decide(history, blind)
+    assert isinstance(stop, Stop)
+    assert (stop.detail, stop.used, stop.limit) == ("2.0", 3, 4)
+
+
+def test_of_texts_that_nothing_can_compare_the_first_that_passes_is_the_answer() -> None:
+    _, decisions = play([Outcome(True, words=n) for n in range(9)], replace(LIMITS, executable=False))
+    assert kinds(decisions) == ["draft", "stop"]
     assert isinstance(decisions[-1], Stop)
-    assert decisions[-1].detail == "1.1"
+    assert decisions[-1].detail == "1.0"
+
+
+def test_the_cloud_is_asked_before_a_job_ends_without_gain() -> None:
+    failing = [Outcome(False, words=n, score=0.5) for n in range(80)]
+    history = play(failing, LIMITS)[0]
+    allowed = replace(LIMITS, cloud=True, escalate_after=100)
+    assert Ladder().decide(history, allowed) == Escalate(why="nothing gets better")
+    asked = [*history, Iteration(number=12, operator=Operator.ESCALATE, candidates=())]
+    assert Ladder().decide(asked, allowed) == Stop(code=StopCode.NO_GAIN, used=10, detail="0.50")
 
 
 def test_where_nothing_passes_it_repairs_and_redrafts_in_turn() -> None:
