@@ -1,11 +1,11 @@
-# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-guard | bench-queue | bench-tokens | chaos | soak.
+# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-guard | bench-loop | bench-queue | bench-batch | bench-tokens | chaos | soak.
 # Each makes what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-queue bench-streams bench-tokens chaos soak docs lock clean
+.PHONY: bench-loop demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-queue bench-batch bench-streams bench-tokens chaos soak docs lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock
 	@$(PYTHON) ops/install.py $(VENV)
@@ -73,6 +73,14 @@ SEEDS ?= 20
 bench-demo: $(STAMP)
 	$(BIN)/python ops/bench_demo.py --seeds $(SEEDS) $(if $(MODEL),--model $(MODEL)) $(if $(ENGINE),--engine $(ENGINE))
 
+# Strategies that only choose among drafts, on the packaged pool, blind and with a checker, in a minute or two;
+# STRATEGIES chooses others, of which some ask an engine (ENDPOINT).
+POOL := tests/pools/humaneval-qwen2.5-coder-1.5b.jsonl.xz
+STRATEGIES ?= single best_of_n
+bench-loop: $(STAMP)
+	$(BIN)/redraft bench loop humaneval $(STRATEGIES) --pool $(POOL) --mode blind --seeds 200 --page bench-loop-blind.html $(if $(ENDPOINT),--endpoint $(ENDPOINT))
+	$(BIN)/redraft bench loop humaneval $(STRATEGIES) --pool $(POOL) --mode checker --seeds 200 --page bench-loop-checker.html $(if $(ENDPOINT),--endpoint $(ENDPOINT))
+
 bench-streams: $(STAMP)
 	$(BIN)/python ops/bench_streams.py
 
@@ -80,6 +88,11 @@ bench-streams: $(STAMP)
 # the tokens that the guard saves on an engine.
 bench-guard: $(STAMP)
 	$(BIN)/python ops/bench_guard.py $(if $(ENDPOINT),--endpoint $(ENDPOINT) --model $(MODEL))
+
+# Tokens that a batch takes for as many solved jobs as first come, first served. POOL=tests/pools/FILE takes the tasks'
+# chances from a recorded pool.
+bench-batch: $(STAMP)
+	$(BIN)/python ops/bench_batch.py $(if $(POOL),--pool $(POOL))
 
 # Dispatch with a long queue and a long history; then DBOS and procrastinate beside it, in an environment of their own.
 PEERS := .venv-bench

@@ -37,6 +37,7 @@ from tasks.store.notices import DONE, Notices
 from tasks.store.reading import run_sql
 from tasks.store.session import Database
 from tasks.store.summaries import (
+    BatchSummary,
     CostRow,
     EgressRow,
     EventRow,
@@ -47,7 +48,7 @@ from tasks.store.summaries import (
     WorkerRow,
 )
 from tasks.submit import Progress, Rules, Submission, no_progress, store
-from tasks.types import Changes, Job, JobState, Lesson
+from tasks.types import BatchBudget, Changes, Job, JobState, Lesson
 
 # A job by its number, or as a method returned it.
 JobRef = int | Submitted | JobSummary
@@ -90,6 +91,7 @@ class Client:
         folder: Path | None = None,
         progress: Progress = no_progress,
         count: TokenCount | None = None,
+        pool: BatchBudget | None = None,
     ) -> tuple[Submitted, ...]:
         """Checks and stores jobs, all or none, in their order.
 
@@ -98,13 +100,14 @@ class Client:
         checked already. The relative paths of mappings start at `folder`, the current one where left out. A job whose
         key was used before is given back (`new` is False). `progress` is called with a step's name and how many of how
         many jobs are done. `count` counts the tokens of a problem that may be too long for a model, by the model's
-        name; without it, and where it gives None, they are estimated from the problem's bytes.
+        name; without it, and where it gives None, they are estimated from the problem's bytes. With a `pool` the new
+        jobs are one batch: they share this budget, and each keeps its own.
 
         Raises `InvalidInput`, with the field, the value and what is allowed.
         """
         if not isinstance(jobs, Submission):
             jobs = check_sources(jobs, folder or Path.cwd(), self.rules, progress)
-        return store(self._database, jobs, progress, count)
+        return store(self._database, jobs, progress, count, pool=pool)
 
     @property
     def rules(self) -> Rules:
@@ -132,12 +135,13 @@ class Client:
         states: Sequence[JobState] = (),
         tags: Sequence[str] = (),
         owner: str | None = None,
+        batch: int | None = None,
         limit: int | None = None,
         before: int | None = None,
         oldest_first: bool = False,
     ) -> tuple[JobSummary, ...]:
-        """Jobs in one of `states`, with every one of `tags` and of this owner, without answers; the newest first, or
-        the oldest.
+        """Jobs in one of `states`, with every one of `tags`, of this owner and batch, without answers; the newest
+        first, or the oldest.
 
         A page: `limit` of them at most, with numbers below `before`, which is the last number of the page before.
         """
@@ -146,19 +150,29 @@ class Client:
             states=states,
             tags=tags,
             owner=owner,
+            batch=batch,
             limit=limit,
             before=before,
             oldest_first=oldest_first,
         )
 
     def pages(
-        self, *, states: Sequence[JobState] = (), tags: Sequence[str] = (), owner: str | None = None
+        self,
+        *,
+        states: Sequence[JobState] = (),
+        tags: Sequence[str] = (),
+        owner: str | None = None,
+        batch: int | None = None,
     ) -> Iterator[JobSummary]:
         """As `list`, the newest first, read `PAGE` at a time: for more jobs than memory should hold."""
         before = None
-        while rows := self.list(states=states, tags=tags, owner=owner, limit=PAGE, before=before):
+        while rows := self.list(states=states, tags=tags, owner=owner, batch=batch, limit=PAGE, before=before):
             yield from rows
             before = rows[-1].job
+
+    def batch(self, number: int) -> BatchSummary | None:
+        """What a batch has come to and has used, None where the login has none of that number."""
+        return queries.batch_summary(self._database, number)
 
     def history(self, job: JobRef) -> tuple[IterationRow, ...]:
         """A job's recorded iterations, the first first, each with its best candidate and its verdicts."""
@@ -169,7 +183,7 @@ class Client:
         return queries.job_egress(self._database, _number(job))
 
     def cost(self, by: CostBy | str = CostBy.JOB) -> tuple[CostRow, ...]:
-        """Calls, tokens and dollars, added up by job, owner, model or day (UTC's). Raises `InvalidInput`."""
+        """Calls, tokens and dollars, added up by job, owner, model, day (UTC's) or batch. Raises `InvalidInput`."""
         return costs(self._database, CostBy(check_name("by", by, tuple(CostBy))))
 
     def load(self, job: JobRef) -> Job:

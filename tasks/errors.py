@@ -152,6 +152,11 @@ class NeedsLane(TurnEnded):
         super().__init__(f"the next step runs on lane {lane}")
 
 
+class BatchReserved(TurnEnded):
+    """What is left of the budget of a job's batch is reserved for calls in flight of its other jobs: the job goes on
+    once they have cost less than they may."""
+
+
 # ── limits ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -169,6 +174,15 @@ class LimitReached(RedraftError):
         self.code = StopCode.CONTEXT if type == "context" else StopCode(f"budget_{type}")
         more = f", {needed:,} more are needed" if needed is not None else ""
         super().__init__(f"{type}: {value:,} of {limit:,} are used{more}")
+
+
+class BatchLimitReached(LimitReached):
+    """The budget that a job shares with its batch does not pay for what comes next. Parameters as of `LimitReached`."""
+
+    def __init__(self, type: str, value: float, limit: float, needed: float | None = None) -> None:
+        super().__init__(type, value, limit, needed)
+        if type != "usd":  # no job ends for it: it goes on without the cloud
+            self.code = StopCode(f"batch_{type}")
 
 
 class PromptTooLong(LimitReached):

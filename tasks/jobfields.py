@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.errors import InvalidInput
 from tasks.jobflags import parse_budget_flag
-from tasks.types import Budget, Changes, Egress, Lane
+from tasks.types import BatchBudget, Budget, Changes, Egress, Lane
 
 # The two lanes that a job may begin on; `check` and `cloud` are lanes of later steps.
 LANES = (Lane.GPU, Lane.FAST)
@@ -120,6 +120,22 @@ def check_egress(value: str) -> Egress:
 def check_budget(fields: BudgetFields) -> Budget:
     """The budget, with the default for each field left out."""
     return Budget(**fields.amounts())
+
+
+def read_batch_budget(texts: Sequence[str]) -> BatchBudget | None:
+    """The budget of a batch, as `--pool-budget` was given it; None where it was not. Raises `InvalidInput`."""
+    if not texts:
+        return None
+    flag = "--pool-budget"
+    named = parse_budget_flag(texts, flag)
+    for unit in ("iterations", "completion_tokens"):
+        if unit in named:
+            allowed = f"fields among tokens, usd, hours; {unit} are each job's own, in --budget"
+            raise InvalidInput(flag, f"{unit}={named[unit]}", allowed)
+    try:
+        return BatchBudget(**check_fields({"budget": named}).budget.amounts())
+    except InvalidInput as error:
+        raise InvalidInput(error.field.replace("budget", flag, 1), error.value, error.allowed) from None
 
 
 def read_changes(

@@ -58,17 +58,17 @@ def parse_check_flag(text: str, *, held_out: bool, flag: str) -> Mapping[str, An
     return {kind: parsed, "held_out": held_out}
 
 
-def parse_budget_flag(texts: Sequence[str]) -> Mapping[str, Any]:
+def parse_budget_flag(texts: Sequence[str], flag: str = "--budget") -> Mapping[str, Any]:
     """`usd=2,hours=4`, given once or more, as budget fields. Raises `InvalidInput`."""
     budget: dict[str, Any] = {}
     for part in (part.strip() for text in texts for part in text.split(",")):
         name, equals, value = part.partition("=")
         if not equals:
             raise InvalidInput(
-                "--budget", part, "NAME=NUMBER among usd, hours, iterations, tokens, completion_tokens: usd=2,hours=4"
+                flag, part, "NAME=NUMBER among usd, hours, iterations, tokens, completion_tokens: usd=2,hours=4"
             )
         if name in budget:
-            raise InvalidInput("--budget", part, f"{name} is given once")
+            raise InvalidInput(flag, part, f"{name} is given once")
         try:
             budget[name] = int(value) if name in ("iterations", "tokens", "completion_tokens") else float(value)
         except ValueError:

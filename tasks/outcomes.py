@@ -10,6 +10,7 @@ import structlog
 from tasks.crashpoints import CrashPoint, passing
 from tasks.defects import full_traceback, is_exhaustion, summary
 from tasks.errors import (
+    BatchReserved,
     Cancelled,
     DatabaseUnavailable,
     JobFailed,
@@ -26,6 +27,8 @@ from tasks.ports import Ledger
 from tasks.types import Claim, Lane, Stop, StopCode
 
 log = structlog.get_logger()
+# A call lasts longer; looking again costs a claim and a transaction.
+BATCH_PAUSE_SECONDS = 2.0
 
 
 def settle(ledger: Ledger, claim: Claim, lane: Lane, error: Exception, secrets: Collection[str] = ()) -> None:
@@ -44,8 +47,9 @@ def settle(ledger: Ledger, claim: Claim, lane: Lane, error: Exception, secrets: 
             ledger.stop(claim, stop)
         case Cancelled():
             ledger.stop(claim, Stop(code=StopCode.CANCELLED))
-        case Paused():
-            ledger.hand_over(claim, lane)
+        case Paused() | BatchReserved():
+            pause = BATCH_PAUSE_SECONDS if isinstance(error, BatchReserved) else 0.0
+            ledger.hand_over(claim, lane, delay_seconds=pause)
         case ShuttingDown():
             ledger.hand_over(claim, lane, interrupted=True)
         case NeedsLane():

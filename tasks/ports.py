@@ -275,8 +275,9 @@ class CallLedger(Protocol):
         Raises `mismatch` where that has happened too often to be a change of the model."""
 
     def reserve(self, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> int:
-        """Reserves `tokens` of the budget before a call, of which at most `completion_tokens` are its answer's. Returns
-        how many the answer may have: fewer where the budget leaves fewer. Raises `LimitReached`."""
+        """Reserves `tokens` of the budget, the batch's included, before a call, of which at most `completion_tokens`
+        are its answer's. Returns how many the answer may have: fewer where the budget leaves fewer. Raises
+        `LimitReached`, and `BatchReserved` where only calls of other jobs in flight stand in the way."""
 
     def commit_call(
         self,
@@ -337,10 +338,12 @@ class Ledger(CallLedger, Protocol):
         *,
         code: StopCode = StopCode.SERVICE_FAULTS,
         interrupted: bool = False,
+        delay_seconds: float = 0.0,
     ) -> None:
-        """Gives the lease back; the job's next step runs on `lane`, once it is resumed where a pause was asked for.
-        `fault` names what failed, if anything did: then the next try waits, longer with each in a row, and after too
-        many the job ends with `code`. A turn that is `interrupted` by its worker's end is taken up before any other."""
+        """Gives the lease back; the job's next step runs on `lane`, after `delay_seconds`, and once it is resumed where
+        a pause was asked for. `fault` names what failed, if anything did: then the next try waits, longer with each in
+        a row, and after too many the job ends with `code`. A turn that is `interrupted` by its worker's end is taken up
+        before any other."""
 
     def seek_context(self, claim: Claim, lane: Lane, decision: Stop, *, above: int) -> None:
         """The problem does not fit the context of the worker's model, of `above` tokens: leaves the job to a worker of

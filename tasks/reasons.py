@@ -12,6 +12,8 @@ _UNITS = {
     StopCode.BUDGET_USD: " USD",
     StopCode.BUDGET_ITERATIONS: " iterations",
     StopCode.BUDGET_HOURS: "",  # a duration names its own units
+    StopCode.BATCH_TOKENS: " tokens",
+    StopCode.BATCH_HOURS: "",
 }
 _TEXTS = {
     StopCode.ACCEPTED: "candidate {detail} passed every check",
@@ -80,17 +82,18 @@ def hours_and_minutes(hours: float) -> str:
 
 def _budget(stop: Stop) -> str:
     unit, limit = _UNITS[stop.code], _amount(stop, stop.limit)
+    shared = " that it shares with its batch" if stop.code in (StopCode.BATCH_TOKENS, StopCode.BATCH_HOURS) else ""
     if stop.needed is not None and stop.used is not None and stop.limit is not None:
         verb = "cost" if stop.code is StopCode.BUDGET_USD else "take"
         left = _amount(stop, max(0.0, stop.limit - stop.used))
-        return f"the next call may {verb} {_amount(stop, stop.needed)}{unit} and {left} of {limit} are left"
+        return f"the next call may {verb} {_amount(stop, stop.needed)}{unit} and {left} of {limit}{shared} are left"
     used = _amount(stop, stop.used)
-    return f"the budget of {limit}{unit} is spent" + (f" ({used} used)" if used not in ("-", limit) else "")
+    return f"the budget of {limit}{unit}{shared} is spent" + (f" ({used} used)" if used not in ("-", limit) else "")
 
 
 def _amount(stop: Stop, value: float | None) -> str:
     if value is None:
         return "-"
-    if stop.code is StopCode.BUDGET_HOURS:
+    if stop.code in (StopCode.BUDGET_HOURS, StopCode.BATCH_HOURS):
         return hours_and_minutes(value)
     return f"{value:,.2f}" if stop.code is StopCode.BUDGET_USD else f"{value:,.0f}"

@@ -4,6 +4,7 @@ Schema `redraft.state/1`; a field is only ever added to it:
 
   job, owner, lane, started_at, idle_seconds, read_at, cloud, texts
              as the loop loads them; started_at is the moment of the export where no worker has taken the job yet
+  batch      the number of the batch whose budget it shares; null for none
   spec       all that was handed in, the held-out checks with their files included: it is the owner's own
   lessons    those recalled at the first iteration; null before
   history    each recorded iteration with its candidates, their lineage and all their verdicts
@@ -54,6 +55,7 @@ def state_document(job: Job, limits: Limits, strategy: Strategy) -> dict[str, An
         "read_at": job.read_at,
         "cloud": job.cloud,
         "texts": dict(job.texts),
+        "batch": job.batch,
         "spec": dataclasses.asdict(job.spec),
         "lessons": None if job.lessons is None else [dataclasses.asdict(lesson) for lesson in job.lessons],
         "history": [dataclasses.asdict(iteration) for iteration in job.history],

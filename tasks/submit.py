@@ -24,7 +24,7 @@ from tasks.ports import Sandbox
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.store.summaries import Submitted
-from tasks.types import Egress, JobSpec, Lane
+from tasks.types import BatchBudget, Egress, JobSpec, Lane
 
 TITLE_CHARS = 120
 # The files of all jobs of one submission: they are held in memory and stored in one transaction.
@@ -113,9 +113,11 @@ def store(
     submission: Submission,
     progress: Progress = no_progress,
     count: TokenCount | None = None,
+    *,
+    pool: BatchBudget | None = None,
 ) -> tuple[Submitted, ...]:
-    """Stores all jobs with their attachments in one transaction, in their order; `count` counts the tokens of problems
-    near the limit of a context. Raises as `submit_jobs` does."""
+    """Stores all jobs with their attachments in one transaction, in their order; with a `pool` as one batch. `count`
+    counts the tokens of problems near the limit of a context. Raises as `submit_jobs` does."""
     return submit_jobs(
         database,
         submission.specs,
@@ -123,6 +125,7 @@ def store(
         functools.partial(progress, "stored"),
         egress=submission.egress,
         measure=functools.partial(problem_tokens, submission.contents, count) if count else None,
+        pool=pool,
     )
 
 

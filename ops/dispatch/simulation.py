@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from dispatch.bench_postgres import BenchPostgres
 from sqlalchemy import text
 
-from tasks.store import dispatch, leases
+from tasks.store import batches, dispatch, leases
 from tasks.store.session import Database
 from tasks.types import Claim, Lane
 
@@ -46,16 +46,21 @@ class Night:
     now: float = 0.0
     owners: dict[int, str] = field(default_factory=dict)
     left: Counter[int] = field(default_factory=Counter)
+    batched: set[int] = field(default_factory=set)
 
-    def submit(self, owner: str, jobs: int, *, iterations: int, priority: int = 0) -> list[int]:
-        """New jobs of an owner, which need so many iterations each."""
+    def submit(self, owner: str, jobs: int, *, iterations: int, priority: int = 0, batch: bool = False) -> list[int]:
+        """New jobs of an owner, which need so many iterations each; as one `batch` with a budget that lasts."""
         query = text("""INSERT INTO jobs (owner, spec_hash, title, problem, checks, strategy, lane, egress, priority,
-                        budget_usd, budget_hours, budget_iterations, budget_tokens)
+                        budget_usd, budget_hours, budget_iterations, budget_tokens, batch_id)
                         SELECT :owner, '', 'simulated', 'p', '[{"kind": "answer", "name": "answer", "value": 1}]',
-                               'correct', 'gpu', 'full', :priority, 1, 1, 1, 1
+                               'correct', 'gpu', 'full', :priority, 1, 1, 1, 1, :batch
                         FROM generate_series(1, :jobs) RETURNING id""")
         with self.database.begin() as connection:
-            numbers = list(connection.execute(query, {"owner": owner, "priority": priority, "jobs": jobs}).scalars())
+            made = text("INSERT INTO batches (owner, budget_tokens) VALUES (:owner, 1000000000) RETURNING id")
+            number = connection.execute(made, {"owner": owner}).scalar_one() if batch else None
+            given = {"owner": owner, "priority": priority, "jobs": jobs, "batch": number}
+            numbers = list(connection.execute(query, given).scalars())
+        self.batched |= set(numbers) if batch else set()
         for job in numbers:
             self.owners[job], self.left[job] = owner, iterations
         return numbers
@@ -112,6 +117,10 @@ class Night:
                 {"owner": turn.owner, "seconds": turn.seconds},
             )
             leases.release(connection, held, Lane.GPU, done=self.left[turn.job] <= 0)
+            if turn.job in self.batched:
+                row = {"job": turn.job}
+                connection.execute(text("UPDATE jobs SET iterations = iterations + 1 WHERE id = :job"), row)
+                batches.leave(connection, turn.job)
             if not self.affinity:
                 connection.execute(text("UPDATE leases SET last_worker = NULL WHERE job_id = :job"), {"job": turn.job})
 

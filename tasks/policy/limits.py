@@ -33,7 +33,8 @@ def limits_of(job: Job, rules: LoopRules) -> Limits:
         budget=job.spec.budget,
         spend=job.spend,
         hours=hours_used(job),
-        width=rules.width or width_of(job, 1),
+        # A batch leaves a job after each try, and its jobs keep the engine busy together.
+        width=1 if job.batch is not None else rules.width or width_of(job, 1),
         decisive=is_decisive(job.spec.checks),
         executable=is_executable(job.spec.checks),
         cloud=job.cloud and job.spec.egress is Egress.FULL,

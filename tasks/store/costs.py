@@ -11,18 +11,20 @@ from tasks.store.summaries import CostRow
 
 
 class CostBy(StrEnum):
-    """What spend is added up by. Days are UTC's."""
+    """What spend is added up by. Days are UTC's; jobs of no batch are `-`."""
 
     JOB = "job"
     OWNER = "owner"
     MODEL = "model"
     DAY = "day"
+    BATCH = "batch"
 
 
 _GROUPS = {
     CostBy.JOB: "j.job",
     CostBy.OWNER: "j.owner",
     CostBy.MODEL: "s.model",
+    CostBy.BATCH: "coalesce(j.batch::text, '-')",
     CostBy.DAY: "(s.created_at AT TIME ZONE 'UTC')::date",
 }
 _COSTS = """

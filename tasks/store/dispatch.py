@@ -34,7 +34,7 @@ _READY = """l.runnable AND l.worker IS NULL AND l.run_at <= now()
 # A few index probes for each owner that waits, whatever the length of the queue. First an interrupted job. Else the
 # owners, each one's aged priority (that of its first in `queue_rank`), which rises to the most urgent that waits and no
 # further, for from there on fairness decides; and of the first owner a job of the worker's own, or from there on the
-# first job that no other claim holds.
+# first job that no other claim holds. The jobs of a batch stand where its first one would, by their rank in it.
 _CLAIM = text(f"""
 WITH RECURSIVE usage AS MATERIALIZED (
     SELECT owner, floor(sum(engine_seconds) / :bucket) AS bucket FROM owner_usage
@@ -70,7 +70,7 @@ WITH RECURSIVE usage AS MATERIALIZED (
     SELECT first.job_id FROM (SELECT * FROM owners ORDER BY priority DESC, bucket, queue_rank) AS o CROSS JOIN LATERAL (
         SELECT l.job_id FROM leases l
         WHERE l.lane = o.lane AND l.owner = o.owner AND l.queue_rank <= o.upto AND {_READY}
-        ORDER BY l.job_id LIMIT 1 FOR UPDATE OF l SKIP LOCKED) AS first
+        ORDER BY coalesce(l.batch_first, l.job_id), l.batch_rank, l.job_id LIMIT 1 FOR UPDATE OF l SKIP LOCKED) AS first
     LIMIT 1
 ), pick AS (
     SELECT job_id FROM (SELECT job_id FROM interrupted UNION ALL SELECT job_id FROM own UNION ALL SELECT job_id
@@ -115,7 +115,7 @@ def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rul
     for the lesson that it owes.
 
     Order: jobs that were interrupted, priority that ages, owners with less engine time first, the worker's own jobs,
-    the owner that has waited longest, age.
+    the owner that has waited longest, age; within a batch its jobs' ranks.
     Raises `DatabaseUnavailable`.
     """
     with database.begin() as connection:

@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from tasks.store import codec, leases
+from tasks.errors import BatchLimitReached
+from tasks.store import batches, codec, leases
 from tasks.store.session import Database
 from tasks.store.tables import calls, escalations, reservations
 from tasks.types import (
@@ -178,7 +179,7 @@ def _find(connection: Connection, claim: Claim, number: int) -> EscalationRecord
 
 
 def _unaffordable(connection: Connection, claim: Claim, plan: CloudPlan) -> str:
-    """Why the budget can't pay for the plan's most costly outcome; nothing where it can."""
+    """Why the budget can't pay for the plan's most costly outcome; nothing where it can. Raises `BatchReserved`."""
     row = connection.execute(
         text("""SELECT budget_usd, budget_tokens, spent_usd + coalesce((
                     SELECT sum(e.reserved_usd) FROM escalations e
@@ -194,6 +195,10 @@ def _unaffordable(connection: Connection, claim: Claim, plan: CloudPlan) -> str:
     if row.tokens + tokens > row.budget_tokens:
         left = row.budget_tokens - row.tokens
         return f"it may take {tokens:,} tokens, and {left:,} of {row.budget_tokens:,} are left"
+    try:
+        batches.admit(connection, claim.job, tokens=tokens, usd=plan.usd)
+    except BatchLimitReached as limit:
+        return f"its batch can't pay for it: {limit}"
     return ""
 
 
@@ -225,6 +230,8 @@ def _close(
         text("UPDATE jobs SET spent_usd = spent_usd + :usd, cloud_tokens = cloud_tokens + :tokens WHERE id = :job"),
         {"usd": completion.usd, "tokens": completion.prompt_tokens + completion.completion_tokens, "job": claim.job},
     )
+    tokens = completion.prompt_tokens + completion.completion_tokens
+    batches.charge(connection, claim.job, tokens=tokens, usd=completion.usd)
     detail = f"{completion.model}, {completion.usd:.4f} USD" + (f": {error}" if error else "")
     leases.note(connection, claim.job, f"escalation {state}", detail)
 

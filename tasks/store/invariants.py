@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
+from tasks.store.batches import RESERVED
 from tasks.store.leases import FINAL
 from tasks.store.session import Database
 
@@ -235,6 +236,24 @@ INVARIANTS = (
                 SELECT sum(reserved_usd) AS usd FROM escalations
                 WHERE job_id = j.id AND finished_at IS NULL) e ON true
             WHERE j.spent_usd + e.usd > j.budget_usd""",
+    ),
+    Invariant(
+        name="I5 a batch is charged what its jobs are",
+        promise="what a batch has spent is what its jobs are charged, and stays within its budget with all that calls "
+        "in flight and open escalations may cost",
+        query=f"""
+            SELECT j.first AS job, format('batch %s has spent %s tokens and %s USD; its jobs %s and %s', b.id, b.tokens,
+                                          b.usd, j.tokens, j.usd) AS what
+            FROM batches b JOIN LATERAL (
+                SELECT min(id) AS first, sum(local_tokens + cloud_tokens) AS tokens, sum(spent_usd) AS usd
+                FROM jobs WHERE batch_id = b.id) j ON j.first IS NOT NULL
+            WHERE (b.tokens, b.usd) <> (j.tokens, j.usd)
+            UNION ALL
+            SELECT (SELECT min(id) FROM jobs WHERE batch_id = b.id),
+                   format('batch %s has spent %s of %s tokens and %s of %s USD, and reserved %s and %s', b.id, b.tokens,
+                          b.budget_tokens, b.usd, b.budget_usd, r.tokens, r.usd)
+            FROM batches b CROSS JOIN LATERAL ({RESERVED.format(batch="b.id")}) r
+            WHERE b.tokens + r.tokens > b.budget_tokens OR b.usd + r.usd > b.budget_usd""",
     ),
     Invariant(
         name="I6 one decision is at most one request",

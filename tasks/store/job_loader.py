@@ -86,6 +86,7 @@ def read_job(connection: Connection, job: int) -> Job | None:
         ended=_ended(row),
         cloud=fleet.served(connection, Lane.CLOUD),
         texts=attachments.texts(connection, spec),
+        batch=row.batch_id,
     )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import JournalMismatch, LimitReached
-from tasks.store import codec, leases
+from tasks.store import batches, codec, leases
 from tasks.store.tables import calls, jobs, reservations
 from tasks.types import CallKey, Claim, Completion
 
@@ -65,8 +65,8 @@ def set_aside(connection: Connection, job: int, key: CallKey, mismatch: JournalM
 
 
 def reserve(connection: Connection, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> int:
-    """Reserves `tokens` of the job's budget, of which at most `completion_tokens` are the answer's; again is harmless.
-    Returns how many the answer may have. Raises `LimitReached`."""
+    """Reserves `tokens` of the job's budget and of its batch's, of which at most `completion_tokens` are the answer's;
+    again is harmless. Returns how many the answer may have. Raises `LimitReached`, `BatchReserved`."""
     row = connection.execute(
         text("""SELECT budget_tokens AS budget, local_tokens + cloud_tokens + coalesce((
                     SELECT sum(r.tokens) FROM reservations r WHERE r.job_id = j.id), 0)::bigint AS used,
@@ -78,6 +78,7 @@ def reserve(connection: Connection, claim: Claim, key: CallKey, tokens: int, com
     tokens -= completion_tokens - granted
     if row.used + tokens > row.budget:
         raise LimitReached("tokens", row.used, row.budget, needed=tokens)
+    batches.admit(connection, claim.job, tokens=tokens)
     values = {"tokens": tokens, "completion_tokens": granted, **codec.key_to_row(key)}
     connection.execute(
         upsert(reservations).values(job_id=claim.job, epoch=claim.epoch, **values).on_conflict_do_nothing()
@@ -86,8 +87,8 @@ def reserve(connection: Connection, claim: Claim, key: CallKey, tokens: int, com
 
 
 def commit(connection: Connection, job: int, key: CallKey, row: dict[str, Any], completion: Completion) -> None:
-    """Writes the call's `row`, settles its reservation, and adds it to the spend of the job and the usage of its
-    owner."""
+    """Writes the call's `row`, settles its reservation, and adds it to the spend of the job and its batch, and
+    to the usage of its owner."""
     connection.execute(insert(calls).values(row))
     connection.execute(reservations.delete().where(*_is(reservations, job, key)))
     owner = connection.execute(
@@ -107,6 +108,7 @@ def commit(connection: Connection, job: int, key: CallKey, row: dict[str, Any], 
                 DO UPDATE SET engine_seconds = owner_usage.engine_seconds + EXCLUDED.engine_seconds"""),
         {"owner": owner, "seconds": completion.seconds},
     )
+    batches.charge(connection, job, tokens=completion.prompt_tokens + completion.completion_tokens, usd=completion.usd)
 
 
 def _is(table: Any, job: int, key: CallKey) -> list[Any]:

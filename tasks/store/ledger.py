@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import JournalMismatch
 from tasks.reasons import describe
-from tasks.store import codec, contexts, job_loader, journal, leases, lesson_writes
+from tasks.store import batches, codec, contexts, job_loader, journal, leases, lesson_writes
 from tasks.store.session import Database
 from tasks.store.tables import candidates, iterations, jobs, verdicts
 from tasks.types import (
@@ -80,8 +80,8 @@ class PostgresLedger:
             journal.set_aside(connection, claim.job, key, mismatch)
 
     def reserve(self, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> int:
-        """Reserves `tokens` of the budget, so that calls in flight together can't pass it. Raises
-        `LimitReached`, `LeaseLost`, `DatabaseUnavailable`."""
+        """Reserves `tokens` of the job's budget and of its batch's, so that calls in flight together can't pass either.
+        Raises `LimitReached`, `BatchReserved`, `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
             return journal.reserve(connection, claim, key, tokens, completion_tokens)
@@ -230,7 +230,7 @@ class PostgresLedger:
                 update(jobs)
                 .where(jobs.c.id == claim.job)
                 .values(iterations=iteration.number, crashes=0, faults=0)
-                .returning(jobs.c.score, jobs.c.answer_iteration, jobs.c.answer_slot)
+                .returning(jobs.c.score, jobs.c.answer_iteration, jobs.c.answer_slot, jobs.c.batch_id)
             ).one()
             passing(CrashPoint.RECORDING)
             if best is not None and _is_better(connection, claim, best, row):
@@ -249,6 +249,8 @@ class PostgresLedger:
                 _open_iteration(connection, claim.job, iteration.number + 1, decision)
                 _note_move_up(connection, claim.job, iteration.number, lane)
             leases.release(connection, claim, lane, done=isinstance(decision, Stop) and not lesson_due)
+            if row.batch_id is not None:
+                _count_for_batch(connection, claim.job, iteration, decision, partly=bool(row.score))
 
     def keep_lesson(self, claim: Claim, lesson: Lesson | None) -> None:
         """An ended job owes its lesson no more, and can't be claimed again. Raises `LeaseLost`,
@@ -298,16 +300,17 @@ class PostgresLedger:
         *,
         code: StopCode = StopCode.SERVICE_FAULTS,
         interrupted: bool = False,
+        delay_seconds: float = 0.0,
     ) -> None:
-        """Gives the lease back with the next step on `lane`; a `fault` delays it, longer with each in a row, and ends
-        the job with `code` at the cap; one `interrupted` by its worker's end goes on first.
+        """Gives the lease back with the next step on `lane`, after `delay_seconds`; a `fault` delays it, longer with
+        each in a row, and ends the job with `code` at the cap; one `interrupted` by its worker's end goes on first.
         Raises `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
             if not fault:
                 if interrupted:
                     leases.note(connection, claim.job, "handed back", f"its worker {claim.worker} is shutting down")
-                leases.release(connection, claim, lane, interrupted=interrupted)
+                leases.release(connection, claim, lane, interrupted=interrupted, delay_seconds=delay_seconds)
                 return
             faults = connection.execute(
                 update(jobs).where(jobs.c.id == claim.job).values(faults=jobs.c.faults + 1).returning(jobs.c.faults)
@@ -337,6 +340,15 @@ def _open_iteration(connection: Connection, job: int, number: int, move: Move, *
         .values(job_id=job, number=number, operator=operator_of(move), move=codec.move_to_json(move), **more)
         .on_conflict_do_nothing()
     )
+
+
+def _count_for_batch(
+    connection: Connection, job: int, iteration: Iteration, decision: Decision, *, partly: bool
+) -> None:
+    solved = isinstance(decision, Stop) and decision.code is StopCode.ACCEPTED
+    batches.count_iteration(connection, job, earlier=iteration.number - 1, partly=partly, solved=solved)
+    if not isinstance(decision, Stop):
+        batches.leave(connection, job)
 
 
 def _note_move_up(connection: Connection, job: int, number: int, lane: Lane) -> None:

@@ -13,6 +13,7 @@ from tasks.errors import NoSuchJob
 from tasks.store.fleet import WORKER_SILENCE_SECONDS
 from tasks.store.session import Database, explained
 from tasks.store.summaries import (
+    BatchSummary,
     CallOmission,
     EgressRow,
     IterationRow,
@@ -24,7 +25,7 @@ from tasks.store.summaries import (
     VerdictRow,
 )
 from tasks.store.tables import jobs
-from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend, StopCode
+from tasks.types import Acceptance, BatchBudget, Budget, Egress, JobState, Lane, Spend, StopCode
 
 _SUMMARY = f"""
 SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations, j.score, j.answer_iteration,
@@ -45,7 +46,7 @@ SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations,
                   (array_agg((o ->> 'chars')::bigint ORDER BY (o ->> 'left_out')::bigint DESC))[1] AS chars
            FROM calls c CROSS JOIN jsonb_array_elements(c.omissions) o
            WHERE c.job_id = j.id AND c.omissions <> '[]'::jsonb GROUP BY 1) b) AS left_out,
-       j.model, j.model <> '' AND l.lane IN ('gpu', 'fast') AND NOT EXISTS (
+       j.batch_id, j.model, j.model <> '' AND l.lane IN ('gpu', 'fast') AND NOT EXISTS (
             SELECT 1 FROM workers w WHERE j.model = ANY(w.models) AND l.lane = ANY(w.lanes)
             AND w.seen_at > clock_timestamp() - make_interval(secs => {WORKER_SILENCE_SECONDS})) AS unserved,
        CASE WHEN j.acceptance = 'judged' THEN (
@@ -64,17 +65,20 @@ def list_jobs(
     states: Sequence[JobState] = (),
     tags: Sequence[str] = (),
     owner: str | None = None,
+    batch: int | None = None,
     jobs: Sequence[int] | None = None,
     limit: int | None = None,
     before: int | None = None,
     oldest_first: bool = False,
 ) -> tuple[JobSummary, ...]:
-    """Jobs that have one of `states`, every tag and this owner, without their answers; the newest first, or the oldest.
+    """Jobs that have one of `states`, every tag, this owner and batch, without their answers; the newest first, or the
+    oldest.
 
     At most `limit` of them, with numbers below `before`: the last number of a page begins the next one.
     """
     where = "WHERE (:any_state OR j.state = ANY(:states)) AND j.tags @> CAST(:tags AS text[])"
     where += " AND (CAST(:owner AS text) IS NULL OR j.owner = :owner)"
+    where += " AND (CAST(:batch AS bigint) IS NULL OR j.batch_id = :batch)"
     where += " AND (CAST(:jobs AS bigint[]) IS NULL OR j.id = ANY(:jobs))"
     where += " AND (CAST(:before AS bigint) IS NULL OR j.id < :before)"
     query = _SUMMARY.format(answer="NULL") + where + f" ORDER BY j.id {'ASC' if oldest_first else 'DESC'} LIMIT :limit"
@@ -83,6 +87,7 @@ def list_jobs(
         "states": [str(state) for state in states],
         "tags": list(tags),
         "owner": owner,
+        "batch": batch,
         "jobs": None if jobs is None else list(jobs),
         "limit": limit,
         "before": before,
@@ -99,6 +104,27 @@ def job_summary(database: Database, job: int) -> JobSummary:
     if row is None:
         raise NoSuchJob(job)
     return _summary(row)
+
+
+def batch_summary(database: Database, batch: int) -> BatchSummary | None:
+    """One of the login's own batches, None where there is none of that number. Raises `DatabaseUnavailable`."""
+    query = text("SELECT * FROM batch_summary WHERE batch = :batch")
+    with database.connect() as connection, explained():
+        row = connection.execute(query, {"batch": batch}).one_or_none()
+    if row is None:
+        return None
+    return BatchSummary(
+        batch=row.batch,
+        owner=row.owner,
+        jobs=row.jobs,
+        ended=row.ended,
+        accepted=row.accepted,
+        iterations=row.iterations,
+        tokens=row.tokens,
+        usd=Decimal(row.usd),
+        hours=row.hours or 0.0,
+        budget=BatchBudget(tokens=row.budget_tokens, usd=row.budget_usd, hours=row.budget_hours),
+    )
 
 
 def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
@@ -266,6 +292,7 @@ def _summary(row: Row[Any]) -> JobSummary:
         cut=row.cut,
         left_out=tuple(LeftOut(**block) for block in row.left_out or ()),
         context_above=row.context_above,
+        batch=row.batch_id,
         model=row.model,
         judged_by=JudgedBy(**row.judged_by) if row.judged_by else None,
         model_awaited=row.unserved and row.state in ("queued", "running") and row.worker is None,

@@ -16,14 +16,14 @@ from sqlalchemy import Connection, Row, insert, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tasks.errors import InvalidInput
-from tasks.store import attachments, codec, contexts, fleet
+from tasks.store import attachments, batches, codec, contexts, fleet
 from tasks.store.session import Database, explained
 from tasks.store.summaries import Submitted
 from tasks.store.tables import jobs
-from tasks.types import Egress, JobSpec, Lane
+from tasks.types import BatchBudget, Egress, JobSpec, Lane
 from tasks.window import Measure
 
-# Rows a statement: 22 parameters each stay far below the protocol's 65,535.
+# Rows a statement: 23 parameters each stay far below the protocol's 65,535.
 CHUNK = 1000
 
 
@@ -35,13 +35,15 @@ def submit_jobs(
     *,
     egress: Egress | None = None,
     measure: Measure | None = None,
+    pool: BatchBudget | None = None,
 ) -> tuple[Submitted, ...]:
     """Stores all of `specs` with their attachments in one transaction, or none; in their order.
 
     `contents` holds by hash what attachments hold that are not stored yet; `tell` hears how many of how many are
     sent; `measure` counts the tokens of problems near the limit of a context, which are estimated without it. What may
     leave is decided and stored here: `never` where neither `egress`, which this installation may say, nor a worker that
-    serves the cloud now opens the deployment. A spec whose key this owner has used before gives that job back. Raises
+    serves the cloud now opens the deployment. With a `pool` those that are new are one batch, which shares this budget
+    beside the budget of each. A spec whose key this owner has used before gives that job back. Raises
     `InvalidInput` where it was submitted with other content, where no model that is served takes a new job's
     attachments, or where its problem is longer than the largest context served on its lane and it may not be cut;
     `DatabaseUnavailable`.
@@ -49,10 +51,11 @@ def submit_jobs(
     done: list[Submitted] = []
     with database.begin() as connection, explained():
         decide = _egress(egress, served=fleet.served(connection, Lane.CLOUD))
+        batch = batches.create(connection, pool) if pool is not None and _any_new(connection, specs) else None
         attachments.keep(connection, specs, contents or {})
         for keyed, group in itertools.groupby(specs, key=lambda spec: spec.key is not None):
             for chunk in _batched(group):
-                done += (_insert_keyed if keyed else _insert)(connection, chunk, decide)
+                done += (_insert_keyed if keyed else _insert)(connection, chunk, decide, batch)
                 tell(len(done), len(specs))
         new = [spec for spec, one in zip(specs, done, strict=True) if one.new]
         attachments.require_served(connection, new)
@@ -110,27 +113,43 @@ def _egress(default: Egress | None, *, served: bool) -> Decide:
     return lambda spec: (spec.egress or default) if opened else Egress.NEVER
 
 
-def _row(spec: JobSpec, decide: Decide) -> dict[str, Any]:
-    return {**_columns(spec), "egress": str(decide(spec)), "key": spec.key, "spec_hash": spec_hash(spec)}
+def _any_new(connection: Connection, specs: Sequence[JobSpec]) -> bool:
+    """Whether any of the jobs is not stored yet."""
+    keys = {spec.key for spec in specs}
+    if None in keys:
+        return True
+    known = text("SELECT count(*) FROM jobs WHERE owner = SESSION_USER AND key = ANY(:keys)")
+    return bool(connection.execute(known, {"keys": list(keys)}).scalar_one() < len(keys))
 
 
-def _insert(connection: Connection, specs: Sequence[JobSpec], decide: Decide) -> list[Submitted]:
+def _row(spec: JobSpec, decide: Decide, batch: int | None) -> dict[str, Any]:
+    own = {"egress": str(decide(spec)), "key": spec.key, "spec_hash": spec_hash(spec), "batch_id": batch}
+    return {**_columns(spec), **own}
+
+
+def _insert(connection: Connection, specs: Sequence[JobSpec], decide: Decide, batch: int | None) -> list[Submitted]:
     statement = insert(jobs).returning(jobs.c.id, sort_by_parameter_order=True)
-    numbers = connection.execute(statement, [_row(spec, decide) for spec in specs]).scalars()
-    return [Submitted(job=job, new=True, egress=decide(spec)) for job, spec in zip(numbers, specs, strict=True)]
+    numbers = connection.execute(statement, [_row(spec, decide, batch) for spec in specs]).scalars()
+    return [
+        Submitted(job=job, new=True, egress=decide(spec), batch=batch) for job, spec in zip(numbers, specs, strict=True)
+    ]
 
 
-def _insert_keyed(connection: Connection, specs: Sequence[JobSpec], decide: Decide) -> list[Submitted]:
+def _insert_keyed(
+    connection: Connection, specs: Sequence[JobSpec], decide: Decide, batch: int | None
+) -> list[Submitted]:
     statement = upsert(jobs).on_conflict_do_nothing(constraint="jobs_owner_key").returning(jobs.c.id)
-    new = set(connection.execute(statement, [_row(spec, decide) for spec in specs]).scalars())
-    known = text("SELECT id, key, spec_hash, egress FROM jobs WHERE owner = SESSION_USER AND key = ANY(:keys)")
+    new = set(connection.execute(statement, [_row(spec, decide, batch) for spec in specs]).scalars())
+    known = text(
+        "SELECT id, key, spec_hash, egress, batch_id FROM jobs WHERE owner = SESSION_USER AND key = ANY(:keys)"
+    )
     stored = {row.key: row for row in connection.execute(known, {"keys": [spec.key for spec in specs]})}
     done = []
     for spec in specs:
         row = stored[spec.key]
         if row.spec_hash != spec_hash(spec) and not _same_but_for_egress(row, spec):
             raise InvalidInput("key", spec.key, f"it names job {row.id}, whose content is another; take a new key")
-        done.append(Submitted(job=row.id, new=row.id in new, egress=Egress(row.egress)))
+        done.append(Submitted(job=row.id, new=row.id in new, egress=Egress(row.egress), batch=row.batch_id))
         new.discard(row.id)  # the second of two lines with one key is not new
     return done
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend, StopCode
+from tasks.types import Acceptance, BatchBudget, Budget, Egress, JobState, Lane, Spend, StopCode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,8 @@ class JobSummary:
     the one that must work on it, empty for any; `model_awaited` says that no live worker serves it, and it waits.
     `judged_by` is there where only judges accepted its answer.
     `cut` allows a problem that is too long to be shown in part, `left_out` is what calls left out of their prompts, and
-    `context_above` is the largest context that its problem did not fit into: it waits for a worker with more."""
+    `context_above` is the largest context that its problem did not fit into: it waits for a worker with more.
+    `batch` is the number of the batch whose budget it shares."""
 
     job: int
     title: str
@@ -134,12 +135,30 @@ class JobSummary:
     context_above: int = 0
     model: str = ""
     model_awaited: bool = False
+    batch: int | None = None
     judged_by: JudgedBy | None = None
 
     @property
     def age_seconds(self) -> float:
         """Seconds from its submission to its end, or to now."""
         return ((self.finished_at or self.now) - self.submitted_at).total_seconds()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSummary:
+    """A batch: how many of its `jobs` have `ended` and were `accepted`, what they have used together, and what they may
+    use at most. `hours` are those since its first call, up to its last job's end."""
+
+    batch: int
+    owner: str
+    jobs: int
+    ended: int
+    accepted: int
+    iterations: int
+    tokens: int
+    usd: Decimal
+    hours: float
+    budget: BatchBudget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,13 +277,15 @@ class WorkerRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
-    """A job's number, whether this submission made it (False: its key had made it before), and what may leave. `note`
-    is a line on a new job for whoever submits it: that its problem is, or may be, too long for the models served."""
+    """A job's number, whether this submission made it (False: its key had made it before), what may leave, and the
+    number of its batch. `note` is a line on a new job for whoever submits it: that its problem is, or may be, too long
+    for the models served."""
 
     job: int
     new: bool
     egress: Egress
     note: str = ""
+    batch: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

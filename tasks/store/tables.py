@@ -48,6 +48,22 @@ def _job(**keywords: object) -> Column[int]:
     return Column("job_id", BigInteger, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, **keywords)  # type: ignore[arg-type]
 
 
+# Jobs of one owner with one budget; a budget that is null is no limit.
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", BigInteger, Identity(always=False), primary_key=True),
+    Column("owner", Text, nullable=False, server_default=text("SESSION_USER")),
+    Column("budget_tokens", BigInteger),
+    Column("budget_usd", _USD),
+    Column("budget_hours", Double),
+    Column("tokens", BigInteger, nullable=False, server_default=_ZERO),
+    Column("usd", _USD, nullable=False, server_default=_ZERO),
+    _moment("submitted_at", required=True),
+    _moment("started_at"),
+    UniqueConstraint("owner", "id", name="batches_owner"),
+)
+
 jobs = Table(
     "jobs",
     metadata,
@@ -106,8 +122,11 @@ jobs = Table(
     Column("cut", Boolean, nullable=False, server_default=text("false")),
     Column("model", Text, nullable=False, server_default=text("''")),
     Column("budget_completion_tokens", BigInteger),
+    Column("batch_id", BigInteger),
+    ForeignKeyConstraint(["owner", "batch_id"], ["batches.owner", "batches.id"], name="jobs_batch"),
     UniqueConstraint("owner", "key", name="jobs_owner_key"),
     Index("jobs_owner_state", "owner", "state", "id"),
+    Index("jobs_batch_id", "batch_id", "id", postgresql_where=text("batch_id IS NOT NULL")),
 )
 
 # Narrow, for it is written at every claim, renewal and release.
@@ -134,10 +153,20 @@ leases = Table(
     Column("interrupted", Boolean, nullable=False, server_default=text("false")),
     Column("queue_rank", Double, Computed(_QUEUE_RANK, persisted=True), nullable=False),
     Column("context_above", Integer, nullable=False, server_default=_ZERO),
+    Column("batch_first", BigInteger),
+    Column("batch_rank", Double, nullable=False, server_default=_ZERO),
     Index("leases_interrupted", "lane", postgresql_where=text("interrupted AND runnable AND worker IS NULL")),
     Index("leases_priority", "lane", "priority", postgresql_where=_WAITS),
     Index("leases_queue_rank", "lane", "owner", "queue_rank", postgresql_where=_WAITS),
-    Index("leases_turn", "lane", "owner", "job_id", postgresql_where=_WAITS),
+    Index(
+        "leases_turn",
+        "lane",
+        "owner",
+        text("coalesce(batch_first, job_id)"),
+        "batch_rank",
+        "job_id",
+        postgresql_where=_WAITS,
+    ),
     Index("leases_own", "last_worker", "job_id", postgresql_where=_WAITS),
     Index("leases_held", "lease_until", postgresql_where=text("worker IS NOT NULL")),
 )
@@ -400,4 +429,16 @@ owner_usage = Table(
     Column("owner", Text, primary_key=True),
     Column("hour", DateTime(timezone=True), primary_key=True),
     Column("engine_seconds", Double, nullable=False),
+)
+
+# Of the iterations of an owner's batches: how many solved their job, by what was known of it before.
+family_counts = Table(
+    "family_counts",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("family", Text, primary_key=True),
+    Column("earlier", Integer, primary_key=True, autoincrement=False),
+    Column("partly", Boolean, primary_key=True),
+    Column("solved", BigInteger, nullable=False, server_default=_ZERO),
+    Column("failed", BigInteger, nullable=False, server_default=_ZERO),
 )

@@ -52,13 +52,14 @@ from tasks.types.moves import (
     operator_of,
 )
 from tasks.types.programs import JOINED, SandboxJob, SandboxResult
-from tasks.types.specs import Attachment, Budget, Changes, CheckSpec, JobSpec
+from tasks.types.specs import Attachment, BatchBudget, Budget, Changes, CheckSpec, JobSpec
 
 __all__ = [
     "JOINED",
     "Acceptance",
     "Aggregate",
     "Attachment",
+    "BatchBudget",
     "Budget",
     "CallKey",
     "Candidate",

@@ -65,7 +65,7 @@ class Job:
     `ended` says why it ended, if it did; `cloud` says whether a worker serves the lane `cloud` now. Of the time since
     `started_at`, `idle_seconds` do not count as hours: the job was paused, or had ended before a retry. `read_at` is
     when it was read; hours are counted by the database's clock only. `texts` are the contents of its text attachments
-    by hash."""
+    by hash. `batch` is the number of the batch whose budget it shares."""
 
     id: int
     owner: str
@@ -82,6 +82,7 @@ class Job:
     idle_seconds: float = 0.0
     read_at: datetime | None = field(default=None, compare=False)
     texts: Mapping[str, str] = field(default_factory=dict)
+    batch: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

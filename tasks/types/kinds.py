@@ -32,6 +32,8 @@ class StopCode(StrEnum):
     BUDGET_TOKENS = "budget_tokens"
     BUDGET_COMPLETION_TOKENS = "budget_completion_tokens"
     BUDGET_USD = "budget_usd"
+    BATCH_TOKENS = "batch_tokens"  # of the budget that it shares with its batch
+    BATCH_HOURS = "batch_hours"
     CONTEXT = "context"  # even the shortest prompt is longer than the model's context
     DRAFT_REJECTED = "draft_rejected"  # a strategy of one draft
     CLOUD_REJECTED = "cloud_rejected"  # the cloud model's answer was rejected, too
@@ -63,6 +65,8 @@ class StopCode(StrEnum):
                 | StopCode.BUDGET_TOKENS
                 | StopCode.BUDGET_COMPLETION_TOKENS
                 | StopCode.BUDGET_USD
+                | StopCode.BATCH_TOKENS
+                | StopCode.BATCH_HOURS
                 | StopCode.CONTEXT
                 | StopCode.DRAFT_REJECTED
                 | StopCode.CLOUD_REJECTED

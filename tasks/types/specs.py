@@ -54,6 +54,16 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatchBudget:
+    """What the jobs of a batch may spend together at most: tokens in + out, US dollars, wall hours since the first call
+    of any of them; None where there is no limit."""
+
+    tokens: int | None = None
+    usd: Decimal | None = None
+    hours: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
     """A file of a job, named by its content: `sha256` in hex, `media_type` such as image/png, its size in bytes.
 

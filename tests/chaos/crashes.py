@@ -35,6 +35,9 @@ OTHER = {"id", "job_id", "epoch", "worker", "last_worker", "turn", "stale_task_i
     "crashes",
     "response_id",
     "payload",
+    "batch_id",
+    "batch_first",
+    "batch_rank",
     "prompt_hash",
 }
 # The evidence that a crash leaves, and nothing else does.

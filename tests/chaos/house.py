@@ -28,7 +28,7 @@ from tasks.store.lesson_queries import read_lesson
 from tasks.store.outbox import Outbox
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
-from tasks.types import ChatRequest, CheckSpec, Claim, Egress, JobSpec, Lane
+from tasks.types import BatchBudget, ChatRequest, CheckSpec, Claim, Egress, JobSpec, Lane
 from tests.chaos.crashes import Fatal, Passing, job_rows, schema_lines
 from tests.doubles import ExecutedChecks, Killed
 from tests.loops import corrected, twin_loop
@@ -100,7 +100,8 @@ class House:
 
     Parameters: `escalate_after` rejected iterations the job is the cloud's, which answers at `url`; `known` is the
     lesson that the memory holds before; `broken` spoils the ledger, for a test of the tests; `work` is what the jobs
-    are. Where `changed`, a worker with another model has left each job in the middle of a revision.
+    are, and with a `pool` each is a batch of one. Where `changed`, a worker with another model has left each job in
+    the middle of a revision.
     """
 
     def __init__(
@@ -113,11 +114,12 @@ class House:
         known: int | None,
         changed: bool = False,
         broken: Callable[[PostgresLedger], Any] = lambda ledger: ledger,
+        pool: BatchBudget | None = None,
         work: Work = SUM,
     ) -> None:
         self._work = work
         self._user, self._fleet, self._escalate_after, self._known = user, fleet, escalate_after, known
-        self._changed, self._broken = changed, broken
+        self._changed, self._broken, self._pool = changed, broken, pool
         self._sampling, self._width = NEW, 1 if changed else 2
         self._cloud = OpenAIResponses(
             base_url=url, api_key="sk-test", first_event_seconds=20, answer_seconds=60, pauses=(0.02, 0.05)
@@ -134,7 +136,7 @@ class House:
         spec = JobSpec(
             title="t", problem=work.problem, checks=work.checks, strategy=work.strategy, egress=egress, seed=11
         )
-        job = submit_jobs(self._user, [spec], egress=egress)[0].job
+        job = submit_jobs(self._user, [spec], egress=egress, pool=self._pool)[0].job
         outbox = Outbox(self._fleet, memory_handlers(bank))
         if self._changed:
             self._leave(job, bank)
@@ -149,7 +151,14 @@ class House:
         known = {match.lesson.id for match in bank.search("alice", LESSON)}
         counted = [now - then for now, then in zip(self._counted(), before, strict=True)]
         memory = {"points": bank.count(), "holds its lesson": mine <= known, "seen, helped, hurt": counted}
-        return {**rows, "memory": memory}
+        return {**rows, "memory": memory, "batch": self._spent(job)}
+
+    def _spent(self, job: int) -> list[tuple[Any, ...]]:
+        """What the job's batch has used, if it is of one."""
+        columns = "b.tokens, b.usd, b.started_at IS NULL"
+        query = text(f"SELECT {columns} FROM batches b JOIN jobs j ON j.batch_id = b.id WHERE j.id = :job")
+        with self._fleet.connect() as connection:
+            return [tuple(row) for row in connection.execute(query, {"job": job})]
 
     def _leave(self, job: int, bank: InMemoryBank) -> None:
         """The older worker works until it is killed, in the second iteration, with calls on which one is built."""

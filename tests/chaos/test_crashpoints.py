@@ -17,7 +17,7 @@ from tasks.errors import InvalidInput
 from tasks.store.invariants import breaches
 from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
-from tasks.types import CallKey, Claim, Operator
+from tasks.types import BatchBudget, CallKey, Claim, Operator
 from tests.chaos.crashes import Fatal, Passing, Toll, difference
 from tests.chaos.house import CLIMB, DOUBLE, MERGE, House, Upgrade
 from tests.standin.responses import Rule, serving
@@ -56,6 +56,9 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
         runs: dict[str, House | Upgrade] = {
             "home": home,
             "cloud": House(user, fleet, escalate_after=2, url=standin.url, known=1),
+            "batch": House(
+                user, fleet, escalate_after=10, url=standin.url, known=None, pool=BatchBudget(tokens=100_000)
+            ),
             "changed model": House(user, fleet, escalate_after=10, url=standin.url, known=1, changed=True),
             "ladder": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=DOUBLE),
             "climb": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=CLIMB),
@@ -90,7 +93,8 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
             strike(name, one)
         assert set(toll.deaths) == set(CrashPoint), "every point is passed, and was fatal"
         while toll.deaths.total() < (CRASHES or len(CrashPoint) + PAIRS):
-            name = chance.choice(["home", "cloud", "cloud", "changed model", "ladder", "climb", "merge", "upgrade"])
+            names = ["home", "batch", "cloud", "cloud", "changed model", "ladder", "climb", "merge", "upgrade"]
+            name = chance.choice(names)
             strike(name, *chance.sample(ordinary[name].passings(), 2))
     if CRASHES:
         with capsys.disabled():

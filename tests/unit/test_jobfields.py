@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from tasks.errors import InvalidInput
-from tasks.jobfields import check_fields, check_name, refuse_unstorable
+from tasks.jobfields import check_fields, check_name, read_batch_budget, refuse_unstorable
+from tasks.types import BatchBudget
 
 BUDGET = "usd, hours, iterations, tokens, completion_tokens"
 
@@ -80,3 +82,26 @@ def test_what_postgres_cannot_hold_is_refused_wherever_it_stands(code: int) -> N
 
 def test_letters_beside_the_surrogates_are_stored() -> None:
     refuse_unstorable({"title": "\ud7ff\ue000", "budget": {"usd": 1.5}, "memory": True, "key": None, "tags": ["a"]})
+
+
+def test_the_budget_of_a_batch_has_the_units_and_bounds_of_a_job_s() -> None:
+    assert read_batch_budget([]) is None
+    budget = read_batch_budget(["tokens=1_000", "usd=0.10,hours=2"])
+    assert budget == BatchBudget(tokens=1000, usd=Decimal("0.1"), hours=2.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("tokens", "--pool-budget: 'tokens' is not allowed; NAME=NUMBER"),
+        ("tokens=0", "--pool-budget.tokens: 0 is not allowed; a whole number from 1"),
+        ("tokens=1,tokens=2", "--pool-budget: 'tokens=2' is not allowed; tokens is given once"),
+        ("iterations=3", "--pool-budget: 'iterations=3' is not allowed; fields among tokens, usd, hours"),
+        ("token=3", "--pool-budget.token: "),
+        ("hours=nan", "--pool-budget.hours: "),
+    ],
+)
+def test_a_budget_of_a_batch_that_is_not_allowed_is_one_line(text: str, why: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        read_batch_budget([text])
+    assert str(refused.value).startswith(why)

@@ -7,6 +7,8 @@ import pytest
 
 from tasks.errors import (
     AttachmentLost,
+    BatchLimitReached,
+    BatchReserved,
     Cancelled,
     DatabaseUnavailable,
     EgressForbidden,
@@ -59,6 +61,10 @@ def settled(error: Exception, *secrets: str) -> Book:
             LimitReached("tokens", 90, 100, needed=20),
             Stop(code=StopCode.BUDGET_TOKENS, used=90, limit=100, needed=20),
         ),
+        (
+            BatchLimitReached("tokens", 90, 100, needed=20),
+            Stop(code=StopCode.BATCH_TOKENS, used=90, limit=100, needed=20),
+        ),
         (LimitReached("hours", 4.5, 4), Stop(code=StopCode.BUDGET_HOURS, used=4.5, limit=4)),
         (PromptTooLong(5000, 3072), Stop(code=StopCode.CONTEXT, used=5000, limit=3072)),
         (Cancelled(), Stop(code=StopCode.CANCELLED)),
@@ -75,7 +81,8 @@ def test_what_ends_a_job_stops_it_with_its_code_and_numbers(error: Exception, st
 @pytest.mark.parametrize(
     ("error", "lane", "fields"),
     [
-        (Paused(), Lane.CHECK, {}),
+        (Paused(), Lane.CHECK, {"delay_seconds": 0.0}),
+        (BatchReserved("b"), Lane.CHECK, {"delay_seconds": 2.0}),
         (ShuttingDown(), Lane.CHECK, {"interrupted": True}),
         (NeedsLane(Lane.CLOUD), Lane.CLOUD, {}),
         (EngineFault("hung up"), Lane.CHECK, {"fault": "engine: hung up"}),

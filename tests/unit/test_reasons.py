@@ -38,6 +38,12 @@ EXPLANATIONS = {
     "the next call may cost 0.50 USD and 0.25 of 2.00 are left": Stop(
         code=StopCode.BUDGET_USD, used=1.75, limit=2, needed=0.5
     ),
+    "the next call may take 20 tokens and 10 of 100 that it shares with its batch are left": Stop(
+        code=StopCode.BATCH_TOKENS, used=90, limit=100, needed=20
+    ),
+    "the budget of 2 h that it shares with its batch is spent (2 h 6 min used)": Stop(
+        code=StopCode.BATCH_HOURS, used=2.1, limit=2
+    ),
     "the shortest prompt has 5,000 tokens, and the model has room for 3,072": Stop(
         code=StopCode.CONTEXT, used=5000, limit=3072
     ),

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -88,21 +88,24 @@ _ROW: TypeAdapter[_Asked] = TypeAdapter(Annotated[_Asked, Field(discriminator="k
 
 
 class Kept:
-    """The file, read whole and appended to. Safe to share between threads."""
+    """The file, read whole and appended to. Safe to share between threads: what several ask for at once is asked
+    once."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._lock = path, threading.Lock()
+        self._path, self._lock, self._locks = path, threading.Lock(), dict[str, threading.Lock]()
         self._rows: dict[str, _Asked] = {row.digest: row for row in lines.read(path, _ROW)}
 
-    def find(self, digest: str) -> _Asked | None:
-        """What was answered, or None."""
-        return self._rows.get(digest)
-
-    def add(self, row: _Asked) -> None:
-        """Keeps an answer."""
+    def row(self, digest: str, ask: Callable[[], _Asked]) -> _Asked:
+        """What was answered, or what `ask` answers now, which is kept."""
         with self._lock:
-            lines.append(self._path, row)
-            self._rows[row.digest] = row
+            lock = self._locks.setdefault(digest, threading.Lock())
+        with lock:
+            if digest not in self._rows:
+                row = ask()
+                with self._lock:
+                    lines.append(self._path, row)
+                    self._rows[digest] = row
+            return self._rows[digest]
 
 
 class KeptModel:
@@ -116,15 +119,15 @@ class KeptModel:
     def complete(self, request: ChatRequest, heartbeat: Heartbeat) -> Completion:
         """As the port has it."""
         digest = f"{self.name} {prompt_hash(request)}"
-        found = self._kept.find(digest)
-        if isinstance(found, _Answer):
-            return found.completion(self.name)
+        row = self._kept.row(digest, lambda: _Answer.of(digest, self._ask(request, heartbeat)))
+        assert isinstance(row, _Answer)
+        return row.completion(self.name)
+
+    def _ask(self, request: ChatRequest, heartbeat: Heartbeat) -> Completion:
         if self._engine is None:
             allowed = "this strategy asks the engine for more than drafts: name one that serves the pool's model"
             raise InvalidInput("--endpoint", "", allowed)
-        completion = self._engine.complete(request, heartbeat)
-        self._kept.add(_Answer.of(digest, completion))
-        return completion
+        return self._engine.complete(request, heartbeat)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Estimated: the engine may be away, and what is kept must be found again."""
@@ -141,13 +144,15 @@ class KeptChecks:
     def validate(self, candidate: str, checks: Sequence[CheckSpec], heartbeat: Heartbeat) -> tuple[Verdict, ...]:
         """As the port has it."""
         digest = _digest(candidate, checks)
-        found = self.kept.find(digest)
         held_out = {check.name: check.held_out for check in checks}
-        if not isinstance(found, _Verdicts):
-            verdicts = tuple(map(PooledVerdict.of, self.checks.validate(candidate, checks, heartbeat)))
-            found = _Verdicts(digest=digest, verdicts=verdicts)
-            self.kept.add(found)
-        return tuple(verdict.verdict(held_out=held_out[verdict.check]) for verdict in found.verdicts)
+
+        def ask() -> _Verdicts:
+            verdicts = self.checks.validate(candidate, checks, heartbeat)
+            return _Verdicts(digest=digest, verdicts=tuple(map(PooledVerdict.of, verdicts)))
+
+        row = self.kept.row(digest, ask)
+        assert isinstance(row, _Verdicts)
+        return tuple(verdict.verdict(held_out=held_out[verdict.check]) for verdict in row.verdicts)
 
     def behaviour(
         self, candidate: str, checks: Sequence[CheckSpec], inputs: Sequence[str], heartbeat: Heartbeat
@@ -156,11 +161,14 @@ class KeptChecks:
         if not inputs:
             return self.checks.behaviour(candidate, checks, inputs, heartbeat)
         digest = _digest(candidate, checks, inputs)
-        found = self.kept.find(digest)
-        if not isinstance(found, _Behaviour):
-            found = _Behaviour(digest=digest, behaviour=self.checks.behaviour(candidate, checks, inputs, heartbeat))
-            self.kept.add(found)
-        return found.behaviour
+
+        def ask() -> _Behaviour:
+            found = self.checks.behaviour(candidate, checks, inputs, heartbeat)
+            return _Behaviour(digest=digest, behaviour=found)
+
+        row = self.kept.row(digest, ask)
+        assert isinstance(row, _Behaviour)
+        return row.behaviour
 
     def examine(self, checks: Sequence[CheckSpec]) -> None:
         """As the port has it."""

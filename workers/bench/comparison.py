@@ -11,9 +11,10 @@ from tasks.errors import InvalidInput
 from tasks.ports import ChatModel, Checks, Strategy
 from tasks.sampling import Sampling
 from workers.bench.asked import Kept, KeptChecks, KeptModel
+from workers.bench.deck import Deck, Terms
 from workers.bench.pool import GREEDY, Pool, read_pool
 from workers.bench.record import prompts_digest
-from workers.bench.replay import Replay, Terms
+from workers.bench.replay import play
 from workers.bench.runs import Run
 from workers.bench.tasks import TaskSet
 
@@ -26,7 +27,7 @@ class Comparison:
     """What is compared on which tasks; `left_out` names tasks without a greedy and a drawn draft that are checked."""
 
     pool: Pool
-    replays: tuple[Replay, ...]
+    decks: tuple[Deck, ...]
     left_out: tuple[str, ...]
 
     def run(
@@ -34,12 +35,10 @@ class Comparison:
     ) -> tuple[Run, ...]:
         """Every strategy on every task with every seed; `parallel` of them at once, which helps where an engine is
         asked."""
-        wanted = [
-            (replay, strategy, seed) for strategy in strategies for seed in range(seeds) for replay in self.replays
-        ]
+        wanted = [(deck, strategy, seed) for strategy in strategies for seed in range(seeds) for deck in self.decks]
         runs: list[Run] = []
         with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="run") as executor:
-            futures = [executor.submit(replay.run, strategy, seed) for replay, strategy, seed in wanted]
+            futures = [executor.submit(play, deck, strategy, seed) for deck, strategy, seed in wanted]
             try:
                 for future in futures:
                     runs.append(future.result())
@@ -57,10 +56,10 @@ def open_pool(
     *,
     checks: Checks,
     engine: ChatModel | None = None,
-    sampling: Sampling | None = None,
+    limit: int | None = None,
 ) -> Comparison:
-    """The pool of a set, whose model `engine` serves where there is one. Raises `InvalidInput` where the pool is of
-    another set, of other prompts or another model."""
+    """The pool of a set, or of its first `limit` tasks; `engine` serves its model, where there is one. Raises
+    `InvalidInput` where the pool is of another set, of other prompts or another model."""
     pool = read_pool(path)
     header = pool.header
     if header.prompts != prompts_digest(tasks):
@@ -69,15 +68,15 @@ def open_pool(
         raise InvalidInput("--endpoint", engine.name, f"a server of the pool's model, {header.model}")
     kept = Kept(beside(path))
     model = KeptModel(kept, engine, name=header.model, context_tokens=CONTEXT_TOKENS)
-    sampling = sampling or Sampling(
+    sampling = Sampling(
         temperature=header.sampling.temperature,
         top_p=header.sampling.top_p,
         top_k=header.sampling.top_k,
         answer_tokens=header.sampling.max_tokens,
         review_tokens=header.sampling.max_tokens // 2,
     )
-    replays = [
-        Replay(
+    decks = [
+        Deck(
             task=task,
             pool=pool,
             terms=terms,
@@ -85,13 +84,13 @@ def open_pool(
             checks=KeptChecks(kept=kept, checks=checks),
             sampling=sampling,
         )
-        for task in tasks.tasks
+        for task in tasks.tasks[:limit]
     ]
-    usable = [replay for replay in replays if _is_usable(replay)]
+    usable = [deck for deck in decks if _is_usable(deck)]
     if not usable:
         raise InvalidInput("--pool", str(path), "a pool with at least one task that has its drafts and their verdicts")
-    left_out = tuple(replay.task.name for replay in replays if replay not in usable)
-    return Comparison(pool=pool, replays=tuple(usable), left_out=left_out)
+    left_out = tuple(deck.task.name for deck in decks if deck not in usable)
+    return Comparison(pool=pool, decks=tuple(usable), left_out=left_out)
 
 
 def beside(pool: Path) -> Path:
@@ -99,6 +98,6 @@ def beside(pool: Path) -> Path:
     return pool.with_name(f"{pool.name.removesuffix('.xz').removesuffix('.jsonl')}.asked.jsonl")
 
 
-def _is_usable(replay: Replay) -> bool:
-    numbers = {draft.draft for draft in replay.drafts}
+def _is_usable(deck: Deck) -> bool:
+    numbers = {draft.draft for draft in deck.drafts}
     return GREEDY in numbers and len(numbers) > 1

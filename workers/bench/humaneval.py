@@ -18,6 +18,8 @@ NUMBERS = range(82)
 # Examples of docstrings that the set's own solution and its own tests contradict.
 WRONG = frozenset({"median([-10, 4, 6, 1000, 10, 20])"})
 _VISIBLE, _SCORING = "test_examples.py", "test_hidden.py"
+# Wall time. A right answer takes a second or two of it; a busy machine must not make it a wrong one.
+CHECK_SECONDS = 30.0
 
 
 def humaneval(numbers: range = NUMBERS) -> TaskSet:
@@ -43,13 +45,18 @@ def _task(number: int, problem: Mapping[str, str]) -> Task:
         f"every other function that stands here.\n\n{fence(prompt, 'python')}"
     )
     visible = CheckSpec(
-        name=f"python:{_VISIBLE}", kind="python", value=_VISIBLE, files={_VISIBLE: _visible(prompt, function)}
+        name=f"python:{_VISIBLE}",
+        kind="python",
+        value=_VISIBLE,
+        timeout_seconds=CHECK_SECONDS,
+        files={_VISIBLE: _visible(prompt, function)},
     )
     scoring = CheckSpec(
         name=f"python:{_SCORING}",
         kind="python",
         value=_SCORING,
         held_out=True,
+        timeout_seconds=CHECK_SECONDS,
         files={_SCORING: _scoring(prompt, function, problem["test"])},
     )
     spec = JobSpec(title=function, problem=text, checks=(visible,), memory=False, tags=("bench",))

@@ -1,17 +1,11 @@
 """Plays a strategy from a pool: its drafts are drawn from the recorded ones, with their verdicts and tokens; what it
-asks for beyond them, an engine answers.
-
-What is drawn depends on task and seed alone, so that all strategies are compared on the same draws. Nothing of the
-queue takes part: a replay of drafts takes milliseconds.
+asks for beyond them, an engine answers. Nothing of the queue takes part: a run of drafts takes milliseconds.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import random
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
 
 from tasks.errors import LimitReached
 from tasks.escalation import NoCloud
@@ -19,9 +13,8 @@ from tasks.heartbeat import SilentHeartbeat
 from tasks.journal import JournalledModel
 from tasks.operators import Operators
 from tasks.policy import LoopRules, choose, limits_of, marked
-from tasks.ports import ChatModel, Checks, Strategy
+from tasks.ports import Strategy
 from tasks.retries import ATTEMPTS
-from tasks.sampling import Sampling
 from tasks.turn import Turn
 from tasks.types import (
     Budget,
@@ -31,26 +24,21 @@ from tasks.types import (
     Claim,
     Draft,
     Iteration,
-    Job,
     Lane,
     Limits,
     Move,
     OpenIteration,
-    Operator,
     Probe,
     Spend,
     Stop,
-    Verdict,
     operator_of,
 )
 from tasks.validation import inputs_of, is_unobserved
 from tasks.validators.registry import accepted, score
 from workers.bench.asked import CHARS_PER_TOKEN
-from workers.bench.pool import GREEDY, Pool, PooledDraft
-from workers.bench.record import blank_job
+from workers.bench.deck import Deck
 from workers.bench.runs import Run
 from workers.bench.spending import Spending
-from workers.bench.tasks import Mode, Task
 
 _CLAIM = Claim(job=0, epoch=1, worker="replay", turn="replay")
 _HEARTBEAT = SilentHeartbeat()
@@ -58,93 +46,25 @@ _HEARTBEAT = SilentHeartbeat()
 _UNLIMITED = Budget(hours=1e6, iterations=10_000, tokens=10**12)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """On what terms strategies are compared: `tokens` are the completion tokens of a run, `width` how many candidates
-    are drafted at once. With `greedy_first` a run's first draft is the greedy one; else that one is never drawn."""
-
-    mode: Mode
-    tokens: int
-    width: int
-    greedy_first: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class Replay:
-    """Plays strategies on one task of a pool. `model` answers what is no draft, and `checks` decide about it."""
-
-    task: Task
-    pool: Pool
-    terms: Terms
-    model: ChatModel
-    checks: Checks
-    sampling: Sampling
-
-    def run(self, strategy: Strategy, seed: int) -> Run:
-        """What comes of the task with this seed. Raises what `model` and `checks` raise."""
-        return _Player(self, seed).play(strategy)
-
-    @cached_property
-    def job(self) -> Job:
-        """The job, before its first iteration."""
-        return blank_job(self.task.job(self.terms.mode))
-
-    @cached_property
-    def drafts(self) -> Sequence[PooledDraft]:
-        """The drafts that have their verdicts, the greedy one first."""
-        return [draft for draft in self.pool.of(self.task.name) if draft.checked]
-
-    @cached_property
-    def candidates(self) -> Mapping[int, Candidate]:
-        """Each draft as a candidate, by its number."""
-        return {draft.draft: self._candidate(draft) for draft in self.drafts}
-
-    def order(self, seed: int) -> Iterator[PooledDraft]:
-        """The drafts in the order in which they are drawn: none again before each was drawn once."""
-        drawn = [draft for draft in self.drafts if draft.draft != GREEDY]
-        generator = random.Random(f"{self.task.name}:{seed}")  # noqa: S311  (a resampling, no secret)
-        if self.terms.greedy_first:
-            yield from (draft for draft in self.drafts if draft.draft == GREEDY)
-        while drawn:
-            yield from generator.sample(drawn, len(drawn))
-
-    def _candidate(self, draft: PooledDraft) -> Candidate:
-        ref, verdicts = CandidateRef(iteration=0, slot=0), () if draft.guard else self._verdicts(draft)
-        return Candidate(
-            ref=ref,
-            operator=Operator.DRAFT,
-            text=draft.text,
-            root=ref,
-            guard=draft.guard,
-            let_through=draft.let_through,
-            verdicts=verdicts,
-            score=score(verdicts, self.job.spec.checks),
-            accepted=accepted(verdicts, self.job.spec.checks),
-        )
-
-    def _verdicts(self, draft: PooledDraft) -> tuple[Verdict, ...]:
-        """As the job's own checks would have said: held-out ones only where every visible one passed."""
-        visible = tuple(verdict.verdict(held_out=False) for verdict in draft.visible or ())
-        if self.terms.mode is Mode.BLIND or not all(verdict.passed for verdict in visible):
-            return visible
-        return (*visible, *(verdict.verdict(held_out=True) for verdict in draft.scoring or ()))
+def play(deck: Deck, strategy: Strategy, seed: int) -> Run:
+    """What comes of the task with this seed. Raises what the deck's model and checks raise."""
+    return _Player(deck, seed).play(strategy)
 
 
 class _Player:
     """One run: its history, what is drawn next, and what is spent."""
 
-    def __init__(self, replay: Replay, seed: int) -> None:
-        self._replay, self._order = replay, replay.order(seed)
-        spec = dataclasses.replace(replay.job.spec, seed=seed, budget=_UNLIMITED)
-        self._job = dataclasses.replace(replay.job, spec=spec)
-        self._spending = Spending(replay.terms.tokens)
-        self._rules = LoopRules(width=replay.terms.width, move_up_after=10**6, escalate_after=10**6)
-        model = JournalledModel(ledger=self._spending, model=replay.model, sampling=replay.sampling)
+    def __init__(self, deck: Deck, seed: int) -> None:
+        self._deck, self._order = deck, deck.order(seed)
+        spec = dataclasses.replace(deck.job.spec, seed=seed, budget=_UNLIMITED)
+        self._job = dataclasses.replace(deck.job, spec=spec)
+        self._spending = Spending(deck.terms.tokens)
+        self._rules = LoopRules(width=deck.terms.width, move_up_after=10**6, escalate_after=10**6)
+        model = JournalledModel(ledger=self._spending, model=deck.model, sampling=deck.sampling)
         self._operators = Operators(model=model, cloud=NoCloud())
         self._history: tuple[Iteration, ...] = ()
         self._right: dict[CandidateRef, bool] = {}
-        self._words: set[str] = set()
-        self._repeated = 0
+        self._tokens: dict[CandidateRef, int] = {}
 
     def play(self, strategy: Strategy) -> Run:
         """Until the strategy stops, or no token is left."""
@@ -167,7 +87,7 @@ class _Player:
         inputs: tuple[str, ...] = ()
         candidates: tuple[Candidate, ...] = ()
         match move:
-            case Draft():
+            case Draft(avoid=()):
                 candidates = self._draw(number, move)
             case Probe():
                 inputs = self._probe(number, move)
@@ -201,7 +121,7 @@ class _Player:
         return inputs
 
     def _observed(self, candidate: Candidate, inputs: Sequence[str]) -> Candidate:
-        behaviour = self._replay.checks.behaviour(candidate.text, self._job.spec.checks, inputs, _HEARTBEAT)
+        behaviour = self._deck.checks.behaviour(candidate.text, self._job.spec.checks, inputs, _HEARTBEAT)
         return dataclasses.replace(candidate, behaviour=behaviour)
 
     def _turn(self, iteration: OpenIteration, seed: int) -> Turn:
@@ -217,7 +137,7 @@ class _Player:
         granted: dict[CallKey, int] = {}
         for key in keys:
             try:
-                granted[key] = self._spending.reserve(_CLAIM, key, 0, self._replay.sampling.answer_tokens)
+                granted[key] = self._spending.reserve(_CLAIM, key, 0, self._deck.sampling.answer_tokens)
             except LimitReached:
                 if not granted:
                     raise
@@ -239,48 +159,46 @@ class _Player:
                 break
             key = dataclasses.replace(key, attempt=key.attempt + 1)
             try:
-                most = self._spending.reserve(_CLAIM, key, 0, self._replay.sampling.answer_tokens)
+                most = self._spending.reserve(_CLAIM, key, 0, self._deck.sampling.answer_tokens)
             except LimitReached:
                 break
         ref = CandidateRef(iteration=key.iteration, slot=key.slot)
-        candidate = dataclasses.replace(self._replay.candidates[draft.draft], ref=ref, root=ref, operator=key.operator)
+        candidate = dataclasses.replace(self._deck.candidates[draft.draft], ref=ref, root=ref, operator=key.operator)
         whole = tokens == draft.completion_tokens
         self._note(candidate, right=draft.right and whole, tokens=tokens)
         if not whole:
             return _cut(candidate, tokens / draft.completion_tokens)
-        return self._observed(candidate, self._inputs()) if candidate.accepted else candidate
+        return candidate if candidate.guard else self._observed(candidate, self._inputs(candidate))
 
-    def _inputs(self) -> tuple[str, ...]:
-        return inputs_of(dataclasses.replace(self._job, history=self._history))
+    def _inputs(self, candidate: Candidate) -> tuple[str, ...]:
+        """Those that a checked candidate is run on."""
+        return inputs_of(dataclasses.replace(self._job, history=self._history)) if candidate.accepted else ()
 
     def _check(self, candidate: Candidate) -> Candidate:
         """An answer that the engine wrote, with its verdicts."""
-        replay, specs = self._replay, self._job.spec.checks
+        deck, specs = self._deck, self._job.spec.checks
         if candidate.guard is None:
-            verdicts = replay.checks.validate(candidate.text, specs, _HEARTBEAT)
+            verdicts = deck.checks.validate(candidate.text, specs, _HEARTBEAT)
             candidate = dataclasses.replace(
                 candidate, verdicts=verdicts, score=score(verdicts, specs), accepted=accepted(verdicts, specs)
             )
-            candidate = self._observed(candidate, self._inputs() if candidate.accepted else ())
-        truth = replay.checks.validate(candidate.text, replay.task.scoring, _HEARTBEAT)
+            candidate = self._observed(candidate, self._inputs(candidate))
+        truth = deck.checks.validate(candidate.text, deck.task.scoring, _HEARTBEAT)
         right = candidate.guard is None and all(verdict.passed for verdict in truth)
         self._note(candidate, right=right, tokens=len(candidate.text) // CHARS_PER_TOKEN)
         return candidate
 
     def _note(self, candidate: Candidate, *, right: bool, tokens: int) -> None:
-        self._right[candidate.ref] = right
-        words = " ".join(candidate.text.split())
-        self._repeated += tokens if words in self._words else 0
-        self._words.add(words)
+        self._right[candidate.ref], self._tokens[candidate.ref] = right, tokens
 
     def _end(self, strategy: str, stop: Stop) -> Run:
         candidates = [candidate for iteration in self._history for candidate in iteration.candidates]
         chosen, spending = _chosen(candidates, stop), self._spending
         return Run(
-            task=self._replay.task.name,
+            task=self._deck.task.name,
             strategy=strategy,
             seed=self._job.spec.seed,
-            mode=self._replay.terms.mode,
+            mode=self._deck.terms.mode,
             accepted=stop.acceptance is not None,
             right=chosen is not None and self._right[chosen.ref],
             any_right=any(self._right.values()),
@@ -289,7 +207,7 @@ class _Player:
             iterations=len(self._history),
             prompt_tokens=spending.prompt_tokens,
             completion_tokens=spending.completion_tokens,
-            repeated_tokens=self._repeated,
+            repeated_tokens=sum(self._tokens[candidate.ref] for candidate in candidates if candidate.repeats),
             seconds=round(spending.seconds, 2),
             stop=stop.code,
         )

@@ -10,8 +10,9 @@ from workers.bench.tasks import Mode
 
 class Run(BaseModel):
     """`accepted` is what the job's own checks said of the chosen answer, `right` what the scoring checks say of it;
-    `any_right` whether any candidate of the run was right. `repeated_tokens` were written on answers in the same
-    words as an earlier one of the run; `degenerate` counts calls that looped; `seconds` are those of the engine."""
+    `any_right` whether any candidate of the run was right. `repeated_tokens` were written on answers that do what a
+    rejected one of the run did; `degenerate` counts calls that looped; `seconds` are those of the engine.
+    """
 
     model_config = ConfigDict(frozen=True)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from workers.bench.comparison import Comparison
-from workers.bench.replay import Terms
+from workers.bench.deck import Terms
 from workers.bench.runs import Run
 from workers.bench.statistics import Estimate, Summary
 from workers.bench.tasks import Mode
@@ -21,21 +20,24 @@ _MODES = {Mode.CHECKER: "with a checker", Mode.BLIND: "blind"}
 
 
 def write(
-    comparison: Comparison, terms: Terms, seeds: int, summaries: Sequence[Summary], runs: Sequence[Run], *,
+    title: str, facts: Mapping[str, str], summaries: Sequence[Summary], runs: Sequence[Run], *,
     page: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """The table, or one JSON document, on stdout; the page where one is wanted."""
-    facts = _facts(comparison, terms, seeds)
     columns, rows = columns_of(summaries), [_row(summary, summaries) for summary in summaries]
     if page is not None:
-        title = f"{comparison.pool.header.set}, {_MODES[terms.mode]}"
         page.write_text(comparison_page(title, facts, columns, rows, summaries, runs), encoding="utf-8")
     if as_json:
-        output.emit({"facts": facts, "strategies": [_plain(summary) for summary in summaries]})
+        output.emit({"facts": facts, "strategies": [dataclasses.asdict(summary) for summary in summaries]})
         return
     for name, value in facts.items():
         output.note(f"{name}: {value}")
     output.table(columns, rows, right=columns[1:])
+
+
+def title_of(tasks: str, mode: Mode) -> str:
+    """What is compared, in a line."""
+    return f"{tasks}, {_MODES[mode]}"
 
 
 def columns_of(summaries: Sequence[Summary]) -> list[str]:
@@ -64,10 +66,11 @@ def _row(summary: Summary, summaries: Sequence[Summary]) -> list[str]:
     ]
 
 
-def _facts(comparison: Comparison, terms: Terms, seeds: int) -> dict[str, str]:
+def replay_facts(comparison: Comparison, terms: Terms, seeds: int) -> dict[str, str]:
+    """What a replay rests on."""
     header = comparison.pool.header
     sampling = header.sampling
-    tasks = f"{len(comparison.replays)} of {header.set}"
+    tasks = f"{len(comparison.decks)} of {header.set}"
     if comparison.left_out:
         tasks += f"; {len(comparison.left_out)} left out, which have too few drafts yet"
     return {
@@ -77,13 +80,20 @@ def _facts(comparison: Comparison, terms: Terms, seeds: int) -> dict[str, str]:
         "processor": header.processor,
         "sampling": f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}, top-k {sampling.top_k}, "
         f"at most {sampling.max_tokens} tokens a draft" + ("; the first draft greedy" if terms.greedy_first else ""),
-        "drafts": f"{sum(len(replay.drafts) for replay in comparison.replays)}, recorded {header.date}",
+        "drafts": f"{sum(len(deck.drafts) for deck in comparison.decks)}, recorded {header.date}",
         "budget": f"{terms.tokens:,} completion tokens a run, {terms.width} drafts at once, {seeds} runs of each task",
     }
 
 
-def _plain(summary: Summary) -> dict[str, Any]:
-    return dataclasses.asdict(summary)
+def live_facts(name: str, mode: Mode, tasks: int, tokens: int, seeds: int, models: Sequence[str]) -> dict[str, str]:
+    """What a live run rests on."""
+    return {
+        "mode": _MODES[mode],
+        "run": f"{name}, through the queue",
+        "tasks": str(tasks),
+        "model": ", ".join(models) or "-",
+        "budget": f"{tokens:,} completion tokens a job, {seeds} jobs of each task",
+    }
 
 
 def _percent(estimate: Estimate) -> str:

@@ -18,7 +18,7 @@ app = typer.Typer()
 
 @app.command()
 def cost(
-    by: Annotated[str, typer.Option("--by", metavar="job|owner|model|day", help="Group by this.")] = "job",
+    by: Annotated[str, typer.Option("--by", metavar="job|owner|model|day|batch", help="Group by this.")] = "job",
     as_json: output.Json = False,
 ) -> None:
     """Add up the calls, tokens and dollars of your jobs. --json: one object per line. Days are in UTC."""

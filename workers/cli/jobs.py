@@ -10,7 +10,7 @@ import typer
 from workers.cli import judgement, omissions, output
 
 if TYPE_CHECKING:
-    from tasks.store.summaries import JobSummary, LostWork
+    from tasks.store.summaries import BatchSummary, JobSummary, LostWork
 
 app = typer.Typer()
 # Postgres's bigint.
@@ -24,6 +24,10 @@ def ls(
     state: Annotated[list[str], typer.Option("--state", metavar="S", help="Only jobs in this state.")] = [],  # noqa: B006
     tag: Annotated[list[str], typer.Option("--tag", metavar="T", help="Only jobs with this tag.")] = [],  # noqa: B006
     owner: Annotated[str | None, typer.Option(metavar="O", help="Only jobs of this owner.")] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=LARGEST, help="Only jobs of this batch, with what it has used."),
+    ] = None,
     limit: Annotated[
         int, typer.Option(min=1, max=1_000_000, help="Show at most this many; --json lists all jobs.")
     ] = 50,
@@ -35,15 +39,18 @@ def ls(
     states = [known_state(name) for name in state]
     with connect() as client:
         if as_json:
-            for job in client.pages(states=states, tags=tag, owner=owner):
+            for job in client.pages(states=states, tags=tag, owner=owner, batch=batch):
                 output.emit_line(without_answer(job))
             return
-        jobs = client.list(states=states, tags=tag, owner=owner, limit=limit + 1)
+        jobs = client.list(states=states, tags=tag, owner=owner, batch=batch, limit=limit + 1)
+        whole = client.batch(batch) if batch is not None else None
     columns = ("job", "state", "iter", "score", "spent", "tokens", "age", "title")
     right = ("job", "iter", "score", "spent", "tokens", "age")
     output.table(columns, [_line(job) for job in jobs[:limit]], right=right)
     if len(jobs) > limit:
         output.note(f"the newest {limit}; --limit shows more")
+    if whole is not None:
+        output.note(f"batch {_batch(whole)}")
     for name in sorted({job.model for job in jobs[:limit] if job.model_awaited}):
         waiting = ", ".join(str(job.job) for job in jobs[:limit] if job.model_awaited and job.model == name)
         output.note(f"no worker serves model {name} now; jobs that wait for it: {waiting}")
@@ -56,10 +63,11 @@ def show(job: JobArgument, as_json: output.Json = False) -> None:
 
     with connect() as client:
         summary = client.summary(job)
+        batch = client.batch(summary.batch) if summary.batch is not None else None
     if as_json:
-        output.emit(document(summary))
+        output.emit({**document(summary), "batch_spend": None if batch is None else dataclasses.asdict(batch)})
     else:
-        output.pairs(_details(summary))
+        output.pairs(_details(summary, batch))
 
 
 @app.command()
@@ -151,6 +159,7 @@ def document(job: JobSummary) -> dict[str, Any]:
         "stop_needed": job.stop_needed,
         "lane": str(job.lane),
         "moved_up": job.moved_up,
+        "batch": job.batch,
         "model": job.model or None,
         "model_awaited": job.model_awaited,
         "egress": str(job.egress),
@@ -181,7 +190,7 @@ def without_answer(job: JobSummary) -> dict[str, Any]:
     return {name: value for name, value in document(job).items() if name != "answer"}
 
 
-def _details(job: JobSummary) -> list[tuple[str, str]]:
+def _details(job: JobSummary, batch: BatchSummary | None = None) -> list[tuple[str, str]]:
     from tasks.types import Lane
 
     spend, budget = job.spend, job.budget
@@ -201,6 +210,7 @@ def _details(job: JobSummary) -> list[tuple[str, str]]:
         ("answer", f"of iteration {job.answer_iteration}" if job.answer is not None else "none yet"),
         ("spend", f"{output.usd(spend.usd)} of {output.usd(budget.usd)}"),
         ("tokens", f"{output.count(spend.local_tokens + spend.cloud_tokens)} of {output.count(budget.tokens)}"),
+        *([("batch", _batch(batch))] if batch is not None else []),
         ("owner", job.owner),
         ("tags", ", ".join(job.tags) or "-"),
         ("worker", f"{job.worker}, {job.phase or 'working'}" if job.worker else "-"),
@@ -209,6 +219,18 @@ def _details(job: JobSummary) -> list[tuple[str, str]]:
         ("submitted", job.submitted_at.isoformat(timespec="seconds")),
         ("age", output.duration(job.age_seconds)),
     ]
+
+
+def _batch(batch: BatchSummary) -> str:
+    """Its number, how far it is, and what its jobs have used together."""
+    budget, used = batch.budget, []
+    if budget.tokens is not None:
+        used.append(f"{output.count(batch.tokens)} of {output.count(budget.tokens)} tokens")
+    if budget.usd is not None:
+        used.append(f"{output.usd(batch.usd)} of {output.usd(budget.usd)}")
+    if budget.hours is not None:
+        used.append(f"{output.duration(batch.hours * 3600)} of {output.duration(budget.hours * 3600)}")
+    return f"{batch.batch}: {batch.accepted} of {batch.jobs} jobs accepted, {batch.ended} ended; used {', '.join(used)}"
 
 
 def _waits_for(job: JobSummary) -> str:

@@ -23,6 +23,7 @@ VIEWS = (
     "iteration_history",
     "verdict_history",
     "call_history",
+    "batch_summary",
     "spend_by_day",
     "memory_lessons",
     "escalation_history",

@@ -34,6 +34,14 @@ def submit(
         list[str],
         typer.Option("--budget", metavar="usd=2,hours=4,iterations=30,tokens=N", help="What the job may spend."),
     ] = [],  # noqa: B006
+    pool_budget: Annotated[
+        list[str],
+        typer.Option(
+            "--pool-budget",
+            metavar="tokens=N,usd=20,hours=8",
+            help="Make the jobs one batch: what they may spend together. The likeliest to be solved go on first.",
+        ),
+    ] = [],  # noqa: B006
     strategy: Annotated[
         str | None, typer.Option(metavar="NAME", help="correct, ladder, aggregate, best_of_n or single.")
     ] = None,
@@ -84,7 +92,7 @@ def submit(
         cut=True if cut else None,
         model=model,
     )
-    submission, jobs, workers = _store(files, flags)
+    submission, jobs, workers = _store(files, flags, pool_budget)
     for line in notes(submission, jobs, workers):
         output.note(line)
     if not (as_json and wait):
@@ -95,28 +103,31 @@ def submit(
         raise typer.Exit(wait_for([job.job for job in jobs], timeout, as_json=as_json))
 
 
-def _store(files: Sequence[str], flags: Flags) -> tuple[Submission, tuple[Submitted, ...], tuple[WorkerRow, ...]]:
+def _store(
+    files: Sequence[str], flags: Flags, pool_budget: Sequence[str]
+) -> tuple[Submission, tuple[Submitted, ...], tuple[WorkerRow, ...]]:
     """Parses, checks and stores the jobs behind progress bars; gives them with the workers that there are."""
     from tasks import submit as steps
     from tasks.installed import installed_rules
+    from tasks.jobfields import read_batch_budget
     from tasks.settings import load_settings
     from workers.cli.client import connect
     from workers.cli.progress import Bars
     from workers.engine.counting import EngineCount
 
-    settings = load_settings()
+    settings, pool = load_settings(), read_batch_budget(pool_budget)
     rules = installed_rules(settings, dry_runs=True)
     with Bars(sys.stderr) as bars:
         submission = steps.check(steps.parse(files, flags, sys.stdin.buffer.read), rules, bars.update)
         with connect() as client:
-            jobs = client.submit(submission, progress=bars.update, count=EngineCount(settings))
+            jobs = client.submit(submission, progress=bars.update, count=EngineCount(settings), pool=pool)
             return submission, jobs, client.workers()
 
 
 def _print_numbers(submission: Submission, jobs: Sequence[Submitted], *, as_json: bool) -> None:
     for job, spec in zip(jobs, submission.specs, strict=True):
         if as_json:
-            output.emit_line({"job": job.job, "new": job.new, "title": spec.title})
+            output.emit_line({"job": job.job, "new": job.new, "title": spec.title, "batch": job.batch})
         else:
             print(job.job)
     sys.stdout.flush()

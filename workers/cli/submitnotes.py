@@ -19,6 +19,7 @@ def notes(submission: Submission, jobs: Sequence[Submitted], workers: Sequence[W
     yield from _files(submission.specs)
     yield from (f"job {job.job}: {job.note}" for job in jobs if job.note)
     yield from _models(submission.specs, workers)
+    yield from _batch(jobs)
     yield _cloud(submission.specs, [job.egress for job in jobs], workers)
     known = sum(1 for job in jobs if not job.new)
     if known:
@@ -44,6 +45,13 @@ def _models(specs: Sequence[JobSpec], workers: Sequence[WorkerRow]) -> Iterator[
     for name in dict.fromkeys(spec.model for spec in specs if spec.model):
         if name not in known:
             yield f"no worker serves model {name} now (served: {served}): the job waits for one that does"
+
+
+def _batch(jobs: Sequence[Submitted]) -> Iterator[str]:
+    """One line for the batch that this submission made, if it made one."""
+    new = [job for job in jobs if job.new and job.batch is not None]
+    if new:
+        yield f"batch {new[0].batch}: {len(new)} jobs share one budget; `redraft ls --batch {new[0].batch}` lists them"
 
 
 def _cloud(specs: Sequence[JobSpec], stored: Sequence[Egress], workers: Sequence[WorkerRow]) -> str:

@@ -328,6 +328,35 @@ BAD: dict[str, tuple[str | bytes, str]] = {
 }
 
 
+def test_jobs_with_one_budget_are_a_batch_that_ls_show_and_cost_know(
+    redraft: Redraft, files: Path, admin: Admin
+) -> None:
+    (files / "two.jsonl").write_text('{"problem": "P", "checks": [{"answer": 1}]}\n' * 2)
+    (files / "p.md").write_text(GOOD)
+    said = redraft("submit", "two.jsonl", "--pool-budget", "tokens=300_000,hours=1.5", "--json")
+    assert said.code == 0, said.err
+    first, second = (json.loads(line) for line in said.out.splitlines())
+    assert first["batch"] == second["batch"]
+    batch = str(first["batch"])
+    assert f"batch {batch}: 2 jobs share one budget" in said.err
+    assert redraft("submit", "p.md").code == 0
+    line = f"{batch}: 0 of 2 jobs accepted, 0 ended; used 0 of 300.0k tokens, 0s of 1h30m"
+    listed = redraft("ls", "--batch", batch)
+    assert f"batch {line}" in listed.err
+    assert "Add" not in listed.out
+    assert line in redraft("show", str(first["job"])).out
+    assert "batch" not in redraft("show", "3").out
+    shown = json.loads(redraft("show", str(first["job"]), "--json").out)
+    assert (shown["batch"], shown["batch_spend"]["budget"]["tokens"]) == (first["batch"], 300_000)
+    admin.execute(
+        """INSERT INTO calls (job_id, iteration, operator, slot, attempt, model, request, prompt_hash, text,
+           finish_reason, prompt_tokens, cached_tokens, completion_tokens, seconds, worker, epoch)
+           SELECT id, 1, 'draft', 0, 1, 'm', '{}', 'h', '', 'stop', 10, 0, 5, 1, 'w', 1 FROM jobs"""
+    )
+    costs = [json.loads(line) for line in redraft("cost", "--by", "batch", "--json").out.splitlines()]
+    assert [(row["batch"], row["jobs"], row["prompt_tokens"]) for row in costs] == [("-", 1, 10), (batch, 2, 20)]
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_job_file_is_one_line_exit_2_and_nothing_stored(
     redraft: Redraft, files: Path, admin: Admin, case: str
@@ -353,6 +382,8 @@ def test_a_bad_job_file_is_one_line_exit_2_and_nothing_stored(
         (["p.md", "--hidden-check", "python:none.py"], "none.py"),
         (["p.md", "--budget", "usd=1,usd=2"], "--budget: 'usd=2' "),
         (["p.md", "--budget", "days=2"], "budget.days"),
+        (["p.md", "--pool-budget", "tokens=0"], "--pool-budget.tokens: 0 "),
+        (["p.md", "--pool-budget", "iterations=9"], "--pool-budget: 'iterations=9' "),
         (["p.md", "--lane", "cloud"], "lane: 'cloud' "),
         (["p.md", "--priority", "101"], "priority: 101 "),
         (["p.md", "--key", ""], "key: '' "),

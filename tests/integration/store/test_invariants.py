@@ -124,6 +124,7 @@ def test_a_job_that_is_not_there_is_lost_and_one_that_has_not_ended_is_told_of_a
 
 
 ESCALATED = "INSERT INTO escalations (job_id, iteration, kind, model, state, request, reserved_usd)"
+BATCH = "INSERT INTO batches (owner, budget_tokens, tokens)"
 BROKEN = {
     "I1 no job is stranded": (
         "UPDATE jobs SET state = 'running'",
@@ -194,6 +195,12 @@ BROKEN = {
         f"{ESCALATED} VALUES (1, 1, 'answer', 'm', 'intent', '{{}}', 2.5)",
         f"UPDATE jobs SET spent_usd = 1.9; {ESCALATED} VALUES (1, 1, 'answer', 'm', 'unsent', '{{}}', 0.2)",
         "INSERT INTO reservations VALUES (1, 2, 3, 'draft', 0, 1, 2000000)",
+    ),
+    "I5 a batch is charged what its jobs are": (
+        f"{BATCH} VALUES ('alice', 1000, 29); UPDATE jobs SET batch_id = 1",
+        f"{BATCH} VALUES ('alice', 29, 30); UPDATE jobs SET batch_id = 1",
+        f"{BATCH} VALUES ('alice', 49, 30); UPDATE jobs SET batch_id = 1; UPDATE leases SET worker = 'w'; "
+        "INSERT INTO reservations VALUES (1, 2, 3, 'draft', 0, 1, 20)",
     ),
     "I6 one decision is at most one request": (
         "ALTER TABLE escalations DROP CONSTRAINT escalations_once; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,18 @@ def test_a_behaviour_is_kept_for_these_inputs_alone(tmp_path: Path) -> None:
     assert checks.runs == 2
     assert kept.behaviour("x", (CHECK,), (), SilentHeartbeat()) is None
     assert checks.runs == 3, "what needs no run is not kept"
+
+
+def test_what_several_ask_at_once_is_asked_once(tmp_path: Path) -> None:
+    asked = list[ChatRequest]()
+
+    def answer(request: ChatRequest) -> str:
+        asked.append(request)
+        return "fine"
+
+    kept = model(tmp_path / "asked.jsonl", ScriptedModel(answer, delay_seconds=0.05))
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        texts = [
+            completion.text for completion in pool.map(lambda _: kept.complete(REQUEST, SilentHeartbeat()), range(8))
+        ]
+    assert (texts, len(asked)) == (["fine"] * 8, 1)

@@ -33,9 +33,10 @@ from tasks.types import (
     Verdict,
 )
 from tests.unit.bench.pools import HEADER, draft_of, pool_of, task_of
+from workers.bench.deck import Deck, Terms
 from workers.bench.pool import Pool
 from workers.bench.record import blank_job, draft_prompt
-from workers.bench.replay import Replay, Terms
+from workers.bench.replay import play
 from workers.bench.runs import Run
 from workers.bench.spending import Spending
 from workers.bench.tasks import Mode
@@ -74,11 +75,11 @@ class Last:
         return Stop(code=StopCode.ACCEPTED, detail="1.3", acceptance=Acceptance.VERIFIED)
 
 
-def replay_of(
+def deck_of(
     marks: Sequence[str], mode: Mode = Mode.BLIND, *, tokens: int = 1_000, each: int = 100, width: int = 1,
     greedy: bool = True, answer: str = "1 and 2",
-) -> Replay:  # fmt: skip
-    return Replay(
+) -> Deck:  # fmt: skip
+    return Deck(
         task=task_of("a"),
         pool=pool_of({"a": marks}, tokens=each),
         terms=Terms(mode=mode, tokens=tokens, width=width, greedy_first=greedy),
@@ -89,7 +90,7 @@ def replay_of(
 
 
 def run(strategy: Strategy, marks: Sequence[str], mode: Mode = Mode.BLIND, seed: int = 0, **terms: object) -> Run:
-    return replay_of(marks, mode, **terms).run(strategy, seed)  # type: ignore[arg-type]
+    return play(deck_of(marks, mode, **terms), strategy, seed)  # type: ignore[arg-type]
 
 
 def test_single_takes_the_greedy_draft() -> None:
@@ -104,15 +105,15 @@ def test_without_greed_the_first_draft_is_drawn_and_the_greedy_one_never() -> No
 
 
 def test_every_draft_is_drawn_once_before_any_is_drawn_again() -> None:
-    order = replay_of(["", "", "", ""]).order(3)
+    order = deck_of(["", "", "", ""]).order(3)
     drawn = [draft.draft for draft in itertools.islice(order, 7)]
     assert drawn[0] == 0
     assert sorted(drawn[1:4]) == sorted(drawn[4:7]) == [1, 2, 3]
 
 
 def test_a_seed_repeats_its_draws_and_another_draws_otherwise() -> None:
-    replay = replay_of([""] * 17)
-    orders = [[draft.draft for draft in itertools.islice(replay.order(seed), 17)] for seed in (1, 1, 2)]
+    deck = deck_of([""] * 17)
+    orders = [[draft.draft for draft in itertools.islice(deck.order(seed), 17)] for seed in (1, 1, 2)]
     assert orders[0] == orders[1] != orders[2]
 
 
@@ -171,7 +172,7 @@ def test_a_revision_that_the_scoring_checks_reject_is_no_solution() -> None:
     assert (found.accepted, found.right, found.any_right) == (True, False, False)
 
 
-def test_answers_in_the_same_words_are_counted_as_repeated() -> None:
+def test_answers_that_were_rejected_before_are_counted_as_repeated() -> None:
     found = run(BestOfN(), ["", ""], tokens=500)
     assert (found.calls, found.repeated_tokens) == (5, 300)
 
@@ -180,7 +181,7 @@ def code(number: int, remark: str) -> str:
     return f"```python\ndef f(x):\n    y = {remark!r}\n    return {number}\n```"
 
 
-def programs(returned: Sequence[int], wanted: int, asked: list[ChatRequest]) -> Replay:
+def programs(returned: Sequence[int], wanted: int, asked: list[ChatRequest]) -> Deck:
     """Drafts that all pass the examples and return these numbers, of which `wanted` is right; no two are the same
     code."""
     check = CheckSpec(name="python:t.py", kind="python", value="t.py", files={"t.py": "from solution import f"})
@@ -194,7 +195,7 @@ def programs(returned: Sequence[int], wanted: int, asked: list[ChatRequest]) -> 
         return "f(1)\nf(2)"
 
     task = task_of("a")
-    return Replay(
+    return Deck(
         task=replace(task, spec=replace(task.spec, checks=(replace(check, name="answer"),))),
         pool=Pool(header=HEADER, drafts={(draft.task, draft.draft): draft for draft in drafts}),
         terms=Terms(mode=Mode.BLIND, tokens=4_000, width=1),
@@ -206,30 +207,30 @@ def programs(returned: Sequence[int], wanted: int, asked: list[ChatRequest]) -> 
 
 def test_a_probe_tells_candidates_apart_and_the_largest_cluster_is_the_answer() -> None:
     asked = list[ChatRequest]()
-    replay = programs([1, 7, 7, 7, 7, 7], 7, asked)
-    found = replay.run(Ladder(), 0)
+    deck = programs([1, 7, 7, 7, 7, 7], 7, asked)
+    found = play(deck, Ladder(), 0)
     assert (found.accepted, found.right, found.any_right) == (True, True, True)
     assert (len(asked), found.calls) == (1, found.iterations)
-    blind_luck = programs([1, 7, 7, 7, 7, 7], 1, asked).run(Ladder(), 0)
+    blind_luck = play(programs([1, 7, 7, 7, 7, 7], 1, asked), Ladder(), 0)
     assert (blind_luck.right, blind_luck.any_right) == (False, True)
 
 
 def test_what_a_probe_asks_is_the_same_for_every_seed() -> None:
     asked = list[ChatRequest]()
-    replay = programs([7, 1, 7, 1, 7, 7], 7, asked)
+    deck = programs([7, 1, 7, 1, 7, 7], 7, asked)
     for seed in range(5):
-        replay.run(Ladder(), seed)
+        play(deck, Ladder(), seed)
     assert len({request.seed for request in asked}) == 1
 
 
 def test_a_budget_that_ends_in_the_middle_chooses_among_what_passed() -> None:
-    replay = programs([7, 1, 7, 1, 7, 1], 7, [])
-    found = replace_terms(replay, tokens=250).run(Ladder(), 0)
+    deck = programs([7, 1, 7, 1, 7, 1], 7, [])
+    found = play(replace_terms(deck, tokens=250), Ladder(), 0)
     assert (found.accepted, found.stop) == (True, StopCode.ACCEPTED)
 
 
-def replace_terms(replay: Replay, **terms: object) -> Replay:
-    return replace(replay, terms=replace(replay.terms, **terms))  # type: ignore[arg-type]
+def replace_terms(deck: Deck, **terms: object) -> Deck:
+    return replace(deck, terms=replace(deck.terms, **terms))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("move", [Draft(slots=1), Draft(slots=1, restart=True)])

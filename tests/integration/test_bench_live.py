@@ -1,0 +1,158 @@
+"""A live run of the bench: real jobs on a real Postgres, whose model writes the drafts of a pool. It comes to what the
+replay of that pool says, run by run."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tasks.client import Client
+from tasks.errors import InvalidInput
+from tasks.heartbeat import SilentHeartbeat
+from tasks.llm.scripted import ScriptedModel
+from tasks.policy import BestOfN, Single
+from tasks.sampling import Sampling, call_seed
+from tasks.store.invariants import breaches
+from tasks.store.ledger import PostgresLedger
+from tasks.store.session import Database
+from tasks.types import CallKey, ChatRequest, CheckSpec, JobSpec, Operator, StopCode
+from tasks.validators.checks import RegisteredChecks
+from tests.doubles import NoSandbox
+from tests.loops import run
+from tests.unit.bench.pools import HEADER
+from workers.bench.deck import Deck, Terms
+from workers.bench.live import Live
+from workers.bench.pool import Pool, PooledDraft, PooledVerdict
+from workers.bench.replay import play
+from workers.bench.runs import Run
+from workers.bench.tasks import Mode, Task, TaskSet
+
+pytestmark = pytest.mark.integration
+FORM = CheckSpec(name="answer-form", kind="answer", value={"regex": r"\d+"})
+VALUE = CheckSpec(name="answer-value", kind="answer", value={"number": "42"}, held_out=True)
+CHECKS = RegisteredChecks(sandbox=NoSandbox())  # type: ignore[arg-type]
+SAMPLING = Sampling(answer_tokens=120, review_tokens=32)
+TOKENS = 290
+# What the drafts of each task answer, the greedy one first; nothing is no answer at all.
+ANSWERS = {"easy": ["42"] * 3, "false": ["7", "42", "42"], "late": ["", "", "42", "", "7", ""], "never": [""] * 3}
+
+
+def task_of(name: str) -> Task:
+    spec = JobSpec(title=name, problem="What is six times seven?", checks=(FORM,), tags=("bench",))
+    return Task(name=name, spec=spec, scoring=(VALUE,))
+
+
+TASKS = TaskSet(name="numbers", tasks=tuple(map(task_of, ANSWERS)))
+
+
+def draft_of(task: Task, number: int, answer: str) -> PooledDraft:
+    """Of a length of its own: its words differ, so that no guard hits."""
+    words = random.Random(f"{task.name}{number}").sample(range(1_000, 9_999), 50 + 10 * number)
+    text = " ".join(map(str, words)) + (f"\nANSWER: {answer}" if answer else "\nI do not know.")
+    verdicts = [CHECKS.validate(text, (check,), SilentHeartbeat()) for check in (FORM, VALUE)]
+    return PooledDraft(
+        task=task.name,
+        draft=number,
+        temperature=0.8,
+        seed=number,
+        text=text,
+        prompt_tokens=1,
+        completion_tokens=len(text) // 4,
+        seconds=1.0,
+        finish_reason="stop",
+        visible=tuple(map(PooledVerdict.of, verdicts[0])),
+        scoring=tuple(map(PooledVerdict.of, verdicts[1])),
+    )
+
+
+POOL = Pool(
+    header=HEADER,
+    drafts={
+        (task.name, number): draft_of(task, number, answer)
+        for task in TASKS.tasks
+        for number, answer in enumerate(ANSWERS[task.name])
+    },
+)
+
+
+def deck(task: Task, mode: Mode) -> Deck:
+    terms = Terms(mode=mode, tokens=TOKENS, width=1)
+    return Deck(
+        task=task, pool=POOL, terms=terms, model=ScriptedModel(lambda request: ""), checks=CHECKS, sampling=SAMPLING
+    )
+
+
+def model(seeds: int, mode: Mode) -> ScriptedModel:
+    """Answers the n-th draft of a job with the n-th that its seed draws from the pool."""
+    answers = {
+        (task.name, call_seed(seed, CallKey(iteration=number, operator=Operator.DRAFT, slot=0, attempt=1))): draft.text
+        for task in TASKS.tasks
+        for seed in range(seeds)
+        for number, draft in enumerate(itertools.islice(deck(task, mode).order(seed), 20), start=1)
+    }
+
+    def answer(request: ChatRequest) -> str:
+        title = request.messages[-1].content.partition("# Problem: ")[2].partition("\n")[0]
+        return answers[title, request.seed]
+
+    return ScriptedModel(answer)
+
+
+@contextmanager
+def worker(fleet: Database, model: ScriptedModel) -> Iterator[None]:
+    """Works on what there is until the end."""
+    ledger, over = PostgresLedger(fleet, fault_cap=3), threading.Event()
+
+    def work() -> None:
+        while not over.wait(0.05):
+            run(fleet, ledger, model, sampling=SAMPLING)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def comparable(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Without what a replay takes from its pool: prompt tokens and seconds."""
+    return [run.model_dump(exclude={"prompt_tokens", "seconds", "repeated_tokens", "stop"}) for run in runs]
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_a_live_run_comes_to_what_the_replay_says(alice: Client, fleet: Database, mode: Mode) -> None:
+    live = Live(client=alice, checks=CHECKS, name="r", mode=mode, tokens=TOKENS)
+    with worker(fleet, model(2, mode)):
+        measured = list(live.run(TASKS, ["single", "best_of_n"], seeds=2))
+    replayed = [
+        play(deck(task, mode), strategy, seed)
+        for strategy in (Single(), BestOfN())
+        for seed in range(2)
+        for task in TASKS.tasks
+    ]
+    assert comparable(measured) == comparable(replayed)
+    assert {run.solved for run in measured} == {True, False}
+    assert any(run.falsely_accepted for run in measured) is (mode is Mode.BLIND)
+    assert max(run.completion_tokens for run in measured) == TOKENS
+    spent = {run.stop for run in measured if run.completion_tokens == TOKENS}
+    assert spent == {StopCode.BUDGET_COMPLETION_TOKENS}
+    assert breaches(fleet, submitted=range(1, 17), drained=True) == ()
+
+
+def test_a_run_of_the_same_name_finds_its_jobs_and_another_mode_is_refused(alice: Client, fleet: Database) -> None:
+    live = Live(client=alice, checks=CHECKS, name="r", mode=Mode.BLIND, tokens=TOKENS)
+    with worker(fleet, model(1, Mode.BLIND)):
+        first = list(live.run(TASKS, ["single"], seeds=1))
+    assert list(live.run(TASKS, ["single"], seeds=1)) == first, "nobody works any more"
+    assert len(alice.list(tags=["bench"])) == len(TASKS.tasks)
+    other = Live(client=alice, checks=CHECKS, name="r", mode=Mode.CHECKER, tokens=TOKENS)
+    with pytest.raises(InvalidInput, match="whose content is another"):
+        list(other.run(TASKS, ["single"], seeds=1))

@@ -1,0 +1,55 @@
+"""What the commands of `redraft bench` have in common: the sets, an endpoint's model, the checks, the progress."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tasks.settings import Settings
+from workers.cli.output import note
+
+if TYPE_CHECKING:
+    from tasks.ports import ChatModel, Checks
+    from tasks.sampling import Sampling
+
+SetName = Annotated[
+    str, typer.Argument(metavar="SET", help="humaneval, reasoning-gym, carwash, or a folder of job files.")
+]
+# Between two lines that say how far it is.
+NOTE_SECONDS = 30.0
+
+
+class Progress:
+    """Says from time to time how far something is."""
+
+    def __init__(self, what: str) -> None:
+        self._what, self._begun, self._last = what, time.monotonic(), 0.0
+
+    def __call__(self, done: int, total: int, tokens: int = 0) -> None:
+        now = time.monotonic()
+        if now - self._last < NOTE_SECONDS and done < total:
+            return
+        self._last = now
+        rate = f", {tokens / (now - self._begun):.0f} tok/s" if tokens else ""
+        note(f"{done:,} of {total:,} {self._what}{rate}")
+
+
+def model_of(settings: Settings, endpoint: str, model: str) -> tuple[ChatModel, Sampling, str]:
+    """The client of an endpoint's model, its sampling, and the engine in words."""
+    from workers.engine.select import attach
+    from workers.models import chat_model, sampling_of
+
+    settings = settings.model_copy(update={"endpoint": endpoint, "endpoint_model": model, "engine": ""})
+    host = attach(settings)
+    host.start()
+    return chat_model(settings, host), sampling_of(host.profile), host.describe()
+
+
+def checks_of(settings: Settings) -> Checks:
+    """The checks of this machine."""
+    from tasks.validators.checks import RegisteredChecks
+    from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
+
+    return RegisteredChecks(sandbox=BubblewrapSandbox(default_runtime_folder(settings.cache)))
