@@ -15,9 +15,12 @@ OBJECTIONS = 2
 
 def impossible(history: Sequence[Iteration]) -> Stop | None:
     """The end of a job whose problem reviews of `OBJECTIONS` lineages found impossible as posed, each with words of the
-    problem that are there, and none of whose candidates has passed any check meanwhile."""
+    problem that are there, where no candidate has come nearer to it since the first of them."""
     objections = _objections(history)
-    if len({candidate.root for candidate in objections}) < OBJECTIONS or _best(history) > 0:
+    if len({candidate.root for candidate in objections}) < OBJECTIONS:
+        return None
+    first = objections[0].ref.iteration
+    if _best([i for i in history if i.number > first]) > _best([i for i in history if i.number <= first]):
         return None
     return Stop(code=StopCode.IMPOSSIBLE, detail=objections[-1].objection)
 

@@ -17,10 +17,12 @@ from tasks.validators.ending import ended
 from tasks.validators.extraction import Code
 from tasks.validators.programs import argv_of
 
-# For all calls of a run together. A call that uses it up is a behaviour of its own, and the next begin anew.
-PROBE_SECONDS = 5.0
+# For all calls of a run together: those of the check, within these bounds. A busy machine takes seconds to begin. A
+# call that uses them up is a behaviour of its own, and the next begin anew.
+SECONDS = (5.0, 10.0)
 # So often does a program that hangs or crashes begin anew, before the calls that are left count as the last one.
 RUNS = 4
+NEVER_RAN = "it never ran"
 DIGEST_CHARS = 16
 _REPORT_FD = 9  # as in inside/probe.py
 
@@ -33,7 +35,7 @@ def behaviour_of(code: Code, inputs: Sequence[str], check: CheckSpec, sandbox: S
         if len(outcomes) == len(inputs):
             break
         outcomes += _run(code, inputs[len(outcomes) :], check, sandbox, heartbeat)
-    outcomes += outcomes[-1:] * (len(inputs) - len(outcomes))
+    outcomes += (outcomes[-1:] or [NEVER_RAN]) * (len(inputs) - len(outcomes))
     return digest(outcomes)
 
 
@@ -43,12 +45,13 @@ def digest(outcomes: Sequence[str]) -> str:
 
 
 def _run(code: Code, inputs: Sequence[str], check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbeat) -> Sequence[str]:
-    """The outcomes of the calls up to the first that does not end, whose outcome is how it ended."""
+    """The outcomes of the calls up to the first that does not end, whose outcome is how it ended; none where the time
+    was over before the program had begun, which says nothing of it."""
     texts = {**code.modules, "solution.py": code.source}
     asking = SandboxJob(
         argv=argv_of("probe"),
         stdin=json.dumps({"calls": list(inputs), "channels": JOINED}).encode(),
-        timeout_seconds=min(PROBE_SECONDS, check.timeout_seconds),
+        timeout_seconds=min(max(SECONDS[0], check.timeout_seconds), SECONDS[1]),
         memory_mb=check.memory_mb,
         runtime=check.runtime,
         report_fd=_REPORT_FD,
@@ -61,7 +64,10 @@ def _run(code: Code, inputs: Sequence[str], check: CheckSpec, sandbox: Sandbox, 
         report_fd=None,
     )
     result, candidate_result = sandbox.run_joined(asking, answering, heartbeat)
-    outcomes = [str(json.loads(line)) for line in result.report.decode().splitlines() if line.endswith('"')]
+    loaded, *lines = result.report.decode().splitlines() or [""]
+    if not loaded:
+        return []
+    outcomes = [str(json.loads(line)) for line in lines if line.endswith('"')]
     if len(outcomes) < len(inputs):
         ending = ended(candidate_result, check) or ended(result, check) or "it ended"
         outcomes.append(ending.partition(" than ")[0])  # without the limit

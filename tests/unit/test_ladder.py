@@ -355,8 +355,11 @@ def test_two_reviews_of_different_lineages_that_find_the_problem_impossible_end_
     (first, second) = history[-1].candidates
     alone = [*history[:-1], replace(history[-1], candidates=(first, replace(second, objection="")))]
     assert impossible(alone) is None
-    partly = [replace(history[0], candidates=tuple(replace(c, score=0.5) for c in history[0].candidates)), *history[1:]]
-    assert impossible(partly) is None, "some check has passed"
+    later = candidate(CandidateRef(iteration=4, slot=0), Outcome(False, words=50, score=0.5), Operator.DRAFT)
+    again = [*history, Iteration(number=4, operator=Operator.RESTART, candidates=(later,))]
+    assert impossible(again) is None, "something came nearer to it since"
+    before = [replace(history[0], candidates=tuple(replace(c, score=0.5) for c in history[0].candidates)), *again[1:]]
+    assert impossible(before) is not None, "nothing came nearer to it than before"
 
 
 def test_generations_are_made_of_the_one_before_and_texts_that_pass_are_merged_once() -> None:

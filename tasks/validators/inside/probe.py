@@ -12,8 +12,9 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
+from hashlib import sha256
 from typing import Any
 
 from .candidate import pairs_of
@@ -21,35 +22,45 @@ from .channels import ConnectionLost
 from .standin import Candidate
 
 _REPORT_FD = 9
+LOADED = "loaded"
 # Of numbers, so that two ways to add up are no two behaviours.
 _DIGITS = 9
 _DEPTH = 20
 _ITEMS = 1000
+_CHARS = 1000
 
 
 def main() -> None:
-    """Runs the request on standard input: {calls: [expression, …], channels: [descriptor, …]}. Writes a line of JSON, a
-    text, for each call as soon as it has ended."""
+    """Runs the request on standard input: {calls: [expression, …], channels: [descriptor, …]}. Writes a line when the
+    solution has been run, then a line of JSON, a text, for each call as soon as it has ended."""
     request = json.loads(sys.stdin.buffer.read())
     with os.fdopen(_REPORT_FD, "w") as report:
-        for outcome in _outcomes(request):
-            report.write(json.dumps(outcome) + "\n")
+        for line in _lines(request):
+            report.write(line + "\n")
             report.flush()
     os._exit(0)  # threads of a candidate don't run any more
 
 
-def _outcomes(request: Mapping[str, Any]) -> Any:
+def _bounded(outcome: str) -> str:
+    """The outcome, or the digest of a long one: a report has a limit, and two long values are only compared."""
+    long = len(outcome) > _CHARS
+    return f"{len(outcome)} characters, {sha256(outcome.encode()).hexdigest()}" if long else outcome
+
+
+def _lines(request: Mapping[str, Any]) -> Iterator[str]:
     candidate = Candidate(pairs_of(request["channels"]), frozenset())
     try:
         module = candidate.load()
     except ConnectionLost:
         return
     except BaseException as error:  # noqa: BLE001 - whatever a solution raises is its behaviour
-        yield from itertools.repeat(f"raises {type(error).__name__}", len(request["calls"]))
+        yield LOADED
+        yield from itertools.repeat(json.dumps(f"raises {type(error).__name__}"), len(request["calls"]))
         return
+    yield LOADED
     for call in request["calls"]:
         try:
-            yield _outcome(module, call)
+            yield json.dumps(_bounded(_outcome(module, call)))
         except ConnectionLost:
             return
 

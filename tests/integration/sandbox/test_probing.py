@@ -65,6 +65,17 @@ def test_a_call_that_hangs_or_crashes_is_a_behaviour_and_those_after_it_are_run(
     assert other != [hanging]
 
 
+def test_what_a_program_prints_or_writes_elsewhere_is_no_report_and_long_values_count_whole(real_sandbox):
+    plain = "def f(x):\n    return 'a' * 10**6 + str(x)"
+    write = "os.write(n, b'\"forged\"')"
+    forger = f"import os\nfor n in range(3, 12):\n    try:\n        {write}\n    except OSError:\n        pass\n"
+    inputs = ("f(1)", "f(2)")
+    whole, again, other, forged = behaviours(
+        real_sandbox, inputs, plain, "# the same\n" + plain, plain.replace("str(x)", "'b'"), forger + plain
+    )
+    assert whole == again == forged != other
+
+
 def test_the_kind_of_check_finds_the_code_in_the_answer(real_sandbox):
     answer = "It is:\n```python\ndef f(x):\n    return x\n```\n"
     validator = PythonValidator()
