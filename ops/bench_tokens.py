@@ -12,6 +12,7 @@ import asyncio
 import dataclasses
 import itertools
 import multiprocessing
+import signal
 import statistics
 import sys
 import tempfile
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("--busy", type=int, default=0, help="processes that compute beside it")
     parser.add_argument("--drafts", type=int, help="of one prompt, instead of requests with prompts of their own")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # and its engine with it
     cpu = read_cpu()
     head = ("profile", "threads", *(f"{number} at once" for number in given.requests))
     if given.drafts:
