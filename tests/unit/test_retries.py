@@ -9,8 +9,8 @@ import pytest
 from tasks.prompts.layout import WHOLE
 from tasks.repetition import same_place
 from tasks.retries import ATTEMPTS, CHOICE_TOKENS, HALVED, WARMER, Attempt, RetryLadder
-from tasks.sampling import Sampling, call_seed
-from tasks.types import CallKey, Completion, GuardHit, GuardKind, Message, Operator
+from tasks.sampling import Sampling, call_seed, drawn
+from tasks.types import CallKey, CandidateRef, Completion, GuardHit, GuardKind, Message, Operator
 
 SAMPLING = Sampling(
     temperature=0.5, top_p=0.8, top_k=7, answer_tokens=900, review_tokens=300, lesson_tokens=90, thinking_tokens=50
@@ -226,3 +226,14 @@ def test_a_first_draft_that_loops_is_drawn_again_as_any_other() -> None:
     again = greedy.after(greedy.first(), DEGENERATE)
     assert again is not None
     assert greedy.request(again, MESSAGES).temperature == 0.5 + WARMER
+
+
+def test_candidates_are_drawn_in_an_order_that_the_jobs_seed_and_the_call_decide() -> None:
+    refs = tuple(CandidateRef(iteration=n, slot=0) for n in range(1, 9))
+    first = drawn(11, KEY, refs, 4)
+    assert first == drawn(11, KEY, refs[::-1], 4)
+    assert len(set(first)) == 4
+    assert set(first) <= set(refs)
+    assert drawn(11, KEY, refs[:2], 4) in (refs[:2], refs[1::-1])
+    orders = {drawn(seed, dataclasses.replace(KEY, slot=slot), refs, 4) for seed in range(3) for slot in range(3)}
+    assert len(orders) == 9

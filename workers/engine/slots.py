@@ -8,8 +8,11 @@ https://github.com/ggml-org/llama.cpp/tree/master/tools/server: `/completion` wi
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,26 @@ from workers.http_client import RequestFailed, stream
 # Of one batch of a prompt beside all other slots, and of a request between two steps.
 SILENCE_SECONDS = 120.0
 ACTION_SECONDS = 15.0
+# A request begins some milliseconds after its prompt was copied for it; on a machine that is overloaded, later.
+BEGIN_SECONDS = 2.0
+LOOK_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Slot:
+    """What `/slots` says of one: whether it is in use, its last task, and the tokens that it holds."""
+
+    busy: bool
+    task: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Copy:
+    """A slot's last task when a prompt was copied into it, and how long its request is waited for at most."""
+
+    task: int
+    until: float
 
 
 class LlamaCppSlots:
@@ -33,10 +56,19 @@ class LlamaCppSlots:
     def __init__(self, root: str, *, folder: Path, context_tokens: int, thinking: Thinking) -> None:
         self._root, self._folder = root, folder
         self._context_tokens, self._thinking = context_tokens, thinking
+        self._changing = threading.Lock()
+        self._unused: dict[int, _Copy] = {}
 
     def read(self, size: RequestSize, heartbeat: Heartbeat) -> int:
-        """See `PromptSlots.read`; the server says how far it is after each batch."""
+        """See `PromptSlots.read`; the server says how far it is after each batch.
+
+        It begins when the copies of other prompts are in use: for a prompt the server takes an idle slot that shares a
+        tenth of its tokens.
+        """
         prompt = self._rendered(size)
+        while self._unused and self._find_unused(self._look()):
+            heartbeat.check()
+            time.sleep(LOOK_SECONDS)
         body = {"prompt": prompt, "n_predict": 0, "cache_prompt": True, "stream": True, "return_progress": True}
         address, slot = f"{self._root}/completion", None
         heartbeat.expect_silence(SILENCE_SECONDS)
@@ -58,10 +90,14 @@ class LlamaCppSlots:
         name = f"prompt-{slot}"  # so that a killed worker leaves at most one file a slot
         try:
             self._act(slot, "save", name)
-            targets = self._targets(slot, copies)
-            if targets:
-                with ThreadPoolExecutor(len(targets)) as pool:  # all of them between the same two steps
-                    list(pool.map(lambda target: self._act(target, "restore", name), targets))
+            with self._changing:
+                slots = self._look()
+                targets = self._targets(slots, slot, copies)
+                if targets:
+                    with ThreadPoolExecutor(len(targets)) as pool:  # all of them between the same two steps
+                        list(pool.map(lambda target: self._act(target, "restore", name), targets))
+                until = time.monotonic() + BEGIN_SECONDS
+                self._unused |= {number: _Copy(task=slots[number].task, until=until) for number in (slot, *targets)}
         finally:
             (self._folder / name).unlink(missing_ok=True)
 
@@ -74,19 +110,42 @@ class LlamaCppSlots:
         except (KeyError, TypeError) as error:
             raise EngineFault(f"{self._root}/apply-template: this is no prompt: {str(page)[:200]}") from error
 
-    def _targets(self, source: int, copies: int) -> Sequence[int]:
-        """Idle slots to restore into. Where the KV space has no room for more sequences, those whose own makes room:
-        the server throws none out for a sequence that is restored, as it does for one that is computed."""
+    def _targets(self, slots: Mapping[int, _Slot], source: int, copies: int) -> list[int]:
+        """Idle slots to restore into, those with a copy for another request last. Where the KV space has no room for
+        more sequences, those whose own makes room come first: the server throws none out for a sequence that is
+        restored, as it does for one that is computed."""
+        full = sum(slot.tokens for slot in slots.values()) + copies * slots[source].tokens > self._context_tokens
+        idle = [number for number, slot in slots.items() if not slot.busy and number != source]
+
+        def rank(number: int) -> tuple[bool, bool, int]:
+            return number in self._unused, full and not slots[number].tokens, slots[number].task
+
+        return sorted(idle, key=rank)[:copies]
+
+    def _find_unused(self, slots: Mapping[int, _Slot]) -> bool:
+        """Forgets the copies that are in use, or for which no request came; returns whether others are left."""
+        now = time.monotonic()
+        with self._changing:
+            self._unused = {
+                number: copy
+                for number, copy in self._unused.items()
+                if copy.until > now and not slots[number].busy and slots[number].task == copy.task
+            }
+            return bool(self._unused)
+
+    def _look(self) -> Mapping[int, _Slot]:
         page: list[dict[str, Any]] = fetch(f"{self._root}/slots", seconds=ACTION_SECONDS)
         try:
-            held = {int(slot["id"]): int(slot.get("n_prompt_tokens", 0)) for slot in page}
-            idle = [slot for slot in page if not slot["is_processing"] and slot["id"] != source]
-            targets = [int(slot["id"]) for slot in sorted(idle, key=lambda slot: slot.get("id_task", -1))]
+            return {
+                int(slot["id"]): _Slot(
+                    busy=bool(slot["is_processing"]),
+                    task=int(slot.get("id_task", -1)),
+                    tokens=int(slot.get("n_prompt_tokens", 0)),
+                )
+                for slot in page
+            }
         except (KeyError, TypeError) as error:
             raise EngineFault(f"{self._root}/slots: these are no slots: {str(page)[:200]}") from error
-        if sum(held.values()) + copies * held.get(source, 0) > self._context_tokens:
-            targets.sort(key=lambda slot: not held[slot])
-        return targets[:copies]
 
     def _act(self, slot: int, action: str, name: str) -> None:
         fetch(f"{self._root}/slots/{slot}?action={action}", body={"filename": name}, seconds=ACTION_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from tasks.heartbeat import SilentHeartbeat
 from tasks.llm.thoughts import Thinking
 from tasks.types import Message, RequestSize
 from tests.standin import serve
-from workers.engine.slots import LlamaCppSlots
+from workers.engine.slots import BEGIN_SECONDS, LlamaCppSlots
 
 SIZE = RequestSize(
     messages=(Message(role="user", content="Why?"),), prompt_tokens=300, completion_tokens=9, thinking_tokens=7
@@ -97,11 +98,29 @@ def test_what_was_read_goes_into_those_that_have_been_idle_for_longest(server: S
     assert list(server.folder.iterdir()) == []
 
 
+def test_a_copy_whose_request_has_not_begun_is_kept_for_it(server: Server, slots: LlamaCppSlots) -> None:
+    slots.copy(1, 1)
+    slots.copy(2, 1)
+    assert [path for path, _ in server.sent if "restore" in path] == [
+        "/slots/3?action=restore",
+        "/slots/4?action=restore",
+    ]
+    begun = time.monotonic()
+    slots.read(SIZE, SilentHeartbeat())
+    assert time.monotonic() - begun > BEGIN_SECONDS / 2
+    slots.copy(1, 1)
+    for slot in server.slots:
+        slot["id_task"] = 20  # each has begun with another request
+    begun = time.monotonic()
+    slots.read(SIZE, SilentHeartbeat())
+    assert time.monotonic() - begun < BEGIN_SECONDS / 2
+
+
 def test_where_no_room_is_left_those_that_hold_something_are_overwritten(server: Server, slots: LlamaCppSlots) -> None:
     server.slots[0]["n_prompt_tokens"], server.slots[2]["n_prompt_tokens"] = 200, 301
     slots.copy(1, 1)
     assert server.sent[-1][0] == "/slots/2?action=restore"
-    server.slots[0]["n_prompt_tokens"] = 99
+    server.slots[0]["n_prompt_tokens"], server.slots[2]["id_task"] = 99, 8
     slots.copy(1, 1)
     assert server.sent[-1][0] == "/slots/3?action=restore"
 

@@ -259,3 +259,22 @@ def test_each_word_of_the_comparison_has_its_verdict(report, passed, said, heart
     order = json.loads(sandbox.jobs[0].stdin)
     assert (order["expected"], order["given"]) == ("x+1", "y")
     assert 0 <= verdict.seconds < 3600
+
+
+@pytest.mark.parametrize(
+    ("text", "behaviour"),
+    [
+        ("ANSWER: 42", "42"),
+        ("So it is.\n**ANSWER:** `42.0`", "42"),
+        ("ANSWER: $\\boxed{1/2}$", "1/2"),
+        ("ANSWER: 0.5", "1/2"),
+        ("ANSWER: By  Car.", "by car"),
+        ("ANSWER: " + "x" * 900, "x" * 200),
+        ("ANSWER: 1\n```\nANSWER: 2\n```", None),
+        ("ANSWER:", None),
+        ("no line", None),
+    ],
+)
+def test_answers_of_the_same_value_are_the_same_whatever_is_around_it(text, behaviour):
+    check = CheckSpec(name="answer", kind="answer", value={"regex": ".*"})
+    assert AnswerValidator().behaviour(text, check, (), NO_SANDBOX, SilentHeartbeat()) == behaviour

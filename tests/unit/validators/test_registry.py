@@ -159,3 +159,18 @@ def test_the_score_of_a_visible_check_is_kept_within_its_bounds():
     assert registry.score([verdict("a", passed=False, score=7.0)], checks) == 1.0
     assert registry.score([verdict("a", passed=False, score=-7.0)], checks) == 0.0
     assert registry.score([], []) == 0.0
+
+
+def test_what_a_candidate_does_is_said_by_a_visible_check_the_most_thorough_kind_first(heartbeat, no_sandbox):
+    hidden, visible = answer("hidden", "1", held_out=True), answer("visible", {"regex": ".*"})
+    program = CheckSpec(name="python", kind="python", value="t.py", files={"t.py": "def test_a(): pass"})
+    judge = CheckSpec(name="judge", kind="judge", value="")
+
+    def said(*checks):
+        return registry.behaviour("ANSWER: 7", checks, (), no_sandbox, heartbeat)
+
+    assert said(visible) == "7"
+    assert said(hidden) is None
+    assert said(judge) is None
+    assert said(judge, hidden, visible) == "7"
+    assert said(visible, program) is None, "of a program only inputs can tell, and there are none"
