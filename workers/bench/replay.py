@@ -75,9 +75,17 @@ class _Player:
                     self._iterate(len(self._history) + 1, decision)
                     continue
                 except LimitReached as reached:
-                    spent = Stop(code=reached.code, used=reached.value, limit=reached.limit)
-                    decision = choose(self._history, self._limits()) or spent
+                    decision = self._conclude(decision, reached)
             return self._end(strategy.name, decision)
+
+    def _conclude(self, move: Move, reached: LimitReached) -> Stop:
+        """The budget does not pay for the move: the end with the best choice among what passed, as a job's."""
+        empty = Iteration(number=len(self._history) + 1, operator=operator_of(move), candidates=())
+        choice = choose((*self._history, empty), self._limits())
+        if choice is None:
+            return Stop(code=reached.code, used=reached.value, limit=reached.limit)
+        self._history = (*self._history, empty)
+        return choice
 
     def _limits(self) -> Limits:
         tokens = self._spending.prompt_tokens + self._spending.completion_tokens

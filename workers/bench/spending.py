@@ -31,7 +31,7 @@ class Spending:
         with self._lock:
             left = self._budget - self.completion_tokens - sum(self._reserved.values())
             if left <= 0:
-                raise LimitReached("tokens", self.completion_tokens, self._budget)
+                raise LimitReached("completion_tokens", self.completion_tokens, self._budget)
             self._reserved[key] = min(completion_tokens, left)
             return self._reserved[key]
 

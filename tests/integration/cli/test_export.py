@@ -76,6 +76,7 @@ def test_state_is_all_that_the_next_iteration_is_built_from(redraft: Redraft, jo
     assert state["next"] == {
         "move": "revise",
         "parents": [{"iteration": 2, "slot": 0}],
+        "analyse": False,
         "why": "",
         "words": "revise (2.0)",
     }
@@ -176,7 +177,7 @@ def test_cost_adds_up_calls_and_escalations(
 
 def test_cost_by_what_there_is_not(redraft: Redraft) -> None:
     said = redraft("cost", "--by", "week")
-    assert (said.code, said.err) == (2, "--by: 'week' is not allowed; one of job, owner, model, day\n")
+    assert (said.code, said.err) == (2, "--by: 'week' is not allowed; one of job, owner, model, day, batch\n")
     assert redraft("cost", "--json").out == ""
 
 

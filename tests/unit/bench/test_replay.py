@@ -40,6 +40,7 @@ from workers.bench.replay import play
 from workers.bench.runs import Run
 from workers.bench.spending import Spending
 from workers.bench.tasks import Mode
+from workers.strategies import load_strategies
 
 
 class Holds:
@@ -131,7 +132,7 @@ def test_with_a_checker_only_a_right_answer_is_accepted() -> None:
 @pytest.mark.parametrize(("tokens", "calls"), [(100, 1), (101, 2), (250, 3), (1_000, 10)])
 def test_no_call_is_begun_beyond_the_budget_and_the_last_is_cut(tokens: int, calls: int) -> None:
     found = run(BestOfN(), ["", "", ""], tokens=tokens)
-    assert (found.completion_tokens, found.calls, found.stop) == (tokens, calls, StopCode.BUDGET_TOKENS)
+    assert (found.completion_tokens, found.calls, found.stop) == (tokens, calls, StopCode.BUDGET_COMPLETION_TOKENS)
 
 
 def test_a_draft_that_the_budget_cuts_short_passes_nothing() -> None:
@@ -254,3 +255,16 @@ def test_every_draft_of_a_job_is_asked_for_in_the_words_of_the_recorded_ones(mov
     )
     Operators(model=model, cloud=NoCloud()).attempt(turn, iteration)
     assert [request.messages for request in asked] == [draft_prompt(spec).messages]
+
+
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("marks", [["", "", "", ""], ["v", "v", "vs", ""], ["g", "", "v", "vs"]], ids=str)
+@pytest.mark.parametrize("name", sorted(load_strategies().working))
+def test_every_installed_strategy_can_be_played(name: str, marks: Sequence[str], mode: Mode) -> None:
+    """Whatever moves it makes: within its budget, and to an end."""
+    strategy = load_strategies().working[name]
+    for answer in ("1 and 2", "neither"):
+        found = run(strategy, marks, mode, tokens=1_500, width=2, answer=answer)
+        assert 0 < found.completion_tokens <= 1_500
+        assert found.strategy == name
+        assert not (found.falsely_accepted and mode is Mode.CHECKER)
