@@ -77,7 +77,7 @@ def test_flags_alone_are_enough_for_standard_input(
         *("submit", "-", "--check", "python:tests/visible.py", "--hidden-check", "answer:42", "--tag", "x"),
         *("--budget", "usd=0.1,iterations=3", "--priority", "-5", "--egress", "never", "--json"),
     )
-    assert json.loads(said.out) == {"job": 1, "new": True, "title": "What is 6 times 7?"}
+    assert json.loads(said.out) == {"job": 1, "new": True, "title": "What is 6 times 7?", "batch": None}
     row = admin.execute("SELECT priority, egress, budget_iterations, tags FROM jobs").fetchone()
     assert row == (-5, "never", 3, ["x"])
 
