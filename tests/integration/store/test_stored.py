@@ -265,13 +265,18 @@ SUBMISSION = (
 def test_a_submitter_writes_the_columns_of_a_submission_and_no_other(admin: Connection, eve: Connection) -> None:
     rights = """SELECT column_name FROM information_schema.columns WHERE table_name = %s
                 AND has_column_privilege('eve', table_name::regclass, column_name, %s)"""
-    for table, may in (("jobs", SUBMISSION), ("attachments", {"sha256", "media_type", "content"})):
+    writable = {
+        "jobs": SUBMISSION,
+        "attachments": {"sha256", "media_type", "content"},
+        "batches": {"budget_tokens", "budget_usd", "budget_hours"},
+    }
+    for table, may in writable.items():
         assert {name for (name,) in admin.execute(rights, (table, "INSERT"))} == may
         assert admin.execute(rights, (table, "UPDATE")).fetchall() == []
     tables = """SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'S')
                 AND (has_any_column_privilege('eve', oid, 'INSERT, UPDATE') OR has_table_privilege('eve', oid,
                     'DELETE, TRUNCATE, REFERENCES, TRIGGER'))"""
-    assert {name for (name,) in admin.execute(tables)} == {"jobs", "attachments"}
+    assert {name for (name,) in admin.execute(tables)} == set(writable)
 
 
 def test_whoever_stores_past_the_command_line_hears_which_limit_it_was(user: Database) -> None:
