@@ -3,6 +3,7 @@ benches and the doctor. Must not know who listens."""
 
 from __future__ import annotations
 
+import threading
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
@@ -51,3 +52,15 @@ class SilentHeartbeat:
     def calling(self, key: CallKey) -> AbstractContextManager[Heartbeat]:
         """A call's heartbeat is this one."""
         return nullcontext(self)
+
+
+class StoppableHeartbeat(SilentHeartbeat):
+    """Raises `reason` at each look once `stopped` is set."""
+
+    def __init__(self, stopped: threading.Event, reason: Exception) -> None:
+        self._stopped, self._reason = stopped, reason
+
+    def check(self) -> None:
+        """Raises the reason, or returns."""
+        if self._stopped.is_set():
+            raise self._reason

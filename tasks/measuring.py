@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 
 from tasks.prompts import build
 from tasks.prompts.fitting import STEPS
-from tasks.types import Cut, Job, JobSpec, Message, Modality, Spend
+from tasks.types import Cut, JobSpec, Message, Modality, unstored_job
 
 # The tokens of messages by the tokenizer of the model so named; None where nobody counts for it.
 TokenCount = Callable[[str, Sequence[Message]], int | None]
@@ -20,19 +19,4 @@ def problem_tokens(contents: Mapping[str, bytes], count: TokenCount, spec: JobSp
     if not contents.keys() >= set(hashes):
         return None
     texts = {sha256: contents[sha256].decode() for sha256 in hashes}
-    return count(model, build.draft(_unstored(spec, texts), cut=Cut(prefix=STEPS)).head)
-
-
-def _unstored(spec: JobSpec, texts: Mapping[str, str]) -> Job:
-    return Job(
-        id=0,
-        owner="",
-        spec=spec,
-        lane=spec.lane,
-        history=(),
-        open=None,
-        incumbent=None,
-        spend=Spend(),
-        started_at=datetime.now(UTC),
-        texts=texts,
-    )
+    return count(model, build.draft(unstored_job(spec, texts), cut=Cut(prefix=STEPS)).head)

@@ -18,7 +18,7 @@ from tasks.types.answers import (
     RequestSize,
     Usage,
 )
-from tasks.types.job import Claim, Job, Lesson, Match, OpenIteration, TurnReport
+from tasks.types.job import Claim, Job, Lesson, Match, OpenIteration, TurnReport, unstored_job
 from tasks.types.kinds import (
     Acceptance,
     CloudEnd,
@@ -111,4 +111,5 @@ __all__ = [
     "Usage",
     "Verdict",
     "operator_of",
+    "unstored_job",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from tasks.types.kinds import Lane, LessonKind
 from tasks.types.moves import Candidate, Iteration, Move, Spend, Stop
@@ -83,6 +83,23 @@ class Job:
     read_at: datetime | None = field(default=None, compare=False)
     texts: Mapping[str, str] = field(default_factory=dict)
     batch: int | None = None
+
+
+def unstored_job(spec: JobSpec, texts: Mapping[str, str] | None = None) -> Job:
+    """A job that is in no database, before its first iteration: all that its prompts are built from. Its lane is the
+    one that it asks for; `texts` are as in `Job`."""
+    return Job(
+        id=0,
+        owner="",
+        spec=spec,
+        lane=spec.lane,
+        history=(),
+        open=None,
+        incumbent=None,
+        spend=Spend(),
+        started_at=datetime.fromtimestamp(0, UTC),
+        texts=texts or {},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from pathlib import Path
 from typing import Protocol
 
-from tasks.heartbeat import SilentHeartbeat
+from tasks.heartbeat import StoppableHeartbeat
 from tasks.ports import Heartbeat
 from tasks.types import SandboxResult
 from tasks.validators.folders import make_open
@@ -104,21 +104,10 @@ class Companion(AbstractContextManager["Companion"]):
     def _run(self, run: PendingRun) -> None:
         try:
             with suppress(_ServedProcessEnded):
-                self._result.set_result(run(_Stoppable(self._stop), self._started.set))
+                self._result.set_result(run(StoppableHeartbeat(self._stop, _ServedProcessEnded()), self._started.set))
                 return
             self._result.set_result(None)
         except BaseException as error:  # noqa: BLE001 - `result` raises it
             self._result.set_exception(error)
         finally:
             self._started.set()
-
-
-class _Stoppable(SilentHeartbeat):
-    """The heartbeat of a companion: it stops the run when the main process has ended."""
-
-    def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
-
-    def check(self) -> None:
-        if self._stop.is_set():
-            raise _ServedProcessEnded

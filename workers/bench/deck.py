@@ -18,10 +18,10 @@ from tasks.types import (
     Job,
     Operator,
     Verdict,
+    unstored_job,
 )
 from tasks.validators.registry import accepted, score
 from workers.bench.pool import GREEDY, Pool, PooledDraft
-from workers.bench.record import blank_job
 from workers.bench.tasks import Mode, Task
 
 
@@ -50,7 +50,7 @@ class Deck:
     @cached_property
     def job(self) -> Job:
         """The job, before its first iteration."""
-        return blank_job(self.task.job(self.terms.mode))
+        return unstored_job(self.task.job(self.terms.mode))
 
     @cached_property
     def drafts(self) -> Sequence[PooledDraft]:

@@ -6,15 +6,15 @@ The votes are cast as a job's are (`tasks.judge_panel`), each on a job with a `j
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from tasks.errors import JournalMismatch, ShuttingDown
-from tasks.heartbeat import SilentHeartbeat
+from tasks.errors import ShuttingDown
+from tasks.heartbeat import StoppableHeartbeat
 from tasks.journal import JournalledModel
 from tasks.judge_panel import JudgedCheck
 from tasks.ports import ChatModel, Checks
@@ -22,22 +22,19 @@ from tasks.prompts.judging import JUDGE_PROMPTS
 from tasks.sampling import Sampling
 from tasks.turn import Turn
 from tasks.types import (
-    CallKey,
     Candidate,
     CandidateRef,
-    ChatRequest,
     CheckSpec,
     Claim,
-    Completion,
     Job,
     JobSpec,
     Lane,
-    Omission,
     Operator,
-    Spend,
+    unstored_job,
 )
 from workers.bench import lines
 from workers.bench.planted import PlantedPair, planted_pairs
+from workers.bench.spending import Spending
 from workers.bench.votes import CastVote, Measurement, VoteKey
 
 GOAL = CheckSpec(name="judge", kind="judge", value="")
@@ -108,10 +105,11 @@ class JudgeBench:
     def _vote(self, pair: PlantedPair, key: VoteKey, seed: int, stopped: threading.Event) -> CastVote:
         _, right, name = key
         number = next(n for n, prompt in enumerate(JUDGE_PROMPTS, start=1) if prompt.name == name)
-        calls = _Calls()
+        heartbeat = StoppableHeartbeat(stopped, ShuttingDown("the measurement ends"))
+        calls = Spending(sys.maxsize)
         judged = JudgedCheck(
             model=JournalledModel(ledger=calls, model=self.model, sampling=self.sampling),
-            turn=Turn(claim=_CLAIM, job=_job(pair, seed), lanes=frozenset(Lane), heartbeat=_Stoppable(stopped)),
+            turn=Turn(claim=_CLAIM, job=_job(pair, seed), lanes=frozenset(Lane), heartbeat=heartbeat),
             candidate=_candidate(pair.right if right else pair.wrong),
             check=GOAL,
             number=0,
@@ -128,61 +126,8 @@ class JudgeBench:
         )
 
 
-class _Calls:
-    """Implements `CallLedger` for calls that nobody keeps: adds up their tokens."""
-
-    def __init__(self) -> None:
-        self.prompt_tokens, self.completion_tokens = 0, 0
-
-    def find_call(self, claim: Claim, key: CallKey, prompt_hash: str) -> Completion | None:
-        """None is kept."""
-        return None
-
-    def set_aside(self, claim: Claim, key: CallKey, mismatch: JournalMismatch) -> None:
-        """None is kept."""
-
-    def reserve(self, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> int:
-        """There is no budget."""
-        return completion_tokens
-
-    def commit_call(
-        self,
-        claim: Claim,
-        key: CallKey,
-        request: ChatRequest,
-        prompt_hash: str,
-        completion: Completion,
-        *,
-        omissions: Sequence[Omission] = (),
-    ) -> None:
-        """Adds its tokens."""
-        self.prompt_tokens += completion.prompt_tokens
-        self.completion_tokens += completion.completion_tokens
-
-
-class _Stoppable(SilentHeartbeat):
-    """Ends a request once `stopped` is set."""
-
-    def __init__(self, stopped: threading.Event) -> None:
-        self._stopped = stopped
-
-    def check(self) -> None:
-        if self._stopped.is_set():
-            raise ShuttingDown("the measurement ends")
-
-
 def _job(pair: PlantedPair, seed: int) -> Job:
-    return Job(
-        id=0,
-        owner="",
-        spec=JobSpec(title=pair.title, problem=pair.problem, checks=(GOAL,), seed=seed, memory=False),
-        lane=Lane.GPU,
-        history=(),
-        open=None,
-        incumbent=None,
-        spend=Spend(),
-        started_at=datetime.fromtimestamp(0, UTC),
-    )
+    return unstored_job(JobSpec(title=pair.title, problem=pair.problem, checks=(GOAL,), seed=seed, memory=False))
 
 
 def _candidate(text: str) -> Candidate:

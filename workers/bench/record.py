@@ -17,11 +17,11 @@ from pathlib import Path
 from tenacity import Retrying, retry_if_exception_type, sleep_using_event, stop_after_delay, wait_exponential_jitter
 
 from tasks.errors import EngineFault, InvalidInput, ShuttingDown
-from tasks.heartbeat import SilentHeartbeat
+from tasks.heartbeat import SilentHeartbeat, StoppableHeartbeat
 from tasks.ports import ChatModel, Checks
 from tasks.prompts import build
 from tasks.sampling import Sampling
-from tasks.types import ChatRequest, CheckSpec, Job, JobSpec, Lane, Prompt, Spend
+from tasks.types import ChatRequest, CheckSpec, JobSpec, Prompt, unstored_job
 from workers.bench.lines import append
 from workers.bench.pool import GREEDY, Checked, Header, PooledDraft, PooledSampling, PooledVerdict, read_pool
 from workers.bench.tasks import Task, TaskSet
@@ -33,17 +33,6 @@ ENGINE_AWAY_SECONDS = 3600.0
 
 # Called with how many drafts are done, how many there are, and the tokens that were written.
 Progress = Callable[[int, int, int], None]
-
-
-class _Stoppable(SilentHeartbeat):
-    """Ends a request once `stopped` is set."""
-
-    def __init__(self, stopped: threading.Event) -> None:
-        self._stopped = stopped
-
-    def check(self) -> None:
-        if self._stopped.is_set():
-            raise ShuttingDown("the recording ends")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +104,9 @@ class Recorder:
             sleep=sleep_using_event(stopped),
             reraise=True,
         )
-        completion = retrying(self.model.complete, request, _Stoppable(stopped))
+        completion = retrying(
+            self.model.complete, request, StoppableHeartbeat(stopped, ShuttingDown("the recording ends"))
+        )
         return PooledDraft(
             task=task.name,
             draft=number,
@@ -173,24 +164,9 @@ def check_drafts(path: Path, tasks: TaskSet, checks: Checks, *, parallel: int, p
             raise
 
 
-def blank_job(spec: JobSpec) -> Job:
-    """Such a job before its first iteration."""
-    return Job(
-        id=0,
-        owner="",
-        spec=spec,
-        lane=Lane.GPU,
-        history=(),
-        open=None,
-        incumbent=None,
-        spend=Spend(),
-        started_at=datetime.fromtimestamp(0, UTC),
-    )
-
-
 def draft_prompt(spec: JobSpec) -> Prompt:
     """What a model is shown for the first draft of such a job."""
-    return build.draft(blank_job(spec))
+    return build.draft(unstored_job(spec))
 
 
 def draft_seed(task: str, number: int) -> int:

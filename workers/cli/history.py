@@ -149,7 +149,7 @@ def document(row: IterationRow) -> dict[str, Any]:
 def _line(row: IterationRow) -> tuple[str, ...]:
     verdicts = ", ".join(f"{'+' if v.passed else '-'}{v.check}{v.notes}" for v in row.verdicts)
     let_through = f" (let through: {row.let_through})" if row.let_through else ""
-    inputs = f"{len(row.inputs)} inputs" if row.inputs else ""
+    inputs = f"{len(row.inputs)} input{'s' * (len(row.inputs) != 1)}" if row.inputs else ""
     return (
         str(row.iteration),
         row.operator,

@@ -31,11 +31,12 @@ from tasks.types import (
     Stop,
     StopCode,
     Verdict,
+    unstored_job,
 )
 from tests.unit.bench.pools import HEADER, draft_of, pool_of, task_of
 from workers.bench.deck import Deck, Terms
 from workers.bench.pool import Pool
-from workers.bench.record import blank_job, draft_prompt
+from workers.bench.record import draft_prompt
 from workers.bench.replay import play
 from workers.bench.runs import Run
 from workers.bench.spending import Spending
@@ -248,7 +249,7 @@ def test_every_draft_of_a_job_is_asked_for_in_the_words_of_the_recorded_ones(mov
     spec = task_of("a").spec
     iteration = OpenIteration(number=2, move=move)
     job = replace(
-        blank_job(spec), open=iteration, history=(Iteration(number=1, operator=Operator.DRAFT, candidates=()),)
+        unstored_job(spec), open=iteration, history=(Iteration(number=1, operator=Operator.DRAFT, candidates=()),)
     )
     turn = Turn(
         claim=Claim(job=0, epoch=1, worker="w", turn="t"), job=job, lanes=frozenset(), heartbeat=SilentHeartbeat()
