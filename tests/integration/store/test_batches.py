@@ -273,8 +273,10 @@ def test_a_cancelled_call_holds_nothing_of_the_batch(user: Database, fleet: Data
     submit(user, 2, BatchBudget(tokens=100))
     ledger, cancelled, other = PostgresLedger(fleet, fault_cap=3), take(fleet), take(fleet)
     ledger.reserve(cancelled, key(), 100)
+    with pytest.raises(BatchReserved):
+        ledger.reserve(other, key(), 100)
     ledger.stop(cancelled, Stop(code=StopCode.CANCELLED))
-    ledger.reserve(other, key(), 100)
+    assert ledger.reserve(other, key(), 100) == 0  # and it asks for no completion tokens
 
 
 def test_no_call_begins_after_the_hours_of_the_batch(user: Database, fleet: Database) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-
 import pytest
 
 from tasks.errors import InvalidInput
@@ -38,8 +36,8 @@ def test_every_job_has_examples_or_asks_for_the_function() -> None:
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_the_checks_of_a_task_can_be_loaded(task) -> None:  # type: ignore[no-untyped-def]
     for check in (*task.spec.checks, *task.scoring):
-        ast.parse(check.text(str(check.value)))
-        PythonValidator().examine(check)
+        assert "solution" in check.text(str(check.value))
+        PythonValidator().examine(check)  # raises where no answer could pass
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
