@@ -74,7 +74,8 @@ def test_one_absurd_allocation_is_refused_at_once(sandbox):
 def test_a_fork_bomb_ends_by_the_limit_and_leaves_nothing(sandbox, bomb):
     mark = f"bomb-{time.monotonic_ns()}"
     result = run(sandbox, f"{bomb}  # {mark}", timeout_seconds=20)
-    assert result.killed == "processes"
+    # The kernel may refuse a fork, which ends the program, before the watcher has counted them.
+    assert result.killed == "processes" or "Resource temporarily unavailable" in result.stderr
     assert left_over(mark) == []
 
 
