@@ -143,7 +143,8 @@ class _Server:
 
     def answer(self, job: SandboxJob, heartbeat: Heartbeat) -> SandboxResult | None:
         """The result of one request; None where the server had ended before. The server is reusable if the child ended
-        by itself and left no process behind. Raises what `heartbeat` raises, after everything has been killed."""
+        by itself, within its limits, and left no process behind. Raises what `heartbeat` raises, after everything has
+        been killed."""
         self._requests, self.is_reusable = self._requests + 1, False
         child_limits = {"bytes": len(job.stdin), "cpu_seconds": math.ceil(job.timeout_seconds) + 1}
         request = _Request(self._root_pid, job, self._cpu_cores, self._new_streams(), heartbeat)
@@ -153,7 +154,8 @@ class _Server:
             self.close()
             raise
         result = request.result(self._process)
-        self.is_reusable = request.status is not None and self._requests < REQUESTS_PER_SERVER and self._is_alone()
+        ended = request.status is not None and request.limit is None
+        self.is_reusable = ended and self._requests < REQUESTS_PER_SERVER and self._is_alone()
         return result
 
     def close(self) -> None:
