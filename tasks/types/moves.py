@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import assert_never
 
@@ -15,7 +16,8 @@ class Verdict:
     """The result of one check on one candidate. `score` is in [0, 1]; `feedback` is for the model unless held out.
 
     `isolation` is `process` where the candidate ran in one of its own, `shared` where it could reach what judged it,
-    and empty where it did not run.
+    and empty where it did not run. `value` is what a check of kind score measured, in its own unit, None where the
+    candidate is invalid; `metrics` are further numbers of its evaluator.
     """
 
     check: str
@@ -26,6 +28,8 @@ class Verdict:
     feedback: str = ""
     seconds: float = 0.0
     isolation: str = ""
+    value: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -51,6 +55,8 @@ class Candidate:
     probe, of an answer by its value. None where nobody has looked.
     `repeats` is the rejected candidate that it is again, in words, as a program or in what it does. `objection` is what
     its author wrote, with words of the problem, where it found the problem impossible as posed.
+    `fitness` is the value of the job's deciding score, negated where less is better: the greater the better. None where
+    the job has no score, and for a candidate that a check refused.
     """
 
     ref: CandidateRef
@@ -67,6 +73,25 @@ class Candidate:
     behaviour: str | None = None
     repeats: CandidateRef | None = None
     objection: str = ""
+    fitness: float | None = None
+
+    @property
+    def rank(self) -> tuple[bool, float, float]:
+        """The greater the better: a candidate with a fitness before one without, by fitness, then by the score."""
+        return self.fitness is not None, self.fitness or 0.0, self.score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """What a job with a score wants, in terms of `Candidate.fitness`. An improvement counts only beyond `noise`, which
+    is in the score's unit. With `target` a valid candidate that reaches it is accepted; without one the best valid
+    candidate is, when the budget is spent or the score stands still: for `plateau_iterations` iterations, where set, it
+    rose by no more than `plateau_improvement`."""
+
+    target: float | None = None
+    noise: float = 0.0
+    plateau_iterations: int | None = None
+    plateau_improvement: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,8 +221,8 @@ class Spend:
 class Limits:
     """The limits of a decision, and what is used so far. `width` is the number of parallel slots; `decisive` says that
     a candidate which passes the checks is right, where without it that is no proof; `executable` that candidates are
-    programs, whose behaviour a probe can compare; `cloud` whether an escalation is allowed and served; the rest counts
-    rejected iterations."""
+    programs, whose behaviour a probe can compare; `goal` is that of a job with a score; `cloud` says whether an
+    escalation is allowed and served; the rest counts rejected iterations."""
 
     budget: Budget
     spend: Spend
@@ -205,6 +230,7 @@ class Limits:
     width: int
     decisive: bool = False
     executable: bool = False
+    goal: Goal | None = None
     cloud: bool = False
     escalate_after: int = 10
     move_up_after: int = 3
