@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks.crashpoints import CrashPoint, passing
+from tasks.edits import EditError
+from tasks.jobfiles import checks_on, refusal
 from tasks.policy import JUDGES, is_executable, repeated
 from tasks.ports import Checks, JudgePanel, Ledger
 from tasks.turn import Turn
@@ -64,8 +66,12 @@ class Validation:
 
     def _check(self, turn: Turn, candidate: Candidate, before: Sequence[Candidate]) -> Candidate:
         turn.heartbeat.checkpoint()
-        checks = [check for check in turn.job.spec.checks if check.kind not in JUDGES]
-        verdicts = self.checks.validate(candidate.text, checks, turn.heartbeat)
+        try:
+            checks = checks_on(turn.job, candidate)
+        except EditError as error:
+            return self._commit(turn, candidate, (refusal(error),), before)
+        programs = [check for check in checks if check.kind not in JUDGES]
+        verdicts = self.checks.validate(candidate.text, programs, turn.heartbeat)
         inputs = inputs_of(turn.job) if all(verdict.passed for verdict in verdicts) else ()
         behaviour = self.checks.behaviour(candidate.text, turn.job.spec.checks, inputs, turn.heartbeat)
         return self._commit(turn, dataclasses.replace(candidate, behaviour=behaviour), verdicts, before)
@@ -83,7 +89,7 @@ class Validation:
         score, accepted = self.checks.grade(verdicts, turn.job.spec.checks)
         checked = dataclasses.replace(candidate, verdicts=verdicts, score=score, accepted=accepted)
         earlier = (*(c for iteration in turn.job.history for c in iteration.candidates), *before)
-        same = repeated(checked, earlier, executable=is_executable(turn.job.spec.checks))
+        same = repeated(checked, earlier, executable=is_executable(turn.job.spec))
         checked = dataclasses.replace(checked, repeats=same)
         self.ledger.commit_verdicts(turn.claim, checked, done=not _awaits_judges(turn.job, checked))
         passing(CrashPoint.CHECKED)
@@ -103,7 +109,7 @@ def is_unobserved(candidate: Candidate) -> bool:
 def is_unchecked(job: Job, iteration: OpenIteration, candidate: Candidate) -> bool:
     """Whether its deterministic checks are still to run; a degenerate candidate is not checked."""
     new = candidate.guard is None and candidate.ref.slot not in iteration.checked and not candidate.verdicts
-    return new and any(check.kind not in JUDGES for check in job.spec.checks)
+    return new and (bool(job.spec.files) or any(check.kind not in JUDGES for check in job.spec.checks))
 
 
 def is_unjudged(job: Job, iteration: OpenIteration, candidate: Candidate) -> bool:
