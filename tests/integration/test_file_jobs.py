@@ -14,6 +14,7 @@ from tasks.errors import InvalidInput
 from tasks.heartbeat import SilentHeartbeat
 from tasks.jobflags import Flags
 from tasks.llm.scripted import ScriptedModel
+from tasks.sampling import Sampling
 from tasks.settings import load_settings
 from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
@@ -52,6 +53,7 @@ class Played:
         loop = twin_loop(
             PostgresLedger(self.fleet, fault_cap=3),
             ScriptedModel(answer),
+            sampling=Sampling(answer_tokens=1000),
             strategies=load_strategies().working,
             sandbox=BubblewrapSandbox(default_runtime_folder(load_settings().cache)),
         )
@@ -202,3 +204,90 @@ def test_a_program_in_cpp_is_corrected_to_acceptance_and_written(played: Played,
     assert played.alice.summary(job).state is JobState.ACCEPTED
     assert played.write(job, tmp_path / "out") == ["src/sum.cpp"]
     assert (tmp_path / "out/include/read.hpp").read_text() == CPP["include/read.hpp"]
+
+
+PACKAGE = {
+    "job.md": """---
+files: [shop/**]
+read_only: [lib]
+checks:
+  - python: tests/test_bill.py
+  - python: tests/hidden.py
+    held_out: true
+budget: {iterations: 4}
+---
+Write `shop/bill.py` and `shop/prices.py`.
+""",
+    "lib/money.py": "def cents(euros):\n    return euros * 100\n",
+    "shop/__init__.py": "",
+    "tests/test_bill.py": """from shop.bill import Bill, Empty
+from shop import prices
+import pytest
+
+def test_a_bill_adds_up():
+    assert Bill(["tea", "milk"]).total() == 500
+
+def test_an_empty_bill_is_refused():
+    with pytest.raises(Empty):
+        Bill([]).total()
+
+def test_prices_are_known():
+    assert prices.PRICES["tea"] == 3
+""",
+    "tests/hidden.py": """from shop.bill import Bill
+
+def test_many():
+    assert Bill(["tea"] * 3).total() == 900
+""",
+}
+GOODS = """`shop/prices.py`
+```python
+PRICES = {"tea": 3, "milk": 2}
+```
+`shop/bill.py`
+```python
+from lib.money import cents
+from .prices import PRICES
+
+
+class Empty(ValueError):
+    pass
+
+
+class Bill:
+    def __init__(self, names):
+        self.names = names
+
+    def total(self):
+        if not self.names:
+            raise Empty
+        return cents(sum(PRICES[name] for name in self.names))
+```
+"""
+
+
+def test_tests_import_modules_that_the_answer_writes(played: Played, tmp_path: Path) -> None:
+    job = played.play(PACKAGE, GOODS.replace("raise Empty", "return 0"), GOODS)
+    assert "test_an_empty_bill_is_refused" in played.feedback(job)[0]
+    assert played.alice.summary(job).state is JobState.ACCEPTED
+    assert played.write(job, tmp_path / "out") == ["shop/bill.py", "shop/prices.py"]
+
+
+SPIES = {
+    "finds no tests": "import pathlib\nassert not list(pathlib.Path('tests').glob('*'))\nraise SystemExit(3)\n",
+    "leaves with success": "import os\nos._exit(0)\n",
+    "does not compile": "def total(:\n",
+    "is not there": None,
+}
+
+
+@pytest.mark.parametrize("what", SPIES)
+def test_a_module_of_the_answer_can_neither_see_the_tests_nor_decide(played: Played, what: str) -> None:
+    text = SPIES[what]
+    answer = "`shop/other.py`\n```python\nX = 1\n```" if text is None else f"`shop/bill.py`\n```python\n{text}```"
+    job = played.play({**PACKAGE, "job.md": PACKAGE["job.md"].replace("4}", "1}")}, answer)
+    assert played.alice.summary(job).state is JobState.UNSOLVED
+    [feedback] = played.feedback(job)
+    assert feedback
+    assert "AssertionError" not in feedback
+    print(feedback)
