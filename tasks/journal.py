@@ -114,7 +114,7 @@ class JournalledModel:
                 together=together if attempt.key == key else 1,
             )
             prompt = build(attempt.cut)
-            request = ladder.request(attempt, prompt.messages, asks_code=prompt.asks_code)
+            request = ladder.request(attempt, prompt)
             completion = self._complete(turn, attempt.key, request, source)
             following = ladder.after(attempt, completion)
             if following is None:
@@ -204,9 +204,9 @@ class JournalledModel:
 
 def prompt_hash(request: ChatRequest) -> str:
     """SHA-256, in hex, of the canonical JSON of the messages and the sampling. Whether it thinks is the model's; that
-    it may run on follows from the calls before it, that it ends with its code from the prompt."""
+    it may run on follows from the calls before it, where it is complete from the prompt."""
     fields = dataclasses.asdict(request)
-    del fields["thinking_tokens"], fields["runs_on"], fields["asks_code"]
+    del fields["thinking_tokens"], fields["runs_on"], fields["asks_code"], fields["asks_lines"]
     canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 

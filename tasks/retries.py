@@ -5,14 +5,13 @@ attempts are journalled."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks.deadline import DEADLINE
 from tasks.prompts.layout import WHOLE
 from tasks.repetition import same_place
 from tasks.sampling import Sampling, call_seed, is_first_draft
-from tasks.types import CallKey, ChatRequest, Completion, Cut, GuardHit, Message, Operator
+from tasks.types import CallKey, ChatRequest, Completion, Cut, GuardHit, Operator, Prompt
 
 # As requested; with another seed, warmer; and with a shorter prompt too, or let run on.
 ATTEMPTS = 3
@@ -83,11 +82,11 @@ class RetryLadder:
         checked = self.attempts >= ATTEMPTS and self.key.operator in CHECKED and not self.choices
         return checked and any(same_place(earlier, hits[-1]) for earlier in hits[:-1])
 
-    def request(self, attempt: Attempt, messages: Sequence[Message], *, asks_code: bool = False) -> ChatRequest:
+    def request(self, attempt: Attempt, prompt: Prompt) -> ChatRequest:
         """What is sent for an attempt."""
         draw = self.draw + attempt.key.attempt - self.key.attempt
         return ChatRequest(
-            messages=tuple(messages),
+            messages=prompt.messages,
             temperature=self._temperature(attempt),
             top_p=self.sampling.top_p,
             top_k=self.sampling.top_k,
@@ -96,7 +95,8 @@ class RetryLadder:
             choices=self.choices,
             thinking_tokens=attempt.thinking_tokens,
             runs_on=attempt.runs_on,
-            asks_code=asks_code,
+            asks_code=prompt.asks_code,
+            asks_lines=prompt.asks_lines,
         )
 
     def _temperature(self, attempt: Attempt) -> float:

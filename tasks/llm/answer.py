@@ -6,12 +6,12 @@ fault of the engine: a candidate is never blamed for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tasks.errors import AnswerInReasoning, EngineFault
-from tasks.llm.codeblock import CodeBlockEnd
+from tasks.llm.completeness import AnswerEnd
 from tasks.llm.deltas import BROKEN_OFF, REPEATED_CHARS, Delta, Increments, deltas, usage
 from tasks.llm.guard import engine_hit
 from tasks.llm.responsebody import error_message
@@ -43,15 +43,17 @@ class Result:
 
 class Answer:
     """What has arrived so far. `deltas` counts the events that brought text or thoughts, `usage` is what the server
-    counts; `expected` says where this request's thoughts are to be. With `runs_on` its text may repeat itself; with
-    `asks_code` it is complete with its first code block that defines something."""
+    counts; `expected` says where this request's thoughts are to be. With `runs_on` its text may repeat itself; it is
+    complete where `end` finds that all is there that was asked for."""
 
-    def __init__(self, expected: Expectation, *, runs_on: bool = False, asks_code: bool = False) -> None:
+    def __init__(
+        self, expected: Expectation, *, runs_on: bool = False, end: Callable[[], AnswerEnd | None] = lambda: None
+    ) -> None:
         self.finish_reason, self.deltas, self.usage = "", 0, dict[str, int]()
         self._expected, self._runs_on = expected, runs_on
         self._split = self._splitter()
-        self._code = CodeBlockEnd() if asks_code else None
-        self._code_end: int | None = None
+        self._new_end, self._end = end, end()
+        self._end_char: int | None = None
         self._increments, self._thought_increments = Increments(), Increments()
         self._received, self._done, self._calls_tool, self._field = "", False, False, False
 
@@ -63,7 +65,7 @@ class Answer:
     @property
     def complete(self) -> bool:
         """Whether all that was asked for is there, whatever else the model would write."""
-        return self._code_end is not None
+        return self._end_char is not None
 
     @property
     def thinks_apart(self) -> bool:
@@ -123,7 +125,7 @@ class Answer:
 
     def _result(self) -> Result:
         hit, looped = self.hit, self._split.answer.guard.hit
-        text = self._split.cut_answer(looped.at_char if looped else self._code_end)
+        text = self._split.cut_answer(looped.at_char if looped else self._end_char)
         thoughts = self._split.thought.text
         if self.finish_reason == "repetition":
             hit = engine_hit(text or thoughts)
@@ -156,21 +158,21 @@ class Answer:
         replaces, text = self._increments.new(delta.text)
         if replaces:
             self._received, self._split = "", self._splitter()
-            self._code = CodeBlockEnd() if self._code else None
+            self._end = self._new_end()
         _, thought = self._thought_increments.new(delta.thought)
         self._received += text
         self._think(thought)
         self._split.feed(text)
-        if self._code and "\n" in text and not self.complete:
-            self._code_end = self._end_of_code(self._code)
+        if self._end and "\n" in text and not self.complete:
+            self._end_char = self._find_end(self._end)
         return bool(text or thought)
 
-    def _end_of_code(self, code: CodeBlockEnd) -> int | None:
+    def _find_end(self, end: AnswerEnd) -> int | None:
         """None, too, while the text may be thoughts without an opening mark, in which a sketch is no answer."""
-        end = code.feed(self._split.answer.text)
+        found = end.feed(self._split.answer.text)
         expected = self._expected
         may_think = not self._field and (expected.thinks or (expected.unknown and muses(self._split.answer.text)))
-        return None if may_think else end
+        return None if may_think else found
 
     def _think(self, thought: str) -> None:
         """Thoughts in a field of their own: those in the text are not opened by the prompt then."""

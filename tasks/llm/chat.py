@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from tasks.deadline import DEADLINE
 from tasks.errors import AttachmentLost, EngineFault, LimitReached
 from tasks.llm.answer import Answer, Result
 from tasks.llm.capabilities import Capabilities, ThoughtForm, chosen
+from tasks.llm.completeness import end_of
 from tasks.llm.faults import engine_fault
 from tasks.llm.requestbody import ChatTerms, Files, chat_body, expected_thoughts
 from tasks.llm.stream import Stream, chat
@@ -74,7 +76,7 @@ class OpenAIChatModel:
         heartbeat.check()
         begun, silence = time.monotonic(), _Silence(self._first_seconds, heartbeat)
         expected = expected_thoughts(request, self._terms, thinks="opened" in self.thoughts)
-        answer = Answer(expected, runs_on=request.runs_on, asks_code=request.asks_code)
+        answer = Answer(expected, runs_on=request.runs_on, end=partial(end_of, request))
         body, ended_by = chat_body(request, self._terms, self._files), ""
         stream = Stream(
             self._client(),

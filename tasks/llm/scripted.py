@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tasks.deadline import DEADLINE
 from tasks.errors import LimitReached
-from tasks.llm.codeblock import CodeBlockEnd
+from tasks.llm.completeness import end_of
 from tasks.llm.guard import Guard
 from tasks.ports import Heartbeat
 from tasks.types import ChatRequest, Completion, Message
@@ -44,7 +44,7 @@ class ScriptedModel:
         text = self._answer(request)
         limited = text[: request.max_tokens * CHARS_PER_TOKEN]
         guard, streamed, late = Guard(runs_on=request.runs_on), "", False
-        code = CodeBlockEnd() if request.asks_code else None
+        complete = end_of(request)
         for start in range(0, len(limited), CHUNK_CHARS):
             try:
                 heartbeat.check()
@@ -58,7 +58,7 @@ class ScriptedModel:
             heartbeat.beat(_tokens(chunk))
             if guard.feed(chunk):
                 break
-            if code and (end := code.feed(streamed)) is not None:
+            if complete and (end := complete.feed(streamed)) is not None:
                 streamed = limited = text = streamed[:end]
                 break
         hit = guard.finish(at_limit=streamed == limited != text)

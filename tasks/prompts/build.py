@@ -138,7 +138,8 @@ def inputs(job: Job, functions: Collection[str], *, cut: Cut = WHOLE) -> Prompt:
         "elements, the limits that the problem names, and a larger case. Make no two alike."
     )
     shortener = Shortener(cut)
-    return _prompt(job, shortener, prefix(job, shortener), role, "Write the calls now, nothing else.")
+    prompt = _prompt(job, shortener, prefix(job, shortener), role, "Write the calls now, nothing else.")
+    return dataclasses.replace(prompt, asks_lines=INPUTS)
 
 
 def judge(job: Job, candidate: Candidate, rubric: str, task: str, order: str, *, cut: Cut = WHOLE) -> Prompt:

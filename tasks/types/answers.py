@@ -45,7 +45,7 @@ class Prompt(Sequence[Message]):
     """The messages of one call. All prompts of a job begin with the same `prefix`, and `rest` follows; `attachments`
     are its images and sounds. `problem_chars` are the characters of the whole problem and its text attachments;
     `omissions` is what was left out of it.
-    With `asks_code` the answer is one code block."""
+    With `asks_code` the answer is one code block, with `asks_lines` so many lines."""
 
     system: str
     prefix: str
@@ -54,6 +54,7 @@ class Prompt(Sequence[Message]):
     problem_chars: int = 0
     omissions: tuple[Omission, ...] = ()
     asks_code: bool = False
+    asks_lines: int = 0
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -104,7 +105,8 @@ class RequestSize:
 class ChatRequest:
     """One request to a chat model. `choices`, where set, restrict the answer to one of them. `max_tokens` limit the
     answer, `thinking_tokens` the thoughts before it. With `runs_on` an answer that repeats itself is let run on; with
-    `asks_code` it ends with its first code block that defines something."""
+    `asks_code` it ends with its first code block that defines something, with `asks_lines` after so many lines of
+    text."""
 
     messages: tuple[Message, ...]
     temperature: float = 1.0
@@ -116,6 +118,7 @@ class ChatRequest:
     thinking_tokens: int = 0
     runs_on: bool = False
     asks_code: bool = False
+    asks_lines: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from tasks.prompts.layout import WHOLE
 from tasks.repetition import same_place
 from tasks.retries import ATTEMPTS, CHOICE_TOKENS, HALVED, WARMER, Attempt, RetryLadder
 from tasks.sampling import Sampling, call_seed, drawn
-from tasks.types import CallKey, CandidateRef, Completion, GuardHit, GuardKind, Message, Operator
+from tasks.types import CallKey, CandidateRef, Completion, GuardHit, GuardKind, Operator, Prompt
 
 SAMPLING = Sampling(
     temperature=0.5, top_p=0.8, top_k=7, answer_tokens=900, review_tokens=300, lesson_tokens=90, thinking_tokens=50
@@ -93,7 +93,7 @@ def test_what_repeats_itself_at_the_same_place_twice_is_let_run_on_with_the_whol
     attempts = climb(rungs, *3 * [DEGENERATE])
     assert [attempt.runs_on for attempt in attempts] == [False, False, True]
     assert attempts[-1].cut == WHOLE
-    requests = [rungs.request(attempt, MESSAGES) for attempt in attempts]
+    requests = [rungs.request(attempt, PROMPT) for attempt in attempts]
     assert [request.runs_on for request in requests] == [False, False, True]
     assert [request.temperature for request in requests] == [0.5, 0.5 + WARMER, 0.5]
     assert len({request.seed for request in requests}) == 3
@@ -163,17 +163,17 @@ def test_a_call_that_the_deadline_cut_is_made_again_as_it_was_where_more_than_on
     assert ladder(attempts=1).after(ladder().first(), cut) is None
 
 
-MESSAGES = [Message(role="user", content="?")]
+PROMPT = Prompt(system="Be brief.", prefix="?", asks_code=True, asks_lines=3)
 
 
 def test_a_request_carries_the_sampling_and_a_retry_is_warmer_with_another_seed() -> None:
-    request = ladder().request(ladder().first(), MESSAGES)
-    assert request.messages == tuple(MESSAGES)
+    request = ladder().request(ladder().first(), PROMPT)
+    assert (request.messages, request.asks_code, request.asks_lines) == (PROMPT.messages, True, 3)
     assert (request.temperature, request.top_p, request.top_k) == (0.5, 0.8, 7)
     assert (request.max_tokens, request.thinking_tokens, request.choices) == (900, 50, ())
     assert request.seed == call_seed(11, KEY)
     later = Attempt(key=dataclasses.replace(KEY, attempt=2), retries=1, thinking_tokens=9)
-    retried = ladder().request(later, MESSAGES)
+    retried = ladder().request(later, PROMPT)
     assert retried.temperature == 0.5 + WARMER
     assert retried.thinking_tokens == 9
     assert retried.seed == call_seed(11, later.key)
@@ -181,16 +181,16 @@ def test_a_request_carries_the_sampling_and_a_retry_is_warmer_with_another_seed(
 
 def test_a_lesson_is_written_without_thoughts_in_the_tokens_of_a_lesson() -> None:
     lesson = ladder(key=dataclasses.replace(KEY, operator=Operator.DISTIL))
-    request = lesson.request(lesson.first(), MESSAGES)
+    request = lesson.request(lesson.first(), PROMPT)
     assert (request.max_tokens, request.thinking_tokens) == (90, 0)
 
 
 def test_another_draw_gives_the_first_attempt_another_seed_and_the_next_ones_too() -> None:
     fifth = dataclasses.replace(KEY, attempt=5)
     moved = ladder(key=fifth, draw=2)
-    assert moved.request(moved.first(), MESSAGES).seed == call_seed(11, dataclasses.replace(KEY, attempt=2))
+    assert moved.request(moved.first(), PROMPT).seed == call_seed(11, dataclasses.replace(KEY, attempt=2))
     later = Attempt(key=dataclasses.replace(KEY, attempt=7))
-    assert moved.request(later, MESSAGES).seed == call_seed(11, dataclasses.replace(KEY, attempt=4))
+    assert moved.request(later, PROMPT).seed == call_seed(11, dataclasses.replace(KEY, attempt=4))
 
 
 def test_a_choice_is_made_without_chance_in_a_few_tokens() -> None:
@@ -198,7 +198,7 @@ def test_a_choice_is_made_without_chance_in_a_few_tokens() -> None:
     second = choosing.after(choosing.first(), DEGENERATE)
     assert second is not None
     for attempt in (choosing.first(), second):
-        request = choosing.request(attempt, MESSAGES)
+        request = choosing.request(attempt, PROMPT)
         assert (request.temperature, request.max_tokens, request.choices) == (0.0, CHOICE_TOKENS, ("PASS", "FAIL"))
 
 
@@ -217,15 +217,15 @@ FIRST = dataclasses.replace(KEY, iteration=1, slot=0)
 )
 def test_the_very_first_draft_may_have_a_temperature_of_its_own(key: CallKey, temperature: float) -> None:
     greedy = ladder(key=key, sampling=dataclasses.replace(SAMPLING, first_temperature=0.0))
-    assert greedy.request(greedy.first(), MESSAGES).temperature == temperature
-    assert ladder(key=key).request(ladder(key=key).first(), MESSAGES).temperature == 0.5
+    assert greedy.request(greedy.first(), PROMPT).temperature == temperature
+    assert ladder(key=key).request(ladder(key=key).first(), PROMPT).temperature == 0.5
 
 
 def test_a_first_draft_that_loops_is_drawn_again_as_any_other() -> None:
     greedy = ladder(key=FIRST, sampling=dataclasses.replace(SAMPLING, first_temperature=0.0))
     again = greedy.after(greedy.first(), DEGENERATE)
     assert again is not None
-    assert greedy.request(again, MESSAGES).temperature == 0.5 + WARMER
+    assert greedy.request(again, PROMPT).temperature == 0.5 + WARMER
 
 
 def test_candidates_are_drawn_in_an_order_that_the_jobs_seed_and_the_call_decide() -> None:

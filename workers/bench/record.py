@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,8 +26,9 @@ from workers.bench.lines import append
 from workers.bench.pool import GREEDY, Checked, Header, PooledDraft, PooledSampling, PooledVerdict, read_pool
 from workers.bench.tasks import Task, TaskSet
 
-# Drafts of all tasks are recorded in rounds of so many, so that a pool that is not complete is of use.
-ROUND = 4
+# Drafts of all tasks are recorded in rounds of so many, so that a pool that is not complete is of use. Those of a task
+# follow each other: an engine whose slots keep a prompt of their own reads it once a round.
+ROUND = 9
 # An engine that died is started again by whoever serves it, within this from when the request was sent.
 ENGINE_AWAY_SECONDS = 3600.0
 
@@ -51,16 +52,24 @@ class Recorder:
         engine stays away.
         """
         known = self._begin(path, tasks)
-        wanted = [(task, number) for task, number in _rounds(tasks.tasks, drafts) if (task.name, number) not in known]
-        done, tokens, stopped = len(known), 0, threading.Event()
-        with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="draft") as pool:
-            futures = [pool.submit(self._draft, task, number, stopped) for task, number in wanted]
-            try:
-                for future in as_completed(futures):
-                    draft = future.result()
+        rounds = list(_rounds(tasks.tasks, drafts, known))
+        done, tokens, stopped, lock = len(known), 0, threading.Event(), threading.Lock()
+        total = done + sum(len(numbers) for _, numbers in rounds)
+
+        def record(task: Task, numbers: Sequence[int]) -> None:
+            nonlocal done, tokens
+            for number in numbers:
+                draft = self._draft(task, number, stopped)
+                with lock:
                     append(path, draft)
                     done, tokens = done + 1, tokens + draft.completion_tokens
-                    progress(done, len(known) + len(wanted), tokens)
+                    progress(done, total, tokens)
+
+        with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="draft") as pool:
+            futures = [pool.submit(record, task, numbers) for task, numbers in rounds]
+            try:
+                for future in as_completed(futures):
+                    future.result()
             except BaseException:
                 stopped.set()
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -183,11 +192,14 @@ def prompts_digest(tasks: TaskSet) -> str:
     return hashlib.sha256(json.dumps(prompts).encode()).hexdigest()[:16]
 
 
-def _rounds(tasks: Sequence[Task], drafts: int) -> Iterable[tuple[Task, int]]:
-    """Each task with the numbers of its drafts, `ROUND` drafts a task at a time."""
+def _rounds(
+    tasks: Sequence[Task], drafts: int, known: Container[tuple[str, int]]
+) -> Iterable[tuple[Task, Sequence[int]]]:
+    """Each task with the numbers of its drafts that are not known, `ROUND` drafts a task at a time."""
     for first in range(0, drafts + 1, ROUND):
         for task in tasks:
-            yield from ((task, number) for number in range(first, min(first + ROUND, drafts + 1)))
+            numbers = range(first, min(first + ROUND, drafts + 1))
+            yield task, [number for number in numbers if (task.name, number) not in known]
 
 
 def _verdicts(checks: Checks, text: str, specs: Sequence[CheckSpec]) -> tuple[PooledVerdict, ...]:

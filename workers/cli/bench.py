@@ -14,6 +14,7 @@ from tasks.settings import Settings, load_settings
 from workers.cli.bench_judges import judges
 from workers.cli.bench_loop import loop
 from workers.cli.bench_parts import Progress, SetName, checks_of, model_of
+from workers.cli.output import log_to_stderr
 
 if TYPE_CHECKING:
     from workers.bench.record import Recorder
@@ -53,6 +54,7 @@ def record(
     if output.suffix != ".jsonl":
         raise InvalidInput("--output", str(output), "the name of a plain file, such as pool.jsonl; --pack compresses")
     settings, task_set = load_settings(), load_set(tasks)
+    log_to_stderr()
     if endpoint:
         recorder = _recorder(settings, endpoint, model, max_tokens)
         recorder.record(output, task_set, drafts=drafts, parallel=parallel, progress=Progress("drafts"))

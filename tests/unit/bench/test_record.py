@@ -11,10 +11,10 @@ from tasks.errors import EngineFault, InvalidInput
 from tasks.llm.scripted import ScriptedModel
 from tasks.ports import Heartbeat
 from tasks.sampling import Sampling
-from tasks.types import ChatRequest, CheckSpec, JobSpec, Verdict
+from tasks.types import ChatRequest, CheckSpec, Completion, JobSpec, Verdict
 from workers.bench.lines import append
 from workers.bench.pool import PooledDraft, pack, read_pool
-from workers.bench.record import Recorder, check_drafts
+from workers.bench.record import ROUND, Recorder, check_drafts
 from workers.bench.tasks import Task, TaskSet
 
 VISIBLE = CheckSpec(name="answer", kind="answer", value="1")
@@ -73,12 +73,31 @@ def test_one_draft_is_greedy_and_the_others_differ_in_their_seeds(tmp_path: Path
     assert len({request.seed for request in asked}) == len(asked) == 12
 
 
-def test_a_part_of_every_task_comes_before_the_rest_of_any(tmp_path: Path) -> None:
+def test_a_round_of_every_task_comes_before_the_rest_of_any(tmp_path: Path) -> None:
     path = tmp_path / "pool.jsonl"
-    record(path, model_of(), tasks_of("a", "b"))
+    record(path, model_of(), tasks_of("a", "b"), drafts=ROUND)
     order = [(draft.task, draft.draft) for draft in read_pool(path).drafts.values()]
-    assert order == [*(("a", n) for n in range(4)), *(("b", n) for n in range(4)),
-                     ("a", 4), ("a", 5), ("b", 4), ("b", 5)]  # fmt: skip
+    rounds = [*(("a", n) for n in range(ROUND)), *(("b", n) for n in range(ROUND))]
+    assert order == [*rounds, ("a", ROUND), ("b", ROUND)]
+
+
+def test_the_drafts_of_a_round_follow_each_other(tmp_path: Path) -> None:
+    path, writing, most = tmp_path / "pool.jsonl", dict[str, int](), list[int]()
+
+    class Watched(ScriptedModel):
+        def complete(self, request: ChatRequest, heartbeat: Heartbeat) -> Completion:
+            task = request.messages[-1].content
+            writing[task] = writing.get(task, 0) + 1
+            most.append(writing[task])
+            try:
+                return super().complete(request, heartbeat)
+            finally:
+                writing[task] -= 1
+
+    tasks = [*tasks_of("a", problem="Say one.").tasks, *tasks_of("b", problem="Say two.").tasks]
+    record(path, Watched(lambda _: "ANSWER: 12"), TaskSet(name="numbers", tasks=tuple(tasks)), parallel=4)
+    assert len(most) == 12
+    assert max(most) == 1
 
 
 def test_a_recording_that_was_cut_goes_on_and_asks_for_nothing_twice(tmp_path: Path) -> None:

@@ -103,6 +103,15 @@ def test_an_answer_that_is_to_be_code_ends_with_its_code(server: SseServer, chat
     assert chat().complete(REQUEST, CountingHeartbeat()).text == "".join(words)
 
 
+def test_an_answer_of_so_many_lines_ends_with_the_last(server: SseServer, chat: Make) -> None:
+    words = ("```\n", "one(1)\n", "\n", "one(", "2)\n", "one(3)\n", "one(4)")
+    server.script = _says(*words)
+    completion = chat().complete(dataclasses.replace(REQUEST, asks_lines=2), CountingHeartbeat())
+    assert completion.text == "```\none(1)\n\none(2)"
+    assert (completion.finish_reason, completion.completion_tokens) == ("stop", 5)
+    assert chat().complete(dataclasses.replace(REQUEST, asks_lines=4), CountingHeartbeat()).text == "".join(words)
+
+
 def test_code_in_thoughts_without_an_opening_mark_is_no_answer(server: SseServer, chat: Make) -> None:
     sketch = ("Okay, let me think.\n", "```\n", "def one(): ...\n", "```\n", "</think>\n")
     server.script = _says(*sketch, "```python\n", "def one():\n", "    return 1\n", "```\n")
