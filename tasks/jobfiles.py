@@ -86,10 +86,10 @@ def _before(job: Job, candidate: Candidate) -> Mapping[str, str]:
 
 
 def _beside(check: CheckSpec, read_only: Mapping[str, str], written: Mapping[str, str]) -> CheckSpec:
-    own = check.files
+    own, beside = check.files, {**read_only, **written}
     return dataclasses.replace(
         check,
-        files={**read_only, **written, **own},
+        files={**own, **{name: text for name, text in beside.items() if name not in own}},
         written=tuple(name for name in written if name not in own),
         read_only=tuple(read_only),
     )

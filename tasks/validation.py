@@ -12,6 +12,7 @@ from tasks.edits import EditError
 from tasks.jobfiles import checks_on, refusal
 from tasks.policy import JUDGES, is_executable, repeated
 from tasks.ports import Checks, JudgePanel, Ledger
+from tasks.scoring import fitness_of, goal_of, reaches
 from tasks.turn import Turn
 from tasks.types import Candidate, Iteration, Job, OpenIteration, Verdict
 
@@ -77,6 +78,10 @@ class Validation:
         return self._commit(turn, dataclasses.replace(candidate, behaviour=behaviour), verdicts, before)
 
     def _judge(self, turn: Turn, candidate: Candidate, before: Sequence[Candidate]) -> Candidate:
+        try:
+            checks_on(turn.job, candidate)
+        except EditError as error:  # no program has looked at it before
+            return self._commit(turn, candidate, (refusal(error),), before)
         checks = [check for check in turn.job.spec.checks if check.kind in JUDGES]
         verdicts = self.judge_panel.judge(turn, candidate, checks)
         return self._commit(turn, candidate, (*candidate.verdicts, *verdicts), before)
@@ -86,8 +91,11 @@ class Validation:
     ) -> Candidate:
         """Stores the verdicts, and whether the candidate is a rejected one again: of the history, or one `before` it in
         its iteration."""
-        score, accepted = self.checks.grade(verdicts, turn.job.spec.checks)
-        checked = dataclasses.replace(candidate, verdicts=verdicts, score=score, accepted=accepted)
+        checks = turn.job.spec.checks
+        score, valid = self.checks.grade(verdicts, checks)
+        goal, fitness = goal_of(checks), fitness_of(verdicts, checks) if valid else None
+        accepted = valid and (goal is None or reaches(fitness, goal))
+        checked = dataclasses.replace(candidate, verdicts=verdicts, score=score, fitness=fitness, accepted=accepted)
         earlier = (*(c for iteration in turn.job.history for c in iteration.candidates), *before)
         same = repeated(checked, earlier, executable=is_executable(turn.job.spec))
         checked = dataclasses.replace(checked, repeats=same)
@@ -109,7 +117,7 @@ def is_unobserved(candidate: Candidate) -> bool:
 def is_unchecked(job: Job, iteration: OpenIteration, candidate: Candidate) -> bool:
     """Whether its deterministic checks are still to run; a degenerate candidate is not checked."""
     new = candidate.guard is None and candidate.ref.slot not in iteration.checked and not candidate.verdicts
-    return new and (bool(job.spec.files) or any(check.kind not in JUDGES for check in job.spec.checks))
+    return new and any(check.kind not in JUDGES for check in job.spec.checks)
 
 
 def is_unjudged(job: Job, iteration: OpenIteration, candidate: Candidate) -> bool:

@@ -273,5 +273,5 @@ def _best(job: Job) -> Sequence[Candidate]:
     for candidate in (candidate for iteration in job.history for candidate in iteration.candidates):
         if candidate.guard is None and candidate.text.strip():
             distinct.setdefault(" ".join(candidate.text.split()), candidate)
-    best = sorted(distinct.values(), key=lambda candidate: (candidate.score, candidate.ref), reverse=True)[:TRIES]
+    best = sorted(distinct.values(), key=lambda candidate: (candidate.rank, candidate.ref), reverse=True)[:TRIES]
     return sorted(best, key=lambda candidate: candidate.ref)

@@ -135,7 +135,7 @@ def _parse(
 
 
 def _sources(check: CheckSpec) -> dict[str, str]:
-    return {path: check.text(path) for path in test_files(str(check.value), check.files)}
+    return {path: check.text(path) for path in test_files(str(check.value), _tests_files(check))}
 
 
 def _request(nonce: str, check: CheckSpec, sources: Mapping[str, str], mode: str = "") -> dict[str, Any]:
