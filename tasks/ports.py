@@ -25,6 +25,7 @@ from tasks.types import (
     Egress,
     EscalationRecord,
     EscalationState,
+    FileSet,
     Iteration,
     Job,
     Lane,
@@ -97,6 +98,15 @@ class CheckKind(Protocol):
         Returns the value to store and the files to store with it. Raises `InvalidInput`, whose field
         is relative to the check.
         """
+
+
+@runtime_checkable
+class FolderCheck(CheckKind, Protocol):
+    """A kind of check that reads its value otherwise where the job names its files."""
+
+    def parse_beside(self, value: Any, folder: Path | None, files: FileSet) -> tuple[Any, Mapping[str, str | bytes]]:
+        """As `CheckKind.parse`, without the files that an answer writes; the names of others are relative to `folder`.
+        Raises `InvalidInput`."""
 
 
 @runtime_checkable
@@ -319,9 +329,18 @@ class Ledger(CallLedger, Protocol):
     def commit_behaviour(self, claim: Claim, ref: CandidateRef, behaviour: str) -> None:
         """One earlier candidate was run on the inputs of the open probe."""
 
-    def record(self, claim: Claim, iteration: Iteration, decision: Decision, *, lane: Lane, lesson_due: bool) -> None:
-        """Closes the open iteration, keeps the incumbent unless strictly beaten, and either stops the
-        job or opens the next iteration, whose first step runs on `lane`. A job that stops with a `lesson_due` can
+    def record(
+        self,
+        claim: Claim,
+        iteration: Iteration,
+        decision: Decision,
+        *,
+        lane: Lane,
+        lesson_due: bool,
+        noise: float = 0.0,
+    ) -> None:
+        """Closes the open iteration, keeps the incumbent unless beaten by more than `noise`, and either stops the job
+        or opens the next iteration, whose first step runs on `lane`. A job that stops with a `lesson_due` can
         still be claimed, on `lane`, for that alone."""
 
     def keep_lesson(self, claim: Claim, lesson: Lesson | None) -> None:
