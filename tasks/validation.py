@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks.crashpoints import CrashPoint, passing
+from tasks.edits import EditError
+from tasks.jobfiles import checks_on, refusal
 from tasks.policy import JUDGES, is_executable, repeated
 from tasks.ports import Checks, JudgePanel, Ledger
 from tasks.scoring import fitness_of, goal_of, reaches
@@ -65,13 +67,21 @@ class Validation:
 
     def _check(self, turn: Turn, candidate: Candidate, before: Sequence[Candidate]) -> Candidate:
         turn.heartbeat.checkpoint()
-        checks = [check for check in turn.job.spec.checks if check.kind not in JUDGES]
-        verdicts = self.checks.validate(candidate.text, checks, turn.heartbeat)
+        try:
+            checks = checks_on(turn.job, candidate)
+        except EditError as error:
+            return self._commit(turn, candidate, (refusal(error),), before)
+        programs = [check for check in checks if check.kind not in JUDGES]
+        verdicts = self.checks.validate(candidate.text, programs, turn.heartbeat)
         inputs = inputs_of(turn.job) if all(verdict.passed for verdict in verdicts) else ()
         behaviour = self.checks.behaviour(candidate.text, turn.job.spec.checks, inputs, turn.heartbeat)
         return self._commit(turn, dataclasses.replace(candidate, behaviour=behaviour), verdicts, before)
 
     def _judge(self, turn: Turn, candidate: Candidate, before: Sequence[Candidate]) -> Candidate:
+        try:
+            checks_on(turn.job, candidate)
+        except EditError as error:  # no program has looked at it before
+            return self._commit(turn, candidate, (refusal(error),), before)
         checks = [check for check in turn.job.spec.checks if check.kind in JUDGES]
         verdicts = self.judge_panel.judge(turn, candidate, checks)
         return self._commit(turn, candidate, (*candidate.verdicts, *verdicts), before)
@@ -87,7 +97,7 @@ class Validation:
         accepted = valid and (goal is None or reaches(fitness, goal))
         checked = dataclasses.replace(candidate, verdicts=verdicts, score=score, fitness=fitness, accepted=accepted)
         earlier = (*(c for iteration in turn.job.history for c in iteration.candidates), *before)
-        same = repeated(checked, earlier, executable=is_executable(turn.job.spec.checks))
+        same = repeated(checked, earlier, executable=is_executable(turn.job.spec))
         checked = dataclasses.replace(checked, repeats=same)
         self.ledger.commit_verdicts(turn.claim, checked, done=not _awaits_judges(turn.job, checked))
         passing(CrashPoint.CHECKED)

@@ -4,8 +4,8 @@ Pure and deterministic: the same text and the same files give the same result, a
 ambiguous is refused, never guessed. Must not know jobs, checks or the disk. `ops/docs/job-file.md` shows the forms.
 """
 
-from tasks.edits.answer import apply_answer
+from tasks.edits.answer import FILES, FILES_BYTES, apply_answer
 from tasks.edits.applying import apply_edits
 from tasks.edits.blocks import Edit, EditError, read_edits
 
-__all__ = ["Edit", "EditError", "apply_answer", "apply_edits", "read_edits"]
+__all__ = ["FILES", "FILES_BYTES", "Edit", "EditError", "apply_answer", "apply_edits", "read_edits"]

@@ -11,10 +11,12 @@ import dataclasses
 import re
 from collections.abc import Collection, Sequence
 
+from tasks.jobfiles import shown_text
 from tasks.prompts import roles
 from tasks.prompts.layout import (
     BUGS,
     CANDIDATE_CHARS,
+    CHANGED_CHARS,
     FEEDBACK_CHARS,
     JUDGED_CHARS,
     LET_THROUGH_CHARS,
@@ -48,7 +50,7 @@ def draft(job: Job, *, cut: Cut = WHOLE) -> Prompt:
 def review(job: Job, parent: Candidate, *, cut: Cut = WHOLE) -> Prompt:
     """Asks for a list of problems of `parent`, each with a quote; no fix, no praise."""
     shortener = Shortener(cut)
-    shown = (_candidate(parent, shortener), *_said(job, parent, shortener))
+    shown = (_candidate(job, parent, shortener), *_said(job, parent, shortener))
     order = "List the problems of the answer now, each with its quote."
     return _prompt(job, shortener, prefix(job, shortener), roles.review(job), *shown, order)
 
@@ -59,14 +61,14 @@ def revise(job: Job, parent: Candidate, bugs: tuple[str, ...], *, cut: Cut = WHO
     if bugs:
         listed = "\n".join(f"- {bug}" for bug in bugs[:BUGS])
         problems = "# What a reviewer found\n" + shortener.shorten("review", listed, shortener.in_rest(FEEDBACK_CHARS))
-    shown = (_candidate(parent, shortener), *_said(job, parent, shortener), problems)
+    shown = (_candidate(job, parent, shortener), *_said(job, parent, shortener), problems)
     return _prompt(job, shortener, prefix(job, shortener), roles.revise(job), *shown, _goal(job))
 
 
 def repair(job: Job, parent: Candidate, *, cut: Cut = WHOLE) -> Prompt:
     """Asks what is wrong with `parent`, in a paragraph, and for the whole answer anew with that corrected."""
     shortener = Shortener(cut)
-    shown = (_candidate(parent, shortener), *_said(job, parent, shortener))
+    shown = (_candidate(job, parent, shortener), *_said(job, parent, shortener))
     order = f"Write the paragraph first. {_goal_after(job)}"
     return _prompt(job, shortener, prefix(job, shortener), roles.repair(job), *shown, order)
 
@@ -99,7 +101,7 @@ def aggregate(job: Job, candidates: Sequence[Candidate], *, cut: Cut = WHOLE) ->
         "Compare them, keep what is right in each, and write one answer that is better than all of them."
     )
     shortener = Shortener(cut)
-    shown = [_with_said(job, one, _part(one, shortener, len(candidates)), shortener) for one in candidates]
+    shown = [_with_said(job, one, _part(job, one, shortener, len(candidates)), shortener) for one in candidates]
     return _in_one_block(job, _prompt(job, shortener, prefix(job, shortener), role, *shown, _goal(job)))
 
 
@@ -110,7 +112,7 @@ def synthesise(job: Job, candidates: Sequence[Candidate], *, cut: Cut = WHOLE) -
         "are best, and write one answer of these parts, whole and in one voice. Leave out what any of them has wrong."
     )
     shortener = Shortener(cut)
-    shown = [_part(one, shortener, len(candidates)) for one in candidates]
+    shown = [_part(job, one, shortener, len(candidates)) for one in candidates]
     return _in_one_block(job, _prompt(job, shortener, prefix(job, shortener), role, *shown, _goal(job)))
 
 
@@ -132,7 +134,7 @@ def judge(job: Job, candidate: Candidate, rubric: str, task: str, order: str, *,
     """Asks a judge about `candidate`, which is shown without the verdicts of other checks. `rubric`, where there is
     one, is that of one check. What differs between two judge prompts, `task` and `order`, comes last."""
     shortener = Shortener(cut)
-    parts = [_candidate(candidate, shortener, JUDGED_CHARS)]
+    parts = [_candidate(job, candidate, shortener, JUDGED_CHARS)]
     if rubric:
         shown = shortener.shorten("the judge's rubric", rubric, shortener.in_rest(RUBRIC_CHARS))
         parts.append("# The rubric\n" + fence(shown, ""))
@@ -145,7 +147,7 @@ def escalate(job: Job) -> Prompt:
     All that is sent with an escalation, of the same size after thirty iterations as after ten.
     """
     shortener = Shortener(WHOLE)
-    shown = [_with_said(job, best, _candidate(best, shortener), shortener) for best in _best(job)]
+    shown = [_with_said(job, best, _candidate(job, best, shortener), shortener) for best in _best(job)]
     return _prompt(job, shortener, prefix(job, shortener), roles.escalate(job) if shown else "", *shown, _goal(job))
 
 
@@ -188,10 +190,12 @@ def _prompt(job: Job, shortener: Shortener, prefix: str, *rest: str) -> Prompt:
 
 def _in_one_block(job: Job, prompt: Prompt) -> Prompt:
     """The prompt, whose answer is complete with its code block where code is asked for."""
-    return dataclasses.replace(prompt, asks_code=has_check(job, "python"))
+    return dataclasses.replace(prompt, asks_code=has_check(job, "python") and not job.spec.files)
 
 
 def _goal(job: Job) -> str:
+    if job.spec.files:
+        return "Write the files now, each with its path on the line before its block."
     if has_check(job, "python"):
         return "Write the whole solution.py now, in one Python code block, nothing else."
     if has_check(job, "schema"):
@@ -203,6 +207,8 @@ def _goal(job: Job) -> str:
 
 def _goal_after(job: Job) -> str:
     """The goal where something is written before the answer."""
+    if job.spec.files:
+        return "Then write the files, each with its path on the line before its block."
     if has_check(job, "python"):
         return "Then write the whole solution.py in one Python code block."
     if has_check(job, "schema"):
@@ -223,15 +229,20 @@ def _with_said(job: Job, candidate: Candidate, shown: str, shortener: Shortener)
     return f"{shown}\n\n{value}\n\n{said}" if value else f"{shown}\n\n{said}"
 
 
-def _part(candidate: Candidate, shortener: Shortener, of: int) -> str:
+def _part(job: Job, candidate: Candidate, shortener: Shortener, of: int) -> str:
     """One of several candidates, which share the room of two."""
-    return _candidate(candidate, shortener, 2 * CANDIDATE_CHARS // of)
+    return _candidate(job, candidate, shortener, 2 * _candidate_chars(job) // of)
 
 
-def _candidate(candidate: Candidate, shortener: Shortener, chars: int = CANDIDATE_CHARS) -> str:
+def _candidate(job: Job, candidate: Candidate, shortener: Shortener, chars: int | None = None) -> str:
+    chars = _candidate_chars(job) if chars is None else chars
     if candidate.let_through is not None and candidate.verdicts and not candidate.accepted:
         chars = min(chars, LET_THROUGH_CHARS)
-    return "# The answer\n" + fence(_shortened(candidate, candidate.text.strip(), shortener, chars), "")
+    return "# The answer\n" + fence(_shortened(candidate, shown_text(job, candidate).strip(), shortener, chars), "")
+
+
+def _candidate_chars(job: Job) -> int:
+    return CHANGED_CHARS if job.spec.files else CANDIDATE_CHARS
 
 
 def _shortened(candidate: Candidate, text: str, shortener: Shortener, chars: int) -> str:

@@ -8,6 +8,15 @@ from tasks.prompts.prefix import better, has_check
 from tasks.scoring import SCORE
 from tasks.types import Job
 
+_IMPOSSIBLE = (
+    "Only if the problem contradicts itself, so that no answer can be right, write one line instead that begins with "
+    "`IMPOSSIBLE:` and quotes in backticks the words of the problem that can't hold together."
+)
+_CHANGED = (
+    "the files that it changed, as they are now. All others are as shown above, and an edit changes the files as they "
+    "are now."
+)
+
 
 def review(job: Job) -> str:
     """For a list of problems, each with a quote."""
@@ -26,30 +35,23 @@ def review(job: Job) -> str:
 
 
 def revise(job: Job) -> str:
-    """For the whole answer anew."""
-    if has_check(job, SCORE):
-        return (
-            f"# Task\nBelow is an answer to the problem above whose value is to be {better(job)}. Improve it and "
-            "write all of it again."
-        )
-    return (
-        "# Task\nBelow is an answer to the problem above that is not right yet. Correct it and write all of it again."
-    )
+    """For the whole answer anew, or, where the job names its files, for those that change."""
+    order = "Improve it" if has_check(job, SCORE) else "Correct it"
+    ends = ": write those that you change now." if job.spec.files else " and write all of it again."
+    return f"# Task\n{_introduction(job)} {order}{ends}"
 
 
 def repair(job: Job) -> str:
-    """For a paragraph on what is wrong and the whole answer anew."""
+    """For a paragraph on what is wrong, and then as `revise`."""
+    asked = "First say in one short paragraph where it goes wrong and why"
+    again = "corrected"
     if has_check(job, SCORE):
-        return (
-            f"# Task\nBelow is an answer to the problem above whose value is to be {better(job)}. First say in one "
-            "short paragraph what is wrong with it or costs it most. Then write all of it again, improved."
-        )
-    return (
-        "# Task\nBelow is an answer to the problem above that is not right yet. First say in one short paragraph where "
-        "it goes wrong and why, on the example that failed. Then write all of it again, corrected. Only if the problem "
-        "contradicts itself, so that no answer can be right, write one line instead that begins with `IMPOSSIBLE:` and "
-        "quotes in backticks the words of the problem that can't hold together."
-    )
+        asked, again = "First say in one short paragraph what is wrong with it or costs it most", "improved"
+    elif not job.spec.files:
+        asked += ", on the example that failed"
+    whole = "" if job.spec.files else f" Then write all of it again, {again}."
+    impossible = "" if has_check(job, SCORE) else f" {_IMPOSSIBLE}"
+    return f"# Task\n{_introduction(job)} {asked}.{whole}{impossible}"
 
 
 def tried(job: Job) -> str:
@@ -70,3 +72,11 @@ def escalate(job: Job) -> str:
         "# Task\nBelow are answers to the problem above that are not right, and what the checks say of each. "
         "Find out why they fail, then write a right answer of your own, whole."
     )
+
+
+def _introduction(job: Job) -> str:
+    """What the answer that is shown is."""
+    wants = f"whose value is to be {better(job)}" if has_check(job, SCORE) else "that is not right yet"
+    if job.spec.files:
+        return f"Below is an answer to the problem above {wants}: {_CHANGED}"
+    return f"Below is an answer to the problem above {wants}."

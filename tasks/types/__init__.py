@@ -53,7 +53,7 @@ from tasks.types.moves import (
     operator_of,
 )
 from tasks.types.programs import JOINED, SandboxJob, SandboxResult
-from tasks.types.specs import Attachment, BatchBudget, Budget, Changes, CheckSpec, JobSpec
+from tasks.types.specs import Attachment, BatchBudget, Budget, Changes, CheckSpec, FileSet, JobSpec
 
 __all__ = [
     "JOINED",
@@ -81,6 +81,7 @@ __all__ = [
     "EscalationKind",
     "EscalationRecord",
     "EscalationState",
+    "FileSet",
     "Goal",
     "GuardHit",
     "GuardKind",

@@ -14,7 +14,7 @@ from typing import Any
 
 from tasks.decoding import exact
 from tasks.errors import InvalidInput
-from tasks.types import CheckSpec, SandboxJob
+from tasks.types import CheckSpec, FileSet, SandboxJob
 from tasks.validators.files import read_content, text_of
 
 CANDIDATE = "candidate"  # its file's name, beside the program
@@ -24,6 +24,7 @@ ARGUMENT_CHARS = 1000
 FILE_BYTES = 1_000_000
 CANDIDATE_CHARS = 1_000_000
 TOO_LONG = "The answer is over a million characters long."
+NO_FILES = FileSet()
 NOT_STARTED = frozenset({126, 127})  # the exit codes of a shell and of prlimit
 # The names of the sandbox's own interpreter; all other programs in the sandbox are in these folders.
 _PYTHON = frozenset({"python", "python3"})
@@ -32,16 +33,22 @@ _SYSTEM_FOLDERS = ("/usr/", "/bin/", "/sbin/", "/lib/")
 _ALLOWED = 'a list such as ["./verify.sh", "{candidate}"], or one text that is split as a shell does'
 
 
-def read_program(field: str, value: Any, folder: Path | None) -> tuple[list[str], dict[str, str | bytes]]:
+def read_program(
+    field: str, value: Any, folder: Path | None, job_files: FileSet = NO_FILES
+) -> tuple[list[str], dict[str, str | bytes]]:
     """The arguments that a user wrote, program first, and the files among them by their paths below `folder`.
 
-    A `.py` program is run by the sandbox's Python. Raises `InvalidInput` for `field`.
+    A `.py` program is run by the sandbox's Python. Of `job_files` none that an answer writes may be an argument but the
+    program. Raises `InvalidInput` for `field`.
     """
     argv = _arguments(field, value)
     root = Path.cwd() if folder is None else folder
     files: dict[str, str | bytes] = {}
     for number, argument in enumerate(argv):
         path = _file_of(field, argument, root, program=number == 0)
+        if path is not None and number and job_files.is_writable(path):
+            allowed = "a file that `files` does not match, or that `read_only` names: the answer writes this one"
+            raise InvalidInput(field, argument, f'{allowed} (sh -c "…" runs the answer\'s)')
         if path is not None:
             _, content = read_content(field, path, root, FILE_BYTES)
             # A byte order mark, or a CR after `#!/bin/sh`, would confuse an interpreter; data stays as it is.

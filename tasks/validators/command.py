@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tasks.ports import Heartbeat, Sandbox
-from tasks.types import CheckSpec, SandboxResult, Verdict
+from tasks.types import CheckSpec, FileSet, SandboxResult, Verdict
 from tasks.validators.arguments import CANDIDATE_CHARS, NOT_STARTED, TOO_LONG, examine_program, job_of, read_program
 from tasks.validators.ending import ended
 from tasks.validators.text import clipped, printable
@@ -34,6 +34,11 @@ class CommandValidator:
         A `.py` program is run by the sandbox's Python. Raises `InvalidInput`.
         """
         return read_program(self.kind, value, folder)
+
+    def parse_beside(self, value: Any, folder: Path | None, files: FileSet) -> tuple[Any, Mapping[str, str | bytes]]:
+        """As `parse`. A file of the job may be no argument unless it is the program, or read-only: its text would be
+        the one of the submission."""
+        return read_program(self.kind, value, folder, files)
 
     def examine(self, check: CheckSpec) -> None:
         """Raises `InvalidInput` where the first argument is no program."""

@@ -16,8 +16,16 @@ from typing import Any, ClassVar
 
 from tasks.errors import InvalidInput
 from tasks.ports import Heartbeat, Sandbox
-from tasks.types import CheckSpec, SandboxResult, Verdict
-from tasks.validators.arguments import CANDIDATE_CHARS, NOT_STARTED, TOO_LONG, examine_program, job_of, read_program
+from tasks.types import CheckSpec, FileSet, SandboxResult, Verdict
+from tasks.validators.arguments import (
+    CANDIDATE_CHARS,
+    NO_FILES,
+    NOT_STARTED,
+    TOO_LONG,
+    examine_program,
+    job_of,
+    read_program,
+)
 from tasks.validators.ending import ended
 from tasks.validators.measurement import LARGEST, Measurement, Unreadable, read
 from tasks.validators.text import clipped, printable
@@ -58,16 +66,20 @@ class ScoreValidator:
     def parse(self, value: Any, folder: Path | None) -> tuple[Any, Mapping[str, str | bytes]]:
         """The evaluator's arguments, the stages before it and the options, and the files of all programs. `value` holds
         the evaluator under `score`, and the options. Raises `InvalidInput`."""
-        argv, files = read_program(self.kind, value[self.kind], folder)
+        return self.parse_beside(value, folder, NO_FILES)
+
+    def parse_beside(self, value: Any, folder: Path | None, files: FileSet) -> tuple[Any, Mapping[str, str | bytes]]:
+        """As `parse`. A file of the job may be no argument unless it is the program, or read-only."""
+        argv, contents = read_program(self.kind, value[self.kind], folder, files)
         stages = []
         for number, stage in enumerate(_stages(value.get("stages"))):
-            command, more = read_program(f"stages[{number}].command", stage["command"], folder)
+            command, more = read_program(f"stages[{number}].command", stage["command"], folder, files)
             stages.append({**stage, "command": command})
-            files = {**files, **more}
+            contents |= more
         options = {name: value[name] for name in OPTIONS if name in value}
         stored = {"goal": GOALS[0], "repeats": 1, "noise": 0.0, **options, "command": argv, "stages": stages}
         _examine_options(stored)
-        return stored, files
+        return stored, contents
 
     def examine(self, check: CheckSpec) -> None:
         """Raises `InvalidInput` where an option has no meaning or a first argument is no program."""
