@@ -1,0 +1,134 @@
+"""Search/replace blocks: all apply exactly once, or none does and the reason is one line."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.edits import EditRefused, body_of, edited, has_edits, is_unapplied, refusal
+from tasks.types import Candidate, CandidateRef, Operator
+
+SOURCE = "def area(w, h):\n    total = w * h\n    return total\n\n\ndef edge(w, h):\n    return 2 * (w + h)"
+PARENT = f"I multiply.\n\n```python\n{SOURCE}\n```\nThat is all."
+
+
+def block(search: str, replace: str) -> str:
+    return f"<<<<<<< SEARCH\n{search}\n=======\n{replace}\n>>>>>>> REPLACE\n"
+
+
+def test_edits_change_the_code_and_leave_the_prose_behind() -> None:
+    written = f"First:\n{block('    total = w * h', '    total = h * w')}\nThen:\n{block('    return total', '')}"
+    text = SOURCE.replace("w * h", "h * w").replace("    return total", "")
+    assert edited(written, PARENT) == f"```python\n{text}\n```\n"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        f"```\n{block('    return total', '    return 1')}```",
+        block("    return total  ", "    return 1").replace("\n", "\r\n"),
+        block("\n    return total\n", "    return 1"),
+        block("    return total", "    return 1")
+        .replace("<<<<<<< SEARCH", "<<<<<")
+        .replace(">>>>>>> REPLACE", ">>>>>>>"),
+        block("    return total", "    return 1").replace("SEARCH", "ORIGINAL").replace("REPLACE", "UPDATED"),
+        f"  {block('    return total', '    return 1')}",
+    ],
+    ids=["in a fence", "Windows' lines", "empty lines", "marks alone", "other words", "indented mark"],
+)
+def test_small_slips_of_form_are_understood(written: str) -> None:
+    assert edited(written, PARENT) == f"```python\n{SOURCE.replace('return total', 'return 1')}\n```\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        (block("    return nothing", "x"), "edit 1 of 1: its SEARCH lines are not in the answer"),
+        (block("(w, h):", "x"), "edit 1 of 1: its SEARCH lines are not in the answer"),
+        (block("", "x"), "edit 1 of 1 has no SEARCH lines"),
+        (
+            block("    return total", "    return 1") + block("  return total", "x"),
+            "edit 2 of 2: its SEARCH lines are not",
+        ),
+        (block("\n\n", "x"), "edit 1 of 1 has no SEARCH lines"),
+        (block("    return total", "    return total"), "the edits change nothing"),
+        (
+            block("    total = w * h\n    return total", "x") + block("    return total", "y"),
+            "two edits touch the same",
+        ),
+        (
+            f"<<<<<<< SEARCH\n    return total\n{block('x', 'y')}",
+            "edit 1 is not complete: its line `=======` is missing",
+        ),
+        (block("    return total", "x").partition(">>>>>>>")[0], "its line `>>>>>>> REPLACE` is missing"),
+        (block("    return total", "x") + "<<<<<<< SEARCH\n    total", "edit 2 is not complete"),
+    ],
+)
+def test_what_does_not_apply_is_refused_with_one_reason(written: str, why: str) -> None:
+    with pytest.raises(EditRefused) as refused:
+        edited(written, PARENT)
+    assert why in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_lines_that_are_there_twice_are_ambiguous() -> None:
+    twice = "```\na\nb\na\n```"
+    with pytest.raises(EditRefused, match="2 times in the answer, they must be there exactly once"):
+        edited(block("a", "c"), twice)
+    assert edited(block("b\na", "c"), twice) == "```\na\nc\n```\n"
+
+
+def test_each_edit_is_sought_in_the_answer_as_it_was() -> None:
+    swap = block("a", "b") + block("b", "a")
+    assert edited(swap, "a\nb") == "b\na"
+
+
+@pytest.mark.parametrize("written", ["```python\nx = 1\n```", "Some prose.", "", "a << b >> c", "x ===== y"])
+def test_a_text_without_edits_is_a_whole_answer(written: str) -> None:
+    assert not has_edits(written)
+    assert edited(written, PARENT) == written
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "label"),
+    [
+        (PARENT, SOURCE, "python"),
+        ("```\nx\n```", "x", ""),
+        ("no code", "no code", None),
+        ("```py\na\n```\nand\n```py\nb\n```", "```py\na\n```\nand\n```py\nb\n```", None),
+        ("```python\nnever closed", "```python\nnever closed", None),
+    ],
+)
+def test_what_is_edited_is_the_one_code_block_or_all(answer: str, text: str, label: str | None) -> None:
+    body = body_of(answer)
+    assert (body.text, body.label) == (text, label)
+
+
+lines = st.lists(st.text("abc =<>`", max_size=6), min_size=1, max_size=12)
+
+
+@given(lines, lines, st.data())
+def test_an_edit_replaces_its_lines_and_touches_no_other(
+    before: list[str], new: list[str], data: st.DataObject
+) -> None:
+    marked = [f"{number} {line}".rstrip() for number, line in enumerate(before)]
+    begin = data.draw(st.integers(0, len(marked) - 1))
+    end = data.draw(st.integers(begin + 1, len(marked)))
+    replaced = [f"new {line}".rstrip() for line in new]
+    text = edited(block("\n".join(marked[begin:end]), "\n".join(replaced)), "\n".join(marked))
+    assert text.split("\n") == [*marked[:begin], *replaced, *marked[end:]]
+
+
+def candidate(text: str, operator: Operator) -> Candidate:
+    ref = CandidateRef(iteration=2, slot=0)
+    return Candidate(ref=ref, operator=operator, text=text, root=ref)
+
+
+def test_a_candidate_of_edits_says_why_they_do_not_apply() -> None:
+    wrong = candidate(block("nowhere", "x"), Operator.EDIT)
+    assert is_unapplied(wrong)
+    assert "not in the answer" in refusal(wrong, PARENT)
+    for whole in (candidate("x = 1", Operator.EDIT), candidate(block("a", "b"), Operator.DRAFT)):
+        assert not is_unapplied(whole)
+        assert refusal(whole, PARENT) == ""
