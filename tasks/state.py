@@ -15,7 +15,7 @@ Schema `redraft.state/1`; a field is only ever added to it:
   limits     what the next decision must keep to: hours used, parallel slots, whether
              passing the checks is proof, whether candidates are programs, when to escalate and to move up
   next       the move under way, or what the strategy decides on this history: {move: draft | revise | aggregate |
-             synthesise | probe | escalate | stop, …, words}
+             synthesise | mutate | probe | escalate | stop, …, words}
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any, assert_never
 
 from tasks.ports import Strategy
 from tasks.reasons import describe, explain
-from tasks.types import Aggregate, Decision, Draft, Escalate, Job, Limits, Probe, Revise, Stop, Synthesise
+from tasks.types import Aggregate, Decision, Draft, Escalate, Job, Limits, Mutate, Probe, Revise, Stop, Synthesise
 
 SCHEMA = "redraft.state/1"
 
@@ -86,6 +86,8 @@ def _decision(decision: Decision) -> dict[str, Any]:
             name, fields = "aggregate", dataclasses.asdict(decision)
         case Synthesise():
             name, fields = "synthesise", dataclasses.asdict(decision)
+        case Mutate():
+            name, fields = "mutate", dataclasses.asdict(decision)
         case Probe():
             name, fields = "probe", dataclasses.asdict(decision)
         case Escalate():

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks.crashpoints import CrashPoint, passing
+from tasks.edits import is_unapplied, refusal
 from tasks.policy import JUDGES, is_executable, repeated
 from tasks.ports import Checks, JudgePanel, Ledger
 from tasks.turn import Turn
@@ -64,6 +65,8 @@ class Validation:
 
     def _check(self, turn: Turn, candidate: Candidate, before: Sequence[Candidate]) -> Candidate:
         turn.heartbeat.checkpoint()
+        if is_unapplied(candidate):
+            return self._commit(turn, candidate, (_refused(turn.job, candidate),), before)
         checks = [check for check in turn.job.spec.checks if check.kind not in JUDGES]
         verdicts = self.checks.validate(candidate.text, checks, turn.heartbeat)
         inputs = inputs_of(turn.job) if all(verdict.passed for verdict in verdicts) else ()
@@ -101,15 +104,31 @@ def is_unobserved(candidate: Candidate) -> bool:
 
 
 def is_unchecked(job: Job, iteration: OpenIteration, candidate: Candidate) -> bool:
-    """Whether its deterministic checks are still to run; a degenerate candidate is not checked."""
+    """Whether its deterministic checks are still to run, or its edits to be refused; a degenerate candidate is not
+    checked."""
     new = candidate.guard is None and candidate.ref.slot not in iteration.checked and not candidate.verdicts
-    return new and any(check.kind not in JUDGES for check in job.spec.checks)
+    return new and any(check.kind not in JUDGES or is_unapplied(candidate) for check in job.spec.checks)
 
 
 def is_unjudged(job: Job, iteration: OpenIteration, candidate: Candidate) -> bool:
     """Whether its judges have still to vote, which they do only where all else passed."""
     pending = candidate.guard is None and candidate.ref.slot not in iteration.checked
     return pending and _awaits_judges(job, candidate)
+
+
+def _refused(job: Job, candidate: Candidate) -> Verdict:
+    """The verdict on edits that don't apply: the first check that may say why fails, and none runs."""
+    parents = (c for earlier in job.history for c in earlier.candidates if c.ref == candidate.parent)
+    why = next((refusal(candidate, parent.text) for parent in parents), "")
+    check = min(job.spec.checks, key=lambda check: check.held_out)
+    return Verdict(
+        check=check.name,
+        kind=check.kind,
+        passed=False,
+        score=0.0,
+        held_out=check.held_out,
+        feedback=f"The edits were not applied: {why}." if why else "The edits were not applied.",
+    )
 
 
 def _awaits_judges(job: Job, candidate: Candidate) -> bool:

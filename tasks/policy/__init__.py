@@ -6,9 +6,11 @@ name from here, not from the modules below.
 
 from tasks.policy.aggregate import Aggregation
 from tasks.policy.best_of_n import BestOfN
+from tasks.policy.climb import Climb
 from tasks.policy.clusters import choose, clusters, passing
 from tasks.policy.correct import Correct
 from tasks.policy.endings import JUDGES, accept, ask_cloud, escalate, given_up, rejected, spent, stop_at
+from tasks.policy.evolve import Evolve
 from tasks.policy.identity import identity
 from tasks.policy.ladder import Ladder
 from tasks.policy.limits import (
@@ -44,7 +46,9 @@ __all__ = [
     "SAME_CRITIQUE",
     "Aggregation",
     "BestOfN",
+    "Climb",
     "Correct",
+    "Evolve",
     "Ladder",
     "LoopRules",
     "Single",

@@ -37,6 +37,7 @@ def limits_of(job: Job, rules: LoopRules) -> Limits:
         width=1 if job.batch is not None else rules.width or width_of(job, 1),
         decisive=is_decisive(job.spec.checks),
         executable=is_executable(job.spec.checks),
+        seed=job.spec.seed,
         cloud=job.cloud and job.spec.egress is Egress.FULL,
         escalate_after=rules.escalate_after,
         move_up_after=rules.move_up_after,

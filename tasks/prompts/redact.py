@@ -36,6 +36,27 @@ def feedback(job: Job, candidate: Candidate, shortener: Shortener) -> str:
     return "# What the checks say\n" + "\n\n".join(texts) if texts else ""
 
 
+def measured(job: Job, candidate: Candidate, shortener: Shortener) -> str:
+    """The values that visible checks measured of a candidate, with what their evaluators say of one that passed; what a
+    failed one says is `feedback`. Empty where none measured anything."""
+    shown = _measured(job, candidate)
+    room = shortener.in_rest(FEEDBACK_CHARS) // max(1, len(shown))
+    texts = [
+        shortener.shorten(
+            f"value of {verdict.check}",
+            "\n".join(part for part in (_value(verdict), verdict.feedback.strip() if verdict.passed else "") if part),
+            room,
+        )
+        for verdict in shown
+    ]
+    return "# Its value\n" + "\n\n".join(texts) if texts else ""
+
+
+def values(job: Job, candidate: Candidate) -> str:
+    """In one line, the values that visible checks measured of a candidate; empty where none did."""
+    return "; ".join(_value(verdict) for verdict in _measured(job, candidate))
+
+
 def visible_failures(job: Job, candidates: Sequence[Candidate]) -> tuple[str, ...]:
     """The feedback of visible checks on the candidates that they rejected, without repetitions, the last `FAILURES`;
     nothing on one that repeats itself, never a hidden check's, nor an answer that a check expects."""
@@ -80,6 +101,16 @@ def _is_hidden(verdict: Verdict, checks: Mapping[str, CheckSpec]) -> bool:
     """Held out by the verdict or by its check; a check that the job doesn't have is not shown either."""
     check = checks.get(verdict.check)
     return verdict.held_out or check is None or check.held_out
+
+
+def _measured(job: Job, candidate: Candidate) -> Sequence[Verdict]:
+    checks = {check.name: check for check in job.spec.checks}
+    return [v for v in candidate.verdicts if v.value is not None and not _is_hidden(v, checks)]
+
+
+def _value(verdict: Verdict) -> str:
+    metrics = "".join(f", {name} = {value:g}" for name, value in sorted(verdict.metrics.items()))
+    return f"{verdict.check} = {verdict.value:g}{metrics}"
 
 
 def _visible_feedback(verdict: Verdict, check: CheckSpec) -> str:
