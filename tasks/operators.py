@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
 
-from tasks.edits import EditRefused, edited
+from tasks.edits import EditError, edited
 from tasks.errors import LimitReached
 from tasks.journal import JournalledModel
 from tasks.policy import passing
@@ -134,7 +134,7 @@ class Operators:
             return candidate
         try:
             return dataclasses.replace(candidate, text=edited(completion.text, parent.text))
-        except EditRefused:
+        except EditError:
             return candidate
 
     def _repair(self, turn: Turn, iteration: OpenIteration, slot: int, parent_ref: CandidateRef) -> Candidate:

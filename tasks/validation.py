@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks.crashpoints import CrashPoint, passing
-from tasks.edits import is_unapplied, refusal
-from tasks.policy import JUDGES, is_executable, repeated
+from tasks.policy import JUDGES, is_executable, is_unapplied, refusal, repeated
 from tasks.ports import Checks, JudgePanel, Ledger
 from tasks.turn import Turn
 from tasks.types import Candidate, Iteration, Job, OpenIteration, Verdict
@@ -119,7 +118,7 @@ def is_unjudged(job: Job, iteration: OpenIteration, candidate: Candidate) -> boo
 def _refused(job: Job, candidate: Candidate) -> Verdict:
     """The verdict on edits that don't apply: the first check that may say why fails, and none runs."""
     parents = (c for earlier in job.history for c in earlier.candidates if c.ref == candidate.parent)
-    why = next((refusal(candidate, parent.text) for parent in parents), "")
+    why = next((refusal(candidate, parent) for parent in parents), "")
     check = min(job.spec.checks, key=lambda check: check.held_out)
     return Verdict(
         check=check.name,
@@ -127,7 +126,7 @@ def _refused(job: Job, candidate: Candidate) -> Verdict:
         passed=False,
         score=0.0,
         held_out=check.held_out,
-        feedback=f"The edits were not applied: {why}." if why else "The edits were not applied.",
+        feedback=f"The edits were not applied. {why}".strip(),
     )
 
 

@@ -38,6 +38,7 @@ from tasks.policy.progress import impossible, no_gain
 from tasks.policy.repeats import distinct, is_stale, marked, repeated
 from tasks.policy.similarity import similarity
 from tasks.policy.single import Single
+from tasks.policy.unapplied import is_unapplied, refusal
 
 __all__ = [
     "JUDGES",
@@ -70,11 +71,13 @@ __all__ = [
     "is_decisive",
     "is_executable",
     "is_stale",
+    "is_unapplied",
     "limits_of",
     "lineages",
     "marked",
     "no_gain",
     "passing",
+    "refusal",
     "rejected",
     "repeated",
     "repeats",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tasks.edits import is_unapplied
 from tasks.policy.population import children, is_valid, valid
 from tasks.policy.repeats import distinct, is_stale
+from tasks.policy.unapplied import is_unapplied
 from tasks.types import Candidate, CandidateRef, Draft, Iteration, Limits, Operator, Revise
 
 # Plans that a fresh start is told to move away from.

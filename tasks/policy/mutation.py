@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tasks.edits import body_of, is_unapplied
+from tasks.edits import body_of
+from tasks.policy.unapplied import is_unapplied
 from tasks.types import Candidate, CandidateRef, Iteration, Mutate, Operator
 
 # Characters of a parent from which on edits take fewer tokens than the whole answer, though each line that is replaced

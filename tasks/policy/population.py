@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from tasks.edits import is_unapplied
 from tasks.policy.lineages import NEARLY_EQUAL
 from tasks.policy.repeats import distinct
 from tasks.policy.similarity import similarity
+from tasks.policy.unapplied import is_unapplied
 from tasks.types import Candidate, CandidateRef, Goal, Iteration, Limits
 
 # Islands that go on, those with the best members; the others die out.

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks.edits import DIVIDER, REPLACE, SEARCH, body_of, is_unapplied
+from tasks.edits import body_of
+from tasks.policy import is_unapplied
 from tasks.prompts import build
 from tasks.prompts.layout import CANDIDATE_CHARS, FEEDBACK_CHARS, WHOLE, Shortener, fence, shorten
 from tasks.prompts.plans import plan
@@ -30,8 +31,8 @@ DIRECTIONS = (
 _WHOLE = "Write the whole answer again with that change, in the form that it has above."
 _EDITS = (
     "Write that change as edits and nothing else. Each edit has this form:\n"
-    f"{SEARCH}\nlines of the answer, exactly as they stand there\n{DIVIDER}\n"
-    f"the lines that take their place\n{REPLACE}\n"
+    "<<<<<<< SEARCH\nlines of the answer, exactly as they stand there\n=======\n"
+    "the lines that take their place\n>>>>>>> REPLACE\n"
     "The SEARCH lines must stand in the answer exactly once: take a few whole lines, and not all of them. "
     "Write the edits now."
 )

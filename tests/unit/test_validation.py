@@ -59,7 +59,7 @@ def test_edits_that_do_not_apply_are_a_rejected_candidate_with_one_reason(
     (verdict,) = refused.verdicts
     assert (verdict.check, verdict.passed, refused.accepted, refused.score) == (check, False, False, 0.0)
     assert verdict.feedback.startswith(
-        "The edits were not applied: edit 1 of 1: its SEARCH lines are not in the answer"
+        "The edits were not applied. An edit fits nowhere: the file does not have `ANSWER: 8`"
     )
     assert refused.text == EDIT.text
     assert ledger.done == {EDIT.ref: (refused, True)}

@@ -27,9 +27,9 @@ READ_EVERY_SECONDS = 1.0
 SETTLE_SECONDS = 1.0
 # A new turn waits while more than this share of the KV space is in use, since running requests grow.
 KV_HIGH = 0.9
-# One request waits for every two slots, so that a free slot is used at once: between two turns there are a commit, a
-# claim and a prompt.
-BACKLOG = 2
+# One request waits for every slot, so that a free slot is used at once: between two turns there are a commit, a claim
+# and a prompt, and answers of one length end together.
+BACKLOG = 1
 POLL_SECONDS = 0.25
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tasks.validators.extraction.blocks import blocks_of, lines_of
+from tasks.markdown import blocks_of, lines_of
 
 _MARKS = r"[ \t\ufeff\u200b]*(?:(?:#{1,6}|[-*+•]|\d{1,3}[.)])[ \t]+|>[ \t]*)*"
 _ANSWER = re.compile(rf"^{_MARKS}(?P<dress>[*_`]{{0,4}})ANSWER(?P<closed>[*_`]{{0,4}})[ \t]*[:：](?P<rest>.*)$")

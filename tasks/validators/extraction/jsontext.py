@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from tasks.validators.extraction.blocks import blocks_of
+from tasks.markdown import blocks_of
 from tasks.validators.text import clipped
 
 _SPACE = re.compile(r"[ \t\n\r]*")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tasks.validators.extraction.blocks import Block, blocks_of, lines_of
+from tasks.markdown import Block, blocks_of, lines_of
 from tasks.validators.extraction.syntax import Outline, Parser
 
 _PYTHON = frozenset({"", "python", "py", "python3", "py3", "code"})

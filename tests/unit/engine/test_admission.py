@@ -17,7 +17,7 @@ from tests.doubles import Draining
 from workers.engine.admission import READ_EVERY_SECONDS, SETTLE_SECONDS, AdmissionController
 from workers.engine.load import EngineLoad
 
-TURNS = "abcdefgh"
+TURNS = "abcdefghi"
 IDLE = EngineLoad(kv_blocks=100, block_tokens=16)
 
 
@@ -57,21 +57,22 @@ def held() -> Iterator[ExitStack]:
         yield stack
 
 
-def test_turns_are_taken_until_the_seats_are_full_and_half_as_many_requests_wait() -> None:
+def test_turns_are_taken_until_the_slots_are_full_and_as_many_requests_wait() -> None:
     controller = Engine().controller(requests=4, width=2)
-    assert [controller.take_turn(turn, 0) for turn in TURNS[:4]] == [True, True, True, False]
+    assert [controller.take_turn(turn, 0) for turn in TURNS[:5]] == [True, True, True, True, False]
 
 
 def test_a_turn_that_has_settled_counts_with_the_requests_it_has(held: ExitStack) -> None:
     engine = Engine()
     controller = engine.controller(requests=4, width=2)
-    for turn in TURNS[:3]:
+    for turn in TURNS[:4]:
         assert controller.take_turn(turn, 0)
     for _ in range(4):
         held.enter_context(controller.admit(space(16), SilentHeartbeat()))
     engine.now += SETTLE_SECONDS
-    assert controller.take_turn("d", 0), "two of the six requests have ended, and a turn asks two"
-    assert not controller.take_turn("e", 0)
+    assert controller.take_turn("e", 0), "four of the eight requests have ended, and a turn asks two"
+    assert controller.take_turn("f", 0)
+    assert not controller.take_turn("g", 0)
 
 
 def test_a_turn_that_has_left_makes_room_at_once() -> None:
@@ -88,7 +89,7 @@ def test_no_turn_is_taken_while_others_wait_or_fill_the_kv_space(load: EngineLoa
 
 def test_an_engine_without_metrics_gets_a_fixed_number() -> None:
     controller = Engine(None).controller(requests=4, width=1)
-    assert [controller.take_turn(turn, 0) for turn in TURNS[:7]] == [True] * 6 + [False]
+    assert [controller.take_turn(turn, 0) for turn in TURNS[:9]] == [True] * 8 + [False]
 
 
 def test_the_load_is_read_again_only_after_a_while() -> None:

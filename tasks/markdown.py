@@ -56,16 +56,18 @@ def lines_of(text: str) -> list[str]:
     return lines if lines[-1] else lines[:-1]
 
 
-def blocks_of(text: str, is_complete: Callable[[Block], bool] = lambda block: True) -> list[Block]:
-    """The fenced blocks that are not empty, in order. A block that is never closed (a text cut off at its token limit)
-    runs to the end.
+def blocks_of(
+    text: str, is_complete: Callable[[Block], bool] = lambda block: True, *, empty: bool = False
+) -> list[Block]:
+    """The fenced blocks in order, without those that are `empty` unless they are asked for. A block that is never
+    closed (a text cut off at its token limit) runs to the end.
 
     `is_complete` rejects a block whose closing fence may be part of a string in the program; later closing fences are
     then tried. If it accepts none of them, the first one counts.
     """
     lines = lines_of(text)
     fences = [fence for number, line in enumerate(lines) if (fence := _fence(number, line))]
-    return [block for block in _parse(lines, fences, is_complete) if block.content]
+    return [block for block in _parse(lines, fences, is_complete) if block.content or empty]
 
 
 def last_fenced_block(text: str) -> str | None:

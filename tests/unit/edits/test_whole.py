@@ -1,4 +1,4 @@
-"""Search/replace blocks: all apply exactly once, or none does and the reason is one line."""
+"""Edits of a whole answer: all apply, or none does and the reason is one line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.edits import EditRefused, body_of, edited, has_edits, is_unapplied, refusal
+from tasks.edits import EditError, body_of, edited, has_edits
+from tasks.policy import is_unapplied, refusal
 from tasks.types import Candidate, CandidateRef, Operator
 
 SOURCE = "def area(w, h):\n    total = w * h\n    return total\n\n\ndef edge(w, h):\n    return 2 * (w + h)"
@@ -18,55 +19,34 @@ def block(search: str, replace: str) -> str:
 
 
 def test_edits_change_the_code_and_leave_the_prose_behind() -> None:
-    written = f"First:\n{block('    total = w * h', '    total = h * w')}\nThen:\n{block('    return total', '')}"
-    text = SOURCE.replace("w * h", "h * w").replace("    return total", "")
+    first, second = block("    total = w * h", "    total = h * w"), block("def edge(w, h):", "def rim(w, h):")
+    written = f"First:\n{first}\nThen:\n{second}"
+    text = SOURCE.replace("w * h", "h * w").replace("edge", "rim")
     assert edited(written, PARENT) == f"```python\n{text}\n```\n"
-
-
-@pytest.mark.parametrize(
-    "written",
-    [
-        f"```\n{block('    return total', '    return 1')}```",
-        block("    return total  ", "    return 1").replace("\n", "\r\n"),
-        block("\n    return total\n", "    return 1"),
-        block("    return total", "    return 1")
-        .replace("<<<<<<< SEARCH", "<<<<<")
-        .replace(">>>>>>> REPLACE", ">>>>>>>"),
-        block("    return total", "    return 1").replace("SEARCH", "ORIGINAL").replace("REPLACE", "UPDATED"),
-        f"  {block('    return total', '    return 1')}",
-    ],
-    ids=["in a fence", "Windows' lines", "empty lines", "marks alone", "other words", "indented mark"],
-)
-def test_small_slips_of_form_are_understood(written: str) -> None:
-    assert edited(written, PARENT) == f"```python\n{SOURCE.replace('return total', 'return 1')}\n```\n"
+    assert edited(f"```\n{written}```", PARENT) == f"```python\n{text}\n```\n"
 
 
 @pytest.mark.parametrize(
     ("written", "why"),
     [
-        (block("    return nothing", "x"), "edit 1 of 1: its SEARCH lines are not in the answer"),
-        (block("(w, h):", "x"), "edit 1 of 1: its SEARCH lines are not in the answer"),
-        (block("", "x"), "edit 1 of 1 has no SEARCH lines"),
+        (block("    return nothing", "x"), "fits nowhere: the file does not have `return nothing`"),
         (
-            block("    return total", "    return 1") + block("  return total", "x"),
-            "edit 2 of 2: its SEARCH lines are not",
+            block("    return total", "x") + block("    return 3", "y"),
+            "fits nowhere: the file does not have `return 3`",
         ),
-        (block("\n\n", "x"), "edit 1 of 1 has no SEARCH lines"),
-        (block("    return total", "    return total"), "the edits change nothing"),
+        (block("", "x"), "names no lines"),
+        (block("    return total", "    return total"), "changes nothing"),
         (
-            block("    total = w * h\n    return total", "x") + block("    return total", "y"),
-            "two edits touch the same",
+            block("    return total", "    return 1") + block("    return 1", "    return total"),
+            "The edits change nothing",
         ),
-        (
-            f"<<<<<<< SEARCH\n    return total\n{block('x', 'y')}",
-            "edit 1 is not complete: its line `=======` is missing",
-        ),
-        (block("    return total", "x").partition(">>>>>>>")[0], "its line `>>>>>>> REPLACE` is missing"),
-        (block("    return total", "x") + "<<<<<<< SEARCH\n    total", "edit 2 is not complete"),
+        (block("    return total", "x").partition(">>>>>>>")[0], "has no line `>>>>>>> REPLACE`"),
+        (block("    return total", "x") + "<<<<<<< SEARCH\n    total", "has no line `=======`"),
     ],
 )
 def test_what_does_not_apply_is_refused_with_one_reason(written: str, why: str) -> None:
-    with pytest.raises(EditRefused) as refused:
+    assert has_edits(written)
+    with pytest.raises(EditError) as refused:
         edited(written, PARENT)
     assert why in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -74,14 +54,9 @@ def test_what_does_not_apply_is_refused_with_one_reason(written: str, why: str) 
 
 def test_lines_that_are_there_twice_are_ambiguous() -> None:
     twice = "```\na\nb\na\n```"
-    with pytest.raises(EditRefused, match="2 times in the answer, they must be there exactly once"):
+    with pytest.raises(EditError, match="at 2 places"):
         edited(block("a", "c"), twice)
     assert edited(block("b\na", "c"), twice) == "```\na\nc\n```\n"
-
-
-def test_each_edit_is_sought_in_the_answer_as_it_was() -> None:
-    swap = block("a", "b") + block("b", "a")
-    assert edited(swap, "a\nb") == "b\na"
 
 
 @pytest.mark.parametrize("written", ["```python\nx = 1\n```", "Some prose.", "", "a << b >> c", "x ===== y"])
@@ -126,9 +101,10 @@ def candidate(text: str, operator: Operator) -> Candidate:
 
 
 def test_a_candidate_of_edits_says_why_they_do_not_apply() -> None:
+    parent = candidate(PARENT, Operator.DRAFT)
     wrong = candidate(block("nowhere", "x"), Operator.EDIT)
     assert is_unapplied(wrong)
-    assert "not in the answer" in refusal(wrong, PARENT)
+    assert "fits nowhere" in refusal(wrong, parent)
     for whole in (candidate("x = 1", Operator.EDIT), candidate(block("a", "b"), Operator.DRAFT)):
         assert not is_unapplied(whole)
-        assert refusal(whole, PARENT) == ""
+        assert refusal(whole, parent) == ""
