@@ -125,6 +125,6 @@ def _describe_evidence(job: Job, accepted: Candidate | None) -> str:
     hidden = len(deterministic) - len(checks)
     if hidden:
         checks.append(f"{hidden} hidden check{'s' if hidden > 1 else ''}")
-    best = accepted or max(_candidates(job), key=lambda candidate: candidate.score)
+    best = accepted or max(_candidates(job), key=lambda candidate: candidate.rank)
     outcome = f"job {job.id}: {'accepted' if accepted else 'not accepted'} by {', '.join(checks)}"
     return f"{outcome}; score {best.score:.2f}, iteration {best.ref.iteration} of {len(job.history)}"

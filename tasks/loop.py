@@ -16,7 +16,7 @@ from tasks.errors import JobFailed, LimitReached, MemoryUnavailable, PluginUnava
 from tasks.heartbeat import Heartbeat
 from tasks.operators import Operators
 from tasks.outcomes import settle
-from tasks.policy import LoopRules, choose, deadline_of, engine_lane, limits_of
+from tasks.policy import LoopRules, choose, deadline_of, engine_lane, limits_of, settled
 from tasks.ports import Ledger, LessonService, Strategy
 from tasks.progress import NO_PROGRESS, Progress
 from tasks.reasons import describe
@@ -150,10 +150,12 @@ class Loop:
             candidates=job.open.candidates,
             inputs=job.open.inputs or (),
         )
-        choice = choose((*job.history, iteration), self._limits(job))
-        if choice is None:
+        history, limits = (*job.history, iteration), self._limits(job)
+        end = Stop(code=limit.code, used=limit.value, limit=limit.limit, needed=limit.needed)
+        choice = choose(history, limits) if limits.goal is None else settled(end, history, limits)
+        if choice is None or (choice == end and all(candidate.fitness is None for candidate in iteration.candidates)):
             raise limit
-        self._close(turn, dataclasses.replace(job, history=(*job.history, iteration)), choice)
+        self._close(turn, dataclasses.replace(job, history=history), choice)
 
     def _validate(
         self, turn: Turn, iteration: OpenIteration, candidates: tuple[Candidate, ...]
@@ -177,7 +179,10 @@ class Loop:
 
     def _decide(self, job: Job) -> Decision:
         """The strategy's decision. Raises `JobFailed` where it accepts what the checks did not."""
-        decision = self.strategies[job.spec.strategy].decide(job.history, self._limits(job))
+        limits = self._limits(job)
+        decision = self.strategies[job.spec.strategy].decide(job.history, limits)
+        if isinstance(decision, Stop):
+            decision = settled(decision, job.history, limits)
         accepted = {str(c.ref) for iteration in job.history for c in iteration.candidates if c.accepted}
         if isinstance(decision, Stop) and decision.code is StopCode.ACCEPTED and decision.detail not in accepted:
             name = job.spec.strategy
@@ -191,9 +196,11 @@ class Loop:
         due = ended is not None and job.spec.memory and self.lesson_service.has_lesson(ended)
         lane = Lane.CLOUD if isinstance(decision, Escalate) else self._engine_lane(job)
         passing(CrashPoint.DECIDED)
-        self.ledger.record(turn.claim, iteration, decision, lane=lane, lesson_due=due)
+        goal = self._limits(job).goal
+        noise = goal.noise if goal else 0.0
+        self.ledger.record(turn.claim, iteration, decision, lane=lane, lesson_due=due, noise=noise)
         passing(CrashPoint.RECORDED)
-        best = max(iteration.candidates, key=lambda candidate: candidate.score, default=None)
+        best = max(iteration.candidates, key=lambda candidate: candidate.rank, default=None)
         turn.report(describe(decision), best)
 
     def _distil_lesson(self, turn: Turn) -> None:

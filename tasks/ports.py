@@ -319,9 +319,18 @@ class Ledger(CallLedger, Protocol):
     def commit_behaviour(self, claim: Claim, ref: CandidateRef, behaviour: str) -> None:
         """One earlier candidate was run on the inputs of the open probe."""
 
-    def record(self, claim: Claim, iteration: Iteration, decision: Decision, *, lane: Lane, lesson_due: bool) -> None:
-        """Closes the open iteration, keeps the incumbent unless strictly beaten, and either stops the
-        job or opens the next iteration, whose first step runs on `lane`. A job that stops with a `lesson_due` can
+    def record(
+        self,
+        claim: Claim,
+        iteration: Iteration,
+        decision: Decision,
+        *,
+        lane: Lane,
+        lesson_due: bool,
+        noise: float = 0.0,
+    ) -> None:
+        """Closes the open iteration, keeps the incumbent unless beaten by more than `noise`, and either stops the job
+        or opens the next iteration, whose first step runs on `lane`. A job that stops with a `lesson_due` can
         still be claimed, on `lane`, for that alone."""
 
     def keep_lesson(self, claim: Claim, lesson: Lesson | None) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import assert_never
 
+from tasks.scoring import shown
 from tasks.types import (
     Aggregate,
     Decision,
@@ -32,6 +34,7 @@ _TEXTS = {
     StopCode.CONTEXT: "the shortest prompt has {used} tokens, and the model has room for {limit}",
     StopCode.DRAFT_REJECTED: "its one draft was not accepted",
     StopCode.CLOUD_REJECTED: "the cloud model's answer was rejected like the local ones",
+    StopCode.PLATEAU: "its best score rose by no more than {detail} in {used} iterations",
     StopCode.NO_GAIN: "no better score than {detail} came in {used} iterations, over several fresh starts",
     StopCode.IMPOSSIBLE: "reviews found the problem impossible as posed: {detail}",
     StopCode.GAVE_UP: "its strategy sees no further move: {detail}",
@@ -43,6 +46,16 @@ _TEXTS = {
     StopCode.MALFORMED: "{detail}",
     StopCode.ATTACHMENT_LOST: "{detail}",
     StopCode.JOURNAL_MISMATCH: "{detail}",
+}
+# Why the search for a better score ended, where the job was accepted with the best that it had.
+_ENDED_BY = {
+    StopCode.PLATEAU: "nothing better came in {used} iterations",
+    StopCode.DRAFT_REJECTED: "its strategy writes one draft",
+    StopCode.CLOUD_REJECTED: "the cloud model was asked, too",
+    StopCode.NO_GAIN: "nothing better came in {used} iterations",
+    StopCode.IMPOSSIBLE: "reviews found the problem impossible as posed",
+    StopCode.GAVE_UP: "its strategy sees no further move",
+    StopCode.CONTEXT: "the shortest prompt has {used} tokens, and the model has room for {limit}",
 }
 
 # Of an answer that was chosen among several.
@@ -81,10 +94,22 @@ def explain(stop: Stop) -> str:
         return _budget(stop)
     if stop.code is StopCode.CONTEXT and stop.detail:  # the problem alone is too long
         return stop.detail
+    if stop.ended_by is not None and stop.value is not None:
+        best = f"candidate {stop.detail} has the best score, {shown(stop.value)}"
+        return f"{best}; {_why_ended(dataclasses.replace(stop, code=stop.ended_by))}"
+    if stop.code is StopCode.ACCEPTED and stop.value is not None:
+        return f"candidate {stop.detail} passed every check with the score {shown(stop.value)}"
     chosen = _CHOSEN if stop.code is StopCode.ACCEPTED and stop.limit is not None else ""
     return (_TEXTS[stop.code] + chosen).format(
         used=_amount(stop, stop.used), limit=_amount(stop, stop.limit), detail=stop.detail or "-"
     )
+
+
+def _why_ended(stop: Stop) -> str:
+    if stop.code in _UNITS:
+        return _budget(stop)
+    text = _ENDED_BY.get(stop.code, "its search ended")
+    return text.format(used=_amount(stop, stop.used), limit=_amount(stop, stop.limit))
 
 
 def hours_and_minutes(hours: float) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tasks.crashpoints import CrashPoint, passing
 from tasks.policy import JUDGES, is_executable, is_unapplied, refusal, repeated
 from tasks.ports import Checks, JudgePanel, Ledger
+from tasks.scoring import fitness_of, goal_of, reaches
 from tasks.turn import Turn
 from tasks.types import Candidate, Iteration, Job, OpenIteration, Verdict
 
@@ -82,8 +83,11 @@ class Validation:
     ) -> Candidate:
         """Stores the verdicts, and whether the candidate is a rejected one again: of the history, or one `before` it in
         its iteration."""
-        score, accepted = self.checks.grade(verdicts, turn.job.spec.checks)
-        checked = dataclasses.replace(candidate, verdicts=verdicts, score=score, accepted=accepted)
+        checks = turn.job.spec.checks
+        score, valid = self.checks.grade(verdicts, checks)
+        goal, fitness = goal_of(checks), fitness_of(verdicts, checks) if valid else None
+        accepted = valid and (goal is None or reaches(fitness, goal))
+        checked = dataclasses.replace(candidate, verdicts=verdicts, score=score, fitness=fitness, accepted=accepted)
         earlier = (*(c for iteration in turn.job.history for c in iteration.candidates), *before)
         same = repeated(checked, earlier, executable=is_executable(turn.job.spec.checks))
         checked = dataclasses.replace(checked, repeats=same)

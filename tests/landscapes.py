@@ -17,6 +17,7 @@ from tasks.policy import repeated
 from tasks.ports import Strategy
 from tasks.prompts.layout import WHOLE
 from tasks.sampling import call_seed
+from tasks.scoring import reaches
 from tasks.turn import Turn
 from tasks.types import (
     Budget,
@@ -39,7 +40,7 @@ from tasks.types import (
 from tests.turns import job_of, turn_of
 
 # What the score check of every landscape is called.
-HEIGHT = CheckSpec(name="score:height", kind="score", value=["height", "{candidate}"])
+HEIGHT = CheckSpec(name="score:height", kind="score", value={"goal": "maximise"})
 _X = re.compile(r"^x = (-?[\d.]+)$", re.MULTILINE)
 
 
@@ -118,9 +119,10 @@ def explore(
     """Plays the strategy until it stops. Its moves are carried out by the real operators."""
     author = Author(landscape, seed, edits)
     operators = Operators(model=author, cloud=NoCloud())  # type: ignore[arg-type]
+    goal = goal or Goal()
     limits = Limits(
         budget=Budget(usd=Decimal(1), hours=4, iterations=iterations, tokens=9_000_000),
-        spend=Spend(), hours=0.0, width=width, goal=goal or Goal(), seed=seed, cloud=cloud,
+        spend=Spend(), hours=0.0, width=width, goal=goal, seed=seed, cloud=cloud,
     )  # fmt: skip
     job = job_of(problem="Climb.", checks=(HEIGHT,), seed=seed)
     decisions: list[Decision] = []
@@ -129,7 +131,7 @@ def explore(
         opened = OpenIteration(number=len(job.history) + 1, move=move)
         made: list[Candidate] = []
         for candidate in operators.attempt(turn_of(dataclasses.replace(job, open=opened)), opened):
-            one = measured(candidate, landscape)
+            one = measured(candidate, landscape, goal)
             earlier = (*(c for i in job.history for c in i.candidates), *made)
             made.append(dataclasses.replace(one, repeats=repeated(one, earlier, executable=False)))
         iteration = Iteration(number=opened.number, operator=operator_of(move), candidates=tuple(made))
@@ -137,7 +139,7 @@ def explore(
     return Run(history=job.history, decisions=(*decisions, move), author=author)
 
 
-def measured(candidate: Candidate, landscape: Landscape) -> Candidate:
+def measured(candidate: Candidate, landscape: Landscape, goal: Goal) -> Candidate:
     """The candidate with the verdict of its height."""
     place = _X.search(candidate.text)
     unapplied = "<<<<<<<" in candidate.text
@@ -146,7 +148,7 @@ def measured(candidate: Candidate, landscape: Landscape) -> Candidate:
         check=HEIGHT.name, kind=HEIGHT.kind, passed=value is not None, score=0.0, value=value,
         feedback="" if value is not None else f"{place[0] if place else 'no x'} is out of bounds",
     )  # fmt: skip
-    return dataclasses.replace(candidate, verdicts=(verdict,), fitness=value)
+    return dataclasses.replace(candidate, verdicts=(verdict,), fitness=value, accepted=reaches(value, goal))
 
 
 def random_of(name: str) -> float:

@@ -7,9 +7,22 @@ name from here, not from the modules below.
 from tasks.policy.aggregate import Aggregation
 from tasks.policy.best_of_n import BestOfN
 from tasks.policy.climb import Climb
-from tasks.policy.clusters import choose, clusters, passing
+from tasks.policy.clusters import choose, clusters, conclude_by_choice, passing
 from tasks.policy.correct import Correct
-from tasks.policy.endings import JUDGES, accept, ask_cloud, escalate, given_up, rejected, spent, stop_at
+from tasks.policy.endings import (
+    JUDGES,
+    accept,
+    ask_cloud,
+    conclude,
+    escalate,
+    given_up,
+    plateau,
+    reached,
+    rejected,
+    settled,
+    spent,
+    stop_at,
+)
 from tasks.policy.evolve import Evolve
 from tasks.policy.identity import identity
 from tasks.policy.ladder import Ladder
@@ -59,6 +72,8 @@ __all__ = [
     "choose",
     "clusters",
     "complaint",
+    "conclude",
+    "conclude_by_choice",
     "deadline_of",
     "distinct",
     "engine_lane",
@@ -77,10 +92,13 @@ __all__ = [
     "marked",
     "no_gain",
     "passing",
+    "plateau",
+    "reached",
     "refusal",
     "rejected",
     "repeated",
     "repeats",
+    "settled",
     "similarity",
     "spent",
     "stop_at",

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tasks.policy.clusters import choose, passing
-from tasks.policy.endings import accept, ask_cloud, escalate, given_up, spent
+from tasks.policy.clusters import choose, conclude_by_choice, passing
+from tasks.policy.endings import ask_cloud, escalate
 from tasks.policy.progress import no_gain
 from tasks.policy.repeats import distinct, unlike
-from tasks.types import Aggregate, Candidate, CandidateRef, Decision, Draft, Iteration, Limits, Operator, Synthesise
+from tasks.types import Aggregate, CandidateRef, Decision, Draft, Iteration, Limits, Operator, Synthesise
 
 DRAFTING = (Operator.DRAFT, Operator.RESTART)
 
@@ -28,9 +28,9 @@ class Aggregation:
 
     def decide(self, history: Sequence[Iteration], limits: Limits) -> Decision:
         """Draft → … → Aggregate → … → Synthesise → Stop, where some pass; Draft(restart) → … where none does"""
-        end = (accept(history) if limits.decisive else None) or given_up(history) or spent(history, limits)
+        end = conclude_by_choice(history, limits)
         if end is not None:
-            return choose(history, limits) or end
+            return end
         start = _since_start(history)
         generations = sum(iteration.operator is Operator.AGGREGATE for iteration in start)
         if not generations and sum(len(iteration.candidates) for iteration in start) < self.population:
@@ -42,13 +42,13 @@ class Aggregation:
 
     def _conclude(self, history: Sequence[Iteration], limits: Limits) -> Decision:
         """The choice among what passed; of texts, which nothing can compare, the best parts are merged before. A fresh
-        start where nothing passed."""
-        candidates = passing(history)
+        start where nothing passed, and where there is a score to raise."""
+        candidates = passing(history) if limits.goal is None else ()
         if not candidates:
-            if (stop := no_gain(history)) is not None:
+            if limits.goal is None and (stop := no_gain(history)) is not None:
                 return ask_cloud(history, limits, "nothing gets better") or stop
-            fresh = Draft(slots=limits.width, restart=True, why="no generation passed")
-            return escalate(history, limits) or fresh
+            why = "no generation passed" if limits.goal is None else "a better score"
+            return escalate(history, limits) or Draft(slots=limits.width, restart=True, why=why)
         synthesised = any(iteration.operator is Operator.SYNTHESISE for iteration in history)
         parts = unlike(candidates, executable=limits.executable)[: self.population]
         if len(parts) > 1 and not limits.executable and not synthesised:
@@ -70,9 +70,5 @@ def _generation(start: Sequence[Iteration], limits: Limits) -> tuple[CandidateRe
     if start[-1].operator in DRAFTING:
         return tuple(candidate.ref for candidate in candidates)
     newest = [c for c in candidates if c.ref.iteration == start[-1].number and c.operator is Operator.AGGREGATE]
-    others = sorted((c for c in candidates if c not in newest), key=_rank, reverse=True)
+    others = sorted((c for c in candidates if c not in newest), key=lambda c: (c.rank, c.ref), reverse=True)
     return tuple(sorted(c.ref for c in [*newest, *others[: max(0, 2 - len(newest))]])) if newest else ()
-
-
-def _rank(candidate: Candidate) -> tuple[float, CandidateRef]:
-    return candidate.score, candidate.ref

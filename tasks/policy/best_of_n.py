@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from tasks.policy.endings import accept, spent
+from tasks.policy.endings import conclude
 from tasks.types import Decision, Draft, Iteration, Limits
 
 
@@ -15,5 +15,5 @@ class BestOfN:
     name: ClassVar[str] = "best_of_n"
 
     def decide(self, history: Sequence[Iteration], limits: Limits) -> Decision:
-        """Drafts `width` candidates a round until one is accepted or the budget is spent."""
-        return accept(history) or spent(history, limits) or Draft(slots=limits.width)
+        """Drafts `width` candidates a round until one is accepted, or to the end that the score or the budget sets."""
+        return conclude(history, limits) or Draft(slots=limits.width)

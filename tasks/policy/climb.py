@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from tasks.policy.endings import accept, spent
+from tasks.policy.endings import conclude
 from tasks.policy.founding import found
 from tasks.policy.mutation import mutation
 from tasks.policy.population import climbed
@@ -19,7 +19,7 @@ class Climb:
 
     def decide(self, history: Sequence[Iteration], limits: Limits) -> Decision:
         """Draft → Mutate → …, where a candidate is valid; Draft → Revise → Draft(restart) → … where none is"""
-        end = accept(history) or spent(history, limits)
+        end = conclude(history, limits)
         if end is not None:
             return end
         beginning, best = found(history, limits, first=1), climbed(history, limits)

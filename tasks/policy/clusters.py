@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tasks.policy.endings import stop_at
+from tasks.policy.endings import accept, conclude, given_up, spent, stop_at
 from tasks.policy.identity import identity
 from tasks.types import Candidate, Iteration, Limits, Stop
 
 
 def passing(history: Sequence[Iteration]) -> tuple[Candidate, ...]:
-    """The accepted candidates with the highest score, the first first."""
+    """The accepted candidates with the highest rank, the first first."""
     accepted = [candidate for iteration in history for candidate in iteration.candidates if candidate.accepted]
-    highest = max((candidate.score for candidate in accepted), default=0.0)
-    return tuple(candidate for candidate in accepted if candidate.score == highest)
+    highest = max((candidate.rank for candidate in accepted), default=None)
+    return tuple(candidate for candidate in accepted if candidate.rank == highest)
 
 
 def clusters(candidates: Sequence[Candidate], *, executable: bool = False) -> tuple[tuple[Candidate, ...], ...]:
@@ -26,6 +26,15 @@ def clusters(candidates: Sequence[Candidate], *, executable: bool = False) -> tu
     for candidate in candidates:
         groups.setdefault(candidate.behaviour or identity(candidate, executable=executable), []).append(candidate)
     return tuple(sorted(map(tuple, groups.values()), key=lambda group: (-len(group), group[0].ref)))
+
+
+def conclude_by_choice(history: Sequence[Iteration], limits: Limits) -> Stop | None:
+    """As `conclude`, for strategies that go on past the first accepted candidate where passing is no proof, and then
+    choose among all."""
+    if limits.goal is not None:
+        return conclude(history, limits)
+    end = (accept(history) if limits.decisive else None) or given_up(history) or spent(history, limits)
+    return None if end is None else choose(history, limits) or end
 
 
 def choose(history: Sequence[Iteration], limits: Limits) -> Stop | None:

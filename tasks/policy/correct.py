@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from tasks.policy.endings import accept, escalate, given_up, spent
+from tasks.policy.endings import conclude, escalate, spent
 from tasks.policy.lineages import head, lineages, stuck
 from tasks.types import Decision, Draft, Iteration, Limits, Revise
 
@@ -20,14 +20,13 @@ class Correct:
         """Draft → Revise (at most `REVISIONS_PER_LINEAGE` times a lineage) → Draft(restart) → … → Escalate → Stop"""
         if not history:
             return spent(history, limits) or Draft(slots=limits.width)
-        stop = accept(history) or given_up(history) or spent(history, limits)
-        return stop or escalate(history, limits) or self._next(history, limits)
+        return conclude(history, limits) or escalate(history, limits) or self._next(history, limits)
 
     def _next(self, history: Sequence[Iteration], limits: Limits) -> Decision:
         current = lineages(history)
         promising = [lineage for lineage in current if stuck(lineage) is None]
         if promising:
-            heads = sorted(map(head, promising), key=lambda head: (head.score, head.ref), reverse=True)
+            heads = sorted(map(head, promising), key=lambda head: (head.rank, head.ref), reverse=True)
             return Revise(parents=tuple(sorted(head.ref for head in heads[: limits.width])))
         reasons = sorted({stuck(lineage) or "" for lineage in current}) or ["every draft was degenerate"]
         return Draft(slots=limits.width, restart=True, why="; ".join(reasons))

@@ -2,12 +2,56 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
-from tasks.types import Acceptance, Candidate, Escalate, Iteration, Limits, Operator, Stop, StopCode
+from tasks.scoring import incumbents, reaches, shown, value_of
+from tasks.types import Acceptance, Candidate, Escalate, Goal, Iteration, JobState, Limits, Operator, Stop, StopCode
 
 # Kinds of checks that give an opinion; acceptance by these alone is labelled `judged`.
 JUDGES = frozenset({"judge"})
+
+
+def conclude(history: Sequence[Iteration], limits: Limits) -> Stop | None:
+    """The end that the candidates or the budget bring. Of a job with a score it is the target, the plateau or the
+    budget, never the first valid candidate nor a rejected answer of the cloud model."""
+    if limits.goal is None:
+        return accept(history) or given_up(history) or spent(history, limits)
+    return reached(history, limits.goal) or plateau(history, limits.goal) or spent(history, limits)
+
+
+def settled(stop: Stop, history: Sequence[Iteration], limits: Limits) -> Stop:
+    """What an end without an accepted answer is for a job whose score has no target: the acceptance of its best valid
+    candidate, with why the search ended. Any other end is unchanged."""
+    if limits.goal is None or limits.goal.target is not None or stop.state is not JobState.UNSOLVED:
+        return stop
+    best = _incumbent(history, limits.goal)
+    if best is None or not best.accepted:
+        return stop
+    return dataclasses.replace(stop_at(best), ended_by=stop.code, used=stop.used, limit=stop.limit, needed=stop.needed)
+
+
+def reached(history: Sequence[Iteration], goal: Goal) -> Stop | None:
+    """The end of a job whose best candidate reached the target of its score."""
+    best = _incumbent(history, goal)
+    done = goal.target is not None and best is not None and best.accepted and reaches(best.fitness, goal)
+    return stop_at(best) if best is not None and done else None
+
+
+def plateau(history: Sequence[Iteration], goal: Goal) -> Stop | None:
+    """The end of a job whose best value has risen by no more than the plateau's improvement in its last iterations,
+    where its score has a plateau. Iterations without candidates don't count."""
+    made = [iteration for iteration in history if iteration.candidates]
+    best = incumbents(made, goal.noise)
+    patience = goal.plateau_iterations
+    if patience is None or len(best) <= patience:
+        return None
+    now, before = best[-1], best[-1 - patience]
+    if now is None or before is None or now.fitness is None or before.fitness is None:
+        return None
+    if now.fitness - before.fitness > goal.plateau_improvement:
+        return None
+    return Stop(code=StopCode.PLATEAU, used=patience, detail=shown(goal.plateau_improvement))
 
 
 def accept(history: Sequence[Iteration]) -> Stop | None:
@@ -29,6 +73,7 @@ def stop_at(candidate: Candidate, *, alike: int | None = None, of: int | None = 
         acceptance=Acceptance.JUDGED if judged_only else Acceptance.VERIFIED,
         used=alike,
         limit=of,
+        value=value_of(candidate),
     )
 
 
@@ -68,3 +113,7 @@ def ask_cloud(history: Sequence[Iteration], limits: Limits, why: str) -> Escalat
     """The escalation, where it is allowed and was not made yet."""
     escalated = any(iteration.operator is Operator.ESCALATE for iteration in history)
     return Escalate(why=why) if limits.cloud and not escalated else None
+
+
+def _incumbent(history: Sequence[Iteration], goal: Goal) -> Candidate | None:
+    return incumbents(history, goal.noise)[-1] if history else None

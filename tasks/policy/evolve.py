@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tasks.policy.endings import accept, ask_cloud, spent
+from tasks.policy.endings import ask_cloud, conclude
 from tasks.policy.founding import another_plan, found
 from tasks.policy.mutation import mutation
 from tasks.policy.population import children, islands
@@ -30,7 +30,7 @@ class Evolve:
 
     def decide(self, history: Sequence[Iteration], limits: Limits) -> Decision:
         """Draft → … → Mutate → … → Draft(restart) → Mutate → …; a Revise where a check refused what there is"""
-        end = accept(history) or spent(history, limits)
+        end = conclude(history, limits)
         if end is not None:
             return end
         if limits.goal is None and (stop := no_gain(history)) is not None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tasks.policy.clusters import choose, clusters, passing
-from tasks.policy.endings import accept, ask_cloud, escalate, given_up, spent
+from tasks.policy.clusters import choose, clusters, conclude_by_choice, passing
+from tasks.policy.endings import ask_cloud, escalate
 from tasks.policy.lineages import by_root, head, stuck
 from tasks.policy.progress import impossible, no_gain
 from tasks.policy.repeats import distinct, is_stale
@@ -20,7 +20,8 @@ PLANS = 5
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ladder:
     """Where passing the checks is proof it stops at the first candidate that passes. Elsewhere it gathers several,
-    compares them by what they do, and chooses one of the largest cluster.
+    compares them by what they do, and chooses one of the largest cluster. Where there is a score it repairs, redrafts
+    and aggregates until the score or the budget ends the job.
 
     `agree` candidates that behave alike are enough, where no other cluster comes within `lead` of them; `most` drafts
     are the end of drafting. After `first` drafts of which none passes they are repaired, and `parents` are aggregated.
@@ -35,10 +36,10 @@ class Ladder:
 
     def decide(self, history: Sequence[Iteration], limits: Limits) -> Decision:
         """Draft → … → Probe → Draft → … → Stop, where some pass; Draft → Revise → Draft(restart) → Aggregate → …"""
-        end = (accept(history) if limits.decisive else None) or given_up(history) or spent(history, limits)
+        end = conclude_by_choice(history, limits)
         if end is not None:
-            return choose(history, limits) or end
-        candidates = passing(history)
+            return end
+        candidates = passing(history) if limits.goal is None else ()
         if candidates:
             return self._compare(history, candidates, limits)
         return escalate(history, limits) or self._search(history, limits)
@@ -58,8 +59,8 @@ class Ladder:
         return Draft(slots=limits.width, why=found)
 
     def _search(self, history: Sequence[Iteration], limits: Limits) -> Decision:
-        """Repairs, redrafts by another plan and aggregates in turn, while nothing passes."""
-        if (stop := impossible(history) or no_gain(history)) is not None:
+        """Repairs, redrafts by another plan and aggregates in turn, while nothing passes, or to raise a score."""
+        if limits.goal is None and (stop := impossible(history) or no_gain(history)) is not None:
             return ask_cloud(history, limits, "nothing gets better") or stop
         if not history or (_drafts(distinct(history)) < self.first and not is_stale(history[-1])):
             return Draft(slots=limits.width)
@@ -80,15 +81,12 @@ class Ladder:
 
     def _repair(self, history: Sequence[Iteration], limits: Limits) -> Revise | None:
         heads = _heads(history)[: limits.width]
-        return (
-            Revise(parents=tuple(sorted(head.ref for head in heads)), analyse=True, why="none passes")
-            if heads
-            else None
-        )
+        why = "none passes" if limits.goal is None else "a better score"
+        return Revise(parents=tuple(sorted(head.ref for head in heads)), analyse=True, why=why) if heads else None
 
     def _aggregate(self, history: Sequence[Iteration], limits: Limits) -> Aggregate | None:
         """The best candidates into one, unless nothing better came since they last were."""
-        best = sorted(distinct(history), key=lambda c: (c.score, c.ref), reverse=True)[: self.parents]
+        best = sorted(distinct(history), key=lambda c: (c.rank, c.ref), reverse=True)[: self.parents]
         last = max((i.number for i in history if i.operator is Operator.AGGREGATE), default=0)
         if len(best) < 2 or all(candidate.ref.iteration <= last for candidate in best):
             return None
@@ -107,7 +105,7 @@ def _redraft(history: Sequence[Iteration], limits: Limits) -> Draft:
 def _heads(history: Sequence[Iteration]) -> Sequence[Candidate]:
     """The best candidate of each lineage that is worth another revision, the best first."""
     lineages = [lineage for lineage in by_root(history) if lineage[0].repeats is None and stuck(lineage) is None]
-    return sorted(map(head, lineages), key=lambda head: (head.score, head.ref), reverse=True)
+    return sorted(map(head, lineages), key=lambda head: (head.rank, head.ref), reverse=True)
 
 
 def _drafts(candidates: Iterable[Candidate]) -> int:

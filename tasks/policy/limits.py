@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tasks.deadline import Clock, Deadline
 from tasks.policy.endings import JUDGES, rejected
+from tasks.scoring import goal_of
 from tasks.types import CheckSpec, Draft, Egress, Iteration, Job, Lane, Limits, Modality, Operator
 
 # The kind of check whose candidates are programs with functions to call.
@@ -37,6 +38,7 @@ def limits_of(job: Job, rules: LoopRules) -> Limits:
         width=1 if job.batch is not None else rules.width or width_of(job, 1),
         decisive=is_decisive(job.spec.checks),
         executable=is_executable(job.spec.checks),
+        goal=goal_of(job.spec.checks),
         seed=job.spec.seed,
         cloud=job.cloud and job.spec.egress is Egress.FULL,
         escalate_after=rules.escalate_after,

@@ -39,7 +39,7 @@ def by_root(history: Sequence[Iteration]) -> tuple[tuple[Candidate, ...], ...]:
 
 def head(lineage: Sequence[Candidate]) -> Candidate:
     """The candidate of a lineage that is revised next: its best, the newest of equals; never a degenerate one."""
-    return max((c for c in lineage if c.guard is None), key=lambda candidate: (candidate.score, candidate.ref))
+    return max((c for c in lineage if c.guard is None), key=lambda candidate: (candidate.rank, candidate.ref))
 
 
 def stuck(lineage: Sequence[Candidate]) -> str | None:
@@ -50,6 +50,8 @@ def stuck(lineage: Sequence[Candidate]) -> str | None:
     sound = [candidate for candidate in lineage if candidate.guard is None]
     if any(repeats(sound[-1], earlier) for earlier in sound[:-1]):
         return "a revision changed next to nothing"
+    if sound[-1].fitness is not None:  # valid, and worth a better score
+        return None
     complaints = [complaint(candidate) for candidate in sound]
     if complaints and complaints.count(complaints[-1]) >= SAME_CRITIQUE:
         return f"the same critique {SAME_CRITIQUE} times"
@@ -68,5 +70,5 @@ def complaint(candidate: Candidate) -> tuple[tuple[str, str], ...]:
     return tuple((v.check, v.feedback) for v in candidate.verdicts if not v.passed and not v.held_out)
 
 
-def _outcome(candidate: Candidate) -> tuple[float, frozenset[str]]:
-    return candidate.score, frozenset(verdict.check for verdict in candidate.verdicts if not verdict.passed)
+def _outcome(candidate: Candidate) -> tuple[tuple[bool, float, float], frozenset[str]]:
+    return candidate.rank, frozenset(verdict.check for verdict in candidate.verdicts if not verdict.passed)

@@ -12,7 +12,8 @@ from tasks.policy.lineages import NEARLY_EQUAL
 from tasks.policy.repeats import distinct
 from tasks.policy.similarity import similarity
 from tasks.policy.unapplied import is_unapplied
-from tasks.types import Candidate, CandidateRef, Goal, Iteration, Limits
+from tasks.scoring import best_of, is_better
+from tasks.types import Candidate, CandidateRef, Iteration, Limits
 
 # Islands that go on, those with the best members; the others die out.
 ISLANDS = 4
@@ -40,19 +41,14 @@ def ranked(candidates: Iterable[Candidate]) -> Sequence[Candidate]:
     return sorted(sorted(candidates, key=lambda one: one.ref), key=lambda one: one.rank, reverse=True)
 
 
-def is_gain(candidate: Candidate, best: Candidate, goal: Goal | None) -> bool:
-    """Whether a candidate is better than the best so far by more than the noise of the score."""
-    if candidate.fitness is None or best.fitness is None or goal is None:
-        return candidate.rank > best.rank
-    return candidate.fitness > best.fitness + goal.noise
-
-
 def climbed(history: Sequence[Iteration], limits: Limits) -> Candidate | None:
-    """The last candidate that was a gain over all before it; None where none may be a parent."""
+    """The last candidate that was a gain over all before it, by more than the score's noise; None where none may be a
+    parent."""
+    noise = limits.goal.noise if limits.goal else 0.0
     best: Candidate | None = None
-    for candidate in valid(history, limits):
-        if best is None or is_gain(candidate, best, limits.goal):
-            best = candidate
+    for iteration in history:
+        new = best_of(one for one in iteration.candidates if one.repeats is None and is_valid(one, limits))
+        best = new if new is not None and is_better(new, best, noise) else best
     return best
 
 

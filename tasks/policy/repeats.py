@@ -11,7 +11,8 @@ from tasks.types import Candidate, CandidateRef, Iteration
 
 def repeated(candidate: Candidate, earlier: Iterable[Candidate], *, executable: bool) -> CandidateRef | None:
     """The first rejected candidate of `earlier` that behaves like `candidate` or is the same text or program; None
-    where it is a new one. Degenerate ones are compared with nothing, and an accepted one is no repetition."""
+    where it is a new one. What does the same may still have another score, so of candidates with one only the text
+    counts. Degenerate ones are compared with nothing, and an accepted one is no repetition."""
     if candidate.guard is not None or candidate.accepted:
         return None
     same = (
@@ -52,6 +53,7 @@ def unlike(candidates: Iterable[Candidate], *, executable: bool) -> tuple[Candid
 
 
 def _does_the_same(one: Candidate, other: Candidate, *, executable: bool) -> bool:
-    if one.behaviour is not None and one.behaviour == other.behaviour:
+    scored = one.fitness is not None or other.fitness is not None
+    if not scored and one.behaviour is not None and one.behaviour == other.behaviour:
         return True
     return identity(one, executable=executable) == identity(other, executable=executable)

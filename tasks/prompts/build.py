@@ -25,6 +25,7 @@ from tasks.prompts.layout import (
 from tasks.prompts.plans import plans
 from tasks.prompts.prefix import has_check, prefix, problem_chars, statement
 from tasks.prompts.redact import feedback, visible_failures
+from tasks.scoring import SCORE
 from tasks.types import Candidate, Cut, Job, Modality, Prompt
 
 # Rejected answers that the cloud model is shown.
@@ -90,8 +91,9 @@ def redraft(job: Job, tried: Sequence[Candidate], *, cut: Cut = WHOLE) -> Prompt
     shown."""
     shortener = Shortener(cut)
     listed = "\n".join(f"- {plan}" for plan in plans(tried))
+    verdict = "good enough" if has_check(job, SCORE) else "right"
     role = (
-        "# Task\nSolve the problem above by another plan. These were tried, and their answers were not right:\n"
+        f"# Task\nSolve the problem above by another plan. These were tried, and their answers were not {verdict}:\n"
         f"{listed}\n"
         "Choose a plan that differs from each of them, and name it in a few words on the first line, which begins with "
         f"`{PLAN_LINE}`."
@@ -263,5 +265,5 @@ def _best(job: Job) -> Sequence[Candidate]:
     for candidate in (candidate for iteration in job.history for candidate in iteration.candidates):
         if candidate.guard is None and candidate.text.strip():
             distinct.setdefault(" ".join(candidate.text.split()), candidate)
-    best = sorted(distinct.values(), key=lambda candidate: (candidate.score, candidate.ref), reverse=True)[:TRIES]
+    best = sorted(distinct.values(), key=lambda candidate: (candidate.rank, candidate.ref), reverse=True)[:TRIES]
     return sorted(best, key=lambda candidate: candidate.ref)

@@ -13,6 +13,7 @@ from tasks.prompts.layout import CANDIDATE_CHARS, FEEDBACK_CHARS, WHOLE, Shorten
 from tasks.prompts.plans import plan
 from tasks.prompts.prefix import has_check
 from tasks.prompts.redact import feedback, measured, values, visible_failures
+from tasks.scoring import SCORE
 from tasks.types import Candidate, Cut, Job, Prompt
 
 # Of the parent: who has not read all of it can neither edit it nor write it again.
@@ -60,7 +61,7 @@ def mutate(job: Job, change: Change, *, cut: Cut = WHOLE) -> Prompt:
             _tried(job, change.tried),
         )
 
-    better = "reaches a better value" if has_check(job, "score") else "comes nearer to what the checks demand"
+    better = "reaches a better value" if has_check(job, SCORE) else "comes nearer to what the checks demand"
     role = (
         "# Task\nBelow is an answer to the problem above, with what is known of it. Make one change to it after which "
         f"it {better}."

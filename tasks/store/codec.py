@@ -224,6 +224,7 @@ def candidate_from_row(row: Row[Any], verdicts: tuple[Verdict, ...]) -> Candidat
         behaviour=row.behaviour,
         repeats=_ref(row.repeats_iteration, row.repeats_slot),
         objection=row.objection,
+        fitness=row.fitness,
     )
 
 

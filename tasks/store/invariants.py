@@ -41,6 +41,15 @@ class Breach:
 # was recorded.
 _MAKERS = "('draft', 'review', 'revise', 'restart', 'aggregate', 'synthesise', 'mutate', 'edit', 'escalate', 'inputs')"
 _FINAL = f"({FINAL})"
+# Of a job j with a score: its deciding check, the sign by which the greater is the better, and what it wants.
+_GOAL = """LEFT JOIN LATERAL (
+                SELECT c.value ->> 'name' AS name,
+                       CASE c.value #>> '{value,goal}' WHEN 'minimise' THEN -1 ELSE 1 END AS sign,
+                       (c.value #>> '{value,target}')::float AS target,
+                       coalesce((c.value #>> '{value,noise}')::float, 0) AS noise
+                FROM jsonb_array_elements(j.checks) WITH ORDINALITY AS c(value, place)
+                WHERE c.value ->> 'kind' = 'score'
+                ORDER BY (c.value ->> 'held_out')::boolean DESC, place LIMIT 1) g ON true"""
 
 INVARIANTS = (
     Invariant(
@@ -106,7 +115,7 @@ INVARIANTS = (
             FROM candidates k JOIN jobs j ON j.id = k.job_id LEFT JOIN candidates o
               ON o.job_id = j.forked_from AND o.iteration = k.iteration AND o.slot = k.slot
             WHERE k.iteration <= j.forked_iteration
-              AND (o.text, o.operator, o.score) IS DISTINCT FROM (k.text, k.operator, k.score)""",
+              AND (o.text, o.operator, o.score, o.fitness) IS DISTINCT FROM (k.text, k.operator, k.score, k.fitness)""",
     ),
     Invariant(
         name="I3 epochs never go back",
@@ -164,17 +173,24 @@ INVARIANTS = (
     ),
     Invariant(
         name="I4 a score follows from the verdicts",
-        promise="a checked candidate's score and acceptance are what its verdicts say",
-        query="""
-            SELECT k.job_id AS job, format('candidate %s.%s: score %s, accepted %s; its verdicts say %s, %s',
-                                           k.iteration, k.slot, k.score, k.accepted, v.score, v.accepted) AS what
+        promise="a checked candidate's score, fitness and acceptance are what its verdicts say",
+        query=f"""
+            SELECT k.job_id AS job,
+                   format('candidate %s.%s: score %s, fitness %s, accepted %s; its verdicts say %s, %s',
+                          k.iteration, k.slot, k.score, k.fitness, k.accepted, v.score, v.valid) AS what
             FROM candidates k JOIN jobs j ON j.id = k.job_id CROSS JOIN LATERAL (
-                SELECT coalesce(bool_and(coalesce(v.passed, false)), false) AS accepted, coalesce(avg(CASE
+                SELECT coalesce(bool_and(coalesce(v.passed, false)), false) AS valid, coalesce(avg(CASE
                            WHEN v.passed IS NULL THEN 0 WHEN (c.value ->> 'held_out')::boolean THEN v.passed::integer
                            ELSE least(1, greatest(0, v.score)) END), 0) AS score
                 FROM jsonb_array_elements(j.checks) AS c(value) LEFT JOIN verdicts v ON v.job_id = k.job_id
                   AND v.iteration = k.iteration AND v.slot = k.slot AND v.check_name = c.value ->> 'name') v
-            WHERE k.checked AND (k.accepted <> v.accepted OR abs(k.score - v.score) > 1e-9)""",
+            {_GOAL} LEFT JOIN verdicts d ON d.job_id = k.job_id AND d.iteration = k.iteration AND d.slot = k.slot
+              AND d.check_name = g.name
+            WHERE k.checked AND (abs(k.score - v.score) > 1e-9
+               OR k.accepted <> (v.valid AND (g.target IS NULL
+                                 OR coalesce(d.value * g.sign >= g.target * g.sign, false)))
+               OR k.fitness IS DISTINCT FROM CASE WHEN v.valid THEN d.value * g.sign END
+               OR k.value IS DISTINCT FROM CASE WHEN v.valid THEN d.value END)""",
     ),
     Invariant(
         name="I4 a move follows from the decision",
@@ -284,20 +300,29 @@ INVARIANTS = (
     ),
     Invariant(
         name="the incumbent is never lost",
-        promise="no recorded candidate scores higher than a job's answer, and the answer is that candidate's text",
-        query="""
+        promise="no recorded candidate is better than a job's answer, by more than the noise of its score where it has "
+        "one, and the answer is that candidate's text",
+        query=f"""
             SELECT j.id AS job, format('the answer scores %s, a recorded candidate %s', j.score, k.score) AS what
             FROM jobs j JOIN LATERAL (
-                SELECT max(k.score) AS score FROM candidates k JOIN iterations i ON i.job_id = k.job_id
-                  AND i.number = k.iteration AND i.finished_at IS NOT NULL
+                SELECT max(k.score) AS score, max(k.fitness) AS fitness
+                FROM candidates k JOIN iterations i ON i.job_id = k.job_id AND i.number = k.iteration
+                  AND i.finished_at IS NOT NULL
                 WHERE k.job_id = j.id AND k.guard IS NULL) k ON true
-            WHERE k.score > coalesce(j.score, -1)
+            WHERE k.fitness IS NULL AND k.score > coalesce(j.score, -1)
+            UNION ALL
+            SELECT j.id, format('the answer has fitness %s, recorded candidate %s.%s has %s', a.fitness, k.iteration,
+                                k.slot, k.fitness)
+            FROM jobs j {_GOAL} JOIN candidates k ON k.job_id = j.id AND k.guard IS NULL AND k.fitness IS NOT NULL
+            JOIN iterations i ON i.job_id = k.job_id AND i.number = k.iteration AND i.finished_at IS NOT NULL
+            LEFT JOIN candidates a ON a.job_id = j.id AND a.iteration = j.answer_iteration AND a.slot = j.answer_slot
+            WHERE a.fitness IS NULL OR k.fitness > a.fitness + g.noise
             UNION ALL
             SELECT j.id, format('the answer is not candidate %s.%s', j.answer_iteration, j.answer_slot)
             FROM jobs j LEFT JOIN candidates k ON k.job_id = j.id AND k.iteration = j.answer_iteration
               AND k.slot = j.answer_slot
             WHERE j.answer_iteration IS NOT NULL
-              AND (k.text IS DISTINCT FROM j.answer OR k.score IS DISTINCT FROM j.score)""",
+              AND ((k.text, k.score, k.value) IS DISTINCT FROM (j.answer, j.score, j.value))""",
     ),
     Invariant(
         name="accepted means every check passed",

@@ -121,6 +121,8 @@ def _ended(row: Row[Any]) -> Stop | None:
         needed=row.stop_needed,
         detail=row.stop_detail,
         acceptance=Acceptance(row.acceptance) if row.acceptance else None,
+        value=row.stop_value,
+        ended_by=StopCode(row.stop_ended_by) if row.stop_ended_by else None,
     )
 
 
@@ -138,6 +140,8 @@ def _candidates(connection: Connection, job: int) -> tuple[set[CandidateRef], Ma
                 feedback=v.feedback,
                 seconds=v.seconds,
                 isolation=v.isolation,
+                value=v.value,
+                metrics=v.metrics,
             )
         )
     checked: set[CandidateRef] = set()

@@ -111,7 +111,7 @@ def end(connection: Connection, job: int, stop: Stop) -> None:
     ended = connection.execute(
         text(f"""UPDATE jobs SET state = :state, reason = :reason, acceptance = :acceptance, finished_at = now(),
                  stop_code = :code, stop_used = :used, stop_limit = :limit, stop_needed = :needed,
-                 stop_detail = :detail, pause_requested_at = NULL
+                 stop_detail = :detail, stop_value = :value, stop_ended_by = :ended_by, pause_requested_at = NULL
                  WHERE id = :job AND state NOT IN ({FINAL})"""),  # noqa: S608 - as above
         {"job": job, "state": stop.state, "reason": reason, **_stop_columns(stop)},
     ).rowcount
@@ -131,8 +131,8 @@ def end(connection: Connection, job: int, stop: Stop) -> None:
 def _choose(connection: Connection, job: int, candidate: str) -> None:
     """Makes the accepted candidate of that name (`2.0`) the job's answer, whichever passed first."""
     connection.execute(
-        text("""UPDATE jobs SET answer = k.text, answer_iteration = k.iteration, answer_slot = k.slot, score = k.score
-                FROM candidates k WHERE id = :job AND k.job_id = :job AND k.accepted
+        text("""UPDATE jobs SET answer = k.text, answer_iteration = k.iteration, answer_slot = k.slot,
+                score = k.score, value = k.value FROM candidates k WHERE id = :job AND k.job_id = :job AND k.accepted
                 AND k.iteration || '.' || k.slot = :candidate"""),
         {"job": job, "candidate": candidate},
     )
@@ -146,4 +146,6 @@ def _stop_columns(stop: Stop) -> dict[str, Any]:
         "needed": stop.needed,
         "detail": stop.detail,
         "acceptance": stop.acceptance,
+        "value": stop.value,
+        "ended_by": stop.ended_by,
     }

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import JournalMismatch
 from tasks.reasons import describe
+from tasks.scoring import best_of, is_better, value_of
 from tasks.store import batches, codec, contexts, job_loader, journal, leases, lesson_writes
 from tasks.store.session import Database
 from tasks.store.tables import candidates, iterations, jobs, verdicts
@@ -181,6 +182,8 @@ class PostgresLedger:
                             "feedback": v.feedback,
                             "seconds": v.seconds,
                             "isolation": v.isolation,
+                            "value": v.value,
+                            "metrics": dict(v.metrics),
                             "worker": claim.worker,
                             "epoch": claim.epoch,
                         }
@@ -192,6 +195,8 @@ class PostgresLedger:
                 .where(*_at(claim, ref))
                 .values(
                     score=candidate.score,
+                    value=value_of(candidate),
+                    fitness=candidate.fitness,
                     accepted=candidate.accepted,
                     behaviour=candidate.behaviour,
                     repeats_iteration=candidate.repeats.iteration if candidate.repeats else None,
@@ -200,16 +205,21 @@ class PostgresLedger:
                 )
             )
 
-    def record(self, claim: Claim, iteration: Iteration, decision: Decision, *, lane: Lane, lesson_due: bool) -> None:
-        """Closes the open iteration, keeps the incumbent unless it is strictly beaten, and stops the job or
+    def record(
+        self,
+        claim: Claim,
+        iteration: Iteration,
+        decision: Decision,
+        *,
+        lane: Lane,
+        lesson_due: bool,
+        noise: float = 0.0,
+    ) -> None:
+        """Closes the open iteration, keeps the incumbent unless it is beaten by more than `noise`, and stops the job or
         opens the next iteration; then gives the lease back, to be claimed once more where a lesson is due. One
         transaction."""
         chosen = decision.detail if isinstance(decision, Stop) else ""
-        best = max(
-            iteration.candidates,
-            key=lambda c: (str(c.ref) == chosen, c.accepted, c.guard is None, c.score, -c.ref.slot),
-            default=None,
-        )
+        best = best_of(iteration.candidates, chosen)
         with self._database.begin() as connection:
             leases.fence(connection, claim)
             connection.execute(
@@ -233,14 +243,8 @@ class PostgresLedger:
                 .returning(jobs.c.score, jobs.c.answer_iteration, jobs.c.answer_slot, jobs.c.batch_id)
             ).one()
             passing(CrashPoint.RECORDING)
-            if best is not None and _is_better(connection, claim, best, row):
-                connection.execute(
-                    update(jobs)
-                    .where(jobs.c.id == claim.job)
-                    .values(
-                        answer=best.text, answer_iteration=iteration.number, answer_slot=best.ref.slot, score=best.score
-                    )
-                )
+            if best is not None and is_better(best, _incumbent(connection, claim, row), noise):
+                _replace_incumbent(connection, claim, best)
             if isinstance(decision, Stop):
                 lesson_writes.count(connection, claim.job, decision.state)
                 leases.end(connection, claim.job, decision)
@@ -323,15 +327,20 @@ class PostgresLedger:
             )
 
 
-def _is_better(connection: Connection, claim: Claim, best: Candidate, incumbent: Row[Any]) -> bool:
-    """Whether an iteration's best candidate replaces the incumbent: strictly better, or the first that is accepted."""
-    if best.guard is not None:
-        return False
-    if incumbent.answer_iteration is None or best.score > incumbent.score:
-        return True
-    ref = CandidateRef(iteration=incumbent.answer_iteration, slot=incumbent.answer_slot)
-    accepted = connection.execute(select(candidates.c.accepted).where(*_at(claim, ref))).scalar_one()
-    return best.accepted and not accepted
+def _incumbent(connection: Connection, claim: Claim, row: Row[Any]) -> Candidate | None:
+    if row.answer_iteration is None:
+        return None
+    ref = CandidateRef(iteration=row.answer_iteration, slot=row.answer_slot)
+    stored = connection.execute(select(candidates).where(*_at(claim, ref))).one()
+    return codec.candidate_from_row(stored, ())
+
+
+def _replace_incumbent(connection: Connection, claim: Claim, best: Candidate) -> None:
+    at = best.ref
+    new = {"answer": best.text, "answer_iteration": at.iteration, "answer_slot": at.slot, "score": best.score}
+    connection.execute(update(jobs).where(jobs.c.id == claim.job).values(**new, value=value_of(best)))
+    improved = iterations.c.job_id == claim.job, iterations.c.number == at.iteration
+    connection.execute(update(iterations).where(*improved).values(improved=True))
 
 
 def _open_iteration(connection: Connection, job: int, number: int, move: Move, **more: Any) -> None:

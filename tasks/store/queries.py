@@ -28,7 +28,7 @@ from tasks.store.tables import jobs
 from tasks.types import Acceptance, BatchBudget, Budget, Egress, JobState, Lane, Spend, StopCode
 
 _SUMMARY = f"""
-SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations, j.score, j.answer_iteration,
+SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations, j.score, j.value, j.answer_iteration,
        j.owner, j.tags, j.spent_usd, j.local_tokens, j.cloud_tokens, j.engine_seconds, j.lane, j.egress, j.priority,
        j.key, j.budget_usd, j.budget_hours, j.budget_iterations, j.budget_tokens, j.budget_completion_tokens,
        j.submitted_at, j.started_at, j.finished_at, j.cancel_requested_at IS NOT NULL AS cancel_requested,
@@ -37,7 +37,7 @@ SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations,
            coalesce(j.finished_at, clock_timestamp()) - j.paused_at), 0) END AS idle_seconds,
        coalesce((SELECT i.operator FROM iterations i WHERE i.job_id = j.id AND i.finished_at IS NULL
                  ORDER BY i.number DESC LIMIT 1), '') AS operator,
-       j.moved_up, j.stop_code, j.stop_used, j.stop_limit, j.stop_needed,
+       j.moved_up, j.stop_code, j.stop_used, j.stop_limit, j.stop_needed, j.stop_ended_by,
        clock_timestamp() AS now, redraft_lost_work(j.id) AS lost_work, {{answer}} AS answer,
        ARRAY(SELECT DISTINCT v.check_name FROM verdicts v WHERE v.job_id = j.id AND v.isolation = 'shared'
              ORDER BY 1) AS shared_checks, j.cut, l.context_above,
@@ -143,6 +143,8 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
                     score=v.score,
                     feedback=v.feedback,
                     isolation=v.isolation,
+                    value=v.value,
+                    metrics=v.metrics,
                 )
             )
         omissions, set_aside = _omissions(connection, job), _set_aside(connection, job)
@@ -155,6 +157,8 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
                 model=row.model,
                 candidate=row.candidate,
                 score=row.score,
+                value=row.value,
+                improved=row.improved,
                 guard=row.guard,
                 let_through=row.let_through,
                 behaviour=row.behaviour,
@@ -250,6 +254,7 @@ def _summary(row: Row[Any]) -> JobSummary:
         strategy=row.strategy,
         iterations=row.iterations,
         score=row.score,
+        value=row.value,
         answer=row.answer,
         answer_iteration=row.answer_iteration,
         owner=row.owner,
@@ -287,6 +292,7 @@ def _summary(row: Row[Any]) -> JobSummary:
         stop_used=row.stop_used,
         stop_limit=row.stop_limit,
         stop_needed=row.stop_needed,
+        stop_ended_by=StopCode(row.stop_ended_by) if row.stop_ended_by else None,
         lost_work=LostWork(**row.lost_work),
         shared_checks=tuple(row.shared_checks),
         cut=row.cut,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
@@ -92,7 +93,7 @@ class JobSummary:
     `judged_by` is there where only judges accepted its answer.
     `cut` allows a problem that is too long to be shown in part, `left_out` is what calls left out of their prompts, and
     `context_above` is the largest context that its problem did not fit into: it waits for a worker with more.
-    `batch` is the number of the batch whose budget it shares."""
+    `batch` is the number of the batch whose budget it shares. `value` is its answer's, where the job has a score."""
 
     job: int
     title: str
@@ -137,6 +138,8 @@ class JobSummary:
     model_awaited: bool = False
     batch: int | None = None
     judged_by: JudgedBy | None = None
+    value: float | None = None
+    stop_ended_by: StopCode | None = None
 
     @property
     def age_seconds(self) -> float:
@@ -163,7 +166,7 @@ class BatchSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictRow:
-    """The verdict of one check on an iteration's best candidate."""
+    """The verdict of one check on an iteration's best candidate; `value` and `metrics` are what a score measured."""
 
     check: str
     passed: bool
@@ -171,6 +174,8 @@ class VerdictRow:
     score: float
     feedback: str
     isolation: str = ""
+    value: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def notes(self) -> str:
@@ -184,7 +189,8 @@ class VerdictRow:
 class IterationRow:
     """A recorded iteration with its best candidate; tokens are summed over all its calls, those `set_aside` included,
     and `omissions` is what their prompts left out. `behaviour` is the digest of what the candidate does, `inputs` are
-    those of a probe; `repeated_tokens` are those of completions in slots whose candidate is a rejected one again."""
+    those of a probe; `repeated_tokens` are those of completions in slots whose candidate is a rejected one again.
+    `value` is the candidate's, where the job has a score; `improved` says that it became the incumbent."""
 
     iteration: int
     operator: str
@@ -208,6 +214,8 @@ class IterationRow:
     behaviour: str | None = None
     inputs: tuple[str, ...] = ()
     repeated_tokens: int = 0
+    value: float | None = None
+    improved: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

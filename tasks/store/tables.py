@@ -89,6 +89,7 @@ jobs = Table(
     Column("acceptance", Text),
     Column("iterations", Integer, nullable=False, server_default=_ZERO),
     Column("score", Double),
+    Column("value", Double),
     Column("answer", Text),
     Column("answer_iteration", Integer),
     Column("answer_slot", Integer),
@@ -118,6 +119,8 @@ jobs = Table(
     Column("stop_limit", Double),
     Column("stop_needed", Double),
     Column("stop_detail", Text, nullable=False, server_default=text("''")),
+    Column("stop_value", Double),
+    Column("stop_ended_by", Text),
     Column("lesson_stop_code", Text),
     Column("cut", Boolean, nullable=False, server_default=text("false")),
     Column("model", Text, nullable=False, server_default=text("''")),
@@ -223,6 +226,7 @@ iterations = Table(
     _moment("started_at"),
     _moment("finished_at"),
     Column("inputs", ARRAY(Text)),
+    Column("improved", Boolean, nullable=False, server_default=text("false")),
 )
 
 candidates = Table(
@@ -247,6 +251,8 @@ candidates = Table(
     Column("repeats_iteration", Integer),
     Column("repeats_slot", Integer),
     Column("objection", Text, nullable=False, server_default=text("''")),
+    Column("value", Double),
+    Column("fitness", Double),
     _moment("created_at", required=True),
     ForeignKeyConstraint(["job_id", "iteration"], ["iterations.job_id", "iterations.number"], ondelete="CASCADE"),
 )
@@ -269,6 +275,8 @@ verdicts = Table(
     Column("epoch", BigInteger, nullable=False),
     _moment("created_at", required=True),
     Column("isolation", Text, nullable=False, server_default=""),
+    Column("value", Double),
+    Column("metrics", JSONB, nullable=False, server_default=text("'{}'")),
     ForeignKeyConstraint(
         ["job_id", "iteration", "slot"],
         ["candidates.job_id", "candidates.iteration", "candidates.slot"],

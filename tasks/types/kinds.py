@@ -38,6 +38,7 @@ class StopCode(StrEnum):
     DRAFT_REJECTED = "draft_rejected"  # a strategy of one draft
     CLOUD_REJECTED = "cloud_rejected"  # the cloud model's answer was rejected, too
     NO_GAIN = "no_gain"  # the best score did not rise for long, over several fresh starts
+    PLATEAU = "plateau"  # the value of a job with a score stood still for as long as its check allows
     IMPOSSIBLE = "impossible"  # reviews found that no answer can exist, and quoted why
     GAVE_UP = "gave_up"  # any other strategy that sees no further move
     CANCELLED = "cancelled"
@@ -71,6 +72,7 @@ class StopCode(StrEnum):
                 | StopCode.DRAFT_REJECTED
                 | StopCode.CLOUD_REJECTED
                 | StopCode.NO_GAIN
+                | StopCode.PLATEAU
                 | StopCode.IMPOSSIBLE
                 | StopCode.GAVE_UP
             ):

@@ -181,6 +181,8 @@ class Stop:
     an answer chosen among several, the candidates that do the same and all that passed.
     `needed`, where set, is what the next call may take at most, which `limit` less `used` does not cover. `detail`
     names what the numbers can't: the accepted candidate (`2.0`), the last fault, the error, a strategy's own reason.
+    `value` is the accepted candidate's, where the job has a score; `ended_by`, where its score has no target, is why
+    the search for a better one ended, and `used`, `limit` and `needed` belong to that code.
     """
 
     code: StopCode
@@ -189,6 +191,8 @@ class Stop:
     needed: float | None = None
     detail: str = ""
     acceptance: Acceptance | None = None
+    value: float | None = None
+    ended_by: StopCode | None = None
 
     @property
     def state(self) -> JobState:

@@ -174,9 +174,21 @@ def test_a_gain_within_the_noise_is_none() -> None:
     assert "restart" not in turns(improved)
 
 
+@pytest.mark.parametrize("strategy", [Evolve(), Climb()])
+def test_it_ends_at_the_target_and_not_at_the_first_valid_candidate(strategy: Strategy) -> None:
+    run = explore(strategy, HILL, goal=Goal(target=-0.5))
+    stop = run.decisions[-1]
+    assert isinstance(stop, Stop)
+    assert (stop.code, stop.value) == (StopCode.ACCEPTED, run.best)
+    assert stop.detail in {str(candidate.ref) for candidate in run.history[-1].candidates}
+    assert len(run.history) > 4
+    assert run.best >= -0.5
+
+
 def test_before_a_plateau_ends_the_job_there_is_time_for_another_plan() -> None:
-    run = explore(Evolve(), FLAT, width=4, iterations=7, goal=Goal(plateau_iterations=6))
-    assert turns(run)[:5] == ["draft", "mutate", "mutate", "mutate", "restart"]
+    run = explore(Evolve(), FLAT, width=4, goal=Goal(plateau_iterations=6))
+    assert turns(run) == ["draft", "mutate", "mutate", "mutate", "restart", "mutate", "mutate", "stop"]
+    assert run.decisions[-1].code is StopCode.PLATEAU  # type: ignore[union-attr]
 
 
 def test_the_cloud_is_asked_once_instead_of_a_fresh_start() -> None:

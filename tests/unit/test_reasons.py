@@ -53,6 +53,19 @@ EXPLANATIONS = {
     "no better score than 0.50 came in 10 iterations, over several fresh starts": Stop(
         code=StopCode.NO_GAIN, used=10, detail="0.50"
     ),
+    "its best score rose by no more than 0.01 in 8 iterations": Stop(code=StopCode.PLATEAU, used=8, detail="0.01"),
+    "candidate 4.0 passed every check with the score -2.5": Stop(code=StopCode.ACCEPTED, detail="4.0", value=-2.5),
+    "candidate 4.0 has the best score, 0.1234567891; the budget of 30 iterations is spent": Stop(
+        code=StopCode.ACCEPTED,
+        detail="4.0",
+        value=0.12345678912345,
+        ended_by=StopCode.BUDGET_ITERATIONS,
+        used=30,
+        limit=30,
+    ),
+    "candidate 4.0 has the best score, 7; nothing better came in 8 iterations": Stop(
+        code=StopCode.ACCEPTED, detail="4.0", value=7.0, ended_by=StopCode.PLATEAU, used=8
+    ),
     "reviews found the problem impossible as posed: `a` is not `b`": Stop(
         code=StopCode.IMPOSSIBLE, detail="`a` is not `b`"
     ),

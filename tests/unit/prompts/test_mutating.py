@@ -8,8 +8,8 @@ from tasks.prompts.mutating import DIRECTIONS, TRIED, Change, mutate
 from tasks.types import Candidate, CandidateRef, CheckSpec, GuardKind, Job, Operator, Verdict
 from tests.unit.prompts.cases import job_of
 
-SCORE = CheckSpec(name="score:rate.py", kind="score", value=["./rate.py", "{candidate}"])
-DECIDES = CheckSpec(name="score:secret.py", kind="score", value=["./secret.py", "{candidate}"], held_out=True)
+SCORE = CheckSpec(name="score:rate.py", kind="score", value={"goal": "maximise"})
+DECIDES = CheckSpec(name="score:secret.py", kind="score", value={"goal": "maximise"}, held_out=True)
 JOB = job_of(SCORE, DECIDES, problem="Pack the circles.")
 
 
@@ -40,12 +40,15 @@ def shown(change: Change, job: Job = JOB) -> str:
 
 def test_it_shows_the_code_its_visible_value_with_metrics_and_what_the_evaluator_says() -> None:
     prompt = shown(Change(parent=PARENT))
-    assert (
-        "# The answer\n```python\nr = 0.25\n```\n\n# Its value\nscore:rate.py = 2.5, gaps = 3\ncircle 7 has room"
-        in prompt
-    )
+    assert "# The answer\n```python\nr = 0.25\n```\n\n# Its value\n" in prompt
+    assert "# Its value\nscore:rate.py = 2.5 (more is better), gaps = 3\ncircle 7 has room" in prompt
     assert "First I pack" not in prompt
     assert "reaches a better value" in prompt
+
+
+def test_it_says_which_values_are_better() -> None:
+    job = job_of(dataclasses.replace(SCORE, value={"goal": "minimise"}))
+    assert "score:rate.py = 2.635983084 (less is better)" in shown(Change(parent=rated(0, "x", 2.6359830841)), job)
 
 
 def test_nothing_of_a_score_that_is_held_out_is_shown() -> None:
@@ -74,7 +77,7 @@ def test_the_last_changes_that_were_tried_are_listed_with_what_came_of_them() ->
     section = section.partition("# Changes of it that were tried before\n")[2].partition("\n\n")[0]
     lines = section.splitlines()
     assert len(lines) == TRIED
-    assert lines[:2] == [f"- widen row {n}: score:rate.py = {n / 4:g}, gaps = 3" for n in (5, 6)]
+    assert lines[:2] == [f"- widen row {n}: score:rate.py = {n / 4:g} (more is better), gaps = 3" for n in (5, 6)]
     assert "SyntaxError in line 1 far too long" in lines[2]
     assert len(lines[2]) < 250
     assert lines[3] == "- score:rate.py failed: The edits were not applied: why."
