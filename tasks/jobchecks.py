@@ -5,20 +5,23 @@ Must not know which kinds there are: a `ValidatorSource` says so, and each valid
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from tasks.errors import InvalidInput
 from tasks.jobfolder import CHECK_FILES_BYTES
-from tasks.ports import CheckKind, Examiner
-from tasks.types import CheckSpec
+from tasks.ports import CheckKind, Examiner, FolderCheck
+from tasks.types import CheckSpec, FileSet
+from tasks.validators.pythonfiles import test_files
 
 CHECKS = 50
 FILES_BYTES = CHECK_FILES_BYTES
+NO_FILES = FileSet()
 OPTIONS = {
     "held_out": "true or false",
     "timeout_seconds": "a number more than 0 and at most 3600",
@@ -38,8 +41,11 @@ class ValidatorSource(Protocol):
         """Every kind there is."""
 
 
-def build_checks(written: Sequence[Any], folder: Path, validators: ValidatorSource) -> tuple[CheckSpec, ...]:
-    """The checks of a job with their files; relative paths start at `folder`. Raises `InvalidInput`."""
+def build_checks(
+    written: Sequence[Any], folder: Path, validators: ValidatorSource, files: FileSet = NO_FILES
+) -> tuple[CheckSpec, ...]:
+    """The checks of a job with their files; relative paths start at `folder`. `files` are those that the job is about.
+    Raises `InvalidInput`."""
     if not written:
         raise InvalidInput(
             "checks", [], f"at least one check decides acceptance; kinds are {', '.join(validators.kinds())}"
@@ -49,14 +55,40 @@ def build_checks(written: Sequence[Any], folder: Path, validators: ValidatorSour
     checks: list[CheckSpec] = []
     for number, entry in enumerate(written):
         taken = {check.name for check in checks}
-        checks.append(_check(f"checks[{number}]", entry, folder, validators, taken))
+        checks.append(_check(f"checks[{number}]", entry, folder, validators, taken, files))
     size = sum(_size(content) for check in checks for content in check.files.values())
     if size > FILES_BYTES:
         raise InvalidInput("checks", f"{size:,} bytes of files", f"at most {FILES_BYTES:,} bytes in all")
     return tuple(checks)
 
 
-def _check(where: str, entry: Any, folder: Path, validators: ValidatorSource, taken: set[str]) -> CheckSpec:
+def without_checks(files: FileSet, checks: Sequence[CheckSpec]) -> FileSet:
+    """The job's files without those of its checks: no answer may change those, and what a held-out check holds is shown
+    to nobody."""
+    own = {name: text for check in checks for name, text in check.texts.items()}
+    hidden = {name: text for check in checks if check.held_out for name, text in _secrets(check)}
+
+    def among(name: str, text: str, others: Mapping[str, str]) -> bool:
+        return name in others or others.get(PurePosixPath(name).name) == text
+
+    protected = [name for name, text in files.writable.items() if among(name, text, own)]
+    return dataclasses.replace(
+        files,
+        fixed=(*files.fixed, *protected),
+        writable={name: text for name, text in files.writable.items() if name not in protected},
+        read_only={name: text for name, text in files.read_only.items() if not among(name, text, hidden)},
+    )
+
+
+def _secrets(check: CheckSpec) -> Iterator[tuple[str, str]]:
+    """The texts of a held-out check: its tests, but not the modules that they import; all of another kind's."""
+    tests = test_files(str(check.value), check.files) if check.kind == "python" else tuple(check.texts)
+    yield from ((name, text) for name, text in check.texts.items() if name in tests)
+
+
+def _check(
+    where: str, entry: Any, folder: Path, validators: ValidatorSource, taken: set[str], job_files: FileSet
+) -> CheckSpec:
     if not isinstance(entry, Mapping):
         raise InvalidInput(where, entry, f"`KIND: VALUE` with a kind among {', '.join(validators.kinds())}")
     kind = _kind(where, entry, validators.kinds())
@@ -65,12 +97,15 @@ def _check(where: str, entry: Any, folder: Path, validators: ValidatorSource, ta
     if "runtime" in entry and not getattr(validator, "takes_runtime", False):
         raise InvalidInput(f"{where}.runtime", entry["runtime"], f"a check of kind {kind} runs no program of yours")
     try:
-        value, files = validator.parse(entry[kind], folder)
+        if job_files and isinstance(validator, FolderCheck):
+            value, files = validator.parse_beside(entry[kind], folder, job_files)
+        else:
+            value, files = validator.parse(entry[kind], folder)
         label = _label(entry[kind], value, files)
         base = f"{kind}:{label}" if label else kind
         names = (base if n == 1 else f"{base}#{n}" for n in range(1, CHECKS + 2))
         name = next(name for name in names if name not in taken)
-        check = CheckSpec(name=name, kind=kind, value=value, files=files, **options)
+        check = CheckSpec(name=name, kind=kind, value=value, files=files, folder=bool(job_files), **options)
         if isinstance(validator, Examiner):
             validator.examine(check)
     except InvalidInput as error:

@@ -43,6 +43,10 @@ _ALLOWED = {
     "memory": "true or false",
     "cut": "true or false",
     "model": "the name of a model as workers serve it: 1 to 200 letters, digits and . _ : / -, or `any`",
+    "files": "a list of 1 to 50 globs such as src/**",
+    "files[]": "a glob such as src/**, 1 to 200 characters",
+    "read_only": "a list of at most 50 globs such as include/**",
+    "read_only[]": "a glob such as include/**, 1 to 200 characters",
     "key": "text of 1 to 200 characters",
 }
 
@@ -81,6 +85,8 @@ class JobFields(_Strict):
     ] = []
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     key: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] | None = None
+    files: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=50)] = []
+    read_only: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=50)] = []
     memory: bool = True
     cut: bool = False
     model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$")] = ANY_MODEL

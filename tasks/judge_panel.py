@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks.deadline import DEADLINE
+from tasks.jobfiles import shown_text
 from tasks.journal import JournalledModel
 from tasks.judge_rates import BOUND, NEVER_MEASURED, JudgeRates, ModelRates, decided
 from tasks.policy import JUDGES
@@ -120,7 +121,7 @@ class JudgedCheck:
         )
         if report.guard is not None or report.finish_reason == DEADLINE:
             return Vote(seconds=report.seconds)
-        problems = parse.bugs(report.text, candidate.text)
+        problems = parse.bugs(report.text, shown_text(job, candidate))
         word = self.model.ask(
             self.turn,
             self._key("verdict", number, attempt),

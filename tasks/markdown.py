@@ -57,17 +57,17 @@ def lines_of(text: str) -> list[str]:
 
 
 def blocks_of(
-    text: str, is_complete: Callable[[Block], bool] = lambda block: True, *, empty: bool = False
+    text: str, is_complete: Callable[[Block], bool] = lambda block: True, *, exact: bool = False
 ) -> list[Block]:
-    """The fenced blocks in order, without those that are `empty` unless they are asked for. A block that is never
-    closed (a text cut off at its token limit) runs to the end.
+    """The fenced blocks that are not empty, in order. A block that is never closed (a text cut off at its token limit)
+    runs to the end. With `exact`, for files, empty ones count too, and lines lose no more than their fence's indent.
 
     `is_complete` rejects a block whose closing fence may be part of a string in the program; later closing fences are
     then tried. If it accepts none of them, the first one counts.
     """
     lines = lines_of(text)
     fences = [fence for number, line in enumerate(lines) if (fence := _fence(number, line))]
-    return [block for block in _parse(lines, fences, is_complete) if block.content or empty]
+    return [block for block in _parse(lines, fences, is_complete, exact) if block.content or exact]
 
 
 def last_fenced_block(text: str) -> str | None:
@@ -76,44 +76,55 @@ def last_fenced_block(text: str) -> str | None:
     return blocks[-1].content if blocks else None
 
 
-def _parse(lines: list[str], fences: list[_Fence], is_complete: Callable[[Block], bool]) -> Iterator[Block]:
+def _parse(
+    lines: list[str], fences: list[_Fence], is_complete: Callable[[Block], bool], exact: bool
+) -> Iterator[Block]:
     index = 0
     while index < len(fences):
-        block = _block(lines, fences, index, is_complete)
+        block = _block(lines, fences, index, is_complete, exact)
         yield block
         while index < len(fences) and fences[index].line < block.after:
             index += 1
 
 
-def _block(lines: list[str], fences: list[_Fence], index: int, is_complete: Callable[[Block], bool]) -> Block:
+def _block(
+    lines: list[str], fences: list[_Fence], index: int, is_complete: Callable[[Block], bool], exact: bool
+) -> Block:
     opening, first = fences[index], None
     for later in range(index + 1, len(fences)):
         if fences[later].closes(opening):
-            block = _make_block(lines, opening, fences[later].line, closed=True)
+            block = _make_block(lines, opening, fences[later].line, closed=True, exact=exact)
             if is_complete(block):
                 return block
             first = first or block
-    rest = _make_block(lines, opening, len(lines), closed=False)
+    rest = _make_block(lines, opening, len(lines), closed=False, exact=exact)
     return rest if first is None or is_complete(rest) else first
 
 
-def _make_block(lines: list[str], opening: _Fence, end: int, *, closed: bool) -> Block:
+def _make_block(lines: list[str], opening: _Fence, end: int, *, closed: bool, exact: bool) -> Block:
     inside = lines[opening.line + 1 : end]
     if opening.quoted:
         inside = [_QUOTE.sub("", line) for line in inside]
-    content = "\n".join(inside)
-    if content.lstrip("\n")[:1] in (" ", "\t"):
+    content = "\n".join(_outdented(inside, lines[opening.line]) if exact else inside)
+    if not exact and content.lstrip("\n")[:1] in (" ", "\t"):
         content = textwrap.dedent(content)
     label = opening.info.strip()
     word = _WORD.search(label.lower().replace(".python", "python"))
     return Block(
         info=word[0] if word else "",
         label=label,
-        content=content + "\n" if content.strip() else "",
+        content=content + "\n" if content.strip() or (exact and inside) else "",
         first=opening.line,
         after=end + 1 if closed else end,
         closed=closed,
     )
+
+
+def _outdented(lines: list[str], fence: str) -> Iterator[str]:
+    """The lines of a block without the white space that their fence has before it."""
+    indent = len(fence) - len(fence.lstrip(" \t"))
+    for line in lines:
+        yield line[min(indent, len(line) - len(line.lstrip(" \t"))) :]
 
 
 def _fence(number: int, line: str) -> _Fence | None:

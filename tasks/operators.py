@@ -12,6 +12,7 @@ from typing import assert_never
 
 from tasks.edits import EditError, edited
 from tasks.errors import LimitReached
+from tasks.jobfiles import shown_text
 from tasks.journal import JournalledModel
 from tasks.policy import passing
 from tasks.ports import Cloud
@@ -152,7 +153,7 @@ class Operators:
         (parent,) = _found(job, (parent_ref,))
         key = CallKey(iteration=iteration.number, operator=Operator.REVIEW, slot=slot, attempt=1)
         review = self.model.ask(turn, key, lambda cut: build.review(job, parent, cut=cut))
-        bugs = () if review.guard else parse.bugs(review.text, parent.text)
+        bugs = () if review.guard else parse.bugs(review.text, shown_text(job, parent))
         key = dataclasses.replace(key, operator=Operator.REVISE)
         completion = self.model.ask(turn, key, lambda cut: build.revise(job, parent, bugs, cut=cut))
         return _revision(completion, ref, parent)

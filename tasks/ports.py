@@ -25,6 +25,7 @@ from tasks.types import (
     Egress,
     EscalationRecord,
     EscalationState,
+    FileSet,
     Iteration,
     Job,
     Lane,
@@ -97,6 +98,15 @@ class CheckKind(Protocol):
         Returns the value to store and the files to store with it. Raises `InvalidInput`, whose field
         is relative to the check.
         """
+
+
+@runtime_checkable
+class FolderCheck(CheckKind, Protocol):
+    """A kind of check that reads its value otherwise where the job names its files."""
+
+    def parse_beside(self, value: Any, folder: Path | None, files: FileSet) -> tuple[Any, Mapping[str, str | bytes]]:
+        """As `CheckKind.parse`, without the files that an answer writes; the names of others are relative to `folder`.
+        Raises `InvalidInput`."""
 
 
 @runtime_checkable

@@ -16,7 +16,8 @@ from tasks import jobfields
 from tasks.attachments import AttachedFile, read_attachments
 from tasks.dryruns import Located, check_runtimes, try_checks
 from tasks.errors import InvalidInput
-from tasks.jobchecks import ValidatorSource, build_checks
+from tasks.filesets import read_files
+from tasks.jobchecks import ValidatorSource, build_checks, without_checks
 from tasks.jobfile import PROBLEM_BYTES, RawJob, read_source
 from tasks.jobflags import Flags, with_flags
 from tasks.measuring import TokenCount, problem_tokens
@@ -144,10 +145,13 @@ def _spec(raw: RawJob, rules: Rules) -> JobSpec:
     jobfields.refuse_unstorable({**raw.fields, "problem": raw.problem})
     fields = jobfields.check_fields(raw.fields)
     problem = _problem(raw)
+    files = read_files(raw.folder, fields.files, fields.read_only, without=_own_name(raw))
+    checks = build_checks(fields.checks, raw.folder, rules.validators, files)
     return JobSpec(
         title=fields.title or _title(problem),
         problem=problem,
-        checks=build_checks(fields.checks, raw.folder, rules.validators),
+        checks=checks,
+        files=without_checks(files, checks),
         budget=jobfields.check_budget(fields.budget),
         strategy=jobfields.check_name("strategy", fields.strategy, rules.strategies),
         lane=Lane(jobfields.check_name("lane", fields.lane, jobfields.LANES)),
@@ -160,6 +164,12 @@ def _spec(raw: RawJob, rules: Rules) -> JobSpec:
         cut=fields.cut,
         model="" if fields.model == jobfields.ANY_MODEL else fields.model,
     )
+
+
+def _own_name(raw: RawJob) -> tuple[str, ...]:
+    """The name of the job file in its folder: it names the checks, so it is none of the job's files."""
+    name = raw.where.rpartition("/")[2]
+    return (name,) if (raw.folder / name).is_file() else ()
 
 
 def _tried(submission: Submission, rules: Rules, progress: Callable[[int, int], None]) -> Submission:

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks.crashpoints import CrashPoint, passing
-from tasks.policy import JUDGES, is_executable, is_unapplied, refusal, repeated
+from tasks.edits import EditError, edited
+from tasks.jobfiles import checks_on, refusal
+from tasks.policy import JUDGES, is_executable, is_unapplied, repeated
 from tasks.ports import Checks, JudgePanel, Ledger
 from tasks.scoring import fitness_of, goal_of, reaches
 from tasks.turn import Turn
-from tasks.types import Candidate, Iteration, Job, OpenIteration, Verdict
+from tasks.types import Candidate, CheckSpec, Iteration, Job, OpenIteration, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,15 +67,21 @@ class Validation:
 
     def _check(self, turn: Turn, candidate: Candidate, before: Sequence[Candidate]) -> Candidate:
         turn.heartbeat.checkpoint()
-        if is_unapplied(candidate):
-            return self._commit(turn, candidate, (_refused(turn.job, candidate),), before)
-        checks = [check for check in turn.job.spec.checks if check.kind not in JUDGES]
-        verdicts = self.checks.validate(candidate.text, checks, turn.heartbeat)
+        try:
+            checks = _checks(turn.job, candidate)
+        except EditError as error:
+            return self._commit(turn, candidate, (refusal(error),), before)
+        programs = [check for check in checks if check.kind not in JUDGES]
+        verdicts = self.checks.validate(candidate.text, programs, turn.heartbeat)
         inputs = inputs_of(turn.job) if all(verdict.passed for verdict in verdicts) else ()
         behaviour = self.checks.behaviour(candidate.text, turn.job.spec.checks, inputs, turn.heartbeat)
         return self._commit(turn, dataclasses.replace(candidate, behaviour=behaviour), verdicts, before)
 
     def _judge(self, turn: Turn, candidate: Candidate, before: Sequence[Candidate]) -> Candidate:
+        try:
+            _checks(turn.job, candidate)
+        except EditError as error:  # no program has looked at it before
+            return self._commit(turn, candidate, (refusal(error),), before)
         checks = [check for check in turn.job.spec.checks if check.kind in JUDGES]
         verdicts = self.judge_panel.judge(turn, candidate, checks)
         return self._commit(turn, candidate, (*candidate.verdicts, *verdicts), before)
@@ -89,7 +97,7 @@ class Validation:
         accepted = valid and (goal is None or reaches(fitness, goal))
         checked = dataclasses.replace(candidate, verdicts=verdicts, score=score, fitness=fitness, accepted=accepted)
         earlier = (*(c for iteration in turn.job.history for c in iteration.candidates), *before)
-        same = repeated(checked, earlier, executable=is_executable(turn.job.spec.checks))
+        same = repeated(checked, earlier, executable=is_executable(turn.job.spec))
         checked = dataclasses.replace(checked, repeats=same)
         self.ledger.commit_verdicts(turn.claim, checked, done=not _awaits_judges(turn.job, checked))
         passing(CrashPoint.CHECKED)
@@ -107,10 +115,9 @@ def is_unobserved(candidate: Candidate) -> bool:
 
 
 def is_unchecked(job: Job, iteration: OpenIteration, candidate: Candidate) -> bool:
-    """Whether its deterministic checks are still to run, or its edits to be refused; a degenerate candidate is not
-    checked."""
+    """Whether its deterministic checks are still to run; a degenerate candidate is not checked."""
     new = candidate.guard is None and candidate.ref.slot not in iteration.checked and not candidate.verdicts
-    return new and any(check.kind not in JUDGES or is_unapplied(candidate) for check in job.spec.checks)
+    return new and any(check.kind not in JUDGES for check in job.spec.checks)
 
 
 def is_unjudged(job: Job, iteration: OpenIteration, candidate: Candidate) -> bool:
@@ -119,19 +126,13 @@ def is_unjudged(job: Job, iteration: OpenIteration, candidate: Candidate) -> boo
     return pending and _awaits_judges(job, candidate)
 
 
-def _refused(job: Job, candidate: Candidate) -> Verdict:
-    """The verdict on edits that don't apply: the first check that may say why fails, and none runs."""
-    parents = (c for earlier in job.history for c in earlier.candidates if c.ref == candidate.parent)
-    why = next((refusal(candidate, parent) for parent in parents), "")
-    check = min(job.spec.checks, key=lambda check: check.held_out)
-    return Verdict(
-        check=check.name,
-        kind=check.kind,
-        passed=False,
-        score=0.0,
-        held_out=check.held_out,
-        feedback=f"The edits were not applied. {why}".strip(),
-    )
+def _checks(job: Job, candidate: Candidate) -> tuple[CheckSpec, ...]:
+    """The job's checks as they see the candidate. Raises `EditError` where it is edits that don't apply."""
+    if is_unapplied(candidate):
+        for parent in (c for earlier in job.history for c in earlier.candidates if c.ref == candidate.parent):
+            edited(candidate.text, parent.text)
+        raise EditError("The edits were not applied.")
+    return checks_on(job, candidate)
 
 
 def _awaits_judges(job: Job, candidate: Candidate) -> bool:

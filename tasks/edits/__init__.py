@@ -4,12 +4,14 @@ Pure and deterministic: the same text and the same files give the same result, a
 ambiguous is refused, never guessed. Must not know jobs, checks or the disk. `ops/docs/job-file.md` shows the forms.
 """
 
-from tasks.edits.answer import apply_answer
+from tasks.edits.answer import FILES, FILES_BYTES, apply_answer
 from tasks.edits.applying import apply_edits
 from tasks.edits.blocks import Edit, EditError, read_edits
 from tasks.edits.whole import Body, body_of, edited, has_edits
 
 __all__ = [
+    "FILES",
+    "FILES_BYTES",
     "Body",
     "Edit",
     "EditError",

@@ -13,7 +13,8 @@ from tasks.edits.blocks import NOWHERE, Edit, EditError, diff_begins, is_diff, r
 from tasks.edits.names import name_in_comment, name_in_sentence, name_on_fence, name_on_line, normal
 from tasks.markdown import Block, blocks_of, lines_of
 
-FILES = 500
+# As many travel with a check; each is an open descriptor while a sandbox starts.
+FILES = 200
 FILES_BYTES = 4_000_000
 _DIFFS = frozenset({"diff", "patch", "udiff"})
 
@@ -59,7 +60,7 @@ def apply_answer(text: str, files: Mapping[str, str], is_writable: Callable[[str
 
 def _changes(text: str, only: str | None, is_writable: Callable[[str], bool]) -> Iterator[_Change]:
     lines = lines_of(text)
-    blocks = blocks_of(text, empty=True)
+    blocks = blocks_of(text, exact=True)
     named = [(block, _name(lines, block, is_writable)) for block in blocks]
     found = [change for block, name in named for change in _of_block(block, name, only)]
     outside = list(lines)

@@ -51,7 +51,7 @@ from tasks.policy.progress import impossible, no_gain
 from tasks.policy.repeats import distinct, is_stale, marked, repeated
 from tasks.policy.similarity import similarity
 from tasks.policy.single import Single
-from tasks.policy.unapplied import is_unapplied, refusal
+from tasks.policy.unapplied import is_unapplied
 
 __all__ = [
     "JUDGES",
@@ -94,7 +94,6 @@ __all__ = [
     "passing",
     "plateau",
     "reached",
-    "refusal",
     "rejected",
     "repeated",
     "repeats",

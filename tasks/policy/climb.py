@@ -25,4 +25,4 @@ class Climb:
         beginning, best = found(history, limits, first=1), climbed(history, limits)
         if beginning is not None or best is None:
             return beginning or Draft(slots=limits.width)
-        return mutation(history, [best] * limits.width, why=f"{best.ref} is the best so far")
+        return mutation(history, [best] * limits.width, limits, why=f"{best.ref} is the best so far")

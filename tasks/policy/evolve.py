@@ -52,4 +52,4 @@ def _mutate(history: Sequence[Iteration], limits: Limits, now: Stagnation) -> Mu
     parents = selection.parents(others or living, limits.width, now.young)
     where = f"other islands than {living[0][0].root}" if others else f"{len(living)} islands"
     why = f"{where}, no gain in {now.idle} iterations" if now.idle else where
-    return mutation(history, parents, inspirations=inspirations(living), warmth=now.warmth, why=why)
+    return mutation(history, parents, limits, inspirations=inspirations(living), warmth=now.warmth, why=why)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tasks.deadline import Clock, Deadline
 from tasks.policy.endings import JUDGES, rejected
 from tasks.scoring import goal_of
-from tasks.types import CheckSpec, Draft, Egress, Iteration, Job, Lane, Limits, Modality, Operator
+from tasks.types import CheckSpec, Draft, Egress, Iteration, Job, JobSpec, Lane, Limits, Modality, Operator
 
 # The kind of check whose candidates are programs with functions to call.
 EXECUTED = "python"
@@ -37,8 +37,9 @@ def limits_of(job: Job, rules: LoopRules) -> Limits:
         # A batch leaves a job after each try, and its jobs keep the engine busy together.
         width=1 if job.batch is not None else rules.width or width_of(job, 1),
         decisive=is_decisive(job.spec.checks),
-        executable=is_executable(job.spec.checks),
+        executable=is_executable(job.spec),
         goal=goal_of(job.spec.checks),
+        files=bool(job.spec.files),
         seed=job.spec.seed,
         cloud=job.cloud and job.spec.egress is Egress.FULL,
         escalate_after=rules.escalate_after,
@@ -52,9 +53,9 @@ def is_decisive(checks: Sequence[CheckSpec]) -> bool:
     return any(check.kind not in JUDGES and (check.held_out or _knows_the_answer(check)) for check in checks)
 
 
-def is_executable(checks: Sequence[CheckSpec]) -> bool:
-    """Whether candidates are programs with functions to call."""
-    return any(check.kind == EXECUTED for check in checks)
+def is_executable(spec: JobSpec) -> bool:
+    """Whether candidates are programs with functions to call; several files are none."""
+    return not spec.files and any(check.kind == EXECUTED for check in spec.checks)
 
 
 def _knows_the_answer(check: CheckSpec) -> bool:

@@ -11,9 +11,11 @@ import dataclasses
 import re
 from collections.abc import Callable, Collection, Sequence
 
+from tasks.jobfiles import shown_text
 from tasks.prompts.layout import (
     BUGS,
     CANDIDATE_CHARS,
+    CHANGED_CHARS,
     FEEDBACK_CHARS,
     JUDGED_CHARS,
     LET_THROUGH_CHARS,
@@ -35,6 +37,14 @@ PLAN_LINE = "# Plan:"
 # Calls that are requested at once; the guard takes a dozen lines that differ in their digits for a loop.
 INPUTS = 10
 SYSTEM = "You solve problems carefully. A program checks your answer, so keep exactly to the form that is asked for."
+_IMPOSSIBLE = (
+    "Only if the problem contradicts itself, so that no answer can be right, write one line instead that begins with "
+    "`IMPOSSIBLE:` and quotes in backticks the words of the problem that can't hold together."
+)
+_CHANGED = (
+    "Below is an answer to the problem above that is not right yet: the files that it changed, as they are now. All "
+    "others are as shown above, and an edit changes the files as they are now."
+)
 _ANSWER = re.compile(r"^\W*ANSWER\W*:", re.IGNORECASE)
 
 
@@ -53,7 +63,7 @@ def review(job: Job, parent: Candidate, *, cut: Cut = WHOLE) -> Prompt:
         "text of the answer that is wrong. Do not write a new answer. If nothing is wrong, write: NO PROBLEMS"
     )
     shortener = Shortener(cut)
-    shown = (_candidate(parent, shortener), feedback(job, parent, shortener))
+    shown = (_candidate(job, parent, shortener), feedback(job, parent, shortener))
     order = "List the problems of the answer now, each with its quote."
     return _prompt(job, shortener, prefix(job, shortener), role, *shown, order)
 
@@ -63,11 +73,13 @@ def revise(job: Job, parent: Candidate, bugs: tuple[str, ...], *, cut: Cut = WHO
     role = (
         "# Task\nBelow is an answer to the problem above that is not right yet. Correct it and write all of it again."
     )
+    if job.spec.files:
+        role = f"# Task\n{_CHANGED} Correct it: write those that you change now."
     shortener, problems = Shortener(cut), ""
     if bugs:
         listed = "\n".join(f"- {bug}" for bug in bugs[:BUGS])
         problems = "# What a reviewer found\n" + shortener.shorten("review", listed, shortener.in_rest(FEEDBACK_CHARS))
-    shown = (_candidate(parent, shortener), feedback(job, parent, shortener), problems)
+    shown = (_candidate(job, parent, shortener), feedback(job, parent, shortener), problems)
     return _prompt(job, shortener, prefix(job, shortener), role, *shown, _goal(job))
 
 
@@ -75,12 +87,12 @@ def repair(job: Job, parent: Candidate, *, cut: Cut = WHOLE) -> Prompt:
     """Asks what is wrong with `parent`, in a paragraph, and for the whole answer anew with that corrected."""
     role = (
         "# Task\nBelow is an answer to the problem above that is not right yet. First say in one short paragraph where "
-        "it goes wrong and why, on the example that failed. Then write all of it again, corrected. Only if the problem "
-        "contradicts itself, so that no answer can be right, write one line instead that begins with `IMPOSSIBLE:` and "
-        "quotes in backticks the words of the problem that can't hold together."
+        f"it goes wrong and why, on the example that failed. Then write all of it again, corrected. {_IMPOSSIBLE}"
     )
+    if job.spec.files:
+        role = f"# Task\n{_CHANGED} First say in one short paragraph where it goes wrong and why. {_IMPOSSIBLE}"
     shortener = Shortener(cut)
-    shown = (_candidate(parent, shortener), feedback(job, parent, shortener))
+    shown = (_candidate(job, parent, shortener), feedback(job, parent, shortener))
     return _prompt(
         job, shortener, prefix(job, shortener), role, *shown, f"Write the paragraph first. {_goal_after(job)}"
     )
@@ -115,7 +127,7 @@ def aggregate(job: Job, candidates: Sequence[Candidate], *, cut: Cut = WHOLE) ->
         "Compare them, keep what is right in each, and write one answer that is better than all of them."
     )
     shortener = Shortener(cut)
-    shown = [f"{_part(one, shortener, len(candidates))}\n\n{feedback(job, one, shortener)}" for one in candidates]
+    shown = [f"{_part(job, one, shortener, len(candidates))}\n\n{feedback(job, one, shortener)}" for one in candidates]
     return _in_one_block(job, _prompt(job, shortener, prefix(job, shortener), role, *shown, _goal(job)))
 
 
@@ -126,7 +138,7 @@ def synthesise(job: Job, candidates: Sequence[Candidate], *, cut: Cut = WHOLE) -
         "are best, and write one answer of these parts, whole and in one voice. Leave out what any of them has wrong."
     )
     shortener = Shortener(cut)
-    shown = [_part(one, shortener, len(candidates)) for one in candidates]
+    shown = [_part(job, one, shortener, len(candidates)) for one in candidates]
     return _in_one_block(job, _prompt(job, shortener, prefix(job, shortener), role, *shown, _goal(job)))
 
 
@@ -159,7 +171,7 @@ def judge(job: Job, candidate: Candidate, rubric: str, task: str, order: str, *,
     """Asks a judge about `candidate`, which is shown without the verdicts of other checks. `rubric`, where there is
     one, is that of one check. What differs between two judge prompts, `task` and `order`, comes last."""
     shortener = Shortener(cut)
-    parts = [_candidate(candidate, shortener, JUDGED_CHARS)]
+    parts = [_candidate(job, candidate, shortener, JUDGED_CHARS)]
     if rubric:
         shown = shortener.shorten("the judge's rubric", rubric, shortener.in_rest(RUBRIC_CHARS))
         parts.append("# The rubric\n" + fence(shown, ""))
@@ -176,7 +188,7 @@ def escalate(job: Job) -> Prompt:
         "Find out why they fail, then write a right answer of your own, whole."
     )
     shortener = Shortener(WHOLE)
-    shown = [f"{_candidate(best, shortener)}\n\n{feedback(job, best, shortener)}" for best in _best(job)]
+    shown = [f"{_candidate(job, best, shortener)}\n\n{feedback(job, best, shortener)}" for best in _best(job)]
     return _prompt(job, shortener, prefix(job, shortener), role if shown else "", *shown, _goal(job))
 
 
@@ -219,10 +231,12 @@ def _prompt(job: Job, shortener: Shortener, prefix: str, *rest: str) -> Prompt:
 
 def _in_one_block(job: Job, prompt: Prompt) -> Prompt:
     """The prompt, whose answer is complete with its code block where code is asked for."""
-    return dataclasses.replace(prompt, asks_code=has_check(job, "python"))
+    return dataclasses.replace(prompt, asks_code=has_check(job, "python") and not job.spec.files)
 
 
 def _goal(job: Job) -> str:
+    if job.spec.files:
+        return "Write the files now, each with its path on the line before its block."
     if has_check(job, "python"):
         return "Write the whole solution.py now, in one Python code block, nothing else."
     if has_check(job, "schema"):
@@ -234,6 +248,8 @@ def _goal(job: Job) -> str:
 
 def _goal_after(job: Job) -> str:
     """The goal where something is written before the answer."""
+    if job.spec.files:
+        return "Then write the files, each with its path on the line before its block."
     if has_check(job, "python"):
         return "Then write the whole solution.py in one Python code block."
     if has_check(job, "schema"):
@@ -243,15 +259,20 @@ def _goal_after(job: Job) -> str:
     return "Then write the whole answer."
 
 
-def _part(candidate: Candidate, shortener: Shortener, of: int) -> str:
+def _part(job: Job, candidate: Candidate, shortener: Shortener, of: int) -> str:
     """One of several candidates, which share the room of two."""
-    return _candidate(candidate, shortener, 2 * CANDIDATE_CHARS // of)
+    return _candidate(job, candidate, shortener, 2 * _candidate_chars(job) // of)
 
 
-def _candidate(candidate: Candidate, shortener: Shortener, chars: int = CANDIDATE_CHARS) -> str:
+def _candidate(job: Job, candidate: Candidate, shortener: Shortener, chars: int | None = None) -> str:
+    chars = _candidate_chars(job) if chars is None else chars
     if candidate.let_through is not None and candidate.verdicts and not candidate.accepted:
         chars = min(chars, LET_THROUGH_CHARS)
-    return "# The answer\n" + fence(_shortened(candidate, candidate.text.strip(), shortener, chars), "")
+    return "# The answer\n" + fence(_shortened(candidate, shown_text(job, candidate).strip(), shortener, chars), "")
+
+
+def _candidate_chars(job: Job) -> int:
+    return CHANGED_CHARS if job.spec.files else CANDIDATE_CHARS
 
 
 def _shortened(candidate: Candidate, text: str, shortener: Shortener, chars: int) -> str:

@@ -12,6 +12,9 @@ CANDIDATE_CHARS = 6_000
 # Of one that repeats itself, and that no check accepted: a model goes on with what it is shown.
 LET_THROUGH_CHARS = 1_200
 FEEDBACK_CHARS = 1_500
+# Of all the files of a job together, and of those that a candidate changes: a model edits what it sees whole.
+FILES_CHARS = 48_000
+CHANGED_CHARS = 24_000
 # Of all visible tests together, and of all rubrics: room for all but the longest, which would crowd out the problem.
 TESTS_CHARS = 24_000
 RUBRIC_CHARS = 24_000

@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks.edits import body_of
+from tasks.edits import Body, body_of
+from tasks.jobfiles import shown_text
 from tasks.policy import is_unapplied
 from tasks.prompts import build
-from tasks.prompts.layout import CANDIDATE_CHARS, FEEDBACK_CHARS, WHOLE, Shortener, fence, shorten
+from tasks.prompts.layout import CANDIDATE_CHARS, CHANGED_CHARS, FEEDBACK_CHARS, WHOLE, Shortener, fence, shorten
 from tasks.prompts.plans import plan
 from tasks.prompts.prefix import has_check
 from tasks.prompts.redact import feedback, measured, values, visible_failures
@@ -28,6 +29,10 @@ DIRECTIONS = (
     "keep its methods and set its numbers, limits or order of steps better",
     "add a step that it lacks, such as a second pass that improves what the first one made",
     "take over what makes another answer good, or what nobody has tried",
+)
+_FILES = (
+    "Shown are the files that the answer changed, as they are now; all others are as the problem has them. Write those "
+    "that you change now."
 )
 _WHOLE = "Write the whole answer again with that change, in the form that it has above."
 _EDITS = (
@@ -67,18 +72,24 @@ def mutate(job: Job, change: Change, *, cut: Cut = WHOLE) -> Prompt:
         f"it {better}."
     )
     direction = DIRECTIONS[(change.number - 1) % len(DIRECTIONS)]
-    form = _EDITS if change.edits else _WHOLE
+    form = _FILES if job.spec.files else _EDITS if change.edits else _WHOLE
     order = f"Change {change.number} of this answer: {direction}. {form}"
     return build.change(job, role, shown, order, whole=not change.edits, cut=cut)
 
 
 def _answer(job: Job, candidate: Candidate, shortener: Shortener, title: str, *, of: int) -> str:
     """One of so many answers, which share the room of a parent; with its values and what the checks say."""
-    body, name = body_of(candidate.text), f"candidate {candidate.ref}"
-    text = shortener.shorten(name, body.text, shortener.in_rest(PARENT_CHARS // of))
+    chars = CHANGED_CHARS if job.spec.files else PARENT_CHARS
+    body, name = _body(job, candidate), f"candidate {candidate.ref}"
+    text = shortener.shorten(name, body.text, shortener.in_rest(chars // of))
     known = "\n\n".join(filter(None, (measured(job, candidate, shortener), feedback(job, candidate, shortener))))
     said = shortener.shorten(f"what is known of {name}", known, shortener.in_rest(2 * FEEDBACK_CHARS // of))
     return f"{title}\n{fence(text, body.label or '')}" + (f"\n\n{said}" if said else "")
+
+
+def _body(job: Job, candidate: Candidate) -> Body:
+    """What a candidate is shown as: without the prose around its code, or the files that it changed."""
+    return Body(text=shown_text(job, candidate).strip()) if job.spec.files else body_of(candidate.text)
 
 
 def _others(job: Job, candidates: Sequence[Candidate], shortener: Shortener) -> Sequence[str]:

@@ -9,11 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tasks.prompts.layout import LESSON_CHARS, RUBRIC_CHARS, TESTS_CHARS, Shortener, fence
+from tasks.prompts.layout import FILES_CHARS, LESSON_CHARS, RUBRIC_CHARS, TESTS_CHARS, Shortener, fence
 from tasks.testfiles import beside, shown_files
 from tasks.types import CheckSpec, Job, LessonKind, Modality
 
 ATTACHMENT = "attachment "
+# Of a file; less of one says nothing, so its name alone is shown.
+LEAST_CHARS = 200
+FILES_FORM = """Answer with files. Write each file that you make or change whole, in a code block of its own, with its \
+path in backticks on the line before:
+
+`path/to/file`
+```
+the whole text of the file
+```
+
+To change a few lines of a long file, write its path and then these blocks instead. The lines to find must stand in \
+the file exactly once:
+
+<<<<<<< SEARCH
+lines of the file
+=======
+the lines that replace them
+>>>>>>> REPLACE
+
+A unified diff does as well. Files that you leave out stay as they are."""
 
 
 def prefix(job: Job, shortener: Shortener) -> str:
@@ -25,6 +45,7 @@ def statement(job: Job, shortener: Shortener) -> str:
     """The problem with its attachments, the visible checks, and the form of answer."""
     parts = [
         *_problem(job, shortener),
+        *_files(job, shortener),
         *_tests(job, shortener),
         *_schemas(job, shortener),
         *_rubrics(job, shortener),
@@ -57,6 +78,20 @@ def rubric_of(check: CheckSpec) -> str:
 def has_check(job: Job, kind: str) -> bool:
     """Whether one of the job's checks, held out or not, is of this kind."""
     return any(check.kind == kind for check in job.spec.checks)
+
+
+def _files(job: Job, shortener: Shortener) -> Iterator[str]:
+    """The job's files: those that an answer may change first, then the others."""
+    files = job.spec.files
+    named = [*((name, text, "you may change it") for name, text in sorted(files.writable.items()))]
+    named += [(name, text, "read-only") for name, text in sorted(files.read_only.items())]
+    shares = _shares([len(text) for _, text, _ in named], shortener.in_prefix(FILES_CHARS))
+    for (name, text, may), share in zip(named, shares, strict=True):
+        if share < min(len(text), LEAST_CHARS):
+            shortener.shorten(f"file {name}", text, 0)
+            yield f"File `{name}` ({may}), not shown"
+        else:
+            yield f"File `{name}` ({may}):\n{fence(shortener.shorten(f'file {name}', text, share), '')}"
 
 
 def _tests(job: Job, shortener: Shortener) -> Iterator[str]:
@@ -127,7 +162,9 @@ def _shares(lengths: Sequence[int], room: int | None) -> list[int]:
 
 def _answer_form(job: Job) -> Iterator[str]:
     """The form of answer that the checks read; the kind of a held-out check shows in it, and nothing else."""
-    if has_check(job, "python"):
+    if job.spec.files:
+        yield f"{FILES_FORM} You may write: {', '.join(job.spec.files.patterns)}."
+    elif has_check(job, "python"):
         yield "Write the whole solution.py in one Python code block."
     if has_check(job, "schema"):
         yield "Write the result in one JSON code block."

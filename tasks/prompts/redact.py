@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tasks.jobfiles import FILES_CHECK
 from tasks.prompts.layout import FEEDBACK_CHARS, WHOLE, Shortener
 from tasks.prompts.prefix import statement
 from tasks.scoring import is_minimised, shown
@@ -31,7 +32,7 @@ def feedback(job: Job, candidate: Candidate, shortener: Shortener) -> str:
     room = shortener.in_rest(FEEDBACK_CHARS) // max(1, len(shown))
     texts = []
     for verdict in shown:
-        said = _visible_feedback(verdict, checks[verdict.check])
+        said = _visible_feedback(verdict, checks.get(verdict.check))
         texts.append(f"{verdict.check} failed:\n{shortener.shorten(f'feedback of {verdict.check}', said, room)}")
     texts += [HIDDEN_FAILED] if hidden else []
     return "# What the checks say\n" + "\n\n".join(texts) if texts else ""
@@ -59,7 +60,7 @@ def visible_failures(job: Job, candidates: Sequence[Candidate]) -> tuple[str, ..
     nothing on one that repeats itself, never a hidden check's, nor an answer that a check expects."""
     checks = {check.name: check for check in job.spec.checks}
     failures = [
-        f"{verdict.check} failed:\n{_visible_feedback(verdict, checks[verdict.check])}"
+        f"{verdict.check} failed:\n{_visible_feedback(verdict, checks.get(verdict.check))}"
         for candidate in candidates
         for verdict in candidate.verdicts
         if candidate.guard is None and candidate.let_through is None
@@ -95,7 +96,10 @@ def _words(text: str) -> str:
 
 
 def _is_hidden(verdict: Verdict, checks: Mapping[str, CheckSpec]) -> bool:
-    """Held out by the verdict or by its check; a check that the job doesn't have is not shown either."""
+    """Held out by the verdict or by its check; a check that the job doesn't have is not shown either, but for what is
+    wrong with the answer's files."""
+    if verdict.kind == verdict.check == FILES_CHECK:
+        return False
     check = checks.get(verdict.check)
     return verdict.held_out or check is None or check.held_out
 
@@ -116,10 +120,12 @@ def _value(verdict: Verdict, check: CheckSpec) -> str:
     return f"{verdict.check} = {shown(verdict.value or 0.0)} ({better} is better){metrics}"
 
 
-def _visible_feedback(verdict: Verdict, check: CheckSpec) -> str:
+def _visible_feedback(verdict: Verdict, check: CheckSpec | None) -> str:
     """A visible verdict's feedback, without an expected answer that it may name."""
+    if check is None or check.kind != "answer":
+        return verdict.feedback.strip() or "(no details)"
     names_answer = any(expected in verdict.feedback for expected in _scalars(check.value))
-    if check.kind == "answer" and names_answer and not is_about_form(verdict.feedback):
+    if names_answer and not is_about_form(verdict.feedback):
         return WRONG_ANSWER
     return verdict.feedback.strip() or "(no details)"
 

@@ -24,6 +24,7 @@ from tasks.types import (
     Draft,
     Escalate,
     EscalationKind,
+    FileSet,
     GuardHit,
     GuardKind,
     Lesson,
@@ -98,8 +99,22 @@ def _refs_from_json(stored: Sequence[Sequence[int]]) -> tuple[CandidateRef, ...]
 
 
 def checks_to_json(checks: tuple[CheckSpec, ...]) -> list[dict[str, Any]]:
-    """The checks with the contents of their files."""
-    return [{**dataclasses.asdict(check), "files": _files_to_json(check.files)} for check in checks]
+    """The checks with the contents of their files. What follows from the job's own files is kept only where there are
+    any, so that the hash of other jobs stays what it was."""
+    return [_check_to_json(check) for check in checks]
+
+
+def _check_to_json(check: CheckSpec) -> dict[str, Any]:
+    fields = {**dataclasses.asdict(check), "files": _files_to_json(check.files)}
+    del fields["written"], fields["read_only"]
+    if not check.folder:
+        del fields["folder"]
+    return fields
+
+
+def file_set_to_json(files: FileSet) -> dict[str, Any]:
+    """A job's files; empty where it names none."""
+    return dataclasses.asdict(files) if files else {}
 
 
 def _files_to_json(files: Mapping[str, str | bytes]) -> dict[str, Any]:

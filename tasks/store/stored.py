@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from tasks.errors import MalformedJob
-from tasks.types import Attachment, Budget, CheckSpec, Egress, JobSpec, Lane, Modality
+from tasks.types import Attachment, Budget, CheckSpec, Egress, FileSet, JobSpec, Lane, Modality
 
 CHECKS = 50
 TIMEOUT_SECONDS = 3600
@@ -45,6 +45,7 @@ def spec_of(row: Row[Any]) -> JobSpec:
         model=row.model,
         attachments=_attachments(row.attachments, row.owner),
         cut=row.cut,
+        files=_file_set(row.files),
     )
 
 
@@ -79,6 +80,9 @@ def _check(where: str, stored: Any) -> CheckSpec:
     )
     _require(check.isolation in ISOLATIONS, f"{where}.isolation", check.isolation, f"one of {', '.join(ISOLATIONS)}")
     _require(_is_runtime(check.runtime), f"{where}.runtime", check.runtime, "the name of a runtime")
+    _require(isinstance(check.folder, bool), f"{where}.folder", check.folder, "true or false")
+    beside = (*check.written, *check.read_only)
+    _require(not beside, f"{where}.written", beside, "names of a check's own files alone")
     return dataclasses.replace(check, files=_files(f"{where}.files", check.files))
 
 
@@ -87,6 +91,30 @@ def _files(where: str, stored: Any) -> dict[str, str | bytes]:
     for name in stored:
         _require(is_inside(name), where, name, "a path inside the job's folder")
     return {name: _content(f"{where}[{name!r}]", content) for name, content in stored.items()}
+
+
+def _file_set(stored: Any) -> FileSet:
+    if stored == {}:
+        return FileSet()
+    found: FileSet = _fields("files", stored, FileSet)
+    return FileSet(
+        patterns=_globs("files.patterns", found.patterns),
+        fixed=_globs("files.fixed", found.fixed),
+        writable=_texts("files.writable", found.writable),
+        read_only=_texts("files.read_only", found.read_only),
+    )
+
+
+def _globs(where: str, stored: Any) -> tuple[str, ...]:
+    _require(isinstance(stored, list), where, stored, "a list of globs")
+    return tuple(_all(stored, where, str))
+
+
+def _texts(where: str, stored: Any) -> dict[str, str]:
+    files = _files(where, stored)
+    binary = next((name for name, content in files.items() if isinstance(content, bytes)), None)
+    _require(binary is None, where, binary, "names and texts")
+    return {name: content for name, content in files.items() if isinstance(content, str)}
 
 
 def _content(where: str, stored: Any) -> str | bytes:

@@ -23,7 +23,7 @@ from tasks.store.tables import jobs
 from tasks.types import BatchBudget, Egress, JobSpec, Lane
 from tasks.window import Measure
 
-# Rows a statement: 23 parameters each stay far below the protocol's 65,535.
+# Rows a statement: 25 parameters each stay far below the protocol's 65,535.
 CHUNK = 1000
 
 
@@ -69,7 +69,7 @@ def _with_notes(done: Sequence[Submitted], notes: Mapping[int, str]) -> tuple[Su
     return tuple(dataclasses.replace(one, note=notes.get(next(places), "")) if one.new else one for one in done)
 
 
-_LATER = ("cut", "model", "budget_completion_tokens")
+_LATER = ("cut", "model", "budget_completion_tokens", "files")
 
 
 def spec_hash(spec: JobSpec) -> str:
@@ -99,6 +99,7 @@ def _columns(spec: JobSpec) -> dict[str, Any]:
         "model": spec.model,
         "attachments": [codec.attachment_to_json(attachment) for attachment in spec.attachments],
         "cut": spec.cut,
+        "files": codec.file_set_to_json(spec.files),
     }
 
 

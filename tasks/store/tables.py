@@ -126,6 +126,7 @@ jobs = Table(
     Column("model", Text, nullable=False, server_default=text("''")),
     Column("budget_completion_tokens", BigInteger),
     Column("batch_id", BigInteger),
+    Column("files", JSONB, nullable=False, server_default=text("'{}'")),
     ForeignKeyConstraint(["owner", "batch_id"], ["batches.owner", "batches.id"], name="jobs_batch"),
     UniqueConstraint("owner", "key", name="jobs_owner_key"),
     Index("jobs_owner_state", "owner", "state", "id"),

@@ -54,7 +54,7 @@ from tasks.types.moves import (
     operator_of,
 )
 from tasks.types.programs import JOINED, SandboxJob, SandboxResult
-from tasks.types.specs import Attachment, BatchBudget, Budget, Changes, CheckSpec, JobSpec
+from tasks.types.specs import Attachment, BatchBudget, Budget, Changes, CheckSpec, FileSet, JobSpec
 
 __all__ = [
     "JOINED",
@@ -82,6 +82,7 @@ __all__ = [
     "EscalationKind",
     "EscalationRecord",
     "EscalationState",
+    "FileSet",
     "Goal",
     "GuardHit",
     "GuardKind",

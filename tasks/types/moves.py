@@ -241,7 +241,8 @@ class Spend:
 class Limits:
     """The limits of a decision, and what is used so far. `width` is the number of parallel slots; `decisive` says that
     a candidate which passes the checks is right, where without it that is no proof; `executable` that candidates are
-    programs, whose behaviour a probe can compare; `goal` is that of a job with a score; `seed` is the job's, of which a
+    programs, whose behaviour a probe can compare; `files` that they are files, of which an answer writes those that it
+    changes; `goal` is that of a job with a score; `seed` is the job's, of which a
     strategy's choices by chance are a function; `cloud` says whether an escalation is allowed and served; the rest
     counts rejected iterations."""
 
@@ -251,6 +252,7 @@ class Limits:
     width: int
     decisive: bool = False
     executable: bool = False
+    files: bool = False
     goal: Goal | None = None
     seed: int = 0
     cloud: bool = False

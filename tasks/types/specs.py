@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from tasks.globs import matches_any
 from tasks.types.kinds import Egress, Lane, Modality
 
 
@@ -17,7 +18,8 @@ class CheckSpec:
     `name` is unique in the job (for example `python:hidden.py`); `value` is the validator's own
     JSON value; `files` maps file names to their text, or to their bytes where they are no text; `runtime` names the
     packages its programs may import. `isolation` is `process` where the candidate has a process of its own, `shared`
-    where it is loaded into the one that judges it.
+    where it is loaded into the one that judges it. `folder` says that the job names its files: then `files` holds those
+    too while a candidate is checked; `written` names the ones of the candidate, `read_only` those that it builds on.
     """
 
     name: str
@@ -29,6 +31,9 @@ class CheckSpec:
     isolation: str = "process"
     runtime: str = ""
     files: Mapping[str, str | bytes] = field(default_factory=dict)
+    folder: bool = False
+    written: tuple[str, ...] = ()
+    read_only: tuple[str, ...] = ()
 
     def text(self, name: str) -> str:
         """The text of the file `name`, with invalid UTF-8 replaced."""
@@ -83,11 +88,30 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileSet:
+    """The files that a job is about, by their paths below its folder. An answer may change, delete and make what the
+    globs `patterns` match and the globs `fixed` don't; `writable` are the texts of those that there are, `read_only`
+    of the others that it builds on."""
+
+    patterns: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
+    writable: Mapping[str, str] = field(default_factory=dict)
+    read_only: Mapping[str, str] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.patterns)
+
+    def is_writable(self, name: str) -> bool:
+        """Whether an answer may write the file of this name."""
+        return matches_any(name, self.patterns) and not matches_any(name, self.fixed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
     """A validated job, ready to be stored. With `memory` False it recalls no lessons and leaves none. `egress` None
     means the deployment's default, which is filled in when the job is stored. `model` is the one that must work on it,
     by any name that its workers know; empty for any. `cut` allows a problem that is longer than a model's context to be
-    shown in part."""
+    shown in part. With `files` an answer is a set of files, or edits to them."""
 
     title: str
     problem: str
@@ -104,6 +128,7 @@ class JobSpec:
     model: str = ""
     attachments: tuple[Attachment, ...] = ()
     cut: bool = False
+    files: FileSet = field(default_factory=FileSet)
 
     @property
     def modalities(self) -> frozenset[Modality]:

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from tasks.decoding import exact
 from tasks.errors import InvalidInput
 from tasks.ports import Heartbeat, Sandbox
-from tasks.types import CheckSpec, SandboxJob, SandboxResult, Verdict
+from tasks.types import CheckSpec, FileSet, SandboxJob, SandboxResult, Verdict
 from tasks.validators.ending import ended
 from tasks.validators.files import read_content, text_of
 from tasks.validators.text import clipped, printable
@@ -28,6 +28,7 @@ from tasks.validators.verdicts import verdict_of
 CANDIDATE = "candidate"  # its file's name, beside the program
 PLACEHOLDER = "{candidate}"
 ARGUMENTS = 50
+NO_FILES = FileSet()
 ARGUMENT_CHARS = 1000
 FILE_BYTES = 1_000_000
 CANDIDATE_CHARS = 1_000_000
@@ -52,11 +53,22 @@ class CommandValidator:
 
         A `.py` program is run by the sandbox's Python. Raises `InvalidInput`.
         """
+        return self._parse(value, folder, NO_FILES)
+
+    def parse_beside(self, value: Any, folder: Path | None, files: FileSet) -> tuple[Any, Mapping[str, str | bytes]]:
+        """As `parse`. A file of the job may be no argument unless it is the program, or read-only: its text would be
+        the one of the submission."""
+        return self._parse(value, folder, files)
+
+    def _parse(self, value: Any, folder: Path | None, job_files: FileSet) -> tuple[Any, Mapping[str, str | bytes]]:
         argv = _arguments(value)
         root = Path.cwd() if folder is None else folder
         files: dict[str, str | bytes] = {}
         for number, argument in enumerate(argv):
             path = _file_of(argument, root, program=number == 0)
+            if path is not None and number and job_files.is_writable(path):
+                allowed = "a file that `files` does not match, or that `read_only` names: the answer writes this one"
+                raise InvalidInput("command", argument, f'{allowed} (sh -c "…" runs the answer\'s)')
             if path is not None:
                 _, content = read_content("command", path, root, FILE_BYTES)
                 # A byte order mark, or a CR after `#!/bin/sh`, would confuse an interpreter; data stays as it is.

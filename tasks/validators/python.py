@@ -11,16 +11,16 @@ import dataclasses
 import json
 import secrets
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from tasks.errors import InvalidInput
 from tasks.ports import Heartbeat, Sandbox
-from tasks.types import JOINED, CheckSpec, SandboxJob, SandboxResult, Verdict
+from tasks.types import JOINED, CheckSpec, FileSet, SandboxJob, SandboxResult, Verdict
 from tasks.validators.ending import ended
 from tasks.validators.examination import unloadable, unsupported
-from tasks.validators.extraction import Code, find_code
+from tasks.validators.extraction import find_code
 from tasks.validators.probing import behaviour_of
 from tasks.validators.programs import argv_of
 from tasks.validators.pythonfiles import gather, test_files, unresolved
@@ -44,21 +44,20 @@ class PythonValidator:
     def parse(self, value: Any, folder: Path | None) -> tuple[Any, Mapping[str, str | bytes]]:
         """The path of the test file or folder, and the files that travel with it, see `gather`. Raises `InvalidInput`
         where a file can't be read or is no Python."""
-        if not isinstance(value, str) or not value.strip():
-            raise InvalidInput("python", value, "the path of a test file or folder, relative to the job file")
-        path, files = gather(value, folder)
-        if not any(test_names(str(files[name])) for name in test_files(path, files)):
-            raise InvalidInput("python", value, "a test file with at least one function or method named test...")
-        return path, files
+        return _parse(value, folder, None)
+
+    def parse_beside(self, value: Any, folder: Path | None, files: FileSet) -> tuple[Any, Mapping[str, str | bytes]]:
+        """As `parse`; the modules that the answer writes don't travel with the tests."""
+        return _parse(value, folder, files.is_writable)
 
     def examine(self, check: CheckSpec) -> None:
         """Raises `InvalidInput` where the tests need the solution in their own process without `isolation: shared`, or
         import a module that is neither a file of theirs nor in the sandbox. Imports of a check with a named runtime are
-        not examined, since only the sandbox knows its packages."""
+        not examined, since only the sandbox knows its packages, nor those of a job whose answer writes modules."""
         fault = unsupported(_sources(check)) if check.isolation != SHARED else None
         if fault is not None:
             raise InvalidInput("python", check.value, fault)
-        if check.runtime:
+        if check.runtime or check.folder:
             return
         for missing in unresolved(str(check.value), check.files):
             raise InvalidInput(
@@ -71,14 +70,28 @@ class PythonValidator:
     def validate(self, candidate: str, check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbeat) -> Verdict:
         """Raises only `ServiceFault`s and what `heartbeat` raises."""
         sources, nonce = _sources(check), secrets.token_hex(16)
+        if check.folder:
+            return self._verdict(check, _request(nonce, check, sources), _written(check, sources), sandbox, heartbeat)
         code = find_code(candidate, solution_names(sources.values()))
         if not code.source.strip() or len(code.source) > SOLUTION_CHARS:
             empty = not code.source.strip()
             reason = "There is no code in the answer." if empty else "The code is over a million characters long."
             return verdict_of(check, feedback=reason, isolation=check.isolation)
-        request = _request(nonce, check, sources)
-        result, ending = _run(check, request, code, sandbox, heartbeat)
-        report = read(result.report, nonce)
+        solution = {**code.modules, "solution.py": code.source}
+        return self._verdict(check, _request(nonce, check, sources), solution, sandbox, heartbeat)
+
+    def _verdict(
+        self,
+        check: CheckSpec,
+        request: Mapping[str, Any],
+        solution: Mapping[str, str | bytes],
+        sandbox: Sandbox,
+        heartbeat: Heartbeat,
+    ) -> Verdict:
+        """The verdict on a solution, file name → text."""
+        sources = _sources(check)
+        result, ending = _run(check, request, solution, sandbox, heartbeat)
+        report = read(result.report, request["nonce"])
         required = [name for source in sources.values() for name in required_names(source)]
         passed = ending is None and result.killed is None and all_passed(report, required)
         feedback = "" if passed else feedback_of(report, ending, result.stderr or result.stdout)
@@ -99,7 +112,10 @@ class PythonValidator:
         return behaviour_of(code, inputs, check, sandbox, heartbeat) if inputs else None
 
     def dry_run(self, check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbeat) -> None:
-        """Loads the tests once, with a stand-in for the solution. Raises `InvalidInput` where that can't work."""
+        """Loads the tests once, with a stand-in for the solution. Raises `InvalidInput` where that can't work. Which
+        modules an answer of several files has is not known before."""
+        if check.folder:
+            return
         sources, nonce = _sources(check), secrets.token_hex(16)
         job = _tests_job(check, _request(nonce, check, sources, "collect"))
         fault = unloadable(read(sandbox.run(job, heartbeat).report, nonce), sources)
@@ -107,14 +123,25 @@ class PythonValidator:
             raise InvalidInput("python", check.value, fault)
 
 
+def _parse(
+    value: Any, folder: Path | None, is_written: Callable[[str], bool] | None
+) -> tuple[Any, Mapping[str, str | bytes]]:
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidInput("python", value, "the path of a test file or folder, relative to the job file")
+    path, files = gather(value, folder, is_written)
+    if not any(test_names(str(files[name])) for name in test_files(path, files)):
+        raise InvalidInput("python", value, "a test file with at least one function or method named test...")
+    return path, files
+
+
 def _sources(check: CheckSpec) -> dict[str, str]:
-    return {path: check.text(path) for path in test_files(str(check.value), check.files)}
+    return {path: check.text(path) for path in test_files(str(check.value), _tests_files(check))}
 
 
 def _request(nonce: str, check: CheckSpec, sources: Mapping[str, str], mode: str = "") -> dict[str, Any]:
     """The input of the tests' process: see `inside/run_tests.py`."""
-    python = {path: check.text(path) for path in check.files if path.endswith(".py")}
-    trees = [ast.parse(source) for source in python.values()]
+    python = {path: check.text(path) for path in _tests_files(check) if path.endswith(".py")}
+    trees = [tree for source in python.values() if (tree := _tree(source, required=not check.folder))]
     return {
         "nonce": nonce,
         "mode": mode or check.isolation,
@@ -124,16 +151,23 @@ def _request(nonce: str, check: CheckSpec, sources: Mapping[str, str], mode: str
         "channels": JOINED,
         "asynchronous": any(isinstance(node, ast.AsyncFunctionDef) for tree in trees for node in ast.walk(tree)),
         "exchange": any(not _TEMPORARY_FILES.isdisjoint(_identifiers(tree)) for tree in trees),
+        "modules": _modules(check.written) if check.folder else ["solution"],
+        "folder": check.folder,
         "conftest": any(Path(path).name == "conftest.py" for path in python),
     }
 
 
 def _run(
-    check: CheckSpec, request: Mapping[str, Any], code: Code, sandbox: Sandbox, heartbeat: Heartbeat
+    check: CheckSpec,
+    request: Mapping[str, Any],
+    texts: Mapping[str, str | bytes],
+    sandbox: Sandbox,
+    heartbeat: Heartbeat,
 ) -> tuple[SandboxResult, str | None]:
     """The result of the tests' process, and in words why either process ended early."""
-    texts = {**code.modules, "solution.py": code.source}
-    solution = {name: text.encode("utf-8", "replace") for name, text in texts.items()}
+    solution = {
+        name: text.encode("utf-8", "replace") if isinstance(text, str) else text for name, text in texts.items()
+    }
     tests = _tests_job(check, request)
     if check.isolation == SHARED:
         result = sandbox.run(dataclasses.replace(tests, files={**solution, **check.files}), heartbeat)
@@ -148,7 +182,7 @@ def _run(
 def _tests_job(check: CheckSpec, request: Mapping[str, Any]) -> SandboxJob:
     return SandboxJob(
         argv=argv_of("run_tests"),
-        files=check.files,
+        files=_tests_files(check),
         stdin=json.dumps(request).encode(),
         timeout_seconds=check.timeout_seconds,
         memory_mb=check.memory_mb,
@@ -156,6 +190,35 @@ def _tests_job(check: CheckSpec, request: Mapping[str, Any]) -> SandboxJob:
         report_fd=_REPORT_FD,
         exchange=bool(request["exchange"]),
     )
+
+
+def _tests_files(check: CheckSpec) -> dict[str, str | bytes]:
+    """What the tests' process has: none of the candidate's files."""
+    return {name: content for name, content in check.files.items() if name not in check.written}
+
+
+def _written(check: CheckSpec, sources: Mapping[str, str]) -> dict[str, str | bytes]:
+    """What the candidate's process has in a job with files: its own and the read-only ones, but no test."""
+    return {name: check.files[name] for name in (*check.read_only, *check.written) if name not in sources}
+
+
+def _modules(names: Iterable[str]) -> list[str]:
+    """The modules that are imported from the candidate's process, with the packages that contain them."""
+    modules: set[str] = set()
+    for path in (PurePosixPath(name) for name in names if name.endswith(".py")):
+        parts = path.parent.parts if path.name == "__init__.py" else path.with_suffix("").parts
+        modules.update(".".join(parts[:count]) for count in range(1, len(parts) + 1))
+    return sorted(modules)
+
+
+def _tree(source: str, *, required: bool) -> ast.Module | None:
+    """None for a file beside the tests that is no Python, unless it was `required` at submission."""
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError):
+        if required:
+            raise
+        return None
 
 
 def _is_class_name(name: str) -> bool:

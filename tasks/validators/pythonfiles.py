@@ -20,7 +20,7 @@ from __future__ import annotations
 import ast
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
@@ -39,26 +39,30 @@ _SOLUTIONS = (f"{SOLUTION}.py", f"{SOLUTION}.so", f"{SOLUTION}/{PACKAGE}")
 Files = Mapping[str, str | bytes]
 
 
-def gather(value: str, folder: Path | None) -> tuple[str, Files]:
+def gather(value: str, folder: Path | None, is_written: Callable[[str], bool] | None = None) -> tuple[str, Files]:
     """The path of the tests and all files that they need, relative to the nearest folder that contains them all.
 
-    The path of a folder ends with `/`, or is `.`; for a single test, the first file is the test. Raises `InvalidInput`.
+    With `is_written`, for a job with files, they are relative to the job's folder, and none but the tests is a file
+    that the answer writes. The path of a folder ends with `/`, or is `.`; for a single test, the first file is the
+    test. Raises `InvalidInput`.
     """
     root, name = anchored(folder, value)
     test_path = PurePosixPath(os.path.normpath(name))
     try:
         is_folder = (root / locate(root, name)).is_dir()
-        collector = _Collector(root, value)
+        collector = _Collector(root, value, is_written or (lambda name: False))
         tests = collector.add_folder(test_path) if is_folder else _one_test(test_path, value)
         collector.add_tests(tests)
     except Missing:
         raise InvalidInput("python", value, f"a file that exists, and {root / name} does not") from None
     except ValueError as error:
         raise InvalidInput("python", value, str(error)) from None
+    if is_written is not None:
+        return _path(test_path, is_folder), {str(name): content for name, content in collector.files.items()}
     common_root = _root((test_path if is_folder else test_path.parent), collector)
     path = test_path.relative_to(common_root)
     files = {str(file.relative_to(common_root)): content for file, content in collector.files.items()}
-    return (f"{path}/" if is_folder and path.parts else str(path)), files
+    return _path(path, is_folder), files
 
 
 def test_files(value: str, files: Files) -> tuple[str, ...]:
@@ -85,8 +89,8 @@ def unresolved(value: str, files: Files) -> Sequence[Unresolved]:
 class _Collector:
     """The files collected from the job's folder so far, by their paths in it."""
 
-    def __init__(self, root: Path, value: str) -> None:
-        self._root, self._value = root, value
+    def __init__(self, root: Path, value: str, is_written: Callable[[str], bool]) -> None:
+        self._root, self._value, self._is_written = root, value, is_written
         self._bytes = 0
         self.files: dict[PurePosixPath, str | bytes] = {}
         self.searched: set[PurePosixPath] = set()
@@ -160,6 +164,8 @@ class _Collector:
         """Whether it is a regular file that may travel with the job. Raises `ValueError`, if `strict`, for a file
         outside of the job's folder."""
         full_path = self._root / path
+        if self._is_written(str(path)) and not is_test(path):
+            return False
         if any(part.startswith(".") for part in path.parts) or path.suffix in _BYTE_CODE:
             return False
         if f"/{path}".endswith(tuple(f"/{name}" for name in _SOLUTIONS)) or not full_path.is_file():
@@ -198,6 +204,10 @@ class _Collector:
         if self._bytes > CHECK_FILES_BYTES:
             raise ValueError(f"at most {CHECK_FILES_BYTES:,} bytes travel with a check, and {path} is beyond them")
         self.files[path] = exact(content)
+
+
+def _path(path: PurePosixPath, is_folder: bool) -> str:
+    return f"{path}/" if is_folder and path.parts else str(path)
 
 
 def _one_test(path: PurePosixPath, value: str) -> list[PurePosixPath]:

@@ -49,6 +49,7 @@ def stored(*checks: dict[str, Any]) -> tuple[CheckSpec, ...]:
             "attachments": [],
             "memory": True,
             "cut": False,
+            "files": {},
             "model": "",
             "lane": "gpu",
             "egress": "never",

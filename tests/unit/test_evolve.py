@@ -148,6 +148,13 @@ def test_after_edits_that_were_all_refused_the_answer_is_written_again() -> None
 FLAT = Landscape(height=lambda x: 0.0, first=(-1, 1), elsewhere=(-1, 1))
 
 
+def test_an_answer_of_several_files_is_never_asked_for_as_edits_of_its_text() -> None:
+    history = explore(Climb(), LONG, iterations=3).history
+    limits = dataclasses.replace(LIMITS, goal=Goal(), files=True)
+    assert not Climb().decide(history, limits).edits  # type: ignore[union-attr]
+    assert Climb().decide(history, dataclasses.replace(limits, files=False)).edits  # type: ignore[union-attr]
+
+
 def turns(run: Run) -> list[str]:
     return ["restart" if isinstance(d, Draft) and d.restart else type(d).__name__.lower() for d in run.decisions]
 

@@ -38,6 +38,7 @@ def row(**fields: Any) -> Any:
         "budget_completion_tokens": None,
         "attachments": [],
         "cut": False,
+        "files": {},
     }
     return SimpleNamespace(**{**given, **fields})
 
@@ -94,3 +95,34 @@ def test_a_long_value_is_cut_in_the_reason() -> None:
     with pytest.raises(MalformedJob) as caught:
         stored.spec_of(row(checks="x" * 10_000))
     assert len(str(caught.value)) < 200
+
+
+STORED_FILES = {
+    "patterns": ["src/**"],
+    "fixed": ["src/t.py"],
+    "writable": {"src/a.py": "A = 1\n"},
+    "read_only": {"lib/b.py": ""},
+}
+
+
+def test_the_files_of_a_job_come_back() -> None:
+    files = stored.spec_of(row(files=STORED_FILES)).files
+    assert (files.patterns, files.fixed) == (("src/**",), ("src/t.py",))
+    assert (files.writable, files.read_only) == ({"src/a.py": "A = 1\n"}, {"lib/b.py": ""})
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("patterns", "src/**"),
+        ("patterns", [1]),
+        ("fixed", None),
+        ("writable", {"../x": ""}),
+        ("writable", {"x": {"base64": "AA=="}}),
+        ("read_only", {"/x": ""}),
+        ("more", 1),
+    ],
+)
+def test_files_that_no_submission_stores_are_refused(part: str, value: object) -> None:
+    with pytest.raises(MalformedJob, match=r"^files"):
+        stored.spec_of(row(files={**STORED_FILES, part: value}))

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from tasks.judge_panel import NoJudgePanel
+from tasks.prompts.layout import WHOLE, Shortener
+from tasks.prompts.redact import feedback
 from tasks.types import Candidate, CandidateRef, CheckSpec, Iteration, Mutate, OpenIteration, Operator
-from tasks.validation import Validation, is_unchecked, is_unjudged
+from tasks.validation import Validation, is_unjudged
 from tasks.validators.checks import RegisteredChecks
 from tests.doubles import NoSandbox
 from tests.turns import job_of, turn_of
@@ -40,12 +42,8 @@ class Kept:
         self.done[candidate.ref] = candidate, done
 
 
-@pytest.mark.parametrize(
-    ("checks", "check"), [((HIDDEN, VISIBLE), "answer"), ((HIDDEN,), "answer#2"), ((JUDGE,), "judge")]
-)
-def test_edits_that_do_not_apply_are_a_rejected_candidate_with_one_reason(
-    checks: tuple[CheckSpec, ...], check: str
-) -> None:
+@pytest.mark.parametrize("checks", [(HIDDEN, VISIBLE), (HIDDEN,), (JUDGE,)])
+def test_edits_that_do_not_apply_are_a_rejected_candidate_with_one_reason(checks: tuple[CheckSpec, ...]) -> None:
     history = (Iteration(number=1, operator=Operator.DRAFT, candidates=(PARENT,)),)
     job = dataclasses.replace(job_of(checks=checks), history=history, open=OPEN)
     ledger = Kept()
@@ -54,13 +52,12 @@ def test_edits_that_do_not_apply_are_a_rejected_candidate_with_one_reason(
         checks=RegisteredChecks(sandbox=NoSandbox()),
         judge_panel=NoJudgePanel(),
     )
-    assert is_unchecked(job, OPEN, EDIT)
-    (refused,) = validation.check(turn_of(job), OPEN, [EDIT])
+    look = validation.judge if checks == (JUDGE,) else validation.check
+    (refused,) = look(turn_of(job), OPEN, [EDIT])
     (verdict,) = refused.verdicts
-    assert (verdict.check, verdict.passed, refused.accepted, refused.score) == (check, False, False, 0.0)
-    assert verdict.feedback.startswith(
-        "The edits were not applied. An edit fits nowhere: the file does not have `ANSWER: 8`"
-    )
+    assert (verdict.passed, refused.accepted, refused.score) == (False, False, 0.0)
+    assert verdict.feedback == "An edit fits nowhere: the file does not have `ANSWER: 8`."
+    assert verdict.feedback in feedback(job, refused, Shortener(WHOLE)), "the model is told, whatever is held out"
     assert refused.text == EDIT.text
     assert ledger.done == {EDIT.ref: (refused, True)}
     assert not is_unjudged(job, OPEN, refused)

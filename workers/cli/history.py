@@ -13,6 +13,7 @@ from workers.cli.jobs import JobArgument
 
 if TYPE_CHECKING:
     from tasks.store.summaries import IterationRow, SetAsideCall
+    from tasks.types import Job
 
 app = typer.Typer()
 
@@ -57,12 +58,14 @@ def diff(
     new: Annotated[int, typer.Argument(metavar="M", min=1, help="The iteration to compare.")],
     as_json: output.Json = False,
 ) -> None:
-    """Show how the best candidate of iteration M differs from that of iteration N, as a unified diff."""
+    """Show how the best candidate of iteration M differs from that of iteration N, as a unified diff; of a job
+    with files, by file."""
     from workers.cli.client import connect
 
     with connect() as client:
         rows = {row.iteration: row for row in client.history(job)}
-    changed = unified(_recorded(rows, "N", old), _recorded(rows, "M", new))
+        before, after = _recorded(rows, "N", old), _recorded(rows, "M", new)
+        changed = _by_file(client.load(job), before, after) or unified(before, after)
     if as_json:
         output.emit({"job": job, "from": old, "to": new, "equal": not changed, "diff": changed})
     elif changed:
@@ -78,6 +81,16 @@ def _recorded(rows: Mapping[int, IterationRow], name: str, number: int) -> Itera
         known = f"a recorded iteration, from 1 to {max(rows)}" if rows else "the job has recorded no iteration yet"
         raise InvalidInput(name, number, known)
     return rows[number]
+
+
+def _by_file(job: Job, old: IterationRow, new: IterationRow) -> str:
+    """The diff of a job's files; empty where it has none, or they are equal."""
+    from workers.cli import folder
+
+    if not job.spec.files:
+        return ""
+    before, after = (folder.files_at(job, row.iteration, row.candidate) for row in (old, new))
+    return folder.unified(before, after, *(f"iteration {row.iteration}" for row in (old, new)))
 
 
 def unified(old: IterationRow, new: IterationRow) -> str:

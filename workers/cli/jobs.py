@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from workers.cli import judgement, omissions, output
 
 if TYPE_CHECKING:
     from tasks.store.summaries import BatchSummary, JobSummary, LostWork
+    from tasks.types import Job
 
 app = typer.Typer()
 # Postgres's bigint.
@@ -71,7 +73,13 @@ def show(job: JobArgument, as_json: output.Json = False) -> None:
 
 
 @app.command()
-def result(job: JobArgument, as_json: output.Json = False) -> None:
+def result(
+    job: JobArgument,
+    target: Annotated[
+        Path | None, typer.Option("-o", metavar="FOLDER", help="Write the files of a job with files there.")
+    ] = None,
+    as_json: output.Json = False,
+) -> None:
     """Print only a job's answer to stdout; while the job runs, the best so far, with a note on stderr.
 
     Exits 0 if it was accepted, 3 if the job finished without an accepted answer, 4 if it was cancelled, 5 if it is not
@@ -81,14 +89,37 @@ def result(job: JobArgument, as_json: output.Json = False) -> None:
 
     with connect() as client:
         summary = client.summary(job)
+        whole = client.load(job) if target is not None else None
+    if whole is not None and target is not None:
+        _write_files(whole, target)
     if as_json:
         output.emit(document(summary))
-    elif summary.answer is not None:
+    elif summary.answer is not None and whole is None:
         output.text(summary.answer)
     if not as_json and summary.state != "accepted":
         best = f"the best so far (iteration {summary.answer_iteration}, score {output.score(summary.score)})"
         output.note(f"job {summary.job} is {summary.state}: {'no answer yet' if summary.answer is None else best}")
     raise typer.Exit(exit_code(summary))
+
+
+def _write_files(job: Job, target: Path) -> None:
+    """Writes the files of a job's answer, and says which it changed. Raises `InvalidInput`."""
+    from tasks.edits import EditError
+    from tasks.errors import InvalidInput
+    from workers.cli import folder
+
+    if not job.spec.files:
+        raise InvalidInput("-o", target, f"given for a job with `files`; job {job.id} has none, and its answer is text")
+    if job.incumbent is None:
+        return
+    try:
+        names = folder.write(job, job.incumbent, target)
+    except EditError as error:
+        output.note(f"nothing is written: {error}")
+        return
+    for name in names:
+        deleted = name in job.spec.files.writable and not (target / name).exists()
+        output.line(f"{target / name}{' (deleted)' if deleted else ''}")
 
 
 @app.command()

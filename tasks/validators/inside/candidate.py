@@ -59,18 +59,29 @@ class Host:
             return {"type": type(error).__name__, "message": str(error), "line": 0, "text": ""}
         return None
 
-    def _load(self, readline: Any, read: Any, ask: Any) -> tuple[types.ModuleType, list[str]]:
-        """Runs the solution; returns its module and public names. The arguments read the tests' standard input."""
+    def _load(self, name: str, readline: Any, read: Any, ask: Any) -> tuple[types.ModuleType, list[str]]:
+        """Runs a module of the solution; returns it and its public names. The other arguments read the tests' standard
+        input."""
+        if not isinstance(sys.stdout, _OutputStream):
+            self._replace_streams(readline, read, ask)
+        module = self._solution() if name == "solution" else _imported(name)
+        public = [one for one in vars(module) if not one.startswith("_")]
+        return module, [one for one in getattr(module, "__all__", public) if isinstance(one, str)]
+
+    def _replace_streams(self, readline: Any, read: Any, ask: Any) -> None:
         sys.stdout, sys.stderr = _OutputStream(self._peer, "out"), _OutputStream(self._peer, "err")
         sys.stdin, builtins.input = _InputStream(readline, read), ask
         self._catch_warnings()
+
+    def _solution(self) -> types.ModuleType:
+        if "solution" in sys.modules:  # another module of the solution has imported it
+            return sys.modules["solution"]
         module = types.ModuleType("solution")
         module.__file__ = SOLUTION
         sys.modules["solution"] = module
         linecache.getlines(SOLUTION)  # cached, since the working folder may change
         exec(self._code(), vars(module))  # noqa: S102 - in the sandbox, where model-written code belongs
-        public = [name for name in vars(module) if not name.startswith("_")]
-        return module, [name for name in getattr(module, "__all__", public) if isinstance(name, str)]
+        return module
 
     def _code(self) -> types.CodeType:
         with open(SOLUTION, "rb") as file:  # noqa: PTH123 - pathlib takes longer to import than the rest of this
@@ -84,6 +95,12 @@ class Host:
 
         warnings.showwarning = warn
         warnings.simplefilter("always")
+
+
+def _imported(name: str) -> types.ModuleType:
+    import importlib
+
+    return importlib.import_module(name)
 
 
 def _change_folder(path: str) -> None:

@@ -50,7 +50,7 @@ def _bounded(outcome: str) -> str:
 def _lines(request: Mapping[str, Any]) -> Iterator[str]:
     candidate = Candidate(pairs_of(request["channels"]), frozenset())
     try:
-        module = candidate.load()
+        module = candidate.load("solution")
     except ConnectionLost:
         return
     except BaseException as error:  # noqa: BLE001 - whatever a solution raises is its behaviour

@@ -1,6 +1,6 @@
 """The tests' process: runs pytest on the test files of a check and reports each outcome on a pipe of its own.
 
-The candidate runs in another process (`candidate`), and `solution` is a stand-in here. With `isolation: shared` it is
+The candidate runs in another process (`candidate`), and its modules are stand-ins here. With `isolation: shared` it is
 imported into this process, and its changes are watched. Printed text and the exit code count for nothing, only lines
 with the nonce, which came on standard input.
 """
@@ -26,7 +26,8 @@ EXCHANGE = "/exchange"
 def main() -> None:
     """Runs the request on standard input: {nonce, mode: process|shared|collect, tests: [file, …], imports: [module, …]
     of Python that the tests import, named: [class, …] that occur in the tests, channels: [descriptor, …], asynchronous
-    and conftest: whether there are any, exchange: whether the candidate shares files}."""
+    and conftest: whether there are any, exchange: whether the candidate shares files, modules: [name, …] of the
+    candidate, folder: whether it is several files}."""
     request = json.loads(sys.stdin.buffer.read())
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
@@ -41,12 +42,12 @@ def main() -> None:
 def _in_two_processes(request: dict[str, Any]) -> None:
     candidate = Candidate(pairs_of(request["channels"]), frozenset(request["named"]))
     reporter = Reporter(request["nonce"], lambda: candidate.connection_error)
-    fault = candidate.compile()
+    fault = None if request["folder"] else candidate.compile()
     if fault is not None:
         fields = [str(fault.get(name, "")) for name in ("type", "message", "text")]
         reporter.send("syntax", **syntax_fields(fields[0], fields[1], SOLUTION, int(fault.get("line", 0)), fields[2]))
         return
-    sys.meta_path.insert(0, Finder(candidate))
+    sys.meta_path.insert(0, Finder(candidate, request["modules"]))
     if request["exchange"]:
         candidate.follow()
     _run(request, [reporter], reporter)
@@ -57,7 +58,8 @@ def _in_one_process(request: dict[str, Any]) -> None:
 
     reporter = Reporter(request["nonce"], lambda: None)
     try:
-        compile(Path(SOLUTION).read_bytes(), SOLUTION, "exec", dont_inherit=True)
+        if not request["folder"]:
+            compile(Path(SOLUTION).read_bytes(), SOLUTION, "exec", dont_inherit=True)
     except SyntaxError as error:
         text = (error.text or "").strip()[:120]
         reporter.send("syntax", **syntax_fields(type(error).__name__, error.msg, SOLUTION, error.lineno or 0, text))

@@ -1,4 +1,4 @@
-"""The module `solution` in the tests' process: a stand-in that forwards everything to the candidate's process.
+"""The candidate's modules in the tests' process: stand-ins that forward everything to the candidate's process.
 
 Must not know pytest, nor how outcomes are used.
 """
@@ -15,7 +15,6 @@ from .channels import Channel, Channels, ConnectionLost
 from .peer import Peer
 from .remote import Remote, RemoteClass
 
-NAME = "solution"
 _READABLE = frozenset({"__name__", "__qualname__", "__doc__", "__module__"})
 # Introspection attributes: through them a generator, a frame or a function leads to the tests' data.
 _INTROSPECTION = ("gi_", "cr_", "ag_", "f_", "tb_", "co_", "func_")
@@ -32,9 +31,10 @@ class Forbidden(AttributeError):
 class _Standin(types.ModuleType):
     """The module. Each access to a name goes to the candidate's process, since a test may have set it."""
 
-    def __init__(self, peer: Peer, module: Any, names: list[str], named: frozenset[str]) -> None:
-        super().__init__(NAME)
-        vars(self).update(_peer=peer, _module=module, _named=named, __all__=names, __file__=f"{NAME}.py")
+    def __init__(self, name: str, peer: Peer, module: Any, names: list[str], named: frozenset[str]) -> None:
+        super().__init__(name)
+        file = f"{name.replace('.', '/')}.py"
+        vars(self).update(_peer=peer, _module=module, _named=named, __all__=names, __file__=file)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__") and name not in ("__version__", "__author__", "__doc__"):
@@ -45,7 +45,7 @@ class _Standin(types.ModuleType):
         return value
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name.startswith("__"):
+        if name.startswith("__") or isinstance(value, _Standin):  # a module that was imported from this package
             vars(self)[name] = value
         else:
             vars(self)["_peer"].request("set", vars(self)["_module"], name, value)
@@ -74,12 +74,12 @@ class Candidate:
         fault = self._peer.request("call", None, "compile")
         return fault if type(fault) is dict else None
 
-    def load(self) -> types.ModuleType:
-        """Runs the solution; returns its stand-in. Raises what the solution raises, and `ConnectionLost`."""
-        module, names = self._peer.request("call", None, "load", _readline, _read, _input)
+    def load(self, name: str) -> types.ModuleType:
+        """Runs a module; returns its stand-in. Raises what the module raises, and `ConnectionLost`."""
+        module, names = self._peer.request("call", None, "load", name, _readline, _read, _input)
         if not isinstance(module, Remote) or type(names) is not list:
             raise ConnectionLost("it has no module")
-        return _Standin(self._peer, module, [name for name in names if type(name) is str], self._named)
+        return _Standin(name, self._peer, module, [one for one in names if type(one) is str], self._named)
 
     def follow(self) -> None:
         """Makes the candidate's process follow this one when it changes its working folder."""
@@ -115,20 +115,23 @@ class _WatchedChannel(Channel):
 
 
 class Finder:
-    """Imports `solution`, for `sys.meta_path`."""
+    """Imports the candidate's `modules`, for `sys.meta_path`."""
 
-    def __init__(self, candidate: Candidate) -> None:
-        self._candidate = candidate
+    def __init__(self, candidate: Candidate, modules: list[str]) -> None:
+        self._candidate, self._modules = candidate, frozenset(modules)
+        self._packages = frozenset(name.rpartition(".")[0] for name in modules)
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """See `importlib.abc.MetaPathFinder`."""
         from importlib.machinery import ModuleSpec
 
-        return ModuleSpec(name, self) if name == NAME else None  # type: ignore[arg-type]
+        if name not in self._modules:
+            return None
+        return ModuleSpec(name, self, is_package=name in self._packages)  # type: ignore[arg-type]
 
     def create_module(self, spec: Any) -> types.ModuleType:
-        """Runs the solution."""
-        return self._candidate.load()
+        """Runs the module."""
+        return self._candidate.load(spec.name)
 
     def exec_module(self, module: types.ModuleType) -> None:
         """Does nothing: the solution has run already."""

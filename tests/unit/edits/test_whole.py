@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.edits import EditError, body_of, edited, has_edits
-from tasks.policy import is_unapplied, refusal
+from tasks.policy import is_unapplied
 from tasks.types import Candidate, CandidateRef, Operator
 
 SOURCE = "def area(w, h):\n    total = w * h\n    return total\n\n\ndef edge(w, h):\n    return 2 * (w + h)"
@@ -100,11 +100,8 @@ def candidate(text: str, operator: Operator) -> Candidate:
     return Candidate(ref=ref, operator=operator, text=text, root=ref)
 
 
-def test_a_candidate_of_edits_says_why_they_do_not_apply() -> None:
-    parent = candidate(PARENT, Operator.DRAFT)
-    wrong = candidate(block("nowhere", "x"), Operator.EDIT)
-    assert is_unapplied(wrong)
-    assert "fits nowhere" in refusal(wrong, parent)
-    for whole in (candidate("x = 1", Operator.EDIT), candidate(block("a", "b"), Operator.DRAFT)):
-        assert not is_unapplied(whole)
-        assert refusal(whole, parent) == ""
+def test_a_candidate_is_unapplied_while_it_is_the_edits_that_its_author_wrote() -> None:
+    assert is_unapplied(candidate(block("nowhere", "x"), Operator.EDIT))
+    assert is_unapplied(candidate("<<<<<<< SEARCH\nnever closed", Operator.EDIT))
+    assert not is_unapplied(candidate("x = 1", Operator.EDIT))
+    assert not is_unapplied(candidate(block("a", "b"), Operator.MUTATE)), "of files it is an answer"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from tasks.prompts.mutating import DIRECTIONS, TRIED, Change, mutate
-from tasks.types import Candidate, CandidateRef, CheckSpec, GuardKind, Job, Operator, Verdict
+from tasks.types import Candidate, CandidateRef, CheckSpec, FileSet, GuardKind, Job, Operator, Verdict
 from tests.unit.prompts.cases import job_of
 
 SCORE = CheckSpec(name="score:rate.py", kind="score", value={"goal": "maximise"})
@@ -97,3 +97,13 @@ def test_edits_are_requested_with_their_form_and_no_code_block_ends_the_answer()
     assert "<<<<<<< SEARCH" in edits[-1].content
     assert "<<<<<<< SEARCH" not in whole[-1].content
     assert whole[-1].content.endswith("Write the whole solution.py now, in one Python code block, nothing else.")
+
+
+def test_of_a_job_with_files_the_parent_is_shown_as_the_files_that_it_changed() -> None:
+    files = FileSet(patterns=("src/**",), writable={"src/a.c": "int a;\n", "src/b.c": "int b;\n"})
+    job = dataclasses.replace(JOB, spec=dataclasses.replace(JOB.spec, files=files))
+    parent = rated(0, "Done.\n`src/a.c`\n```c\nint changed;\n```", 1.5)
+    prompt = shown(Change(parent=parent), job)
+    assert "# The answer\n````\n`src/a.c`\n```c\nint changed;\n```\n````" in prompt
+    assert "Write those that you change now." in prompt
+    assert prompt.endswith("Write the files now, each with its path on the line before its block.")

@@ -138,6 +138,8 @@ def test_the_driver_is_told_what_the_tests_are_and_need(heartbeat, scripted):
         "channels": list(JOINED),
         "asynchronous": True,
         "exchange": True,
+        "modules": ["solution"],
+        "folder": False,
         "conftest": True,
     }
     assert sandbox.jobs[0].exchange
