@@ -23,6 +23,7 @@ from tasks.types import CheckSpec, FileSet, SandboxJob, SandboxResult, Verdict
 from tasks.validators.ending import ended
 from tasks.validators.files import read_content, text_of
 from tasks.validators.text import clipped, printable
+from tasks.validators.toolchains import SYSTEM, TOOLCHAINS
 from tasks.validators.verdicts import verdict_of
 
 CANDIDATE = "candidate"  # its file's name, beside the program
@@ -35,7 +36,6 @@ CANDIDATE_CHARS = 1_000_000
 FEEDBACK_CHARS = 1500
 # The names of the sandbox's own interpreter; all other programs in the sandbox are in these folders.
 _PYTHON = frozenset({"python", "python3"})
-_SYSTEM = "/usr/bin:/bin"
 _SYSTEM_FOLDERS = ("/usr/", "/bin/", "/sbin/", "/lib/")
 _NOT_STARTED = frozenset({126, 127})  # the exit codes of a shell and of prlimit
 _ALLOWED = 'a list such as ["./verify.sh", "{candidate}"], or one text that is split as a shell does'
@@ -80,7 +80,7 @@ class CommandValidator:
         if first in files:
             argv = ["python", first, *argv[1:]] if first.endswith(".py") else [f"./{first}", *argv[1:]]
         elif argv[0] not in _PYTHON and not _is_system_program(argv[0]):
-            raise InvalidInput("command", argv[0], "a file beside the job file, or a program such as sh or python")
+            raise InvalidInput("command", argv[0], _programs(argv[0]))
         return argv, files
 
     def examine(self, check: CheckSpec) -> None:
@@ -136,8 +136,15 @@ def _is_plain(argument: Any) -> bool:
 
 def _is_system_program(program: str) -> bool:
     """Whether it is a program of the system: the sandbox has no others."""
-    path = shutil.which(program, path=_SYSTEM)
+    path = shutil.which(program, path=SYSTEM)
     return path is not None and path.startswith(_SYSTEM_FOLDERS)
+
+
+def _programs(program: str) -> str:
+    """What a program may be, and what brings a compiler that the system lacks."""
+    missing = next((one.advice for one in TOOLCHAINS.values() if one.program == program), "")
+    allowed = "a file beside the job file, or a program such as sh or python"
+    return f"{allowed}; {program} is missing: {missing}" if missing else allowed
 
 
 def _is_script(name: str, content: bytes) -> bool:

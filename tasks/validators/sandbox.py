@@ -25,6 +25,7 @@ from tasks.validators.packages import IMPORT_ALL, NamedRuntimes
 from tasks.validators.runtime import Runtime, default_runtime_folder, ensure
 from tasks.validators.sandboxrun import HEARTBEAT_SECONDS, Run
 from tasks.validators.slots import unprivileged_uid
+from tasks.validators.toolchains import TOOLCHAINS, require
 
 __all__ = ["BubblewrapSandbox", "default_runtime_folder", "diagnose"]
 
@@ -110,8 +111,12 @@ class BubblewrapSandbox:
         runtime = self.runtime(heartbeat)
         if not job.runtime:
             return runtime
+        named = NamedRuntimes(self._folder)
+        if job.runtime in TOOLCHAINS and job.runtime not in named.names():
+            require(job.runtime)
+            return runtime
         heartbeat.expect_silence(PACKAGES_BUILD_SECONDS)  # it is built at the first use
-        return replace(runtime, packages=NamedRuntimes(self._folder).ensure(job.runtime))
+        return replace(runtime, packages=named.ensure(job.runtime))
 
     def verify_packages(self, folder: Path, names: Sequence[str]) -> None:
         """Checks that the distributions `names` in `folder` can be imported inside. Raises `SandboxUnavailable`."""
