@@ -17,7 +17,7 @@ Schema `redraft.state/1`; a field is only ever added to it:
              passing the checks is proof, whether candidates are programs, when to escalate and to move up, and the
              goal of a job with a score
   next       the move under way, or what the strategy decides on this history: {move: draft | revise | aggregate |
-             synthesise | probe | escalate | stop, …, words}
+             synthesise | mutate | probe | escalate | stop, …, words}
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any, assert_never
 from tasks.ports import Strategy
 from tasks.reasons import describe, explain
 from tasks.scoring import value_of
-from tasks.types import Aggregate, Decision, Draft, Escalate, Job, Limits, Probe, Revise, Stop, Synthesise
+from tasks.types import Aggregate, Decision, Draft, Escalate, Job, Limits, Mutate, Probe, Revise, Stop, Synthesise
 
 SCHEMA = "redraft.state/1"
 
@@ -91,6 +91,8 @@ def _decision(decision: Decision) -> dict[str, Any]:
             name, fields = "aggregate", dataclasses.asdict(decision)
         case Synthesise():
             name, fields = "synthesise", dataclasses.asdict(decision)
+        case Mutate():
+            name, fields = "mutate", dataclasses.asdict(decision)
         case Probe():
             name, fields = "probe", dataclasses.asdict(decision)
         case Escalate():

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks.crashpoints import CrashPoint, passing
-from tasks.edits import EditError
+from tasks.edits import EditError, edited
 from tasks.jobfiles import checks_on, refusal
-from tasks.policy import JUDGES, is_executable, repeated
+from tasks.policy import JUDGES, is_executable, is_unapplied, repeated
 from tasks.ports import Checks, JudgePanel, Ledger
 from tasks.scoring import fitness_of, goal_of, reaches
 from tasks.turn import Turn
-from tasks.types import Candidate, Iteration, Job, OpenIteration, Verdict
+from tasks.types import Candidate, CheckSpec, Iteration, Job, OpenIteration, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class Validation:
     def _check(self, turn: Turn, candidate: Candidate, before: Sequence[Candidate]) -> Candidate:
         turn.heartbeat.checkpoint()
         try:
-            checks = checks_on(turn.job, candidate)
+            checks = _checks(turn.job, candidate)
         except EditError as error:
             return self._commit(turn, candidate, (refusal(error),), before)
         programs = [check for check in checks if check.kind not in JUDGES]
@@ -79,7 +79,7 @@ class Validation:
 
     def _judge(self, turn: Turn, candidate: Candidate, before: Sequence[Candidate]) -> Candidate:
         try:
-            checks_on(turn.job, candidate)
+            _checks(turn.job, candidate)
         except EditError as error:  # no program has looked at it before
             return self._commit(turn, candidate, (refusal(error),), before)
         checks = [check for check in turn.job.spec.checks if check.kind in JUDGES]
@@ -124,6 +124,15 @@ def is_unjudged(job: Job, iteration: OpenIteration, candidate: Candidate) -> boo
     """Whether its judges have still to vote, which they do only where all else passed."""
     pending = candidate.guard is None and candidate.ref.slot not in iteration.checked
     return pending and _awaits_judges(job, candidate)
+
+
+def _checks(job: Job, candidate: Candidate) -> tuple[CheckSpec, ...]:
+    """The job's checks as they see the candidate. Raises `EditError` where it is edits that don't apply."""
+    if is_unapplied(candidate):
+        for parent in (c for earlier in job.history for c in earlier.candidates if c.ref == candidate.parent):
+            edited(candidate.text, parent.text)
+        raise EditError("The edits were not applied.")
+    return checks_on(job, candidate)
 
 
 def _awaits_judges(job: Job, candidate: Candidate) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from tasks.jobfiles import shown_text
 from tasks.prompts import roles
@@ -114,6 +114,17 @@ def synthesise(job: Job, candidates: Sequence[Candidate], *, cut: Cut = WHOLE) -
     shortener = Shortener(cut)
     shown = [_part(job, one, shortener, len(candidates)) for one in candidates]
     return _in_one_block(job, _prompt(job, shortener, prefix(job, shortener), role, *shown, _goal(job)))
+
+
+def change(
+    job: Job, role: str, shown: Callable[[Shortener], Sequence[str]], order: str, *, whole: bool, cut: Cut = WHOLE
+) -> Prompt:
+    """Asks for another answer than those that are `shown`, as `role` says. What differs between two such prompts,
+    `order`, comes last; where the answer is to be `whole`, its form follows."""
+    shortener = Shortener(cut)
+    ends = f"{order}\n\n{_goal(job)}" if whole else order
+    prompt = _prompt(job, shortener, prefix(job, shortener), role, *shown(shortener), ends)
+    return _in_one_block(job, prompt) if whole else prompt
 
 
 def inputs(job: Job, functions: Collection[str], *, cut: Cut = WHOLE) -> Prompt:
