@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tasks.prompts.layout import FILES_CHARS, LESSON_CHARS, RUBRIC_CHARS, TESTS_CHARS, Shortener, fence
-from tasks.scoring import MINIMISE, SCORE
+from tasks.scoring import SCORE, is_minimised
 from tasks.testfiles import beside, shown_files
 from tasks.types import CheckSpec, Job, LessonKind, Modality
 
@@ -84,7 +84,7 @@ def has_check(job: Job, kind: str) -> bool:
 def better(job: Job) -> str:
     """The goal of the job's score that is shown, else of any."""
     scores = sorted((check for check in job.spec.checks if check.kind == SCORE), key=lambda check: check.held_out)
-    return "smaller" if scores and scores[0].value.get("goal") == MINIMISE else "greater"
+    return "smaller" if scores and is_minimised(scores[0]) else "greater"
 
 
 def _files(job: Job, shortener: Shortener) -> Iterator[str]:

@@ -7,6 +7,7 @@ printing in its place. Must not know how the sandbox confines.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,7 @@ from tasks.validators.text import clipped, printable
 from tasks.validators.verdicts import verdict_of
 
 GOALS = ("maximise", "minimise")
+CORES = ("shared", "exclusive")
 REPEATS = 100
 STAGES = 10
 LINE_CHARS = 300
@@ -41,6 +43,7 @@ OPTIONS = {
     "plateau": "an object with `iterations`, a whole number from 1, and where wanted `improvement`, a number from 0",
     "repeats": f"a whole number from 1 to {REPEATS}",
     "noise": "a number from 0",
+    "cores": "shared or exclusive",
     "stages": f"a list of at most {STAGES} objects with `command` and either `at_least` or `at_most`, a number",
 }
 
@@ -77,7 +80,15 @@ class ScoreValidator:
             stages.append({**stage, "command": command})
             contents |= more
         options = {name: value[name] for name in OPTIONS if name in value}
-        stored = {"goal": GOALS[0], "repeats": 1, "noise": 0.0, **options, "command": argv, "stages": stages}
+        stored = {
+            "goal": GOALS[0],
+            "repeats": 1,
+            "noise": 0.0,
+            "cores": CORES[0],
+            **options,
+            "command": argv,
+            "stages": stages,
+        }
         _examine_options(stored)
         return stored, contents
 
@@ -123,7 +134,8 @@ def _measured(check: CheckSpec, runs: Sequence[Measurement], seconds: float) -> 
 
 
 def _run(command: Sequence[Any], candidate: str, check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbeat) -> _Run:
-    result = sandbox.run(job_of(command, candidate, check), heartbeat)
+    job = dataclasses.replace(job_of(command, candidate, check), exclusive=check.value["cores"] == "exclusive")
+    result = sandbox.run(job, heartbeat)
     fault = _fault(result, check)
     if fault:
         return _Run(seconds=result.seconds, fault=fault)
@@ -171,6 +183,7 @@ def _examine_options(options: Mapping[str, Any]) -> None:
     plateau = options.get("plateau")
     good = {
         "goal": options.get("goal") in GOALS,
+        "cores": options.get("cores") in CORES,
         "target": options.get("target") is None or _is_number(options["target"]),
         "plateau": plateau is None or _is_plateau(plateau),
         "repeats": _is_whole(options.get("repeats"), REPEATS),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -37,6 +38,11 @@ EVALUATORS = {
         "import os, time\n"
         "if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        time.sleep(600)\n    os._exit(0)\n"
         "print(3)\n"
+    ),
+    "timed.py": (
+        "import json, time\n"
+        "begun = time.monotonic()\ntime.sleep(0.3)\n"
+        "print(json.dumps({'score': 1, 'metrics': {'begun': begun, 'ended': time.monotonic()}}))\n"
     ),
     "flood.sh": "#!/bin/sh\nyes\n",
     "crash.py": "print(9)\nraise SystemExit('broken instance')\n",
@@ -106,3 +112,11 @@ def test_a_candidate_that_prints_a_score_beside_its_evaluator_is_invalid(measure
     verdict = measure("executing.py", "print('{\"score\": 99}')")
     assert (verdict.passed, verdict.value) == (False, None)
     assert "several results" in verdict.feedback
+
+
+@pytest.mark.parametrize("cores", ["shared", "exclusive"])
+def test_evaluators_run_side_by_side_unless_one_asks_to_run_alone(measure, cores):
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        runs = [pool.submit(measure, "timed.py", cores=cores) for _ in range(2)]
+    first, second = sorted((run.result().metrics for run in runs), key=lambda metrics: metrics["begun"])
+    assert (second["begun"] >= first["ended"]) is (cores == "exclusive")

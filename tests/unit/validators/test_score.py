@@ -33,6 +33,7 @@ def test_an_evaluator_alone_is_measured_once_and_the_greater_is_the_better(folde
         "goal": "maximise",
         "repeats": 1,
         "noise": 0.0,
+        "cores": "shared",
         "command": ["python", "evaluate.py", "{candidate}"],
         "stages": [],
     }
@@ -65,6 +66,7 @@ def test_options_stand_beside_the_kind_and_the_files_of_stages_travel_along(fold
     [
         ({"goal": "max"}, "checks[0].goal"),
         ({"goal": None}, "checks[0].goal"),
+        ({"cores": 2}, "checks[0].cores"),
         ({"target": "1"}, "checks[0].target"),
         ({"target": float("nan")}, "checks[0].target"),
         ({"target": True}, "checks[0].target"),
@@ -113,7 +115,8 @@ def test_a_stored_check_is_examined_again(folder):
 
 
 def check_of(**options):
-    value = {"goal": "maximise", "repeats": 1, "noise": 0.0, "command": ["python", "e.py"], "stages": [], **options}
+    value = {"goal": "maximise", "repeats": 1, "noise": 0.0, "cores": "shared", "stages": [], **options}
+    value["command"] = ["python", "e.py"]
     return CheckSpec(name="score:e.py", kind="score", value=value, files={"e.py": "", "q.py": ""})
 
 
@@ -183,6 +186,13 @@ def test_a_candidate_comes_to_the_dear_stage_only_through_the_cheap_ones(heartbe
     through = scripted(answering(outcome("2"), outcome("7"), outcome("40"), outcome("44")))
     verdict = ScoreValidator().validate("x", check_of(stages=stages, repeats=2), through, heartbeat)
     assert (verdict.passed, verdict.value, verdict.seconds) == (True, 42.0, 2.0)
+
+
+def test_an_evaluator_may_ask_to_run_alone(heartbeat, scripted):
+    sandbox = scripted(lambda job: outcome("1"))
+    for cores in ("exclusive", "shared"):
+        ScoreValidator().validate("x", check_of(cores=cores), sandbox, heartbeat)
+    assert [job.exclusive for job in sandbox.jobs] == [True, False]
 
 
 def test_an_answer_that_is_too_long_is_not_run(heartbeat, scripted):
