@@ -8,12 +8,14 @@ stays as the file has it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tasks.edits.blocks import Edit, EditError
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
+# Where one edit is looked for: at more than one it is refused.
+MOST_PLACES = 100
 _QUOTED_CHARS = 80
 
 
@@ -84,24 +86,14 @@ def _place(ended: list[str], edit: Edit) -> _Place:
 
 
 def _exactly(lines: list[str], old: Sequence[str], form: Callable[[str], str]) -> list[_Place]:
-    have, wanted = [form(line) for line in lines], [form(line) for line in old]
-    first = wanted[0]
-    return [
-        _Place(at)
-        for at in range(len(have) - len(wanted) + 1)
-        if have[at] == first and have[at : at + len(wanted)] == wanted
-    ]
+    return [_Place(at) for at in _found([form(line) for line in lines], [form(line) for line in old])]
 
 
 def _indented(lines: list[str], old: Sequence[str]) -> list[_Place]:
     """Where every line of `old` that is not empty is indented by the same text more, or less, than the file's."""
-    words = [line.strip() for line in old]
-    have = [line.strip() for line in lines]
-    lead = next(number for number, line in enumerate(words) if line)
+    lead = next(number for number, line in enumerate(old) if line.strip())
     places = []
-    for at in range(len(lines) - len(old) + 1):
-        if have[at + lead] != words[lead] or have[at : at + len(old)] != words:
-            continue
+    for at in _found([line.strip() for line in lines], [line.strip() for line in old]):
         ours, theirs = _indent(lines[at + lead]), _indent(old[lead])
         surplus = theirs.removesuffix(ours) if theirs.endswith(ours) else ""
         lack = ours.removesuffix(theirs) if ours.endswith(theirs) else ""
@@ -109,6 +101,19 @@ def _indented(lines: list[str], old: Sequence[str]) -> list[_Place]:
         if all(_moved(line, place).rstrip() == lines[at + n].rstrip() for n, line in enumerate(old) if line.strip()):
             places.append(place)
     return places
+
+
+def _found(lines: list[str], wanted: list[str]) -> Iterator[int]:
+    """The numbers of the lines, counted from 0, at which `wanted` stands; `MOST_PLACES` at most. A search of text takes
+    linear time however often lines recur: a model writes both."""
+    text, part = "".join(f"\n{line}" for line in lines) + "\n", "\n" + "\n".join(wanted) + "\n"
+    at, number = -1, 0
+    for _ in range(MOST_PLACES):
+        before, at = at, text.find(part, at + 1)
+        if at < 0:
+            return
+        number += text.count("\n", max(before, 0), at)
+        yield number
 
 
 def _indent(line: str) -> str:

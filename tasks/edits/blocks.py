@@ -17,8 +17,7 @@ SEARCH = re.compile(r"<{5,9} ?SEARCH[ \t]*")
 DIVIDER = re.compile(r"={5,9}[ \t]*")
 REPLACE = re.compile(r">{5,9} ?REPLACE[ \t]*")
 _HUNK = re.compile(r"@@(?: .*)?")
-_OLD = re.compile(r"--- (?P<name>[^\t]+?)[ ]*(?:\t.*)?")
-_NEW = re.compile(r"\+\+\+ (?P<name>[^\t]+?)[ ]*(?:\t.*)?")
+_OLD, _NEW = "--- ", "+++ "
 # What git writes between the hunks of two files.
 _HEADER = re.compile(
     r"(?:diff --git |index [0-9a-f]+\.\.|(?:new|deleted) file mode |(?:old|new) mode |similarity index |"
@@ -153,11 +152,16 @@ def _names(lines: Sequence[str], number: int) -> tuple[str, str] | None:
     """The names of a file header. A removed line may look like its first line, so a hunk or the end must follow."""
     if number + 1 >= len(lines):
         return None
-    old, new = _OLD.fullmatch(lines[number]), _NEW.fullmatch(lines[number + 1])
+    old, new = _name(lines[number], _OLD), _name(lines[number + 1], _NEW)
     follows = lines[number + 2] if number + 2 < len(lines) else "@@"
-    if old is None or new is None or not (_HUNK.fullmatch(follows) or not follows.strip()):
+    if not old or not new or not (_HUNK.fullmatch(follows) or not follows.strip()):
         return None
-    return old["name"].strip('"'), new["name"].strip('"')
+    return old, new
+
+
+def _name(line: str, mark: str) -> str:
+    """The name in a line of a file header, without the date after it; empty where the line is none."""
+    return line.removeprefix(mark).partition("\t")[0].strip(' "') if line.startswith(mark) else ""
 
 
 def _hunk(lines: list[str]) -> Edit:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from tasks.edits.blocks import EditError
 
 NAME_CHARS = 200
+# A line that names a file is short; patterns take quadratic time on some long ones.
+LINE_CHARS = 500
 _KEYED = re.compile(r"\b(?:title|path|file|filename|name)\s*[=:]\s*[\"']?([^\s\"'}]+)", re.IGNORECASE)
 _LEAD = re.compile(
     r"[ \t]*(?:[#>*+-]+[ \t]+|\d{1,2}[.)][ \t]+)*(?:[*_`]*(?:file|filename|path)[*_`]*[ \t]*:[ \t]*)?", re.I
@@ -26,6 +28,8 @@ _TRANSCRIPTS = frozenset({"bash", "console", "output", "plaintext", "sh", "shell
 def name_on_fence(label: str) -> str | None:
     """The name in the text after a fence: ```` ```python src/a.py ````, ```` ```src/a.py ````, `python:src/a.py`,
     `title="src/a.py"`."""
+    if len(label) > LINE_CHARS:
+        return None
     if match := _KEYED.search(label):
         return match[1]
     for word in label.split():
@@ -38,13 +42,15 @@ def name_on_fence(label: str) -> str | None:
 
 def name_on_line(line: str) -> str | None:
     """The name where it is all that a line says: `src/a.py`, **src/a.py**, `### File: src/a.py`."""
+    if len(line) > LINE_CHARS:
+        return None
     name = _LEAD.sub("", line, count=1).strip().strip("*_`\"'").removesuffix(":").strip("*_`\"'").strip()
     return name if _is_path(name) and not re.search(r"\s", name) else None
 
 
 def name_in_sentence(line: str, info: str, is_writable: Callable[[str], bool]) -> str | None:
     """The one writable file that a sentence before a fence names in backticks, unless its block shows a shell."""
-    if info in _TRANSCRIPTS:
+    if info in _TRANSCRIPTS or len(line) > LINE_CHARS:
         return None
     names = {name for name in _TICKED.findall(line) if _is_path(name) and is_writable(os.path.normpath(name))}
     return names.pop() if len(names) == 1 else None
@@ -52,7 +58,8 @@ def name_in_sentence(line: str, info: str, is_writable: Callable[[str], bool]) -
 
 def name_in_comment(content: str, is_writable: Callable[[str], bool]) -> str | None:
     """The writable file that the first line of a block names as a comment: `# src/a.py`, `// src/a.py`."""
-    match = _COMMENT.fullmatch(content.partition("\n")[0])
+    line = content.partition("\n")[0]
+    match = _COMMENT.fullmatch(line) if len(line) <= LINE_CHARS else None
     name = match[1].removesuffix(":") if match else ""
     return name if name and _is_path(name) and is_writable(os.path.normpath(name)) else None
 

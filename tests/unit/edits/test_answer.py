@@ -3,6 +3,8 @@
 import fnmatch
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tasks.edits import EditError, apply_answer
 
@@ -193,3 +195,47 @@ def test_an_answer_without_a_file_is_refused(text):
 def test_an_answer_larger_than_the_limit_is_refused():
     with pytest.raises(EditError, match="bytes together"):
         applied(f"```python src/maths.py\n{'x' * 4_000_000}\n```")
+
+
+PIECES = st.sampled_from(
+    [
+        "```python src/maths.py",
+        "```",
+        "~~~",
+        "```diff",
+        "`src/app.py`:",
+        "../up.py",
+        "<<<<<<< SEARCH",
+        "=======",
+        ">>>>>>> REPLACE",
+        "--- a/src/maths.py",
+        "+++ b/src/maths.py",
+        "+++ /dev/null",
+        "@@ -1 +1 @@",
+        "-    return a",
+        "+    return a + b",
+        "    return a",
+        " def add(a, b):",
+        "",
+        "Prose, then.",
+        "\\ No newline at end of file",
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=14), st.text(max_size=20))
+def test_any_answer_gives_writable_files_or_a_reason(pieces, tail):
+    try:
+        result = applied("\n".join([*pieces, tail]))
+    except EditError:
+        return
+    assert all(writable(name) and ".." not in name for name in result)
+
+
+HOSTILE = ["--- " + " " * 200_000 + "x", "# " * 100_000, "*" * 200_000, "name " * 50_000, "`" * 200_000, "<" * 200_000]
+
+
+@pytest.mark.parametrize("line", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_hostile_line_takes_no_time(line):
+    with pytest.raises(EditError):
+        applied(f"{line}\n```python\n{line}\n```\n{line}\n+++ x\n")

@@ -159,3 +159,13 @@ def test_an_edit_that_applies_puts_its_lines_there_and_leaves_the_rest(before, o
     text = "".join(f"{line}\n" for line in [*before, *marked, *after])
     change = edit("\n".join(marked), "new")
     assert apply_edits(text, [change]) == "".join(f"{line}\n" for line in [*before, "new", *after])
+
+
+def test_lines_that_recur_all_over_take_no_time():
+    text = "x\n" * 200_000
+    with pytest.raises(EditError, match="fits nowhere"):
+        apply_edits(text, [edit("x\n" * 20_000 + "y", "z")])
+    with pytest.raises(EditError, match="fits at 100 places"):
+        apply_edits(text, [edit("x\n" * 20_000 + "x", "z")])
+    with pytest.raises(EditError, match="fits nowhere"):
+        apply_edits("  x\n" * 200_000, [edit("x\n" * 20_000 + " y", "z")])
