@@ -34,7 +34,10 @@ def test_every_look_is_one_line_and_one_object(redraft: Redraft) -> None:
     said, document = redraft("doctor"), json.loads(redraft("doctor", "--json").out)
     names = [check["name"] for check in document["checks"]]
     assert names == [line.split()[1] for line in said.out.splitlines()]
-    assert " ".join(names) == "python home disk sandbox runtimes plugins gpu postgres broker worker relay memory cloud"
+    assert (
+        " ".join(names)
+        == "python home disk sandbox runtimes compilers plugins gpu postgres broker worker relay memory cloud"
+    )
     assert all(check["outcome"] in ("ok", "warn", "fail") for check in document["checks"])
     assert said.code == int(any(check["outcome"] == "fail" for check in document["checks"]))
     assert "secret" not in said.out
