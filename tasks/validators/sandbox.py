@@ -19,6 +19,7 @@ from tasks.heartbeat import SilentHeartbeat
 from tasks.ports import Heartbeat
 from tasks.types import JOINED, SandboxJob, SandboxResult
 from tasks.validators.confinement import RUNTIME_MOUNT
+from tasks.validators.cores import cores
 from tasks.validators.joining import Companion, exchange_folder, joining_pipes
 from tasks.validators.packages import BUILD_SECONDS as PACKAGES_BUILD_SECONDS
 from tasks.validators.packages import IMPORT_ALL, NamedRuntimes
@@ -56,7 +57,7 @@ class BubblewrapSandbox:
         return self._run(self._runtime_of(job, heartbeat), job, heartbeat)
 
     def _run(self, runtime: Runtime, job: SandboxJob, heartbeat: Heartbeat) -> SandboxResult:
-        with self._slot(heartbeat), self._uid(heartbeat) as uid:
+        with self._slot(heartbeat, exclusive=job.exclusive), self._uid(heartbeat) as uid:
             heartbeat.expect_silence(job.timeout_seconds + START_SECONDS)
             return Run(runtime, job, uid, self._cpu_cores).result(heartbeat)
 
@@ -91,12 +92,13 @@ class BubblewrapSandbox:
             yield uid
 
     @contextmanager
-    def _slot(self, heartbeat: Heartbeat) -> Iterator[None]:
+    def _slot(self, heartbeat: Heartbeat, *, exclusive: bool = False) -> Iterator[None]:
         while not self._slots.acquire(timeout=HEARTBEAT_SECONDS):
             heartbeat.check()
             heartbeat.beat()  # waiting for other programs is progress, since their time is limited
         try:
-            yield
+            with cores(self._folder / "cores", heartbeat, exclusive=exclusive):
+                yield
         finally:
             self._slots.release()
 

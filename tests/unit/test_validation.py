@@ -1,8 +1,10 @@
-"""Edits that don't apply are refused before any check runs."""
+"""Edits that don't apply are refused before any check runs; candidates with a score are evaluated side by side."""
 
 from __future__ import annotations
 
 import dataclasses
+import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from tasks.judge_panel import NoJudgePanel
 from tasks.prompts.layout import WHOLE, Shortener
 from tasks.prompts.redact import feedback
-from tasks.types import Candidate, CandidateRef, CheckSpec, Iteration, Mutate, OpenIteration, Operator
+from tasks.types import Candidate, CandidateRef, CheckSpec, Iteration, Mutate, OpenIteration, Operator, Verdict
 from tasks.validation import Validation, is_unjudged
 from tasks.validators.checks import RegisteredChecks
 from tests.doubles import NoSandbox
@@ -73,3 +75,69 @@ def test_edits_that_applied_are_checked_as_the_whole_answer_that_they_made() -> 
     )
     (right,) = validation.check(turn_of(job), OPEN, [dataclasses.replace(EDIT, text="It is\nANSWER: 42")])
     assert right.accepted
+
+
+SCORE = CheckSpec(name="score:e.py", kind="score", value={"goal": "maximise"})
+DRAFTS = tuple(
+    Candidate(ref=ref, operator=Operator.DRAFT, text=f"draft {ref.slot}", root=ref)
+    for ref in (CandidateRef(iteration=2, slot=slot) for slot in range(3))
+)
+
+
+class Meeting:
+    """Checks that measure a candidate's slot once so many evaluations are under way together."""
+
+    def __init__(self, together: int, fails: str = "") -> None:
+        self.under_way, self.most, self._fails = 0, 0, fails
+        self._barrier, self._lock = threading.Barrier(together), threading.Lock()
+
+    def validate(self, candidate: str, checks: Sequence[CheckSpec], heartbeat: Any) -> tuple[Verdict, ...]:
+        with self._lock:
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+        self._barrier.wait(10)
+        with self._lock:
+            self.under_way -= 1
+        if candidate == self._fails:
+            raise RuntimeError("the sandbox is away")
+        value = float(candidate.split()[1])
+        return tuple(
+            Verdict(check=check.name, kind=check.kind, passed=True, score=1.0, value=value) for check in checks
+        )
+
+    def behaviour(self, *args: object) -> None:
+        return None
+
+    def grade(self, verdicts: Sequence[Verdict], checks: Sequence[CheckSpec]) -> tuple[float, bool]:
+        return 1.0, True
+
+
+def validation_of(checks: Any, ledger: Kept) -> Validation:
+    return Validation(ledger=ledger, checks=checks, judge_panel=NoJudgePanel())  # type: ignore[arg-type]
+
+
+def test_candidates_with_a_score_are_evaluated_side_by_side_and_committed_in_their_order() -> None:
+    job, ledger, checks = dataclasses.replace(job_of(checks=(SCORE,)), open=OPEN), Kept(), Meeting(3)
+    checked = validation_of(checks, ledger).check(turn_of(job), OPEN, DRAFTS)
+    assert checks.most == 3
+    assert [candidate.fitness for candidate in checked] == [0.0, 1.0, 2.0]
+    assert list(ledger.done) == [draft.ref for draft in DRAFTS]
+
+
+def test_candidates_without_a_score_are_checked_one_after_another() -> None:
+    command = CheckSpec(name="command", kind="command", value=["sh"])
+    job, ledger, checks = dataclasses.replace(job_of(checks=(command,)), open=OPEN), Kept(), Meeting(1)
+    validation_of(checks, ledger).check(turn_of(job), OPEN, DRAFTS)
+    assert checks.most == 1
+    assert list(ledger.done) == [draft.ref for draft in DRAFTS]
+
+
+def test_what_was_evaluated_before_a_fault_is_kept_and_only_the_rest_is_evaluated_again() -> None:
+    job, ledger = dataclasses.replace(job_of(checks=(SCORE,)), open=OPEN), Kept()
+    with pytest.raises(RuntimeError, match="away"):
+        validation_of(Meeting(3, fails="draft 1"), ledger).check(turn_of(job), OPEN, DRAFTS)
+    assert list(ledger.done) == [DRAFTS[0].ref]
+    kept, _ = ledger.done[DRAFTS[0].ref]
+    opened = dataclasses.replace(OPEN, checked=frozenset({0}))
+    checked = validation_of(Meeting(2), ledger).check(turn_of(job), opened, [kept, *DRAFTS[1:]])
+    assert [candidate.fitness for candidate in checked] == [0.0, 1.0, 2.0]

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 PROGRAMS = {
     "c": (
         {
-            "main.c": '#include <stdio.h>\n#include "lib/two.h"\nint main(void) { printf("%d\\n", two() * 21); return 0; }\n',
+            "main.c": '#include <stdio.h>\n#include "lib/two.h"\nint main(void) { printf("%d\\n", two() * 21); }\n',
             "lib/two.h": "static int two(void) { return 2; }\n",
         },
         "gcc -O1 -o /tmp/app main.c && /tmp/app",
