@@ -41,8 +41,9 @@ mutate: $(STAMP)
 attack: $(STAMP)
 	$(BIN)/python -m tests.attacks $(addprefix --area ,$(AREA))
 
+# BENCH="--model smollm2-135m-q4" takes llama.cpp instead of vLLM.
 bench: $(STAMP)
-	$(BIN)/python ops/bench.py
+	$(BIN)/python ops/bench.py $(BENCH)
 
 # CHAOS_CRASHES crashes: each crash point, each time it is passed, and seeded pairs of them; then CHAOS_ROUNDS rounds
 # of faults on the real services, beside plain Celery. CHAOS_SEED repeats a run.

@@ -1,22 +1,26 @@
 """`make bench`: what Redraft costs on top of its engine when one job is alone. Prints tables.
 
-Runs its own stack on the CPU engine with SmolLM2: submit-to-first-claim, and the overhead of an iteration outside
-model and checks. Many jobs at once are `ops/bench_engine.py`.
+Runs its own stack with SmolLM2 on the processor: submit-to-first-claim, and the overhead of an iteration outside model
+and checks. Many jobs at once are `ops/bench_engine.py`.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
 
 from figures import quantile, table
 from rig import Rig, running
 
 PROBES = 20
+MODELS = ("smollm2-135m", "smollm2-135m-q4")
 
 
 def main() -> None:
     """Both tables."""
-    with running("smollm2-135m") as rig:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=MODELS, default=MODELS[0], help="by vLLM, or by llama.cpp")
+    with running(parser.parse_args().model) as rig:
         rig.run_jobs(1, seed=0)  # warm
         print(table(("submit to first claim", "median ms", "p95 ms", "n"), [claim_latency(rig)]))
         print(table(("an iteration", "median ms", "model ms", "checks ms", "overhead ms", "share"), [overhead(rig)]))

@@ -13,6 +13,7 @@ from tasks.heartbeat import SilentHeartbeat
 from tasks.jobchecks import ValidatorSource
 from tasks.ports import DryRun, Sandbox
 from tasks.types import CheckSpec
+from tasks.validators.toolchains import TOOLCHAINS
 
 CHECKS_TRIED = 50  # a quarter of a second each
 # A check, and where it is written: `p.md: checks[0]`.
@@ -23,6 +24,10 @@ def check_runtimes(checks: Iterable[Located], known: Sequence[str]) -> None:
     """Raises `InvalidInput` for the first check whose runtime is not among the `known` ones."""
     for where, check in checks:
         if check.runtime and check.runtime not in known:
+            if check.runtime in TOOLCHAINS:
+                toolchain = TOOLCHAINS[check.runtime]
+                allowed = f"{toolchain.program} on this machine: {toolchain.advice}"
+                raise InvalidInput(f"{where}.runtime", check.runtime, allowed)
             allowed = f"runtimes here are {', '.join(known)}; `redraft sandbox add NAME PACKAGE...` builds one"
             raise InvalidInput(f"{where}.runtime", check.runtime, allowed)
 

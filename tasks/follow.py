@@ -70,4 +70,4 @@ class Patient:
 
 
 def _mark(job: JobSummary) -> object:
-    return job.state, job.iterations, job.operator, job.phase, job.score, job.worker, job.pause_requested
+    return job.state, job.iterations, job.operator, job.phase, job.score, job.value, job.worker, job.pause_requested

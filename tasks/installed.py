@@ -22,6 +22,7 @@ def installed_rules(settings: Settings, *, dry_runs: bool = False) -> Rules:
     from tasks.validators import registry
     from tasks.validators.packages import NamedRuntimes
     from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
+    from tasks.validators.toolchains import available
 
     strategies = sorted({entry.name for entry in entry_points(group="redraft.strategies")})
     rules = Rules(validators=registry, strategies=tuple(strategies), egress=configured_egress(settings))
@@ -29,7 +30,7 @@ def installed_rules(settings: Settings, *, dry_runs: bool = False) -> Rules:
         return rules
     folder = default_runtime_folder(settings.cache)
     elsewhere = bool(settings.database_url.get_secret_value())
-    runtimes = None if elsewhere else tuple(NamedRuntimes(folder).names())
+    runtimes = None if elsewhere else (*NamedRuntimes(folder).names(), *available())
     return dataclasses.replace(rules, runtimes=runtimes, sandbox=BubblewrapSandbox(folder))
 
 

@@ -91,16 +91,18 @@ def _check(
 ) -> CheckSpec:
     if not isinstance(entry, Mapping):
         raise InvalidInput(where, entry, f"`KIND: VALUE` with a kind among {', '.join(validators.kinds())}")
-    kind = _kind(where, entry, validators.kinds())
+    kind = _kind(where, entry, validators)
     validator = validators.find(kind)
+    own = _own_options(validator)
     options = _options(where, entry)
+    written = {name: entry[name] for name in (kind, *own) if name in entry} if own else entry[kind]
     if "runtime" in entry and not getattr(validator, "takes_runtime", False):
         raise InvalidInput(f"{where}.runtime", entry["runtime"], f"a check of kind {kind} runs no program of yours")
     try:
         if job_files and isinstance(validator, FolderCheck):
-            value, files = validator.parse_beside(entry[kind], folder, job_files)
+            value, files = validator.parse_beside(written, folder, job_files)
         else:
-            value, files = validator.parse(entry[kind], folder)
+            value, files = validator.parse(written, folder)
         label = _label(entry[kind], value, files)
         base = f"{kind}:{label}" if label else kind
         names = (base if n == 1 else f"{base}#{n}" for n in range(1, CHECKS + 2))
@@ -110,7 +112,8 @@ def _check(
             validator.examine(check)
     except InvalidInput as error:
         field = error.field.removeprefix(kind).lstrip(".")
-        inner = f"{where}.{kind}" + (f".{field}" if field else "")
+        beside = re.split(r"[.\[]", field, maxsplit=1)[0] in own
+        inner = f"{where}.{field}" if beside else f"{where}.{kind}" + (f".{field}" if field else "")
         raise InvalidInput(inner, error.value, error.allowed) from None
     return check
 
@@ -146,16 +149,27 @@ def _options(where: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
-def _kind(where: str, entry: Mapping[str, Any], kinds: Sequence[str]) -> str:
+def _own_options(validator: CheckKind) -> Mapping[str, str]:
+    """The options that only this kind of check has, each with what is allowed."""
+    own: Mapping[str, str] = getattr(validator, "options", {})
+    return own
+
+
+def _kind(where: str, entry: Mapping[str, Any], validators: ValidatorSource) -> str:
+    kinds = validators.kinds()
     named = [str(name) for name in entry if name not in OPTIONS]
+    first = next((name for name in named if name in kinds), None)
+    own = _own_options(validators.find(first)) if first else {}
+    named = [name for name in named if name not in own]
     unknown = [name for name in named if name not in kinds]
+    options = [*OPTIONS, *own]
     if unknown:
-        near = difflib.get_close_matches(unknown[0], [*kinds, *OPTIONS], n=1)
+        near = difflib.get_close_matches(unknown[0], [*kinds, *options], n=1)
         meant = f"did you mean {near[0]!r}? " if near else ""
         raise InvalidInput(
             where,
             unknown[0],
-            f"there is no such check; {meant}kinds are {', '.join(kinds)}; options are {', '.join(OPTIONS)}",
+            f"there is no such check; {meant}kinds are {', '.join(kinds)}; options are {', '.join(options)}",
         )
     if len(named) != 1:
         raise InvalidInput(where, dict(entry), f"each entry names exactly one kind among {', '.join(kinds)}")

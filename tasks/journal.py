@@ -85,13 +85,15 @@ class JournalledModel:
         choices: tuple[str, ...] = (),
         draw: int | None = None,
         together: int = 1,
+        warmth: int = 0,
     ) -> Completion:
         """One answer for `key`, whose attempt is the first; at most `attempts` calls.
 
         `build(cut)` gives the prompt, which is cut where the model's context is too small for it. The completion of the
         last attempt may still carry its guard: then it is degenerate and nothing may be built on it. With `choices`
         the answer is one of them. `draw` stands for the first attempt's number in its seed, where calls differ by more
-        than their attempt. So many first attempts with this prompt are sent `together`.
+        than their attempt. So many first attempts with this prompt are sent `together`. `warmth` counts steps above the
+        model's own temperature.
 
         Raises `LimitReached` before a call that the budget can't pay or that would begin after the job's hours, and
         after one that they cut short; `ProblemTooLong`, `PromptTooLong`, `EngineFault`, and what the turn's heartbeat
@@ -104,6 +106,7 @@ class JournalledModel:
             attempts=attempts,
             choices=choices,
             draw=key.attempt if draw is None else draw,
+            warmth=warmth,
         )
         attempt = ladder.first()
         while True:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
 
+from tasks.edits import EditError, edited
 from tasks.errors import LimitReached
 from tasks.jobfiles import shown_text
 from tasks.journal import JournalledModel
 from tasks.policy import passing
 from tasks.ports import Cloud
-from tasks.prompts import build, calls, parse
+from tasks.prompts import build, calls, mutating, parse
 from tasks.sampling import drawn
 from tasks.testfiles import shown_files
 from tasks.turn import Turn
@@ -28,6 +29,7 @@ from tasks.types import (
     Draft,
     Escalate,
     Job,
+    Mutate,
     OpenIteration,
     Operator,
     Probe,
@@ -40,6 +42,8 @@ from tasks.validators.python import solution_names
 
 # Candidates of which one is made: RSA's K.
 MERGED = 4
+# Candidates that the author of a mutation is shown beside its parent.
+INSPIRED = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +53,9 @@ class Operators:
     model: JournalledModel
     cloud: Cloud
 
-    def attempt(self, turn: Turn, iteration: OpenIteration) -> tuple[Candidate, ...]:
+    def attempt(  # noqa: PLR0911 - one a move
+        self, turn: Turn, iteration: OpenIteration
+    ) -> tuple[Candidate, ...]:
         """Every slot of the move at once: on a batching engine they cost little more than one.
 
         Where the budget pays for some slots only, those are the iteration's candidates. Raises `LimitReached` where it
@@ -67,6 +73,8 @@ class Operators:
                 return _in_parallel([partial(self._merge, turn, iteration, slot) for slot in range(slots)])
             case Synthesise():
                 return _in_parallel([partial(self._merge, turn, iteration, 0)])
+            case Mutate(parents=parents):
+                return _in_parallel([partial(self._mutate, turn, iteration, slot) for slot in range(len(parents))])
             case Probe():
                 return ()  # it makes none: see `inputs`
             case Escalate():
@@ -106,6 +114,29 @@ class Operators:
         ask = build.aggregate if isinstance(move, Aggregate) else build.synthesise
         completion = self.model.ask(turn, key, lambda cut: ask(job, parents, cut=cut))
         return _candidate(completion, ref=ref, operator=operator, root=ref)
+
+    def _mutate(self, turn: Turn, iteration: OpenIteration, slot: int) -> Candidate:
+        """A change of the slot's parent. Edits that don't apply stay as they were written, for the checks to refuse."""
+        move, job, ref = iteration.move, turn.job, CandidateRef(iteration=iteration.number, slot=slot)
+        assert isinstance(move, Mutate)
+        operator = operator_of(move)
+        key = CallKey(iteration=iteration.number, operator=operator, slot=slot, attempt=1)
+        (parent,) = _found(job, move.parents[slot : slot + 1])
+        change = mutating.Change(
+            parent=parent,
+            tried=_children(job, parent.ref),
+            number=len(_children(job, parent.ref)) + move.parents[: slot + 1].count(parent.ref),
+            inspirations=_found(job, _inspirations(job.spec.seed, key, move, parent.ref)),
+            edits=move.edits,
+        )
+        completion = self.model.ask(turn, key, lambda cut: mutating.mutate(job, change, cut=cut), warmth=move.warmth)
+        candidate = _revision(completion, ref, parent, operator)
+        if not move.edits or candidate.guard is not None:
+            return candidate
+        try:
+            return dataclasses.replace(candidate, text=edited(completion.text, parent.text))
+        except EditError:
+            return candidate
 
     def _repair(self, turn: Turn, iteration: OpenIteration, slot: int, parent_ref: CandidateRef) -> Candidate:
         """What is wrong and the patch in one call, or the finding that the problem is impossible."""
@@ -147,8 +178,21 @@ def _found(job: Job, refs: Sequence[CandidateRef]) -> tuple[Candidate, ...]:
     return tuple(known[ref] for ref in refs)
 
 
-def _revision(completion: Completion, ref: CandidateRef, parent: Candidate) -> Candidate:
-    candidate = _candidate(completion, ref=ref, operator=Operator.REVISE, root=parent.root)
+def _children(job: Job, parent: CandidateRef) -> tuple[Candidate, ...]:
+    """What was made of a candidate in earlier iterations."""
+    return tuple(c for earlier in job.history for c in earlier.candidates if c.parent == parent)
+
+
+def _inspirations(seed: int, key: CallKey, move: Mutate, parent: CandidateRef) -> tuple[CandidateRef, ...]:
+    """The first that is not the parent itself, and others that are drawn."""
+    others = [ref for ref in move.inspirations if ref != parent]
+    return (*others[:1], *drawn(seed, key, others[1:], INSPIRED - 1))
+
+
+def _revision(
+    completion: Completion, ref: CandidateRef, parent: Candidate, operator: Operator = Operator.REVISE
+) -> Candidate:
+    candidate = _candidate(completion, ref=ref, operator=operator, root=parent.root)
     return dataclasses.replace(candidate, revision=parent.revision + 1, parent=parent.ref)
 
 

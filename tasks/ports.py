@@ -93,7 +93,9 @@ class CheckKind(Protocol):
     cost: ClassVar[int]  # cheap ones run first
 
     def parse(self, value: Any, folder: Path | None) -> tuple[Any, Mapping[str, str | bytes]]:
-        """Validates the value a user wrote; `folder` is the job file's (None where there is no file).
+        """Validates the value a user wrote; `folder` is the job file's (None where there is no file). A kind with
+        `options`, a mapping of the names that only its entries may have to what is allowed, is given a mapping of its
+        own name and of those that are there instead.
 
         Returns the value to store and the files to store with it. Raises `InvalidInput`, whose field
         is relative to the check.

@@ -6,7 +6,19 @@ import dataclasses
 from typing import assert_never
 
 from tasks.scoring import shown
-from tasks.types import Aggregate, Decision, Draft, Escalate, Probe, Revise, Stop, StopCode, Synthesise
+from tasks.types import (
+    Aggregate,
+    Decision,
+    Draft,
+    Escalate,
+    Mutate,
+    Probe,
+    Revise,
+    Stop,
+    StopCode,
+    Synthesise,
+    operator_of,
+)
 
 _UNITS = {
     StopCode.BUDGET_TOKENS: " tokens",
@@ -63,6 +75,8 @@ def describe(decision: Decision) -> str:
             verb, detail, why = "aggregate", f"{decision.slots} of {parents}", decision.why
         case Synthesise():
             verb, detail, why = "synthesise", ", ".join(map(str, decision.parents)), decision.why
+        case Mutate():
+            verb, detail, why = str(operator_of(decision)), ", ".join(map(str, decision.parents)), decision.why
         case Probe():
             verb, detail, why = "probe", "inputs", decision.why
         case Escalate():

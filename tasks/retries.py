@@ -16,8 +16,20 @@ from tasks.types import CallKey, ChatRequest, Completion, Cut, GuardHit, Operato
 # As requested; with another seed, warmer; and with a shorter prompt too, or let run on.
 ATTEMPTS = 3
 # Their answers are checked. Nobody would notice a review or a lesson that is a loop.
-CHECKED = frozenset({Operator.DRAFT, Operator.RESTART, Operator.REVISE, Operator.AGGREGATE, Operator.SYNTHESISE})
+CHECKED = frozenset(
+    {
+        Operator.DRAFT,
+        Operator.RESTART,
+        Operator.REVISE,
+        Operator.AGGREGATE,
+        Operator.SYNTHESISE,
+        Operator.MUTATE,
+        Operator.EDIT,
+    }
+)
 WARMER = 0.2
+# By which a move that counts steps of temperature warms the model.
+WARMTH = 0.1
 # Of the last attempt.
 HALVED = Cut(prefix=1, rest=1)
 # One word of a given list, and the end of the text.
@@ -44,7 +56,8 @@ class Attempt:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryLadder:
     """The attempts at the call `key`, at most `attempts`. With `choices` the answer is one of them, chosen without
-    chance, in at most `CHOICE_TOKENS`. `draw` stands for the first attempt's number in its seed."""
+    chance, in at most `CHOICE_TOKENS`. `draw` stands for the first attempt's number in its seed. `warmth` counts steps
+    of `WARMTH` above the model's own temperature."""
 
     key: CallKey
     seed: int
@@ -52,6 +65,7 @@ class RetryLadder:
     sampling: Sampling
     attempts: int = ATTEMPTS
     choices: tuple[str, ...] = ()
+    warmth: int = 0
 
     def first(self) -> Attempt:
         """A model that thinks does so before free text, never before a choice."""
@@ -106,4 +120,5 @@ class RetryLadder:
         first = self.sampling.first_temperature
         if first is not None and not attempt.retries and is_first_draft(self.key):
             return first
-        return self.sampling.temperature + (WARMER if attempt.retries and not attempt.runs_on else 0.0)
+        warmer = WARMER if attempt.retries and not attempt.runs_on else 0.0
+        return self.sampling.temperature + self.warmth * WARMTH + warmer

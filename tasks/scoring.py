@@ -19,6 +19,11 @@ def deciding(checks: Sequence[CheckSpec]) -> CheckSpec | None:
     return next((check for check in scores if check.held_out), scores[0] if scores else None)
 
 
+def is_minimised(check: CheckSpec) -> bool:
+    """Whether less is better of what a check of kind score measures."""
+    return isinstance(check.value, Mapping) and check.value.get("goal") == MINIMISE
+
+
 def goal_of(checks: Sequence[CheckSpec]) -> Goal | None:
     """What a job with a score wants, in terms of `Candidate.fitness`; None where it has no score."""
     check = deciding(checks)
@@ -93,4 +98,4 @@ def shown(value: float) -> str:
 
 
 def _fitness(check: CheckSpec, value: float) -> float:
-    return -value if check.value.get("goal") == MINIMISE else value
+    return -value if is_minimised(check) else value

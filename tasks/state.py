@@ -9,13 +9,15 @@ Schema `redraft.state/1`; a field is only ever added to it:
   lessons    those recalled at the first iteration; null before
   history    each recorded iteration with its candidates, their lineage and all their verdicts
   open       the iteration under way: its move, and what is committed of it; null between iterations
-  incumbent  {iteration, slot, score} of the best so far; null where there is none
-  ended      {state, why, acceptance, code, used, limit, needed, detail} of a job that has ended; null before
+  incumbent  {iteration, slot, score, value} of the best so far; null where there is none
+  ended      {state, why, acceptance, code, used, limit, needed, detail, value, ended_by} of a job that has
+             ended; null before
   spend      US dollars, tokens in + out, seconds on the engine
   limits     what the next decision must keep to: hours used, parallel slots, whether
-             passing the checks is proof, whether candidates are programs, when to escalate and to move up
+             passing the checks is proof, whether candidates are programs, when to escalate and to move up, and the
+             goal of a job with a score
   next       the move under way, or what the strategy decides on this history: {move: draft | revise | aggregate |
-             synthesise | probe | escalate | stop, …, words}
+             synthesise | mutate | probe | escalate | stop, …, words}
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from typing import Any, assert_never
 
 from tasks.ports import Strategy
 from tasks.reasons import describe, explain
-from tasks.types import Aggregate, Decision, Draft, Escalate, Job, Limits, Probe, Revise, Stop, Synthesise
+from tasks.scoring import value_of
+from tasks.types import Aggregate, Decision, Draft, Escalate, Job, Limits, Mutate, Probe, Revise, Stop, Synthesise
 
 SCHEMA = "redraft.state/1"
 
@@ -45,6 +48,7 @@ def state_document(job: Job, limits: Limits, strategy: Strategy) -> dict[str, An
     incumbent = None
     if job.incumbent is not None:
         incumbent = {**dataclasses.asdict(job.incumbent.ref), "score": job.incumbent.score}
+        incumbent["value"] = value_of(job.incumbent)
     return {
         "schema": SCHEMA,
         "job": job.id,
@@ -68,6 +72,7 @@ def state_document(job: Job, limits: Limits, strategy: Strategy) -> dict[str, An
             "width": limits.width,
             "decisive": limits.decisive,
             "executable": limits.executable,
+            "goal": None if limits.goal is None else dataclasses.asdict(limits.goal),
             "cloud": limits.cloud,
             "escalate_after": limits.escalate_after,
             "move_up_after": limits.move_up_after,
@@ -86,6 +91,8 @@ def _decision(decision: Decision) -> dict[str, Any]:
             name, fields = "aggregate", dataclasses.asdict(decision)
         case Synthesise():
             name, fields = "synthesise", dataclasses.asdict(decision)
+        case Mutate():
+            name, fields = "mutate", dataclasses.asdict(decision)
         case Probe():
             name, fields = "probe", dataclasses.asdict(decision)
         case Escalate():

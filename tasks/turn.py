@@ -9,6 +9,7 @@ from tasks.deadline import NO_DEADLINE, Deadline, TimedHeartbeat
 from tasks.errors import NeedsLane
 from tasks.heartbeat import Heartbeat
 from tasks.progress import NO_PROGRESS, Progress
+from tasks.scoring import value_of
 from tasks.types import Candidate, Claim, Job, Lane, TurnReport
 
 
@@ -51,5 +52,5 @@ class Turn:
         job = self.job
         number = job.open.number if job.open else len(job.history)
         best = best or job.incumbent
-        score = best.score if best else 0.0
-        self.progress.report(TurnReport(job=job.id, iteration=number, score=score, next=step))
+        score, value = (best.score, value_of(best)) if best else (0.0, None)
+        self.progress.report(TurnReport(job=job.id, iteration=number, score=score, next=step, value=value))

@@ -4,17 +4,23 @@ inputs of a probe. Over ports only; must not know how a candidate was made."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from tasks.crashpoints import CrashPoint, passing
-from tasks.edits import EditError
+from tasks.edits import EditError, edited
 from tasks.jobfiles import checks_on, refusal
-from tasks.policy import JUDGES, is_executable, repeated
+from tasks.policy import JUDGES, is_executable, is_unapplied, repeated
 from tasks.ports import Checks, JudgePanel, Ledger
 from tasks.scoring import fitness_of, goal_of, reaches
 from tasks.turn import Turn
-from tasks.types import Candidate, Iteration, Job, OpenIteration, Verdict
+from tasks.types import Candidate, CheckSpec, Iteration, Job, OpenIteration, Verdict
+
+# A candidate with its behaviour, and its verdicts.
+_Examined = tuple[Candidate, tuple[Verdict, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +34,12 @@ class Validation:
     def check(self, turn: Turn, iteration: OpenIteration, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
         """The candidates with their deterministic verdicts. Raises `PluginUnavailable`, `SandboxUnavailable`, and
         what the turn's heartbeat raises."""
+        unchecked = [candidate for candidate in candidates if is_unchecked(turn.job, iteration, candidate)]
         checked: list[Candidate] = []
-        for candidate in candidates:
-            new = is_unchecked(turn.job, iteration, candidate)
-            checked.append(self._check(turn, candidate, checked) if new else candidate)
+        with self._examined(turn, unchecked) as examined:
+            for candidate in candidates:
+                new = is_unchecked(turn.job, iteration, candidate)
+                checked.append(self._commit(turn, *next(examined), checked) if new else candidate)
         return tuple(checked)
 
     def judge(self, turn: Turn, iteration: OpenIteration, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
@@ -65,21 +73,35 @@ class Validation:
         passing(CrashPoint.OBSERVED)
         return dataclasses.replace(candidate, behaviour=behaviour)
 
-    def _check(self, turn: Turn, candidate: Candidate, before: Sequence[Candidate]) -> Candidate:
+    @contextmanager
+    def _examined(self, turn: Turn, candidates: Sequence[Candidate]) -> Iterator[Iterator[_Examined]]:
+        """The candidates with their verdicts, in their order. Those of a job with a score are examined side by side,
+        since evaluators take long; the sandbox runs as many programs at once as there are cores."""
+        examine = partial(self._examine, turn)
+        if goal_of(turn.job.spec.checks) is None or len(candidates) < 2:
+            yield map(examine, candidates)
+            return
+        pool = ThreadPoolExecutor(max_workers=len(candidates), thread_name_prefix="check")
+        try:
+            yield pool.map(examine, candidates)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _examine(self, turn: Turn, candidate: Candidate) -> _Examined:
         turn.heartbeat.checkpoint()
         try:
-            checks = checks_on(turn.job, candidate)
+            checks = _checks(turn.job, candidate)
         except EditError as error:
-            return self._commit(turn, candidate, (refusal(error),), before)
+            return candidate, (refusal(error),)
         programs = [check for check in checks if check.kind not in JUDGES]
         verdicts = self.checks.validate(candidate.text, programs, turn.heartbeat)
         inputs = inputs_of(turn.job) if all(verdict.passed for verdict in verdicts) else ()
         behaviour = self.checks.behaviour(candidate.text, turn.job.spec.checks, inputs, turn.heartbeat)
-        return self._commit(turn, dataclasses.replace(candidate, behaviour=behaviour), verdicts, before)
+        return dataclasses.replace(candidate, behaviour=behaviour), verdicts
 
     def _judge(self, turn: Turn, candidate: Candidate, before: Sequence[Candidate]) -> Candidate:
         try:
-            checks_on(turn.job, candidate)
+            _checks(turn.job, candidate)
         except EditError as error:  # no program has looked at it before
             return self._commit(turn, candidate, (refusal(error),), before)
         checks = [check for check in turn.job.spec.checks if check.kind in JUDGES]
@@ -124,6 +146,15 @@ def is_unjudged(job: Job, iteration: OpenIteration, candidate: Candidate) -> boo
     """Whether its judges have still to vote, which they do only where all else passed."""
     pending = candidate.guard is None and candidate.ref.slot not in iteration.checked
     return pending and _awaits_judges(job, candidate)
+
+
+def _checks(job: Job, candidate: Candidate) -> tuple[CheckSpec, ...]:
+    """The job's checks as they see the candidate. Raises `EditError` where it is edits that don't apply."""
+    if is_unapplied(candidate):
+        for parent in (c for earlier in job.history for c in earlier.candidates if c.ref == candidate.parent):
+            edited(candidate.text, parent.text)
+        raise EditError("The edits were not applied.")
+    return checks_on(job, candidate)
 
 
 def _awaits_judges(job: Job, candidate: Candidate) -> bool:

@@ -17,7 +17,7 @@ from tasks.judge_panel import NoJudgePanel
 from tasks.lesson_service import NoLessonService
 from tasks.loop import Loop
 from tasks.operators import Operators
-from tasks.policy import Aggregation, BestOfN, Correct, Ladder, LoopRules, Single
+from tasks.policy import Aggregation, BestOfN, Climb, Correct, Evolve, Ladder, LoopRules, Single
 from tasks.ports import ChatModel, Checks, Cloud, JudgePanel, LessonService, Strategy
 from tasks.sampling import Sampling
 from tasks.store import dispatch, reaping
@@ -31,6 +31,7 @@ from tasks.validation import Validation
 from tasks.validators.checks import RegisteredChecks
 from tests.doubles import NoSandbox
 
+PACKAGED: tuple[Strategy, ...] = (Correct(), Single(), BestOfN(), Ladder(), Aggregation(), Evolve(), Climb())
 ENGINE_AND_CHECKS = frozenset({Lane.GPU, Lane.CHECK})
 
 
@@ -58,8 +59,7 @@ def twin_loop(
         operators=Operators(model=journalled, cloud=cloud or NoCloud()),
         validation=Validation(ledger=ledger, checks=checks, judge_panel=judge_panel(journalled)),
         lesson_service=lesson_service(journalled),
-        strategies=strategies
-        or {strategy.name: strategy for strategy in (Correct(), Single(), BestOfN(), Ladder(), Aggregation())},
+        strategies=strategies or {strategy.name: strategy for strategy in PACKAGED},
         rules=LoopRules(**{"width": 1, "move_up_after": 3, "escalate_after": 10, **rules}),
         clock=clock,
     )

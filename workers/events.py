@@ -13,6 +13,7 @@ import structlog
 from celery import Celery
 
 from tasks.printable import printable
+from tasks.scoring import shown as shown_value
 from tasks.types import Claim, TurnReport
 from workers import broker
 
@@ -55,7 +56,8 @@ class TurnEvents:
 
     def progress(self, claim: Claim, report: TurnReport) -> None:
         """Where the turn stands."""
-        where = f"job {report.job} · iteration {report.iteration} · score {report.score:.2f}"
+        score = f"{report.score:.2f}" if report.value is None else shown_value(report.value)
+        where = f"job {report.job} · iteration {report.iteration} · score {score}"
         self._last[claim.turn] = f"next: {report.next}"
         self._put("task-progress", claim.turn, kwargs=where, result=self._last[claim.turn])
 

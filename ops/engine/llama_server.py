@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("-np", "--parallel", type=int, default=1)
     flags.add_argument("-t", "--threads", type=int)
     flags.add_argument("-tb", "--threads-batch", type=int)
+    flags.add_argument("--threads-http", type=int)
     flags.add_argument("-b", "--batch-size", type=int)
     flags.add_argument("-ub", "--ubatch-size", type=int)
     flags.add_argument("-ngl", "--n-gpu-layers", type=int)
@@ -83,6 +84,7 @@ def parameters(asked: argparse.Namespace) -> llama.CommonParams:
     if asked.mmproj:
         params.mmproj.path = asked.mmproj
     plain = {
+        "n_threads_http": asked.threads_http,
         "n_batch": asked.batch_size,
         "n_ubatch": asked.ubatch_size,
         "n_gpu_layers": asked.n_gpu_layers,

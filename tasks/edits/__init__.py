@@ -7,5 +7,18 @@ ambiguous is refused, never guessed. Must not know jobs, checks or the disk. `op
 from tasks.edits.answer import FILES, FILES_BYTES, apply_answer
 from tasks.edits.applying import apply_edits
 from tasks.edits.blocks import Edit, EditError, read_edits
+from tasks.edits.whole import Body, body_of, edited, has_edits
 
-__all__ = ["FILES", "FILES_BYTES", "Edit", "EditError", "apply_answer", "apply_edits", "read_edits"]
+__all__ = [
+    "FILES",
+    "FILES_BYTES",
+    "Body",
+    "Edit",
+    "EditError",
+    "apply_answer",
+    "apply_edits",
+    "body_of",
+    "edited",
+    "has_edits",
+    "read_edits",
+]

@@ -6,6 +6,7 @@ name from here, not from the modules below.
 
 from tasks.policy.aggregate import Aggregation
 from tasks.policy.best_of_n import BestOfN
+from tasks.policy.climb import Climb
 from tasks.policy.clusters import choose, clusters, conclude_by_choice, passing
 from tasks.policy.correct import Correct
 from tasks.policy.endings import (
@@ -22,6 +23,7 @@ from tasks.policy.endings import (
     spent,
     stop_at,
 )
+from tasks.policy.evolve import Evolve
 from tasks.policy.identity import identity
 from tasks.policy.ladder import Ladder
 from tasks.policy.limits import (
@@ -49,6 +51,7 @@ from tasks.policy.progress import impossible, no_gain
 from tasks.policy.repeats import distinct, is_stale, marked, repeated
 from tasks.policy.similarity import similarity
 from tasks.policy.single import Single
+from tasks.policy.unapplied import is_unapplied
 
 __all__ = [
     "JUDGES",
@@ -57,7 +60,9 @@ __all__ = [
     "SAME_CRITIQUE",
     "Aggregation",
     "BestOfN",
+    "Climb",
     "Correct",
+    "Evolve",
     "Ladder",
     "LoopRules",
     "Single",
@@ -81,6 +86,7 @@ __all__ = [
     "is_decisive",
     "is_executable",
     "is_stale",
+    "is_unapplied",
     "limits_of",
     "lineages",
     "marked",

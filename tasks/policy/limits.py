@@ -39,6 +39,8 @@ def limits_of(job: Job, rules: LoopRules) -> Limits:
         decisive=is_decisive(job.spec.checks),
         executable=is_executable(job.spec),
         goal=goal_of(job.spec.checks),
+        files=bool(job.spec.files),
+        seed=job.spec.seed,
         cloud=job.cloud and job.spec.egress is Egress.FULL,
         escalate_after=rules.escalate_after,
         move_up_after=rules.move_up_after,

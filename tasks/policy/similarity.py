@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 
 PHRASE_WORDS = 3
@@ -14,6 +15,7 @@ def similarity(one: str, other: str) -> float:
     return 2 * (left & right).total() / max(1, left.total() + right.total())
 
 
+@functools.lru_cache(maxsize=128)  # a strategy compares some tens of texts with each other
 def _phrases(text: str) -> Counter[tuple[str, ...]]:
     words = text.lower().split()
     return Counter(tuple(words[start : start + PHRASE_WORDS]) for start in range(max(1, len(words) - PHRASE_WORDS + 1)))

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from tasks.jobfiles import shown_text
+from tasks.prompts import roles
 from tasks.prompts.layout import (
     BUGS,
     CANDIDATE_CHARS,
@@ -26,7 +27,7 @@ from tasks.prompts.layout import (
 )
 from tasks.prompts.plans import plans
 from tasks.prompts.prefix import has_check, prefix, problem_chars, statement
-from tasks.prompts.redact import feedback, visible_failures
+from tasks.prompts.redact import feedback, measured, visible_failures
 from tasks.types import Candidate, Cut, Job, Modality, Prompt
 
 # Rejected answers that the cloud model is shown.
@@ -36,14 +37,6 @@ PLAN_LINE = "# Plan:"
 # Calls that are requested at once; the guard takes a dozen lines that differ in their digits for a loop.
 INPUTS = 10
 SYSTEM = "You solve problems carefully. A program checks your answer, so keep exactly to the form that is asked for."
-_IMPOSSIBLE = (
-    "Only if the problem contradicts itself, so that no answer can be right, write one line instead that begins with "
-    "`IMPOSSIBLE:` and quotes in backticks the words of the problem that can't hold together."
-)
-_CHANGED = (
-    "Below is an answer to the problem above that is not right yet: the files that it changed, as they are now. All "
-    "others are as shown above, and an edit changes the files as they are now."
-)
 _ANSWER = re.compile(r"^\W*ANSWER\W*:", re.IGNORECASE)
 
 
@@ -56,45 +49,28 @@ def draft(job: Job, *, cut: Cut = WHOLE) -> Prompt:
 
 def review(job: Job, parent: Candidate, *, cut: Cut = WHOLE) -> Prompt:
     """Asks for a list of problems of `parent`, each with a quote; no fix, no praise."""
-    role = (
-        f"# Task\nBelow is an answer to the problem above. List what is wrong with it, at most {BUGS} problems, "
-        "the worst first. Write each on a line of its own that begins with `- `, and quote in backticks the exact "
-        "text of the answer that is wrong. Do not write a new answer. If nothing is wrong, write: NO PROBLEMS"
-    )
     shortener = Shortener(cut)
-    shown = (_candidate(job, parent, shortener), feedback(job, parent, shortener))
+    shown = (_candidate(job, parent, shortener), *_said(job, parent, shortener))
     order = "List the problems of the answer now, each with its quote."
-    return _prompt(job, shortener, prefix(job, shortener), role, *shown, order)
+    return _prompt(job, shortener, prefix(job, shortener), roles.review(job), *shown, order)
 
 
 def revise(job: Job, parent: Candidate, bugs: tuple[str, ...], *, cut: Cut = WHOLE) -> Prompt:
     """Asks for the whole answer anew with the problems of `parent` corrected."""
-    role = (
-        "# Task\nBelow is an answer to the problem above that is not right yet. Correct it and write all of it again."
-    )
-    if job.spec.files:
-        role = f"# Task\n{_CHANGED} Correct it: write those that you change now."
     shortener, problems = Shortener(cut), ""
     if bugs:
         listed = "\n".join(f"- {bug}" for bug in bugs[:BUGS])
         problems = "# What a reviewer found\n" + shortener.shorten("review", listed, shortener.in_rest(FEEDBACK_CHARS))
-    shown = (_candidate(job, parent, shortener), feedback(job, parent, shortener), problems)
-    return _prompt(job, shortener, prefix(job, shortener), role, *shown, _goal(job))
+    shown = (_candidate(job, parent, shortener), *_said(job, parent, shortener), problems)
+    return _prompt(job, shortener, prefix(job, shortener), roles.revise(job), *shown, _goal(job))
 
 
 def repair(job: Job, parent: Candidate, *, cut: Cut = WHOLE) -> Prompt:
     """Asks what is wrong with `parent`, in a paragraph, and for the whole answer anew with that corrected."""
-    role = (
-        "# Task\nBelow is an answer to the problem above that is not right yet. First say in one short paragraph where "
-        f"it goes wrong and why, on the example that failed. Then write all of it again, corrected. {_IMPOSSIBLE}"
-    )
-    if job.spec.files:
-        role = f"# Task\n{_CHANGED} First say in one short paragraph where it goes wrong and why. {_IMPOSSIBLE}"
     shortener = Shortener(cut)
-    shown = (_candidate(job, parent, shortener), feedback(job, parent, shortener))
-    return _prompt(
-        job, shortener, prefix(job, shortener), role, *shown, f"Write the paragraph first. {_goal_after(job)}"
-    )
+    shown = (_candidate(job, parent, shortener), *_said(job, parent, shortener))
+    order = f"Write the paragraph first. {_goal_after(job)}"
+    return _prompt(job, shortener, prefix(job, shortener), roles.repair(job), *shown, order)
 
 
 def redraft(job: Job, tried: Sequence[Candidate], *, cut: Cut = WHOLE) -> Prompt:
@@ -103,7 +79,7 @@ def redraft(job: Job, tried: Sequence[Candidate], *, cut: Cut = WHOLE) -> Prompt
     shortener = Shortener(cut)
     listed = "\n".join(f"- {plan}" for plan in plans(tried))
     role = (
-        "# Task\nSolve the problem above by another plan. These were tried, and their answers were not right:\n"
+        f"# Task\nSolve the problem above by another plan. {roles.tried(job)}:\n"
         f"{listed}\n"
         "Choose a plan that differs from each of them, and name it in a few words on the first line, which begins with "
         f"`{PLAN_LINE}`."
@@ -125,7 +101,7 @@ def aggregate(job: Job, candidates: Sequence[Candidate], *, cut: Cut = WHOLE) ->
         "Compare them, keep what is right in each, and write one answer that is better than all of them."
     )
     shortener = Shortener(cut)
-    shown = [f"{_part(job, one, shortener, len(candidates))}\n\n{feedback(job, one, shortener)}" for one in candidates]
+    shown = [_with_said(job, one, _part(job, one, shortener, len(candidates)), shortener) for one in candidates]
     return _in_one_block(job, _prompt(job, shortener, prefix(job, shortener), role, *shown, _goal(job)))
 
 
@@ -138,6 +114,17 @@ def synthesise(job: Job, candidates: Sequence[Candidate], *, cut: Cut = WHOLE) -
     shortener = Shortener(cut)
     shown = [_part(job, one, shortener, len(candidates)) for one in candidates]
     return _in_one_block(job, _prompt(job, shortener, prefix(job, shortener), role, *shown, _goal(job)))
+
+
+def change(
+    job: Job, role: str, shown: Callable[[Shortener], Sequence[str]], order: str, *, whole: bool, cut: Cut = WHOLE
+) -> Prompt:
+    """Asks for another answer than those that are `shown`, as `role` says. What differs between two such prompts,
+    `order`, comes last; where the answer is to be `whole`, its form follows."""
+    shortener = Shortener(cut)
+    ends = f"{order}\n\n{_goal(job)}" if whole else order
+    prompt = _prompt(job, shortener, prefix(job, shortener), role, *shown(shortener), ends)
+    return _in_one_block(job, prompt) if whole else prompt
 
 
 def inputs(job: Job, functions: Collection[str], *, cut: Cut = WHOLE) -> Prompt:
@@ -170,13 +157,9 @@ def escalate(job: Job) -> Prompt:
 
     All that is sent with an escalation, of the same size after thirty iterations as after ten.
     """
-    role = (
-        "# Task\nBelow are answers to the problem above that are not right, and what the checks say of each. "
-        "Find out why they fail, then write a right answer of your own, whole."
-    )
     shortener = Shortener(WHOLE)
-    shown = [f"{_candidate(job, best, shortener)}\n\n{feedback(job, best, shortener)}" for best in _best(job)]
-    return _prompt(job, shortener, prefix(job, shortener), role if shown else "", *shown, _goal(job))
+    shown = [_with_said(job, best, _candidate(job, best, shortener), shortener) for best in _best(job)]
+    return _prompt(job, shortener, prefix(job, shortener), roles.escalate(job) if shown else "", *shown, _goal(job))
 
 
 def distil(job: Job, *, accepted: Candidate | None = None, failures: Sequence[str] = (), cut: Cut = WHOLE) -> Prompt:
@@ -244,6 +227,17 @@ def _goal_after(job: Job) -> str:
     if has_check(job, "answer"):
         return "Then solve it and end with the line `ANSWER: …`."
     return "Then write the whole answer."
+
+
+def _said(job: Job, candidate: Candidate, shortener: Shortener) -> tuple[str, str]:
+    """The candidate's values, and what the failed checks say of it."""
+    return measured(job, candidate, shortener), feedback(job, candidate, shortener)
+
+
+def _with_said(job: Job, candidate: Candidate, shown: str, shortener: Shortener) -> str:
+    """A candidate as it is shown, and what is known of it."""
+    value, said = _said(job, candidate, shortener)
+    return f"{shown}\n\n{value}\n\n{said}" if value else f"{shown}\n\n{said}"
 
 
 def _part(job: Job, candidate: Candidate, shortener: Shortener, of: int) -> str:

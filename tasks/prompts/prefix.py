@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tasks.prompts.layout import FILES_CHARS, LESSON_CHARS, RUBRIC_CHARS, TESTS_CHARS, Shortener, fence
+from tasks.scoring import SCORE, is_minimised
 from tasks.testfiles import beside, shown_files
 from tasks.types import CheckSpec, Job, LessonKind, Modality
 
@@ -78,6 +79,12 @@ def rubric_of(check: CheckSpec) -> str:
 def has_check(job: Job, kind: str) -> bool:
     """Whether one of the job's checks, held out or not, is of this kind."""
     return any(check.kind == kind for check in job.spec.checks)
+
+
+def better(job: Job) -> str:
+    """The goal of the job's score that is shown, else of any."""
+    scores = sorted((check for check in job.spec.checks if check.kind == SCORE), key=lambda check: check.held_out)
+    return "smaller" if scores and is_minimised(scores[0]) else "greater"
 
 
 def _files(job: Job, shortener: Shortener) -> Iterator[str]:
@@ -168,5 +175,7 @@ def _answer_form(job: Job) -> Iterator[str]:
         yield "Write the whole solution.py in one Python code block."
     if has_check(job, "schema"):
         yield "Write the result in one JSON code block."
+    if has_check(job, SCORE):
+        yield f"A program measures a value of the answer: the {better(job)}, the better."
     if has_check(job, "answer"):
         yield "End with one line that holds only the final answer, in this form:\nANSWER: …"

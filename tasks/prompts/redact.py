@@ -10,6 +10,7 @@ from typing import Any
 from tasks.jobfiles import FILES_CHECK
 from tasks.prompts.layout import FEEDBACK_CHARS, WHOLE, Shortener
 from tasks.prompts.prefix import statement
+from tasks.scoring import is_minimised, shown
 from tasks.types import Candidate, CheckSpec, Job, Verdict
 from tasks.validators.answer import is_about_form
 
@@ -35,6 +36,23 @@ def feedback(job: Job, candidate: Candidate, shortener: Shortener) -> str:
         texts.append(f"{verdict.check} failed:\n{shortener.shorten(f'feedback of {verdict.check}', said, room)}")
     texts += [HIDDEN_FAILED] if hidden else []
     return "# What the checks say\n" + "\n\n".join(texts) if texts else ""
+
+
+def measured(job: Job, candidate: Candidate, shortener: Shortener) -> str:
+    """The values that visible checks measured of a candidate, with what their evaluators say of one that passed; what a
+    failed one says is `feedback`. Empty where none measured anything."""
+    found = _measured(job, candidate)
+    room = shortener.in_rest(FEEDBACK_CHARS) // max(1, len(found))
+    texts = []
+    for verdict, check in found:
+        said = verdict.feedback.strip() if verdict.passed else ""
+        texts.append(shortener.shorten(f"value of {verdict.check}", f"{_value(verdict, check)}\n{said}".strip(), room))
+    return "# Its value\n" + "\n\n".join(texts) if texts else ""
+
+
+def values(job: Job, candidate: Candidate) -> str:
+    """In one line, the values that visible checks measured of a candidate; empty where none did."""
+    return "; ".join(_value(verdict, check) for verdict, check in _measured(job, candidate))
 
 
 def visible_failures(job: Job, candidates: Sequence[Candidate]) -> tuple[str, ...]:
@@ -84,6 +102,22 @@ def _is_hidden(verdict: Verdict, checks: Mapping[str, CheckSpec]) -> bool:
         return False
     check = checks.get(verdict.check)
     return verdict.held_out or check is None or check.held_out
+
+
+def _measured(job: Job, candidate: Candidate) -> Sequence[tuple[Verdict, CheckSpec]]:
+    checks = {check.name: check for check in job.spec.checks}
+    return [
+        (verdict, checks[verdict.check])
+        for verdict in candidate.verdicts
+        if verdict.value is not None and not _is_hidden(verdict, checks)
+    ]
+
+
+def _value(verdict: Verdict, check: CheckSpec) -> str:
+    """Such as `score:evaluate.py = 2.5 (more is better), gaps = 3`."""
+    better = "less" if is_minimised(check) else "more"
+    metrics = "".join(f", {name} = {shown(value)}" for name, value in sorted(verdict.metrics.items()))
+    return f"{verdict.check} = {shown(verdict.value or 0.0)} ({better} is better){metrics}"
 
 
 def _visible_feedback(verdict: Verdict, check: CheckSpec | None) -> str:

@@ -30,6 +30,7 @@ from tasks.types import (
     Lesson,
     LessonKind,
     Move,
+    Mutate,
     Omission,
     Operator,
     Probe,
@@ -39,7 +40,7 @@ from tasks.types import (
 )
 
 
-def move_to_json(move: Move) -> dict[str, Any]:
+def move_to_json(move: Move) -> dict[str, Any]:  # noqa: PLR0911 - one a move
     """A move, tagged with its kind."""
     match move:
         case Draft():
@@ -53,6 +54,10 @@ def move_to_json(move: Move) -> dict[str, Any]:
             return {"kind": "aggregate", "parents": parents, "slots": move.slots, "why": move.why}
         case Synthesise():
             return {"kind": "synthesise", "parents": _refs_to_json(move.parents), "why": move.why}
+        case Mutate():
+            parents, inspirations = _refs_to_json(move.parents), _refs_to_json(move.inspirations)
+            how = {"edits": move.edits, "warmth": move.warmth}
+            return {"kind": "mutate", "parents": parents, "inspirations": inspirations, **how, "why": move.why}
         case Probe():
             return {"kind": "probe", "why": move.why}
         case Escalate():
@@ -61,7 +66,7 @@ def move_to_json(move: Move) -> dict[str, Any]:
             assert_never(move)
 
 
-def move_from_json(stored: Mapping[str, Any]) -> Move:
+def move_from_json(stored: Mapping[str, Any]) -> Move:  # noqa: PLR0911 - one a move
     """The inverse of `move_to_json`."""
     why, parents = stored["why"], _refs_from_json(stored.get("parents", ()))
     match stored["kind"]:
@@ -72,6 +77,11 @@ def move_from_json(stored: Mapping[str, Any]) -> Move:
             return Aggregate(parents=parents, slots=stored["slots"], why=why)
         case "synthesise":
             return Synthesise(parents=parents, why=why)
+        case "mutate":
+            inspirations = _refs_from_json(stored["inspirations"])
+            return Mutate(
+                parents=parents, inspirations=inspirations, edits=stored["edits"], warmth=stored["warmth"], why=why
+            )
         case "probe":
             return Probe(why=why)
         case "escalate":

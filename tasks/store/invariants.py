@@ -39,7 +39,7 @@ class Breach:
 
 # The calls that make candidates, or inputs to compare them. Others (judges, lessons) may come after their iteration
 # was recorded.
-_MAKERS = "('draft', 'review', 'revise', 'restart', 'aggregate', 'synthesise', 'escalate', 'inputs')"
+_MAKERS = "('draft', 'review', 'revise', 'restart', 'aggregate', 'synthesise', 'mutate', 'edit', 'escalate', 'inputs')"
 _FINAL = f"({FINAL})"
 # Of a job j with a score: its deciding check, the sign by which the greater is the better, and what it wants.
 _GOAL = """LEFT JOIN LATERAL (
@@ -99,15 +99,16 @@ INVARIANTS = (
     ),
     Invariant(
         name="I2 candidates come from the journal",
-        promise="each candidate is the text of the last journalled call of its slot; one that a fork began with is "
-        "that of the job it was forked from",
+        promise="each candidate is the text of the last journalled call of its slot, or its parent with the edits of "
+        "that call; one that a fork began with is that of the job it was forked from",
         query=f"""
             SELECT k.job_id AS job,
                    format('candidate %s.%s is not what the journal holds', k.iteration, k.slot) AS what
             FROM candidates k JOIN jobs j ON j.id = k.job_id LEFT JOIN LATERAL (
                 SELECT c.text FROM calls c WHERE c.job_id = k.job_id AND c.iteration = k.iteration AND c.slot = k.slot
                   AND c.operator = k.operator AND c.set_aside = 0 ORDER BY c.attempt DESC LIMIT 1) answer ON true
-            WHERE k.operator IN {_MAKERS} AND answer.text IS DISTINCT FROM k.text
+            WHERE k.operator IN {_MAKERS}
+              AND CASE k.operator WHEN 'edit' THEN answer.text IS NULL ELSE answer.text IS DISTINCT FROM k.text END
               AND k.iteration > coalesce(j.forked_iteration, 0)
             UNION ALL
             SELECT k.job_id, format('candidate %s.%s is not that of job %s', k.iteration, k.slot, j.forked_from)

@@ -104,9 +104,10 @@ def unstored_job(spec: JobSpec, texts: Mapping[str, str] | None = None) -> Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnReport:
-    """What a turn at a job did, for Flower and the log."""
+    """What a turn at a job did, for Flower and the log; `value` is there where the job has a score."""
 
     job: int
     iteration: int
     score: float
     next: str
+    value: float | None = None

@@ -99,6 +99,8 @@ class Operator(StrEnum):
     RESTART = "restart"
     AGGREGATE = "aggregate"
     SYNTHESISE = "synthesise"
+    MUTATE = "mutate"
+    EDIT = "edit"  # a mutation by search/replace blocks
     ESCALATE = "escalate"
     JUDGE = "judge"
     DISTIL = "distil"

@@ -144,6 +144,20 @@ class Synthesise:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mutate:
+    """Change each of `parents` for a better value, in parallel: one candidate each, so that a parent may be there more
+    than once. Each author is shown the first of `inspirations` and some of the others, with their values. With `edits`
+    the change is a list of search/replace blocks, else the whole answer is written again. `warmth` counts the steps by
+    which the temperature is above the model's own."""
+
+    parents: tuple[CandidateRef, ...]
+    inspirations: tuple[CandidateRef, ...] = ()
+    edits: bool = False
+    warmth: int = 0
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """Have the model write inputs, and run every candidate that passed the visible checks on them. It makes no
     candidate; later ones are run on the same inputs when they have passed."""
@@ -186,7 +200,7 @@ class Stop:
         return self.code.state
 
 
-Move = Draft | Revise | Aggregate | Synthesise | Probe | Escalate
+Move = Draft | Revise | Aggregate | Synthesise | Mutate | Probe | Escalate
 Decision = Move | Stop
 
 
@@ -203,6 +217,8 @@ def operator_of(move: Move) -> Operator:  # noqa: PLR0911 - one a move
             return Operator.AGGREGATE
         case Synthesise():
             return Operator.SYNTHESISE
+        case Mutate(edits=edits):
+            return Operator.EDIT if edits else Operator.MUTATE
         case Probe():
             return Operator.INPUTS
         case Escalate():
@@ -225,8 +241,10 @@ class Spend:
 class Limits:
     """The limits of a decision, and what is used so far. `width` is the number of parallel slots; `decisive` says that
     a candidate which passes the checks is right, where without it that is no proof; `executable` that candidates are
-    programs, whose behaviour a probe can compare; `goal` is that of a job with a score; `cloud` says whether an
-    escalation is allowed and served; the rest counts rejected iterations."""
+    programs, whose behaviour a probe can compare; `files` that they are files, of which an answer writes those that it
+    changes; `goal` is that of a job with a score; `seed` is the job's, of which a
+    strategy's choices by chance are a function; `cloud` says whether an escalation is allowed and served; the rest
+    counts rejected iterations."""
 
     budget: Budget
     spend: Spend
@@ -234,7 +252,9 @@ class Limits:
     width: int
     decisive: bool = False
     executable: bool = False
+    files: bool = False
     goal: Goal | None = None
+    seed: int = 0
     cloud: bool = False
     escalate_after: int = 10
     move_up_after: int = 3

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 class SandboxJob:
     """A program to run in the sandbox. `argv` runs in the job's folder, which holds `files`; `report_fd` asks for a
     pipe of that number, whose content comes back as `report`; `runtime` names packages that Python finds there beside
-    its own; `exchange` asks for a folder that joined jobs share, in which their temporary files lie.
+    its own; one that is `exclusive` runs alone among the sandbox's programs on its machine; `exchange` asks for a
+    folder that joined jobs share, in which their temporary files lie.
 
     A job that is `servable` runs `tasks.validators.inside.serve`: a sandbox may keep its program waiting, with
     everything imported, and fork it for each of several orders on standard input.
@@ -27,6 +28,7 @@ class SandboxJob:
     exchange: bool = False
     runtime: str = ""
     servable: bool = False
+    exclusive: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

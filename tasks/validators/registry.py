@@ -67,7 +67,8 @@ def broken() -> dict[str, str]:
 def validate(
     candidate: str, checks: Sequence[CheckSpec], sandbox: Sandbox, heartbeat: Heartbeat
 ) -> tuple[Verdict, ...]:
-    """Runs the visible checks, cheap ones first, and the held-out ones only where every visible one passed.
+    """Runs the visible checks, cheap ones first, and the held-out ones only where every visible one passed. A kind with
+    `needs_valid` is not run on what another check has refused.
 
     All `checks` must have a program, not a judge. Raises `ServiceFault`s and what `heartbeat` raises; a check that did
     not run has no verdict.
@@ -135,10 +136,13 @@ def accepted(verdicts: Sequence[Verdict], checks: Sequence[CheckSpec]) -> bool:
 
 
 def _run(candidate: str, checks: Sequence[CheckSpec], sandbox: Sandbox, heartbeat: Heartbeat) -> tuple[Verdict, ...]:
-    verdicts = []
+    verdicts: list[Verdict] = []
     for check in checks:
         heartbeat.check()
-        verdicts.append(_program(check.kind).validate(candidate, check, sandbox, heartbeat))
+        program = _program(check.kind)
+        if getattr(program, "needs_valid", False) and not all(verdict.passed for verdict in verdicts):
+            continue
+        verdicts.append(program.validate(candidate, check, sandbox, heartbeat))
         heartbeat.beat()
     return tuple(verdicts)
 

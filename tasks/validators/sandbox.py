@@ -19,12 +19,14 @@ from tasks.heartbeat import SilentHeartbeat
 from tasks.ports import Heartbeat
 from tasks.types import JOINED, SandboxJob, SandboxResult
 from tasks.validators.confinement import RUNTIME_MOUNT
+from tasks.validators.cores import cores
 from tasks.validators.joining import Companion, exchange_folder, joining_pipes
 from tasks.validators.packages import BUILD_SECONDS as PACKAGES_BUILD_SECONDS
 from tasks.validators.packages import IMPORT_ALL, NamedRuntimes
 from tasks.validators.runtime import Runtime, default_runtime_folder, ensure
 from tasks.validators.sandboxrun import HEARTBEAT_SECONDS, Run
 from tasks.validators.slots import unprivileged_uid
+from tasks.validators.toolchains import TOOLCHAINS, require
 
 __all__ = ["BubblewrapSandbox", "default_runtime_folder", "diagnose"]
 
@@ -55,7 +57,7 @@ class BubblewrapSandbox:
         return self._run(self._runtime_of(job, heartbeat), job, heartbeat)
 
     def _run(self, runtime: Runtime, job: SandboxJob, heartbeat: Heartbeat) -> SandboxResult:
-        with self._slot(heartbeat), self._uid(heartbeat) as uid:
+        with self._slot(heartbeat, exclusive=job.exclusive), self._uid(heartbeat) as uid:
             heartbeat.expect_silence(job.timeout_seconds + START_SECONDS)
             return Run(runtime, job, uid, self._cpu_cores).result(heartbeat)
 
@@ -90,12 +92,13 @@ class BubblewrapSandbox:
             yield uid
 
     @contextmanager
-    def _slot(self, heartbeat: Heartbeat) -> Iterator[None]:
+    def _slot(self, heartbeat: Heartbeat, *, exclusive: bool = False) -> Iterator[None]:
         while not self._slots.acquire(timeout=HEARTBEAT_SECONDS):
             heartbeat.check()
             heartbeat.beat()  # waiting for other programs is progress, since their time is limited
         try:
-            yield
+            with cores(self._folder / "cores", heartbeat, exclusive=exclusive):
+                yield
         finally:
             self._slots.release()
 
@@ -110,8 +113,12 @@ class BubblewrapSandbox:
         runtime = self.runtime(heartbeat)
         if not job.runtime:
             return runtime
+        named = NamedRuntimes(self._folder)
+        if job.runtime in TOOLCHAINS and job.runtime not in named.names():
+            require(job.runtime)
+            return runtime
         heartbeat.expect_silence(PACKAGES_BUILD_SECONDS)  # it is built at the first use
-        return replace(runtime, packages=NamedRuntimes(self._folder).ensure(job.runtime))
+        return replace(runtime, packages=named.ensure(job.runtime))
 
     def verify_packages(self, folder: Path, names: Sequence[str]) -> None:
         """Checks that the distributions `names` in `folder` can be imported inside. Raises `SandboxUnavailable`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tasks.types import CheckSpec, Verdict
 
 
@@ -13,9 +15,11 @@ def verdict_of(
     passed: bool | None = None,
     score: float | None = None,
     isolation: str = "",
+    value: float | None = None,
+    metrics: Mapping[str, float] | None = None,
 ) -> Verdict:
     """The verdict of `check`: it has passed if there is no feedback, unless `passed` says otherwise; the score is then
-    1 or 0, unless `score` is given."""
+    1 or 0, unless `score` is given. `value` and `metrics` are what it measured."""
     if passed is None:
         passed = not feedback
     return Verdict(
@@ -27,4 +31,6 @@ def verdict_of(
         feedback=feedback,
         seconds=seconds,
         isolation=isolation,
+        value=value,
+        metrics=metrics or {},
     )

@@ -3,6 +3,8 @@ schema. A lease is of one second, which is not waited for but taken off."""
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -76,6 +78,20 @@ def number(request: ChatRequest) -> str:
     return "ANSWER: 42" if "Compare them" in prompt else f"ANSWER: {request.seed % 40}"
 
 
+def grown(request: ChatRequest) -> str:
+    """A wrong number after a long text; edits of it, half of which don't apply; and the right one where a whole answer
+    is changed; or a lesson."""
+    prompt = request.messages[-1].content
+    if "WHEN:" in prompt:
+        return LESSON
+    if "<<<<<<< SEARCH" in prompt:
+        (old, *_) = re.findall(r"^ANSWER: \d+$", prompt, re.MULTILINE)
+        search = old if request.seed % 2 else "ANSWER: none"
+        return f"<<<<<<< SEARCH\n{search}\n=======\nANSWER: {request.seed % 40}\n>>>>>>> REPLACE"
+    text = "\n".join(hashlib.sha256(str(line).encode()).hexdigest() for line in range(30))
+    return f"{text}\nANSWER: {42 if 'Change ' in prompt else request.seed % 40}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """What a house's jobs are: solved by `strategy`, with `answer` for a model; `checked_by` stands for a sandbox."""
@@ -85,6 +101,7 @@ class Work:
     checks: tuple[CheckSpec, ...]
     answer: Callable[[ChatRequest], str]
     checked_by: ExecutedChecks | None = None
+    sampling: Sampling = NEW
 
 
 SUM = Work(strategy="correct", problem="What is six times seven?", checks=CHECKS, answer=answer)
@@ -92,6 +109,14 @@ DOUBLE = Work(strategy="ladder", problem="Double it.", checks=(EXAMPLE,), answer
 
 # Repaired, redrafted by another plan, aggregated; and aggregated to the end, then synthesised.
 CLIMB = Work(strategy="ladder", problem="What is six times seven?", checks=CHECKS[:1], answer=number)
+# Edited, of which some are refused, and where all are written again whole.
+EVOLVE = Work(
+    strategy="evolve",
+    problem="What is six times seven?",
+    checks=CHECKS[:1],
+    answer=grown,
+    sampling=Sampling(answer_tokens=1024, review_tokens=32),
+)
 MERGE = Work(strategy="aggregate", problem="Name a number.", checks=(FORM,), answer=number)
 
 
@@ -120,7 +145,7 @@ class House:
         self._work = work
         self._user, self._fleet, self._escalate_after, self._known = user, fleet, escalate_after, known
         self._changed, self._broken, self._pool = changed, broken, pool
-        self._sampling, self._width = NEW, 1 if changed else 2
+        self._sampling, self._width = work.sampling, 1 if changed else 2
         self._cloud = OpenAIResponses(
             base_url=url, api_key="sk-test", first_event_seconds=20, answer_seconds=60, pauses=(0.02, 0.05)
         )

@@ -19,7 +19,7 @@ from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
 from tasks.types import BatchBudget, CallKey, Claim, Operator
 from tests.chaos.crashes import Fatal, Passing, Toll, difference
-from tests.chaos.house import CLIMB, DOUBLE, MERGE, House, Upgrade
+from tests.chaos.house import CLIMB, DOUBLE, EVOLVE, MERGE, House, Upgrade
 from tests.standin.responses import Rule, serving
 from workers.local.postgres import EmbeddedPostgres
 
@@ -62,6 +62,7 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
             "changed model": House(user, fleet, escalate_after=10, url=standin.url, known=1, changed=True),
             "ladder": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=DOUBLE),
             "climb": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=CLIMB),
+            "evolve": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=EVOLVE),
             "merge": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=MERGE),
             "upgrade": Upgrade(postgres),
         }
@@ -93,7 +94,18 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
             strike(name, one)
         assert set(toll.deaths) == set(CrashPoint), "every point is passed, and was fatal"
         while toll.deaths.total() < (CRASHES or len(CrashPoint) + PAIRS):
-            names = ["home", "batch", "cloud", "cloud", "changed model", "ladder", "climb", "merge", "upgrade"]
+            names = [
+                "home",
+                "batch",
+                "cloud",
+                "cloud",
+                "changed model",
+                "ladder",
+                "climb",
+                "evolve",
+                "merge",
+                "upgrade",
+            ]
             name = chance.choice(names)
             strike(name, *chance.sample(ordinary[name].passings(), 2))
     if CRASHES:

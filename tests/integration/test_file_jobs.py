@@ -3,7 +3,6 @@ scripted model."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from tasks.submit import Rules, read_jobs
 from tasks.types import ChatRequest, JobState
 from tasks.validators import registry
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
+from tasks.validators.toolchains import TOOLCHAINS
 from tests.loops import ENGINE_AND_CHECKS, take, twin_loop
 from workers.cli import folder as cli_folder
 from workers.strategies import load_strategies
@@ -171,6 +171,7 @@ read_only: [include/**]
 checks:
   - command: [sh, -c, "g++ -O1 -Iinclude -o /tmp/sum src/*.cpp 2>&1 && [ \\"$(echo 3 1 2 3 | /tmp/sum)\\" = 6 ]"]
     timeout_seconds: 60
+    runtime: cpp
 budget: {iterations: 3}
 ---
 Write `src/sum.cpp`, so that `read.hpp` reads the numbers and the program prints their sum.
@@ -197,7 +198,7 @@ long sum() {
 ```"""
 
 
-@pytest.mark.skipif(shutil.which("g++", path="/usr/bin:/bin") is None, reason="the system has no g++")
+@pytest.mark.skipif(TOOLCHAINS["cpp"].path is None, reason=f"the system has no g++: {TOOLCHAINS['cpp'].advice}")
 def test_a_program_in_cpp_is_corrected_to_acceptance_and_written(played: Played, tmp_path: Path) -> None:
     job = played.play(CPP, SUM.replace("total +=", "totl +="), SUM)
     assert "'totl' was not declared" in played.feedback(job)[0].replace("‘", "'").replace("’", "'")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -31,6 +34,7 @@ from workers.engine.hardware import detect
 from workers.engine.llamacpp import LlamaCpp
 from workers.engine.load import EngineLoad
 from workers.engine.prefill import SharedPrefill
+from workers.engine.probe import fetch
 from workers.engine.profiles import load_profiles
 from workers.engine.record import members, read_record
 from workers.engine.server import EngineServer
@@ -161,6 +165,21 @@ def test_its_load_is_what_it_holds(engine: EngineServer) -> None:
     assert (after.block_tokens, after.kv_blocks >= 4096, after.waiting) == (1, True, 0)
     assert after.tokens > before.tokens
     assert after.steps > before.steps
+
+
+def test_it_reports_while_others_wait_for_more_answers_than_it_has_slots(engine: EngineServer) -> None:
+    address = urlsplit(engine.url)
+    body = (
+        b'{"model": "x", "messages": [{"role": "user", "content": "Tell a story."}], "max_tokens": 400, "stream": true}'
+    )
+    head = f"POST {address.path}/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with ExitStack() as connections:
+        for _ in range(40):
+            connection = connections.enter_context(socket.create_connection((address.hostname, address.port)))
+            connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        eventually(lambda: load(engine).waiting > 10)
+        fetch(f"{engine.url.removesuffix('/v1')}/health")
+    eventually(lambda: load(engine).running == 0)
 
 
 def restarted(engine: EngineServer, home: Home, sent: signal.Signals) -> None:

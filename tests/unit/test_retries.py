@@ -8,7 +8,7 @@ import pytest
 
 from tasks.prompts.layout import WHOLE
 from tasks.repetition import same_place
-from tasks.retries import ATTEMPTS, CHOICE_TOKENS, HALVED, WARMER, Attempt, RetryLadder
+from tasks.retries import ATTEMPTS, CHOICE_TOKENS, HALVED, WARMER, WARMTH, Attempt, RetryLadder
 from tasks.sampling import Sampling, call_seed, drawn
 from tasks.types import CallKey, CandidateRef, Completion, GuardHit, GuardKind, Operator, Prompt
 
@@ -87,7 +87,9 @@ def climb(rungs: RetryLadder, *completions: Completion) -> list[Attempt]:
     return attempts
 
 
-@pytest.mark.parametrize("operator", [Operator.DRAFT, Operator.RESTART, Operator.REVISE])
+@pytest.mark.parametrize(
+    "operator", [Operator.DRAFT, Operator.RESTART, Operator.REVISE, Operator.MUTATE, Operator.EDIT]
+)
 def test_what_repeats_itself_at_the_same_place_twice_is_let_run_on_with_the_whole_prompt(operator: Operator) -> None:
     rungs = ladder(key=dataclasses.replace(KEY, operator=operator))
     attempts = climb(rungs, *3 * [DEGENERATE])
@@ -219,6 +221,14 @@ def test_the_very_first_draft_may_have_a_temperature_of_its_own(key: CallKey, te
     greedy = ladder(key=key, sampling=dataclasses.replace(SAMPLING, first_temperature=0.0))
     assert greedy.request(greedy.first(), PROMPT).temperature == temperature
     assert ladder(key=key).request(ladder(key=key).first(), PROMPT).temperature == 0.5
+
+
+def test_a_move_may_be_warmer_than_the_model_and_a_loop_is_warmer_still() -> None:
+    warm = ladder(warmth=3)
+    again = warm.after(warm.first(), DEGENERATE)
+    assert again is not None
+    temperatures = [warm.request(attempt, PROMPT).temperature for attempt in (warm.first(), again)]
+    assert temperatures == pytest.approx([0.5 + 3 * WARMTH, 0.5 + 3 * WARMTH + WARMER])
 
 
 def test_a_first_draft_that_loops_is_drawn_again_as_any_other() -> None:

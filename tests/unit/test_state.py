@@ -21,6 +21,7 @@ from tasks.types import (
     Job,
     JobSpec,
     Lane,
+    Mutate,
     OpenIteration,
     Operator,
     Probe,
@@ -70,11 +71,12 @@ def test_between_iterations_the_strategy_decides_what_is_next() -> None:
     [
         (Draft(slots=1, restart=True), "draft"),
         (Revise(parents=(REF,)), "revise"),
+        (Mutate(parents=(REF,), inspirations=(REF,), warmth=1), "mutate"),
         (Probe(), "probe"),
         (Escalate(), "escalate"),
     ],
 )
-def test_within_an_iteration_its_own_move_is_next(move: Draft | Revise | Probe | Escalate, name: str) -> None:
+def test_within_an_iteration_its_own_move_is_next(move: Draft | Revise | Mutate | Probe | Escalate, name: str) -> None:
     opened = OpenIteration(number=2, move=move, candidates=(TRIED,), checked=frozenset({1, 0}))
     made = document(dataclasses.replace(JOB, open=opened))
     following, under_way = made["next"], made["open"]

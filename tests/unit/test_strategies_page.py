@@ -17,7 +17,7 @@ def example() -> Any:
     (source,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     names: dict[str, Any] = {}
     exec(source, names)
-    return names["Climb"]()
+    return names["Polish"]()
 
 
 def test_it_is_a_strategy_that_drafts_wide_and_repairs_the_best_while_that_helps() -> None:

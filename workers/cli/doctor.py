@@ -45,6 +45,7 @@ def examine(settings: Settings, *, deep: bool = False) -> Iterator[Finding]:
         ("disk", machine.disk),
         ("sandbox", machine.sandbox),
         ("runtimes", machine.runtimes),
+        ("compilers", machine.toolchains),
         ("plugins", machine.plugins),
         ("gpu", machine.gpu),
         ("stack", services.stack),

@@ -12,7 +12,7 @@ from workers.cli import omissions, output
 from workers.cli.jobs import JobArgument
 
 if TYPE_CHECKING:
-    from tasks.store.summaries import IterationRow, SetAsideCall
+    from tasks.store.summaries import IterationRow, SetAsideCall, VerdictRow
     from tasks.types import Job
 
 app = typer.Typer()
@@ -101,8 +101,8 @@ def unified(old: IterationRow, new: IterationRow) -> str:
         difflib.unified_diff(
             (old.candidate or "").splitlines(),
             (new.candidate or "").splitlines(),
-            fromfile=f"iteration {old.iteration} ({old.operator}, score {output.score(old.score)})",
-            tofile=f"iteration {new.iteration} ({new.operator}, score {output.score(new.score)})",
+            fromfile=f"iteration {old.iteration} ({old.operator}, score {output.score(old.score, old.value)})",
+            tofile=f"iteration {new.iteration} ({new.operator}, score {output.score(new.score, new.value)})",
             lineterm="",
         )
     )
@@ -121,6 +121,14 @@ def set_aside(row: IterationRow) -> Iterator[str]:
         yield f"{number} of {model} ({operators}), {output.count(tokens)} tokens, kept and billed"
 
 
+def measured(verdict: VerdictRow) -> str:
+    """What a score measured, to stand behind its name; empty for any other check."""
+    if verdict.value is None:
+        return ""
+    metrics = "".join(f", {name} {output.score(None, value)}" for name, value in sorted(verdict.metrics.items()))
+    return f" = {output.score(None, verdict.value)}{metrics}"
+
+
 def document(row: IterationRow) -> dict[str, Any]:
     """An iteration as `history --json` writes it."""
     return {
@@ -129,6 +137,8 @@ def document(row: IterationRow) -> dict[str, Any]:
         "model": row.model,
         "candidate": row.candidate,
         "score": row.score,
+        "value": row.value,
+        "improved": row.improved,
         "guard": row.guard,
         "let_through": row.let_through,
         "behaviour": row.behaviour,
@@ -140,6 +150,8 @@ def document(row: IterationRow) -> dict[str, Any]:
                 "passed": verdict.passed,
                 "held_out": verdict.held_out,
                 "score": verdict.score,
+                "value": verdict.value,
+                "metrics": dict(verdict.metrics),
                 "feedback": verdict.feedback,
                 "isolation": verdict.isolation,
             }
@@ -166,7 +178,7 @@ def _line(row: IterationRow) -> tuple[str, ...]:
     return (
         str(row.iteration),
         row.operator,
-        output.score(row.score),
+        output.score(row.score, row.value),
         f"degenerate ({row.guard})" if row.guard else f"{verdicts or inputs or '-'}{let_through}",
         output.count(row.prompt_tokens + row.completion_tokens),
         "-" if row.seconds is None else f"{row.seconds:.1f}",
@@ -176,10 +188,11 @@ def _line(row: IterationRow) -> tuple[str, ...]:
 
 def _print_whole(row: IterationRow) -> None:
     print()
-    output.line(f"── iteration {row.iteration} · {row.operator} · score {output.score(row.score)} " + "─" * 20)
+    score = output.score(row.score, row.value)
+    output.line(f"── iteration {row.iteration} · {row.operator} · score {score} " + "─" * 20)
     output.text(row.candidate or "\n".join(row.inputs) or "(no candidate)")
     for verdict in row.verdicts:
         print()
-        output.line(f"{'passed' if verdict.passed else 'failed'}: {verdict.check}")
+        output.line(f"{'passed' if verdict.passed else 'failed'}: {verdict.check}{measured(verdict)}")
         if verdict.feedback:
             output.text(verdict.feedback)

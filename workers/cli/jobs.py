@@ -97,7 +97,8 @@ def result(
     elif summary.answer is not None and whole is None:
         output.text(summary.answer)
     if not as_json and summary.state != "accepted":
-        best = f"the best so far (iteration {summary.answer_iteration}, score {output.score(summary.score)})"
+        score = output.score(summary.score, summary.value)
+        best = f"the best so far (iteration {summary.answer_iteration}, score {score})"
         output.note(f"job {summary.job} is {summary.state}: {'no answer yet' if summary.answer is None else best}")
     raise typer.Exit(exit_code(summary))
 
@@ -184,10 +185,12 @@ def document(job: JobSummary) -> dict[str, Any]:
         "started_at": job.started_at,
         "finished_at": job.finished_at,
         "judged_by": judgement.document(job),
+        "value": job.value,
         "stop_code": None if job.stop_code is None else str(job.stop_code),
         "stop_used": job.stop_used,
         "stop_limit": job.stop_limit,
         "stop_needed": job.stop_needed,
+        "stop_ended_by": None if job.stop_ended_by is None else str(job.stop_ended_by),
         "lane": str(job.lane),
         "moved_up": job.moved_up,
         "batch": job.batch,
@@ -237,7 +240,7 @@ def _details(job: JobSummary, batch: BatchSummary | None = None) -> list[tuple[s
         ("lane", f"{job.lane}, moved up to {Lane.GPU}" if job.moved_up else str(job.lane)),
         *([("model", _model(job))] if job.model else []),
         ("iterations", f"{job.iterations} of {budget.iterations}"),
-        ("score", output.score(job.score)),
+        ("score", output.score(job.score, job.value)),
         ("answer", f"of iteration {job.answer_iteration}" if job.answer is not None else "none yet"),
         ("spend", f"{output.usd(spend.usd)} of {output.usd(budget.usd)}"),
         ("tokens", f"{output.count(spend.local_tokens + spend.cloud_tokens)} of {output.count(budget.tokens)}"),
@@ -293,7 +296,7 @@ def _line(job: JobSummary) -> tuple[str, ...]:
         str(job.job),
         str(job.state),
         str(job.iterations),
-        output.score(job.score),
+        output.score(job.score, job.value),
         output.usd(job.spend.usd),
         output.count(job.spend.local_tokens + job.spend.cloud_tokens),
         output.duration(job.age_seconds),

@@ -77,6 +77,16 @@ def runtimes(settings: Settings) -> Finding:
     return Finding(name="runtimes", outcome="ok", detail="; ".join(shown))
 
 
+def toolchains(_: Settings) -> Finding:
+    """The compilers and interpreters of the system that the sandbox shows, and what brings the others."""
+    from tasks.validators.toolchains import TOOLCHAINS
+
+    found = [f"{one.name} ({one.describe()})" for one in TOOLCHAINS.values() if one.path is not None]
+    missing = [f"{one.name}: {one.advice}" for one in TOOLCHAINS.values() if one.path is None]
+    advice = f"for checks in {'; '.join(missing)}" if missing else ""
+    return Finding(name="compilers", outcome="ok", detail="; ".join(found) or "none", advice=advice)
+
+
 def plugins(_: Settings) -> Finding:
     """Whether the strategies and kinds of checks that are installed here can be loaded."""
     from tasks.validators import registry

@@ -86,9 +86,11 @@ def usd(amount: Decimal) -> str:
     return f"${amount:.2f}" if amount == 0 or amount >= Decimal("0.01") else f"${amount:.4f}"
 
 
-def score(value: float | None) -> str:
-    """A score in [0, 1], a dash where there is none."""
-    return "-" if value is None else f"{value:.2f}"
+def score(score: float | None, value: float | None = None) -> str:
+    """The value that a check of kind score measured, where there is one; else the score in [0, 1], or a dash."""
+    if value is not None:
+        return f"{value:.6g}"
+    return "-" if score is None else f"{score:.2f}"
 
 
 def count(number: int) -> str:

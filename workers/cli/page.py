@@ -72,7 +72,7 @@ def _facts(job: JobSummary, judged_by: str) -> str:
         ("state", f"{job.state} ({job.acceptance})" if job.acceptance else str(job.state)),
         ("reason", job.reason or "-"),
         *([("judged by", judged_by)] if judged_by else []),
-        ("score", output.score(job.score)),
+        ("score", output.score(job.score, job.value)),
         ("left out of prompts", "; ".join(map(omissions.of_job, job.left_out)) or "nothing"),
         ("judged in the candidate's process", ", ".join(job.shared_checks) or "never"),
         ("strategy", job.strategy),
@@ -88,7 +88,10 @@ def _facts(job: JobSummary, judged_by: str) -> str:
 
 
 def score_plot(rounds: Sequence[IterationRow]) -> str:
-    """Each iteration's best score as a point, and the best so far as a line; from 0 to 1."""
+    """Each iteration's best score as a point, and the best so far as a line; from 0 to 1. Where the job's checks
+    measure values it is these, from the least to the greatest, and the line is the answer's."""
+    if any(row.value is not None for row in rounds):
+        return _value_plot(rounds)
     scores = [row.score or 0.0 for row in rounds]
     xs = _places(len(rounds))
     best = list(accumulate(scores, max))
@@ -100,6 +103,30 @@ def score_plot(rounds: Sequence[IterationRow]) -> str:
     path = " ".join(f"{x:.1f},{_height(score, 1.0):.1f}" for x, score in zip(xs, best, strict=True))
     line = f'<polyline points="{path}" fill="none" stroke="var(--best)" stroke-width="2"/>'
     return _plot("score by iteration", rounds, [(0.0, "0"), (0.5, "0.5"), (1.0, "1")], 1.0, line + points)
+
+
+def _value_plot(rounds: Sequence[IterationRow]) -> str:
+    values = [row.value for row in rounds if row.value is not None]
+    low, high = min(values), max(values)
+    points, path, best = [], [], None
+    for x, row in zip(_places(len(rounds)), rounds, strict=True):
+        if row.value is not None:
+            points.append(
+                f'<circle cx="{x:.1f}" cy="{_height(_share(row.value, low, high), 1.0):.1f}" r="4" fill="var(--line)">'
+                f"<title>iteration {row.iteration}: {row.value:.10g}</title></circle>"
+            )
+        best = row.value if row.improved else best
+        if best is not None:
+            path.append(f"{x:.1f},{_height(_share(best, low, high), 1.0):.1f}")
+    line = f'<polyline points="{" ".join(path)}" fill="none" stroke="var(--best)" stroke-width="2"/>'
+    marks = {0.0: low, 0.5: low / 2 + high / 2, 1.0: high} if low < high else {0.5: low}
+    ticks = [(share, output.score(None, value)) for share, value in marks.items()]
+    return _plot("value by iteration", rounds, ticks, 1.0, line + "".join(points))
+
+
+def _share(value: float, low: float, high: float) -> float:
+    """Where a value lies between the least and the greatest, from 0 to 1."""
+    return (value - low) / (high - low) if low < high else 0.5
 
 
 def token_plot(rounds: Sequence[IterationRow]) -> str:
@@ -168,6 +195,7 @@ def _iteration(row: IterationRow) -> str:
     verdicts = "<br>".join(
         f'<span class="{"passed" if v.passed else "failed"}">{"passed" if v.passed else "failed"}</span> '
         f"{_text(v.check)}{_text(v.notes)}"
+        + (f" = {output.score(None, v.value)}" if v.value is not None else "")
         + (f"<details><summary>feedback</summary><pre>{_text(v.feedback)}</pre></details>" if v.feedback else "")
         for v in row.verdicts
     )
@@ -184,7 +212,7 @@ def _iteration(row: IterationRow) -> str:
     seconds = "-" if row.seconds is None else f"{row.seconds:.1f}"
     return (
         f"<tr><td class=number>{row.iteration}</td><td>{_text(row.operator)}</td>"
-        f"<td class=number>{output.score(row.score)}</td><td>{verdicts or '-'}{candidate}</td>"
+        f"<td class=number>{output.score(row.score, row.value)}</td><td>{verdicts or '-'}{candidate}</td>"
         f"<td class=number>{output.count(row.prompt_tokens + row.completion_tokens)}</td>"
         f"<td class=number>{seconds}</td><td>{_text(row.decision)}</td></tr>"
     )

@@ -13,6 +13,7 @@ from tasks.settings import load_settings
 from tasks.validators.files import read_text
 from tasks.validators.packages import PACKAGED, NamedRuntime, NamedRuntimes, check_name
 from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
+from tasks.validators.toolchains import TOOLCHAINS
 from workers.cli.output import Json, emit, note, table
 
 app = typer.Typer(
@@ -51,14 +52,20 @@ def add(
 
 @app.command("ls")
 def list_runtimes(as_json: Json = False) -> None:
-    """List this machine's runtimes and their packages."""
+    """List this machine's runtimes and their packages, and the toolchains of its system."""
     runtimes = NamedRuntimes(default_runtime_folder(load_settings().cache))
     rows = [_row(runtimes.find(name)) for name in runtimes.names()]
+    toolchains = [toolchain for name, toolchain in TOOLCHAINS.items() if name not in runtimes.names()]
+    found = {one.name: one.describe() for one in toolchains if one.path is not None}
     if as_json:
-        emit({"runtimes": rows})
+        missing = {one.name: one.advice for one in toolchains if one.path is None}
+        emit({"runtimes": rows, "toolchains": found, "missing": missing})
         return
     shown = [(row["runtime"], "yes" if row["built"] else "at first use", ", ".join(row["packages"])) for row in rows]
-    table(("runtime", "built", "packages"), shown)
+    table(("runtime", "built", "packages"), [*shown, *((name, "system", what) for name, what in found.items())])
+    for toolchain in toolchains:
+        if toolchain.path is None:
+            note(f"{toolchain.name} is missing: {toolchain.advice}")
 
 
 def _add(runtimes: NamedRuntimes, name: str, packages: list[str], lock: Path | None) -> NamedRuntime:

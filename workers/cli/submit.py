@@ -43,7 +43,7 @@ def submit(
         ),
     ] = [],  # noqa: B006
     strategy: Annotated[
-        str | None, typer.Option(metavar="NAME", help="correct, ladder, aggregate, best_of_n or single.")
+        str | None, typer.Option(metavar="NAME", help="correct, ladder, evolve, climb, aggregate, best_of_n or single.")
     ] = None,
     lane: Annotated[str | None, typer.Option(metavar="gpu|fast", help="Which model drafts.")] = None,
     egress: Annotated[str | None, typer.Option(metavar="never|full", help="What may be sent to the cloud.")] = None,

@@ -31,7 +31,10 @@ def _files(specs: Sequence[JobSpec]) -> Iterator[str]:
     attached = dict.fromkeys(attachment.name for spec in specs for attachment in spec.attachments)
     checks = (check for spec in specs for check in spec.checks if isinstance(check.value, str))
     needed = dict.fromkeys(name for check in checks for name in check.files if name != check.value)
-    for title, names in (("attached", list(attached)), ("with the checks", list(needed))):
+    written = dict.fromkeys(name for spec in specs for name in spec.files.writable)
+    read_only = dict.fromkeys(name for spec in specs for name in spec.files.read_only)
+    groups = {"attached": attached, "with the checks": needed, "may be changed": written, "read-only": read_only}
+    for title, names in ((title, list(group)) for title, group in groups.items()):
         if names:
             more = f" and {len(names) - FILES_NAMED} more" if len(names) > FILES_NAMED else ""
             yield f"{title}: {', '.join(names[:FILES_NAMED])}{more}"

@@ -26,8 +26,8 @@ class EngineHealth:
     """The health of one engine; only one thread may call `look`.
 
     Parameters: `answers` is a cheap request, `ask` sends the canary with a timeout in seconds; both raise
-    `EngineFault`. `counted` returns the engine's count of tokens, None where it doesn't report one; `progress` finds
-    out whether it stands still, None where its counters can't tell.
+    `EngineFault`. `counted` returns the engine's count of tokens and steps, None where it doesn't report one;
+    `progress` finds out whether it stands still, None where its counters can't tell.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class EngineHealth:
         canary_every_seconds: float = CANARY_EVERY_SECONDS,
         canary_seconds: float = CANARY_SECONDS,
     ) -> None:
-        self._ping, self._send_canary, self._tokens_processed = answers, ask, counted
+        self._ping, self._send_canary, self._counted = answers, ask, counted
         self._progress = progress
         self._every, self._seconds = canary_every_seconds, canary_seconds
         self._next_canary = time.monotonic() + canary_every_seconds
@@ -67,14 +67,16 @@ class EngineHealth:
         return None
 
     def _canary(self) -> None:
-        before = self._tokens_processed()
+        before, has_computed = self._counted(), self._progress.measure() if self._progress else lambda: False
         try:
             self._send_canary(self._seconds)
         except CanaryFailed:
             raise  # the wrong answer itself increased its counters
         except EngineFault:
-            after = self._tokens_processed()
-            # The canary may wait behind long prompts: an engine whose counters increase is busy, not unhealthy.
-            if before is None or after is None or after <= before:
+            after = self._counted()
+            # The canary may wait behind long prompts and answers: an engine whose counters increase is busy, not
+            # unhealthy, nor is one that doesn't answer while it computes a long step.
+            moved = before is not None and after is not None and after > before
+            if not moved and not has_computed():
                 raise
         self._next_canary = time.monotonic() + self._every

@@ -27,6 +27,9 @@ NO_BUILD = "b0-unknown"
 CPU_BATCH_TOKENS = 256
 # Prompts of idle slots are kept here, in MiB of the machine's memory; the server's own default is 8192.
 CACHE_RAM_MIB = 512
+# Threads that only wait: a connection holds one until its answer has ended, and where others' requests hold them all,
+# the server is silent at /health, too. Its own default is two more than it has slots.
+HTTP_THREADS = 256
 # `Home.run`, as the server sees it.
 SAVED = "run"
 # Else the server empties all idle slots whenever a request begins, and with them the copies for the requests that
@@ -58,6 +61,7 @@ class LlamaCpp:
         context, slots = context_tokens(choice), choice.max_num_seqs
         flags = ["--ctx-size", str(context), "--parallel", str(slots), "--kv-unified", "--slot-save-path", SAVED]
         flags += ["--cache-ram", str(CACHE_RAM_MIB), "--metrics", "--slots", "--jinja"]
+        flags += ["--threads-http", str(HTTP_THREADS)]
         flags += ["--n-gpu-layers", str(choice.gpu_layers)]
         if choice.tensor_split:
             flags += ["--tensor-split", ",".join(f"{share:g}" for share in choice.tensor_split)]

@@ -64,6 +64,7 @@ def sane(text: str) -> bool:
 
 
 def counted(root: str) -> float | None:
-    """The tokens that a vLLM has processed so far, by its own counters; None where it doesn't report them."""
+    """The tokens and steps that an engine has computed so far, by its own counters; None where it doesn't report them.
+    llama.cpp counts the tokens of an answer only when that ends."""
     load = read_load(root)
-    return load.tokens if load else None
+    return load.tokens + load.steps if load else None

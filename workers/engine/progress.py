@@ -49,6 +49,15 @@ class Progress:
             return None
         return f"its requests got no token for {seconds:.0f} s"
 
+    def measure(self) -> Callable[[], bool]:
+        """What tells, when it is called, whether the engine has computed on a processor since now, for the requests
+        that it had when it was last seen."""
+        cpu_seconds = self._cpu_seconds
+        if cpu_seconds is None or self._known is None or not self._known[0]:
+            return lambda: False
+        begun, used = self._clock(), cpu_seconds()
+        return lambda: cpu_seconds() - used > BUSY_SHARE * (self._clock() - begun)
+
     def _moved(self, load: EngineLoad) -> None:
         self._known, self._since = _state(load), self._clock()
         self._cpu_before = self._cpu_seconds() if self._cpu_seconds else 0.0

@@ -266,9 +266,9 @@ class EngineServer:
         """What it reports of its load; None where it doesn't answer."""
         return self._backend.load(self._choice, self._root)
 
-    def _tokens(self) -> float | None:
+    def _counted(self) -> float | None:
         load = self.load()
-        return load.tokens if load else None
+        return load.tokens + load.steps if load else None
 
     def _cpu_seconds(self) -> float:
         return cpu_seconds(self._child.process) if self._child else 0.0
@@ -277,7 +277,7 @@ class EngineServer:
         return EngineHealth(
             self._check,
             self._ask_canary,
-            self._tokens,
+            self._counted,
             progress=Progress(self.load, None if self._choice.gpus else self._cpu_seconds),
             canary_every_seconds=self._canary_every_seconds,
         )

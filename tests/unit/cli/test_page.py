@@ -118,6 +118,24 @@ def test_the_best_so_far_never_falls() -> None:
     assert heights[0] > heights[1] == heights[2]  # downwards in SVG
 
 
+def test_values_are_drawn_from_the_least_to_the_greatest_and_the_line_is_the_answers() -> None:
+    measured = [(40.0, True), (None, False), (35.0, True), (39.0, False)]
+    rounds = [
+        dataclasses.replace(TRIED, iteration=number, value=value, improved=improved)
+        for number, (value, improved) in enumerate(measured, 1)
+    ]
+    plot = score_plot(rounds)
+    heights = [float(point.split(",")[1]) for point in plot.split('points="')[1].split('"')[0].split()]
+    assert heights[0] == heights[1] < heights[2] == heights[3]  # downwards in SVG: 40 is the greatest, 35 the answer
+    assert plot.count("<circle") == 3
+    assert "iteration 3: 35" in plot
+    assert Tags(page(dataclasses.replace(JOB, value=35.0), rounds)).seen.count("circle") == 3
+
+
+def test_a_value_that_never_changed_has_a_plot() -> None:
+    assert Tags(score_plot([dataclasses.replace(TRIED, value=7.0, improved=True)])).seen.count("circle") == 1
+
+
 def test_a_job_without_iterations_has_a_page() -> None:
     waiting = dataclasses.replace(JOB, state=JobState.QUEUED, acceptance=None, answer=None, score=None)
     tags = Tags(page(waiting, ()))

@@ -104,6 +104,28 @@ def test_one_that_stands_still_with_requests_is_given_up_without_a_canary(stub: 
     assert health.given_up
 
 
+def test_one_whose_canary_waits_behind_others_is_busy_while_it_computes_though_nothing_is_counted(
+    stub: StubEngine,
+) -> None:
+    now, used = 100.0, 0.0
+    load = EngineLoad(running=16, tokens=10, steps=5)
+    progress = Progress(lambda: load, lambda: used, lambda: now)
+
+    def wait(seconds: float) -> None:
+        nonlocal now, used
+        now, used = now + 30.0, used + share * 30.0
+        raise EngineFault("no answer within 30 s")
+
+    health = EngineHealth(
+        lambda: fetch(f"{stub.root}/health"), wait, lambda: None, progress=progress, canary_every_seconds=0.0
+    )
+    share = 0.6
+    assert [health.look() for _ in range(ILL_AFTER + 1)] == [None] * (ILL_AFTER + 1)
+    share = 0.05
+    assert [health.look() for _ in range(ILL_AFTER)] == ["no answer within 30 s"] * ILL_AFTER
+    assert health.given_up
+
+
 def test_a_wrong_answer_is_ill_though_the_counters_went_up_by_it(stub: StubEngine) -> None:
     stub.answer, stub.tokens_per_look = "!!!!!!!!!!!!", 10.0
     heartbeat = ask(stub)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from tasks.prompts import build, layout
+from tasks.prompts import build, layout, mutating
+from tasks.prompts.mutating import Change
 from tasks.types import (
     Candidate,
     CandidateRef,
@@ -69,6 +70,8 @@ def prompts_of(job: Job, parent: Candidate, bugs: tuple[str, ...] = (), cut: Cut
         "redraft": build.redraft(job, [parent], cut=cut),
         "aggregate": build.aggregate(job, [parent, parent], cut=cut),
         "synthesise": build.synthesise(job, [parent, parent], cut=cut),
+        "mutate": mutating.mutate(job, Change(parent=parent, tried=[parent], inspirations=[parent, parent]), cut=cut),
+        "edit": mutating.mutate(job, Change(parent=parent, number=2, edits=True), cut=cut),
         "inputs": build.inputs(job, ["def add(a, b)"], cut=cut),
     }
     return {name: "".join(f"[{m.role}]\n{m.content}\n" for m in messages) for name, messages in made.items()}

@@ -40,7 +40,8 @@ GOLDEN = Path(__file__).with_name("golden")
 
 
 @pytest.mark.parametrize(
-    "operator", ["draft", "review", "revise", "repair", "redraft", "aggregate", "synthesise", "inputs"]
+    "operator",
+    ["draft", "review", "revise", "repair", "redraft", "aggregate", "synthesise", "mutate", "edit", "inputs"],
 )
 @pytest.mark.parametrize("kind", ["python", "answer"])
 def test_prompts_stand_still(operator: str, kind: str) -> None:
@@ -94,7 +95,7 @@ def test_all_of_a_prompt_but_its_problem_is_bounded_however_long_its_parts_are(s
         ("`line of code` is bad " * 500,),
         Cut(prefix=shorten, rest=shorten),
     )
-    limit = 2 * layout.CANDIDATE_CHARS + 2 * layout.FEEDBACK_CHARS + layout.TESTS_CHARS
+    limit = 3 * layout.CANDIDATE_CHARS + 3 * layout.FEEDBACK_CHARS + layout.TESTS_CHARS
     assert max(map(len, prompts.values())) < (limit >> shorten) + 1_500
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from tasks.errors import InvalidInput
 from tasks.types import CheckSpec, SandboxResult
-from tasks.validators.command import CANDIDATE_CHARS, CommandValidator
+from tasks.validators.arguments import CANDIDATE_CHARS
+from tasks.validators.command import CommandValidator
 
 
 @pytest.fixture

@@ -1,0 +1,48 @@
+"""How a population begins: drafts, one repair of what a check refused, and other plans while nothing is valid. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tasks.policy.population import children, is_valid, valid
+from tasks.policy.repeats import distinct, is_stale
+from tasks.policy.unapplied import is_unapplied
+from tasks.types import Candidate, CandidateRef, Draft, Iteration, Limits, Operator, Revise
+
+# Plans that a fresh start is told to move away from.
+PLANS = 5
+
+
+def found(history: Sequence[Iteration], limits: Limits, first: int) -> Draft | Revise | None:
+    """`first` drafts at least, then a repair of what needs one; None where there are parents, and nothing to repair."""
+    begins = all(iteration.operator is Operator.DRAFT for iteration in history)
+    if begins and len(distinct(history)) < first and not (history and is_stale(history[-1])):
+        return Draft(slots=limits.width)
+    broken = _broken(history, limits)[: limits.width]
+    if broken:
+        return Revise(parents=broken, analyse=True, why="a check refused it")
+    return None if valid(history, limits) else another_plan(history, limits, "nothing is valid")
+
+
+def another_plan(history: Sequence[Iteration], limits: Limits, why: str) -> Draft:
+    """A fresh start that moves away from the last plans."""
+    plans = [candidate.ref for candidate in distinct(history) if candidate.revision == 0 and candidate.text.strip()]
+    return Draft(slots=limits.width, restart=True, avoid=tuple(plans[-PLANS:]), why=why)
+
+
+def _broken(history: Sequence[Iteration], limits: Limits) -> tuple[CandidateRef, ...]:
+    """What has a repair to come, one for each: candidates that a check refused, of lineages in which nothing is valid,
+    or of a last iteration that brought nothing valid."""
+    repaired, sound = children(history), {candidate.root for candidate in valid(history, limits)}
+    last = history[-1] if history else None
+    in_vain = last is not None and not any(is_valid(candidate, limits) for candidate in last.candidates)
+    return tuple(
+        one.ref
+        for one in distinct(history)
+        if not is_valid(one, limits) and one.operator is not Operator.REVISE and not repaired[one.ref]
+        if _can_be_repaired(one) and (one.root not in sound or (in_vain and last and one.ref.iteration == last.number))
+    )
+
+
+def _can_be_repaired(candidate: Candidate) -> bool:
+    return bool(candidate.text.strip()) and not is_unapplied(candidate)

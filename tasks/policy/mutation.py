@@ -1,0 +1,39 @@
+"""The mutation of parents: whole answers written again, or edits of long ones. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tasks.edits import body_of
+from tasks.policy.unapplied import is_unapplied
+from tasks.types import Candidate, CandidateRef, Iteration, Limits, Mutate, Operator
+
+# Characters of a parent from which on edits take fewer tokens than the whole answer, though each line that is replaced
+# is written twice.
+EDITS_PAY = 1_500
+
+
+def mutation(
+    history: Sequence[Iteration],
+    parents: Sequence[Candidate],
+    limits: Limits,
+    *,
+    inspirations: tuple[CandidateRef, ...] = (),
+    warmth: int = 0,
+    why: str = "",
+) -> Mutate:
+    """A change of each parent: edits where all are long, unless the last ones were refused one and all, since then the
+    model can't write them here. An answer of several files is a change of its parent's in any case."""
+    long = not limits.files and all(len(body_of(parent.text).text) > EDITS_PAY for parent in parents)
+    return Mutate(
+        parents=tuple(parent.ref for parent in parents),
+        inspirations=inspirations,
+        edits=long and not _refused(history),
+        warmth=warmth,
+        why=why,
+    )
+
+
+def _refused(history: Sequence[Iteration]) -> bool:
+    last = history[-1] if history else None
+    return last is not None and last.operator is Operator.EDIT and all(map(is_unapplied, last.candidates))

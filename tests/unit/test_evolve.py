@@ -1,0 +1,288 @@
+"""The strategies `evolve` and `climb` on landscapes whose best place is known."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import mean
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.policy import Climb, Evolve
+from tasks.policy.population import ISLANDS, islands
+from tasks.ports import Strategy
+from tasks.types import (
+    Candidate,
+    CandidateRef,
+    Decision,
+    Draft,
+    Escalate,
+    Goal,
+    GuardKind,
+    Iteration,
+    Mutate,
+    Operator,
+    Revise,
+    Stop,
+    StopCode,
+)
+from tests.landscapes import Landscape, Run, explore, parents_of
+from tests.unit.test_ladder import LIMITS
+
+
+def hill(x: float) -> float | None:
+    """One top, of height 0 at 7."""
+    return -abs(x - 7)
+
+
+def two_hills(x: float) -> float | None:
+    """A lower top of height 1 at -5, the higher one of height 3 at 5, and nothing between them."""
+    return max(1 - abs(x + 5), 3 - abs(x - 5), -1.0)
+
+
+def narrow(x: float) -> float | None:
+    """A hill of which most places are invalid."""
+    return None if int(abs(x) * 100) % 3 else hill(x)
+
+
+HILL = Landscape(height=hill, first=(-9, 9), elsewhere=(-9, 9))
+# Whoever begins with the first plan comes to the lower top.
+TRAP = Landscape(height=two_hills, first=(-6.5, -3.5), elsewhere=(3, 7))
+# One first draft in eight begins at the foot of a higher hill, below most others.
+RIVALS = Landscape(
+    height=lambda x: 1 - abs(x + 5) if x < 0 else min(2.5 * x - 2.5, 20 - x), first=(-6, 0.9), elsewhere=(-6, 0.9)
+)
+INVALID = Landscape(height=narrow, first=(-9, 9), elsewhere=(-9, 9))
+LONG = dataclasses.replace(HILL, lines=40)
+both = st.sampled_from([Evolve(), Climb()])
+SEEDS = range(6)
+
+
+@pytest.mark.parametrize("strategy", [Evolve(), Climb()])
+@pytest.mark.parametrize("landscape", [HILL, LONG])
+def test_it_keeps_improving(strategy: Strategy, landscape: Landscape) -> None:
+    runs = [explore(strategy, landscape, seed=seed) for seed in SEEDS]
+    heights = [mean(run.best_after(n) for run in runs) for n in (4, 12, 24, 48)]
+    assert all(later > earlier for earlier, later in pairwise(heights))
+    assert heights[-1] > -1.0
+
+
+def test_evolve_leaves_a_local_top_by_another_plan_and_climb_stays_on_it() -> None:
+    assert all(explore(Climb(), TRAP, seed=seed).best < 1.001 for seed in SEEDS)
+    assert all(explore(Evolve(), TRAP, seed=seed).best > 2.8 for seed in SEEDS)
+
+
+def test_evolve_comes_to_the_higher_top_from_an_island_that_began_lower() -> None:
+    climbed = [explore(Climb(), RIVALS, seed=seed, width=4, iterations=24).best > 3 for seed in range(12)]
+    evolved = [explore(Evolve(), RIVALS, seed=seed, width=4, iterations=24).best > 3 for seed in range(12)]
+    assert sum(evolved) > sum(climbed) + 3
+
+
+@settings(max_examples=15, deadline=None)
+@given(both, st.sampled_from([HILL, TRAP, INVALID, LONG]), st.integers(0, 99), st.integers(1, 6))
+def test_no_prompt_of_a_change_comes_twice(strategy: Strategy, landscape: Landscape, seed: int, width: int) -> None:
+    run = explore(strategy, landscape, seed=seed, width=width, iterations=16)
+    changes = [prompt for prompt in run.author.prompts if "\nChange " in prompt]
+    assert len(changes) == len(parents_of(run))
+    assert len(set(changes)) == len(changes)
+
+
+@settings(max_examples=15, deadline=None)
+@given(both, st.sampled_from([HILL, INVALID]), st.integers(0, 99), st.integers(1, 6))
+def test_parents_and_inspirations_are_valid_and_each_failure_is_repaired_at_most_once(
+    strategy: Strategy, landscape: Landscape, seed: int, width: int
+) -> None:
+    run = explore(strategy, landscape, seed=seed, width=width, iterations=16)
+    known = {candidate.ref: candidate for candidate in run.candidates}
+    repaired = [ref for decision in run.decisions if isinstance(decision, Revise) for ref in decision.parents]
+    assert len(set(repaired)) == len(repaired)
+    assert all(known[ref].fitness is None and known[ref].operator is not Operator.REVISE for ref in repaired)
+    for decision in run.decisions:
+        if isinstance(decision, Mutate):
+            assert len(decision.parents) == width
+            assert all(known[ref].fitness is not None for ref in (*decision.parents, *decision.inspirations))
+
+
+@settings(max_examples=8, deadline=None)
+@given(both, st.integers(0, 99))
+def test_a_decision_is_a_function_of_history_limits_and_seed(strategy: Strategy, seed: int) -> None:
+    first, again = (explore(strategy, INVALID, seed=seed, iterations=20) for _ in range(2))
+    assert first.decisions == again.decisions
+    assert [c.text for c in first.candidates] == [c.text for c in again.candidates]
+
+
+def test_another_seed_chooses_other_parents() -> None:
+    run = explore(Evolve(), HILL, seed=1, width=4, iterations=6)
+    chosen = {
+        Evolve().decide(run.history, dataclasses.replace(LIMITS, goal=Goal(), width=4, seed=seed)).parents  # type: ignore[union-attr]
+        for seed in range(8)
+    }
+    assert len(chosen) > 1
+
+
+def test_long_parents_are_edited_and_short_ones_are_written_again() -> None:
+    short, long = (explore(Evolve(), landscape, iterations=12) for landscape in (HILL, LONG))
+    assert {d.edits for d in short.decisions if isinstance(d, Mutate)} == {False}
+    assert {d.edits for d in long.decisions if isinstance(d, Mutate)} == {True}
+    edited = [c for c in long.candidates if c.operator is Operator.EDIT]
+    assert all("<<<<<<<" not in c.text and c.text.count("# line") == LONG.lines for c in edited)
+
+
+def test_a_model_that_writes_the_whole_answer_instead_of_edits_is_understood() -> None:
+    run = explore(Evolve(), LONG, edits="whole")
+    assert all(c.fitness is not None for c in run.candidates)
+    assert run.best > -0.1
+
+
+def test_after_edits_that_were_all_refused_the_answer_is_written_again() -> None:
+    run = explore(Climb(), LONG, edits="refused", iterations=9)
+    assert [d.edits for d in run.decisions if isinstance(d, Mutate)] == [True, False] * 4
+    refused = [c for c in run.candidates if c.operator is Operator.EDIT]
+    assert all("x is wrong" in c.text and c.fitness is None for c in refused)
+    assert not any(isinstance(decision, Revise) for decision in run.decisions), "edits are no answer to repair"
+
+
+FLAT = Landscape(height=lambda x: 0.0, first=(-1, 1), elsewhere=(-1, 1))
+
+
+def test_an_answer_of_several_files_is_never_asked_for_as_edits_of_its_text() -> None:
+    history = explore(Climb(), LONG, iterations=3).history
+    limits = dataclasses.replace(LIMITS, goal=Goal(), files=True)
+    assert not Climb().decide(history, limits).edits  # type: ignore[union-attr]
+    assert Climb().decide(history, dataclasses.replace(limits, files=False)).edits  # type: ignore[union-attr]
+
+
+def turns(run: Run) -> list[str]:
+    return ["restart" if isinstance(d, Draft) and d.restart else type(d).__name__.lower() for d in run.decisions]
+
+
+def test_without_gain_it_gets_warmer_goes_to_other_islands_and_takes_another_plan() -> None:
+    run = explore(Evolve(), FLAT, width=4, iterations=19)
+    assert turns(run) == ["draft", *["mutate"] * 8, "restart", *["mutate"] * 8, "restart", "stop"]
+    changes = [d for d in run.decisions if isinstance(d, Mutate)]
+    assert [d.warmth for d in changes[:8]] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert run.author.warmth[4 : 4 + 8 * 4 : 4] == [0, 0, 1, 1, 2, 2, 3, 3]
+    best = next(c.ref for c in run.candidates)
+    roots = {c.ref: c.root for c in run.candidates}
+    assert best in {roots[ref] for d in changes[:4] for ref in d.parents}
+    assert best not in {roots[ref] for d in changes[4:8] for ref in d.parents}
+    young = {c.ref for c in run.history[9].candidates}
+    assert young & {roots[ref] for d in changes[8:12] for ref in d.parents}, "a fresh start has its chance"
+
+
+def test_a_gain_within_the_noise_is_none() -> None:
+    noisy = Landscape(height=lambda x: x / 100, first=(-1, 1), elsewhere=(-1, 1))
+    run = explore(Evolve(), noisy, width=4, iterations=10, goal=Goal(noise=0.5))
+    assert turns(run)[-2] == "restart"
+    improved = explore(Evolve(), noisy, width=4, iterations=10)
+    assert "restart" not in turns(improved)
+
+
+@pytest.mark.parametrize("strategy", [Evolve(), Climb()])
+def test_it_ends_at_the_target_and_not_at_the_first_valid_candidate(strategy: Strategy) -> None:
+    run = explore(strategy, HILL, goal=Goal(target=-0.5))
+    stop = run.decisions[-1]
+    assert isinstance(stop, Stop)
+    assert (stop.code, stop.value) == (StopCode.ACCEPTED, run.best)
+    assert stop.detail in {str(candidate.ref) for candidate in run.history[-1].candidates}
+    assert len(run.history) > 4
+    assert run.best >= -0.5
+
+
+def test_before_a_plateau_ends_the_job_there_is_time_for_another_plan() -> None:
+    run = explore(Evolve(), FLAT, width=4, goal=Goal(plateau_iterations=6))
+    assert turns(run) == ["draft", "mutate", "mutate", "mutate", "restart", "mutate", "mutate", "stop"]
+    assert run.decisions[-1].code is StopCode.PLATEAU  # type: ignore[union-attr]
+
+
+def test_the_cloud_is_asked_once_instead_of_a_fresh_start() -> None:
+    history = explore(Evolve(), FLAT, width=4, iterations=9).history
+    limits = dataclasses.replace(LIMITS, goal=Goal(), width=4, cloud=True)
+    assert Evolve().decide(history, limits) == Escalate(why="no gain in 8 iterations")
+    asked = [*history, Iteration(number=10, operator=Operator.ESCALATE, candidates=())]
+    decision = Evolve().decide(asked, limits)
+    assert isinstance(decision, Draft)
+    assert decision.restart
+
+
+def one(number: int, text: str, fitness: float | None = None, **fields: object) -> Candidate:
+    ref = CandidateRef(iteration=number, slot=0)
+    values = {"operator": Operator.DRAFT, "root": ref, "fitness": fitness, **fields}
+    return Candidate(ref=ref, text=text, **values)  # type: ignore[arg-type]
+
+
+def past(*candidates: Candidate) -> list[Iteration]:
+    return [Iteration(number=c.ref.iteration, operator=c.operator, candidates=(c,)) for c in candidates]
+
+
+SCORED = dataclasses.replace(LIMITS, goal=Goal(), width=1)
+
+
+def test_an_island_is_a_lineage_and_only_the_best_ones_live() -> None:
+    drafts = [one(n, f"answer number {n}", float(n)) for n in range(1, 8)]
+    child = one(8, "another text of it", 9.0, root=drafts[0].ref, parent=drafts[0].ref, revision=1)
+    again = dataclasses.replace(child, ref=CandidateRef(iteration=9, slot=0), fitness=8.0)
+    living = islands(past(*drafts, child, again), SCORED, frozenset())
+    assert [[member.ref.iteration for member in island] for island in living] == [[8, 1], [7], [6], [5]]
+    assert len(living) == ISLANDS
+    spared = islands(past(*drafts, child), SCORED, frozenset({drafts[2].ref}))
+    assert [island[0].ref.iteration for island in spared] == [8, 7, 6, 3]
+
+
+@pytest.mark.parametrize(
+    ("history", "expected"),
+    [
+        ([], Draft(slots=1)),
+        (past(*(one(n, f"text {n}") for n in range(1, 5))), Revise),
+        (past(*(one(n, f"text {n}", guard=GuardKind.CYCLE) for n in range(1, 5))), Draft),
+        (past(*(one(n, "") for n in range(1, 5))), Draft),
+        (past(one(1, "text"), one(2, "text", repeats=CandidateRef(iteration=1, slot=0))), Revise),
+        (past(*(one(n, f"text {n}", 1.0) for n in range(1, 5))), Mutate),
+    ],
+)
+def test_it_begins_with_drafts_and_repairs_what_a_check_refused(
+    history: Sequence[Iteration], expected: Decision | type[Decision]
+) -> None:
+    decision = Evolve().decide(history, SCORED)
+    assert decision == expected or (isinstance(expected, type) and isinstance(decision, expected))
+
+
+def test_where_even_the_repairs_are_refused_it_takes_another_plan() -> None:
+    drafts = [one(n, f"text {n}") for n in range(1, 5)]
+    repairs = [
+        one(n + 4, f"repair {n}", root=d.ref, parent=d.ref, revision=1, operator=Operator.REVISE)
+        for n, d in enumerate(drafts, 1)
+    ]
+    decision = Evolve().decide(past(*drafts, *repairs), SCORED)
+    assert decision == Draft(slots=1, restart=True, avoid=tuple(d.ref for d in drafts), why="nothing is valid")
+
+
+def test_a_job_without_a_score_is_evolved_by_its_checks() -> None:
+    plain = dataclasses.replace(LIMITS, width=1)
+    drafts = [one(n, f"text {n}", score=n / 10) for n in range(1, 5)]
+    decision = Evolve().decide(past(*drafts), plain)
+    assert isinstance(decision, Mutate)
+    assert decision.inspirations[0] == drafts[3].ref
+    right = one(5, "right", accepted=True, score=1.0)
+    assert Evolve().decide(past(*drafts, right), plain).code is StopCode.ACCEPTED  # type: ignore[union-attr]
+    idle = [one(n, f"more {n}", operator=Operator.RESTART if n % 4 else Operator.MUTATE) for n in range(5, 16)]
+    stop = Evolve().decide(past(*drafts, *idle), plain)
+    assert isinstance(stop, Stop)
+    assert stop.code is StopCode.NO_GAIN
+
+
+def test_inspirations_are_the_best_and_the_least_alike() -> None:
+    texts = {1: "sort the items by size and place each where it fits", 2: "sort the items by size and place each last"}
+    texts |= {3: "sort the items by size and place them where it fits", 4: "anneal from a random start"}
+    decision = Evolve().decide(past(*(one(n, text, 10.0 - n) for n, text in texts.items())), SCORED)
+    assert isinstance(decision, Mutate)
+    assert [ref.iteration for ref in decision.inspirations] == [1, 2, 4, 3]
+
+
+def test_other_moves_of_a_plug_in_leave_the_population_as_it_is() -> None:
+    drafts = [one(n, f"text number {n}", float(n)) for n in range(1, 5)]
+    merged = one(5, "merged", 9.0, operator=Operator.AGGREGATE)
+    assert isinstance(Evolve().decide(past(*drafts, merged), SCORED), Mutate)
