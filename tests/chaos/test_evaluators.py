@@ -20,6 +20,7 @@ from tasks.store.invariants import breaches
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.types import Budget, CheckSpec, JobSpec
+from tasks.validators.score import ScoreValidator
 from tests.chaos.evaluating import READY, WORKER
 from tests.chaos.evaluators import EVALUATORS, MARK, SECONDS, Evaluator
 from tests.loops import outlive
@@ -30,7 +31,6 @@ OVERRUN_SECONDS = 2.0
 SEED = int(os.environ.get("CHAOS_SEED", "16"))
 # How long a worker lives after it began to take turns.
 LIFE_SECONDS = (0.3, 2.5)
-VALUE = {"goal": "maximise", "repeats": 1, "noise": 0.0, "stages": []}
 
 
 @pytest.fixture
@@ -46,10 +46,11 @@ def workers(fleet: Database) -> Database:
 
 
 def job_of(evaluator: Evaluator) -> JobSpec:
+    value, _ = ScoreValidator().parse({"score": ["python", "evaluate.py", "{candidate}", MARK]}, None)
     check = CheckSpec(
         name=f"score:{evaluator.name}",
         kind="score",
-        value={**VALUE, "command": ["python", "evaluate.py", "{candidate}", MARK]},
+        value=value,
         files={"evaluate.py": evaluator.source},
         timeout_seconds=SECONDS,
         memory_mb=128,
