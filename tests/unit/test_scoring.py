@@ -230,6 +230,16 @@ def test_without_a_target_a_spent_budget_accepts_the_best() -> None:
     assert settled(spent, history([1.0]), replace(limits(), goal=None)) == spent
 
 
+def test_whichever_candidate_a_strategy_accepts_the_answer_is_the_best() -> None:
+    made = history([1.0], [3.0, 2.0], [2.5])
+    first, best, unknown = (Stop(code=StopCode.ACCEPTED, detail=ref) for ref in ("1.0", "2.0", "9.0"))
+    for goal in (Goal(), Goal(target=0.5)):
+        end = settled(first, made, limits(goal))
+        assert (end.detail, end.value) == ("2.0", 3.0)
+        assert settled(best, made, limits(goal)) == best
+        assert settled(unknown, made, limits(goal)) == unknown, "the loop refuses what no check accepted"
+
+
 def test_programs_that_do_the_same_are_no_repetitions_where_they_have_a_score() -> None:
     quick = candidate(1, 2.0, text="quick", behaviour="b", accepted=False)
     slow = candidate(2, 1.0, text="slow", behaviour="b", accepted=False)
