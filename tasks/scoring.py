@@ -39,6 +39,20 @@ def goal_of(checks: Sequence[CheckSpec]) -> Goal | None:
     )
 
 
+def unheard(checks: Sequence[CheckSpec]) -> tuple[int, str, Any] | None:
+    """The first option about the end of a job that a score has which does not decide: the number of its check, its name
+    and its value. None where there is none."""
+    decides = deciding(checks)
+    for number, check in enumerate(checks):
+        if check.kind == SCORE and check is not decides:
+            given = {name: check.value.get(name) for name in ("target", "plateau", "noise")}
+            given["noise"] = given["noise"] or None  # 0 is stored where none was given
+            for name, value in given.items():
+                if value is not None:
+                    return number, name, value
+    return None
+
+
 def fitness_of(verdicts: Sequence[Verdict], checks: Sequence[CheckSpec]) -> float | None:
     """The value of the job's deciding score, negated where less is better; None where the job has none, and where that
     check gave no value."""

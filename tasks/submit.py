@@ -22,6 +22,7 @@ from tasks.jobfile import PROBLEM_BYTES, RawJob, read_source
 from tasks.jobflags import Flags, with_flags
 from tasks.measuring import TokenCount, problem_tokens
 from tasks.ports import Sandbox
+from tasks.scoring import unheard
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.store.summaries import Submitted
@@ -147,6 +148,10 @@ def _spec(raw: RawJob, rules: Rules) -> JobSpec:
     problem = _problem(raw)
     files = read_files(raw.folder, fields.files, fields.read_only, without=_own_name(raw))
     checks = build_checks(fields.checks, raw.folder, rules.validators, files)
+    if (option := unheard(checks)) is not None:
+        number, name, value = option
+        where = "the score that decides, which is the one held out, else the first"
+        raise InvalidInput(f"checks[{number}].{name}", value, f"an option of {where}")
     return JobSpec(
         title=fields.title or _title(problem),
         problem=problem,

@@ -56,6 +56,32 @@ class Landscape:
     lines: int = 0
 
 
+def hill(x: float) -> float | None:
+    """One top, of height 0 at 7."""
+    return -abs(x - 7)
+
+
+def two_hills(x: float) -> float | None:
+    """A lower top of height 1 at -5, the higher one of height 3 at 5, and nothing between them."""
+    return max(1 - abs(x + 5), 3 - abs(x - 5), -1.0)
+
+
+def narrow(x: float) -> float | None:
+    """A hill of which most places are invalid."""
+    return None if int(abs(x) * 100) % 3 else hill(x)
+
+
+HILL = Landscape(height=hill, first=(-9, 9), elsewhere=(-9, 9))
+# Whoever begins with the first plan comes to the lower top.
+TRAP = Landscape(height=two_hills, first=(-6.5, -3.5), elsewhere=(3, 7))
+# One first draft in eight begins at the foot of a higher hill, below most others.
+RIVALS = Landscape(
+    height=lambda x: 1 - abs(x + 5) if x < 0 else min(2.5 * x - 2.5, 20 - x), first=(-6, 0.9), elsewhere=(-6, 0.9)
+)
+INVALID = Landscape(height=narrow, first=(-9, 9), elsewhere=(-9, 9))
+LONG = dataclasses.replace(HILL, lines=40)
+
+
 @dataclass
 class Author:
     """Stands for a journalled model: its answer is a function of the prompt and the call's key. `edits` says what comes

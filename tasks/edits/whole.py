@@ -56,6 +56,6 @@ def edited(written: str, answer: str) -> str:
 def has_edits(text: str) -> bool:
     """Whether a text has search/replace blocks, be they complete or not."""
     try:
-        return bool(read_edits(text))
+        return "SEARCH" in text and bool(read_edits(text))
     except EditError:
         return True

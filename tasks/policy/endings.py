@@ -21,12 +21,16 @@ def conclude(history: Sequence[Iteration], limits: Limits) -> Stop | None:
 
 
 def settled(stop: Stop, history: Sequence[Iteration], limits: Limits) -> Stop:
-    """What an end without an accepted answer is for a job whose score has no target: the acceptance of its best valid
-    candidate, with why the search ended. Any other end is unchanged."""
-    if limits.goal is None or limits.goal.target is not None or stop.state is not JobState.UNSOLVED:
+    """The end of a job with a score, whatever strategy decided it. An accepted answer is the best one. Without a target
+    an end without one is the acceptance of the best valid candidate, with why the search ended. Any other end is
+    unchanged."""
+    best = _incumbent(history, limits.goal) if limits.goal is not None else None
+    if limits.goal is None or best is None or not best.accepted:
         return stop
-    best = _incumbent(history, limits.goal)
-    if best is None or not best.accepted:
+    if stop.code is StopCode.ACCEPTED:
+        accepted = {str(c.ref) for iteration in history for c in iteration.candidates if c.accepted}
+        return stop_at(best) if stop.detail in accepted - {str(best.ref)} else stop
+    if limits.goal.target is not None or stop.state is not JobState.UNSOLVED:
         return stop
     return dataclasses.replace(stop_at(best), ended_by=stop.code, used=stop.used, limit=stop.limit, needed=stop.needed)
 

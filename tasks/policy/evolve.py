@@ -41,7 +41,7 @@ class Evolve:
         now = stagnation(history, limits)
         if not now.wants_other_plan:
             return _mutate(history, limits, now)
-        why = f"no gain in {now.idle} iterations"
+        why = _idle(now)
         return ask_cloud(history, limits, why) or another_plan(history, limits, why)
 
 
@@ -51,5 +51,9 @@ def _mutate(history: Sequence[Iteration], limits: Limits, now: Stagnation) -> Mu
     selection = Selection(seed=limits.seed, iteration=len(history) + 1, tried=children(history))
     parents = selection.parents(others or living, limits.width, now.young)
     where = f"other islands than {living[0][0].root}" if others else f"{len(living)} islands"
-    why = f"{where}, no gain in {now.idle} iterations" if now.idle else where
+    why = f"{where}, {_idle(now)}" if now.idle else where
     return mutation(history, parents, limits, inspirations=inspirations(living), warmth=now.warmth, why=why)
+
+
+def _idle(now: Stagnation) -> str:
+    return f"no gain in {now.idle} iteration{'' if now.idle == 1 else 's'}"

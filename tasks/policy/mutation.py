@@ -11,6 +11,9 @@ from tasks.types import Candidate, CandidateRef, Iteration, Limits, Mutate, Oper
 # Characters of a parent from which on edits take fewer tokens than the whole answer, though each line that is replaced
 # is written twice.
 EDITS_PAY = 1_500
+# The last edits that are looked at, and the fewest that say whether the model can write any.
+EDITS_LOOKED_AT = 8
+EDITS_NEEDED = 4
 
 
 def mutation(
@@ -22,8 +25,8 @@ def mutation(
     warmth: int = 0,
     why: str = "",
 ) -> Mutate:
-    """A change of each parent: edits where all are long, unless the last ones were refused one and all, since then the
-    model can't write them here. An answer of several files is a change of its parent's in any case."""
+    """A change of each parent: edits where all are long, unless most of the last ones were refused: then the model
+    can't write them. An answer of several files is a change of its parent's in any case."""
     long = not limits.files and all(len(body_of(parent.text).text) > EDITS_PAY for parent in parents)
     return Mutate(
         parents=tuple(parent.ref for parent in parents),
@@ -35,5 +38,7 @@ def mutation(
 
 
 def _refused(history: Sequence[Iteration]) -> bool:
-    last = history[-1] if history else None
-    return last is not None and last.operator is Operator.EDIT and all(map(is_unapplied, last.candidates))
+    """Whether most edits did not apply."""
+    made = [c for iteration in history for c in iteration.candidates if c.operator is Operator.EDIT and c.guard is None]
+    last = made[-EDITS_LOOKED_AT:]
+    return len(last) >= EDITS_NEEDED and 2 * sum(map(is_unapplied, last)) > len(last)

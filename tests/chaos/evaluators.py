@@ -1,5 +1,5 @@
-"""Programs that judge a candidate and fail, hang, lie or are honest, and what must come of each. They know nothing of
-jobs."""
+"""Evaluators of a check with a score that fail, hang, lie or are honest, and what must come of each. They know nothing
+of jobs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,19 @@ MARK = "redraft-evaluator-under-test"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluator:
-    """`source` is a Python program. `ends` says whether it ends by itself with exit code 0, within its limits; `value`
-    is the score that it gives, None where it gives none that counts."""
+    """`source` is a Python program. `value` is the score that must be recorded; None where the candidate must count as
+    invalid, and the feedback say why: it holds `said`."""
 
     name: str
     source: str
-    ends: bool = True
     value: float | None = None
+    said: str = ""
+
+
+def printing(name: str, *lines: str, value: float | None = None, said: str = "", then: str = "") -> Evaluator:
+    """An evaluator that prints the lines, and then does something else."""
+    prints = "".join(f"print({line!r}, flush=True)\n" for line in lines)
+    return Evaluator(name=name, source=f"import os, time\n{prints}{then}", value=value, said=said)
 
 
 _LEAVES_A_SCORE = """
@@ -29,40 +35,42 @@ for place in places:
     place.write_text("999")
 print(json.dumps({"score": float(known[0]) if known else 4.5}))
 """
+_CHILDREN_THAT_STAY = """
+import os, signal, time
+for _ in range(5):
+    if not os.fork():
+        os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        break
+print(9, flush=True)
+time.sleep(60)
+"""
+_TOO_LONG = "more than the 1 s allowed"
 
 EVALUATORS = (
-    Evaluator(name="honest", source='print(\'{"score": 1.5, "feedback": "good"}\')', value=1.5),
-    Evaluator(name="negative", source="print(-2)", value=-2.0),
-    Evaluator(name="talkative", source='print(\'{"score": 7}\')\nprint(\'{"score": 2.5, "valid": true}\')', value=2.5),
+    printing("honest", '{"score": 1.5, "feedback": "good"}', value=1.5),
+    printing("negative", "-2", value=-2.0),
+    printing("with notes", "3 runs", '{"score": 2.5, "valid": true}', value=2.5),
     Evaluator(name="looks for the score of another", source=_LEAVES_A_SCORE, value=4.5),
-    Evaluator(
-        name="leaves a process behind",
-        source="import os, time\nif os.fork():\n    print(3.5)\nelse:\n    os.setsid()\n    time.sleep(60)",
-        value=3.5,
+    printing(
+        "leaves a process behind", "3.5", value=3.5, then="if not os.fork():\n    os.setsid()\n    time.sleep(60)"
     ),
-    Evaluator(name="hung", ends=False, source="import time\ntime.sleep(60)"),
-    Evaluator(name="busy", ends=False, source="while True: pass"),
-    Evaluator(
-        name="forking",
-        ends=False,
-        source="import os\nwhile True:\n    try: os.fork()\n    except OSError: pass",
-    ),
-    Evaluator(
-        name="hung with children",
-        ends=False,
-        source="import os, signal, time\nfor _ in range(5):\n    if not os.fork():\n        os.setsid()\n"
-        "        signal.signal(signal.SIGTERM, signal.SIG_IGN)\n        break\nprint(9)\ntime.sleep(60)",
-    ),
-    Evaluator(name="crashing", ends=False, source="import os\nprint('{\"score\": 9}', flush=True)\nos.abort()"),
-    Evaluator(name="failing", ends=False, source="print('{\"score\": 9}')\nraise SystemExit(3)"),
-    Evaluator(name="silent", source="pass"),
-    Evaluator(name="text", source="print('the score is 9')"),
-    Evaluator(name="not a number", source='print(\'{"score": NaN, "valid": true}\')'),
-    Evaluator(name="infinity", source='print(\'{"score": -Infinity, "valid": true}\')'),
-    Evaluator(name="too large", source='print(\'{"score": 1e999, "valid": true}\')'),
-    Evaluator(name="two objects", source='print(\'{"score": 9}{"score": 1}\')'),
-    Evaluator(name="no score", source="print('{\"valid\": true}')"),
-    Evaluator(name="true", source='print(\'{"score": true, "valid": true}\')'),
-    Evaluator(name="invalid", source='print(\'{"score": 9, "valid": false, "feedback": "it is bent"}\')'),
-    Evaluator(name="endless", ends=False, source="while True: print('{\"score\": 9}')"),
+    printing("hung", then="time.sleep(60)", said=_TOO_LONG),
+    printing("hung with a score", '{"score": 9}', then="time.sleep(60)", said=_TOO_LONG),
+    printing("busy", then="while True: pass", said=_TOO_LONG),
+    Evaluator(name="hung with children", source=_CHILDREN_THAT_STAY, said=_TOO_LONG),
+    printing("forking", then="while True:\n    try: os.fork()\n    except OSError: pass", said="did not finish"),
+    printing("crashing", '{"score": 9}', then="os.abort()", said="crashed (SIGABRT)"),
+    printing("failing", '{"score": 9}', then="raise SystemExit(3)", said="exit code 3"),
+    printing("endless", then="while True: print('{\"score\": 9}')", said="wrote far too much"),
+    printing("silent", said="printed nothing"),
+    printing("text", "the score is 9", said="its last line is no score"),
+    printing("not a number", '{"score": NaN, "valid": true}', said="not a finite number"),
+    printing("infinity", '{"score": -Infinity, "valid": true}', said="not a finite number"),
+    printing("too large", '{"score": 1e999, "valid": true}', said="not a finite number"),
+    printing("two results", '{"score": 7}', '{"score": 2.5}', said="several results"),
+    printing("two objects", '{"score": 9}{"score": 1}', said="its last line is no score"),
+    printing("no score", '{"valid": true}', said="no `score`"),
+    printing("true", '{"score": true, "valid": true}', said="not a number"),
+    printing("invalid", '{"score": 9, "valid": false, "feedback": "it is bent"}', said="it is bent"),
 )

@@ -79,14 +79,14 @@ def number(request: ChatRequest) -> str:
 
 
 def grown(request: ChatRequest) -> str:
-    """A wrong number after a long text; edits of it, half of which don't apply; and the right one where a whole answer
-    is changed; or a lesson."""
+    """A wrong number after a long text; edits of it, of which the first of a parent applies; and the right one where
+    a whole answer is changed; or a lesson."""
     prompt = request.messages[-1].content
     if "WHEN:" in prompt:
         return LESSON
     if "<<<<<<< SEARCH" in prompt:
         (old, *_) = re.findall(r"^ANSWER: \d+$", prompt, re.MULTILINE)
-        search = old if request.seed % 2 else "ANSWER: none"
+        search = old if "Change 1 " in prompt else "ANSWER: none"
         return f"<<<<<<< SEARCH\n{search}\n=======\nANSWER: {request.seed % 40}\n>>>>>>> REPLACE"
     text = "\n".join(hashlib.sha256(str(line).encode()).hexdigest() for line in range(30))
     return f"{text}\nANSWER: {42 if 'Change ' in prompt else request.seed % 40}"

@@ -1,5 +1,5 @@
-"""Evaluators that hang, fork and crash, while the workers that run them are killed at random: each is over soon after
-its limit, and each candidate is judged and counted once."""
+"""Evaluators that hang, fork, crash and lie, while the workers that run them are killed at random: each is over soon
+after its limit, each candidate is judged and counted once, and no lie becomes a score."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tasks.store.invariants import breaches
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.types import Budget, CheckSpec, JobSpec
+from tasks.validators.score import ScoreValidator
 from tests.chaos.evaluating import READY, WORKER
 from tests.chaos.evaluators import EVALUATORS, MARK, SECONDS, Evaluator
 from tests.loops import outlive
@@ -45,10 +46,11 @@ def workers(fleet: Database) -> Database:
 
 
 def job_of(evaluator: Evaluator) -> JobSpec:
+    value, _ = ScoreValidator().parse({"score": ["python", "evaluate.py", "{candidate}", MARK]}, None)
     check = CheckSpec(
-        name=f"command:{evaluator.name}",
-        kind="command",
-        value=["python", "evaluate.py", "{candidate}", MARK],
+        name=f"score:{evaluator.name}",
+        kind="score",
+        value=value,
         files={"evaluate.py": evaluator.source},
         timeout_seconds=SECONDS,
         memory_mb=128,
@@ -137,7 +139,7 @@ def test_bad_evaluators_and_killed_workers_lose_and_double_nothing(
         kills = finish(workers, jobs, fleet_url, chance)
     assert kills > evaluators // 15
     assert watch.oldest <= SECONDS + OVERRUN_SECONDS
-    columns = "v.job_id, v.passed, v.feedback, v.seconds, j.state, j.iterations"
+    columns = "v.job_id, v.passed, v.value, v.feedback, v.seconds, j.state, j.iterations"
     with workers.connect() as connection:
         rows = connection.execute(text(f"SELECT {columns} FROM verdicts v JOIN jobs j ON j.id = v.job_id")).all()
         candidates = connection.execute(text("SELECT count(*) FROM candidates")).scalar_one()
@@ -147,7 +149,8 @@ def test_bad_evaluators_and_killed_workers_lose_and_double_nothing(
     by_job = {row.job_id: row for row in rows}
     for job, evaluator in zip(jobs, chosen, strict=True):
         row = by_job[job]
-        assert (row.iterations, row.passed) == (1, evaluator.ends), (evaluator.name, row)
-        assert row.state == ("accepted" if row.passed else "unsolved"), (evaluator.name, row)
-        assert row.passed or row.feedback, (evaluator.name, row)
+        valid = evaluator.value is not None
+        assert (row.iterations, row.passed, row.value) == (1, valid, evaluator.value), (evaluator.name, row)
+        assert row.state == ("accepted" if valid else "unsolved"), (evaluator.name, row)
+        assert evaluator.said in row.feedback, (evaluator.name, row)
     assert breaches(workers, drained=True) == ()

@@ -57,7 +57,9 @@ class MeasuredChecks:
         return registry.score(verdicts, checks), registry.accepted(verdicts, checks)
 
 
-def put(user: Database, *, iterations: int = 6, strategy: str = "best_of_n", **options: Any) -> int:
+def put(
+    user: Database, *, iterations: int = 6, strategy: str = "best_of_n", tokens: int = 2_000_000, **options: Any
+) -> int:
     check = CheckSpec(name="score:evaluate.py", kind=SCORE, value={"goal": "maximise", **options})
     made = JobSpec(
         title="t",
@@ -65,7 +67,7 @@ def put(user: Database, *, iterations: int = 6, strategy: str = "best_of_n", **o
         checks=(check,),
         egress=Egress.NEVER,
         strategy=strategy,
-        budget=Budget(iterations=iterations),
+        budget=Budget(iterations=iterations, tokens=tokens),
     )
     return submit_jobs(user, [made])[0].job
 
@@ -114,6 +116,23 @@ def test_a_target_that_was_not_reached_leaves_the_best_and_the_job_unsolved(user
     run(fleet, PostgresLedger(fleet, fault_cap=3), ScriptedModel(saying(1.0, 8.5, None)), checks=MeasuredChecks())
     summary = job_summary(user, job)
     assert (summary.state, summary.stop_code, summary.value) == (JobState.UNSOLVED, StopCode.BUDGET_ITERATIONS, 8.5)
+    assert breaches(fleet, submitted=[job], drained=True) == ()
+
+
+@pytest.mark.parametrize("target", [None, 9])
+def test_a_budget_that_pays_for_no_further_call_ends_the_job_with_its_best(
+    user: Database, fleet: Database, target: float | None
+) -> None:
+    job = put(user, target=target, tokens=900, iterations=30)
+    run(fleet, PostgresLedger(fleet, fault_cap=3), ScriptedModel(saying(2.0, 7.0, 1.0)), checks=MeasuredChecks())
+    end = job_summary(user, job)
+    assert 3 <= end.iterations < 30
+    assert end.value == 7.0
+    if target is None:
+        assert (end.state, end.stop_ended_by) == (JobState.ACCEPTED, StopCode.BUDGET_TOKENS)
+        assert "has the best score, 7; the next call may take" in end.reason
+    else:
+        assert (end.state, end.stop_code) == (JobState.UNSOLVED, StopCode.BUDGET_TOKENS)
     assert breaches(fleet, submitted=[job], drained=True) == ()
 
 

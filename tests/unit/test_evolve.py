@@ -1,15 +1,11 @@
-"""The strategies `evolve` and `climb` on landscapes whose best place is known."""
+"""The strategies `evolve` and `climb`: what they do next, and why."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from itertools import pairwise
-from statistics import mean
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tasks.policy import Climb, Evolve
 from tasks.policy.population import ISLANDS, islands
@@ -29,89 +25,8 @@ from tasks.types import (
     Stop,
     StopCode,
 )
-from tests.landscapes import Landscape, Run, explore, parents_of
+from tests.landscapes import HILL, LONG, Landscape, Run, explore
 from tests.unit.test_ladder import LIMITS
-
-
-def hill(x: float) -> float | None:
-    """One top, of height 0 at 7."""
-    return -abs(x - 7)
-
-
-def two_hills(x: float) -> float | None:
-    """A lower top of height 1 at -5, the higher one of height 3 at 5, and nothing between them."""
-    return max(1 - abs(x + 5), 3 - abs(x - 5), -1.0)
-
-
-def narrow(x: float) -> float | None:
-    """A hill of which most places are invalid."""
-    return None if int(abs(x) * 100) % 3 else hill(x)
-
-
-HILL = Landscape(height=hill, first=(-9, 9), elsewhere=(-9, 9))
-# Whoever begins with the first plan comes to the lower top.
-TRAP = Landscape(height=two_hills, first=(-6.5, -3.5), elsewhere=(3, 7))
-# One first draft in eight begins at the foot of a higher hill, below most others.
-RIVALS = Landscape(
-    height=lambda x: 1 - abs(x + 5) if x < 0 else min(2.5 * x - 2.5, 20 - x), first=(-6, 0.9), elsewhere=(-6, 0.9)
-)
-INVALID = Landscape(height=narrow, first=(-9, 9), elsewhere=(-9, 9))
-LONG = dataclasses.replace(HILL, lines=40)
-both = st.sampled_from([Evolve(), Climb()])
-SEEDS = range(6)
-
-
-@pytest.mark.parametrize("strategy", [Evolve(), Climb()])
-@pytest.mark.parametrize("landscape", [HILL, LONG])
-def test_it_keeps_improving(strategy: Strategy, landscape: Landscape) -> None:
-    runs = [explore(strategy, landscape, seed=seed) for seed in SEEDS]
-    heights = [mean(run.best_after(n) for run in runs) for n in (4, 12, 24, 48)]
-    assert all(later > earlier for earlier, later in pairwise(heights))
-    assert heights[-1] > -1.0
-
-
-def test_evolve_leaves_a_local_top_by_another_plan_and_climb_stays_on_it() -> None:
-    assert all(explore(Climb(), TRAP, seed=seed).best < 1.001 for seed in SEEDS)
-    assert all(explore(Evolve(), TRAP, seed=seed).best > 2.8 for seed in SEEDS)
-
-
-def test_evolve_comes_to_the_higher_top_from_an_island_that_began_lower() -> None:
-    climbed = [explore(Climb(), RIVALS, seed=seed, width=4, iterations=24).best > 3 for seed in range(12)]
-    evolved = [explore(Evolve(), RIVALS, seed=seed, width=4, iterations=24).best > 3 for seed in range(12)]
-    assert sum(evolved) > sum(climbed) + 3
-
-
-@settings(max_examples=15, deadline=None)
-@given(both, st.sampled_from([HILL, TRAP, INVALID, LONG]), st.integers(0, 99), st.integers(1, 6))
-def test_no_prompt_of_a_change_comes_twice(strategy: Strategy, landscape: Landscape, seed: int, width: int) -> None:
-    run = explore(strategy, landscape, seed=seed, width=width, iterations=16)
-    changes = [prompt for prompt in run.author.prompts if "\nChange " in prompt]
-    assert len(changes) == len(parents_of(run))
-    assert len(set(changes)) == len(changes)
-
-
-@settings(max_examples=15, deadline=None)
-@given(both, st.sampled_from([HILL, INVALID]), st.integers(0, 99), st.integers(1, 6))
-def test_parents_and_inspirations_are_valid_and_each_failure_is_repaired_at_most_once(
-    strategy: Strategy, landscape: Landscape, seed: int, width: int
-) -> None:
-    run = explore(strategy, landscape, seed=seed, width=width, iterations=16)
-    known = {candidate.ref: candidate for candidate in run.candidates}
-    repaired = [ref for decision in run.decisions if isinstance(decision, Revise) for ref in decision.parents]
-    assert len(set(repaired)) == len(repaired)
-    assert all(known[ref].fitness is None and known[ref].operator is not Operator.REVISE for ref in repaired)
-    for decision in run.decisions:
-        if isinstance(decision, Mutate):
-            assert len(decision.parents) == width
-            assert all(known[ref].fitness is not None for ref in (*decision.parents, *decision.inspirations))
-
-
-@settings(max_examples=8, deadline=None)
-@given(both, st.integers(0, 99))
-def test_a_decision_is_a_function_of_history_limits_and_seed(strategy: Strategy, seed: int) -> None:
-    first, again = (explore(strategy, INVALID, seed=seed, iterations=20) for _ in range(2))
-    assert first.decisions == again.decisions
-    assert [c.text for c in first.candidates] == [c.text for c in again.candidates]
 
 
 def test_another_seed_chooses_other_parents() -> None:
@@ -137,9 +52,9 @@ def test_a_model_that_writes_the_whole_answer_instead_of_edits_is_understood() -
     assert run.best > -0.1
 
 
-def test_after_edits_that_were_all_refused_the_answer_is_written_again() -> None:
+def test_where_most_edits_are_refused_answers_are_written_again_whole() -> None:
     run = explore(Climb(), LONG, edits="refused", iterations=9)
-    assert [d.edits for d in run.decisions if isinstance(d, Mutate)] == [True, False] * 4
+    assert [d.edits for d in run.decisions if isinstance(d, Mutate)] == [True, True, *[False] * 6]
     refused = [c for c in run.candidates if c.operator is Operator.EDIT]
     assert all("x is wrong" in c.text and c.fitness is None for c in refused)
     assert not any(isinstance(decision, Revise) for decision in run.decisions), "edits are no answer to repair"

@@ -26,7 +26,7 @@ from tasks.policy import (
     settled,
 )
 from tasks.ports import Strategy
-from tasks.scoring import best_of, deciding, fitness_of, goal_of, incumbents, is_better, reaches, value_of
+from tasks.scoring import best_of, deciding, fitness_of, goal_of, incumbents, is_better, reaches, unheard, value_of
 from tasks.types import (
     Acceptance,
     Aggregate,
@@ -109,6 +109,15 @@ def test_a_job_without_a_score_has_no_goal() -> None:
     assert deciding(checks) is None
     assert goal_of(checks) is None
     assert fitness_of((), checks) is None
+
+
+def test_an_option_about_the_end_belongs_to_the_score_that_decides() -> None:
+    hidden = score(held_out=True, target=2, noise=0.5)
+    assert unheard([score(), hidden]) is None
+    assert unheard([score(noise=0.0, target=None), hidden]) is None
+    assert unheard([score(target=0), hidden]) == (0, "target", 0)
+    assert unheard([score(), score(plateau={"iterations": 2})]) == (1, "plateau", {"iterations": 2})
+    assert unheard([CheckSpec(name="answer", kind="answer", value={"exact": "3"})]) is None
 
 
 def test_a_plateau_is_part_of_the_goal() -> None:
@@ -228,6 +237,16 @@ def test_without_a_target_a_spent_budget_accepts_the_best() -> None:
     cancelled = Stop(code=StopCode.CANCELLED)
     assert settled(cancelled, history([1.0]), limits()) == cancelled
     assert settled(spent, history([1.0]), replace(limits(), goal=None)) == spent
+
+
+def test_whichever_candidate_a_strategy_accepts_the_answer_is_the_best() -> None:
+    made = history([1.0], [3.0, 2.0], [2.5])
+    first, best, unknown = (Stop(code=StopCode.ACCEPTED, detail=ref) for ref in ("1.0", "2.0", "9.0"))
+    for goal in (Goal(), Goal(target=0.5)):
+        end = settled(first, made, limits(goal))
+        assert (end.detail, end.value) == ("2.0", 3.0)
+        assert settled(best, made, limits(goal)) == best
+        assert settled(unknown, made, limits(goal)) == unknown, "the loop refuses what no check accepted"
 
 
 def test_programs_that_do_the_same_are_no_repetitions_where_they_have_a_score() -> None:

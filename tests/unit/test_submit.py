@@ -15,6 +15,7 @@ from tasks.jobflags import Flags, parse_budget_flag, parse_check_flag
 from tasks.ports import Heartbeat, Sandbox
 from tasks.submit import Rules, read_jobs
 from tasks.types import Budget, Changes, CheckSpec, Egress, JobSpec, Lane, Verdict
+from tasks.validators import registry
 
 
 class FileCheck:
@@ -289,6 +290,14 @@ def test_a_bad_json_line_is_named_by_its_number(read: Reader, case: str) -> None
     with pytest.raises(InvalidInput) as caught:
         read('{"problem": "fine", "checks": [{"answer": 1}]}\n' + line, name="jobs.jsonl")
     assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_option_of_a_score_that_does_not_decide_is_refused(read: Reader) -> None:
+    front = "checks: [{score: 'cat {candidate}', target: 3}, {score: 'wc -c {candidate}', held_out: true}]"
+    with pytest.raises(InvalidInput) as caught:
+        read(job(front), rules=Rules(validators=registry, strategies=("correct",)))
+    assert "checks[0].target" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
