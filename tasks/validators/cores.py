@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tasks.errors import SandboxUnavailable
 from tasks.ports import Heartbeat
 
 POLL_SECONDS = 0.05
@@ -21,8 +22,14 @@ def cores(folder: Path, heartbeat: Heartbeat, *, exclusive: bool = False) -> Ite
     """The cores of the machine, for as long as the context is open: beside any others, or `exclusive` of all.
 
     `folder` contains the two lock files. Whoever wants to be alone holds up those who come after, so that it waits only
-    for what runs already. Raises what `heartbeat.check()` raises.
+    for what runs already. Where the folder above is another user's, whose programs can't be told of, nothing is locked,
+    and nothing can run alone: raises `SandboxUnavailable` then, and what `heartbeat.check()` raises.
     """
+    if not os.access(folder.parent, os.W_OK):
+        if exclusive:
+            raise SandboxUnavailable(f"{folder.parent} is another user's, so no program can have the cores to itself")
+        yield
+        return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     how = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
     with _opened(folder / "use.lock") as use:

@@ -70,7 +70,7 @@ def test_state_is_all_that_the_next_iteration_is_built_from(redraft: Redraft, jo
     assert state["spec"]["checks"][1]["files"] == {"hidden.py": "assert 2"}
     assert [i["candidates"][0]["text"] for i in state["history"]] == ["a = 1\nb = 2\n", "a = 1\nb = 3\n"]
     assert state["history"][0]["candidates"][0]["verdicts"][0]["feedback"] == "no"
-    assert state["incumbent"] == {"iteration": 1, "slot": 0, "score": 0.5}
+    assert state["incumbent"] == {"iteration": 1, "slot": 0, "score": 0.5, "value": None}
     assert (state["lessons"], state["open"]) == (None, None)
     assert state["spend"]["local_tokens"] == 220
     assert state["next"] == {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
+from tasks.errors import SandboxUnavailable
 from tasks.heartbeat import SilentHeartbeat, StoppableHeartbeat
 from tasks.validators.cores import cores
 
@@ -75,4 +77,17 @@ def test_who_waits_can_be_stopped_and_leaves_nothing_behind(tmp_path: Path) -> N
         with cores(tmp_path, StoppableHeartbeat(stopped, RuntimeError("stop")), exclusive=True):
             raise AssertionError("it is not alone")
     with cores(tmp_path, HEARTBEAT, exclusive=True):
+        pass
+
+
+def test_in_another_users_folder_nothing_is_locked_and_nothing_runs_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    with cores(tmp_path / "cores", SilentHeartbeat()):
+        assert not (tmp_path / "cores").exists()
+    with (
+        pytest.raises(SandboxUnavailable, match="another user's"),
+        cores(tmp_path / "cores", SilentHeartbeat(), exclusive=True),
+    ):
         pass
