@@ -24,7 +24,7 @@ from tasks.llm.guard import STEP_CHARS, Guard
 from tasks.llm.scripted import ScriptedModel
 from tasks.retries import Attempt, RetryLadder
 from tasks.sampling import Sampling
-from tasks.types import CallKey, ChatRequest, GuardHit, Operator
+from tasks.types import CallKey, ChatRequest, GuardHit, Operator, Prompt
 from tests.corpus import loops, machine, made, words
 from tests.corpus.collected import collected
 from tests.corpus.label import Label
@@ -154,7 +154,7 @@ def _gets_through(sample: Sample) -> bool:
     attempt: Attempt | None = ladder.first()
     model, completion = ScriptedModel(answer), None
     while attempt is not None:
-        completion = model.complete(ladder.request(attempt, ()), SilentHeartbeat())
+        completion = model.complete(ladder.request(attempt, Prompt(system="", prefix="")), SilentHeartbeat())
         attempt = ladder.after(attempt, completion)
     return completion is not None and completion.guard is None
 

@@ -100,7 +100,8 @@ def _others(job: Job, candidates: Sequence[Candidate], shortener: Shortener) -> 
 
 def _tried(job: Job, candidates: Sequence[Candidate]) -> str:
     """What the last changes of the parent came to, a line each."""
-    lines = [f"- {_outcome(job, one)}" for one in candidates if one.guard is None and one.text.strip()][-TRIED:]
+    last = [one for one in candidates if one.guard is None and one.text.strip()][-TRIED:]
+    lines = [f"- {_outcome(job, one)}" for one in last]
     return "# Changes of it that were tried before\n" + "\n".join(lines) if lines else ""
 
 

@@ -205,6 +205,8 @@ def test_history_is_one_object_an_iteration(redraft: Redraft, admin: Admin, job:
         "model",
         "candidate",
         "score",
+        "value",
+        "improved",
         "guard",
         "let_through",
         "behaviour",
@@ -216,9 +218,8 @@ def test_history_is_one_object_an_iteration(redraft: Redraft, admin: Admin, job:
     fields += ["cached_tokens", "completion_tokens", "usd", "seconds", "worker", "epoch", "decision", "stop_code"]
     fields += ["omissions", "set_aside"]
     assert list(row) == fields
-    assert row["verdicts"] == [
-        {"check": "answer", "passed": False, "held_out": False, "score": 0.0, "feedback": "not 42", "isolation": ""}
-    ]
+    verdict = {"check": "answer", "passed": False, "held_out": False, "score": 0.0, "feedback": "not 42"}
+    assert row["verdicts"] == [{**verdict, "isolation": "", "value": None, "metrics": {}}]
     assert "-answer" in redraft("history", str(job)).out
     assert "print(1)" in redraft("history", str(job), "--full").out
 

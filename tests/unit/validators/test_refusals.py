@@ -8,7 +8,8 @@ import pytest
 from tasks.errors import InvalidInput
 from tasks.types import CheckSpec
 from tasks.validators.answer import EXPECTED_CHARS, AnswerValidator
-from tasks.validators.command import ARGUMENT_CHARS, ARGUMENTS, CommandValidator
+from tasks.validators.arguments import ARGUMENT_CHARS, ARGUMENTS
+from tasks.validators.command import CommandValidator
 from tasks.validators.python import PythonValidator
 from tasks.validators.schema import SchemaValidator
 
