@@ -9,15 +9,15 @@ import dataclasses
 import difflib
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from tasks.errors import InvalidInput
 from tasks.jobfolder import CHECK_FILES_BYTES
 from tasks.ports import CheckKind, Examiner, FolderCheck
+from tasks.testfiles import tests_of
 from tasks.types import CheckSpec, FileSet
-from tasks.validators.pythonfiles import test_files
 
 CHECKS = 50
 FILES_BYTES = CHECK_FILES_BYTES
@@ -66,7 +66,7 @@ def without_checks(files: FileSet, checks: Sequence[CheckSpec]) -> FileSet:
     """The job's files without those of its checks: no answer may change those, and what a held-out check holds is shown
     to nobody."""
     own = {name: text for check in checks for name, text in check.texts.items()}
-    hidden = {name: text for check in checks if check.held_out for name, text in _secrets(check)}
+    hidden = {name: check.text(name) for check in checks if check.held_out for name in tests_of(check)}
 
     def among(name: str, text: str, others: Mapping[str, str]) -> bool:
         return name in others or others.get(PurePosixPath(name).name) == text
@@ -78,12 +78,6 @@ def without_checks(files: FileSet, checks: Sequence[CheckSpec]) -> FileSet:
         writable={name: text for name, text in files.writable.items() if name not in protected},
         read_only={name: text for name, text in files.read_only.items() if not among(name, text, hidden)},
     )
-
-
-def _secrets(check: CheckSpec) -> Iterator[tuple[str, str]]:
-    """The texts of a held-out check: its tests, but not the modules that they import; all of another kind's."""
-    tests = test_files(str(check.value), check.files) if check.kind == "python" else tuple(check.texts)
-    yield from ((name, text) for name, text in check.texts.items() if name in tests)
 
 
 def _check(

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 
 from tasks.edits import EditError, apply_answer
 from tasks.types import Candidate, CheckSpec, FileSet, Job, Verdict
@@ -31,6 +33,8 @@ def checks_on(job: Job, candidate: Candidate) -> tuple[CheckSpec, ...]:
     if not files:
         return job.spec.checks
     written = files_of(job, candidate)
+    for check in job.spec.checks:
+        _require_no_shadow(check, [name for name in written if name not in files.writable])
     return tuple(_beside(check, files.read_only, written) for check in job.spec.checks)
 
 
@@ -83,6 +87,17 @@ def _before(job: Job, candidate: Candidate) -> Mapping[str, str]:
         except EditError:
             continue
     return files
+
+
+def _require_no_shadow(check: CheckSpec, made: Sequence[str]) -> None:
+    """Raises `EditError` where a file that the candidate made would be imported by a check's program in the place of a
+    module of Python's own: such a program looks into its own folder first."""
+    folders = {PurePosixPath(name).parent for name in check.files if name.endswith(".py")}
+    for name in (name for name in made if name.endswith(".py")):
+        for folder in folders & set(PurePosixPath(name).parents):
+            module = PurePosixPath(name).relative_to(folder).parts[0].removesuffix(".py")
+            if module in sys.stdlib_module_names:
+                raise EditError(f"{name!r} has the name of the module {module} of Python: give it another.")
 
 
 def _beside(check: CheckSpec, read_only: Mapping[str, str], written: Mapping[str, str]) -> CheckSpec:

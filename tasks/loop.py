@@ -153,7 +153,10 @@ class Loop:
         history, limits = (*job.history, iteration), self._limits(job)
         end = Stop(code=limit.code, used=limit.value, limit=limit.limit, needed=limit.needed)
         choice = choose(history, limits) if limits.goal is None else settled(end, history, limits)
-        if choice is None or (choice == end and all(candidate.fitness is None for candidate in iteration.candidates)):
+        # An end without an answer is recorded here only where the open iteration has measured a candidate, which may be
+        # the best of the job.
+        measured = any(candidate.fitness is not None for candidate in iteration.candidates)
+        if choice is None or (choice == end and not measured):
             raise limit
         self._close(turn, dataclasses.replace(job, history=history), choice)
 

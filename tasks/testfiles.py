@@ -1,11 +1,12 @@
-"""Which files of a job's `python` checks a prompt shows. Pure; must not know how a prompt is shortened."""
+"""Which files of a check are its tests, and which of a job's `python` checks a prompt shows. Pure; must not know how a
+prompt is shortened."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 from tasks.types import CheckSpec
-from tasks.validators.pythonfiles import test_files
+from tasks.validators.pythonfiles import files_of_tests
 
 NAMED = 20
 
@@ -16,9 +17,9 @@ def shown_files(checks: Iterable[CheckSpec]) -> Iterator[tuple[str, str]]:
     The tests of a held-out check are not shown, even if a visible check names the folder that contains them.
     """
     checks = [check for check in checks if check.kind == "python"]
-    hidden = {check.text(test) for check in checks if check.held_out for test in _tests(check)}
+    hidden = {check.text(test) for check in checks if check.held_out for test in tests_of(check)}
     for check in (check for check in checks if not check.held_out):
-        tests = _tests(check)
+        tests = tests_of(check)
         for name, text in sorted(check.texts.items(), key=lambda file: (file[0] not in tests, file[0])):
             is_held_out = len(tests) != 1 and text in hidden
             if name.endswith(".py") and not is_held_out:
@@ -32,7 +33,11 @@ def beside(checks: Iterable[CheckSpec]) -> list[str]:
     return sorted({name for check in visible for name in check.files if not name.endswith(".py")})[:NAMED]
 
 
-def _tests(check: CheckSpec) -> tuple[str, ...]:
-    return tuple(name for name in test_files(str(check.value), check.files) if name in check.files) or tuple(
+def tests_of(check: CheckSpec) -> tuple[str, ...]:
+    """The names of the tests among a check's texts: of a `python` check without the modules that they import, of any
+    other all of them."""
+    if check.kind != "python":
+        return tuple(check.texts)
+    return tuple(name for name in files_of_tests(str(check.value), check.files) if name in check.files) or tuple(
         check.texts
     )

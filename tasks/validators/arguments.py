@@ -8,7 +8,7 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -26,6 +26,13 @@ FILE_BYTES = 1_000_000
 CANDIDATE_CHARS = 1_000_000
 TOO_LONG = "The answer is over a million characters long."
 NO_FILES = FileSet()
+NOTHING: Mapping[str, str | bytes] = {}
+# Runs a program with its own folder last in the path: what an answer writes there hides no module of Python's own, nor
+# of the check's runtime.
+_LAST_IN_PATH = (
+    "import os, runpy, sys; del sys.argv[0]; sys.path.append(os.path.dirname(os.path.abspath(sys.argv[0]))); "
+    "runpy.run_path(sys.argv[0], run_name='__main__')"
+)
 NOT_STARTED = frozenset({126, 127})  # the exit codes of a shell and of prlimit
 # The names of the sandbox's own interpreter; all other programs in the sandbox are in these folders.
 _PYTHON = frozenset({"python", "python3"})
@@ -72,15 +79,19 @@ def examine_program(field: str, value: Any) -> None:
         raise InvalidInput(field, value, "a program first")
 
 
-def job_of(argv: Sequence[Any], candidate: str, check: CheckSpec) -> SandboxJob:
-    """The run of a program with the files of `check` and the candidate: in the file that a placeholder names, else on
-    standard input."""
+def job_of(
+    argv: Sequence[Any], candidate: str, check: CheckSpec, beside: Mapping[str, str | bytes] = NOTHING
+) -> SandboxJob:
+    """The run of a program with the files of `check`, those `beside` them, which go before any, and the candidate: in
+    the file that a placeholder names, else on standard input."""
     text = candidate.encode("utf-8", "replace")
     arguments = [str(argument) for argument in argv]
+    if check.folder and arguments[0] in _PYTHON and len(arguments) > 1 and arguments[1] in check.files:
+        arguments = ["python", "-P", "-c", _LAST_IN_PATH, *arguments[1:]]
     has_placeholder = any(PLACEHOLDER in argument for argument in arguments)
     return SandboxJob(
         argv=tuple(argument.replace(PLACEHOLDER, CANDIDATE) for argument in arguments),
-        files={**check.files, CANDIDATE: text},
+        files={**check.files, **beside, CANDIDATE: text},
         stdin=b"" if has_placeholder else text,
         timeout_seconds=check.timeout_seconds,
         memory_mb=check.memory_mb,

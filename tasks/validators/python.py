@@ -23,7 +23,7 @@ from tasks.validators.examination import unloadable, unsupported
 from tasks.validators.extraction import find_code
 from tasks.validators.probing import behaviour_of
 from tasks.validators.programs import argv_of
-from tasks.validators.pythonfiles import gather, test_files, unresolved
+from tasks.validators.pythonfiles import files_of_tests, gather, unresolved
 from tasks.validators.testreport import all_passed, feedback_of, read, score_of
 from tasks.validators.verdicts import verdict_of
 
@@ -129,13 +129,13 @@ def _parse(
     if not isinstance(value, str) or not value.strip():
         raise InvalidInput("python", value, "the path of a test file or folder, relative to the job file")
     path, files = gather(value, folder, is_written)
-    if not any(test_names(str(files[name])) for name in test_files(path, files)):
+    if not any(names_of_tests(str(files[name])) for name in files_of_tests(path, files)):
         raise InvalidInput("python", value, "a test file with at least one function or method named test...")
     return path, files
 
 
 def _sources(check: CheckSpec) -> dict[str, str]:
-    return {path: check.text(path) for path in test_files(str(check.value), _tests_files(check))}
+    return {path: check.text(path) for path in files_of_tests(str(check.value), _tests_files(check))}
 
 
 def _request(nonce: str, check: CheckSpec, sources: Mapping[str, str], mode: str = "") -> dict[str, Any]:
@@ -249,7 +249,7 @@ def solution_names(sources: Iterable[str]) -> list[str]:
     return list(names)
 
 
-def test_names(source: str) -> list[str]:
+def names_of_tests(source: str) -> list[str]:
     """The name of every function or method test… in the source of a test file."""
     functions = (
         node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)

@@ -65,7 +65,7 @@ def gather(value: str, folder: Path | None, is_written: Callable[[str], bool] | 
     return _path(path, is_folder), files
 
 
-def test_files(value: str, files: Files) -> tuple[str, ...]:
+def files_of_tests(value: str, files: Files) -> tuple[str, ...]:
     """The paths of the test files of a check, from what `gather` returned."""
     if value != "." and not value.endswith("/"):
         return (value,)
@@ -81,7 +81,7 @@ def unresolved(value: str, files: Files) -> Sequence[Unresolved]:
         return _parse_module(content if isinstance(content, str) else content.decode(), str(path))
 
     modules = Modules(is_file=lambda path: str(path) in files, parse=parse)
-    for test in test_files(value, files):
+    for test in files_of_tests(value, files):
         modules.load(PurePosixPath(test))
     return modules.unresolved
 

@@ -8,10 +8,12 @@ printing in its place. Must not know how the sandbox confines.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,6 +34,7 @@ from tasks.validators.measurement import LARGEST, Measurement, Unreadable, read
 from tasks.validators.text import clipped, printable
 from tasks.validators.verdicts import verdict_of
 
+SUPPORT = "redraft_evaluation.py"
 GOALS = ("maximise", "minimise")
 CORES = ("shared", "exclusive")
 REPEATS = 100
@@ -134,8 +137,8 @@ def _measured(check: CheckSpec, runs: Sequence[Measurement], seconds: float) -> 
 
 
 def _run(command: Sequence[Any], candidate: str, check: CheckSpec, sandbox: Sandbox, heartbeat: Heartbeat) -> _Run:
-    job = dataclasses.replace(job_of(command, candidate, check), exclusive=check.value["cores"] == "exclusive")
-    result = sandbox.run(job, heartbeat)
+    job = job_of(command, candidate, check, _support())
+    result = sandbox.run(dataclasses.replace(job, exclusive=check.value["cores"] == "exclusive"), heartbeat)
     fault = _fault(result, check)
     if fault:
         return _Run(seconds=result.seconds, fault=fault)
@@ -145,6 +148,13 @@ def _run(command: Sequence[Any], candidate: str, check: CheckSpec, sandbox: Sand
         return _Run(seconds=result.seconds, fault=f"The evaluator gave no score: {error}.")
     invalid = "The evaluator finds it invalid." if measured.value is None else ""
     return _Run(seconds=result.seconds, measured=measured, fault=invalid)
+
+
+@functools.cache
+def _support() -> Mapping[str, bytes]:
+    """What lies beside every evaluator, by name."""
+    source = resources.files("tasks.validators").joinpath("evaluator", SUPPORT)
+    return {SUPPORT: source.read_bytes()}
 
 
 def _fault(result: SandboxResult, check: CheckSpec) -> str:

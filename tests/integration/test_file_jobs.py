@@ -292,3 +292,34 @@ def test_a_module_of_the_answer_can_neither_see_the_tests_nor_decide(played: Pla
     assert feedback
     assert "AssertionError" not in feedback
     print(feedback)
+
+
+VERIFIED = """---
+files: ["**/*.py"]
+checks:
+  - command: [verify.py]
+    held_out: true
+budget: {iterations: 1}
+---
+Set A to 2.
+"""
+VERIFY = """import json
+from words import A
+from wording import NAME
+raise SystemExit(json.loads("1") if A == 1 else NAME)
+"""
+WORDS = {"job.md": VERIFIED, "verify.py": VERIFY, "words.py": "A = 1\n", "wording.py": "NAME = 0\n"}
+
+
+@pytest.mark.parametrize("name", ["json.py", "json/__init__.py", "sys.py", "encodings/__init__.py"])
+def test_a_file_of_the_answer_can_not_stand_in_for_a_module_of_python(played: Played, name: str) -> None:
+    job = played.play(WORDS, f"`{name}`\n```python\nimport os\nos._exit(0)\n```")
+    assert played.alice.summary(job).state is JobState.UNSOLVED
+    module = name.partition("/")[0].removesuffix(".py")
+    assert played.feedback(job) == [f"{name!r} has the name of the module {module} of Python: give it another."]
+
+
+def test_nor_for_one_that_is_there_already_and_its_own_are_found(played: Played) -> None:
+    files = {**WORDS, "json.py": "import os\nos._exit(0)\n"}
+    assert played.alice.summary(played.play(files, "`words.py`\n```python\nA = 1\n```")).state is JobState.UNSOLVED
+    assert played.alice.summary(played.play(files, "`words.py`\n```python\nA = 2\n```")).state is JobState.ACCEPTED

@@ -16,12 +16,10 @@ probability 0. The tolerance is that of sums of doubles, too small for sums of f
 import array
 import contextlib
 import ctypes
-import json
 import math
 import operator
 import os
 import random
-import re
 import resource
 import shutil
 import signal
@@ -30,6 +28,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from redraft_evaluation import Refused, last_block, report
 
 SIZE = 320
 ROUNDS = 7
@@ -70,17 +70,6 @@ int main(void) {
     return 0;
 }
 """
-
-
-class Refused(Exception):
-    """The candidate is invalid; the message says why."""
-
-
-def last_block(path):
-    """The last fenced block of the answer, or all of it where there is none."""
-    text = Path(path).read_text(encoding="utf-8", errors="replace")
-    blocks = re.findall(r"^```[^\n]*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    return blocks[-1] if blocks else text
 
 
 def compiled(source, folder, name):
@@ -229,9 +218,4 @@ def evaluate():
     return ratio, {"milliseconds": 1000 * candidate, "simple_milliseconds": 1000 * simple}, f"{said}{ratio:.4f} of it."
 
 
-try:
-    score, metrics, feedback = evaluate()
-    result = {"score": score, "valid": True, "metrics": metrics, "feedback": feedback}
-except Refused as reason:
-    result = {"score": None, "valid": False, "metrics": {}, "feedback": str(reason)}
-print(json.dumps(result))
+report(evaluate)

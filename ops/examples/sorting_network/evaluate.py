@@ -8,24 +8,18 @@ number is its value for the k-th input.
 
 import itertools
 import json
-import re
 import sys
-from pathlib import Path
+
+from redraft_evaluation import Refused, last_block, report
 
 WIRES = 12
 INPUTS = 2**WIRES
 MOST = 500
 
 
-class Refused(Exception):
-    """The candidate is invalid; the message says why."""
-
-
 def read_network(path):
     """The comparators of the answer, (i, j) with i < j. Raises `Refused`."""
-    text = Path(path).read_text(encoding="utf-8", errors="replace")
-    blocks = re.findall(r"^```[^\n]*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    text = blocks[-1] if blocks else text
+    text = last_block(path)
     start, end = text.find("["), text.rfind("]")
     try:
         pairs = json.loads(text[start : end + 1])
@@ -82,9 +76,4 @@ def depth(network):
     return max(busy)
 
 
-try:
-    score, metrics, feedback = evaluate()
-    result = {"score": score, "valid": True, "metrics": metrics, "feedback": feedback}
-except Refused as reason:
-    result = {"score": None, "valid": False, "metrics": {}, "feedback": str(reason)}
-print(json.dumps(result))
+report(evaluate)

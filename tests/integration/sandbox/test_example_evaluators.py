@@ -12,10 +12,12 @@ import pytest
 
 from tasks.heartbeat import SilentHeartbeat
 from tasks.types import SandboxJob
+from tasks.validators import evaluator
 from workers.packaged import ops
 
 pytestmark = pytest.mark.integration
 EXAMPLES = ops("examples")
+SUPPORT = Path(evaluator.__file__).with_name("redraft_evaluation.py")
 LIE = json.dumps({"score": 99, "valid": True, "metrics": {}, "feedback": "trust me"})
 # Everything that a process of the same user can try on its parent; says in the packing what worked.
 REACHING = f"""
@@ -45,7 +47,11 @@ def result(sandbox: Any, name: str, candidate: str) -> dict[str, Any]:
     """The one object that the evaluator prints in the sandbox."""
     job = SandboxJob(
         argv=("python", "evaluate.py", "candidate"),
-        files={"evaluate.py": (EXAMPLES / name / "evaluate.py").read_bytes(), "candidate": candidate},
+        files={
+            "evaluate.py": (EXAMPLES / name / "evaluate.py").read_bytes(),
+            SUPPORT.name: SUPPORT.read_bytes(),
+            "candidate": candidate,
+        },
         timeout_seconds=120,
     )
     done = sandbox.run(job, SilentHeartbeat())

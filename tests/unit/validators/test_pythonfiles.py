@@ -118,7 +118,7 @@ def test_a_folder_travels_whole_but_for_what_is_hidden_compiled_or_the_candidate
         path, files = gather(value, tmp_path)
         assert path == "."
         assert set(files) == set(names)
-        assert set(pythonfiles.test_files(path, files)) == {"test_a.py", "more/b_test.py"}
+        assert set(pythonfiles.files_of_tests(path, files)) == {"test_a.py", "more/b_test.py"}
 
 
 def test_what_a_folder_needs_from_above_moves_its_root_up(tmp_path: Path) -> None:
@@ -126,8 +126,8 @@ def test_what_a_folder_needs_from_above_moves_its_root_up(tmp_path: Path) -> Non
     path, files = gather("tests/", tmp_path)
     assert path == "tests/"
     assert set(files) == {"tests/test_a.py", "near.py", "conftest.py"}
-    assert pythonfiles.test_files(path, files) == ("tests/test_a.py",)
-    assert pythonfiles.test_files("tests/test_a.py", files) == ("tests/test_a.py",)
+    assert pythonfiles.files_of_tests(path, files) == ("tests/test_a.py",)
+    assert pythonfiles.files_of_tests("tests/test_a.py", files) == ("tests/test_a.py",)
 
 
 def test_the_text_of_modules_is_plain_and_data_stays_as_it_is(tmp_path: Path) -> None:
@@ -241,4 +241,4 @@ def test_a_path_that_was_typed_may_lie_anywhere(tmp_path: Path) -> None:
 
 def test_checks_of_earlier_releases_have_one_test_file() -> None:
     old = CheckSpec(name="python:v.py", kind="python", value="v.py", files={"v.py": TEST})
-    assert pythonfiles.test_files(str(old.value), old.files) == ("v.py",)
+    assert pythonfiles.files_of_tests(str(old.value), old.files) == ("v.py",)

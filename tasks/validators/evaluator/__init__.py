@@ -1,0 +1,1 @@
+"""What lies beside an evaluator in the sandbox, for it to import. Must not import anything of Redraft."""
