@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import overload
 
+from tasks.redaction import Redaction
 from tasks.types.kinds import CloudEnd, EscalationState, GuardKind, Operator
 from tasks.types.specs import Attachment
 
@@ -179,7 +180,7 @@ class CloudAnswer:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudPlan:
     """A request to the cloud before it is sent: `request` is its JSON, byte for byte, `omissions` what its prompt
-    leaves out; the other fields are its costliest outcome."""
+    leaves out, `redactions` the secrets that were taken out of it; the other fields are its costliest outcome."""
 
     model: str
     request: str
@@ -187,6 +188,7 @@ class CloudPlan:
     prompt_tokens: int
     completion_tokens: int
     omissions: tuple[Omission, ...] = ()
+    redactions: tuple[Redaction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
