@@ -102,8 +102,6 @@ def build_cloud(settings: Settings, database: Database) -> Cloud:
             output_tokens=settings.hint_output_tokens,
             store=settings.cloud_store,
         ),
-        prices=prices_of(settings.cloud_model, settings.cloud_prices),
-        fault_cap=min(settings.cloud_fault_cap, settings.fault_cap),
         egress=settings.egress,
         prices=prices_of(settings.cloud_model, settings.cloud_prices, settings.prices),
         fault_cap=min(settings.cloud_fault_cap, settings.fault_cap),
