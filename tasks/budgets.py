@@ -11,6 +11,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+# The shares of a limit, in percent, at which its owner is told once.
+WARN_AT = (50, 80)
+# Engine time that one call may be given. The least is a prompt's prefill and some words; where much is left a call gets
+# a quarter of it at most, so that calls in flight together don't wait for each other.
+MOST_CALL_SECONDS = 3600.0
+LEAST_CALL_SECONDS = 30.0
+# With less than this left nothing is worth beginning.
+SPENT_SECONDS = 1.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amounts:
@@ -44,3 +53,19 @@ def room(limit: Decimal | float | None, used: Decimal | float, held: Decimal | f
     if used + needed > limit:  # type: ignore[operator]  # of one type
         return Room.SPENT
     return Room.RESERVED if used + held + needed > limit else Room.FITS  # type: ignore[operator]
+
+
+def call_seconds(limit: float, used: float, held: float) -> float:
+    """Seconds of the engine that a call may take, where `used` and `held` are of `limit`: the call is cut when they are
+    over, so they are its upper bound. 0 where too little is left."""
+    left = limit - used - held
+    if left < SPENT_SECONDS:
+        return 0.0
+    return min(left, MOST_CALL_SECONDS, max(left / 4, LEAST_CALL_SECONDS))
+
+
+def crossed(limit: Decimal | float | None, before: Decimal | float, after: Decimal | float) -> tuple[int, ...]:
+    """The percents of `WARN_AT` that what is used has come to, from `before` to `after`."""
+    if not limit:
+        return ()
+    return tuple(p for p in WARN_AT if before * 100 < limit * p <= after * 100)

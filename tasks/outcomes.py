@@ -12,6 +12,8 @@ from tasks.defects import full_traceback, is_exhaustion, summary
 from tasks.errors import (
     BatchReserved,
     Cancelled,
+    DailyLimitReached,
+    DailyReserved,
     DatabaseUnavailable,
     JobFailed,
     LimitReached,
@@ -50,6 +52,10 @@ def settle(ledger: Ledger, claim: Claim, lane: Lane, error: Exception, secrets: 
         case Paused() | BatchReserved():
             pause = BATCH_PAUSE_SECONDS if isinstance(error, BatchReserved) else 0.0
             ledger.hand_over(claim, lane, delay_seconds=pause)
+        case DailyLimitReached():
+            ledger.wait(claim, lane, str(error), seconds=error.seconds, idle=True)
+        case DailyReserved():
+            ledger.wait(claim, lane, str(error), seconds=BATCH_PAUSE_SECONDS)
         case ShuttingDown():
             ledger.hand_over(claim, lane, interrupted=True)
         case NeedsLane():

@@ -69,7 +69,15 @@ def _with_notes(done: Sequence[Submitted], notes: Mapping[int, str]) -> tuple[Su
     return tuple(dataclasses.replace(one, note=notes.get(next(places), "")) if one.new else one for one in done)
 
 
-_LATER = ("cut", "model", "budget_completion_tokens", "files")
+_LATER = (
+    "cut",
+    "model",
+    "budget_completion_tokens",
+    "files",
+    "budget_local_tokens",
+    "budget_cloud_tokens",
+    "budget_gpu_seconds",
+)
 
 
 def spec_hash(spec: JobSpec) -> str:
@@ -95,6 +103,9 @@ def _columns(spec: JobSpec) -> dict[str, Any]:
         "budget_iterations": spec.budget.iterations,
         "budget_tokens": spec.budget.tokens,
         "budget_completion_tokens": spec.budget.completion_tokens,
+        "budget_local_tokens": spec.budget.local_tokens,
+        "budget_cloud_tokens": spec.budget.cloud_tokens,
+        "budget_gpu_seconds": spec.budget.gpu_seconds,
         "memory": spec.memory,
         "model": spec.model,
         "attachments": [codec.attachment_to_json(attachment) for attachment in spec.attachments],

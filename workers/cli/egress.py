@@ -49,6 +49,8 @@ def document(row: EgressRow) -> dict[str, Any]:
         "cached_tokens": row.cached_tokens,
         "completion_tokens": row.completion_tokens,
         "error": row.error,
+        "request_sha256": row.request_sha256,
+        "redactions": dict(row.redactions),
         "request": json.loads(row.request),
     }
 
@@ -63,6 +65,11 @@ def _print_whole(row: EgressRow) -> None:
     output.line(f"── {when} · iteration {row.iteration} · {row.kind} of {row.model} · {row.state} · {spent}")
     if row.error:
         output.line(f"   {row.error}")
+    if row.request_sha256:
+        output.line(f"   sha256 {row.request_sha256} of the request as canonical JSON")
+    if row.redactions:
+        taken = ", ".join(f"{count} × {kind}" for kind, count in row.redactions.items())
+        output.line(f"   redacted before it was sent: {taken}")
     request: dict[str, Any] = json.loads(row.request)
     texts = {name: str(request.pop(name, "")) for name in ("instructions", "input")}
     output.pairs([(name, json.dumps(value)) for name, value in request.items()])
