@@ -162,6 +162,9 @@ class JournalledModel:
             passing(CrashPoint.RESERVED)
             with heartbeat.calling(key) as call:
                 fitted, completion = self._send(fitted, source, _within(call, grant.seconds))
+                if completion.finish_reason == DEADLINE and not turn.deadline.passed:
+                    # It has had its share of the engine; the same again would cost as much and end alike.
+                    completion = dataclasses.replace(completion, finish_reason="length")
                 passing(CrashPoint.CALL_MADE)
                 self.ledger.commit_call(turn.claim, key, fitted.request, hashed, completion, omissions=fitted.omissions)
         passing(CrashPoint.CALL_COMMITTED)

@@ -33,7 +33,9 @@ log = structlog.get_logger()
 BATCH_PAUSE_SECONDS = 2.0
 
 
-def settle(ledger: Ledger, claim: Claim, lane: Lane, error: Exception, secrets: Collection[str] = ()) -> None:
+def settle(  # noqa: PLR0912 - one branch an outcome
+    ledger: Ledger, claim: Claim, lane: Lane, error: Exception, secrets: Collection[str] = ()
+) -> None:
     """Writes down what follows from the `error` that ended a turn at a job whose next step runs on `lane`.
 
     What nobody expects is a defect, of Redraft or of a plug-in: the job fails at once, with the traceback (without

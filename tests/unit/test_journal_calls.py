@@ -356,3 +356,12 @@ def test_the_hash_of_a_stored_call_stays_and_thinking_is_no_part_of_it() -> None
     request = ChatRequest(messages=(Message(role="user", content="a"),), seed=3)
     assert prompt_hash(request) == prompt_hash(replace(request, thinking_tokens=9))
     assert prompt_hash(request) == "bba03c6dbf5a341318c7ae83bab46a1450d8ff843c9c5830819f12418ce171ee"
+
+
+def test_a_call_is_cut_where_its_engine_time_is_over_and_not_made_again() -> None:
+    ledger = Ledger()
+    ledger.seconds = 0.2  # less than what a stream takes to end
+    model = JournalledModel(ledger=ledger, model=ScriptedModel(lambda request: "ANSWER: 1"), sampling=SAMPLING)
+    completion = model.ask(turn_of(job_of()), KEY, lambda cut: Prompt(system="", prefix="?"))
+    assert (completion.text, completion.finish_reason) == ("", "length")
+    assert len(ledger.calls) == 1
