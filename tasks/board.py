@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from tasks.store import board, job_board
+from tasks.store import board, job_board, live_text
 from tasks.store.board_rows import (
     CallText,
     CandidateLine,
@@ -18,6 +18,7 @@ from tasks.store.board_rows import (
     JobLine,
     JobPage,
     LaneRow,
+    LiveText,
     Load,
     Night,
 )
@@ -107,6 +108,18 @@ class Board:
     def events(self, job: int, *, before: int | None = None, limit: int) -> tuple[EventRow, ...]:
         """The newest events with numbers below `before`, the newest first."""
         return job_board.newest_events(self._database, job, before=before, limit=limit)
+
+    def watch_text(self, job: int) -> None:
+        """Asks for what the job's calls are writing, for some seconds."""
+        live_text.watch_text(self._database, job)
+
+    def live_text(self, job: int) -> tuple[LiveText, ...]:
+        """What the calls of a watched job have written so far."""
+        return live_text.live_text(self._database, job)
+
+    def text_version(self, job: int) -> str:
+        """Another text whenever a watched job's calls have written more."""
+        return live_text.text_version(self._database, job)
 
     def in_flight(self, job: int) -> tuple[InFlight, ...]:
         """The requests that a worker waits for now."""

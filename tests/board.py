@@ -23,6 +23,7 @@ from tasks.store.board_rows import (
     JobLine,
     JobPage,
     LaneRow,
+    LiveText,
     Load,
     Message,
     Night,
@@ -59,7 +60,8 @@ class ScriptedBoard:
     Parameters: `text`, and how many `jobs` there are. `reads` counts the calls."""
 
     def __init__(self, text: Text = plain, jobs: int = 12) -> None:
-        self.text, self.jobs, self.reads, self.at = text, jobs, 0, "1"
+        self.text, self.jobs, self.reads, self.at, self.text_at = text, jobs, 0, "1", "1"
+        self.watched = list[int]()
         self.states = {1: JobState.RUNNING, 2: JobState.QUEUED, 3: JobState.ACCEPTED, 4: JobState.PAUSED}
 
     def line(self, job: int) -> JobLine:
@@ -230,6 +232,22 @@ class ScriptedBoard:
 
     def job_version(self, job: int) -> str:
         return self.at
+
+    def watch_text(self, job: int) -> None:
+        self.watched.append(job)
+
+    def live_text(self, job: int) -> tuple[LiveText, ...]:
+        (call,) = self.in_flight(job)
+        return (
+            LiveText(
+                iteration=call.iteration, operator=call.operator, slot=call.slot, attempt=call.attempt, step=call.step,
+                check=call.check, vote=call.vote, text=self.text("writing"), thoughts=self.text("thinking"), chars=9000,
+                thought_chars=500, tokens=321,
+            ),
+        )  # fmt: skip
+
+    def text_version(self, job: int) -> str:
+        return self.text_at
 
 
 class ScriptedClient:

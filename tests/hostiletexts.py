@@ -60,8 +60,8 @@ DECEPTIONS = (
     "ok\U000e0069\U000e0067\U000e006e\U000e006f", "ok\ufe00\ufe01\U000e0100", "\ud800 half \udfff", "\0<\0b>\0",
     "\ufffe\uffff", "Z\u0351\u036b\u0343a\u0363l\u0368g\u0367o" * 40, "\u115f\u1160\u17b4 nothing \u3164", "😀" * 400,
     "عربي עברית " * 50, "x" * 30_000, "word " * 8_000, "\n" * 3_000, "\t" * 2_000, "<" * 10_000,
-    "&" * 10_000, '"' * 10_000, "", " ", "\r\n\r\nSet-Cookie: a=b", "%00%3Cscript%3E", "../../etc/passwd", "javascript:alert(1)",
-    "data:text/html,x",
+    "&" * 10_000, '"' * 10_000, "", " ", "\r\n\r\nSet-Cookie: a=b", "%00%3Cscript%3E", "../../etc/passwd",
+    "javascript:alert(1)", "data:text/html,x",
 )  # fmt: skip
 # What a text that gets through calls; a page that was not injected has no such function.
 CALL = "pwned({})"

@@ -293,3 +293,22 @@ class InFlight:
     vote: int
     tokens: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveText:
+    """What a request under way has written: the end of its `text` and of its `thoughts`, of so many characters in all.
+    Its key is as in `tasks.types.CallKey`."""
+
+    iteration: int
+    operator: str
+    slot: int
+    attempt: int
+    step: str
+    check: str
+    vote: int
+    text: str
+    thoughts: str
+    chars: int
+    thought_chars: int
+    tokens: int

@@ -130,7 +130,11 @@ class Handler(RequestHandler):
 
     def show(self, name: str, **values: Any) -> None:
         """Ends the request with a page."""
-        html = templates().load(name).generate(session=self.session, **{"changes": "", "here": "", **values})
+        html = (
+            templates()
+            .load(name)
+            .generate(session=self.session, **{"changes": "", "text_at": "", "here": "", **values})
+        )
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.finish(html)
 

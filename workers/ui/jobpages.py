@@ -4,7 +4,7 @@ cloud. Reads through the client."""
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tornado.web import HTTPError
@@ -18,6 +18,7 @@ from tasks.store.board_rows import (
     InFlight,
     IterationLine,
     JobLine,
+    LiveText,
     VerdictLine,
 )
 from tasks.store.summaries import EgressRow, EventRow, JobSummary
@@ -28,6 +29,7 @@ from workers.ui.lineage import drawing
 from workers.ui.plots import curves
 from workers.ui.reasons import what_runs, why_waiting
 
+CallRef = tuple[int, str, int, int, str, str, int]
 # Iterations of a job's page, the newest; older ones are a page away.
 ITERATIONS = 40
 EVENTS = 100
@@ -46,6 +48,7 @@ class JobView:
     ancestry: Sequence[CandidateLine]
     events: Sequence[EventRow]
     flight: Sequence[InFlight]
+    texts: Mapping[CallRef, LiveText]
     why: str
 
     @property
@@ -79,6 +82,8 @@ class JobPage(Handler):
             "job.html",
             here="jobs",
             changes=f"/changes?job={job}",
+            text_at=f"/jobs/{job}/now",
+            call_ref=call_ref,
             view=view,
             job=view.summary,
             before=before,
@@ -104,6 +109,7 @@ class JobPage(Handler):
             ancestry=board.ancestry(job, best) if best else (),
             events=board.events(job, limit=LATEST_EVENTS),
             flight=board.in_flight(job) if line.worker else (),
+            texts=_texts(board, job) if line.worker else {},
             why=self._why(line, board) if not line.state.final else line.reason,
         )
 
@@ -117,6 +123,28 @@ class JobPage(Handler):
 
     def _why(self, line: JobLine, board: Board) -> str:
         return what_runs(line) if line.worker else why_waiting(line, board.lanes(), self.context.engine())
+
+
+class NowPage(Handler):
+    """`/jobs/N/now`: the calls under way with what they have written, which changes more often than all else."""
+
+    async def get(self, number: str) -> None:
+        """Shows it. Raises `HTTPError` 404."""
+        job = of_path(number)
+        board: Board = self.signed_in.client.board
+        lines, flight, texts = await self.read(lambda: (board.chosen((job,)), board.in_flight(job), _texts(board, job)))
+        if not lines:
+            raise HTTPError(404)
+        self.show(
+            "now.html",
+            here="jobs",
+            changes=f"/changes?job={job}",
+            text_at=f"/jobs/{job}/now",
+            call_ref=call_ref,
+            number=job,
+            flight=flight,
+            texts=texts,
+        )
 
 
 class IterationPage(Handler):
@@ -195,6 +223,16 @@ def of_path(number: str) -> int:
     if len(number) > 18 or int(number) < 1:
         raise HTTPError(404)
     return int(number)
+
+
+def call_ref(call: InFlight | LiveText) -> CallRef:
+    """What tells the calls of a job apart."""
+    return call.iteration, call.operator, call.slot, call.attempt, call.step, call.check, call.vote
+
+
+def _texts(board: Board, job: int) -> Mapping[CallRef, LiveText]:
+    board.watch_text(job)
+    return {call_ref(text): text for text in board.live_text(job)}
 
 
 def _candidate_view(

@@ -13,6 +13,8 @@ from workers.wording import count, score
 
 WIDTH, HEIGHT = 720, 180
 LEFT, RIGHT, TOP, BOTTOM = 52, 10, 10, 24
+# A plot of less shows nothing but zero.
+SMALLEST = 1e-9
 # Points of a series, more of which a screen can't show.
 MOST_MARKS = 1_500
 
@@ -139,7 +141,7 @@ def _short(value: float) -> str:
 
 def _round_up(value: float) -> float:
     """The next number of one digit, so that ticks are short."""
-    if value <= 0:
+    if value < SMALLEST:
         return 1.0
     scale: float = 10 ** math.floor(math.log10(value))
     return next(scale * step for step in (1, 2, 4, 5, 6, 8, 10) if scale * step >= value * 0.999)

@@ -18,7 +18,7 @@ from workers.ui.access import Attempts, Sessions
 from workers.ui.actions import Action
 from workers.ui.entry import Entry, Health, Leave, Link, Static
 from workers.ui.handlers import Context, Handler
-from workers.ui.jobpages import AnswerPage, CallPage, EgressPage, EventsPage, IterationPage, JobPage
+from workers.ui.jobpages import AnswerPage, CallPage, EgressPage, EventsPage, IterationPage, JobPage, NowPage
 from workers.ui.links import LinkKeys
 from workers.ui.pages import Compare, Jobs, Overview
 from workers.ui.stream import Changes
@@ -47,6 +47,7 @@ def application(context: Context) -> Application:
         (r"/jobs", Jobs),
         (r"/compare", Compare),
         (r"/jobs/(\d+)", JobPage),
+        (r"/jobs/(\d+)/now", NowPage),
         (r"/jobs/(\d+)/iterations/(\d+)", IterationPage),
         (r"/jobs/(\d+)/calls/(\d+)", CallPage),
         (r"/jobs/(\d+)/events", EventsPage),

@@ -10,7 +10,7 @@ from tornado.web import HTTPError
 
 from tasks.errors import DatabaseUnavailable
 from workers.ui.handlers import Handler
-from workers.ui.versions import LOOK_SECONDS
+from workers.ui.versions import LOOK_SECONDS, Version
 
 # A comment so often keeps proxies from taking the stream for dead, and shows that the browser has gone.
 SIGN_SECONDS = 10.0
@@ -35,12 +35,12 @@ class Changes(Handler):
             self.context.versions.streams -= 1
 
     async def _stream(self, job: int) -> None:
-        shown, said_at = None, 0.0
+        shown: Version | None = None
+        said_at = 0.0
         while self.context.sessions.find(self.get_cookie(self.context.cookie) or "") is not None:
             version, now = await self._version(job), time.monotonic()
             if version != shown:
-                event = "away" if version is None else "change"
-                self.write(f"event: {event}\ndata: -\n\n")
+                self.write(f"event: {_event(version, shown)}\ndata: -\n\n")
             elif now - said_at > SIGN_SECONDS:
                 self.write(": still here\n\n")
             if version != shown or now - said_at > SIGN_SECONDS:
@@ -48,9 +48,16 @@ class Changes(Handler):
                 await self.flush()
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _version(self, job: int) -> str | None:
+    async def _version(self, job: int) -> Version | None:
         """None while the database is away."""
         try:
             return await self.read(lambda: self.context.versions.of(self.signed_in, job))
         except DatabaseUnavailable:
             return None
+
+
+def _event(version: Version | None, shown: Version | None) -> str:
+    """What the browser hears: the database is away, the page has changed, or only the text that is being written."""
+    if version is None:
+        return "away"
+    return "change" if shown is None or version.page != shown.page else "text"

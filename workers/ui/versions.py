@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from workers.ui.access import Session
 
 # Half of the second that a page may be stale; the other half is for the page itself.
 LOOK_SECONDS = 0.4
 MOST_KEPT = 64
+# A worker writes a watched job's text for three times as long after it was asked.
+WATCH_SECONDS = 5.0
+
+
+class Version(NamedTuple):
+    """Of a page but for the text that is being written, and of that text."""
+
+    page: str
+    text: str
 
 
 class Versions:
@@ -18,16 +29,25 @@ class Versions:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self.streams = 0
-        self._read: dict[tuple[str, int], tuple[float, str]] = {}
+        self._read: dict[tuple[str, int], tuple[float, Version]] = {}
+        self._watched: dict[tuple[str, int], float] = {}
 
-    def of(self, session: Session, job: int) -> str:
-        """A job's, or with 0 the overview's: at most `LOOK_SECONDS` old. Raises `DatabaseUnavailable`."""
+    def of(self, session: Session, job: int) -> Version:
+        """A job's, or with 0 the overview's: at most `LOOK_SECONDS` old. A job's worker is asked for the text that its
+        calls are writing. Raises `DatabaseUnavailable`."""
         key, now = (session.url, job), self._clock()
-        read_at, version = self._read.get(key, (float("-inf"), ""))
+        read_at, version = self._read.get(key, (-math.inf, Version("", "")))
         if now - read_at >= LOOK_SECONDS:
             board = session.client.board
-            version = board.job_version(job) if job else board.version()
+            if not job:
+                version = Version(board.version(), "")
+            else:
+                if now - self._watched.get(key, -math.inf) >= WATCH_SECONDS:
+                    board.watch_text(job)
+                    self._watched[key] = now
+                version = Version(board.job_version(job), board.text_version(job))
             if len(self._read) > MOST_KEPT:
                 self._read.clear()
+                self._watched.clear()
             self._read[key] = (now, version)
         return version

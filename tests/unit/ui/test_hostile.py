@@ -14,8 +14,8 @@ from tests.pageserver import serving
 from workers.ui.text import shown
 
 PAGES = (
-    "/", "/jobs", "/compare?job=1&job=2&job=3", "/jobs/1", "/jobs/3", "/jobs/1/iterations/59", "/jobs/1/calls/1",
-    "/jobs/1/events", "/jobs/1/egress",
+    "/", "/jobs", "/compare?job=1&job=2&job=3", "/jobs/1", "/jobs/3", "/jobs/1/iterations/59", "/jobs/1/now",
+    "/jobs/1/calls/1", "/jobs/1/events", "/jobs/1/egress",
 )  # fmt: skip
 # What may depend on a text: how long a list of lines is, what a field's own words lead to.
 OF_TEXT = re.compile(r"value|href|title|class|open")

@@ -14,7 +14,8 @@ from tests.pageserver import serving
 PAGES = (
     "/", "/?hours=168", "/jobs", "/jobs?q=booked&state=running&strategy=correct&tag=intervals", "/jobs?before=5",
     "/compare", "/compare?job=1&job=3", "/jobs/1", "/jobs/1?before=20", "/jobs/3", "/jobs/1/iterations/59",
-    "/jobs/1/iterations/60", "/jobs/1/calls/1", "/jobs/1/events", "/jobs/1/events?before=20", "/jobs/1/egress",
+    "/jobs/1/iterations/60", "/jobs/1/now", "/jobs/1/calls/1", "/jobs/1/events", "/jobs/1/events?before=20",
+    "/jobs/1/egress",
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@
   const source = document.body.dataset.changes;
   if (!source || !window.EventSource) return;
   const sign = document.getElementById("live");
-  let stream = null, busy = false, again = false;
+  let stream = null, busy = false, again = "";
 
   const say = (text, well) => {
     if (!sign || sign.textContent === text) return;
@@ -13,25 +13,27 @@
     sign.className = well ? "live on" : "live off";
   };
 
-  const refresh = async () => {
-    if (busy) { again = true; return; }
+  const refresh = async (address) => {
+    if (busy) { again = again === location.href ? again : address; return; }
     busy = true;
     try {
-      const answer = await fetch(location.href, { cache: "no-store", credentials: "same-origin", redirect: "error" });
+      const answer = await fetch(address, { cache: "no-store", credentials: "same-origin", redirect: "error" });
       if (answer.status === 401) { close(); say("signed out", false); return; }
       if (!answer.ok) throw new Error(String(answer.status));
-      merge(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      merge(new DOMParser().parseFromString(await answer.text(), "text/html"), address === location.href);
       say("live", true);
     } catch {
       say("not live", false);
     } finally {
       busy = false;
-      if (again) { again = false; refresh(); }
+      const next = again;
+      again = "";
+      if (next) refresh(next);
     }
   };
 
-  const merge = (next) => {
-    document.title = next.title;
+  const merge = (next, whole) => {
+    if (whole) document.title = next.title;
     for (const part of document.querySelectorAll("[data-live]")) {
       const other = next.getElementById(part.id);
       if (other && !held(part)) replace(part, other);
@@ -91,7 +93,8 @@
   const open = () => {
     if (stream) return;
     stream = new EventSource(source);
-    stream.addEventListener("change", refresh);
+    stream.addEventListener("change", () => refresh(location.href));
+    stream.addEventListener("text", () => { if (document.body.dataset.text) refresh(document.body.dataset.text); });
     stream.addEventListener("away", () => say("the database is away", false));
     stream.addEventListener("error", () => {
       say("not live", false);
