@@ -32,7 +32,7 @@ TIMES = 12
 MOST_SECONDS = 1.0
 PAGES = (
     "/", "/?hours=168", "/jobs", "/jobs?q=night&state=running", "/compare?job=1&job=2&job=3&job=4", "/jobs/1",
-    "/jobs/2", "/jobs/1?before=500", "/jobs/1/iterations/900", "/jobs/1/calls/900", "/jobs/1/events", "/jobs/1/egress",
+    "/jobs/2", "/jobs/1?before=500", "/jobs/1/iterations/900", "/jobs/1/calls/{call}", "/jobs/1/events", "/jobs/1/egress",
 )  # fmt: skip
 # A night of twelve hours: the first tenth of the jobs is at work, two tenths wait, the rest has ended.
 _ROWS = """
@@ -119,13 +119,17 @@ class Counter:
             self.statements += 1
 
 
-def fill(url: str, jobs: int, iterations: int) -> None:
-    """Puts the night into an empty database with the schema; `url` is a superuser's."""
+def fill(url: str, jobs: int, iterations: int) -> int:
+    """Puts the night into an empty database with the schema; `url` is a superuser's. Returns the number of a call of job
+    1."""
     with psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True) as connection:
         for statement in _ROWS.split(";\n"):
             if statement.strip():
                 psycopg.ClientCursor(connection).execute(statement, {"jobs": jobs, "each": iterations})  # type: ignore[arg-type]
         connection.execute("VACUUM ANALYZE")
+        row = connection.execute("SELECT min(id) FROM calls WHERE job_id = 1").fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 @contextmanager
@@ -186,14 +190,14 @@ def main(arguments: list[str] | None = None) -> int:
     counter = Counter()
     with bench_postgres() as around:
         admin = around.database("page")
-        fill(admin, jobs, ITERATIONS)
+        call = fill(admin, jobs, ITERATIONS)
         ensure_login(admin, "ada", "secret", "redraft_submitter")
         from sqlalchemy import Engine
 
         event.listen(Engine, "before_cursor_execute", counter)
         try:
             with page_of(around.server.url_of("page", "ada", "secret")) as (port, cookie):
-                measured = [measure(port, cookie, path, counter, given.times) for path in PAGES]
+                measured = [measure(port, cookie, path.format(call=call), counter, given.times) for path in PAGES]
         finally:
             event.remove(Engine, "before_cursor_execute", counter)
     print(f"{jobs} jobs with {ITERATIONS:,} iterations each, {given.times} requests a page\n")

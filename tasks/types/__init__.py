@@ -18,7 +18,7 @@ from tasks.types.answers import (
     RequestSize,
     Usage,
 )
-from tasks.types.job import Claim, Job, Lesson, Match, OpenIteration, TurnReport, unstored_job
+from tasks.types.job import Claim, Hint, Job, Lesson, Match, OpenIteration, TurnReport, unstored_job
 from tasks.types.kinds import (
     Acceptance,
     CloudEnd,
@@ -26,6 +26,7 @@ from tasks.types.kinds import (
     EscalationKind,
     EscalationState,
     GuardKind,
+    HintSource,
     JobState,
     Lane,
     LessonKind,
@@ -41,6 +42,7 @@ from tasks.types.moves import (
     Draft,
     Escalate,
     Goal,
+    HelpRules,
     Iteration,
     Limits,
     Move,
@@ -86,6 +88,9 @@ __all__ = [
     "Goal",
     "GuardHit",
     "GuardKind",
+    "HelpRules",
+    "Hint",
+    "HintSource",
     "Iteration",
     "Job",
     "JobSpec",
