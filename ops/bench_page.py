@@ -32,7 +32,8 @@ TIMES = 12
 MOST_SECONDS = 1.0
 PAGES = (
     "/", "/?hours=168", "/jobs", "/jobs?q=night&state=running", "/compare?job=1&job=2&job=3&job=4", "/jobs/1",
-    "/jobs/2", "/jobs/1?before=500", "/jobs/1/iterations/900", "/jobs/1/calls/{call}", "/jobs/1/events", "/jobs/1/egress",
+    "/jobs/2", "/jobs/1?before=50", "/jobs/1/iterations/80", "/jobs/1/calls/{call}", "/jobs/1/events",
+    "/jobs/1/egress", "/jobs/1/now",
 )  # fmt: skip
 # A night of twelve hours: the first tenth of the jobs is at work, two tenths wait, the rest has ended.
 _ROWS = """
@@ -120,8 +121,7 @@ class Counter:
 
 
 def fill(url: str, jobs: int, iterations: int) -> int:
-    """Puts the night into an empty database with the schema; `url` is a superuser's. Returns the number of a call of job
-    1."""
+    """Puts the night into an empty database with the schema; `url` is a superuser's. Returns a call of job 1."""
     with psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True) as connection:
         for statement in _ROWS.split(";\n"):
             if statement.strip():
@@ -184,13 +184,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Prints the table; 1 where a page was too slow."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--iterations", type=int, default=ITERATIONS)
     parser.add_argument("--times", type=int, default=TIMES)
     given = parser.parse_args(arguments)
     jobs = max(10, int(JOBS * given.scale))
     counter = Counter()
     with bench_postgres() as around:
         admin = around.database("page")
-        call = fill(admin, jobs, ITERATIONS)
+        call = fill(admin, jobs, given.iterations)
         ensure_login(admin, "ada", "secret", "redraft_submitter")
         from sqlalchemy import Engine
 
@@ -200,7 +201,7 @@ def main(arguments: list[str] | None = None) -> int:
                 measured = [measure(port, cookie, path.format(call=call), counter, given.times) for path in PAGES]
         finally:
             event.remove(Engine, "before_cursor_execute", counter)
-    print(f"{jobs} jobs with {ITERATIONS:,} iterations each, {given.times} requests a page\n")
+    print(f"{jobs} jobs with {given.iterations:,} iterations each, {given.times} requests a page\n")
     rows = [
         (m.path, str(m.statements), f"{at(m.seconds, 0.5) * 1000:.0f}", f"{max(m.seconds) * 1000:.0f}", f"{m.kib:.0f}")
         for m in measured
