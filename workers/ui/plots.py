@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 from tasks.store.board_rows import CurvePoint
 from workers.wording import count, score
@@ -112,13 +111,13 @@ def _series(
 
 def _best(points: Sequence[CurvePoint], heights: Sequence[float | None], *, by_value: bool) -> list[float | None]:
     """The incumbent's height after each iteration: of values only the job knows which is the better one."""
-    if not by_value:
-        scores = [height or 0.0 for height in heights]
-        return list(accumulate(scores, max))
     best: list[float | None] = []
-    current = None
+    current: float | None = None
     for point, height in zip(points, heights, strict=True):
-        current = height if point.improved and height is not None else current
+        if by_value:
+            current = height if point.improved and height is not None else current
+        else:
+            current = max(current or 0.0, height or 0.0)
         best.append(current)
     return best
 
