@@ -19,8 +19,8 @@ from tasks.store.board_rows import (
     JobPage,
     LaneRow,
     LiveText,
-    Load,
     Night,
+    Stretch,
 )
 from tasks.store.session import Database
 from tasks.store.summaries import EventRow
@@ -41,9 +41,9 @@ class Board:
         """The login's jobs since a moment, and what goes on now."""
         return board.night(self._database, since)
 
-    def load(self, since: datetime, *, seconds: float, stretches: int) -> tuple[Load, ...]:
-        """How much was done in each of the next `stretches` of so many `seconds` from `since`, empty ones left out."""
-        return board.load(self._database, since, seconds=seconds, stretches=stretches)
+    def ended_work(self, since: datetime, *, seconds: int) -> tuple[Stretch, ...]:
+        """What ended in each stretch of so many `seconds`, counted from 1970, that begins at `since` or later."""
+        return board.ended_work(self._database, since, seconds=seconds)
 
     def lanes(self) -> tuple[LaneRow, ...]:
         """Each lane now: who serves it and what waits there."""

@@ -4,11 +4,12 @@ Row-level security decides whose. Writes nothing."""
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Row, text
 
-from tasks.store.board_rows import Choices, JobFilter, JobLine, JobPage, LaneRow, Load, Night, StateCount
+from tasks.store.board_rows import Choices, JobFilter, JobLine, JobPage, LaneRow, Night, StateCount, Stretch
 from tasks.store.fleet import WORKER_SILENCE_SECONDS
 from tasks.store.session import Database, explained
 from tasks.types import Acceptance, JobState, Lane
@@ -49,25 +50,16 @@ SELECT count(*) AS calls,
 FROM reservations WHERE seen_at > now() - make_interval(secs => {IN_FLIGHT_SECONDS})
 """)  # noqa: S608 - its one part is a constant
 
-# A call or a check counts in each stretch that it overlaps, by the seconds of it that lie there.
-_LOAD = text("""
-WITH spans AS (
-    SELECT true AS call, completion_tokens AS tokens, usd, greatest(seconds, 0.001) AS seconds,
-           extract(epoch FROM created_at - CAST(:since AS timestamptz))::float AS ended
-    FROM calls WHERE created_at >= :since
-    UNION ALL
-    SELECT false, 0, 0, greatest(seconds, 0.001), extract(epoch FROM created_at - CAST(:since AS timestamptz))::float
-    FROM verdicts WHERE created_at >= :since AND kind <> 'judge'
-), parts AS (
-    SELECT s.*, b AS bin, least(ended, (b + 1) * :width) - greatest(ended - seconds, b * :width) AS inside
-    FROM spans s CROSS JOIN LATERAL generate_series(
-        greatest(0, floor((ended - seconds) / :width))::int, greatest(0, floor(ended / :width))::int) AS b
-)
-SELECT bin, coalesce(sum(tokens * inside / seconds), 0)::float AS tokens,
-       coalesce(sum(usd * (inside / seconds)::numeric), 0) AS usd,
-       coalesce(sum(inside) FILTER (WHERE call), 0)::float AS call_seconds,
-       coalesce(sum(inside) FILTER (WHERE NOT call), 0)::float AS check_seconds
-FROM parts WHERE inside > 0 GROUP BY bin ORDER BY bin
+# By when they ended: what has ended changes no more, and two narrow indexes hold all of it.
+_CALLS_ENDED = text("""
+SELECT date_bin(make_interval(secs => :width), created_at, TIMESTAMPTZ '1970-01-01 00:00:00+00') AS began,
+       count(*) AS calls, sum(completion_tokens)::bigint AS tokens, sum(usd) AS usd, sum(seconds)::float AS seconds
+FROM calls WHERE created_at >= :since GROUP BY 1
+""")
+_CHECKS_ENDED = text("""
+SELECT date_bin(make_interval(secs => :width), created_at, TIMESTAMPTZ '1970-01-01 00:00:00+00') AS began,
+       count(*) AS checks, sum(seconds)::float AS seconds
+FROM verdicts WHERE created_at >= :since AND kind <> 'judge' GROUP BY 1
 """)
 
 _LINE = f"""
@@ -148,22 +140,14 @@ def lanes(database: Database) -> tuple[LaneRow, ...]:
     return tuple(_lane(lane, rows.get(lane), workers) for lane in Lane)
 
 
-def load(database: Database, since: datetime, *, seconds: float, stretches: int) -> tuple[Load, ...]:
-    """How much was done in each of the next `stretches` of so many `seconds` from `since`; those in which nothing was
+def ended_work(database: Database, since: datetime, *, seconds: int) -> tuple[Stretch, ...]:
+    """What ended in each stretch of so many `seconds`, counted from 1970, that begins at `since` or later; empty ones
     are left out. Raises `DatabaseUnavailable`."""
+    values = {"since": since, "width": seconds}
     with database.connect() as connection, explained():
-        rows = connection.execute(_LOAD, {"since": since, "width": seconds}).all()
-    return tuple(
-        Load(
-            number=row.bin,
-            tokens_per_second=row.tokens / seconds,
-            usd=row.usd,
-            calls=row.call_seconds / seconds,
-            checks=row.check_seconds / seconds,
-        )
-        for row in rows
-        if row.bin < stretches
-    )
+        calls = {row.began: row for row in connection.execute(_CALLS_ENDED, values)}
+        checks = {row.began: row for row in connection.execute(_CHECKS_ENDED, values)}
+    return tuple(_stretch(began, calls.get(began), checks.get(began)) for began in sorted(calls.keys() | checks.keys()))
 
 
 def at_work(database: Database, limit: int) -> tuple[JobLine, ...]:
@@ -247,6 +231,18 @@ def _lane(lane: Lane, row: Row[Any] | None, workers: Any) -> LaneRow:
         at_work=row.at_work if row else 0,
         waiting=row.waiting if row else 0,
         later=row.later if row else 0,
+    )
+
+
+def _stretch(began: datetime, calls: Row[Any] | None, checks: Row[Any] | None) -> Stretch:
+    return Stretch(
+        began=began,
+        tokens=calls.tokens if calls else 0,
+        usd=calls.usd if calls else Decimal(0),
+        calls=calls.calls if calls else 0,
+        call_seconds=calls.seconds if calls else 0.0,
+        checks=checks.checks if checks else 0,
+        check_seconds=checks.seconds if checks else 0.0,
     )
 
 

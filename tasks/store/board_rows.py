@@ -57,15 +57,17 @@ class Night:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
-    """A stretch of `seconds`, `number` counted from the night's begin: tokens written a second, US dollars in it, and
-    how many model calls and how many checks ran at once, on average."""
+class Stretch:
+    """What ended in a stretch of time that `began` then: model calls with the tokens that they wrote, and checks, each
+    with the seconds that they took together."""
 
-    number: int
-    tokens_per_second: float
+    began: datetime
+    tokens: int
     usd: Decimal
-    calls: float
-    checks: float
+    calls: int
+    call_seconds: float
+    checks: int
+    check_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
