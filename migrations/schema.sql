@@ -1100,7 +1100,7 @@ ALTER TABLE ONLY public.verdicts
 ALTER TABLE ONLY public.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (name);
 
-CREATE INDEX calls_created ON public.calls USING btree (created_at);
+CREATE INDEX calls_created ON public.calls USING btree (created_at) INCLUDE (job_id, completion_tokens, usd, seconds);
 
 CREATE INDEX calls_omissions ON public.calls USING btree (job_id) WHERE (omissions <> '[]'::jsonb);
 
@@ -1126,7 +1126,7 @@ CREATE INDEX lessons_job ON public.lessons USING btree (job_id);
 
 CREATE INDEX outbox_due ON public.outbox USING btree (deliver_at) WHERE (delivered_at IS NULL);
 
-CREATE INDEX verdicts_created ON public.verdicts USING brin (created_at) WITH (pages_per_range='16');
+CREATE INDEX verdicts_created ON public.verdicts USING btree (created_at) INCLUDE (job_id, kind, seconds);
 
 CREATE TRIGGER redraft_submitted AFTER INSERT ON public.jobs FOR EACH ROW EXECUTE FUNCTION public.redraft_submitted();
 

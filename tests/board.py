@@ -24,10 +24,10 @@ from tasks.store.board_rows import (
     JobPage,
     LaneRow,
     LiveText,
-    Load,
     Message,
     Night,
     StateCount,
+    Stretch,
     VerdictLine,
 )
 from tasks.store.lesson_queries import Reader
@@ -96,11 +96,18 @@ class ScriptedBoard:
     def lanes(self) -> tuple[LaneRow, ...]:
         return tuple(LaneRow(lane=str(lane), workers=1, at_work=1, waiting=2, later=0) for lane in Lane)
 
-    def load(self, since: datetime, *, seconds: float, stretches: int) -> tuple[Load, ...]:
-        return tuple(
-            Load(number=number, tokens_per_second=100 + 37 * number % 80, usd=Decimal("0.01"), calls=4.0, checks=0.5)
-            for number in range(3, stretches, 2)
-        )
+    def ended_work(self, since: datetime, *, seconds: int) -> tuple[Stretch, ...]:
+        ends = datetime.now(UTC)
+        rows = []
+        while since < ends:
+            rows.append(
+                Stretch(
+                    began=since, tokens=(37 * len(rows) % 80 + 60) * seconds, usd=Decimal("0.01"), calls=40,
+                    call_seconds=4.0 * seconds, checks=10, check_seconds=0.5 * seconds,
+                )
+            )  # fmt: skip
+            since += timedelta(seconds=seconds)
+        return tuple(rows)
 
     def at_work(self, limit: int) -> tuple[JobLine, ...]:
         return (self.line(1),)

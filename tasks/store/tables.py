@@ -306,7 +306,7 @@ verdicts = Table(
         ["candidates.job_id", "candidates.iteration", "candidates.slot"],
         ondelete="CASCADE",
     ),
-    Index("verdicts_created", "created_at", postgresql_using="brin", postgresql_with={"pages_per_range": 16}),
+    Index("verdicts_created", "created_at", postgresql_include=["job_id", "kind", "seconds"]),
 )
 
 calls = Table(
@@ -351,7 +351,7 @@ calls = Table(
         "set_aside",
         name="calls_once",
     ),
-    Index("calls_created", "created_at"),
+    Index("calls_created", "created_at", postgresql_include=["job_id", "completion_tokens", "usd", "seconds"]),
     Index("calls_omissions", "job_id", postgresql_where=text("omissions <> '[]'::jsonb")),
 )
 

@@ -24,6 +24,7 @@ from workers.ui import text
 from workers.ui.access import Attempts, Session, Sessions
 from workers.ui.links import LinkKeys
 from workers.ui.versions import Versions
+from workers.ui.worklog import WorkLog
 
 log = structlog.get_logger()
 
@@ -63,6 +64,7 @@ class Context:
     hosts: Collection[str] = ()
     cookie: str = "redraft-ui"
     engine: Callable[[], str] = lambda: ""
+    work: WorkLog = field(default_factory=WorkLog)
     versions: Versions = field(default_factory=Versions)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "page"))
 

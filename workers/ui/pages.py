@@ -10,11 +10,12 @@ from urllib.parse import urlencode
 from tornado.web import HTTPError
 
 from tasks.board import Board
-from tasks.store.board_rows import CurvePoint, JobFilter, JobLine, LaneRow, Load, Night
+from tasks.store.board_rows import CurvePoint, JobFilter, JobLine, LaneRow, Night
 from tasks.types import JobState
 from workers.ui.handlers import Handler
 from workers.ui.plots import bars, curves
 from workers.ui.reasons import what_runs, why_waiting
+from workers.ui.worklog import Load, begin, spread
 
 # A night, and what else people look back on, in hours.
 HOURS = (1, 12, 24, 168)
@@ -30,7 +31,7 @@ TEXT_CHARS = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightPlots:
-    """The night's plots, as SVG, and the highest value of each for those who don't see it."""
+    """The night's plots, as SVG, and what was spent in it."""
 
     tokens: str
     calls: str
@@ -47,13 +48,15 @@ class Overview(Handler):
         hours = self.number("hours") or NIGHT_HOURS
         if hours not in HOURS:
             raise HTTPError(400, reason=f"hours is one of {', '.join(map(str, HOURS))}")
-        board, engine = self.signed_in.client.board, self.context.engine
-        since = datetime.now(UTC) - timedelta(hours=hours)
+        session, engine = self.signed_in, self.context.engine
+        board, width = session.client.board, hours * 3600 // STRETCHES
+        now = datetime.now(UTC)
+        since = begin(now - timedelta(hours=hours), width)
 
-        def read() -> tuple[Night, tuple[Load, ...], Sequence[JobLine], Sequence[JobLine], Sequence[JobLine], str]:
+        def read() -> tuple[Night, Sequence[Load], Sequence[JobLine], Sequence[JobLine], Sequence[JobLine], str]:
             return (
                 board.night(since),
-                board.load(since, seconds=hours * 3600 / STRETCHES, stretches=STRETCHES + 1),
+                spread(self.context.work.read(session.url, board, since, now, width), since, now, width),
                 board.at_work(MOST_LINES),
                 board.waiting(MOST_LINES),
                 board.ended(since, MOST_LINES),
@@ -68,7 +71,7 @@ class Overview(Handler):
             hours=hours,
             choices=HOURS,
             night=night,
-            plots=night_plots(night, load, hours),
+            plots=night_plots(load, hours),
             at_work=[(job, what_runs(job)) for job in at_work],
             waiting=[(job, why_waiting(job, night.lanes, fault)) for job in waiting],
             ended=ended,
@@ -76,32 +79,21 @@ class Overview(Handler):
         )
 
 
-def night_plots(night: Night, load: Sequence[Load], hours: int) -> NightPlots:
+def night_plots(load: Sequence[Load], hours: int) -> NightPlots:
     """Plots of what was done over the night."""
-    by_number = {row.number: row for row in load}
-    rows = [by_number.get(number) for number in range(STRETCHES)]
-    labels = _hour_labels(night.since, hours)
+    shape, step = ("%d %b" if hours > 48 else "%H:%M"), max(1, len(load) // 6)
+    labels = [(number, load[number].began.strftime(shape)) for number in range(step // 2, len(load), step)]
 
-    def drawn(title: str, values: Sequence[float], limit: float | None = None) -> str:
-        return bars(title, values, labels, limit=limit)
+    def drawn(title: str, values: Sequence[float]) -> str:
+        return bars(title, values, labels)
 
     return NightPlots(
-        tokens=drawn("tokens written per second", [row.tokens_per_second if row else 0.0 for row in rows]),
-        calls=drawn("model calls at once", [row.calls if row else 0.0 for row in rows]),
-        checks=drawn("checks at once", [row.checks if row else 0.0 for row in rows]),
-        usd=drawn("US dollars spent", [float(row.usd) if row else 0.0 for row in rows]),
-        usd_total=float(sum(row.usd for row in load)),
+        tokens=drawn("tokens written per second", [row.tokens_per_second for row in load]),
+        calls=drawn("model calls at once", [row.calls for row in load]),
+        checks=drawn("checks at once", [row.checks for row in load]),
+        usd=drawn("US dollars spent", [row.usd for row in load]),
+        usd_total=sum(row.usd for row in load),
     )
-
-
-def _hour_labels(since: datetime, hours: int) -> list[tuple[int, str]]:
-    """The times, in UTC, of some stretches: whole hours, or days of a week."""
-    minutes = hours * 60 / STRETCHES
-    shape = "%d %b" if hours > 48 else "%H:%M"
-    return [
-        (number, (since + timedelta(minutes=number * minutes)).strftime(shape))
-        for number in range(STRETCHES // 12, STRETCHES, STRETCHES // 6)
-    ]
 
 
 class Jobs(Handler):
