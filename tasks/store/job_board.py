@@ -96,6 +96,11 @@ SELECT iteration, slot, check_name, kind, passed, held_out, score, value, feedba
 WHERE job_id = :job AND iteration = :iteration ORDER BY slot, ordinal
 """)
 
+_VERDICTS_AFTER = text("""
+SELECT iteration, slot, check_name, kind, passed, held_out, score, value, feedback, seconds, isolation FROM verdicts
+WHERE job_id = :job AND iteration > :after ORDER BY iteration, created_at, slot, ordinal LIMIT :most
+""")
+
 _CALL = """
 SELECT id, iteration, operator, slot, attempt, step, check_name, vote, model, finish_reason, guard, prompt_tokens,
        cached_tokens, completion_tokens, usd, seconds, set_aside, left(text, :said) AS said, length(text) AS chars,
@@ -174,6 +179,13 @@ def iteration(database: Database, job: int, number: int) -> IterationDetail:
             calls=_calls(connection, one),
             inputs=tuple(row.inputs or ()),
         )
+
+
+def verdicts(database: Database, job: int, after: int) -> tuple[VerdictLine, ...]:
+    """Those on candidates of iterations above `after`, the first first. Raises `DatabaseUnavailable`."""
+    values = {"job": job, "after": after, "most": MOST_POINTS}
+    with database.connect() as connection, explained():
+        return tuple(map(_verdict, connection.execute(_VERDICTS_AFTER, values)))
 
 
 def call_text(database: Database, job: int, call: int) -> CallText:
