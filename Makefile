@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 
 .PHONY: bench-hints bench-loop demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-page bench-queue bench-batch bench-streams bench-tokens chaos soak docs lock clean
 
-$(STAMP): pyproject.toml ops/requirements.lock
+$(STAMP): pyproject.toml ops/requirements.lock ops/requirements-uv.lock
 	@$(PYTHON) ops/install.py $(VENV)
 	@touch $@
 
@@ -132,8 +132,8 @@ schema: $(STAMP)
 	$(BIN)/python -m ops.schema
 
 # Rewrites the lock from pyproject.toml: names, versions and hashes, no addresses.
-lock:
-	$(BIN)/pip install --quiet uv
+lock: $(STAMP)
+	echo uv | $(BIN)/uv pip compile - --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --output-file ops/requirements-uv.lock
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --output-file ops/requirements.lock
 	$(BIN)/uv pip compile ops/requirements-bench.in --python-version 3.11 --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --output-file ops/requirements-bench.lock
 
