@@ -1,5 +1,5 @@
-"""`redraft logs`: what happens at a job, in order: events, verdicts, and the text as it streams. Reads what the live page
-reads; what is shown is made by `Log`, which knows no database."""
+"""`redraft logs`: what happens at a job, in order: events, verdicts, and the text as it streams. Reads what the live
+page reads; what is shown is made by `Log`, which knows no database."""
 
 from __future__ import annotations
 
