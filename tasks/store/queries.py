@@ -240,6 +240,11 @@ def job_egress(database: Database, job: int) -> tuple[EgressRow, ...]:
                 error=row.error,
                 created_at=row.created_at,
                 finished_at=row.finished_at,
+                score_before=row.score_before,
+                value_before=row.value_before,
+                score_after=row.score_after,
+                value_after=row.value_after,
+                accepted=row.accepted,
             )
             for row in connection.execute(query, {"job": job})
         )

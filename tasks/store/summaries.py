@@ -222,7 +222,8 @@ class IterationRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostRow:
-    """What one group (`of`: a job's number, an owner, a model or a day) has spent; `seconds` on the engine."""
+    """What one group (`of`: a job's number, an owner, a model, a day or a kind of help) has spent; `seconds` on the
+    engine."""
 
     of: str
     jobs: int
@@ -237,7 +238,9 @@ class CostRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EgressRow:
     """What left for the cloud: `request` is its JSON as it was sent. `reserved_usd` is what it could cost at most,
-    `usd` what it was charged, `error` why it brought no answer."""
+    `usd` what it was charged, `error` why it brought no answer. The score and the value `before` are those of the best
+    candidate until then, those `after` of the best one that was written with it, up to the next escalation; `accepted`
+    says that one of these passed every check. None where there is no such candidate."""
 
     escalation: int
     iteration: int
@@ -254,6 +257,11 @@ class EgressRow:
     error: str
     created_at: datetime
     finished_at: datetime | None
+    score_before: float | None = None
+    value_before: float | None = None
+    score_after: float | None = None
+    value_after: float | None = None
+    accepted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
