@@ -44,7 +44,7 @@ SELECT * FROM (
 
 _ITERATIONS = """
 SELECT i.number, i.operator, i.move -> 'parents' AS parents, i.decision, i.score, k.value, i.best_slot, i.improved,
-       i.worker, i.started_at, i.finished_at, i.inputs, c.*
+       i.worker, i.started_at, i.finished_at, i.inputs, i.hint, c.*
 FROM iterations i
 LEFT JOIN candidates k ON k.job_id = i.job_id AND k.iteration = i.number AND k.slot = i.best_slot
 LEFT JOIN LATERAL (
@@ -270,6 +270,7 @@ def _iteration(row: Row[Any]) -> IterationLine:
         cached_tokens=row.cached_tokens,
         completion_tokens=row.completion_tokens,
         usd=row.usd,
+        hint=row.hint,
     )
 
 
