@@ -303,7 +303,8 @@ class PostgresLedger:
         """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
-            leases.note(connection, claim.job, "waits", why)
+            if idle:  # a short wait comes again and again, and would fill the log
+                leases.note(connection, claim.job, "waits", why)
             leases.release(connection, claim, lane, delay_seconds=seconds, waits_for=why, idle=idle)
 
     def hand_over(
