@@ -54,6 +54,7 @@ COMMANDS: dict[str, Entry] = {
     "resume": Entry(module="workers.cli.lifecycle", help="Resume paused jobs."),
     "retry": Entry(module="workers.cli.lifecycle", help="Continue a job that finished without an accepted answer."),
     "fork": Entry(module="workers.cli.lifecycle", help="Start a new job from an iteration of another one."),
+    "budget": Entry(module="workers.cli.budget", help="Limit what may be used in a day, and show it.", group=True),
     "cost": Entry(module="workers.cli.cost", help="Add up tokens and dollars by job, owner, model or day."),
     "sql": Entry(module="workers.cli.sql", help="Query the documented views, read-only."),
     "memory": Entry(module="workers.cli.memory", help="Search and manage the lessons of earlier jobs.", group=True),
