@@ -112,7 +112,12 @@ class CloudFault(ServiceFault):
 
 
 class CloudUnreached(CloudFault):
-    """The cloud model could not be reached and no byte of the request was sent, so it may be sent again."""
+    """The cloud model could not be reached and no byte of the request was sent, so it may be sent again. `stopped` says
+    that it was the turn which ended first, and the cloud is not to blame."""
+
+    def __init__(self, message: str, *, stopped: bool = False) -> None:
+        super().__init__(message)
+        self.stopped = stopped
 
 
 class PartFailed(ServiceFault):
@@ -155,6 +160,14 @@ class NeedsLane(TurnEnded):
 class BatchReserved(TurnEnded):
     """What is left of the budget of a job's batch is reserved for calls in flight of its other jobs: the job goes on
     once they have cost less than they may."""
+
+
+class CloudWaits(TurnEnded):
+    """The escalation waits for its provider: the job goes on after `seconds`, and holds no slot until then."""
+
+    def __init__(self, seconds: float, why: str) -> None:
+        self.seconds = seconds
+        super().__init__(f"the escalation waits {seconds:.0f} s: {why}")
 
 
 # ── limits ────────────────────────────────────────────────────────────────────────────────────

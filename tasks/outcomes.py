@@ -12,6 +12,7 @@ from tasks.defects import full_traceback, is_exhaustion, summary
 from tasks.errors import (
     BatchReserved,
     Cancelled,
+    CloudWaits,
     DatabaseUnavailable,
     JobFailed,
     LimitReached,
@@ -31,7 +32,9 @@ log = structlog.get_logger()
 BATCH_PAUSE_SECONDS = 2.0
 
 
-def settle(ledger: Ledger, claim: Claim, lane: Lane, error: Exception, secrets: Collection[str] = ()) -> None:
+def settle(  # noqa: PLR0912 - one branch an outcome
+    ledger: Ledger, claim: Claim, lane: Lane, error: Exception, secrets: Collection[str] = ()
+) -> None:
     """Writes down what follows from the `error` that ended a turn at a job whose next step runs on `lane`.
 
     What nobody expects is a defect, of Redraft or of a plug-in: the job fails at once, with the traceback (without
@@ -52,6 +55,8 @@ def settle(ledger: Ledger, claim: Claim, lane: Lane, error: Exception, secrets: 
             ledger.hand_over(claim, lane, delay_seconds=pause)
         case ShuttingDown():
             ledger.hand_over(claim, lane, interrupted=True)
+        case CloudWaits():
+            ledger.hand_over(claim, Lane.CLOUD, delay_seconds=error.seconds)
         case NeedsLane():
             ledger.hand_over(claim, error.lane)
             passing(CrashPoint.HANDED_OVER)

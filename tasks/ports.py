@@ -26,6 +26,7 @@ from tasks.types import (
     EscalationRecord,
     EscalationState,
     FileSet,
+    Health,
     Iteration,
     Job,
     Lane,
@@ -227,6 +228,10 @@ class Cloud(Protocol):
 class CloudModel(Protocol):
     """The cloud's API: one request, fetched until it ends."""
 
+    @property
+    def provider(self) -> str:
+        """Whom it asks: host and port, as the circuit breaker knows them."""
+
     def start(self, request: str, egress: Egress, on_id: Callable[[str], None], heartbeat: Heartbeat) -> CloudAnswer:
         """Sends `request` (JSON) once and stays with it to its end. `on_id` is called with the cloud's id as soon as
         it is known, before anything else is read.
@@ -249,19 +254,31 @@ class EscalationLedger(Protocol):
         """The escalation of iteration `number`, or None."""
 
     def intend(self, claim: Claim, number: int, plan: CloudPlan) -> EscalationRecord:
-        """Reserves the plan's USD and tokens and stores it as `intent`; as `refused` where the budget can't pay."""
+        """Reserves the plan's USD and tokens and stores it as `intent`; as `refused` where the budget can't pay, and as
+        `unsent`, to wait, while the circuit of its provider is open."""
 
-    def intend_again(self, claim: Claim, number: int) -> None:
-        """An `unsent` one is about to be sent: `intent` again."""
+    def intend_again(self, claim: Claim, number: int) -> EscalationRecord:
+        """One that is `unsent` or `waiting` is about to be sent: `intent` again, unless its provider's circuit is open:
+        then it waits on."""
 
-    def hold_back(self, claim: Claim, number: int, why: str, *, last: bool) -> None:
-        """Nothing has left: `unsent`. Where it was the `last` try, its reservation is given back."""
+    def postpone(self, claim: Claim, number: int, why: str, seconds: float, health: Health, *, refused: bool) -> None:
+        """It was surely not accepted, and is sent after `seconds`: `waiting` where the provider has `refused` it now or
+        before, else `unsent`."""
+
+    def hold_back(self, claim: Claim, number: int, why: str, health: Health = Health.UNKNOWN) -> None:
+        """Nothing has left, and nothing will: `unsent` for good, its reservation given back."""
 
     def identify(self, claim: Claim, number: int, response_id: str) -> None:
         """The cloud's id is known: `running`."""
 
     def settle(
-        self, claim: Claim, number: int, state: EscalationState, completion: Completion, error: str = ""
+        self,
+        claim: Claim,
+        number: int,
+        state: EscalationState,
+        completion: Completion,
+        error: str = "",
+        health: Health = Health.UNKNOWN,
     ) -> None:
         """It has ended: charges `completion` instead of the reservation, and journals it as a call."""
 

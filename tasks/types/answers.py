@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import overload
 
-from tasks.types.kinds import CloudEnd, EscalationState, GuardKind, Operator
+from tasks.types.kinds import CloudEnd, EscalationState, GuardKind, Health, Operator
 from tasks.types.specs import Attachment
 
 
@@ -166,7 +166,9 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudAnswer:
-    """What came of a request to the cloud. `usage` is None where the cloud reported none; `error` is one line."""
+    """What came of a request to the cloud. `usage` is None where the cloud reported none; `error` is one line; `health`
+    is what it says of the provider. Where it is `busy`, it may be sent again after `retry_seconds`, if the provider
+    names them."""
 
     end: CloudEnd
     model: str = ""
@@ -174,12 +176,14 @@ class CloudAnswer:
     usage: Usage | None = None
     error: str = ""
     seconds: float = 0.0
+    health: Health = Health.WELL
+    retry_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudPlan:
-    """A request to the cloud before it is sent: `request` is its JSON, byte for byte, `omissions` what its prompt
-    leaves out; the other fields are its costliest outcome."""
+    """A request to the cloud before it is sent: `request` is its JSON, byte for byte, `provider` the host that it is
+    for, `omissions` what its prompt leaves out; the other fields are its costliest outcome."""
 
     model: str
     request: str
@@ -187,12 +191,17 @@ class CloudPlan:
     prompt_tokens: int
     completion_tokens: int
     omissions: tuple[Omission, ...] = ()
+    provider: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EscalationRecord:
     """An escalation as it is stored. `completion` is set where it is done; `open` says that it is not settled yet;
-    `faults` counts the turns in a row that ended in a fault of a service."""
+    `faults` counts the turns in a row that ended in a fault of a service.
+
+    `tries` is how often it was about to be sent, `refusals` how often the provider did not take it; one that waits is
+    sent after `wait_seconds`, for the reason `error`, and has waited `waited_seconds` in all.
+    """
 
     plan: CloudPlan
     state: EscalationState
@@ -200,6 +209,11 @@ class EscalationRecord:
     faults: int = 0
     response_id: str | None = None
     completion: Completion | None = None
+    error: str = ""
+    tries: int = 0
+    refusals: int = 0
+    wait_seconds: float = 0.0
+    waited_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
