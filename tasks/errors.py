@@ -54,6 +54,37 @@ class NoSuchLesson(RedraftError):
         super().__init__(f"lesson {lesson}: there is no such lesson of yours; `redraft memory search` finds them")
 
 
+class NoSuchEscalation(RedraftError):
+    """There is no such escalation, or its job belongs to somebody else."""
+
+    exit_code = 2
+
+    def __init__(self, job: int, iteration: int) -> None:
+        self.job, self.iteration = job, iteration
+        super().__init__(
+            f"job {job}, iteration {iteration}: there is no escalation of it; `redraft escalation ls` lists them"
+        )
+
+
+class NotSettleable(RedraftError):
+    """The cost of an escalation is known, so there is nothing to settle. `why` says what is known."""
+
+    exit_code = 2
+
+    def __init__(self, job: int, iteration: int, why: str) -> None:
+        self.job, self.iteration, self.why = job, iteration, why
+        super().__init__(f"job {job}, iteration {iteration}: there is nothing to settle; {why}")
+
+
+class OperatorNeeded(RedraftError):
+    """Only an operator may do this: one whose login may write for every job, as a worker's."""
+
+    exit_code = 2
+
+    def __init__(self) -> None:
+        super().__init__("only an operator may settle an escalation: set REDRAFT_DATABASE_URL to a worker's login")
+
+
 # ── faults of the infrastructure: retried apart, never a candidate's failure ───────────────────
 
 

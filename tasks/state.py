@@ -7,6 +7,7 @@ Schema `redraft.state/1`; a field is only ever added to it:
   batch      the number of the batch whose budget it shares; null for none
   spec       all that was handed in, the held-out checks with their files included: it is the owner's own
   lessons    those recalled at the first iteration; null before
+  hints      advice that the open iteration sees, in the order in which it was given
   history    each recorded iteration with its candidates, their lineage and all their verdicts
   open       the iteration under way: its move, and what is committed of it; null between iterations
   incumbent  {iteration, slot, score, value} of the best so far; null where there is none
@@ -62,6 +63,7 @@ def state_document(job: Job, limits: Limits, strategy: Strategy) -> dict[str, An
         "batch": job.batch,
         "spec": dataclasses.asdict(job.spec),
         "lessons": None if job.lessons is None else [dataclasses.asdict(lesson) for lesson in job.lessons],
+        "hints": [dataclasses.asdict(hint) for hint in job.hints],
         "history": [dataclasses.asdict(iteration) for iteration in job.history],
         "open": opened,
         "incumbent": incumbent,

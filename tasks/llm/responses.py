@@ -1,7 +1,7 @@
 """The client of the cloud's Responses API: one POST in background mode, then its events, then polling.
 
-A request is sent once by each call: what is lost after that is fetched by its id or given up, and one that the cloud did
-not take is `busy`, for the caller to send again. A cancelled job is noticed within `POLL_SECONDS`. It must not know
+A call sends its request once: what is lost after that is fetched by its id or given up, and one that the cloud did not
+take is `busy`, for the caller to send again. A cancelled job is noticed within `POLL_SECONDS`. It must not know
 jobs, budgets or prices.
 """
 
@@ -42,6 +42,11 @@ FAILED_POLLS = 4
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
+def provider_of(base_url: str) -> str:
+    """Host and port of a provider's address, empty for OpenAI's own."""
+    return urlsplit(base_url or OPENAI_URL).netloc.rpartition("@")[2] or base_url
+
+
 class OpenAIResponses:
     """Implements `CloudModel`. Safe to share between threads.
 
@@ -66,8 +71,7 @@ class OpenAIResponses:
     @property
     def provider(self) -> str:
         """See `CloudModel.provider`."""
-        address = urlsplit(self._base_url)
-        return address.netloc.rpartition("@")[2] or self._base_url
+        return provider_of(self._base_url)
 
     def start(self, request: str, egress: Egress, on_id: Callable[[str], None], heartbeat: Heartbeat) -> CloudAnswer:
         """See `CloudModel.start`: at most one POST, whatever happens."""

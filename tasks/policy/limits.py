@@ -18,14 +18,15 @@ EXECUTED = "python"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopRules:
     """What a worker's loop goes by. `width` is how many slots its engine serves a job at once, 0 without an engine;
-    `modalities` are what its model takes and `models` the names that it goes by; the rest counts rejected
-    iterations."""
+    `modalities` are what its model takes and `models` the names that it goes by; while the circuits of all providers in
+    `skips` are open, jobs go on without the cloud; the rest counts rejected iterations."""
 
     width: int
     move_up_after: int
     escalate_after: int
     modalities: frozenset[Modality] = frozenset(Modality)
     models: frozenset[str] = frozenset()
+    skips: frozenset[str] = frozenset()
 
 
 def limits_of(job: Job, rules: LoopRules) -> Limits:
@@ -41,7 +42,7 @@ def limits_of(job: Job, rules: LoopRules) -> Limits:
         goal=goal_of(job.spec.checks),
         files=bool(job.spec.files),
         seed=job.spec.seed,
-        cloud=job.cloud and job.spec.egress is Egress.FULL,
+        cloud=job.cloud and job.spec.egress is Egress.FULL and not (rules.skips and rules.skips <= job.away),
         escalate_after=rules.escalate_after,
         move_up_after=rules.move_up_after,
     )

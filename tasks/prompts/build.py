@@ -1,5 +1,5 @@
-"""What a model is shown: problem and visible checks first, then what earlier jobs taught, then the role, one candidate
-and its feedback, the goal.
+"""What a model is shown: problem and visible checks first, then what earlier jobs taught, then advice to the job,
+then the role, one candidate and its feedback, the goal.
 
 Pure. A prompt has the same size at iteration 30 as at iteration 1, and begins the same for every operator of
 a job, so that the engine's prefix cache serves it. What may be shown of a check is decided in `redact`.
@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from tasks.jobfiles import shown_text
 from tasks.prompts import roles
+from tasks.prompts.hints import hints
 from tasks.prompts.layout import (
     BUGS,
     CANDIDATE_CHARS,
@@ -142,14 +143,15 @@ def inputs(job: Job, functions: Collection[str], *, cut: Cut = WHOLE) -> Prompt:
 
 
 def judge(job: Job, candidate: Candidate, rubric: str, task: str, order: str, *, cut: Cut = WHOLE) -> Prompt:
-    """Asks a judge about `candidate`, which is shown without the verdicts of other checks. `rubric`, where there is
+    """Asks a judge about `candidate`, which is shown without the verdicts of other checks, nor the advice that its
+    author had. `rubric`, where there is
     one, is that of one check. What differs between two judge prompts, `task` and `order`, comes last."""
     shortener = Shortener(cut)
     parts = [_candidate(job, candidate, shortener, JUDGED_CHARS)]
     if rubric:
         shown = shortener.shorten("the judge's rubric", rubric, shortener.in_rest(RUBRIC_CHARS))
         parts.append("# The rubric\n" + fence(shown, ""))
-    return _prompt(job, shortener, prefix(job, shortener), *parts, task, order)
+    return _prompt(job, shortener, prefix(job, shortener), *parts, task, order, advised=False)
 
 
 def escalate(job: Job) -> Prompt:
@@ -165,7 +167,7 @@ def escalate(job: Job) -> Prompt:
 def distil(job: Job, *, accepted: Candidate | None = None, failures: Sequence[str] = (), cut: Cut = WHOLE) -> Prompt:
     """Asks what the ended job teaches, in three lines: of the `accepted` answer, or of `failures` (feedback of checks).
 
-    The lessons that the job itself recalled are left out: a lesson is never made of lessons.
+    The lessons that the job itself recalled are left out, as is advice to it: a lesson is made of neither.
     """
     shortener = Shortener(cut)
     if accepted is not None:
@@ -184,11 +186,19 @@ def distil(job: Job, *, accepted: Candidate | None = None, failures: Sequence[st
         "to do) and `AVOID:` (the mistake to avoid)."
     )
     return _prompt(
-        job, shortener, statement(job, shortener), role, shown, "Write the three lines WHEN:, DO: and AVOID: now."
+        job,
+        shortener,
+        statement(job, shortener),
+        role,
+        shown,
+        "Write the three lines WHEN:, DO: and AVOID: now.",
+        advised=False,
     )
 
 
-def _prompt(job: Job, shortener: Shortener, prefix: str, *rest: str) -> Prompt:
+def _prompt(job: Job, shortener: Shortener, prefix: str, *rest: str, advised: bool = True) -> Prompt:
+    """Advice stands after the prefix, which stays what it was for the prefix cache, and before all that differs."""
+    rest = (hints(job, shortener), *rest) if advised else rest
     return Prompt(
         system=SYSTEM,
         prefix=prefix,

@@ -18,7 +18,7 @@ from tasks.types.answers import (
     RequestSize,
     Usage,
 )
-from tasks.types.job import Claim, Job, Lesson, Match, OpenIteration, TurnReport, unstored_job
+from tasks.types.job import Claim, Hint, Job, Lesson, Match, OpenIteration, TurnReport, unstored_job
 from tasks.types.kinds import (
     Acceptance,
     CloudEnd,
@@ -27,6 +27,7 @@ from tasks.types.kinds import (
     EscalationState,
     GuardKind,
     Health,
+    HintSource,
     JobState,
     Lane,
     LessonKind,
@@ -88,6 +89,8 @@ __all__ = [
     "GuardHit",
     "GuardKind",
     "Health",
+    "Hint",
+    "HintSource",
     "Iteration",
     "Job",
     "JobSpec",

@@ -140,6 +140,13 @@ class Modality(StrEnum):
     AUDIO = "audio"
 
 
+class HintSource(StrEnum):
+    """Who gave a job advice."""
+
+    PERSON = "person"
+    CLOUD = "cloud"
+
+
 class LessonKind(StrEnum):
     """What a lesson rests on: an answer that deterministic checks accepted, or failures that they explained."""
 
