@@ -97,8 +97,15 @@ def build_cloud(settings: Settings, database: Database) -> Cloud:
             output_tokens=settings.cloud_output_tokens,
             store=settings.cloud_store,
         ),
+        hint_terms=CloudTerms(
+            model=settings.cloud_model,
+            effort=settings.hint_effort,
+            output_tokens=settings.hint_output_tokens,
+            store=settings.cloud_store,
+        ),
         prices=prices_of(settings.cloud_model, settings.cloud_prices),
         fault_cap=min(settings.cloud_fault_cap, settings.fault_cap),
+        egress=settings.egress,
         waits=WaitRules(
             tries=settings.cloud_tries,
             seconds=settings.cloud_wait_seconds,
@@ -189,6 +196,7 @@ def _loop_rules(parts: WorkerParts) -> LoopRules:
         escalate_after=settings.escalate_after,
         modalities=parts.host.profile.modalities,
         models=model_names(parts.host),
+        help=settings.help_rules,
         skips=frozenset({provider_of(settings.openai_base_url)} if settings.cloud_away == "local" else ()),
     )
 

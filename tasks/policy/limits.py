@@ -4,12 +4,12 @@ clock is an argument."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tasks.deadline import Clock, Deadline
 from tasks.policy.endings import JUDGES, rejected
 from tasks.scoring import goal_of
-from tasks.types import CheckSpec, Draft, Egress, Iteration, Job, JobSpec, Lane, Limits, Modality, Operator
+from tasks.types import CheckSpec, Draft, Egress, HelpRules, Iteration, Job, JobSpec, Lane, Limits, Modality, Operator
 
 # The kind of check whose candidates are programs with functions to call.
 EXECUTED = "python"
@@ -18,14 +18,16 @@ EXECUTED = "python"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopRules:
     """What a worker's loop goes by. `width` is how many slots its engine serves a job at once, 0 without an engine;
-    `modalities` are what its model takes and `models` the names that it goes by; while the circuits of all providers in
-    `skips` are open, jobs go on without the cloud; the rest counts rejected iterations."""
+    `modalities` are what its model takes and `models` the names that it goes by; `help` says when a job asks for help;
+    while the circuits of all providers in `skips` are open, jobs go on without it; the rest counts rejected
+    iterations."""
 
     width: int
     move_up_after: int
     escalate_after: int
     modalities: frozenset[Modality] = frozenset(Modality)
     models: frozenset[str] = frozenset()
+    help: HelpRules = field(default_factory=HelpRules)
     skips: frozenset[str] = frozenset()
 
 
@@ -42,10 +44,17 @@ def limits_of(job: Job, rules: LoopRules) -> Limits:
         goal=goal_of(job.spec.checks),
         files=bool(job.spec.files),
         seed=job.spec.seed,
-        cloud=job.cloud and job.spec.egress is Egress.FULL and not (rules.skips and rules.skips <= job.away),
+        egress=_egress(job, rules),
         escalate_after=rules.escalate_after,
         move_up_after=rules.move_up_after,
+        help=rules.help,
     )
+
+
+def _egress(job: Job, rules: LoopRules) -> Egress:
+    """How much may leave for the job now: nothing while no worker serves the cloud, or its providers are away."""
+    away = bool(rules.skips) and rules.skips <= job.away
+    return (job.spec.egress or Egress.NEVER) if job.cloud and not away else Egress.NEVER
 
 
 def is_decisive(checks: Sequence[CheckSpec]) -> bool:

@@ -31,13 +31,15 @@ from tasks.prompts.prefix import has_check, prefix, problem_chars, statement
 from tasks.prompts.redact import feedback, measured, visible_failures
 from tasks.types import Candidate, Cut, Job, Modality, Prompt
 
-# Rejected answers that the cloud model is shown.
+# Rejected answers that a stronger model is shown where it writes one, and those whose plans it is told for a hint.
 TRIES = 3
+PLANS = 5
 # With which an answer by another plan begins; in a program it is a comment.
 PLAN_LINE = "# Plan:"
 # Calls that are requested at once; the guard takes a dozen lines that differ in their digits for a loop.
 INPUTS = 10
 SYSTEM = "You solve problems carefully. A program checks your answer, so keep exactly to the form that is asked for."
+HINT_ORDER = "Write the advice now, in at most 150 words and without the answer itself."
 _ANSWER = re.compile(r"^\W*ANSWER\W*:", re.IGNORECASE)
 
 
@@ -155,13 +157,21 @@ def judge(job: Job, candidate: Candidate, rubric: str, task: str, order: str, *,
 
 
 def escalate(job: Job) -> Prompt:
-    """Asks the cloud model for the whole answer: the problem, the best candidates so far and the feedback on them.
+    """Asks a stronger model for the whole answer: the problem, the best candidates so far and the feedback on them."""
+    return _asked(job, roles.escalate(job), TRIES, _goal(job))
 
-    All that is sent with an escalation, of the same size after thirty iterations as after ten.
-    """
+
+def hint(job: Job) -> Prompt:
+    """Asks a stronger model for advice on the plan: the problem, and in a line each what was tried."""
     shortener = Shortener(WHOLE)
-    shown = [_with_said(job, best, _candidate(job, best, shortener), shortener) for best in _best(job)]
-    return _prompt(job, shortener, prefix(job, shortener), roles.escalate(job) if shown else "", *shown, _goal(job))
+    listed = "\n".join(f"- {plan}" for plan in plans(_best(job, PLANS)))
+    tried = f"# What was tried, and is not right\n{listed}" if listed else ""
+    return _sent(job, shortener, roles.hint(job), tried, HINT_ORDER)
+
+
+def hint_on_best(job: Job) -> Prompt:
+    """Asks a stronger model for advice on the best candidate, which is shown with what the visible checks say of it."""
+    return _asked(job, roles.hint_on_best(job), 1, HINT_ORDER) if _best(job, 1) else hint(job)
 
 
 def distil(job: Job, *, accepted: Candidate | None = None, failures: Sequence[str] = (), cut: Cut = WHOLE) -> Prompt:
@@ -194,6 +204,19 @@ def distil(job: Job, *, accepted: Candidate | None = None, failures: Sequence[st
         "Write the three lines WHEN:, DO: and AVOID: now.",
         advised=False,
     )
+
+
+def _asked(job: Job, role: str, most: int, order: str) -> Prompt:
+    """Shows at most so many of the best candidates; no task is named where there is none."""
+    shortener = Shortener(WHOLE)
+    shown = [_with_said(job, best, _candidate(job, best, shortener), shortener) for best in _best(job, most)]
+    return _sent(job, shortener, role if shown else "", *shown, order)
+
+
+def _sent(job: Job, shortener: Shortener, role: str, *rest: str) -> Prompt:
+    """All that is sent with an escalation, of the same size after thirty iterations as after ten. Lessons stay at home:
+    they are of other jobs, whose words may not leave."""
+    return _prompt(job, shortener, statement(job, shortener), role, *rest)
 
 
 def _prompt(job: Job, shortener: Shortener, prefix: str, *rest: str, advised: bool = True) -> Prompt:
@@ -271,11 +294,11 @@ def _shortened(candidate: Candidate, text: str, shortener: Shortener, chars: int
     return shortener.shorten(name, text, shortener.in_rest(chars))
 
 
-def _best(job: Job) -> Sequence[Candidate]:
+def _best(job: Job, most: int) -> Sequence[Candidate]:
     """The candidates with the best scores, the first of equal texts, in the order in which they were written."""
     distinct: dict[str, Candidate] = {}
     for candidate in (candidate for iteration in job.history for candidate in iteration.candidates):
         if candidate.guard is None and candidate.text.strip():
             distinct.setdefault(" ".join(candidate.text.split()), candidate)
-    best = sorted(distinct.values(), key=lambda candidate: (candidate.rank, candidate.ref), reverse=True)[:TRIES]
+    best = sorted(distinct.values(), key=lambda candidate: (candidate.rank, candidate.ref), reverse=True)[:most]
     return sorted(best, key=lambda candidate: candidate.ref)

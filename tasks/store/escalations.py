@@ -59,7 +59,7 @@ class PostgresEscalations:
             row = {
                 "job_id": claim.job,
                 "iteration": number,
-                "kind": EscalationKind.ANSWER,
+                "kind": plan.kind,
                 "model": plan.model,
                 "state": state,
                 "request": json.loads(plan.request),
@@ -228,6 +228,7 @@ def _find(connection: Connection, claim: Claim, number: int) -> EscalationRecord
             usd=row.reserved_usd,
             prompt_tokens=row.prompt_tokens,
             completion_tokens=row.completion_tokens,
+            kind=EscalationKind(row.kind),
             provider=row.provider,
         ),
         state=EscalationState(row.state),
@@ -330,5 +331,5 @@ def _called(table: Any, claim: Claim, number: int) -> list[Any]:
 
 
 def _is(claim: Claim, number: int) -> list[Any]:
-    mine = [escalations.c.job_id == claim.job, escalations.c.iteration == number]
-    return [*mine, escalations.c.kind == EscalationKind.ANSWER]
+    """An iteration is one decision, and so has one escalation at most, whatever its kind."""
+    return [escalations.c.job_id == claim.job, escalations.c.iteration == number]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import overload
 
-from tasks.types.kinds import CloudEnd, EscalationState, GuardKind, Health, Operator
+from tasks.types.kinds import CloudEnd, EscalationKind, EscalationState, GuardKind, Health, Operator
 from tasks.types.specs import Attachment
 
 
@@ -182,8 +182,9 @@ class CloudAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudPlan:
-    """A request to the cloud before it is sent: `request` is its JSON, byte for byte, `provider` the host that it is
-    for, `omissions` what its prompt leaves out; the other fields are its costliest outcome."""
+    """A request to the cloud before it is sent: `kind` is what it asks for, `request` its JSON, byte for byte,
+    `provider` the host that it is for, `omissions` what its prompt leaves out; the other fields are its costliest
+    outcome."""
 
     model: str
     request: str
@@ -191,6 +192,7 @@ class CloudPlan:
     prompt_tokens: int
     completion_tokens: int
     omissions: tuple[Omission, ...] = ()
+    kind: EscalationKind = EscalationKind.ANSWER
     provider: str = ""
 
 
