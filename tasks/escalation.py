@@ -11,17 +11,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import Cancelled, CloudFault, CloudUnreached, CloudWaits, LimitReached
 from tasks.llm.guard import Guard
+from tasks.llm.outgoing import without_secrets
 from tasks.llm.prices import Prices, most_tokens
 from tasks.llm.responsebody import CloudTerms, request_json
 from tasks.ports import CloudModel, EscalationLedger
 from tasks.prompts import help as help_prompts
+from tasks.redaction import Redactor
 from tasks.turn import Turn
 from tasks.types import (
     CloudAnswer,
@@ -55,7 +57,8 @@ class NoCloud:
 class Escalation:
     """Implements `Cloud`. An answer is asked for on `terms`, a hint on `hint_terms`; `egress` is the most that the
     operator lets leave for any job. `fault_cap` turns in a row may fail to fetch an answer; then the job goes on
-    without it. `waits` bounds how long and how often a request that was not accepted is sent again."""
+    without it. `waits` bounds how long and how often a request that was not accepted is sent again. `redactor` takes
+    secrets out of every request before it is stored."""
 
     ledger: EscalationLedger
     cloud: CloudModel
@@ -64,6 +67,7 @@ class Escalation:
     prices: Prices
     fault_cap: int
     egress: Egress = Egress.FULL
+    redactor: Redactor = field(default_factory=Redactor)
     waits: WaitRules = PATIENT
 
     def answer(self, turn: Turn, number: int, kind: EscalationKind = EscalationKind.ANSWER) -> Completion | None:
@@ -75,7 +79,8 @@ class Escalation:
         record = self.ledger.find(turn.claim, number)
         if record is None:
             turn.deadline.check()
-            return self._admitted(turn, number, self.ledger.intend(turn.claim, number, self._plan(turn.job, kind)))
+            plan = without_secrets(self._plan(turn.job, kind), self.redactor, self.prices)
+            return self._admitted(turn, number, self.ledger.intend(turn.claim, number, plan))
         return self._resume(turn, number, record) if record.open else record.completion
 
     def _resume(self, turn: Turn, number: int, record: EscalationRecord) -> Completion | None:

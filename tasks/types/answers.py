@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import overload
 
+from tasks.redaction import Redaction
 from tasks.types.kinds import CloudEnd, EscalationKind, EscalationState, GuardKind, Health, Operator
 from tasks.types.specs import Attachment
 
@@ -183,8 +184,8 @@ class CloudAnswer:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudPlan:
     """A request to the cloud before it is sent: `kind` is what it asks for, `request` its JSON, byte for byte,
-    `provider` the host that it is for, `omissions` what its prompt leaves out; the other fields are its costliest
-    outcome."""
+    `provider` the host that it is for, `omissions` what its prompt leaves out, `redactions` the secrets that were taken
+    out of it; the other fields are its costliest outcome."""
 
     model: str
     request: str
@@ -193,6 +194,7 @@ class CloudPlan:
     completion_tokens: int
     omissions: tuple[Omission, ...] = ()
     kind: EscalationKind = EscalationKind.ANSWER
+    redactions: tuple[Redaction, ...] = ()
     provider: str = ""
 
 

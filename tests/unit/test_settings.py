@@ -135,3 +135,21 @@ def test_the_secrets_are_every_key_and_password_in_each_spelling(monkeypatch: py
     assert {"postgresql+psycopg://ada:p%40ss@db/redraft", "p%40ss", "p@ss", "sk-1"} <= secrets
     assert "" not in secrets
     assert secrets_in("redis://host/0") == {"redis://host/0"}
+
+
+def test_prices_and_patterns_of_the_operators_own_stand_in_the_file_of_settings(tmp_path: Path) -> None:
+    (tmp_path / "redraft.toml").write_text(
+        """redact = ['ACME-\\d{4}']
+[prices]
+"far-1" = ["1.25", "0.125", "10"]
+"""
+    )
+    settings = load_settings()
+    assert settings.redact == (r"ACME-\d{4}",)
+    assert [str(price) for price in settings.prices["far-1"]] == ["1.25", "0.125", "10"]
+
+
+def test_a_pattern_that_is_none_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDRAFT_REDACT", '["(", "b"]')
+    with pytest.raises(InvalidInput, match=r"^setting redact\.0: '\(' is not allowed; '\(' is no regular expression"):
+        load_settings()
