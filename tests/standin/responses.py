@@ -76,13 +76,14 @@ CACHE_LEAST, CACHE_STEP = 1024, 128
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """What to answer where `contains` is in the input. The first `times` requests of a cache key meet the `fault`, all
-    where it is 0."""
+    where it is 0, and those after them the fault `then`, if any."""
 
     contains: str = ""
     answer: str = ""
     fault: str = ""
     delay_seconds: float = 0.0
     times: int = 0
+    then: str = ""
     retry_after: str = ""
 
     def __post_init__(self) -> None:
@@ -264,7 +265,7 @@ class StandIn:
         asked = _words(body)
         rule = next((rule for rule in self.rules if rule.contains in asked), Rule(answer="I do not know."))
         met = rule.times and len(of_key) > rule.times
-        return dataclasses.replace(rule, fault="") if met else rule
+        return dataclasses.replace(rule, fault=rule.then) if met else rule
 
     def begin(self, body: dict[str, Any], rule: Rule) -> Made:
         """A response in the background."""

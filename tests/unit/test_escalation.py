@@ -264,7 +264,7 @@ def test_secrets_of_a_problem_are_taken_out_before_anything_is_stored_or_sent() 
     problem = "Why does postgresql://ada:h4rd@db/x refuse me?"
     escalation(ledger, cloud).answer(turn_of(job_of(egress=Egress.FULL, problem=problem)), NUMBER)
     assert ledger.record is not None
-    ((sent, _),) = cloud.sent
+    ((sent, _, _),) = cloud.sent
     assert "h4rd" not in sent
     assert "[redacted: password in an address]" in sent
     assert sent == ledger.record.plan.request

@@ -10,6 +10,7 @@ from tasks.errors import (
     BatchLimitReached,
     BatchReserved,
     Cancelled,
+    CloudWaits,
     DatabaseUnavailable,
     EgressForbidden,
     EngineFault,
@@ -135,3 +136,8 @@ def test_a_defect_gives_no_secret_away() -> None:
     book = settled(ValueError("it was s3cret"), "s3cret")
     assert "s3cret" not in book.stops[0].detail + book.notes[0][1]
     assert book.stops[0].detail == "ValueError: it was ***"
+
+
+def test_a_job_whose_escalation_waits_comes_back_on_the_clouds_lane_after_that_time() -> None:
+    book = settled(CloudWaits(20.5, "429"))
+    assert (book.handed_over, book.stops, book.notes) == ([(Lane.CLOUD, {"delay_seconds": 20.5})], [], [])
