@@ -53,7 +53,7 @@ def settle(
         bill = connection.execute(
             text("""UPDATE escalations SET charged_usd = usd, usd = :usd, prompt_tokens = :prompt, cached_tokens = 0,
                            completion_tokens = :completion, settled_at = clock_timestamp(),
-                           settled_by = CASE WHEN :who = '' THEN SESSION_USER ELSE :who || ' as ' || SESSION_USER END
+                           settled_by = coalesce(nullif(CAST(:who AS text), '') || ' as ', '') || SESSION_USER
                     WHERE id = :id RETURNING charged_usd AS before, usd, settled_by AS by, settled_at AS at"""),
             {**changed, "who": who},
         ).one()

@@ -113,7 +113,7 @@ class PostgresEscalations:
                 update(escalations)
                 .where(*_is(claim, number))
                 .values(
-                    state=case((refusals > 0, EscalationState.WAITING), else_=EscalationState.UNSENT),
+                    state=case((refusals > 0, str(EscalationState.WAITING)), else_=str(EscalationState.UNSENT)),
                     response_id=None,
                     epoch=claim.epoch,
                     error=why,
