@@ -13,6 +13,8 @@ from tasks.errors import (
     BatchReserved,
     Cancelled,
     CloudWaits,
+    DailyLimitReached,
+    DailyReserved,
     DatabaseUnavailable,
     JobFailed,
     LimitReached,
@@ -53,10 +55,14 @@ def settle(  # noqa: PLR0912 - one branch an outcome
         case Paused() | BatchReserved():
             pause = BATCH_PAUSE_SECONDS if isinstance(error, BatchReserved) else 0.0
             ledger.hand_over(claim, lane, delay_seconds=pause)
+        case DailyLimitReached():
+            ledger.wait(claim, lane, str(error), seconds=error.seconds, idle=True)
+        case DailyReserved():
+            ledger.wait(claim, lane, str(error), seconds=BATCH_PAUSE_SECONDS)
         case ShuttingDown():
             ledger.hand_over(claim, lane, interrupted=True)
         case CloudWaits():
-            ledger.hand_over(claim, Lane.CLOUD, delay_seconds=error.seconds)
+            ledger.wait(claim, Lane.CLOUD, str(error), seconds=error.seconds, told=True)
         case NeedsLane():
             ledger.hand_over(claim, error.lane)
             passing(CrashPoint.HANDED_OVER)

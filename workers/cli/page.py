@@ -11,8 +11,9 @@ from html import escape
 from itertools import accumulate
 
 from tasks.printable import printable
-from tasks.store.summaries import IterationRow, JobSummary
+from tasks.store.summaries import EgressRow, IterationRow, JobSummary
 from workers.cli import omissions, output
+from workers.cli.page_help import help_table
 
 WIDTH, HEIGHT, MARGIN = 720, 200, 40
 # As many labels as fit under a plot.
@@ -31,14 +32,21 @@ svg { width: 100%; height: auto; } svg text { fill: currentColor; font: 12px sys
 """
 
 
-def page(job: JobSummary, rounds: Sequence[IterationRow], judged_by: str = "") -> str:
+def page(
+    job: JobSummary,
+    rounds: Sequence[IterationRow],
+    judged_by: str = "",
+    helped_by: Sequence[EgressRow] = (),
+    cloud_only: str = "",
+) -> str:
     """The whole page; `rounds` are the job's recorded iterations, the first first. `judged_by` says what an acceptance
-    by judges alone is worth."""
+    by judges alone is worth, `helped_by` what was asked of a stronger model, and `cloud_only` what that model would
+    have cost alone."""
     moment = job.now.isoformat(timespec="seconds")
     body = [
         f"<h1>{_text(job.title)}</h1>",
         f'<p class="soft">job {job.job} of {_text(job.owner)}, as of {moment}</p>',
-        _facts(job, judged_by),
+        _facts(job, judged_by, cloud_only),
     ]
     if rounds:
         body += ["<h2>Score by iteration</h2>", score_plot(rounds)]
@@ -46,6 +54,8 @@ def page(job: JobSummary, rounds: Sequence[IterationRow], judged_by: str = "") -
         body += ["<h2>Iterations</h2>", _iterations(rounds)]
     else:
         body.append("<p>No iteration has been recorded yet.</p>")
+    if helped_by:
+        body += ["<h2>Help</h2>", help_table(helped_by)]
     if job.answer is not None:
         body += [f"<h2>Answer of iteration {job.answer_iteration}</h2>", f"<pre>{_text(job.answer)}</pre>"]
     return document(f"job {job.job}: {job.title}", "\n".join(body))
@@ -66,7 +76,7 @@ def _text(content: str) -> str:
     return escape(printable(content))
 
 
-def _facts(job: JobSummary, judged_by: str) -> str:
+def _facts(job: JobSummary, judged_by: str, cloud_only: str) -> str:
     spend, budget = job.spend, job.budget
     rows = [
         ("state", f"{job.state} ({job.acceptance})" if job.acceptance else str(job.state)),
@@ -78,7 +88,7 @@ def _facts(job: JobSummary, judged_by: str) -> str:
         ("strategy", job.strategy),
         ("iterations", f"{job.iterations} of {budget.iterations}"),
         ("tokens", f"{output.count(spend.local_tokens + spend.cloud_tokens)} of {output.count(budget.tokens)}"),
-        ("spend", f"{output.usd(spend.usd)} of {output.usd(budget.usd)}"),
+        ("spend", f"{output.usd(spend.usd)} of {output.usd(budget.usd)}" + (f"; {cloud_only}" if cloud_only else "")),
         ("tags", ", ".join(job.tags) or "-"),
         ("submitted", job.submitted_at.isoformat(timespec="seconds")),
         ("finished", job.finished_at.isoformat(timespec="seconds") if job.finished_at else "-"),
@@ -206,6 +216,8 @@ def _iteration(row: IterationRow) -> str:
     candidate = ""
     if row.candidate:
         candidate = f"<details><summary>candidate</summary><pre>{_text(row.candidate)}</pre></details>"
+    if row.hint:
+        candidate = f"<details><summary>advice</summary><pre>{_text(row.hint)}</pre></details>"
     left_out = "".join(f"{_text(line)}\n" for line in omissions.by_call(row.omissions))
     if left_out:
         candidate += f"<details><summary>left out of prompts</summary><pre>{left_out}</pre></details>"

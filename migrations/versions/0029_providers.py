@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0027"
-down_revision = "0026"
+revision = "0029"
+down_revision = "0028"
 branch_labels = None
 depends_on = None
 
@@ -45,7 +45,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     gone = "|".join(NEW)
-    _redefine("DROP VIEW escalation_history; CREATE VIEW", rf"regexp_replace(%s, ',\s+({gone})\M', '', 'g')")
+    _redefine("DROP VIEW escalation_history; CREATE VIEW", rf"regexp_replace(%s, ',\s+e[.]({gone})\M', '', 'g')")
     op.execute("GRANT SELECT ON escalation_history TO redraft_reader, redraft_submitter")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON escalation_history TO redraft_worker")
     op.execute("""UPDATE escalations SET state = 'unsent' WHERE state = 'waiting';
