@@ -12,6 +12,7 @@ from tasks.defects import full_traceback, is_exhaustion, summary
 from tasks.errors import (
     BatchReserved,
     Cancelled,
+    CloudWaits,
     DailyLimitReached,
     DailyReserved,
     DatabaseUnavailable,
@@ -57,9 +58,12 @@ def settle(  # noqa: PLR0912 - one branch an outcome
         case DailyLimitReached():
             ledger.wait(claim, lane, str(error), seconds=error.seconds, idle=True)
         case DailyReserved():
-            ledger.wait(claim, lane, str(error), seconds=BATCH_PAUSE_SECONDS)
+            # It comes again and again, and would fill the log.
+            ledger.wait(claim, lane, str(error), seconds=BATCH_PAUSE_SECONDS, told=True)
         case ShuttingDown():
             ledger.hand_over(claim, lane, interrupted=True)
+        case CloudWaits():
+            ledger.wait(claim, Lane.CLOUD, str(error), seconds=error.seconds, told=True)
         case NeedsLane():
             ledger.hand_over(claim, error.lane)
             passing(CrashPoint.HANDED_OVER)
