@@ -20,7 +20,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from decimal import Decimal
 from pathlib import Path
 from typing import Self
 
