@@ -205,7 +205,7 @@ class Settings(BaseSettings):
     adviser_url: str = ""
     adviser_model: str = ""
     adviser_key: SecretStr = SecretStr("")
-    adviser_gives: Annotated[frozenset[Literal["hint", "answer"]], NoDecode] = frozenset({"hint", "answer"})
+    adviser_gives: Annotated[tuple[Literal["hint", "answer"], ...], NoDecode] = ("hint", "answer")
     adviser_prices: tuple[Decimal, Decimal, Decimal] | None = None
     adviser_local: bool = False
     # If false, the cloud forgets a response about ten minutes after its end, so a worker that is down for longer pays
