@@ -1,11 +1,11 @@
-# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-guard | bench-hints | bench-loop | bench-queue | bench-batch | bench-tokens | chaos | soak.
+# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-guard | bench-hints | bench-loop | bench-page | bench-queue | bench-batch | bench-tokens | chaos | soak.
 # Each makes what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: bench-hints bench-loop demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-queue bench-batch bench-streams bench-tokens chaos soak docs lock clean
+.PHONY: bench-hints bench-loop demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-page bench-queue bench-batch bench-streams bench-tokens chaos soak docs lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock
 	@$(PYTHON) ops/install.py $(VENV)
@@ -102,6 +102,10 @@ bench-guard: $(STAMP)
 # chances from a recorded pool.
 bench-batch: $(STAMP)
 	$(BIN)/python ops/bench_batch.py $(if $(POOL),--pool $(POOL))
+
+# How long each page of the live page takes over 100 jobs with 1,000 iterations each, and how many statements it reads.
+bench-page: $(STAMP)
+	$(BIN)/python ops/bench_page.py
 
 # Dispatch with a long queue and a long history; then DBOS and procrastinate beside it, in an environment of their own.
 PEERS := .venv-bench

@@ -221,6 +221,8 @@ class Settings(BaseSettings):
     flower_password: SecretStr = SecretStr("")
     # Host names that Flower accepts besides loopback, `flower.example.org`: for a proxy in front of it.
     flower_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
+    # Host names that the live page accepts besides loopback, `redraft.example.org`: for a proxy in front of it.
+    ui_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property
@@ -262,7 +264,7 @@ class Settings(BaseSettings):
             else value
         )
 
-    @field_validator("flower_hosts", "cloud_fallbacks", "adviser_gives", mode="before")
+    @field_validator("flower_hosts", "ui_hosts", "cloud_fallbacks", "adviser_gives", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         """Splits text from the environment at commas."""

@@ -34,6 +34,7 @@ from workers.local.parts import (
     fresh_address,
     memory_part,
     relay_part,
+    ui_part,
     worker_part,
 )
 from workers.local.postgres import EmbeddedPostgres
@@ -54,7 +55,8 @@ MakeParts = Callable[[Home, StackFile], list[ProcessPart]]
 
 def standard_parts(home: Home, stack: StackFile) -> list[ProcessPart]:
     """The parts of a whole stack besides Postgres and Valkey, in the order of their start."""
-    return [memory_part(home, stack), relay_part(home), worker_part(home, stack), flower_part(home, stack)]
+    parts = [memory_part(home, stack), relay_part(home), worker_part(home, stack), flower_part(home, stack)]
+    return [*parts, ui_part(home, stack)]
 
 
 class Supervisor:
@@ -121,6 +123,8 @@ class Supervisor:
             endpoint_model=settings.endpoint_model,
             endpoint_key=settings.endpoint_key.get_secret_value(),
             endpoint_context_tokens=settings.endpoint_context_tokens,
+            ui_url=fresh_address(),
+            ui_secret=secrets.token_urlsafe(32),
         )
 
     def _restart_dead_parts(self) -> None:
