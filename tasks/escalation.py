@@ -7,20 +7,17 @@ an intent without an id may have been received, and is never sent again.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 
+from tasks.advisers import Adviser
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import Cancelled, CloudFault, CloudUnreached, LimitReached
 from tasks.llm.guard import Guard
 from tasks.llm.outgoing import without_secrets
-from tasks.llm.prices import Prices, most_tokens
-from tasks.llm.responsebody import CloudTerms, request_json
-from tasks.ports import CloudModel, EscalationLedger
-from tasks.prompts import help as help_prompts
+from tasks.ports import EscalationLedger
 from tasks.redaction import Redactor
 from tasks.turn import Turn
 from tasks.types import (
@@ -32,11 +29,9 @@ from tasks.types import (
     EscalationKind,
     EscalationRecord,
     EscalationState,
-    Job,
     Usage,
 )
 
-ENGINE = "openai responses"
 HOURS_OVER = "the job's hours were over"
 NO_USAGE = Usage(prompt_tokens=0, cached_tokens=0, completion_tokens=0)
 
@@ -51,15 +46,12 @@ class NoCloud:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Escalation:
-    """Implements `Cloud`. An answer is asked for on `terms`, a hint on `hint_terms`; `egress` is the most that the
-    operator lets leave for any job. `fault_cap` turns in a row may fail to reach the cloud, or to fetch its answer;
-    then the job goes on without it. `redactor` takes secrets out of every request before it is stored."""
+    """Implements `Cloud`. `advisers` are those who give each kind of help, none where nobody does; `egress` is the most
+    that the operator lets leave for any job. `fault_cap` turns in a row may fail to reach the cloud, or to fetch its
+    answer; then the job goes on without it. `redactor` takes secrets out of every request before it is stored."""
 
     ledger: EscalationLedger
-    cloud: CloudModel
-    terms: CloudTerms
-    hint_terms: CloudTerms
-    prices: Prices
+    advisers: Mapping[EscalationKind, Adviser]
     fault_cap: int
     egress: Egress = Egress.FULL
     redactor: Redactor = field(default_factory=Redactor)
@@ -68,16 +60,19 @@ class Escalation:
         """As the port has it: sent once, re-attached to by its id, or read from the ledger. Once the job's hours are
         over nothing is sent, and a response that runs is cancelled and settled; one that was whole by then is the
         answer."""
-        if not (self.egress.allows(kind) and (turn.job.spec.egress or Egress.NEVER).allows(kind)):
+        adviser = self.advisers.get(kind)
+        if adviser is None or not (self.egress.allows(kind) and (turn.job.spec.egress or Egress.NEVER).allows(kind)):
             return None
         record = self.ledger.find(turn.claim, number)
         if record is None:
             turn.deadline.check()
-            plan = without_secrets(self._plan(turn.job, kind), self.redactor, self.prices)
-            record = self.ledger.intend(turn.claim, number, plan)
-            passing(CrashPoint.INTENDED)
-            return self._send(turn, number, record) if record.state is EscalationState.INTENT else None
+            return self._admitted(turn, number, self.ledger.intend(turn.claim, number, self._plan(turn, kind, adviser)))
         return self._resume(turn, number, record) if record.open else record.completion
+
+    def _admitted(self, turn: Turn, number: int, record: EscalationRecord) -> Completion | None:
+        """Sends what the budget can pay for."""
+        passing(CrashPoint.INTENDED)
+        return self._send(turn, number, record) if record.state is EscalationState.INTENT else None
 
     def _resume(self, turn: Turn, number: int, record: EscalationRecord) -> Completion | None:
         """Goes on from what an earlier turn has committed."""
@@ -89,32 +84,17 @@ class Escalation:
                 self.ledger.intend_again(turn.claim, number)
                 return self._send(turn, number, record)
             case EscalationState.RUNNING if record.response_id is not None:
-                fetch = partial(self.cloud.attach, record.response_id, turn.call_heartbeat)
+                fetch = partial(self.advisers[record.plan.kind].api.attach, record.response_id, turn.call_heartbeat)
                 return self._conclude(turn, number, record, fetch)
             case _:
                 why = "its turn ended between the request and the cloud's id, so it may have been received"
                 return self._settle(turn, number, record, CloudAnswer(end=CloudEnd.LOST, error=why))
 
-    def _plan(self, job: Job, kind: EscalationKind) -> CloudPlan:
-        terms = self.hint_terms if kind.is_hint else self.terms
-        prompt = help_prompts.ask(job, kind)
-        system, user = prompt.messages
-        key = hashlib.sha256(f"{job.owner}:{job.id}:{job.spec.title}".encode()).hexdigest()[:32]
-        request = request_json(terms, instructions=system.content, prompt=user.content, cache_key=key)
-        most = Usage(
-            prompt_tokens=most_tokens(system.content + user.content),
-            cached_tokens=0,
-            completion_tokens=terms.output_tokens,
-        )
-        return CloudPlan(
-            kind=kind,
-            model=terms.model,
-            request=request,
-            usd=self.prices.cost(most),
-            prompt_tokens=most.prompt_tokens,
-            completion_tokens=most.completion_tokens,
-            omissions=prompt.omissions,
-        )
+    def _plan(self, turn: Turn, kind: EscalationKind, adviser: Adviser) -> CloudPlan:
+        """The first model of the ladder that is served: asked for where there is a choice."""
+        served = adviser.api.models(turn.call_heartbeat) if len(adviser.offers) > 1 else None
+        plan = adviser.plan(turn.job, kind, served)
+        return without_secrets(plan, self.redactor, adviser.prices(plan.model))
 
     def _send(self, turn: Turn, number: int, record: EscalationRecord) -> Completion | None:
         def identify(response_id: str) -> None:
@@ -123,7 +103,8 @@ class Escalation:
             passing(CrashPoint.IDENTIFIED)
 
         plan, egress = record.plan, turn.job.spec.egress or Egress.NEVER
-        fetch = partial(self.cloud.start, plan.request, egress, identify, turn.call_heartbeat, plan.kind)
+        start = self.advisers[plan.kind].api.start
+        fetch = partial(start, plan.request, egress, identify, turn.call_heartbeat, plan.kind)
         return self._conclude(turn, number, record, fetch)
 
     def _conclude(
@@ -151,13 +132,16 @@ class Escalation:
             if completion is None:
                 raise
             return completion
+        lower = self.advisers[record.plan.kind].next_plan(record.plan) if answer.end is CloudEnd.RETIRED else None
+        if lower is not None:  # the next model of the ladder: the request was not taken, and nothing is charged
+            return self._admitted(turn, number, self.ledger.fall_through(turn.claim, number, lower))
         return self._settle(turn, number, record, answer)
 
     def _withdraw(self, turn: Turn, number: int, record: EscalationRecord, why: str) -> Completion | None:
         """Cancels the response, and charges what it cost until then; the answer, where it was whole by then."""
         now = self.ledger.find(turn.claim, number)
         if now is not None and now.response_id is not None:
-            answer = self.cloud.cancel(now.response_id)
+            answer = self.advisers[record.plan.kind].api.cancel(now.response_id)
         else:
             answer = CloudAnswer(end=CloudEnd.LOST, error=f"{why} before the cloud's id was known")
         return self._settle(turn, number, record, answer)
@@ -194,14 +178,14 @@ class Escalation:
             guard=hit,
             let_through=None if hit else guard.let_through,
             usd=usd,
-            engine=ENGINE,
+            engine=self.advisers[record.plan.kind].engine,
         )
 
     def _charge(self, plan: CloudPlan, answer: CloudAnswer) -> tuple[Usage, Decimal]:
         """What the cloud says it used, nothing for a request that it did not take, and else the whole reservation."""
         if answer.usage is not None:
-            return answer.usage, self.prices.cost(answer.usage)
-        if answer.end is CloudEnd.REJECTED:
-            return NO_USAGE, self.prices.cost(NO_USAGE)
+            return answer.usage, self.advisers[plan.kind].cost(plan.model, answer.usage)
+        if answer.end in (CloudEnd.REJECTED, CloudEnd.RETIRED):
+            return NO_USAGE, Decimal(0)
         reserved = Usage(prompt_tokens=plan.prompt_tokens, cached_tokens=0, completion_tokens=plan.completion_tokens)
         return reserved, plan.usd

@@ -243,6 +243,9 @@ class CloudModel(Protocol):
         `CloudFault` where it has an id and can't be fetched now, and what `heartbeat` and `on_id` raise.
         """
 
+    def models(self, heartbeat: Heartbeat) -> frozenset[str] | None:
+        """The ids of the models that it serves; None where it does not say. Raises what `heartbeat` raises."""
+
     def attach(self, response_id: str, heartbeat: Heartbeat) -> CloudAnswer:
         """Fetches a response that was asked for before. Raises `CloudFault` and what `heartbeat` raises."""
 
@@ -261,6 +264,10 @@ class EscalationLedger(Protocol):
 
     def intend_again(self, claim: Claim, number: int) -> None:
         """An `unsent` one is about to be sent: `intent` again."""
+
+    def fall_through(self, claim: Claim, number: int, plan: CloudPlan) -> EscalationRecord:
+        """The provider has the model no more, and has taken nothing: `plan`, for another one, takes the place of the
+        request, as `intend` has it."""
 
     def hold_back(self, claim: Claim, number: int, why: str, *, last: bool) -> None:
         """Nothing has left: `unsent`. Where it was the `last` try, its reservation is given back."""

@@ -15,12 +15,14 @@ ENDS = {"completed": CloudEnd.COMPLETED, "incomplete": CloudEnd.INCOMPLETE, "fai
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudTerms:
-    """The fixed part of each cloud request: model, reasoning effort, and the most tokens out, thoughts included."""
+    """The fixed part of each cloud request: model, reasoning effort, the most tokens out, thoughts included; of the
+    `tier` flex the API may take its time, for about half the price."""
 
     model: str
     effort: str
     output_tokens: int
     store: bool = False
+    tier: str = "default"
 
 
 def request_json(terms: CloudTerms, *, instructions: str, prompt: str, cache_key: str) -> str:
@@ -35,7 +37,19 @@ def request_json(terms: CloudTerms, *, instructions: str, prompt: str, cache_key
         "background": True,
         "stream": True,
         "store": terms.store,
-        "service_tier": "default",  # a project's own default may be a tier of other prices
+        "service_tier": terms.tier,  # a project's own default may be a tier of other prices
+    }
+    return json.dumps(body, sort_keys=True, ensure_ascii=False)
+
+
+def chat_json(terms: CloudTerms, instructions: str, prompt: str, cache_key: str) -> str:
+    """The same for a chat endpoint: only what every server knows, so without effort, store, tier and key."""
+    body = {
+        "model": terms.model,
+        "messages": [{"role": "system", "content": instructions}, {"role": "user", "content": prompt}],
+        "max_tokens": terms.output_tokens,
+        "stream": True,
+        "stream_options": {"include_usage": True},
     }
     return json.dumps(body, sort_keys=True, ensure_ascii=False)
 

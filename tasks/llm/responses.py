@@ -37,6 +37,8 @@ CANCEL_SECONDS = 5.0
 POLL_PAUSES = (0.5, 1.0, 2.0, 5.0)
 # Polls in a row that may fail before the turn is given back.
 FAILED_POLLS = 4
+# Of a 404, where the id names no model that is served.
+MODEL_GONE = "model_not_found"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -93,6 +95,16 @@ class OpenAIResponses:
         """See `CloudModel.attach`: GETs only."""
         return self._poll(response_id, time.monotonic(), heartbeat)
 
+    def models(self, heartbeat: Heartbeat) -> frozenset[str] | None:
+        """See `CloudModel.models`: one GET."""
+        try:
+            page = self._request(_models, FETCH_SECONDS, heartbeat)
+        except _RequestFailed:
+            return None
+        entries = page.get("data")
+        listed = entries if isinstance(entries, list) else []
+        return frozenset(str(entry["id"]) for entry in listed if isinstance(entry, dict) and entry.get("id")) or None
+
     def cancel(self, response_id: str) -> CloudAnswer:
         """See `CloudModel.cancel`: one POST that carries the id alone."""
         begun = time.monotonic()
@@ -139,6 +151,8 @@ class OpenAIResponses:
         line = self._redact("it hung up without an event" if item is None else describe_error(item))
         if not stream.sent:
             raise CloudUnreached(line)
+        if isinstance(item, openai.NotFoundError) and item.code == MODEL_GONE:
+            return CloudAnswer(end=CloudEnd.RETIRED, error=line)
         if isinstance(item, openai.APIStatusError) and item.status_code < 500:
             return CloudAnswer(end=CloudEnd.REJECTED, error=line)
         return CloudAnswer(end=CloudEnd.LOST, error=line)
@@ -279,6 +293,10 @@ def _retrieve(response_id: str) -> Send:
         yield _object(client.responses.with_raw_response.retrieve(response_id).content)
 
     return send
+
+
+def _models(client: openai.OpenAI) -> Iterator[dict[str, Any]]:
+    yield _object(client.models.with_raw_response.list().content)
 
 
 def _cancel(response_id: str) -> Send:

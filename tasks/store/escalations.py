@@ -47,31 +47,20 @@ class PostgresEscalations:
         """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
-            why = _unaffordable(connection, claim, plan)
-            state = EscalationState.REFUSED if why else EscalationState.INTENT
-            row = {
-                "job_id": claim.job,
-                "iteration": number,
-                "kind": plan.kind,
-                "model": plan.model,
-                "state": state,
-                "request": json.loads(plan.request),
-                "reserved_usd": plan.usd,
-                "prompt_tokens": plan.prompt_tokens,
-                "completion_tokens": plan.completion_tokens,
-                "epoch": claim.epoch,
-                "error": why,
-                "omissions": codec.omissions_to_json(plan.omissions),
-            }
-            if why:
-                row |= {"prompt_tokens": 0, "completion_tokens": 0, "finished_at": text("now()")}
-                leases.note(connection, claim.job, "escalation refused", why)
-            else:
-                _reserve(connection, claim, number, plan.prompt_tokens + plan.completion_tokens)
-            connection.execute(insert(escalations).values(row))
-            if plan.redactions:
-                leases.note(connection, claim.job, "redacted", f"iteration {number}: {_listed(plan.redactions)}")
-            return EscalationRecord(plan=plan, state=state, open=not why, faults=_faults(connection, claim))
+            return _intend(connection, claim, number, plan)
+
+    def fall_through(self, claim: Claim, number: int, plan: CloudPlan) -> EscalationRecord:
+        """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        with self._database.begin() as connection:
+            leases.fence(connection, claim)
+            gone = connection.execute(
+                escalations.delete()
+                .where(*_is(claim, number), escalations.c.state == EscalationState.INTENT)
+                .returning(escalations.c.model)
+            ).scalar_one()
+            _give_back(connection, claim, number)
+            leases.note(connection, claim.job, "model retired", f"{gone} is served no more: {plan.model} is asked")
+            return _intend(connection, claim, number, plan)
 
     def intend_again(self, claim: Claim, number: int) -> None:
         """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
@@ -157,6 +146,35 @@ def abandon(database: Database) -> tuple[int, ...]:
             )
             _close(connection, nobody, row.iteration, EscalationState.UNKNOWN, lost, why)
         return tuple(row.job_id for row in left)
+
+
+def _intend(connection: Connection, claim: Claim, number: int, plan: CloudPlan) -> EscalationRecord:
+    """The row of a request that is about to be sent, or can't be paid for."""
+    why = _unaffordable(connection, claim, plan)
+    state = EscalationState.REFUSED if why else EscalationState.INTENT
+    row = {
+        "job_id": claim.job,
+        "iteration": number,
+        "kind": plan.kind,
+        "model": plan.model,
+        "state": state,
+        "request": json.loads(plan.request),
+        "reserved_usd": plan.usd,
+        "prompt_tokens": plan.prompt_tokens,
+        "completion_tokens": plan.completion_tokens,
+        "epoch": claim.epoch,
+        "error": why,
+        "omissions": codec.omissions_to_json(plan.omissions),
+    }
+    if why:
+        row |= {"prompt_tokens": 0, "completion_tokens": 0, "finished_at": text("now()")}
+        leases.note(connection, claim.job, "escalation refused", why)
+    else:
+        _reserve(connection, claim, number, plan.prompt_tokens + plan.completion_tokens)
+    connection.execute(insert(escalations).values(row))
+    if plan.redactions:
+        leases.note(connection, claim.job, "redacted", f"iteration {number}: {_listed(plan.redactions)}")
+    return EscalationRecord(plan=plan, state=state, open=not why, faults=_faults(connection, claim))
 
 
 def _find(connection: Connection, claim: Claim, number: int) -> EscalationRecord | None:

@@ -192,4 +192,5 @@ class CloudEnd(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     REJECTED = "rejected"  # an HTTP error that says the request was not taken
+    RETIRED = "retired"  # the provider has no such model: the request was not taken
     LOST = "lost"  # it may have been taken, and there is nothing to fetch it by
