@@ -46,7 +46,7 @@ class Adviser:
         offer = next((one for one in self.offers if served is not None and one.terms.model in served), self.offers[0])
         prompt = help_prompts.ask(job, kind)
         system, user = prompt.messages
-        key = hashlib.sha256(f"{job.owner}:{job.id}:{job.spec.title}".encode()).hexdigest()[:32]
+        key = _cache_key(job, offer.terms.cache)
         most = Usage(
             prompt_tokens=most_tokens(system.content + user.content),
             cached_tokens=0,
@@ -83,3 +83,15 @@ class Adviser:
     def cost(self, model: str, usage: Usage) -> Decimal:
         """USD of one response of a model."""
         return self.prices(model).cost(usage)
+
+
+def _cache_key(job: Job, cache: str) -> str:
+    """A digest that tells nothing of the job; empty where requests are not to be grouped."""
+    match cache:
+        case "job":
+            name = f"{job.owner}:{job.id}:{job.spec.title}"
+        case "owner":
+            name = job.owner
+        case _:
+            return ""
+    return hashlib.sha256(name.encode()).hexdigest()[:32]

@@ -194,6 +194,8 @@ class Settings(BaseSettings):
     prices: dict[str, tuple[Decimal, Decimal, Decimal]] = Field(default_factory=dict)
     # Regular expressions of what must never leave, beside secrets of known forms: `[redacted: pattern 1]` is sent.
     redact: tuple[Annotated[str, AfterValidator(check_pattern)], ...] = ()
+    # Whose requests share the provider's prompt cache: they begin with the same words only within a job.
+    cloud_cache: Literal["job", "owner", "none"] = "job"
     # Asked in turn where the model before is retired. Their prices are those of the table, or of the setting `prices`.
     cloud_fallbacks: Annotated[tuple[str, ...], NoDecode] = ()
     # `flex` costs about half and may take minutes longer, or be refused when the cloud is busy. What it really costs is

@@ -88,4 +88,5 @@ def _terms(settings: Settings, kind: EscalationKind, model: str) -> CloudTerms:
         output_tokens=settings.hint_output_tokens if kind.is_hint else settings.cloud_output_tokens,
         store=settings.cloud_store,
         tier=settings.cloud_tier,
+        cache=settings.cloud_cache,
     )

@@ -57,6 +57,16 @@ def test_its_models_follow_each_other_each_at_its_own_price() -> None:
     assert answer.next_plan(third) is None
 
 
+def test_the_key_of_the_cache_groups_what_the_setting_says() -> None:
+    def key(cache: str, **job: Any) -> object:
+        adviser = advisers(**CLOUD, cloud_cache=cache)[EscalationKind.HINT]
+        return json.loads(adviser.plan(job_of(**job), EscalationKind.HINT).request).get("prompt_cache_key")
+
+    assert key("job", title="a") != key("job", title="b")
+    assert key("owner", title="a") == key("owner", title="b") not in (None, "")
+    assert key("none") is None
+
+
 def test_an_endpoint_gives_what_it_is_named_for_and_the_cloud_the_rest() -> None:
     made = advisers(**CLOUD, **LOCAL, adviser_gives="hint")
     assert all(isinstance(made[kind].api, ChatCompletions) for kind in HINTS)
