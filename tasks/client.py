@@ -31,15 +31,18 @@ from tasks.measuring import TokenCount
 from tasks.sources import Source, check_sources
 from tasks.store import fleet, lesson_queries, lifecycle, queries
 from tasks.store.costs import CostBy, costs
+from tasks.store.daily import read_limits
 from tasks.store.event_log import read_events
 from tasks.store.job_loader import load_job
 from tasks.store.lesson_queries import LessonRow, Reader
 from tasks.store.notices import DONE, Notices
 from tasks.store.reading import run_sql
 from tasks.store.session import Database
+from tasks.store.submissions import egress_of
 from tasks.store.summaries import (
     BatchSummary,
     CostRow,
+    DailyLimit,
     EgressRow,
     EventRow,
     IterationRow,
@@ -49,7 +52,7 @@ from tasks.store.summaries import (
     WorkerRow,
 )
 from tasks.submit import Progress, Rules, Submission, no_progress, store
-from tasks.types import BatchBudget, Changes, Job, JobState, Lesson
+from tasks.types import BatchBudget, Changes, Egress, Job, JobState, Lesson
 
 # A job by its number, or as a method returned it.
 JobRef = int | Submitted | JobSummary
@@ -182,6 +185,14 @@ class Client:
     def egress(self, job: JobRef) -> tuple[EgressRow, ...]:
         """Every request that was sent to the cloud for a job, word for word, the first first."""
         return queries.job_egress(self._database, _number(job))
+
+    def daily_limits(self) -> tuple[DailyLimit, ...]:
+        """The limits of today (UTC) that hold for the login, with what is used and what is in flight of each."""
+        return read_limits(self._database)
+
+    def egress_of(self, submission: Submission) -> tuple[Egress, ...]:
+        """What would be stored as each job's egress if they were submitted now."""
+        return egress_of(self._database, submission.specs, submission.egress)
 
     def cost(self, by: CostBy | str = CostBy.JOB) -> tuple[CostRow, ...]:
         """Calls, tokens and dollars, added up by job, owner, model, day (UTC's) or batch. Raises `InvalidInput`."""

@@ -12,6 +12,8 @@ from tasks.defects import full_traceback, is_exhaustion, summary
 from tasks.errors import (
     BatchReserved,
     Cancelled,
+    DailyLimitReached,
+    DailyReserved,
     DatabaseUnavailable,
     JobFailed,
     LimitReached,
@@ -31,7 +33,9 @@ log = structlog.get_logger()
 BATCH_PAUSE_SECONDS = 2.0
 
 
-def settle(ledger: Ledger, claim: Claim, lane: Lane, error: Exception, secrets: Collection[str] = ()) -> None:
+def settle(  # noqa: PLR0912 - one branch an outcome
+    ledger: Ledger, claim: Claim, lane: Lane, error: Exception, secrets: Collection[str] = ()
+) -> None:
     """Writes down what follows from the `error` that ended a turn at a job whose next step runs on `lane`.
 
     What nobody expects is a defect, of Redraft or of a plug-in: the job fails at once, with the traceback (without
@@ -50,6 +54,10 @@ def settle(ledger: Ledger, claim: Claim, lane: Lane, error: Exception, secrets: 
         case Paused() | BatchReserved():
             pause = BATCH_PAUSE_SECONDS if isinstance(error, BatchReserved) else 0.0
             ledger.hand_over(claim, lane, delay_seconds=pause)
+        case DailyLimitReached():
+            ledger.wait(claim, lane, str(error), seconds=error.seconds, idle=True)
+        case DailyReserved():
+            ledger.wait(claim, lane, str(error), seconds=BATCH_PAUSE_SECONDS)
         case ShuttingDown():
             ledger.hand_over(claim, lane, interrupted=True)
         case NeedsLane():

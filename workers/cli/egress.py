@@ -54,6 +54,8 @@ def document(row: EgressRow) -> dict[str, Any]:
         "score_after": row.score_after,
         "value_after": row.value_after,
         "accepted": row.accepted,
+        "request_sha256": row.request_sha256,
+        "redactions": dict(row.redactions),
         "request": json.loads(row.request),
     }
 
@@ -87,6 +89,11 @@ def _print_whole(row: EgressRow) -> None:
         output.line(f"   {row.error}")
     if row.state == "done":
         output.line(f"   {outcome(row)}")
+    if row.request_sha256:
+        output.line(f"   sha256 {row.request_sha256} of the request as canonical JSON")
+    if row.redactions:
+        taken = ", ".join(f"{count} × {kind}" for kind, count in row.redactions.items())
+        output.line(f"   redacted before it was sent: {taken}")
     request: dict[str, Any] = json.loads(row.request)
     texts = _texts(request)
     output.pairs([(name, json.dumps(value)) for name, value in request.items()])

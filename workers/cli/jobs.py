@@ -53,6 +53,8 @@ def ls(
         output.note(f"the newest {limit}; --limit shows more")
     if whole is not None:
         output.note(f"batch {_batch(whole)}")
+    for why in sorted({job.waits_for for job in jobs[:limit] if job.waits_for}):
+        output.note(f"wait: {', '.join(str(job.job) for job in jobs[:limit] if job.waits_for == why)}: {why}")
     for name in sorted({job.model for job in jobs[:limit] if job.model_awaited}):
         waiting = ", ".join(str(job.job) for job in jobs[:limit] if job.model_awaited and job.model == name)
         output.note(f"no worker serves model {name} now; jobs that wait for it: {waiting}")
@@ -206,7 +208,11 @@ def document(job: JobSummary) -> dict[str, Any]:
             "iterations": job.budget.iterations,
             "tokens": job.budget.tokens,
             "completion_tokens": job.budget.completion_tokens,
+            "local_tokens": job.budget.local_tokens,
+            "cloud_tokens": job.budget.cloud_tokens,
+            "gpu_seconds": job.budget.gpu_seconds,
         },
+        "waits_for": job.waits_for or None,
         "worker": job.worker,
         "phase": job.phase,
         "cancel_requested": job.cancel_requested,
@@ -235,6 +241,7 @@ def _details(job: JobSummary, batch: BatchSummary | None = None) -> list[tuple[s
         ("reason", job.reason or "-"),
         *([("judged by", judgement.line(job))] if job.judged_by else []),
         *([("waits for", _waits_for(job))] if job.context_above and not job.state.final and not job.worker else []),
+        *([("waits for", job.waits_for)] if job.waits_for else []),
         *([("shared", _shared(job))] if job.shared_checks else []),
         ("strategy", job.strategy),
         ("lane", f"{job.lane}, moved up to {Lane.GPU}" if job.moved_up else str(job.lane)),
