@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 
 from tasks.advisers import Adviser, Offer
 from tasks.llm.prices import Prices
@@ -14,12 +15,14 @@ ENGINE = "openai responses"
 
 
 def one_api(
-    api: CloudModel, terms: CloudTerms, hint_terms: CloudTerms, prices: Prices
+    api: CloudModel, terms: CloudTerms, hint_terms: CloudTerms, prices: Prices, fallbacks: Sequence[str] = ()
 ) -> Mapping[EscalationKind, Adviser]:
-    """The same model for each kind, a hint on terms of its own."""
-    return {
-        kind: Adviser(
-            api=api, offers=[Offer(terms=hint_terms if kind.is_hint else terms, prices=prices)], engine=ENGINE
-        )
-        for kind in EscalationKind
-    }
+    """The same models for each kind, a hint on terms of its own."""
+
+    def offers(kind: EscalationKind) -> Sequence[Offer]:
+        first = hint_terms if kind.is_hint else terms
+        return [
+            Offer(terms=dataclasses.replace(first, model=model), prices=prices) for model in (first.model, *fallbacks)
+        ]
+
+    return {kind: Adviser(api=api, offers=offers(kind), engine=ENGINE) for kind in EscalationKind}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import text
@@ -59,6 +59,7 @@ def loop(
     asked: Any = None,
     after: int = 2,
     hints: int = 0,
+    fallbacks: Sequence[str] = (),
     clock: Clock = time.monotonic,
     answer: Callable[[ChatRequest], str] = lambda request: TRY,
 ) -> Loop:
@@ -78,6 +79,7 @@ def loop(
                 CloudTerms(model="gpt-5.4", effort="high", output_tokens=4096),
                 CloudTerms(model="gpt-5.4", effort="low", output_tokens=1024),
                 PRICES,
+                fallbacks,
             ),
             fault_cap=FAULT_CAP,
         ),
