@@ -60,6 +60,7 @@ class Adviser:
             prompt_tokens=most.prompt_tokens,
             completion_tokens=most.completion_tokens,
             omissions=prompt.omissions,
+            provider=self.api.provider,
         )
 
     def next_plan(self, plan: CloudPlan) -> CloudPlan | None:

@@ -12,6 +12,7 @@ from tasks.defects import full_traceback, is_exhaustion, summary
 from tasks.errors import (
     BatchReserved,
     Cancelled,
+    CloudWaits,
     DailyLimitReached,
     DailyReserved,
     DatabaseUnavailable,
@@ -60,6 +61,8 @@ def settle(  # noqa: PLR0912 - one branch an outcome
             ledger.wait(claim, lane, str(error), seconds=BATCH_PAUSE_SECONDS)
         case ShuttingDown():
             ledger.hand_over(claim, lane, interrupted=True)
+        case CloudWaits():
+            ledger.wait(claim, Lane.CLOUD, str(error), seconds=error.seconds, told=True)
         case NeedsLane():
             ledger.hand_over(claim, error.lane)
             passing(CrashPoint.HANDED_OVER)

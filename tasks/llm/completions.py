@@ -20,7 +20,7 @@ from tasks.llm.sse import DONE
 from tasks.llm.stream import Stream, chat
 from tasks.llm.thoughts import Expectation
 from tasks.ports import Heartbeat
-from tasks.types import CloudAnswer, CloudEnd, Egress, EscalationKind, Usage
+from tasks.types import CloudAnswer, CloudEnd, Egress, EscalationKind, Health, Usage
 
 NOT_KEPT = "a chat endpoint keeps no answer that could be fetched again"
 
@@ -48,14 +48,14 @@ class ChatCompletions(OpenAIResponses):
         except (TurnEnded, LimitReached) as stop:
             stream.close()
             if not stream.sent and not isinstance(stop, Cancelled):  # a cancelled job has no next turn to send it
-                raise CloudUnreached(f"the turn ended before anything was sent ({stop})") from stop
+                raise CloudUnreached(f"the turn ended before anything was sent ({stop})", stopped=True) from stop
             raise
         finally:
             stream.close()
 
     def attach(self, response_id: str, heartbeat: Heartbeat) -> CloudAnswer:
         """Nothing is left to fetch."""
-        return CloudAnswer(end=CloudEnd.LOST, error=NOT_KEPT)
+        return CloudAnswer(end=CloudEnd.LOST, error=NOT_KEPT, health=Health.UNKNOWN)
 
     def cancel(self, response_id: str) -> CloudAnswer:
         """The connection is closed by then, which is all that can be done."""
@@ -82,7 +82,7 @@ class ChatCompletions(OpenAIResponses):
                     return whole
                 if identified:
                     line = "it hung up in the middle of its answer" if item is None else " ".join(str(item).split())
-                    return CloudAnswer(end=CloudEnd.LOST, model=model, error=self._redact(line))
+                    return CloudAnswer(end=CloudEnd.LOST, model=model, error=self._redact(line), health=Health.FAULT)
                 return self._unanswered(stream, item)
             if not identified and not item.get("error"):
                 on_id(f"chat_{uuid.uuid4().hex}")
@@ -91,7 +91,7 @@ class ChatCompletions(OpenAIResponses):
                 tokens = answer.take(item)
             except EngineFault as fault:
                 end = CloudEnd.FAILED if identified else CloudEnd.LOST
-                return CloudAnswer(end=end, model=model, error=self._redact(str(fault)))
+                return CloudAnswer(end=end, model=model, error=self._redact(str(fault)), health=Health.FAULT)
             heartbeat.beat(tokens)
             last, silence = time.monotonic(), STREAM_SILENCE_SECONDS
             heartbeat.expect_silence(silence)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workers.cli import judgement, omissions, output
+from workers.cli import escalated, judgement, omissions, output
 
 if TYPE_CHECKING:
     from tasks.store.summaries import BatchSummary, JobSummary, LostWork
@@ -68,10 +68,16 @@ def show(job: JobArgument, as_json: output.Json = False) -> None:
     with connect() as client:
         summary = client.summary(job)
         batch = client.batch(summary.batch) if summary.batch is not None else None
+        escalations = client.escalations(job)[::-1]
     if as_json:
-        output.emit({**document(summary), "batch_spend": None if batch is None else dataclasses.asdict(batch)})
+        more = {
+            "batch_spend": None if batch is None else dataclasses.asdict(batch),
+            "escalations": [escalated.document(row) for row in escalations],
+        }
+        output.emit({**document(summary), **more})
     else:
-        output.pairs(_details(summary, batch))
+        told = [("escalation", f"iteration {row.iteration}, {row.kind}: {escalated.line(row)}") for row in escalations]
+        output.pairs([*_details(summary, batch), *told])
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import threading
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from tasks.settings import LEAST_CONTEXT_TOKENS, MOST_CONTEXT_TOKENS, Settings, 
 from tasks.types import Egress
 from workers.cli.fetching import fetch_engine
 from workers.cli.output import Json, emit, note, table
+from workers.cli.providers import open_circuits
 from workers.engine.select import build_host, choose_for, hardware_for, running_engine
 from workers.home import Home
 from workers.local import stack as local
@@ -115,10 +117,16 @@ def status(as_json: Json = False) -> None:
     settings = load_settings()
     parts, running = local.status(Home(root=settings.home)), running_engine(settings)
     kind = {"engine": running[1].engine, "profile": running[1].name, "version": running[0].version} if running else {}
+    circuits = open_circuits()
     if as_json:
         names = ("name", "pid", "port", "address", "health", "why", "warning")
         rows = [{name: getattr(part, name) for name in names} for part in parts]
-        emit({"parts": [row | kind if row["name"] == "engine" else row for row in rows]})
+        emit(
+            {
+                "parts": [row | kind if row["name"] == "engine" else row for row in rows],
+                "circuits": [dataclasses.asdict(circuit) for circuit in circuits],
+            }
+        )
     elif not parts:
         note("no stack is running; start one with `redraft up`")
     else:
@@ -130,6 +138,9 @@ def status(as_json: Json = False) -> None:
             if part.why:
                 note(f"{part.name}: {part.why}")
         _warn(parts)
+    if not as_json:
+        for circuit in circuits:
+            note(f"circuit of {circuit}")
 
 
 def _warn(parts: Iterable[PartStatus]) -> None:
