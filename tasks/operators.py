@@ -11,7 +11,7 @@ from functools import partial
 from typing import assert_never
 
 from tasks.edits import EditError, edited
-from tasks.errors import LimitReached
+from tasks.errors import DailyLimitReached, LimitReached
 from tasks.jobfiles import shown_text
 from tasks.journal import JournalledModel
 from tasks.policy import passing
@@ -213,8 +213,8 @@ def _candidate(completion: Completion, *, ref: CandidateRef, operator: Operator,
 
 
 def _in_parallel(slots: Sequence[Callable[[], Candidate]]) -> tuple[Candidate, ...]:
-    """Runs all slots to their end, each in a thread. Raises the first error that is no `LimitReached`; one of those
-    where no slot was paid for."""
+    """Runs all slots to their end, each in a thread. Raises the first error that is no limit; a limit where no slot was
+    paid for."""
     candidates: list[Candidate] = []
     errors: list[Exception] = []
     with ThreadPoolExecutor(max_workers=len(slots), thread_name_prefix="slot") as pool:
@@ -226,7 +226,7 @@ def _in_parallel(slots: Sequence[Callable[[], Candidate]]) -> tuple[Candidate, .
                 errors.append(error)
             else:
                 raise error
-    fatal = [error for error in errors if not isinstance(error, LimitReached)]
+    fatal = [error for error in errors if not isinstance(error, LimitReached | DailyLimitReached)]
     if fatal or not candidates:
         raise (fatal or errors)[0]
     return tuple(candidates)

@@ -272,7 +272,8 @@ class EgressRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DailyLimit:
     """A limit of today (UTC) and what stands against it: `used` since midnight, `held` by calls in flight and open
-    escalations. `owner` is empty for the whole deployment; the day ends in `seconds_left`."""
+    escalations. `owner` is empty for the whole deployment; the day ends in `seconds_left`. Of the deployment's, a login
+    that sees its own jobs alone sees the `part` that is its own."""
 
     owner: str
     unit: str
@@ -280,6 +281,7 @@ class DailyLimit:
     used: Decimal | float
     held: Decimal | float
     seconds_left: float
+    part: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
