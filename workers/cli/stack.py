@@ -60,9 +60,8 @@ def up(
     home = Home(root=settings.home)
     options = start_options(settings, model, endpoint, engine, context_tokens)
     if cloud:
-        if not settings.has_adviser:
-            why = "needs an OpenAI key or another endpoint: set OPENAI_API_KEY, or REDRAFT_ADVISER_URL"
-            raise InvalidInput("--cloud", True, why)
+        if not settings.openai_api_key.get_secret_value():
+            raise InvalidInput("--cloud", True, "needs an OpenAI key: set OPENAI_API_KEY")
         options |= {"REDRAFT_EGRESS": str(Egress.FULL)}
     stack = local.start(home, options, note, attached=not detach)
     _show(stack, as_json)

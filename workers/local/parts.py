@@ -236,10 +236,9 @@ def _serves(row: WorkerRow, pid: int) -> bool:
 
 
 def local_lanes() -> tuple[Lane, ...]:
-    """The lanes of the local worker; `cloud` only where the operator allows egress and has set a key, or another
-    adviser."""
+    """The lanes of the local worker; `cloud` only where the operator allows egress and has set a key."""
     settings = load_settings()
-    cloud_allowed = settings.egress is not Egress.NEVER and settings.has_adviser
+    cloud_allowed = settings.egress is not Egress.NEVER and bool(settings.openai_api_key.get_secret_value())
     return (Lane.GPU, Lane.FAST, Lane.CHECK, *([Lane.CLOUD] if cloud_allowed else []))
 
 
