@@ -58,7 +58,8 @@ def settle(  # noqa: PLR0912 - one branch an outcome
         case DailyLimitReached():
             ledger.wait(claim, lane, str(error), seconds=error.seconds, idle=True)
         case DailyReserved():
-            ledger.wait(claim, lane, str(error), seconds=BATCH_PAUSE_SECONDS)
+            # It comes again and again, and would fill the log.
+            ledger.wait(claim, lane, str(error), seconds=BATCH_PAUSE_SECONDS, told=True)
         case ShuttingDown():
             ledger.hand_over(claim, lane, interrupted=True)
         case CloudWaits():

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workers.cli import edits as changes
 from workers.cli import escalated, judgement, omissions, output
+from workers.cli import hints as advice
 
 if TYPE_CHECKING:
     from tasks.store.summaries import BatchSummary, JobSummary, LostWork
@@ -53,6 +55,9 @@ def ls(
         output.note(f"the newest {limit}; --limit shows more")
     if whole is not None:
         output.note(f"batch {_batch(whole)}")
+    for job in jobs[:limit]:
+        if job.question:
+            output.note(f"job {job.job} asks: {asks(job)}")
     for why in sorted({job.waits_for for job in jobs[:limit] if job.waits_for}):
         output.note(f"wait: {', '.join(str(job.job) for job in jobs[:limit] if job.waits_for == why)}: {why}")
     for name in sorted({job.model for job in jobs[:limit] if job.model_awaited}):
@@ -69,14 +74,19 @@ def show(job: JobArgument, as_json: output.Json = False) -> None:
         summary = client.summary(job)
         batch = client.batch(summary.batch) if summary.batch is not None else None
         escalations = client.escalations(job)[::-1]
+        hints, edits = client.hints(job), client.edits(job)
     if as_json:
         more = {
             "batch_spend": None if batch is None else dataclasses.asdict(batch),
             "escalations": [escalated.document(row) for row in escalations],
+            "hints": [advice.document(hint) for hint in hints],
+            "edits": [changes.document(edit) for edit in edits],
         }
         output.emit({**document(summary), **more})
     else:
         told = [("escalation", f"iteration {row.iteration}, {row.kind}: {escalated.line(row)}") for row in escalations]
+        told += [("hint", line) for line in advice.listed(hints)]
+        told += [("edited", line) for line in changes.listed(edits)]
         output.pairs([*_details(summary, batch), *told])
 
 
@@ -164,7 +174,8 @@ def known_state(name: str) -> Any:
 
 
 def exit_code(job: JobSummary) -> int:
-    """0 accepted, 1 failed by a fault, 3 finished without an accepted answer, 4 cancelled, 5 not finished."""
+    """0 accepted, 1 failed by a fault, 3 finished without an accepted answer, 4 cancelled, 5 not finished, as one that
+    needs input is."""
     codes = {"accepted": 0, "failed": 1, "unsolved": 3, "quarantined": 3, "cancelled": 4}
     return codes.get(job.state, 5)
 
@@ -194,6 +205,8 @@ def document(job: JobSummary) -> dict[str, Any]:
         "finished_at": job.finished_at,
         "judged_by": judgement.document(job),
         "value": job.value,
+        "question": job.question,
+        "answer_until": job.answer_until,
         "stop_code": None if job.stop_code is None else str(job.stop_code),
         "stop_used": job.stop_used,
         "stop_limit": job.stop_limit,
@@ -245,6 +258,7 @@ def _details(job: JobSummary, batch: BatchSummary | None = None) -> list[tuple[s
         ("title", job.title),
         ("state", f"{job.state} ({job.acceptance})" if job.acceptance else str(job.state)),
         ("reason", job.reason or "-"),
+        *([("asks", asks(job))] if job.question else []),
         *([("judged by", judgement.line(job))] if job.judged_by else []),
         *([("waits for", _waits_for(job))] if job.context_above and not job.state.final and not job.worker else []),
         *([("waits for", job.waits_for)] if job.waits_for else []),
@@ -266,6 +280,12 @@ def _details(job: JobSummary, batch: BatchSummary | None = None) -> list[tuple[s
         ("submitted", job.submitted_at.isoformat(timespec="seconds")),
         ("age", output.duration(job.age_seconds)),
     ]
+
+
+def asks(job: JobSummary) -> str:
+    """What a job that needs input asks, until when it waits, and how it is answered."""
+    until = job.answer_until.isoformat(timespec="seconds") if job.answer_until else "-"
+    return f"{job.question} (waits until {until}; `redraft answer {job.job} TEXT`)"
 
 
 def _batch(batch: BatchSummary) -> str:

@@ -12,6 +12,7 @@ from itertools import accumulate
 
 from tasks.printable import printable
 from tasks.store.summaries import EgressRow, IterationRow, JobSummary
+from tasks.types import Hint
 from workers.cli import omissions, output
 from workers.cli.page_help import help_table
 
@@ -38,10 +39,11 @@ def page(
     judged_by: str = "",
     helped_by: Sequence[EgressRow] = (),
     cloud_only: str = "",
+    hints: Sequence[Hint] = (),
 ) -> str:
     """The whole page; `rounds` are the job's recorded iterations, the first first. `judged_by` says what an acceptance
     by judges alone is worth, `helped_by` what was asked of a stronger model, and `cloud_only` what that model would
-    have cost alone."""
+    have cost alone; `hints` is the advice that people gave."""
     moment = job.now.isoformat(timespec="seconds")
     body = [
         f"<h1>{_text(job.title)}</h1>",
@@ -54,6 +56,8 @@ def page(
         body += ["<h2>Iterations</h2>", _iterations(rounds)]
     else:
         body.append("<p>No iteration has been recorded yet.</p>")
+    if hints:
+        body += ["<h2>Hints</h2>", _hints(hints)]
     if helped_by:
         body += ["<h2>Help</h2>", help_table(helped_by)]
     if job.answer is not None:
@@ -199,6 +203,17 @@ def _iterations(rounds: Sequence[IterationRow]) -> str:
         )
     )  # fmt: skip
     return f"<table><tr>{head}</tr>{''.join(_iteration(row) for row in rounds)}</table>"
+
+
+def _hints(hints: Sequence[Hint]) -> str:
+    rows = "".join(
+        f"<tr><td>{_text(hint.by)} ({hint.source})</td><td>{hint.at.isoformat(timespec='seconds')}</td>"
+        f"<td class=number>{hint.iteration or '-'}</td><td>{_text(hint.question)}</td>"
+        f"<td><pre>{_text(hint.text)}</pre></td></tr>"
+        for hint in hints
+    )
+    names = ("given by", "at", "first seen by iteration", "asked", "advice")
+    return f"<table><tr>{''.join(f'<th>{name}</th>' for name in names)}</tr>{rows}</table>"
 
 
 def _iteration(row: IterationRow) -> str:

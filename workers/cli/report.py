@@ -35,8 +35,9 @@ def report(
     settings = load_settings()
     with connect() as client:
         summary, rounds, helped_by = client.summary(job), client.history(job), client.egress(job)
+        hints = client.hints(job)
     estimate = words(settings, cloud_only(settings, rounds)) if rounds else ""
-    html = page(summary, rounds, judgement.line(summary), helped_by, estimate)
+    html = page(summary, rounds, judgement.line(summary), helped_by, estimate, hints)
     if target == "-":
         print(html, end="")
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workers.cli import output
-from workers.cli.jobs import LARGEST, JobsArgument, exit_code, without_answer
+from workers.cli.jobs import LARGEST, JobsArgument, asks, exit_code, without_answer
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -59,10 +59,10 @@ def wait(
     timeout: Annotated[float | None, typer.Option(min=0, help="Wait at most this many seconds.")] = None,
     as_json: output.Json = False,
 ) -> None:
-    """Wait silently until jobs are finished.
+    """Wait silently until jobs are finished, or ask you something.
 
     Exits 0 if all were accepted, else with the worst of: 1 failed, 4 cancelled, 3 finished without an accepted
-    answer; 5 if one was not finished within --timeout.
+    answer; 5 if one was not finished within --timeout, or needs input: its question is on stderr.
     """
     raise typer.Exit(wait_for(jobs, timeout, as_json=as_json))
 
@@ -76,6 +76,8 @@ def wait_for(jobs: Sequence[int], timeout: float | None, *, as_json: bool) -> in
     for job in summaries:
         if as_json:
             output.emit_line(without_answer(job))
+        elif job.question:
+            output.note(f"job {job.job} asks: {asks(job)}")
         elif job.state != "accepted":
             output.note(f"job {job.job} is {job.state}{f': {job.reason}' if job.reason else ''}")
     return worst(summaries)
@@ -126,8 +128,9 @@ def doing(job: JobSummary) -> str:
         return "cancelling"
     if job.pause_requested:
         return "pausing"
-    if job.state == "paused":
-        return "until it is resumed"
+    resting = {"paused": "until it is resumed", "needs_input": f"asks: {job.question}"}
+    if job.state in resting:
+        return resting[job.state]
     if not job.worker:
         return "waiting for a worker"
     return " · ".join(part for part in (job.operator, job.phase) if part)
@@ -181,7 +184,7 @@ def view(jobs: Iterable[JobSummary], rates: Mapping[int, float]) -> RenderableTy
     for name in ("job", "state", "budget used", "iter", "score", "tok/s", "spent", "age"):
         table.add_column(name, no_wrap=True, justify="left" if name in ("state", "budget used") else "right")
     table.add_column("now", ratio=1, overflow="ellipsis", no_wrap=True)
-    colours = {"accepted": "green", "running": "cyan", "queued": "", "paused": "yellow"}
+    colours = {"accepted": "green", "running": "cyan", "queued": "", "paused": "yellow", "needs_input": "magenta"}
     for job in jobs:
         iteration = job.iterations if job.state.final else job.iterations + 1
         cells: list[Any] = [
