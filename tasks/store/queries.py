@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, text
 
 from tasks.errors import NoSuchJob
-from tasks.store.fleet import WORKER_SILENCE_SECONDS
 from tasks.store.session import Database, explained
 from tasks.store.summaries import (
     BatchSummary,
@@ -25,6 +24,7 @@ from tasks.store.summaries import (
     VerdictRow,
 )
 from tasks.store.tables import jobs
+from tasks.store.workerrows import WORKER_SILENCE_SECONDS
 from tasks.types import Acceptance, BatchBudget, Budget, Egress, JobState, Lane, Spend, StopCode
 
 _SUMMARY = f"""

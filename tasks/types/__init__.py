@@ -3,6 +3,20 @@
 Import each name from here, not from the modules below.
 """
 
+from tasks.kinds import (
+    Acceptance,
+    CloudEnd,
+    Egress,
+    EscalationKind,
+    EscalationState,
+    GuardKind,
+    JobState,
+    Lane,
+    LessonKind,
+    Modality,
+    Operator,
+    StopCode,
+)
 from tasks.types.answers import (
     CallKey,
     ChatRequest,
@@ -19,20 +33,6 @@ from tasks.types.answers import (
     Usage,
 )
 from tasks.types.job import Claim, Job, Lesson, Match, OpenIteration, TurnReport, unstored_job
-from tasks.types.kinds import (
-    Acceptance,
-    CloudEnd,
-    Egress,
-    EscalationKind,
-    EscalationState,
-    GuardKind,
-    JobState,
-    Lane,
-    LessonKind,
-    Modality,
-    Operator,
-    StopCode,
-)
 from tasks.types.moves import (
     Aggregate,
     Candidate,

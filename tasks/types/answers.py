@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import overload
 
-from tasks.types.kinds import CloudEnd, EscalationState, GuardKind, Operator
+from tasks.kinds import CloudEnd, EscalationState, GuardKind, Operator
 from tasks.types.specs import Attachment
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tasks.types.kinds import Lane, LessonKind
+from tasks.kinds import Lane, LessonKind
 from tasks.types.moves import Candidate, Iteration, Move, Spend, Stop
 from tasks.types.specs import JobSpec
 

@@ -17,9 +17,11 @@ from rich.console import Console
 from tasks.store.summaries import IterationRow, JobSummary, VerdictRow
 from tasks.types import Acceptance, Budget, Claim, Egress, JobState, Lane, Spend, TurnReport
 from tests.background import running
+from tests.unit.cli.test_watchview import LINE, TOTALS
 from workers.cli import history, output, watch
 from workers.cli.main import run
 from workers.cli.page import page
+from workers.cli.watchview import Look, view
 from workers.events import TurnEvents
 
 DECEPTIONS = {
@@ -83,7 +85,9 @@ def _table(text: str) -> str:
 
 def _live(text: str) -> str:
     console = Console(width=300, record=True, file=io.StringIO(), color_system=None)
-    console.print(watch.view([_job(text)], {}))
+    job = dataclasses.replace(LINE, title=text, reason=text, phase=text, operator=text)
+    look = Look(jobs=(job,), totals=TOTALS, rates={}, workers=())
+    console.print(view(look, width=300, height=20))
     return console.export_text()
 
 

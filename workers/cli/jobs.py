@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workers.cli import judgement, omissions, output
+from workers.cli import output, waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tasks.kinds import JobState
+    from tasks.store.joblines import JobLine
     from tasks.store.summaries import BatchSummary, JobSummary, LostWork
     from tasks.types import Job
 
@@ -36,40 +40,61 @@ def ls(
     as_json: output.Json = False,
 ) -> None:
     """List jobs, newest first. --json: one object per line."""
-    from workers.cli.client import connect
+    from workers.cli.client import job_lines
 
     states = [known_state(name) for name in state]
-    with connect() as client:
-        if as_json:
-            for job in client.pages(states=states, tags=tag, owner=owner, batch=batch):
-                output.emit_line(without_answer(job))
-            return
-        jobs = client.list(states=states, tags=tag, owner=owner, batch=batch, limit=limit + 1)
-        whole = client.batch(batch) if batch is not None else None
+    if as_json:
+        _list_whole(states, tag, owner, batch)
+        return
+    with job_lines() as lines:
+        jobs = lines.newest(states=states, tags=tag, owner=owner, batch=batch, limit=limit + 1)
+        workers = lines.workers() if any(not job.state.final for job in jobs) else ()
     columns = ("job", "state", "iter", "score", "spent", "tokens", "age", "title")
     right = ("job", "iter", "score", "spent", "tokens", "age")
     output.table(columns, [_line(job) for job in jobs[:limit]], right=right)
     if len(jobs) > limit:
         output.note(f"the newest {limit}; --limit shows more")
+    if batch is not None:
+        _note_batch(batch)
+    for line in waiting.notes(jobs[:limit], workers):
+        output.note(line)
+
+
+def _list_whole(states: Sequence[JobState], tags: Sequence[str], owner: str | None, batch: int | None) -> None:
+    """Every job as a line of JSON, without its answer."""
+    from workers.cli.client import connect
+
+    with connect() as client:
+        for job in client.pages(states=states, tags=tags, owner=owner, batch=batch):
+            output.emit_line(without_answer(job))
+
+
+def _note_batch(number: int) -> None:
+    from workers.cli.client import connect
+
+    with connect() as client:
+        whole = client.batch(number)
     if whole is not None:
         output.note(f"batch {_batch(whole)}")
-    for name in sorted({job.model for job in jobs[:limit] if job.model_awaited}):
-        waiting = ", ".join(str(job.job) for job in jobs[:limit] if job.model_awaited and job.model == name)
-        output.note(f"no worker serves model {name} now; jobs that wait for it: {waiting}")
 
 
 @app.command()
 def show(job: JobArgument, as_json: output.Json = False) -> None:
     """Show one job: its state, its best answer so far, what it has spent."""
-    from workers.cli.client import connect
+    from workers.cli.client import connect, job_lines
 
     with connect() as client:
         summary = client.summary(job)
         batch = client.batch(summary.batch) if summary.batch is not None else None
+    held = ""
+    if not summary.state.final:
+        with job_lines() as lines:
+            held = "".join(waiting.why(line, lines.workers()) for line in lines.followed([job]))
     if as_json:
-        output.emit({**document(summary), "batch_spend": None if batch is None else dataclasses.asdict(batch)})
+        spend = None if batch is None else dataclasses.asdict(batch)
+        output.emit({**document(summary), "batch_spend": spend, "waits_for": held or None})
     else:
-        output.pairs(_details(summary, batch))
+        output.pairs(_details(summary, batch, held))
 
 
 @app.command()
@@ -144,10 +169,10 @@ def cancel(
             print(f"job {job} is {state}; its worker was told to stop")
 
 
-def known_state(name: str) -> Any:
+def known_state(name: str) -> JobState:
     """The state of that name. Raises `InvalidInput`."""
     from tasks.errors import InvalidInput
-    from tasks.types import JobState
+    from tasks.kinds import JobState
 
     try:
         return JobState(name)
@@ -163,6 +188,8 @@ def exit_code(job: JobSummary) -> int:
 
 def document(job: JobSummary) -> dict[str, Any]:
     """A job as `show --json` writes it; the first fields are promised, the rest is more."""
+    from workers.cli import judgement
+
     return {
         "job": job.job,
         "title": job.title,
@@ -224,8 +251,9 @@ def without_answer(job: JobSummary) -> dict[str, Any]:
     return {name: value for name, value in document(job).items() if name != "answer"}
 
 
-def _details(job: JobSummary, batch: BatchSummary | None = None) -> list[tuple[str, str]]:
-    from tasks.types import Lane
+def _details(job: JobSummary, batch: BatchSummary | None = None, held: str = "") -> list[tuple[str, str]]:
+    from tasks.kinds import Lane
+    from workers.cli import judgement, omissions
 
     spend, budget = job.spend, job.budget
     return [
@@ -234,7 +262,7 @@ def _details(job: JobSummary, batch: BatchSummary | None = None) -> list[tuple[s
         ("state", f"{job.state} ({job.acceptance})" if job.acceptance else str(job.state)),
         ("reason", job.reason or "-"),
         *([("judged by", judgement.line(job))] if job.judged_by else []),
-        *([("waits for", _waits_for(job))] if job.context_above and not job.state.final and not job.worker else []),
+        *([("held up", held)] if held else []),
         *([("shared", _shared(job))] if job.shared_checks else []),
         ("strategy", job.strategy),
         ("lane", f"{job.lane}, moved up to {Lane.GPU}" if job.moved_up else str(job.lane)),
@@ -267,13 +295,6 @@ def _batch(batch: BatchSummary) -> str:
     return f"{batch.batch}: {batch.accepted} of {batch.jobs} jobs accepted, {batch.ended} ended; used {', '.join(used)}"
 
 
-def _waits_for(job: JobSummary) -> str:
-    return (
-        f"a worker of lane {job.lane} whose model has a context of more than {output.count(job.context_above)} tokens: "
-        "its problem does not fit whole, and may not be cut"
-    )
-
-
 def _model(job: JobSummary) -> str:
     return f"{job.model}: no worker serves it now, and the job waits for one" if job.model_awaited else job.model
 
@@ -291,14 +312,14 @@ def _crashes(lost: LostWork) -> str:
     return f"{lost.crashes}; calls in flight lost: {lost.calls} ({tokens}, {seconds}); the last: {lost.why}"
 
 
-def _line(job: JobSummary) -> tuple[str, ...]:
+def _line(job: JobLine) -> tuple[str, ...]:
     return (
         str(job.job),
         str(job.state),
         str(job.iterations),
         output.score(job.score, job.value),
-        output.usd(job.spend.usd),
-        output.count(job.spend.local_tokens + job.spend.cloud_tokens),
+        output.usd(job.usd),
+        output.count(job.tokens),
         output.duration(job.age_seconds),
         job.title,
     )

@@ -33,8 +33,8 @@ class Entry:
 
 COMMANDS: dict[str, Entry] = {
     "up": Entry(module="workers.cli.stack", help="Start the local stack and wait until it can take work."),
-    "down": Entry(module="workers.cli.stack", help="Stop the local stack and everything it started."),
-    "status": Entry(module="workers.cli.stack", help="Show each part of the local stack: pid, port, health."),
+    "down": Entry(module="workers.cli.status", help="Stop the local stack and everything it started."),
+    "status": Entry(module="workers.cli.status", help="Show each part of the local stack: pid, port, health."),
     "demo": Entry(module="workers.cli.demo", help="Start the stack and watch it solve real problems."),
     "submit": Entry(module="workers.cli.submit", help="Submit problems: Markdown, JSON lines or standard input."),
     "ls": Entry(module="workers.cli.jobs", help="List jobs, newest first."),
@@ -193,7 +193,7 @@ def _log(error: BaseException) -> str:
     import traceback
     from pathlib import Path
 
-    from tasks.settings import default_home
+    from tasks.locations import default_home
 
     text = time.strftime("%Y-%m-%dT%H:%M:%S%z\n") + "".join(traceback.format_exception(error)) + "\n"
     for folder in (default_home() / "log", Path(tempfile.gettempdir())):

@@ -1,10 +1,9 @@
-"""`redraft up | down | status`."""
+"""`redraft up`."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterable
 from typing import Annotated, Literal
 
 import typer
@@ -13,11 +12,11 @@ from tasks.errors import InvalidInput
 from tasks.settings import LEAST_CONTEXT_TOKENS, MOST_CONTEXT_TOKENS, Settings, load_settings
 from tasks.types import Egress
 from workers.cli.fetching import fetch_engine
-from workers.cli.output import Json, emit, note, table
-from workers.engine.select import build_host, choose_for, hardware_for, running_engine
+from workers.cli.output import Json, emit, note
+from workers.cli.status import warn
+from workers.engine.select import build_host, choose_for, hardware_for
 from workers.home import Home
 from workers.local import stack as local
-from workers.local.parts import PartStatus
 from workers.stackfile import StackFile, read
 
 app = typer.Typer(rich_markup_mode=None)
@@ -63,7 +62,7 @@ def up(
         options |= {"REDRAFT_EGRESS": str(Egress.FULL)}
     stack = local.start(home, options, note, attached=not detach)
     _show(stack, as_json)
-    _warn(local.status(home))
+    warn(local.status(home))
     if detach:
         return
     if not local.is_ours(stack):
@@ -96,46 +95,6 @@ def start_options(
     if not asked.endpoint and read(settings.home) is None:
         fetch_engine(asked, choose_for(asked, hardware_for(asked)))
     return {f"REDRAFT_{name.upper()}": str(value) for name, value in options.items()}
-
-
-@app.command()
-def down(as_json: Json = False) -> None:
-    """Stop the local stack and everything it started."""
-    local.stop(Home(root=load_settings().home))
-    if as_json:
-        emit({"parts": []})
-    else:
-        note("nothing of the stack is running")
-
-
-@app.command()
-def status(as_json: Json = False) -> None:
-    """Show each part of the local stack: pid, port, health."""
-    settings = load_settings()
-    parts, running = local.status(Home(root=settings.home)), running_engine(settings)
-    kind = {"engine": running[1].engine, "profile": running[1].name, "version": running[0].version} if running else {}
-    if as_json:
-        names = ("name", "pid", "port", "address", "health", "why", "warning")
-        rows = [{name: getattr(part, name) for name in names} for part in parts]
-        emit({"parts": [row | kind if row["name"] == "engine" else row for row in rows]})
-    elif not parts:
-        note("no stack is running; start one with `redraft up`")
-    else:
-        shown = [(p.name, str(p.pid or "-"), str(p.port or "-"), p.health, p.address or "") for p in parts]
-        table(("part", "pid", "port", "health", "address"), shown)
-        if kind:
-            note(f"engine: {kind['engine']} ({kind['version'] or 'starting'}) serves {kind['profile']}")
-        for part in parts:
-            if part.why:
-                note(f"{part.name}: {part.why}")
-        _warn(parts)
-
-
-def _warn(parts: Iterable[PartStatus]) -> None:
-    """One line for each part that has something wrong with it although it works."""
-    for part in parts:
-        if part.warning:
-            note(f"{part.name}: {part.warning}")
 
 
 def _show(stack: StackFile, as_json: bool) -> None:

@@ -12,7 +12,8 @@ from workers.cli import output
 
 if TYPE_CHECKING:
     from tasks.jobflags import Flags
-    from tasks.store.summaries import Submitted, WorkerRow
+    from tasks.store.summaries import Submitted
+    from tasks.store.workerrows import WorkerRow
     from tasks.submit import Submission
 
 app = typer.Typer()

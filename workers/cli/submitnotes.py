@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tasks.store.summaries import Submitted, WorkerRow
+from tasks.store.summaries import Submitted
+from tasks.store.workerrows import WorkerRow
 from tasks.submit import Submission
 from tasks.types import Egress, JobSpec
+from workers.cli import waiting
 
 FILES_NAMED = 8
 # How an operator opens the deployment; a key that lies in the environment for other tools opens nothing.
@@ -18,6 +20,7 @@ def notes(submission: Submission, jobs: Sequence[Submitted], workers: Sequence[W
     yield from submission.notes
     yield from _files(submission.specs)
     yield from (f"job {job.job}: {job.note}" for job in jobs if job.note)
+    yield from _engines(submission.specs, workers)
     yield from _models(submission.specs, workers)
     yield from _batch(jobs)
     yield _cloud(submission.specs, [job.egress for job in jobs], workers)
@@ -38,6 +41,14 @@ def _files(specs: Sequence[JobSpec]) -> Iterator[str]:
         if names:
             more = f" and {len(names) - FILES_NAMED} more" if len(names) > FILES_NAMED else ""
             yield f"{title}: {', '.join(names[:FILES_NAMED])}{more}"
+
+
+def _engines(specs: Sequence[JobSpec], workers: Sequence[WorkerRow]) -> Iterator[str]:
+    """One line for each lane that is closed since its engine does not answer."""
+    for lane in dict.fromkeys(spec.lane for spec in specs):
+        served = any(worker.live and lane in worker.lanes for worker in workers)
+        if not served and any(lane in worker.closed_lanes for worker in workers):
+            yield f"nothing drafts on lane {lane} now, the jobs wait: {waiting.lane(lane, workers)}"
 
 
 def _models(specs: Sequence[JobSpec], workers: Sequence[WorkerRow]) -> Iterator[str]:

@@ -7,29 +7,25 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from tasks.errors import DatabaseUnavailable, PartFailed
-from tasks.settings import child_environment, load_settings
-from tasks.store.fleet import live_workers
-from tasks.store.session import Database
-from tasks.store.summaries import WorkerRow
+from tasks.locations import child_environment
+from tasks.settings import load_settings
+from tasks.store.joblines import JobLines
 from tasks.types import Egress, Lane
 from workers.backoff import pause_seconds
 from workers.engine.record import read_record
 from workers.failures import read_failure, read_warning
 from workers.home import Home, free_port, write_private
 from workers.http_client import answers
+from workers.local.record import DEATHS_BEFORE_DOWN, Health, PartStatus
 from workers.process import Recorded, end_tree, spawn
 from workers.stackfile import StackFile
 
-Health = Literal["ok", "starting", "down"]
-
 # A part that dies is restarted after 1, 2, 4 … seconds, at most after this many.
 LONGEST_PAUSE_SECONDS = 30.0
-# Deaths in a row after which a part counts as down rather than starting.
-DEATHS_BEFORE_DOWN = 3
 # A service that answered once and then not for this long is restarted although its process lives: it hangs, or got TERM
 # and waits for sessions that never end (as Postgres does).
 SILENT_SECONDS = 20.0
@@ -40,28 +36,16 @@ WELL_AFTER_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartStatus:
-    """One line of `redraft status`."""
-
-    name: str
-    pid: int | None
-    port: int | None
-    address: str | None
-    health: Health
-    started: float | None = None
-    why: str = ""  # it ended on its own account; until it is well again
-    warning: str = ""  # what is wrong with it although it works
-
-
 @dataclass(slots=True, kw_only=True)
 class ProcessPart:
-    """A part that runs as a child and is restarted when it dies. `probe` says whether a living one is healthy."""
+    """A part that runs as a child and is restarted when it dies. `probe` says whether a living one is healthy; `engine`
+    is what the worker says of its engine."""
 
     name: str
     argv: list[str]
     home: Home
     probe: Callable[[int], bool]
+    engine: WorkerProbe | None = None
     needs_secrets: bool = False  # only parts that talk to models get their keys
     port: int | None = None
     address: str | None = None
@@ -215,23 +199,32 @@ def relay_part(home: Home) -> ProcessPart:
     return ProcessPart(name="relay", argv=argv, home=home, probe=lambda pid: True)
 
 
+@dataclass(slots=True, kw_only=True)
+class WorkerProbe:
+    """Whether the local worker is well, by what it says in the database at `url`; and `engine_fault`, why its engine
+    does not answer."""
+
+    url: str
+    engine_fault: str = ""
+
+    def __call__(self, pid: int) -> bool:
+        """Whether the worker of that pid serves the engine's lane."""
+        try:
+            with JobLines(self.url, name="redraft supervisor") as lines:
+                rows = [row for row in lines.workers() if row.silent_seconds < WORKER_SILENCE_SECONDS]
+        except DatabaseUnavailable:
+            return False
+        own = [row for row in rows if row.pid == pid]
+        self.engine_fault = next((row.engine_fault for row in own or rows if row.engine_fault), "")
+        return any(Lane.GPU in row.lanes for row in own)
+
+
 def worker_part(home: Home, stack: StackFile) -> ProcessPart:
     """One worker for all lanes, the cloud's where it is opened; well when it says in the database that it
     lives."""
-
-    def probe(pid: int) -> bool:
-        try:
-            with Database(stack.worker_url, name="redraft supervisor", pool=1) as database:
-                return any(_serves(row, pid) for row in live_workers(database))
-        except DatabaseUnavailable:
-            return False
-
     argv = [sys.executable, "-m", "workers.cli.main", "worker", "--lane", ",".join(local_lanes())]
-    return ProcessPart(name="worker", argv=argv, home=home, probe=probe, needs_secrets=True)
-
-
-def _serves(row: WorkerRow, pid: int) -> bool:
-    return row.pid == pid and Lane.GPU in row.lanes and row.silent_seconds < WORKER_SILENCE_SECONDS
+    probe = WorkerProbe(url=stack.worker_url)
+    return ProcessPart(name="worker", argv=argv, home=home, probe=probe, engine=probe, needs_secrets=True)
 
 
 def local_lanes() -> tuple[Lane, ...]:
@@ -261,18 +254,25 @@ def flower_part(home: Home, stack: StackFile) -> ProcessPart:
     )
 
 
-def engine_status(home: Home, worker: PartStatus) -> PartStatus:
-    """The status of the engine, which is a child of the worker; it outlives a killed worker and the next adopts it."""
-    record = read_record(home)
+def engine_status(home: Home, worker: PartStatus, fault: str) -> PartStatus:
+    """The status of the engine, which is a child of the worker; it outlives a killed worker and the next adopts it.
+    `fault` is what the worker says of it."""
+    record, why, warning = read_record(home), fault or read_failure(home, "engine"), read_warning(home, "engine")
     if record is None:  # an endpoint of somebody else's has no process here: as well as its worker
-        warning = read_warning(home, "engine")
-        return PartStatus(name="engine", pid=None, port=None, address=None, health=worker.health, warning=warning)
+        health = worker.health if worker.health != "ok" or not why else "starting"
+        return PartStatus(name="engine", pid=None, port=None, address=None, health=health, warning=warning, why=why)
     process = record.process
     if not process.alive:
-        return PartStatus(name="engine", pid=None, port=record.port, address=None, health="down")
-    health: Health = "ok" if answers(f"http://127.0.0.1:{record.port}/health") else "starting"
+        return PartStatus(name="engine", pid=None, port=record.port, address=None, health="down", why=why)
+    healthy = answers(f"http://127.0.0.1:{record.port}/health")
     return PartStatus(
-        name="engine", pid=process.pid, port=record.port, address=record.url, health=health, started=process.started
+        name="engine",
+        pid=process.pid,
+        port=record.port,
+        address=record.url,
+        health="ok" if healthy else "starting",
+        started=process.started,
+        why=why,
     )
 
 

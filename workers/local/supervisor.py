@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import getpass
 import json
 import math
@@ -16,17 +15,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import TextIO
+from collections.abc import Callable
 
 from tasks.errors import RedraftError
-from tasks.settings import default_home, load_settings
-from workers.engine.record import end_recorded
+from tasks.locations import default_home
+from tasks.settings import load_settings
 from workers.home import Home, write_private
 from workers.local.parts import (
     SILENT_SECONDS,
-    PartStatus,
     ProcessPart,
     ServicePart,
     engine_status,
@@ -37,8 +33,9 @@ from workers.local.parts import (
     worker_part,
 )
 from workers.local.postgres import EmbeddedPostgres
+from workers.local.record import ALREADY_RUNNING, PartStatus, clean, holding
 from workers.local.valkey import EmbeddedValkey
-from workers.process import Recorded, end_tree
+from workers.process import Recorded
 from workers.stackfile import StackFile, write
 
 TEND_SECONDS = 0.5
@@ -46,7 +43,6 @@ TEND_SECONDS = 0.5
 # are healthy and none was restarted.
 LOOK_SECONDS = 2.0
 WORKER_LOGIN = "redraft_local_worker"
-ALREADY_RUNNING = 75  # EX_TEMPFAIL: another supervisor has locked this home
 
 
 MakeParts = Callable[[Home, StackFile], list[ProcessPart]]
@@ -134,8 +130,11 @@ class Supervisor:
             self._write_status()
 
     def _write_status(self) -> None:
-        statuses = [part.status() for part in self._parts]
-        engine = [engine_status(self._home, status) for status in statuses if status.name == "worker"]
+        statuses, engine = list[PartStatus](), list[PartStatus]()
+        for part in self._parts:
+            statuses.append(part.status())
+            if part.engine is not None:
+                engine.append(engine_status(self._home, statuses[-1], part.engine.engine_fault))
         all_statuses = [*(service.status() for service in self._services), *engine, *statuses]
         write_private(
             self._home.run / "parts.json", json.dumps([dataclasses.asdict(status) for status in all_statuses])
@@ -151,51 +150,10 @@ class Supervisor:
         clean(self._home)
 
 
-def clean(home: Home) -> None:
-    """Ends all processes that a killed supervisor left behind, the engine included, and removes its records.
-
-    The engine of a killed worker stays for the next worker to adopt while its supervisor lives.
-    """
-    end_recorded(home)
-    for status in read_parts(home.root):
-        if status.pid and status.started:
-            end_tree(Recorded(pid=status.pid, started=status.started))
-    for name in ("parts.json", "stack.json", "engine-progress", "engine-warning", "worker-failure", "relay-failure"):
-        (home.run / name).unlink(missing_ok=True)
-
-
-def read_parts(home: Path) -> list[PartStatus]:
-    """The parts as the supervisor last wrote them."""
-    path = home / "run" / "parts.json"
-    try:
-        return [PartStatus(**entry) for entry in json.loads(path.read_text())]
-    except (OSError, ValueError):
-        return []
-
-
 def local_login() -> str:
     """The user's login in the database: the name of the OS user, made a valid role name."""
     name = re.sub(r"[^a-z0-9_]", "_", getpass.getuser().lower())
     return f"user_{name}" if name.startswith(("pg_", "redraft")) or name == "postgres" else name
-
-
-@contextlib.contextmanager
-def holding(home: Home) -> Iterator[TextIO]:
-    """Holds the home's lock, in a file that names its holder. Raises `BlockingIOError` where another process holds
-    it."""
-    with (home.run / "owner.lock").open("a+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield lock
-
-
-def holder(home: Home) -> Recorded | None:
-    """The living supervisor of the home, even before it has written a stack file; None where there is none."""
-    try:
-        pid, started = (home.run / "owner.lock").read_text().split()
-    except (OSError, ValueError):
-        return None
-    process = Recorded(pid=int(pid), started=float(started))
-    return process if process.alive else None
 
 
 def own(home: Home, make_parts: MakeParts = standard_parts, silent_seconds: float = SILENT_SECONDS) -> int:

@@ -17,8 +17,7 @@ import pytest
 
 from workers.home import Home
 from workers.local import stack as local
-from workers.local.parts import PartStatus
-from workers.local.supervisor import holder
+from workers.local.record import PartStatus, holder
 from workers.stackfile import StackFile, read
 
 pytestmark = pytest.mark.integration

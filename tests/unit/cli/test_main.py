@@ -55,6 +55,29 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
     assert said.err == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "brings"),
+    [
+        (["ls"], "psycopg"),
+        (["show", "1"], "sqlalchemy"),
+        (["status"], "psutil"),
+        (["down"], "psutil"),
+        (["alive"], "psycopg"),
+    ],
+)
+def test_what_people_look_at_often_imports_little(
+    arguments: list[str], brings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDRAFT_DATABASE_URL", "postgres://ada:hush@127.0.0.1:1/none")
+    heavy = {"sqlalchemy", "pydantic_settings", "celery", "yaml", "regex", "tornado", "tenacity", "httpx2", "openai"}
+    code = (
+        f"import sys; from workers.cli.main import run; run({arguments!r})\n"
+        f"print(sorted({heavy - {brings}!r} & set(sys.modules)), {brings!r} in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[] True"
+
+
 def test_without_a_command_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([]) == 0
     assert "Commands:" in capsys.readouterr().out
@@ -121,13 +144,13 @@ def test_a_setting_that_is_not_allowed_is_bad_input(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("REDRAFT_LEASE_SECONDS", "-1")
-    assert run(["ls"]) == 2
+    assert run(["up"]) == 2
     assert capsys.readouterr().err.startswith("setting lease_seconds: '-1' is not allowed")
 
 
 def test_an_error_of_ours_leaves_its_traceback_in_a_file(own_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    own_home.mkdir()
-    (own_home / "redraft.toml").write_text("home = [")  # tomllib's own error is nothing that we explain
+    (own_home / "run").mkdir(parents=True)
+    (own_home / "run" / "stack.json").write_text("{")  # nobody but Redraft writes there, and in one step
     assert run(["ls"]) == 1
     said = capsys.readouterr().err
     log = own_home / "log" / "redraft-cli.log"
