@@ -1,11 +1,11 @@
-# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-guard | bench-loop | bench-queue | bench-batch | bench-tokens | chaos | soak.
+# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-guard | bench-hints | bench-loop | bench-queue | bench-batch | bench-tokens | chaos | soak.
 # Each makes what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: bench-loop demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-queue bench-batch bench-streams bench-tokens chaos soak docs lock clean
+.PHONY: bench-hints bench-loop demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-queue bench-batch bench-streams bench-tokens chaos soak docs lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock
 	@$(PYTHON) ops/install.py $(VENV)
@@ -81,6 +81,13 @@ STRATEGIES ?= single best_of_n
 bench-loop: $(STAMP)
 	$(BIN)/redraft bench loop humaneval $(STRATEGIES) --pool $(POOL) --mode blind --seeds 200 --page bench-loop-blind.html $(if $(ENDPOINT),--endpoint $(ENDPOINT))
 	$(BIN)/redraft bench loop humaneval $(STRATEGIES) --pool $(POOL) --mode checker --seeds 200 --page bench-loop-checker.html $(if $(ENDPOINT),--endpoint $(ENDPOINT))
+
+# Whether hints help the model at ENDPOINT: tasks of SET on which it is stuck, with no hint, a right one, a useless one and
+# a wrong one. HINTS is a file of JSON lines.
+SET ?= humaneval
+HINTS ?= hints.jsonl
+bench-hints: $(STAMP)
+	$(BIN)/redraft bench hints $(SET) --hints $(HINTS) --endpoint $(ENDPOINT) --stuck 8
 
 bench-streams: $(STAMP)
 	$(BIN)/python ops/bench_streams.py

@@ -19,7 +19,7 @@ from tasks.llm.guard import Guard
 from tasks.llm.prices import Prices, most_tokens
 from tasks.llm.responsebody import CloudTerms, request_json
 from tasks.ports import CloudModel, EscalationLedger
-from tasks.prompts import build
+from tasks.prompts import help as help_prompts
 from tasks.turn import Turn
 from tasks.types import (
     CloudAnswer,
@@ -27,6 +27,7 @@ from tasks.types import (
     CloudPlan,
     Completion,
     Egress,
+    EscalationKind,
     EscalationRecord,
     EscalationState,
     Job,
@@ -41,32 +42,35 @@ NO_USAGE = Usage(prompt_tokens=0, cached_tokens=0, completion_tokens=0)
 class NoCloud:
     """The twin of a deployment without a cloud model: nothing is sent, and no answer comes."""
 
-    def answer(self, turn: Turn, number: int) -> Completion | None:
+    def answer(self, turn: Turn, number: int, kind: EscalationKind = EscalationKind.ANSWER) -> Completion | None:
         """None."""
         return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Escalation:
-    """Implements `Cloud`. `fault_cap` turns in a row may fail to reach the cloud, or to fetch its answer; then the
-    job goes on without it."""
+    """Implements `Cloud`. An answer is asked for on `terms`, a hint on `hint_terms`; `egress` is the most that the
+    operator lets leave for any job. `fault_cap` turns in a row may fail
+    to reach the cloud, or to fetch its answer; then the job goes on without it."""
 
     ledger: EscalationLedger
     cloud: CloudModel
     terms: CloudTerms
+    hint_terms: CloudTerms
     prices: Prices
     fault_cap: int
+    egress: Egress = Egress.FULL
 
-    def answer(self, turn: Turn, number: int) -> Completion | None:
+    def answer(self, turn: Turn, number: int, kind: EscalationKind = EscalationKind.ANSWER) -> Completion | None:
         """As the port has it: sent once, re-attached to by its id, or read from the ledger. Once the job's hours are
         over nothing is sent, and a response that runs is cancelled and settled; one that was whole by then is the
         answer."""
-        if turn.job.spec.egress is not Egress.FULL:
+        if not (self.egress.allows(kind) and (turn.job.spec.egress or Egress.NEVER).allows(kind)):
             return None
         record = self.ledger.find(turn.claim, number)
         if record is None:
             turn.deadline.check()
-            record = self.ledger.intend(turn.claim, number, self._plan(turn.job))
+            record = self.ledger.intend(turn.claim, number, self._plan(turn.job, kind))
             passing(CrashPoint.INTENDED)
             return self._send(turn, number, record) if record.state is EscalationState.INTENT else None
         return self._resume(turn, number, record) if record.open else record.completion
@@ -87,18 +91,20 @@ class Escalation:
                 why = "its turn ended between the request and the cloud's id, so it may have been received"
                 return self._settle(turn, number, record, CloudAnswer(end=CloudEnd.LOST, error=why))
 
-    def _plan(self, job: Job) -> CloudPlan:
-        prompt = build.escalate(job)
+    def _plan(self, job: Job, kind: EscalationKind) -> CloudPlan:
+        terms = self.hint_terms if kind.is_hint else self.terms
+        prompt = help_prompts.ask(job, kind)
         system, user = prompt.messages
         key = hashlib.sha256(f"{job.owner}:{job.id}:{job.spec.title}".encode()).hexdigest()[:32]
-        request = request_json(self.terms, instructions=system.content, prompt=user.content, cache_key=key)
+        request = request_json(terms, instructions=system.content, prompt=user.content, cache_key=key)
         most = Usage(
             prompt_tokens=most_tokens(system.content + user.content),
             cached_tokens=0,
-            completion_tokens=self.terms.output_tokens,
+            completion_tokens=terms.output_tokens,
         )
         return CloudPlan(
-            model=self.terms.model,
+            kind=kind,
+            model=terms.model,
             request=request,
             usd=self.prices.cost(most),
             prompt_tokens=most.prompt_tokens,
@@ -112,8 +118,8 @@ class Escalation:
             self.ledger.identify(turn.claim, number, response_id)
             passing(CrashPoint.IDENTIFIED)
 
-        egress = turn.job.spec.egress or Egress.NEVER
-        fetch = partial(self.cloud.start, record.plan.request, egress, identify, turn.call_heartbeat)
+        plan, egress = record.plan, turn.job.spec.egress or Egress.NEVER
+        fetch = partial(self.cloud.start, plan.request, egress, identify, turn.call_heartbeat, plan.kind)
         return self._conclude(turn, number, record, fetch)
 
     def _conclude(

@@ -20,7 +20,7 @@ from tasks.types import BatchBudget, Budget, Changes, Egress, Lane
 # The two lanes that a job may begin on; `check` and `cloud` are lanes of later steps.
 LANES = (Lane.GPU, Lane.FAST)
 # `hint` would send nothing, for hints from the cloud are not built: a stored job may still have it.
-EGRESS = (Egress.NEVER, Egress.FULL)
+EGRESS = tuple(Egress)
 # No pin: a flag that overrides the job file's.
 ANY_MODEL = "any"
 
@@ -117,9 +117,7 @@ def check_name(field: str, value: str, known: Sequence[str]) -> str:
 
 
 def check_egress(value: str) -> Egress:
-    """The egress of that name. Raises `InvalidInput`; `hint` too, until it sends something."""
-    if value == Egress.HINT:
-        raise InvalidInput("egress", value, f"one of {', '.join(EGRESS)}; hints from the cloud are not built yet")
+    """The egress of that name. Raises `InvalidInput`."""
     return Egress(check_name("egress", value, EGRESS))
 
 

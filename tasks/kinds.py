@@ -101,6 +101,7 @@ class Operator(StrEnum):
     SYNTHESISE = "synthesise"
     MUTATE = "mutate"
     EDIT = "edit"  # a mutation by search/replace blocks
+    HINT = "hint"  # advice, which makes no candidate
     ESCALATE = "escalate"
     JUDGE = "judge"
     DISTIL = "distil"
@@ -113,6 +114,10 @@ class Egress(StrEnum):
     NEVER = "never"
     HINT = "hint"
     FULL = "full"
+
+    def allows(self, kind: EscalationKind) -> bool:
+        """Whether a job may be asked about in this way."""
+        return self is Egress.FULL or (self is Egress.HINT and kind.is_hint)
 
 
 class Acceptance(StrEnum):
@@ -140,6 +145,13 @@ class Modality(StrEnum):
     AUDIO = "audio"
 
 
+class HintSource(StrEnum):
+    """Who gave a job advice."""
+
+    PERSON = "person"
+    CLOUD = "cloud"
+
+
 class LessonKind(StrEnum):
     """What a lesson rests on: an answer that deterministic checks accepted, or failures that they explained."""
 
@@ -148,9 +160,16 @@ class LessonKind(StrEnum):
 
 
 class EscalationKind(StrEnum):
-    """What the cloud model is asked for."""
+    """What a stronger model is asked for: the rungs of the ladder of help, in their order."""
 
-    ANSWER = "answer"
+    HINT = "hint"  # advice on the plan
+    HINT_ON_BEST = "hint on best"  # advice on the best candidate, which it is shown with its visible verdicts
+    ANSWER = "answer"  # a whole answer
+
+    @property
+    def is_hint(self) -> bool:
+        """Whether it asks for advice, so that the local model does the work."""
+        return self is not EscalationKind.ANSWER
 
 
 class EscalationState(StrEnum):

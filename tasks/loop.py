@@ -26,6 +26,7 @@ from tasks.types import (
     Claim,
     Decision,
     Escalate,
+    EscalationKind,
     Iteration,
     Job,
     Lane,
@@ -90,13 +91,17 @@ class Loop:
             return
         operator = operator_of(iteration.move)
         try:
-            if isinstance(iteration.move, Probe):
-                turn, inputs = self._probe(turn, iteration)
-                recorded = Iteration(number=iteration.number, operator=operator, candidates=(), inputs=inputs)
-            else:
-                candidates = iteration.candidates or self._attempt(turn, iteration)
-                candidates = self._validate(turn, iteration, candidates)
-                recorded = Iteration(number=iteration.number, operator=operator, candidates=candidates)
+            match iteration.move:
+                case Probe():
+                    turn, inputs = self._probe(turn, iteration)
+                    recorded = Iteration(number=iteration.number, operator=operator, candidates=(), inputs=inputs)
+                case Escalate(kind=kind) if kind.is_hint:
+                    hint = self._hint(turn, iteration, kind)
+                    recorded = Iteration(number=iteration.number, operator=operator, candidates=(), hint=hint)
+                case _:
+                    candidates = iteration.candidates or self._attempt(turn, iteration)
+                    candidates = self._validate(turn, iteration, candidates)
+                    recorded = Iteration(number=iteration.number, operator=operator, candidates=candidates)
         except LimitReached as limit:
             self._conclude(turn, limit)
             return
@@ -122,6 +127,13 @@ class Loop:
         self.ledger.commit_candidates(turn.claim, iteration.number, candidates)
         passing(CrashPoint.CANDIDATES_COMMITTED)
         return candidates
+
+    def _hint(self, turn: Turn, iteration: OpenIteration, kind: EscalationKind) -> str:
+        """The advice that came, which the prompts of all later iterations carry. Until the iteration is recorded it is
+        in the ledger of escalations."""
+        turn.need(Lane.CLOUD)
+        turn.report(str(operator_of(iteration.move)))
+        return self.operators.hint(turn, iteration, kind)
 
     def _probe(self, turn: Turn, iteration: OpenIteration) -> tuple[Turn, tuple[str, ...]]:
         """The turn with what its job's candidates do, and the inputs that tell them apart."""

@@ -17,6 +17,7 @@ from tasks.journal import JournalledModel
 from tasks.policy import passing
 from tasks.ports import Cloud
 from tasks.prompts import build, calls, mutating, parse
+from tasks.prompts.redact import without_held_out
 from tasks.sampling import drawn
 from tasks.testfiles import shown_files
 from tasks.turn import Turn
@@ -28,6 +29,7 @@ from tasks.types import (
     Completion,
     Draft,
     Escalate,
+    EscalationKind,
     Job,
     Mutate,
     OpenIteration,
@@ -78,7 +80,7 @@ class Operators:
             case Probe():
                 return ()  # it makes none: see `inputs`
             case Escalate():
-                return self._escalate(turn, iteration)
+                return self._escalate(turn, iteration, iteration.move.kind)  # a hint makes none: see `hint`
             case _:
                 assert_never(iteration.move)
 
@@ -95,6 +97,14 @@ class Operators:
             turn, key, lambda cut: build.inputs(turn.job, tuple(functions.values()), cut=cut), attempts=1
         )
         return calls.calls(completion.text, functions)
+
+    def hint(self, turn: Turn, iteration: OpenIteration, kind: EscalationKind) -> str:
+        """The advice that the escalation brought, without a line that a held-out check has; empty where none came, and
+        where it repeats itself: a model goes on with what it is shown. Raises as `attempt` does."""
+        turn.heartbeat.checkpoint()
+        completion = self.cloud.answer(turn, iteration.number, kind)
+        sound = completion is not None and completion.guard is None and completion.let_through is None
+        return without_held_out(turn.job, completion.text).strip() if completion is not None and sound else ""
 
     def _draft(self, turn: Turn, iteration: OpenIteration, slot: int, slots: int) -> Candidate:
         operator, ref = operator_of(iteration.move), CandidateRef(iteration=iteration.number, slot=slot)
@@ -158,9 +168,9 @@ class Operators:
         completion = self.model.ask(turn, key, lambda cut: build.revise(job, parent, bugs, cut=cut))
         return _revision(completion, ref, parent)
 
-    def _escalate(self, turn: Turn, iteration: OpenIteration) -> tuple[Candidate, ...]:
+    def _escalate(self, turn: Turn, iteration: OpenIteration, kind: EscalationKind) -> tuple[Candidate, ...]:
         turn.heartbeat.checkpoint()  # the next worker sends what is not sent yet, and fetches what runs at the cloud
-        completion = self.cloud.answer(turn, iteration.number)
+        completion = None if kind.is_hint else self.cloud.answer(turn, iteration.number, kind)
         if completion is None:
             return ()
         ref = CandidateRef(iteration=iteration.number, slot=0)

@@ -23,6 +23,7 @@ from tasks.types import (
     Completion,
     Decision,
     Egress,
+    EscalationKind,
     EscalationRecord,
     EscalationState,
     FileSet,
@@ -217,8 +218,8 @@ class LessonService(Protocol):
 class Cloud(Protocol):
     """The stronger model, asked at most once for each decision."""
 
-    def answer(self, turn: Turn, number: int) -> Completion | None:
-        """The answer to the escalation of iteration `number`: requested, re-attached to after a crash, or read from
+    def answer(self, turn: Turn, number: int, kind: EscalationKind = EscalationKind.ANSWER) -> Completion | None:
+        """What the escalation of iteration `number` asks for: requested, re-attached to after a crash, or read from
         the ledger. None where none came: refused, failed, unaffordable or unknown. Raises what the turn's heartbeat
         raises, `LimitReached` where the job's hours are over, and `CloudFault` where a later turn may still fetch
         it."""
@@ -227,9 +228,16 @@ class Cloud(Protocol):
 class CloudModel(Protocol):
     """The cloud's API: one request, fetched until it ends."""
 
-    def start(self, request: str, egress: Egress, on_id: Callable[[str], None], heartbeat: Heartbeat) -> CloudAnswer:
-        """Sends `request` (JSON) once and stays with it to its end. `on_id` is called with the cloud's id as soon as
-        it is known, before anything else is read.
+    def start(
+        self,
+        request: str,
+        egress: Egress,
+        on_id: Callable[[str], None],
+        heartbeat: Heartbeat,
+        kind: EscalationKind = EscalationKind.ANSWER,
+    ) -> CloudAnswer:
+        """Sends `request` (JSON), which asks for a `kind` of help, once and stays with it to its end. `on_id` is called
+        with the cloud's id as soon as it is known, before anything else is read.
 
         Raises `EgressForbidden` before a socket is opened, `CloudUnreached` where no byte of the request left,
         `CloudFault` where it has an id and can't be fetched now, and what `heartbeat` and `on_id` raise.

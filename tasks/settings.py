@@ -26,7 +26,7 @@ from pydantic_settings import (
 
 from tasks.errors import InvalidInput
 from tasks.locations import default_home, read_secret
-from tasks.types import Egress, Modality
+from tasks.types import Egress, HelpRules, Modality
 
 # The context of a model: below the least there is no room for a problem and an answer, and no model has the most.
 LEAST_CONTEXT_TOKENS, MOST_CONTEXT_TOKENS = 512, 16_777_216
@@ -122,10 +122,20 @@ class Settings(BaseSettings):
     # only a longer step is cut. Supervisors kill after about 30 s, within which the engine must end, too.
     drain_seconds: float = Field(default=10.0, ge=0)
 
-    # Rejected iterations before a job of lane `fast` moves to the large model, and before it is escalated to the cloud.
-    # Two restarts with three revisions each are twelve iterations (design §4), and most of the gain comes early.
+    # Rejected iterations before a job of lane `fast` moves to the large model.
     move_up_after: int = Field(default=3, ge=1)
+    # When a job asks a stronger model, where its strategy would begin anew: after so many rejected iterations (two
+    # restarts with three revisions each are twelve, design §4, and most of the gain comes early), fresh starts that
+    # failed, iterations without a better score (a draft and its revisions, and half as many more), iterations that
+    # brought nothing but loops, lineages whose review found the problem impossible (one alone is wrong too often).
     escalate_after: int = Field(default=10, ge=1)
+    escalate_fresh_starts: int = Field(default=2, ge=1)
+    escalate_without_gain: int = Field(default=6, ge=1)
+    escalate_loops: int = Field(default=3, ge=1)
+    escalate_objections: int = Field(default=2, ge=1)
+    # Hints before a whole answer, and rejected iterations after each before the next rung: one lineage.
+    hints: int = Field(default=2, ge=0, le=2)
+    hint_iterations: int = Field(default=4, ge=1)
 
     # A file of `redraft bench judges -o`: how reliable models are as judges, which sets how many votes an acceptance
     # takes. It goes before the rates that come with Redraft.
@@ -150,6 +160,9 @@ class Settings(BaseSettings):
     cloud_model: str = "gpt-5.4"
     cloud_effort: Literal["none", "low", "medium", "high", "xhigh"] = "high"
     cloud_output_tokens: int = Field(default=32_768, ge=1024, le=128_000)
+    # The same for a hint: 150 words of advice, and the thoughts before them.
+    hint_effort: Literal["none", "low", "medium", "high", "xhigh"] = "medium"
+    hint_output_tokens: int = Field(default=8_192, ge=1024, le=128_000)
     # USD for a million tokens in, cached and out, for a model that is not in the table of prices.
     cloud_prices: tuple[Decimal, Decimal, Decimal] | None = None
     # If false, the cloud forgets a response about ten minutes after its end, so a worker that is down for longer pays
@@ -167,17 +180,22 @@ class Settings(BaseSettings):
     flower_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    @property
+    def help_rules(self) -> HelpRules:
+        """When a job asks for help, beside after enough rejected iterations."""
+        return HelpRules(
+            fresh_starts=self.escalate_fresh_starts,
+            without_gain=self.escalate_without_gain,
+            loops=self.escalate_loops,
+            objections=self.escalate_objections,
+            hints=self.hints,
+            hint_iterations=self.hint_iterations,
+        )
+
     def secrets(self) -> frozenset[str]:
         """The values that no log, event or message may show: keys, passwords, and addresses that hold one."""
         values = (getattr(self, name) for name in type(self).model_fields)
         return secrets_in(*(value.get_secret_value() for value in values if isinstance(value, SecretStr)))
-
-    @field_validator("egress")
-    @classmethod
-    def _sends_something(cls, egress: Egress) -> Egress:
-        if egress is Egress.HINT:
-            raise ValueError("one of never, full; hints from the cloud are not built yet")
-        return egress
 
     @field_validator("endpoint_context_tokens")
     @classmethod

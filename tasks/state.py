@@ -7,6 +7,7 @@ Schema `redraft.state/1`; a field is only ever added to it:
   batch      the number of the batch whose budget it shares; null for none
   spec       all that was handed in, the held-out checks with their files included: it is the owner's own
   lessons    those recalled at the first iteration; null before
+  hints      advice that the open iteration sees, in the order in which it was given
   history    each recorded iteration with its candidates, their lineage and all their verdicts
   open       the iteration under way: its move, and what is committed of it; null between iterations
   incumbent  {iteration, slot, score, value} of the best so far; null where there is none
@@ -14,8 +15,8 @@ Schema `redraft.state/1`; a field is only ever added to it:
              ended; null before
   spend      US dollars, tokens in + out, seconds on the engine
   limits     what the next decision must keep to: hours used, parallel slots, whether
-             passing the checks is proof, whether candidates are programs, when to escalate and to move up, and the
-             goal of a job with a score
+             passing the checks is proof, whether candidates are programs, when to ask for help and to move up, how
+             much may leave for it, and the goal of a job with a score
   next       the move under way, or what the strategy decides on this history: {move: draft | revise | aggregate |
              synthesise | mutate | probe | escalate | stop, …, words}
 """
@@ -28,7 +29,20 @@ from typing import Any, assert_never
 from tasks.ports import Strategy
 from tasks.reasons import describe, explain
 from tasks.scoring import value_of
-from tasks.types import Aggregate, Decision, Draft, Escalate, Job, Limits, Mutate, Probe, Revise, Stop, Synthesise
+from tasks.types import (
+    Aggregate,
+    Decision,
+    Draft,
+    Egress,
+    Escalate,
+    Job,
+    Limits,
+    Mutate,
+    Probe,
+    Revise,
+    Stop,
+    Synthesise,
+)
 
 SCHEMA = "redraft.state/1"
 
@@ -62,6 +76,7 @@ def state_document(job: Job, limits: Limits, strategy: Strategy) -> dict[str, An
         "batch": job.batch,
         "spec": dataclasses.asdict(job.spec),
         "lessons": None if job.lessons is None else [dataclasses.asdict(lesson) for lesson in job.lessons],
+        "hints": [dataclasses.asdict(hint) for hint in job.hints],
         "history": [dataclasses.asdict(iteration) for iteration in job.history],
         "open": opened,
         "incumbent": incumbent,
@@ -73,7 +88,9 @@ def state_document(job: Job, limits: Limits, strategy: Strategy) -> dict[str, An
             "decisive": limits.decisive,
             "executable": limits.executable,
             "goal": None if limits.goal is None else dataclasses.asdict(limits.goal),
-            "cloud": limits.cloud,
+            "cloud": limits.egress is not Egress.NEVER,
+            "egress": str(limits.egress),
+            "help": dataclasses.asdict(limits.help),
             "escalate_after": limits.escalate_after,
             "move_up_after": limits.move_up_after,
         },

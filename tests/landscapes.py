@@ -27,6 +27,7 @@ from tasks.types import (
     CheckSpec,
     Completion,
     Decision,
+    Egress,
     Goal,
     Iteration,
     Limits,
@@ -140,7 +141,7 @@ def explore(
     iterations: int = 48,
     edits: str = "edit",
     goal: Goal | None = None,
-    cloud: bool = False,
+    egress: Egress = Egress.NEVER,
 ) -> Run:
     """Plays the strategy until it stops. Its moves are carried out by the real operators."""
     author = Author(landscape, seed, edits)
@@ -148,7 +149,7 @@ def explore(
     goal = goal or Goal()
     limits = Limits(
         budget=Budget(usd=Decimal(1), hours=4, iterations=iterations, tokens=9_000_000),
-        spend=Spend(), hours=0.0, width=width, goal=goal, seed=seed, cloud=cloud,
+        spend=Spend(), hours=0.0, width=width, goal=goal, seed=seed, egress=egress,
     )  # fmt: skip
     job = job_of(problem="Climb.", checks=(HEIGHT,), seed=seed)
     decisions: list[Decision] = []

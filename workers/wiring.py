@@ -99,8 +99,15 @@ def build_cloud(settings: Settings, database: Database) -> Cloud:
             output_tokens=settings.cloud_output_tokens,
             store=settings.cloud_store,
         ),
+        hint_terms=CloudTerms(
+            model=settings.cloud_model,
+            effort=settings.hint_effort,
+            output_tokens=settings.hint_output_tokens,
+            store=settings.cloud_store,
+        ),
         prices=prices_of(settings.cloud_model, settings.cloud_prices),
         fault_cap=min(settings.cloud_fault_cap, settings.fault_cap),
+        egress=settings.egress,
     )
 
 
@@ -177,6 +184,7 @@ def _loop_rules(parts: WorkerParts) -> LoopRules:
         escalate_after=settings.escalate_after,
         modalities=parts.host.profile.modalities,
         models=model_names(parts.host),
+        help=settings.help_rules,
     )
 
 

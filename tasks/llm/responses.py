@@ -18,7 +18,7 @@ from tasks.llm.responsebody import MESSAGE_CHARS, describe_error, ended, error_m
 from tasks.llm.sse import events
 from tasks.llm.stream import Send, Stream
 from tasks.ports import Heartbeat
-from tasks.types import CloudAnswer, CloudEnd, Egress
+from tasks.types import CloudAnswer, CloudEnd, Egress, EscalationKind
 
 if TYPE_CHECKING:
     import ssl
@@ -61,9 +61,16 @@ class OpenAIResponses:
         self._pauses = pauses
         self._tls: ssl.SSLContext | None = None
 
-    def start(self, request: str, egress: Egress, on_id: Callable[[str], None], heartbeat: Heartbeat) -> CloudAnswer:
+    def start(
+        self,
+        request: str,
+        egress: Egress,
+        on_id: Callable[[str], None],
+        heartbeat: Heartbeat,
+        kind: EscalationKind = EscalationKind.ANSWER,
+    ) -> CloudAnswer:
         """See `CloudModel.start`: at most one POST, whatever happens."""
-        if egress is not Egress.FULL:
+        if not egress.allows(kind):
             raise EgressForbidden(egress)
         heartbeat.check()
         begun = time.monotonic()

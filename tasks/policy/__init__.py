@@ -12,9 +12,7 @@ from tasks.policy.correct import Correct
 from tasks.policy.endings import (
     JUDGES,
     accept,
-    ask_cloud,
     conclude,
-    escalate,
     given_up,
     plateau,
     reached,
@@ -24,6 +22,7 @@ from tasks.policy.endings import (
     stop_at,
 )
 from tasks.policy.evolve import Evolve
+from tasks.policy.help import helped, reasons, rung
 from tasks.policy.identity import identity
 from tasks.policy.ladder import Ladder
 from tasks.policy.limits import (
@@ -67,7 +66,6 @@ __all__ = [
     "LoopRules",
     "Single",
     "accept",
-    "ask_cloud",
     "by_root",
     "choose",
     "clusters",
@@ -77,9 +75,9 @@ __all__ = [
     "deadline_of",
     "distinct",
     "engine_lane",
-    "escalate",
     "given_up",
     "head",
+    "helped",
     "hours_used",
     "identity",
     "impossible",
@@ -94,9 +92,11 @@ __all__ = [
     "passing",
     "plateau",
     "reached",
+    "reasons",
     "rejected",
     "repeated",
     "repeats",
+    "rung",
     "settled",
     "similarity",
     "spent",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tasks.policy.clusters import choose, conclude_by_choice, passing
-from tasks.policy.endings import ask_cloud, escalate
+from tasks.policy.help import helped
 from tasks.policy.progress import no_gain
 from tasks.policy.repeats import distinct, unlike
 from tasks.types import Aggregate, CandidateRef, Decision, Draft, Iteration, Limits, Operator, Synthesise
@@ -46,9 +46,9 @@ class Aggregation:
         candidates = passing(history) if limits.goal is None else ()
         if not candidates:
             if limits.goal is None and (stop := no_gain(history)) is not None:
-                return ask_cloud(history, limits, "nothing gets better") or stop
+                return helped(history, limits, stop)
             why = "no generation passed" if limits.goal is None else "a better score"
-            return escalate(history, limits) or Draft(slots=limits.width, restart=True, why=why)
+            return helped(history, limits, Draft(slots=limits.width, restart=True, why=why))
         synthesised = any(iteration.operator is Operator.SYNTHESISE for iteration in history)
         parts = unlike(candidates, executable=limits.executable)[: self.population]
         if len(parts) > 1 and not limits.executable and not synthesised:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from tasks.policy.endings import conclude, escalate, spent
+from tasks.policy.endings import conclude, spent
+from tasks.policy.help import helped
 from tasks.policy.lineages import head, lineages, stuck
 from tasks.types import Decision, Draft, Iteration, Limits, Revise
 
@@ -20,7 +21,7 @@ class Correct:
         """Draft → Revise (at most `REVISIONS_PER_LINEAGE` times a lineage) → Draft(restart) → … → Escalate → Stop"""
         if not history:
             return spent(history, limits) or Draft(slots=limits.width)
-        return conclude(history, limits) or escalate(history, limits) or self._next(history, limits)
+        return conclude(history, limits) or helped(history, limits, self._next(history, limits))
 
     def _next(self, history: Sequence[Iteration], limits: Limits) -> Decision:
         current = lineages(history)

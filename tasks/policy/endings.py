@@ -1,4 +1,4 @@
-"""How a job ends, and when the cloud is asked first. Pure: functions of a job's history and its limits."""
+"""How a job ends. Pure: functions of a job's history and its limits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from tasks.scoring import incumbents, reaches, shown, value_of
-from tasks.types import Acceptance, Candidate, Escalate, Goal, Iteration, JobState, Limits, Operator, Stop, StopCode
+from tasks.types import Acceptance, Candidate, Goal, Iteration, JobState, Limits, Operator, Stop, StopCode
 
 # Kinds of checks that give an opinion; acceptance by these alone is labelled `judged`.
 JUDGES = frozenset({"judge"})
@@ -105,18 +105,6 @@ def given_up(history: Sequence[Iteration]) -> Stop | None:
 def rejected(history: Sequence[Iteration]) -> int:
     """How many iterations had candidates of which none was accepted."""
     return sum(1 for i in history if i.candidates and not any(c.accepted for c in i.candidates))
-
-
-def escalate(history: Sequence[Iteration], limits: Limits) -> Escalate | None:
-    """The escalation: after `escalate_after` rejected iterations, once in a job."""
-    failed = rejected(history)
-    return ask_cloud(history, limits, f"{failed} iterations were rejected") if failed >= limits.escalate_after else None
-
-
-def ask_cloud(history: Sequence[Iteration], limits: Limits, why: str) -> Escalate | None:
-    """The escalation, where it is allowed and was not made yet."""
-    escalated = any(iteration.operator is Operator.ESCALATE for iteration in history)
-    return Escalate(why=why) if limits.cloud and not escalated else None
 
 
 def _incumbent(history: Sequence[Iteration], goal: Goal) -> Candidate | None:

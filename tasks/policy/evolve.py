@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tasks.policy.endings import ask_cloud, conclude
+from tasks.policy.endings import conclude
 from tasks.policy.founding import another_plan, found
+from tasks.policy.help import helped
 from tasks.policy.mutation import mutation
 from tasks.policy.population import children, islands
 from tasks.policy.progress import no_gain
@@ -33,16 +34,18 @@ class Evolve:
         end = conclude(history, limits)
         if end is not None:
             return end
-        if limits.goal is None and (stop := no_gain(history)) is not None:
-            return ask_cloud(history, limits, "nothing gets better") or stop
-        return found(history, limits, self.first) or self._next(history, limits)
+        return helped(history, limits, self._next(history, limits))
 
     def _next(self, history: Sequence[Iteration], limits: Limits) -> Decision:
+        if limits.goal is None and (stop := no_gain(history)) is not None:
+            return stop
+        return found(history, limits, self.first) or self._change(history, limits)
+
+    def _change(self, history: Sequence[Iteration], limits: Limits) -> Decision:
         now = stagnation(history, limits)
         if not now.wants_other_plan:
             return _mutate(history, limits, now)
-        why = _idle(now)
-        return ask_cloud(history, limits, why) or another_plan(history, limits, why)
+        return another_plan(history, limits, _idle(now))
 
 
 def _mutate(history: Sequence[Iteration], limits: Limits, now: Stagnation) -> Mutate:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tasks.policy.clusters import choose, clusters, conclude_by_choice, passing
-from tasks.policy.endings import ask_cloud, escalate
+from tasks.policy.help import helped
 from tasks.policy.lineages import by_root, head, stuck
 from tasks.policy.progress import impossible, no_gain
 from tasks.policy.repeats import distinct, is_stale
@@ -42,7 +42,7 @@ class Ladder:
         candidates = passing(history) if limits.goal is None else ()
         if candidates:
             return self._compare(history, candidates, limits)
-        return escalate(history, limits) or self._search(history, limits)
+        return helped(history, limits, self._search(history, limits))
 
     def _compare(self, history: Sequence[Iteration], candidates: Sequence[Candidate], limits: Limits) -> Decision:
         """More drafts, until enough of those that pass agree; none where nothing can tell what they do."""
@@ -61,7 +61,7 @@ class Ladder:
     def _search(self, history: Sequence[Iteration], limits: Limits) -> Decision:
         """Repairs, redrafts by another plan and aggregates in turn, while nothing passes, or to raise a score."""
         if limits.goal is None and (stop := impossible(history) or no_gain(history)) is not None:
-            return ask_cloud(history, limits, "nothing gets better") or stop
+            return stop
         if not history or (_drafts(distinct(history)) < self.first and not is_stale(history[-1])):
             return Draft(slots=limits.width)
         repair, aggregate, redraft = (

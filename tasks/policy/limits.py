@@ -4,12 +4,12 @@ clock is an argument."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tasks.deadline import Clock, Deadline
 from tasks.policy.endings import JUDGES, rejected
 from tasks.scoring import goal_of
-from tasks.types import CheckSpec, Draft, Egress, Iteration, Job, JobSpec, Lane, Limits, Modality, Operator
+from tasks.types import CheckSpec, Draft, Egress, HelpRules, Iteration, Job, JobSpec, Lane, Limits, Modality, Operator
 
 # The kind of check whose candidates are programs with functions to call.
 EXECUTED = "python"
@@ -18,14 +18,15 @@ EXECUTED = "python"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopRules:
     """What a worker's loop goes by. `width` is how many slots its engine serves a job at once, 0 without an engine;
-    `modalities` are what its model takes and `models` the names that it goes by; the rest counts rejected
-    iterations."""
+    `modalities` are what its model takes and `models` the names that it goes by; `help` says when a job asks for help;
+    the rest counts rejected iterations."""
 
     width: int
     move_up_after: int
     escalate_after: int
     modalities: frozenset[Modality] = frozenset(Modality)
     models: frozenset[str] = frozenset()
+    help: HelpRules = field(default_factory=HelpRules)
 
 
 def limits_of(job: Job, rules: LoopRules) -> Limits:
@@ -41,9 +42,10 @@ def limits_of(job: Job, rules: LoopRules) -> Limits:
         goal=goal_of(job.spec.checks),
         files=bool(job.spec.files),
         seed=job.spec.seed,
-        cloud=job.cloud and job.spec.egress is Egress.FULL,
+        egress=(job.spec.egress or Egress.NEVER) if job.cloud else Egress.NEVER,
         escalate_after=rules.escalate_after,
         move_up_after=rules.move_up_after,
+        help=rules.help,
     )
 
 

@@ -15,8 +15,9 @@ OBJECTIONS = 2
 
 def impossible(history: Sequence[Iteration]) -> Stop | None:
     """The end of a job whose problem reviews of `OBJECTIONS` lineages found impossible as posed, each with words of the
-    problem that are there, where no candidate has come nearer to it since the first of them."""
-    objections = _objections(history)
+    problem that are there, where no candidate has come nearer to it since the first of them. A hint is a new beginning.
+    """
+    objections = objections_in(since_hint(history))
     if len({candidate.root for candidate in objections}) < OBJECTIONS:
         return None
     first = objections[0].ref.iteration
@@ -26,21 +27,29 @@ def impossible(history: Sequence[Iteration]) -> Stop | None:
 
 
 def no_gain(history: Sequence[Iteration]) -> Stop | None:
-    """The end of a job whose best score has not risen for `PATIENCE` iterations with `FRESH_STARTS` among them."""
-    made = [iteration for iteration in history if iteration.candidates]
-    best, since = 0.0, 0
-    for number, iteration in enumerate(made):
+    """The end of a job whose best score has not risen for `PATIENCE` iterations with `FRESH_STARTS` among them. A hint
+    is a new beginning."""
+    best = 0.0
+    without: list[Iteration] = []
+    for iteration in history:
         score = _best([iteration])
-        if score > best:
-            best, since = score, number + 1
-    without = made[since:]
+        if score > best or iteration.hint:
+            best, without = max(best, score), []
+        elif iteration.candidates:
+            without.append(iteration)
     starts = sum(iteration.operator is Operator.RESTART for iteration in without)
     if len(without) < PATIENCE or starts < FRESH_STARTS:
         return None
     return Stop(code=StopCode.NO_GAIN, used=len(without), detail=f"{best:.2f}")
 
 
-def _objections(history: Sequence[Iteration]) -> list[Candidate]:
+def since_hint(history: Sequence[Iteration]) -> Sequence[Iteration]:
+    """The iterations after the last hint; all where there was none."""
+    return history[max((n + 1 for n, iteration in enumerate(history) if iteration.hint), default=0) :]
+
+
+def objections_in(history: Sequence[Iteration]) -> Sequence[Candidate]:
+    """The candidates whose author found the problem impossible as posed, the first first."""
     return [candidate for iteration in history for candidate in iteration.candidates if candidate.objection]
 
 

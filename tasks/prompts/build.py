@@ -1,5 +1,5 @@
-"""What a model is shown: problem and visible checks first, then what earlier jobs taught, then the role, one candidate
-and its feedback, the goal.
+"""What a model is shown: problem and visible checks first, then what earlier jobs taught, then advice to the job,
+then the role, one candidate and its feedback, the goal.
 
 Pure. A prompt has the same size at iteration 30 as at iteration 1, and begins the same for every operator of
 a job, so that the engine's prefix cache serves it. What may be shown of a check is decided in `redact`.
@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from tasks.jobfiles import shown_text
 from tasks.prompts import roles
+from tasks.prompts.hints import hints
 from tasks.prompts.layout import (
     BUGS,
     CANDIDATE_CHARS,
@@ -30,13 +31,15 @@ from tasks.prompts.prefix import has_check, prefix, problem_chars, statement
 from tasks.prompts.redact import feedback, measured, visible_failures
 from tasks.types import Candidate, Cut, Job, Modality, Prompt
 
-# Rejected answers that the cloud model is shown.
+# Rejected answers that a stronger model is shown where it writes one, and those whose plans it is told for a hint.
 TRIES = 3
+PLANS = 5
 # With which an answer by another plan begins; in a program it is a comment.
 PLAN_LINE = "# Plan:"
 # Calls that are requested at once; the guard takes a dozen lines that differ in their digits for a loop.
 INPUTS = 10
 SYSTEM = "You solve problems carefully. A program checks your answer, so keep exactly to the form that is asked for."
+HINT_ORDER = "Write the advice now, in at most 150 words and without the answer itself."
 _ANSWER = re.compile(r"^\W*ANSWER\W*:", re.IGNORECASE)
 
 
@@ -142,30 +145,39 @@ def inputs(job: Job, functions: Collection[str], *, cut: Cut = WHOLE) -> Prompt:
 
 
 def judge(job: Job, candidate: Candidate, rubric: str, task: str, order: str, *, cut: Cut = WHOLE) -> Prompt:
-    """Asks a judge about `candidate`, which is shown without the verdicts of other checks. `rubric`, where there is
+    """Asks a judge about `candidate`, which is shown without the verdicts of other checks, nor the advice that its
+    author had. `rubric`, where there is
     one, is that of one check. What differs between two judge prompts, `task` and `order`, comes last."""
     shortener = Shortener(cut)
     parts = [_candidate(job, candidate, shortener, JUDGED_CHARS)]
     if rubric:
         shown = shortener.shorten("the judge's rubric", rubric, shortener.in_rest(RUBRIC_CHARS))
         parts.append("# The rubric\n" + fence(shown, ""))
-    return _prompt(job, shortener, prefix(job, shortener), *parts, task, order)
+    return _prompt(job, shortener, prefix(job, shortener), *parts, task, order, advised=False)
 
 
 def escalate(job: Job) -> Prompt:
-    """Asks the cloud model for the whole answer: the problem, the best candidates so far and the feedback on them.
+    """Asks a stronger model for the whole answer: the problem, the best candidates so far and the feedback on them."""
+    return _asked(job, roles.escalate(job), TRIES, _goal(job))
 
-    All that is sent with an escalation, of the same size after thirty iterations as after ten.
-    """
+
+def hint(job: Job) -> Prompt:
+    """Asks a stronger model for advice on the plan: the problem, and in a line each what was tried."""
     shortener = Shortener(WHOLE)
-    shown = [_with_said(job, best, _candidate(job, best, shortener), shortener) for best in _best(job)]
-    return _prompt(job, shortener, prefix(job, shortener), roles.escalate(job) if shown else "", *shown, _goal(job))
+    listed = "\n".join(f"- {plan}" for plan in plans(_best(job, PLANS)))
+    tried = f"# What was tried, and is not right\n{listed}" if listed else ""
+    return _sent(job, shortener, roles.hint(job), tried, HINT_ORDER)
+
+
+def hint_on_best(job: Job) -> Prompt:
+    """Asks a stronger model for advice on the best candidate, which is shown with what the visible checks say of it."""
+    return _asked(job, roles.hint_on_best(job), 1, HINT_ORDER) if _best(job, 1) else hint(job)
 
 
 def distil(job: Job, *, accepted: Candidate | None = None, failures: Sequence[str] = (), cut: Cut = WHOLE) -> Prompt:
     """Asks what the ended job teaches, in three lines: of the `accepted` answer, or of `failures` (feedback of checks).
 
-    The lessons that the job itself recalled are left out: a lesson is never made of lessons.
+    The lessons that the job itself recalled are left out, as is advice to it: a lesson is made of neither.
     """
     shortener = Shortener(cut)
     if accepted is not None:
@@ -184,11 +196,32 @@ def distil(job: Job, *, accepted: Candidate | None = None, failures: Sequence[st
         "to do) and `AVOID:` (the mistake to avoid)."
     )
     return _prompt(
-        job, shortener, statement(job, shortener), role, shown, "Write the three lines WHEN:, DO: and AVOID: now."
+        job,
+        shortener,
+        statement(job, shortener),
+        role,
+        shown,
+        "Write the three lines WHEN:, DO: and AVOID: now.",
+        advised=False,
     )
 
 
-def _prompt(job: Job, shortener: Shortener, prefix: str, *rest: str) -> Prompt:
+def _asked(job: Job, role: str, most: int, order: str) -> Prompt:
+    """Shows at most so many of the best candidates; no task is named where there is none."""
+    shortener = Shortener(WHOLE)
+    shown = [_with_said(job, best, _candidate(job, best, shortener), shortener) for best in _best(job, most)]
+    return _sent(job, shortener, role if shown else "", *shown, order)
+
+
+def _sent(job: Job, shortener: Shortener, role: str, *rest: str) -> Prompt:
+    """All that is sent with an escalation, of the same size after thirty iterations as after ten. Lessons stay at home:
+    they are of other jobs, whose words may not leave."""
+    return _prompt(job, shortener, statement(job, shortener), role, *rest)
+
+
+def _prompt(job: Job, shortener: Shortener, prefix: str, *rest: str, advised: bool = True) -> Prompt:
+    """Advice stands after the prefix, which stays what it was for the prefix cache, and before all that differs."""
+    rest = (hints(job, shortener), *rest) if advised else rest
     return Prompt(
         system=SYSTEM,
         prefix=prefix,
@@ -261,11 +294,11 @@ def _shortened(candidate: Candidate, text: str, shortener: Shortener, chars: int
     return shortener.shorten(name, text, shortener.in_rest(chars))
 
 
-def _best(job: Job) -> Sequence[Candidate]:
+def _best(job: Job, most: int) -> Sequence[Candidate]:
     """The candidates with the best scores, the first of equal texts, in the order in which they were written."""
     distinct: dict[str, Candidate] = {}
     for candidate in (candidate for iteration in job.history for candidate in iteration.candidates):
         if candidate.guard is None and candidate.text.strip():
             distinct.setdefault(" ".join(candidate.text.split()), candidate)
-    best = sorted(distinct.values(), key=lambda candidate: (candidate.rank, candidate.ref), reverse=True)[:TRIES]
+    best = sorted(distinct.values(), key=lambda candidate: (candidate.rank, candidate.ref), reverse=True)[:most]
     return sorted(best, key=lambda candidate: candidate.ref)

@@ -4,6 +4,7 @@ says."""
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from tasks.types import Cut, Omission
 
@@ -22,6 +23,8 @@ RUBRIC_CHARS = 24_000
 JUDGED_CHARS = 20_000
 # Problems that a review may list.
 BUGS = 5
+# Of all advice to a job together, whoever gave it.
+HINTS_CHARS = 8_000
 # Of each line of a lesson, where it is shown and where it is kept.
 LESSON_CHARS = 400
 WHOLE = Cut()
@@ -57,6 +60,19 @@ def shorten(text: str, chars: int) -> str:
     room = max(0, chars - len(mark))
     tail = room // 3
     return text[: room - tail] + mark + (text[-tail:] if tail else "")
+
+
+def shares(lengths: Sequence[int], room: int | None) -> list[int]:
+    """How much of each text is shown: the long ones share the room that the short ones leave. All of it without a
+    limit."""
+    shown = list(lengths)
+    if room is None:
+        return shown
+    by_length = sorted(range(len(lengths)), key=lambda number: lengths[number])
+    for rank, number in enumerate(by_length):
+        shown[number] = min(lengths[number], room // (len(lengths) - rank))
+        room -= shown[number]
+    return shown
 
 
 def fence(text: str, language: str) -> str:

@@ -7,9 +7,9 @@ which form of answer the job's checks read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from tasks.prompts.layout import FILES_CHARS, LESSON_CHARS, RUBRIC_CHARS, TESTS_CHARS, Shortener, fence
+from tasks.prompts.layout import FILES_CHARS, LESSON_CHARS, RUBRIC_CHARS, TESTS_CHARS, Shortener, fence, shares
 from tasks.scoring import SCORE, is_minimised
 from tasks.testfiles import beside, shown_files
 from tasks.types import CheckSpec, Job, LessonKind, Modality
@@ -92,8 +92,8 @@ def _files(job: Job, shortener: Shortener) -> Iterator[str]:
     files = job.spec.files
     named = [*((name, text, "you may change it") for name, text in sorted(files.writable.items()))]
     named += [(name, text, "read-only") for name, text in sorted(files.read_only.items())]
-    shares = _shares([len(text) for _, text, _ in named], shortener.in_prefix(FILES_CHARS))
-    for (name, text, may), share in zip(named, shares, strict=True):
+    rooms = shares([len(text) for _, text, _ in named], shortener.in_prefix(FILES_CHARS))
+    for (name, text, may), share in zip(named, rooms, strict=True):
         if share < min(len(text), LEAST_CHARS):
             shortener.shorten(f"file {name}", text, 0)
             yield f"File `{name}` ({may}), not shown"
@@ -136,9 +136,9 @@ def _visible(job: Job, kind: str) -> list[CheckSpec]:
 def _problem(job: Job, shortener: Shortener) -> Iterator[str]:
     """The problem's text, the names of its images and sounds in their order, and its text attachments."""
     texts = _texts(job)
-    shares = _shares([len(text) for _, text in texts], shortener.cut.problem)
+    rooms = shares([len(text) for _, text in texts], shortener.cut.problem)
     (_, problem), *files = (
-        (name, shortener.shorten(name, text, share)) for (name, text), share in zip(texts, shares, strict=True)
+        (name, shortener.shorten(name, text, share)) for (name, text), share in zip(texts, rooms, strict=True)
     )
     yield f"# Problem: {job.spec.title}\n{problem}"
     media = [attachment.name for attachment in job.spec.attachments if attachment.modality is not Modality.TEXT]
@@ -152,19 +152,6 @@ def _texts(job: Job) -> list[tuple[str, str]]:
     """The name and the text of each block that is the problem's own."""
     files = [a for a in job.spec.attachments if a.modality is Modality.TEXT]
     return [("problem", job.spec.problem.strip()), *((ATTACHMENT + a.name, job.texts[a.sha256]) for a in files)]
-
-
-def _shares(lengths: Sequence[int], room: int | None) -> list[int]:
-    """How much of each text is shown: the long ones share the room that the short ones leave. All of it without a
-    limit."""
-    shares = list(lengths)
-    if room is None:
-        return shares
-    by_length = sorted(range(len(lengths)), key=lambda number: lengths[number])
-    for rank, number in enumerate(by_length):
-        shares[number] = min(lengths[number], room // (len(lengths) - rank))
-        room -= shares[number]
-    return shares
 
 
 def _answer_form(job: Job) -> Iterator[str]:

@@ -80,6 +80,16 @@ def reveals(job: Job, text: str) -> bool:
     )
 
 
+def without_held_out(job: Job, text: str) -> str:
+    """A text of others without the lines that stand in a held-out check's files and not in the problem statement."""
+    held_out = [check for check in job.spec.checks if check.held_out]
+    if not held_out:
+        return text
+    shown = statement(job, Shortener(WHOLE))
+    lines = text.splitlines()
+    return "\n".join(line for line in lines if not any(_reveals_file(check, line, shown) for check in held_out))
+
+
 def _reveals_answer(check: CheckSpec, text: str) -> bool:
     return any(_words(value) in _words(text) for value in _expected(check.value))
 

@@ -74,6 +74,27 @@ def escalate(job: Job) -> str:
     )
 
 
+def hint(job: Job) -> str:
+    """For advice on the plan."""
+    return (
+        f"# Task\nA smaller model works on the problem above and {_fails(job)}. Advise it on the plan: which way leads "
+        "to the goal, which insight or method it needs, and which trap it must avoid. It does the work itself."
+    )
+
+
+def hint_on_best(job: Job) -> str:
+    """For advice on the best candidate so far."""
+    return (
+        f"# Task\nA smaller model works on the problem above and {_fails(job)}. Below is the best that it has, and "
+        "what the checks say of it. Advise it: say where it goes wrong and why, and what to do instead. It does the "
+        "work itself."
+    )
+
+
+def _fails(job: Job) -> str:
+    return f"finds no {better(job)} value" if has_check(job, SCORE) else "does not solve it"
+
+
 def _introduction(job: Job) -> str:
     """What the answer that is shown is."""
     wants = f"whose value is to be {better(job)}" if has_check(job, SCORE) else "that is not right yet"

@@ -13,8 +13,9 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from tasks.errors import BatchLimitReached
-from tasks.store import batches, codec, leases
+from tasks.budgets import Amounts
+from tasks.errors import LimitReached
+from tasks.store import budgets, codec, leases
 from tasks.store.session import Database
 from tasks.store.tables import calls, escalations, reservations
 from tasks.types import (
@@ -49,7 +50,7 @@ class PostgresEscalations:
             row = {
                 "job_id": claim.job,
                 "iteration": number,
-                "kind": EscalationKind.ANSWER,
+                "kind": plan.kind,
                 "model": plan.model,
                 "state": state,
                 "request": json.loads(plan.request),
@@ -169,6 +170,7 @@ def _find(connection: Connection, claim: Claim, number: int) -> EscalationRecord
             usd=row.reserved_usd,
             prompt_tokens=row.prompt_tokens,
             completion_tokens=row.completion_tokens,
+            kind=EscalationKind(row.kind),
         ),
         state=EscalationState(row.state),
         open=row.finished_at is None,
@@ -180,25 +182,11 @@ def _find(connection: Connection, claim: Claim, number: int) -> EscalationRecord
 
 def _unaffordable(connection: Connection, claim: Claim, plan: CloudPlan) -> str:
     """Why the budget can't pay for the plan's most costly outcome; nothing where it can. Raises `BatchReserved`."""
-    row = connection.execute(
-        text("""SELECT budget_usd, budget_tokens, spent_usd + coalesce((
-                    SELECT sum(e.reserved_usd) FROM escalations e
-                    WHERE e.job_id = j.id AND e.finished_at IS NULL), 0) AS usd,
-                    local_tokens + cloud_tokens + coalesce((
-                    SELECT sum(r.tokens) FROM reservations r WHERE r.job_id = j.id), 0)::bigint AS tokens
-                FROM jobs j WHERE id = :job"""),
-        {"job": claim.job},
-    ).one()
-    if row.usd + plan.usd > row.budget_usd:
-        return f"it may cost {plan.usd:.4f} USD, and {row.budget_usd - row.usd:.4f} of {row.budget_usd:.2f} are left"
-    tokens = plan.prompt_tokens + plan.completion_tokens
-    if row.tokens + tokens > row.budget_tokens:
-        left = row.budget_tokens - row.tokens
-        return f"it may take {tokens:,} tokens, and {left:,} of {row.budget_tokens:,} are left"
+    most = Amounts(usd=plan.usd, cloud_tokens=plan.prompt_tokens + plan.completion_tokens)
     try:
-        batches.admit(connection, claim.job, tokens=tokens, usd=plan.usd)
-    except BatchLimitReached as limit:
-        return f"its batch can't pay for it: {limit}"
+        budgets.admit(connection, claim.job, most)
+    except LimitReached as limit:
+        return budgets.refusal(limit)
     return ""
 
 
@@ -226,12 +214,8 @@ def _close(
     row = codec.call_to_row(claim, key, closed.request, hashed, completion, closed.omissions)
     connection.execute(insert(calls).values(row))
     _give_back(connection, claim, number)
-    connection.execute(
-        text("UPDATE jobs SET spent_usd = spent_usd + :usd, cloud_tokens = cloud_tokens + :tokens WHERE id = :job"),
-        {"usd": completion.usd, "tokens": completion.prompt_tokens + completion.completion_tokens, "job": claim.job},
-    )
     tokens = completion.prompt_tokens + completion.completion_tokens
-    batches.charge(connection, claim.job, tokens=tokens, usd=completion.usd)
+    budgets.charge(connection, claim.job, Amounts(usd=completion.usd, cloud_tokens=tokens))
     detail = f"{completion.model}, {completion.usd:.4f} USD" + (f": {error}" if error else "")
     leases.note(connection, claim.job, f"escalation {state}", detail)
 
@@ -268,5 +252,5 @@ def _called(table: Any, claim: Claim, number: int) -> list[Any]:
 
 
 def _is(claim: Claim, number: int) -> list[Any]:
-    mine = [escalations.c.job_id == claim.job, escalations.c.iteration == number]
-    return [*mine, escalations.c.kind == EscalationKind.ANSWER]
+    """An iteration is one decision, and so has one escalation at most, whatever its kind."""
+    return [escalations.c.job_id == claim.job, escalations.c.iteration == number]

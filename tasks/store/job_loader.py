@@ -19,6 +19,8 @@ from tasks.types import (
     Acceptance,
     Candidate,
     CandidateRef,
+    Hint,
+    HintSource,
     Iteration,
     Job,
     JobState,
@@ -72,6 +74,7 @@ def read_job(connection: Connection, job: int) -> Job | None:
                 operator=Operator(r.operator),
                 candidates=tuple(by_iteration.get(r.number, ())),
                 inputs=tuple(r.inputs or ()),
+                hint=r.hint,
             )
             for r in rounds
             if r.finished_at is not None
@@ -87,6 +90,7 @@ def read_job(connection: Connection, job: int) -> Job | None:
         cloud=fleet.served(connection, Lane.CLOUD),
         texts=attachments.texts(connection, spec),
         batch=row.batch_id,
+        hints=_hints(connection, job, rounds),
     )
 
 
@@ -123,6 +127,25 @@ def _ended(row: Row[Any]) -> Stop | None:
         acceptance=Acceptance(row.acceptance) if row.acceptance else None,
         value=row.stop_value,
         ended_by=StopCode(row.stop_ended_by) if row.stop_ended_by else None,
+    )
+
+
+def _hints(connection: Connection, job: int, rounds: Sequence[Row[Any]]) -> tuple[Hint, ...]:
+    """What stronger models advised, the first first; of a fork's hints nobody knows whose they are."""
+    advised = [row for row in rounds if row.hint]
+    if not advised:
+        return ()
+    query = text("SELECT iteration, model FROM escalations WHERE job_id = :job")
+    models = {row.iteration: row.model for row in connection.execute(query, {"job": job})}
+    return tuple(
+        Hint(
+            source=HintSource.CLOUD,
+            text=row.hint,
+            by=models.get(row.number, ""),
+            at=row.finished_at,
+            iteration=row.number + 1,
+        )
+        for row in advised
     )
 
 

@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from tasks.budgets import Amounts
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import JournalMismatch, LimitReached
-from tasks.store import batches, codec, leases
+from tasks.store import budgets, codec, leases
 from tasks.store.tables import calls, jobs, reservations
 from tasks.types import CallKey, Claim, Completion
 
@@ -67,18 +68,10 @@ def set_aside(connection: Connection, job: int, key: CallKey, mismatch: JournalM
 def reserve(connection: Connection, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> int:
     """Reserves `tokens` of the job's budget and of its batch's, of which at most `completion_tokens` are the answer's;
     again is harmless. Returns how many the answer may have. Raises `LimitReached`, `BatchReserved`."""
-    row = connection.execute(
-        text("""SELECT budget_tokens AS budget, local_tokens + cloud_tokens + coalesce((
-                    SELECT sum(r.tokens) FROM reservations r WHERE r.job_id = j.id), 0)::bigint AS used,
-                    budget_completion_tokens AS most
-                FROM jobs j WHERE id = :job"""),
-        {"job": claim.job},
-    ).one()
-    granted = completion_tokens if row.most is None else _granted(connection, claim.job, completion_tokens, row.most)
+    most = connection.execute(select(jobs.c.budget_completion_tokens).where(jobs.c.id == claim.job)).scalar_one()
+    granted = completion_tokens if most is None else _granted(connection, claim.job, completion_tokens, most)
     tokens -= completion_tokens - granted
-    if row.used + tokens > row.budget:
-        raise LimitReached("tokens", row.used, row.budget, needed=tokens)
-    batches.admit(connection, claim.job, tokens=tokens)
+    budgets.admit(connection, claim.job, Amounts(local_tokens=tokens))
     values = {"tokens": tokens, "completion_tokens": granted, **codec.key_to_row(key)}
     connection.execute(
         upsert(reservations).values(job_id=claim.job, epoch=claim.epoch, **values).on_conflict_do_nothing()
@@ -91,24 +84,12 @@ def commit(connection: Connection, job: int, key: CallKey, row: dict[str, Any], 
     to the usage of its owner."""
     connection.execute(insert(calls).values(row))
     connection.execute(reservations.delete().where(*_is(reservations, job, key)))
-    owner = connection.execute(
-        update(jobs)
-        .where(jobs.c.id == job)
-        .values(
-            local_tokens=jobs.c.local_tokens + completion.prompt_tokens + completion.completion_tokens,
-            spent_usd=jobs.c.spent_usd + completion.usd,
-            engine_seconds=jobs.c.engine_seconds + completion.seconds,
-        )
-        .returning(jobs.c.owner)
-    ).scalar_one()
-    connection.execute(
-        text("""INSERT INTO owner_usage (owner, hour, engine_seconds)
-                VALUES (:owner, date_trunc('hour', now()), :seconds)
-                ON CONFLICT (owner, hour)
-                DO UPDATE SET engine_seconds = owner_usage.engine_seconds + EXCLUDED.engine_seconds"""),
-        {"owner": owner, "seconds": completion.seconds},
+    used = Amounts(
+        usd=completion.usd,
+        local_tokens=completion.prompt_tokens + completion.completion_tokens,
+        gpu_seconds=completion.seconds,
     )
-    batches.charge(connection, job, tokens=completion.prompt_tokens + completion.completion_tokens, usd=completion.usd)
+    budgets.charge(connection, job, used)
 
 
 def _is(table: Any, job: int, key: CallKey) -> list[Any]:

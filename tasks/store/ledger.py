@@ -229,6 +229,7 @@ class PostgresLedger:
                     decision=describe(decision),
                     next_operator=None if isinstance(decision, Stop) else operator_of(decision),
                     stop_code=decision.code if isinstance(decision, Stop) else None,
+                    hint=iteration.hint,
                     best_slot=best.ref.slot if best else None,
                     score=best.score if best else None,
                     worker=claim.worker,

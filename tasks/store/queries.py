@@ -163,6 +163,7 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
                 let_through=row.let_through,
                 behaviour=row.behaviour,
                 inputs=tuple(row.inputs or ()),
+                hint=row.hint,
                 repeated_tokens=repeated.get(row.iteration, 0),
                 verdicts=tuple(verdicts.get((row.iteration, row.slot), ())),
                 prompt_tokens=row.prompt_tokens,

@@ -189,8 +189,9 @@ class VerdictRow:
 class IterationRow:
     """A recorded iteration with its best candidate; tokens are summed over all its calls, those `set_aside` included,
     and `omissions` is what their prompts left out. `behaviour` is the digest of what the candidate does, `inputs` are
-    those of a probe; `repeated_tokens` are those of completions in slots whose candidate is a rejected one again.
-    `value` is the candidate's, where the job has a score; `improved` says that it became the incumbent."""
+    those of a probe, `hint` the advice that an escalation brought; `repeated_tokens` are those of completions in slots
+    whose candidate is a rejected one again. `value` is the candidate's, where the job has a score; `improved` says that
+    it became the incumbent."""
 
     iteration: int
     operator: str
@@ -213,6 +214,7 @@ class IterationRow:
     set_aside: tuple[SetAsideCall, ...] = ()
     behaviour: str | None = None
     inputs: tuple[str, ...] = ()
+    hint: str = ""
     repeated_tokens: int = 0
     value: float | None = None
     improved: bool = False

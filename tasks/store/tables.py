@@ -228,6 +228,7 @@ iterations = Table(
     _moment("finished_at"),
     Column("inputs", ARRAY(Text)),
     Column("improved", Boolean, nullable=False, server_default=text("false")),
+    Column("hint", Text, nullable=False, server_default=text("''")),
 )
 
 candidates = Table(

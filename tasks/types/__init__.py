@@ -10,6 +10,7 @@ from tasks.kinds import (
     EscalationKind,
     EscalationState,
     GuardKind,
+    HintSource,
     JobState,
     Lane,
     LessonKind,
@@ -32,7 +33,7 @@ from tasks.types.answers import (
     RequestSize,
     Usage,
 )
-from tasks.types.job import Claim, Job, Lesson, Match, OpenIteration, TurnReport, unstored_job
+from tasks.types.job import Claim, Hint, Job, Lesson, Match, OpenIteration, TurnReport, unstored_job
 from tasks.types.moves import (
     Aggregate,
     Candidate,
@@ -41,6 +42,7 @@ from tasks.types.moves import (
     Draft,
     Escalate,
     Goal,
+    HelpRules,
     Iteration,
     Limits,
     Move,
@@ -86,6 +88,9 @@ __all__ = [
     "Goal",
     "GuardHit",
     "GuardKind",
+    "HelpRules",
+    "Hint",
+    "HintSource",
     "Iteration",
     "Job",
     "JobSpec",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import overload
 
-from tasks.kinds import CloudEnd, EscalationState, GuardKind, Operator
+from tasks.kinds import CloudEnd, EscalationKind, EscalationState, GuardKind, Operator
 from tasks.types.specs import Attachment
 
 
@@ -178,8 +178,8 @@ class CloudAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudPlan:
-    """A request to the cloud before it is sent: `request` is its JSON, byte for byte, `omissions` what its prompt
-    leaves out; the other fields are its costliest outcome."""
+    """A request to the cloud before it is sent: `kind` is what it asks for, `request` its JSON, byte for byte,
+    `omissions` what its prompt leaves out; the other fields are its costliest outcome."""
 
     model: str
     request: str
@@ -187,6 +187,7 @@ class CloudPlan:
     prompt_tokens: int
     completion_tokens: int
     omissions: tuple[Omission, ...] = ()
+    kind: EscalationKind = EscalationKind.ANSWER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tasks.kinds import Lane, LessonKind
+from tasks.kinds import HintSource, Lane, LessonKind
 from tasks.types.moves import Candidate, Iteration, Move, Spend, Stop
 from tasks.types.specs import JobSpec
 
@@ -38,6 +38,21 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hint:
+    """Advice to a job. `by` is the login of the person, or the cloud model's id; `question` is what the job asked,
+    where the advice is an answer. `iteration` is the first one that saw it, None while none has; all later prompts of
+    the job carry it, too. `id` is 0 until it is stored."""
+
+    source: HintSource
+    text: str
+    by: str
+    at: datetime
+    question: str = ""
+    iteration: int | None = None
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """The right to write for a job until somebody with a higher `epoch` (fencing token) has claimed it."""
 
@@ -65,7 +80,8 @@ class Job:
     `ended` says why it ended, if it did; `cloud` says whether a worker serves the lane `cloud` now. Of the time since
     `started_at`, `idle_seconds` do not count as hours: the job was paused, or had ended before a retry. `read_at` is
     when it was read; hours are counted by the database's clock only. `texts` are the contents of its text attachments
-    by hash. `batch` is the number of the batch whose budget it shares."""
+    by hash. `batch` is the number of the batch whose budget it shares. `hints` are those that its open iteration sees,
+    in the order in which they were given."""
 
     id: int
     owner: str
@@ -83,6 +99,7 @@ class Job:
     read_at: datetime | None = field(default=None, compare=False)
     texts: Mapping[str, str] = field(default_factory=dict)
     batch: int | None = None
+    hints: tuple[Hint, ...] = ()
 
 
 def unstored_job(spec: JobSpec, texts: Mapping[str, str] | None = None) -> Job:

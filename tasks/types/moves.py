@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import assert_never
 
-from tasks.kinds import Acceptance, EscalationKind, GuardKind, JobState, Operator, StopCode
+from tasks.kinds import Acceptance, Egress, EscalationKind, GuardKind, JobState, Operator, StopCode
 from tasks.types.specs import Budget
 
 
@@ -97,12 +97,13 @@ class Goal:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Iteration:
     """A recorded iteration: one move and its candidates (none where an escalation brought no answer). `inputs` are
-    those of a probe."""
+    those of a probe, `hint` is the advice that an escalation brought."""
 
     number: int
     operator: Operator
     candidates: tuple[Candidate, ...]
     inputs: tuple[str, ...] = ()
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +168,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Escalate:
-    """Ask the cloud model, at most once: the answer is validated like any other."""
+    """Ask a stronger model, at most once: an answer is validated like any other, and a hint makes no candidate."""
 
     kind: EscalationKind = EscalationKind.ANSWER
     why: str = ""
@@ -221,8 +222,8 @@ def operator_of(move: Move) -> Operator:  # noqa: PLR0911 - one a move
             return Operator.EDIT if edits else Operator.MUTATE
         case Probe():
             return Operator.INPUTS
-        case Escalate():
-            return Operator.ESCALATE
+        case Escalate(kind=kind):
+            return Operator.HINT if kind.is_hint else Operator.ESCALATE
         case _:
             assert_never(move)
 
@@ -238,13 +239,28 @@ class Spend:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HelpRules:
+    """When a job asks a stronger model, beside after enough rejected iterations: after so many `fresh_starts` that
+    failed, iterations `without_gain`, iterations that brought nothing but `loops`, and lineages whose review objects
+    that the problem is impossible. It asks for `hints` before a whole answer, and after each the local model has
+    `hint_iterations`."""
+
+    fresh_starts: int = 2
+    without_gain: int = 6
+    loops: int = 3
+    objections: int = 2
+    hints: int = 2
+    hint_iterations: int = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """The limits of a decision, and what is used so far. `width` is the number of parallel slots; `decisive` says that
     a candidate which passes the checks is right, where without it that is no proof; `executable` that candidates are
     programs, whose behaviour a probe can compare; `files` that they are files, of which an answer writes those that it
     changes; `goal` is that of a job with a score; `seed` is the job's, of which a
-    strategy's choices by chance are a function; `cloud` says whether an escalation is allowed and served; the rest
-    counts rejected iterations."""
+    strategy's choices by chance are a function; `egress` is how much of the job may leave for help now, `never` where
+    nobody serves it; `help` says when it asks for help; the rest counts rejected iterations."""
 
     budget: Budget
     spend: Spend
@@ -255,6 +271,7 @@ class Limits:
     files: bool = False
     goal: Goal | None = None
     seed: int = 0
-    cloud: bool = False
+    egress: Egress = Egress.NEVER
     escalate_after: int = 10
     move_up_after: int = 3
+    help: HelpRules = field(default_factory=HelpRules)

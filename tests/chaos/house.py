@@ -30,7 +30,7 @@ from tasks.store.lesson_queries import read_lesson
 from tasks.store.outbox import Outbox
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
-from tasks.types import BatchBudget, ChatRequest, CheckSpec, Claim, Egress, JobSpec, Lane
+from tasks.types import BatchBudget, ChatRequest, CheckSpec, Claim, Egress, HelpRules, JobSpec, Lane
 from tests.chaos.crashes import Fatal, Passing, job_rows, schema_lines
 from tests.doubles import ExecutedChecks, Killed
 from tests.loops import corrected, twin_loop
@@ -58,6 +58,14 @@ Outcome = dict[str, Any]
 def answer(request: ChatRequest) -> str:
     """Right at the second revision only; asked for a lesson, it gives one."""
     return LESSON if "WHEN:" in request.messages[-1].content else corrected(request)
+
+
+def stubborn(request: ChatRequest) -> str:
+    """The same wrong answer again and again, unless it was advised; asked for a lesson, it gives one."""
+    prompt = request.messages[-1].content
+    if "WHEN:" in prompt:
+        return LESSON
+    return "ANSWER: 42" if "# Advice" in prompt else "ANSWER: 7"
 
 
 def program(request: ChatRequest) -> str:
@@ -105,6 +113,7 @@ class Work:
 
 
 SUM = Work(strategy="correct", problem="What is six times seven?", checks=CHECKS, answer=answer)
+STUCK = Work(strategy="correct", problem="What is six times seven?", checks=CHECKS, answer=stubborn)
 DOUBLE = Work(strategy="ladder", problem="Double it.", checks=(EXAMPLE,), answer=program, checked_by=ExecutedChecks())
 
 # Repaired, redrafted by another plan, aggregated; and aggregated to the end, then synthesised.
@@ -123,10 +132,10 @@ MERGE = Work(strategy="aggregate", problem="Name a number.", checks=(FORM,), ans
 class House:
     """Solves one job after another, each from the submission to its lesson in the memory, and dies where it is told.
 
-    Parameters: `escalate_after` rejected iterations the job is the cloud's, which answers at `url`; `known` is the
-    lesson that the memory holds before; `broken` spoils the ledger, for a test of the tests; `work` is what the jobs
-    are, and with a `pool` each is a batch of one. Where `changed`, a worker with another model has left each job in
-    the middle of a revision.
+    Parameters: after `escalate_after` rejected iterations the cloud is asked, for so many `hints` first, which answers
+    at `url`; `known` is the lesson that the memory holds before; `broken` spoils the ledger, for a test of the tests;
+    `work` is what the jobs are, and with a `pool` each is a batch of one. Where `changed`, a worker with another model
+    has left each job in the middle of a revision.
     """
 
     def __init__(
@@ -141,7 +150,9 @@ class House:
         broken: Callable[[PostgresLedger], Any] = lambda ledger: ledger,
         pool: BatchBudget | None = None,
         work: Work = SUM,
+        hints: int = 0,
     ) -> None:
+        self._help = HelpRules(hints=hints, hint_iterations=2)
         self._work = work
         self._user, self._fleet, self._escalate_after, self._known = user, fleet, escalate_after, known
         self._changed, self._broken, self._pool = changed, broken, pool
@@ -224,10 +235,12 @@ class House:
                 ledger=PostgresEscalations(self._fleet),
                 cloud=self._cloud,
                 terms=CloudTerms(model="gpt-5.4", effort="high", output_tokens=4096),
+                hint_terms=CloudTerms(model="gpt-5.4", effort="low", output_tokens=1024),
                 prices=prices_of("gpt-5.4"),
                 fault_cap=3,
             ),
             escalate_after=self._escalate_after,
+            help=self._help,
             sampling=self._sampling,
             width=self._width,
         ).turn(claim, frozenset({lane}), SilentHeartbeat())

@@ -19,7 +19,7 @@ from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
 from tasks.types import BatchBudget, CallKey, Claim, Operator
 from tests.chaos.crashes import Fatal, Passing, Toll, difference
-from tests.chaos.house import CLIMB, DOUBLE, EVOLVE, MERGE, House, Upgrade
+from tests.chaos.house import CLIMB, DOUBLE, EVOLVE, MERGE, STUCK, House, Upgrade
 from tests.standin.responses import Rule, serving
 from workers.local.postgres import EmbeddedPostgres
 
@@ -32,6 +32,9 @@ SEED = int(os.environ.get("CHAOS_SEED", "4"))
 # A crash between the intent and the cloud's id: the request may have been received, so it is given up, never repeated.
 GIVEN_UP = {CrashPoint.INTENDED, CrashPoint.POSTED}
 RIGHT = Rule(answer="Thought about it.\nANSWER: 42")
+ADVICE = "Write the advice now"
+ADVISED = Rule(contains=ADVICE, answer="Add six to itself.")
+UNADVISED = Rule(contains=ADVICE, fault="drop_before_created")
 LOST = Rule(fault="drop_before_created")
 
 
@@ -50,12 +53,21 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
     user: Database, fleet: Database, postgres: EmbeddedPostgres, capsys: pytest.CaptureFixture[str]
 ) -> None:
     toll, chance = Toll(), random.Random(SEED)
-    with serving([RIGHT]) as standin, serving([LOST]) as losing:
+    with (
+        serving([ADVISED, RIGHT]) as standin,
+        serving([UNADVISED, RIGHT]) as unadvised,
+        serving([LOST]) as losing,
+    ):
+
+        def asking(url: str, hints: int) -> House:
+            return House(user, fleet, escalate_after=2, url=url, known=1, work=STUCK, hints=hints)
+
         home = House(user, fleet, escalate_after=10, url=standin.url, known=None)
         first = home.run(Fatal())
         runs: dict[str, House | Upgrade] = {
             "home": home,
-            "cloud": House(user, fleet, escalate_after=2, url=standin.url, known=1),
+            "cloud": asking(standin.url, hints=0),
+            "hint": asking(standin.url, hints=1),
             "batch": House(
                 user, fleet, escalate_after=10, url=standin.url, known=None, pool=BatchBudget(tokens=100_000)
             ),
@@ -68,7 +80,11 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
         }
         ordinary = {name: Fatal() for name in runs}
         expected: dict[str, dict[str, Any]] = {name: run.run(ordinary[name]) for name, run in runs.items()}
-        given_up = House(user, fleet, escalate_after=2, url=losing.url, known=1).run(Fatal())
+        # What a run comes to whose first requests were lost, by their number.
+        given_up = {
+            "cloud": [asking(losing.url, hints=0).run(Fatal())],
+            "hint": [asking(unadvised.url, hints=1).run(Fatal()), asking(losing.url, hints=1).run(Fatal())],
+        }
         assert difference(expected["home"], first) == ""
         assert all('"state": "accepted"' in expected[name]["jobs"][0] for name in runs if name != "upgrade")
         made = {
@@ -78,15 +94,16 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
             if f'"{operator}"' in str(expected[name].get("iterations"))
         }
         assert made >= set(Operator) - {Operator.REVIEW, Operator.JUDGE, Operator.DISTIL}, "every move is cut somewhere"
-        assert "escalations" in difference(expected["cloud"], given_up)
+        for name, outcomes in given_up.items():
+            assert all("escalations" in difference(expected[name], outcome) for outcome in outcomes)
 
         def strike(name: str, *at: Passing) -> None:
             fatal, posts = Fatal(*at), standin.posts
             got = runs[name].run(fatal)
             assert fatal.deaths.total() > 0, (name, at)
-            assert standin.posts - posts <= 1, (name, at)
-            lost = any(fatal.deaths[point] for point in GIVEN_UP)
-            toll.count(name, fatal, difference(given_up if lost else expected[name], got))
+            lost = sum(fatal.deaths[point] for point in GIVEN_UP)
+            assert standin.posts - posts <= 1 + (lost if name == "hint" else 0), (name, at)
+            toll.count(name, fatal, difference(given_up[name][lost - 1] if lost else expected[name], got))
 
         alone = [(name, one) for name, counted in ordinary.items() for one in counted.passings()]
         chosen = alone if CRASHES else [chance.choice([one for one in alone if one[1][0] is p]) for p in CrashPoint]
@@ -98,7 +115,7 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
                 "home",
                 "batch",
                 "cloud",
-                "cloud",
+                "hint",
                 "changed model",
                 "ladder",
                 "climb",

@@ -20,6 +20,7 @@ from tasks.types import (
     Completion,
     Draft,
     Escalate,
+    EscalationKind,
     GuardHit,
     GuardKind,
     Move,
@@ -120,6 +121,7 @@ ONE, OTHER = CandidateRef(iteration=1, slot=0), CandidateRef(iteration=2, slot=3
         Mutate(parents=(ONE,), inspirations=(OTHER, ONE), edits=True, warmth=3),
         Probe(why="w"),
         Escalate(why="w"),
+        Escalate(kind=EscalationKind.HINT_ON_BEST, why="w"),
     ],
 )
 def test_a_move_comes_back_from_the_database_as_it_was(move: Move) -> None:

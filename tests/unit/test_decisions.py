@@ -22,6 +22,7 @@ from tasks.types import (
     Egress,
     Escalate,
     GuardKind,
+    HelpRules,
     Iteration,
     Job,
     JobSpec,
@@ -178,24 +179,22 @@ def test_the_hours_of_a_job_are_those_since_its_start_without_the_idle_ones() ->
     assert policy.hours_used(JOB) == 0.0
 
 
-@pytest.mark.parametrize(
-    ("served", "egress", "cloud"),
-    [(True, Egress.FULL, True), (False, Egress.FULL, False), (True, Egress.NEVER, False), (True, Egress.HINT, False)],
-)
-def test_the_cloud_is_for_jobs_that_may_leave_in_full_where_it_is_served(
-    served: bool, egress: Egress, cloud: bool
-) -> None:
+@pytest.mark.parametrize("named", [*Egress, None])
+@pytest.mark.parametrize("served", [True, False])
+def test_what_may_leave_for_help_is_what_the_job_says_where_it_is_served(served: bool, named: Egress | None) -> None:
     read_at = BEGAN + timedelta(hours=1.25)
-    job = replace(JOB, cloud=served, spec=replace(JOB.spec, egress=egress), read_at=read_at)
-    limits = policy.limits_of(job, policy.LoopRules(width=6, escalate_after=4, move_up_after=8))
+    job = replace(JOB, cloud=served, spec=replace(JOB.spec, egress=named), read_at=read_at)
+    help_rules = HelpRules(fresh_starts=9)
+    limits = policy.limits_of(job, policy.LoopRules(width=6, escalate_after=4, move_up_after=8, help=help_rules))
     assert limits == Limits(
         budget=job.spec.budget,
         spend=job.spend,
         hours=1.25,
         width=6,
-        cloud=cloud,
+        egress=(named or Egress.NEVER) if served else Egress.NEVER,
         escalate_after=4,
         move_up_after=8,
+        help=help_rules,
     )
 
 
@@ -229,16 +228,6 @@ def test_only_iterations_with_candidates_and_none_accepted_are_rejected() -> Non
     empty = Iteration(number=4, operator=Operator.ESCALATE, candidates=())
     accepted = Iteration(number=5, operator=Operator.DRAFT, candidates=(draft(5), draft(5, 1, accepted=True)))
     assert policy.rejected([*REJECTED, empty, accepted]) == 3
-
-
-def test_the_cloud_has_its_turn_after_enough_rejected_iterations_and_only_once() -> None:
-    limits = replace(LIMITS, cloud=True, escalate_after=3)
-    decision = Correct().decide(REJECTED, limits)
-    assert decision == Escalate(why="3 iterations were rejected")
-    assert policy.escalate(REJECTED[:2], limits) is None
-    assert policy.escalate(REJECTED, replace(limits, cloud=False)) is None
-    without_answer = Iteration(number=4, operator=Operator.ESCALATE, candidates=())
-    assert policy.escalate([*REJECTED, without_answer], limits) is None
 
 
 def test_a_rejected_answer_of_the_cloud_ends_the_job_and_a_missing_one_does_not() -> None:

@@ -19,6 +19,7 @@ from tasks.llm.prices import Prices, most_tokens
 from tasks.llm.responsebody import CloudTerms
 from tasks.ports import Heartbeat
 from tasks.prompts import build
+from tasks.prompts import help as help_prompts
 from tasks.turn import Turn
 from tasks.types import (
     Claim,
@@ -27,6 +28,7 @@ from tasks.types import (
     CloudPlan,
     Completion,
     Egress,
+    EscalationKind,
     EscalationRecord,
     EscalationState,
     Usage,
@@ -36,6 +38,7 @@ from tests.turns import CLAIM, StoppedClock, job_of, turn_of
 NUMBER = 3
 ID = "resp_1"
 TERMS = CloudTerms(model="gpt-5.4", effort="high", output_tokens=1000)
+HINT_TERMS = CloudTerms(model="gpt-5.4", effort="low", output_tokens=300)
 PRICES = Prices(prompt=Decimal(2), cached=Decimal(1), completion=Decimal(10))
 USAGE = Usage(prompt_tokens=100, cached_tokens=40, completion_tokens=30)
 ANSWER = CloudAnswer(end=CloudEnd.COMPLETED, model="gpt-5.4-2026", text="ANSWER: 42", usage=USAGE, seconds=2.5)
@@ -91,14 +94,21 @@ class Cloud:
 
     def __init__(self, response: CloudAnswer | Exception = ANSWER, cancelled: CloudAnswer = ANSWER) -> None:
         self.response, self.cancelled = response, cancelled
-        self.sent: list[tuple[str, Egress]] = []
+        self.sent: list[tuple[str, EscalationKind, Egress]] = []
         self.attached: list[str] = []
         self.cancels: list[str] = []
         self.heartbeats: list[Heartbeat] = []
         self.identifies = True
 
-    def start(self, request: str, egress: Egress, on_id: Callable[[str], None], heartbeat: Heartbeat) -> CloudAnswer:
-        self.sent.append((request, egress))
+    def start(
+        self,
+        request: str,
+        egress: Egress,
+        on_id: Callable[[str], None],
+        heartbeat: Heartbeat,
+        kind: EscalationKind = EscalationKind.ANSWER,
+    ) -> CloudAnswer:
+        self.sent.append((request, kind, egress))
         self.heartbeats.append(heartbeat)
         if self.identifies:
             on_id(ID)
@@ -120,7 +130,9 @@ class Cloud:
 
 
 def escalation(ledger: Ledger, cloud: Cloud) -> Escalation:
-    return Escalation(ledger=ledger, cloud=cloud, terms=TERMS, prices=PRICES, fault_cap=FAULT_CAP)
+    return Escalation(
+        ledger=ledger, cloud=cloud, terms=TERMS, hint_terms=HINT_TERMS, prices=PRICES, fault_cap=FAULT_CAP
+    )
 
 
 def turn(deadline: Deadline = NO_DEADLINE, egress: Egress = Egress.FULL) -> Turn:
@@ -152,6 +164,32 @@ def test_a_job_that_must_not_leave_is_neither_reserved_nor_sent(egress: Egress) 
     assert (ledger.writes, cloud.sent) == ([], [])
 
 
+@pytest.mark.parametrize("kind", [EscalationKind.HINT, EscalationKind.HINT_ON_BEST])
+def test_a_hint_is_asked_for_on_terms_of_its_own_and_reserved_by_its_own_bound(kind: EscalationKind) -> None:
+    ledger, cloud = Ledger(), Cloud()
+    completion = escalation(ledger, cloud).answer(turn(egress=Egress.HINT), NUMBER, kind)
+    assert completion is not None
+    assert ledger.record is not None
+    plan, body = ledger.record.plan, json.loads(ledger.record.plan.request)
+    assert (plan.kind, plan.completion_tokens) == (kind, 300)
+    assert (body["max_output_tokens"], body["reasoning"], body["input"]) == (
+        300,
+        {"effort": "low"},
+        help_prompts.ask(job_of(egress=Egress.HINT), kind)[1].content,
+    )
+    most = Usage(prompt_tokens=plan.prompt_tokens, cached_tokens=0, completion_tokens=300)
+    assert plan.usd == PRICES.cost(most)
+    assert cloud.sent == [(plan.request, kind, Egress.HINT)]
+
+
+@pytest.mark.parametrize("kind", EscalationKind)
+def test_nothing_is_sent_beyond_what_the_operator_allows(kind: EscalationKind) -> None:
+    ledger, cloud = Ledger(), Cloud()
+    limited = replace(escalation(ledger, cloud), egress=Egress.HINT)
+    limited.answer(turn(egress=Egress.FULL), NUMBER, kind)
+    assert bool(cloud.sent) is kind.is_hint
+
+
 def test_a_request_is_reserved_sent_identified_and_settled_in_this_order() -> None:
     ledger, cloud, passed = Ledger(), Cloud(), list[tuple[CrashPoint, int]]()
     with armed(lambda point: passed.append((point, len(ledger.writes)))):
@@ -168,7 +206,7 @@ def test_a_request_is_reserved_sent_identified_and_settled_in_this_order() -> No
     ]
     assert ledger.settled == (EscalationState.DONE, "")
     assert ledger.record is not None
-    assert cloud.sent == [(ledger.record.plan.request, Egress.FULL)]
+    assert cloud.sent == [(ledger.record.plan.request, EscalationKind.ANSWER, Egress.FULL)]
     assert ledger.record.response_id == ID
 
 
@@ -245,7 +283,7 @@ def test_an_unsent_request_is_intended_again_and_sent_as_it_was_planned() -> Non
     ledger, cloud = Ledger(unsent()), Cloud()
     assert escalation(ledger, cloud).answer(turn(), NUMBER) is not None
     assert ledger.writes == ["intend again", "identify", "settle"]
-    assert cloud.sent == [(PLAN.request, Egress.FULL)]
+    assert cloud.sent == [(PLAN.request, EscalationKind.ANSWER, Egress.FULL)]
 
 
 def test_an_unsent_request_is_given_up_after_the_jobs_hours() -> None:

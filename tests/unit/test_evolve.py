@@ -15,7 +15,9 @@ from tasks.types import (
     CandidateRef,
     Decision,
     Draft,
+    Egress,
     Escalate,
+    EscalationKind,
     Goal,
     GuardKind,
     Iteration,
@@ -113,14 +115,21 @@ def test_before_a_plateau_ends_the_job_there_is_time_for_another_plan() -> None:
     assert run.decisions[-1].code is StopCode.PLATEAU  # type: ignore[union-attr]
 
 
-def test_the_cloud_is_asked_once_instead_of_a_fresh_start() -> None:
+def test_help_is_asked_for_once_instead_of_a_fresh_start() -> None:
     history = explore(Evolve(), FLAT, width=4, iterations=9).history
-    limits = dataclasses.replace(LIMITS, goal=Goal(), width=4, cloud=True)
-    assert Evolve().decide(history, limits) == Escalate(why="no gain in 8 iterations")
-    asked = [*history, Iteration(number=10, operator=Operator.ESCALATE, candidates=())]
+    limits = dataclasses.replace(LIMITS, goal=Goal(), width=4, egress=Egress.HINT)
+    why = "no better score in 8 iterations"
+    assert Evolve().decide(history, limits) == Escalate(kind=EscalationKind.HINT, why=why)
+    asked = [*history, Iteration(number=10, operator=Operator.HINT, candidates=(), hint="Try a larger x.")]
     decision = Evolve().decide(asked, limits)
     assert isinstance(decision, Draft)
     assert decision.restart
+
+
+def test_a_job_that_would_end_at_its_plateau_asks_for_help_before() -> None:
+    run = explore(Evolve(), FLAT, width=4, goal=Goal(plateau_iterations=6), egress=Egress.FULL)
+    assert turns(run)[:5] == ["draft", "mutate", "mutate", "mutate", "escalate"]
+    assert run.decisions[4].why == "no better score in 3 iterations"  # type: ignore[union-attr]
 
 
 def one(number: int, text: str, fitness: float | None = None, **fields: object) -> Candidate:

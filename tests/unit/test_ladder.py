@@ -31,7 +31,9 @@ from tasks.types import (
     CandidateRef,
     Decision,
     Draft,
+    Egress,
     Escalate,
+    EscalationKind,
     GuardKind,
     Iteration,
     JobState,
@@ -266,13 +268,19 @@ def test_of_texts_that_nothing_can_compare_the_first_that_passes_is_the_answer()
     assert decisions[-1].detail == "1.0"
 
 
-def test_the_cloud_is_asked_before_a_job_ends_without_gain() -> None:
+def test_help_is_asked_for_before_a_job_ends_without_gain_and_a_hint_is_a_new_beginning() -> None:
     failing = [Outcome(False, words=n, score=0.5) for n in range(80)]
     history = play(failing, LIMITS)[0]
-    allowed = replace(LIMITS, cloud=True, escalate_after=100)
-    assert Ladder().decide(history, allowed) == Escalate(why="nothing gets better")
-    asked = [*history, Iteration(number=12, operator=Operator.ESCALATE, candidates=())]
-    assert Ladder().decide(asked, allowed) == Stop(code=StopCode.NO_GAIN, used=10, detail="0.50")
+    allowed = replace(LIMITS, egress=Egress.FULL, escalate_after=100)
+    asked = Ladder().decide(history, allowed)
+    assert asked == Escalate(
+        kind=EscalationKind.HINT, why="no better score than 0.50 came in 10 iterations, over several fresh starts"
+    )
+    hinted = [*history, Iteration(number=12, operator=Operator.HINT, candidates=(), hint="Sort first.")]
+    assert Ladder().decide(hinted, allowed) == Ladder().decide(hinted, LIMITS)
+    assert isinstance(Ladder().decide(hinted, allowed), Draft)
+    answered = [*history, Iteration(number=12, operator=Operator.ESCALATE, candidates=())]
+    assert Ladder().decide(answered, allowed) == Stop(code=StopCode.NO_GAIN, used=10, detail="0.50")
 
 
 def test_where_nothing_passes_it_repairs_and_redrafts_in_turn() -> None:

@@ -228,11 +228,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "fraction of an iteration": (job(CHECK + "budget: {iterations: 1.5}"), "budget.iterations: 1.5 is not allowed"),
     "budget not fields": (job(CHECK + "budget: 5"), "budget: 5 is not allowed; fields among usd, hours"),
     "unknown lane": (job(CHECK + "lane: cloud"), "lane: 'cloud' is not allowed; one of gpu, fast"),
-    "unknown egress": (job(CHECK + "egress: some"), "egress: 'some' is not allowed; one of never, full"),
-    "egress that sends nothing": (
-        job(CHECK + "egress: hint"),
-        "egress: 'hint' is not allowed; one of never, full; hints from the cloud are not built yet",
-    ),
+    "unknown egress": (job(CHECK + "egress: some"), "egress: 'some' is not allowed; one of never, hint, full"),
     "unknown strategy": (job(CHECK + "strategy: corect"), "one of best_of_n, correct, single, did you mean 'correct'?"),
     "tag with a space": (job(CHECK + "tags: [a b]"), "tags[0]: 'a b' is not allowed; letters, digits"),
     "tag that is a number": (job(CHECK + "tags: [7]"), "tags[0]: 7 is not allowed"),

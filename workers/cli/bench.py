@@ -1,4 +1,5 @@
-"""`redraft bench record | loop | judges`: what strategies are worth on sets of tasks, and models as judges."""
+"""`redraft bench record | loop | judges | hints`: what strategies are worth on sets of tasks, models as judges, and
+hints."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import typer
 
 from tasks.errors import InvalidInput
 from tasks.settings import Settings, load_settings
+from workers.cli.bench_hints import hints
 from workers.cli.bench_judges import judges
 from workers.cli.bench_loop import loop
 from workers.cli.bench_parts import Progress, SetName, checks_of, model_of
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from workers.bench.record import Recorder
 
 app = typer.Typer(help="Compare strategies on sets of tasks.", rich_markup_mode=None)
+app.command()(hints)
 app.command()(judges)
 app.command()(loop)
 

@@ -53,16 +53,16 @@ def _references(summaries: Sequence[Summary]) -> list[str]:
 def _row(summary: Summary, summaries: Sequence[Summary]) -> list[str]:
     return [
         summary.strategy,
-        _percent(summary.solved),
-        _percent(summary.false_accepted),
-        _percent(summary.coverage),
-        _percent(summary.chosen),
+        percent(summary.solved),
+        percent(summary.false_accepted),
+        percent(summary.coverage),
+        percent(summary.chosen),
         f"{summary.tokens:.0f}",
         _number(summary.tokens_per_solved),
         _number(summary.seconds_per_solved),
         f"{100 * summary.looped:.1f}",
         f"{100 * summary.repeated:.1f}",
-        *(_difference(summary.differences.get(name)) for name in _references(summaries)),
+        *(difference(summary.differences.get(name)) for name in _references(summaries)),
     ]
 
 
@@ -96,13 +96,15 @@ def live_facts(name: str, mode: Mode, tasks: int, tokens: int, seeds: int, model
     }
 
 
-def _percent(estimate: Estimate) -> str:
+def percent(estimate: Estimate) -> str:
+    """A share with its interval."""
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return "-"
     return f"{100 * estimate.value:.1f} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
 
 
-def _difference(estimate: Estimate | None) -> str:
+def difference(estimate: Estimate | None) -> str:
+    """A difference of shares, in points, with its interval."""
     if estimate is None or estimate.value is None or estimate.low is None or estimate.high is None:
         return "-"
     return f"{100 * estimate.value:+.1f} ({100 * estimate.low:+.1f} to {100 * estimate.high:+.1f})"

@@ -96,6 +96,7 @@ def _state(client: Client, number: int) -> dict[str, Any]:
         width=width_of(job, settings.width or UNKNOWN_WIDTH),
         escalate_after=settings.escalate_after,
         move_up_after=settings.move_up_after,
+        help=settings.help_rules,
     )
     return state_document(job, limits_of(job, rules), known[job.spec.strategy])
 

@@ -143,6 +143,7 @@ def document(row: IterationRow) -> dict[str, Any]:
         "let_through": row.let_through,
         "behaviour": row.behaviour,
         "inputs": list(row.inputs),
+        "hint": row.hint,
         "repeated_tokens": row.repeated_tokens,
         "verdicts": [
             {
@@ -179,18 +180,24 @@ def _line(row: IterationRow) -> tuple[str, ...]:
         str(row.iteration),
         row.operator,
         output.score(row.score, row.value),
-        f"degenerate ({row.guard})" if row.guard else f"{verdicts or inputs or '-'}{let_through}",
+        f"degenerate ({row.guard})" if row.guard else f"{verdicts or inputs or _advice(row) or '-'}{let_through}",
         output.count(row.prompt_tokens + row.completion_tokens),
         "-" if row.seconds is None else f"{row.seconds:.1f}",
         row.decision,
     )
 
 
+def _advice(row: IterationRow) -> str:
+    if row.operator != "hint":
+        return ""
+    return f"{len(row.hint.split())} words of advice" if row.hint else "no advice came"
+
+
 def _print_whole(row: IterationRow) -> None:
     print()
     score = output.score(row.score, row.value)
     output.line(f"── iteration {row.iteration} · {row.operator} · score {score} " + "─" * 20)
-    output.text(row.candidate or "\n".join(row.inputs) or "(no candidate)")
+    output.text(row.candidate or row.hint or "\n".join(row.inputs) or "(no candidate)")
     for verdict in row.verdicts:
         print()
         output.line(f"{'passed' if verdict.passed else 'failed'}: {verdict.check}{measured(verdict)}")

@@ -178,10 +178,11 @@ def cloud(settings: Settings) -> Finding:
 
     if not settings.openai_api_key.get_secret_value():
         return Finding(name="cloud", outcome="ok", detail="no OpenAI key: nothing can leave this deployment")
-    if settings.egress is not Egress.FULL:
+    if settings.egress is Egress.NEVER:
         detail = f"an OpenAI key is configured and egress is {settings.egress}: nothing leaves this deployment"
         return Finding(name="cloud", outcome="ok", detail=detail)
-    return Finding(name="cloud", outcome="ok", detail="an OpenAI key is configured and egress is full: text may leave")
+    detail = f"an OpenAI key is configured and egress is {settings.egress}: text may leave"
+    return Finding(name="cloud", outcome="ok", detail=detail)
 
 
 def promises(settings: Settings) -> Iterator[Finding]:

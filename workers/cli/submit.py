@@ -47,7 +47,9 @@ def submit(
         str | None, typer.Option(metavar="NAME", help="correct, ladder, evolve, climb, aggregate, best_of_n or single.")
     ] = None,
     lane: Annotated[str | None, typer.Option(metavar="gpu|fast", help="Which model drafts.")] = None,
-    egress: Annotated[str | None, typer.Option(metavar="never|full", help="What may be sent to the cloud.")] = None,
+    egress: Annotated[
+        str | None, typer.Option(metavar="never|hint|full", help="What may be sent to the cloud.")
+    ] = None,
     priority: Annotated[int | None, typer.Option(help="From -100 to 100; higher runs first.")] = None,
     tag: Annotated[list[str], typer.Option("--tag", metavar="T", help="Add a tag.")] = [],  # noqa: B006
     model: Annotated[

@@ -70,14 +70,16 @@ def _batch(jobs: Sequence[Submitted]) -> Iterator[str]:
 
 def _cloud(specs: Sequence[JobSpec], stored: Sequence[Egress], workers: Sequence[WorkerRow]) -> str:
     """One line: whether these jobs may ask the cloud, and why."""
-    free = stored.count(Egress.FULL)
-    if not free and all(spec.egress not in (None, Egress.FULL) for spec in specs):
+    free = len(stored) - stored.count(Egress.NEVER)
+    if not free and all(spec.egress is Egress.NEVER for spec in specs):
         named = ", ".join(sorted({str(spec.egress) for spec in specs}))
         return f"escalation is off for these jobs (egress: {named}): every word stays at home"
     if not free:
         return f"escalation is off, for no cloud is configured ({CLOUD_BY}): every word stays at home"
     live = [worker for worker in workers if worker.live]
     kept = f", {len(specs) - free} of {len(specs)} stay at home" if free < len(specs) else ""
+    if hints := stored.count(Egress.HINT):
+        kept = f"{kept}, {hints} of {len(specs)} for hints alone"
     if any("cloud" in worker.lanes for worker in live):
         return f"escalation is on, for a worker serves the cloud; `--egress never` keeps a job at home{kept}"
     return f"escalation is on, for REDRAFT_EGRESS says so, as soon as a worker serves lane cloud{kept}"

@@ -51,8 +51,8 @@ def worker(
     settings, lanes = load_settings(), parse_lanes(lane)
     if Lane.CLOUD in lanes and not settings.openai_api_key.get_secret_value():
         raise InvalidInput("--lane", lane, "lane cloud needs an OpenAI key: set OPENAI_API_KEY")
-    if Lane.CLOUD in lanes and settings.egress is not Egress.FULL:
-        why = f"lane cloud sends text out, and egress is {settings.egress} here: set REDRAFT_EGRESS=full"
+    if Lane.CLOUD in lanes and settings.egress is Egress.NEVER:
+        why = f"lane cloud sends text out, and egress is {settings.egress} here: set REDRAFT_EGRESS=full, or hint"
         raise InvalidInput("--lane", lane, why)
     _log_plainly(settings.log_level)
     from workers.addresses import broker_url, worker_database_url

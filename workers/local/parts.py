@@ -230,7 +230,7 @@ def worker_part(home: Home, stack: StackFile) -> ProcessPart:
 def local_lanes() -> tuple[Lane, ...]:
     """The lanes of the local worker; `cloud` only where the operator allows egress and has set a key."""
     settings = load_settings()
-    cloud_allowed = settings.egress is Egress.FULL and bool(settings.openai_api_key.get_secret_value())
+    cloud_allowed = settings.egress is not Egress.NEVER and bool(settings.openai_api_key.get_secret_value())
     return (Lane.GPU, Lane.FAST, Lane.CHECK, *([Lane.CLOUD] if cloud_allowed else []))
 
 

@@ -209,7 +209,7 @@ def test_a_key_alone_sends_nothing_and_that_is_stored_with_the_job(
 
 
 @pytest.mark.parametrize(("setting", "named", "stored"), [
-    ("full", None, "full"), ("full", "never", "never"),
+    ("full", None, "full"), ("full", "never", "never"), ("full", "hint", "hint"), ("hint", None, "hint"),
     ("never", None, "never"), ("never", "full", "never"),
 ])  # fmt: skip
 def test_what_the_operator_says_holds_for_jobs_that_name_nothing(
@@ -226,22 +226,8 @@ def test_what_the_operator_says_holds_for_jobs_that_name_nothing(
     (files / "p.md").write_text(GOOD)
     said = redraft("submit", "p.md", *(("--egress", named) if named else ()))
     assert egress_of(admin) == [stored]
-    assert said.err.startswith("escalation is on" if stored == "full" else "escalation is off")
-
-
-def test_an_egress_that_sends_nothing_yet_is_refused(
-    redraft: Redraft, files: Path, admin: Admin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (files / "p.md").write_text(GOOD)
-    allowed = "'hint' is not allowed; one of never, full; hints from the cloud are not built yet\n"
-    said = redraft("submit", "p.md", "--egress", "hint")
-    assert (said.code, said.err) == (2, f"p.md: egress: {allowed}")
-    monkeypatch.setenv("REDRAFT_EGRESS", "hint")
-    load_settings.cache_clear()
-    for command in (("submit", "p.md"), ("up",)):
-        said = redraft(*command)
-        assert (said.code, said.err) == (2, f"setting egress: {allowed}")
-    assert stored(admin) == 0
+    assert said.err.startswith("escalation is off" if stored == "never" else "escalation is on")
+    assert ("for hints alone" in said.err) is (stored == "hint")
 
 
 def test_escalation_is_on_where_a_live_worker_serves_the_cloud_though_the_key_is_the_worker_s_alone(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import text
@@ -20,7 +21,7 @@ from tasks.store.escalations import PostgresEscalations
 from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
-from tasks.types import Budget, CheckSpec, Egress, JobSpec, Lane
+from tasks.types import Budget, ChatRequest, CheckSpec, Egress, HelpRules, JobSpec, Lane
 from tests.loops import take, twin_loop
 from tests.standin.responses import Rule
 
@@ -30,6 +31,7 @@ HIDDEN = CheckSpec(name="answer:hidden", kind="answer", value={"exact": "4711"},
 RIGHT = Rule(contains="What is the secret?", answer="Thought about it.\nANSWER: 4711")
 PRICES = prices_of("gpt-5.4")
 FAULT_CAP = 3
+TRY = "a try\nANSWER: 7"
 
 
 def serve(fleet: Database, lanes: str = "{gpu,fast,check,cloud}") -> None:
@@ -49,10 +51,19 @@ def put(user: Database, **fields: Any) -> int:
 
 
 def loop(
-    fleet: Database, url: str, *, ledger: Any = None, asked: Any = None, after: int = 2, clock: Clock = time.monotonic
+    fleet: Database,
+    url: str,
+    *,
+    ledger: Any = None,
+    asked: Any = None,
+    after: int = 2,
+    hints: int = 0,
+    clock: Clock = time.monotonic,
+    answer: Callable[[ChatRequest], str] = lambda request: TRY,
 ) -> Loop:
-    """A loop whose local model never solves anything, and asks the cloud after `after` rejected iterations."""
-    model = ScriptedModel(lambda request: f"a try\nANSWER: {request.seed % 1000}")
+    """A loop whose local model repeats itself at once, so that it asks the cloud after `after` rejected iterations, for
+    so many `hints` first."""
+    model = ScriptedModel(answer)
     cloud = OpenAIResponses(
         base_url=url, api_key="sk-test", first_event_seconds=20, answer_seconds=60, pauses=(0.02, 0.05)
     )
@@ -63,21 +74,23 @@ def loop(
             ledger=asked or PostgresEscalations(fleet),
             cloud=cloud,
             terms=CloudTerms(model="gpt-5.4", effort="high", output_tokens=4096),
+            hint_terms=CloudTerms(model="gpt-5.4", effort="low", output_tokens=1024),
             prices=PRICES,
             fault_cap=FAULT_CAP,
         ),
         escalate_after=after,
+        help=HelpRules(hints=hints, hint_iterations=2),
         clock=clock,
     )
 
 
-def run(fleet: Database, url: str) -> int:
-    """Turns until there is nothing to do; returns how many."""
+def run(fleet: Database, url: str, **fields: Any) -> int:
+    """Turns until there is nothing to do; returns how many. `fields` are those of `loop`."""
     for turns in itertools.count():
         claim = take(fleet, *ALL)
         if claim is None:
             return turns
-        loop(fleet, url).turn(claim, ALL, SilentHeartbeat())
+        loop(fleet, url, **fields).turn(claim, ALL, SilentHeartbeat())
     raise AssertionError
 
 
