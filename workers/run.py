@@ -30,7 +30,7 @@ from workers.home import Home
 from workers.lane_gate import LaneGate
 from workers.turn_task import register_turn
 from workers.watchdog import Watchdog
-from workers.wiring import WorkerParts, build_turn_runner, starting_worker, worker_name
+from workers.wiring import WorkerParts, build_turn_runner, celery_name, starting_worker, worker_name
 
 log = structlog.get_logger()
 
@@ -156,7 +156,7 @@ class WorkerProcess:
 
     def _celery_worker(self, app: Celery) -> Any:
         return app.Worker(
-            hostname=f"{self._name}@redraft",
+            hostname=celery_name(self._name),
             pool="threads",
             concurrency=self._slots,
             queues=[str(lane) for lane in self._lanes],

@@ -59,6 +59,11 @@ def worker_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
+def celery_name(worker: str) -> str:
+    """What Celery and Flower call the worker of that name."""
+    return f"{worker}@redraft"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerParts:
     """What one worker process is built from: `lanes` are those of `all_lanes` that it can serve now, `slots` its turns
@@ -129,7 +134,7 @@ def build_turn_runner(parts: WorkerParts) -> tuple[TurnRunner, LeaseRenewer, Tur
         lease_seconds=settings.lease_seconds,
         silence_seconds=settings.silence_seconds,
     )
-    events, admission = TurnEvents(parts.app, parts.name), _admission(parts)
+    events, admission = TurnEvents(parts.app, celery_name(parts.name)), _admission(parts)
     runner = TurnRunner(
         database=database,
         renewer=renewer,

@@ -128,3 +128,4 @@ class TurnReport:
     score: float
     next: str
     value: float | None = None
+    title: str = ""

@@ -34,6 +34,8 @@ WORKER_SILENCE_SECONDS = 15.0
 # A part that has lived this long counts as recovered.
 WELL_AFTER_SECONDS = 60.0
 STOP_SECONDS = 30.0
+# Flower shows a worker that has gone for so long; the one that took its place has another name.
+PURGE_SECONDS = 60
 
 
 @dataclass(slots=True, kw_only=True)
@@ -241,7 +243,8 @@ def flower_part(home: Home, stack: StackFile) -> ProcessPart:
     write_private(
         config,
         f"address = '127.0.0.1'\nport = {port}\nbasic_auth = ['{stack.flower_user}:{stack.flower_password}']\n"
-        "tasks_columns = 'name,state,kwargs,result,received,runtime,worker'\n",
+        "tasks_columns = 'name,state,kwargs,result,received,runtime,worker'\n"
+        f"purge_offline_workers = {PURGE_SECONDS}\n",
     )
     argv = [sys.executable, "-m", "workers.flower", f"--conf={config}"]
     return ProcessPart(
