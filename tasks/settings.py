@@ -175,6 +175,12 @@ class Settings(BaseSettings):
     # After this many turns in a row that fail to reach the cloud, or to fetch its answer, the job goes on without it.
     cloud_fault_cap: int = Field(default=5, ge=1)
 
+    # Where the local stack's parts listen on loopback. 0: a free port, which the home keeps.
+    postgres_port: int = Field(default=0, ge=0, le=65_535)
+    valkey_port: int = Field(default=0, ge=0, le=65_535)
+    flower_port: int = Field(default=0, ge=0, le=65_535)
+
+    # Empty: the local stack makes one, which the home keeps.
     flower_password: SecretStr = SecretStr("")
     # Host names that Flower accepts besides loopback, `flower.example.org`: for a proxy in front of it.
     flower_hosts: Annotated[frozenset[str], NoDecode] = frozenset()

@@ -32,6 +32,10 @@ class StackFile:
     endpoint_model: str = ""
     endpoint_key: str = ""
     endpoint_context_tokens: int = 0
+    # What the stack was started with, to tell whoever asks for something else.
+    model: str = ""
+    engine: str = ""
+    egress: str = ""
 
 
 def write(home: Path, stack: StackFile) -> None:

@@ -22,11 +22,14 @@ def down(as_json: Json = False) -> None:
     """Stop the local stack and everything it started."""
     from workers.local import stack as local
 
-    local.stop(Home(root=default_home()))
+    home = Home(root=default_home())
+    ran = local.stop(home)
     if as_json:
         emit({"parts": []})
+    elif ran:
+        note("the stack was stopped, and nothing of it is running")
     else:
-        note("nothing of the stack is running")
+        note(f"no stack of {home.root} was running")
 
 
 @app.command()

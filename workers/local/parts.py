@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -18,10 +19,10 @@ from tasks.types import Egress, Lane
 from workers.backoff import pause_seconds
 from workers.engine.record import read_record
 from workers.failures import read_failure, read_warning
-from workers.home import Home, free_port, write_private
+from workers.home import Home, write_private
 from workers.http_client import answers
 from workers.local.record import DEATHS_BEFORE_DOWN, Health, PartStatus
-from workers.process import Recorded, end_tree, spawn
+from workers.process import Recorded, end_trees, spawn
 from workers.stackfile import StackFile
 
 # A part that dies is restarted after 1, 2, 4 … seconds, at most after this many.
@@ -101,13 +102,6 @@ class ProcessPart:
             started=_started(pid),
             why=read_failure(self.home, self.name),
         )
-
-    def stop(self) -> None:
-        """Sends TERM, then KILL to what remains of its process tree."""
-        if self.child is not None and self.child.poll() is None:
-            end_tree(Recorded.of(self.child.pid), seconds=STOP_SECONDS)
-        if self.child is not None:
-            self.child.wait()
 
 
 class Server(Protocol):
@@ -279,6 +273,13 @@ def engine_status(home: Home, worker: PartStatus, fault: str) -> PartStatus:
     )
 
 
-def fresh_address() -> str:
-    """An address on which a part of the stack can listen."""
-    return f"http://127.0.0.1:{free_port()}"
+def stop_all(parts: Sequence[ProcessPart]) -> None:
+    """Sends TERM to all at once, since each takes a second or more to end, and KILL to what remains of their trees."""
+    living = [part.child for part in parts if part.child is not None and part.child.poll() is None]
+    records = []
+    for child in living:
+        with contextlib.suppress(PartFailed):  # it has ended meanwhile
+            records.append(Recorded.of(child.pid))
+    end_trees(records, seconds=STOP_SECONDS)
+    for child in living:
+        child.wait()

@@ -64,19 +64,21 @@ def is_ours(stack: StackFile) -> bool:
     return process is not None and process.ppid() == os.getpid()
 
 
-def stop(home: Home) -> None:
+def stop(home: Home) -> bool:
     """Stops the stack, even one that is just starting, and cleans up after one whose supervisor was killed; does
-    nothing where nothing runs."""
+    nothing where nothing runs. Returns whether something did."""
     if not home.run.exists():
-        return
+        return False
+    ran = bool(read_parts(home.root))
     while True:
         process = holder(home)
         if process is not None:
+            ran = True
             end_tree(process, seconds=STOP_SECONDS)
         try:
             with holding(home):  # no stack may start while the home is cleaned
                 clean(home)
-                return
+                return ran
         except BlockingIOError:  # another supervisor, or another `down`
             time.sleep(POLL_SECONDS)
 

@@ -10,7 +10,6 @@ import json
 import math
 import os
 import re
-import secrets
 import signal
 import sys
 import threading
@@ -21,15 +20,16 @@ from tasks.errors import RedraftError
 from tasks.locations import default_home
 from tasks.settings import load_settings
 from workers.home import Home, write_private
+from workers.local.kept import keep
 from workers.local.parts import (
     SILENT_SECONDS,
     ProcessPart,
     ServicePart,
     engine_status,
     flower_part,
-    fresh_address,
     memory_part,
     relay_part,
+    stop_all,
     worker_part,
 )
 from workers.local.postgres import EmbeddedPostgres
@@ -60,7 +60,9 @@ class Supervisor:
     def __init__(self, home: Home, make_parts: MakeParts, silent_seconds: float = SILENT_SECONDS) -> None:
         self._home, self._make_parts = home, make_parts
         self._stopping = threading.Event()
-        self._postgres, self._valkey = EmbeddedPostgres(home), EmbeddedValkey(home)
+        self._kept = kept = keep(home, load_settings())
+        self._postgres = EmbeddedPostgres(home, kept.postgres_port)
+        self._valkey = EmbeddedValkey(home, kept.valkey_port, kept.valkey_password)
         self._services = [
             ServicePart(name="postgres", server=self._postgres, silent_seconds=silent_seconds),
             ServicePart(name="valkey", server=self._valkey, silent_seconds=silent_seconds),
@@ -95,28 +97,30 @@ class Supervisor:
 
         self._postgres.start()
         upgrade(self._postgres.url)
-        worker_password, user_password = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
-        login = local_login()
-        ensure_login(self._postgres.url, WORKER_LOGIN, worker_password, "redraft_worker")
-        ensure_login(self._postgres.url, login, user_password, "redraft_submitter")
+        kept, login = self._kept, local_login()
+        ensure_login(self._postgres.url, WORKER_LOGIN, kept.worker_password, "redraft_worker")
+        ensure_login(self._postgres.url, login, kept.user_password, "redraft_submitter")
         self._valkey.start()
         me, settings = Recorded.of(os.getpid()), load_settings()
         return StackFile(
             admin_url=self._postgres.url,
-            worker_url=self._postgres.url_of("redraft", WORKER_LOGIN, worker_password),
-            user_url=self._postgres.url_of("redraft", login, user_password),
+            worker_url=self._postgres.url_of("redraft", WORKER_LOGIN, kept.worker_password),
+            user_url=self._postgres.url_of("redraft", login, kept.user_password),
             broker_url=self._valkey.url,
-            flower_url=fresh_address(),
+            flower_url=f"http://127.0.0.1:{kept.flower_port}",
             flower_user="redraft",
-            flower_password=secrets.token_urlsafe(12),
-            memory_url=fresh_address(),
-            memory_key=secrets.token_urlsafe(24),
+            flower_password=kept.flower_password,
+            memory_url=f"http://127.0.0.1:{kept.memory_port}",
+            memory_key=kept.memory_key,
             supervisor_pid=me.pid,
             supervisor_started=me.started,
             endpoint=settings.endpoint,
             endpoint_model=settings.endpoint_model,
             endpoint_key=settings.endpoint_key.get_secret_value(),
             endpoint_context_tokens=settings.endpoint_context_tokens,
+            model=settings.model,
+            engine=settings.engine,
+            egress=str(settings.egress),
         )
 
     def _restart_dead_parts(self) -> None:
@@ -143,8 +147,7 @@ class Supervisor:
         self._next_status = time.monotonic() + (LOOK_SECONDS if all_healthy else 0.0)
 
     def _stop(self) -> None:
-        for part in reversed(self._parts):
-            part.stop()
+        stop_all(self._parts)
         self._valkey.stop()
         self._postgres.stop()
         clean(self._home)
