@@ -42,7 +42,7 @@ def why(job: Waits, workers: Sequence[WorkerRow]) -> str:
         holder = next((worker for worker in workers if worker.name == job.worker), None)
         return engine(holder) if needs_engine and holder is not None and holder.engine_fault else ""
     serving = [worker for worker in workers if worker.live and job.next_lane in worker.lanes]
-    if not serving:
+    if not serving and not (needs_engine and job.model and not _closed(job.next_lane, workers)):
         return lane(job.next_lane, workers)
     return (_model(job, serving) if needs_engine else "") or _rest(job)
 
@@ -51,7 +51,7 @@ def _model(job: Waits, serving: Sequence[WorkerRow]) -> str:
     """What the job needs of a model that none of those who serve its lane has."""
     if job.model and not any(job.model in worker.models for worker in serving):
         return f"no worker serves model {job.model} now"
-    if all(worker.context_tokens <= job.context_above for worker in serving):
+    if serving and all(worker.context_tokens <= job.context_above for worker in serving):
         return (
             f"waits for a worker of lane {job.next_lane} whose model has a context of more than "
             f"{count(job.context_above)} tokens: its problem does not fit whole, and may not be cut"
@@ -65,12 +65,17 @@ def _rest(job: Waits) -> str:
 
 def lane(name: str, workers: Sequence[WorkerRow]) -> str:
     """Why no worker serves a lane now."""
-    closed = [worker for worker in workers if name in worker.closed_lanes and worker.engine_fault]
+    closed = _closed(name, workers)
     if closed:
         return engine(min(closed, key=lambda worker: worker.silent_seconds))
     if not any(worker.live for worker in workers):
         return "no worker is running"
     return f"no worker serves lane {name}"
+
+
+def _closed(name: str, workers: Sequence[WorkerRow]) -> list[WorkerRow]:
+    """Those that would serve a lane if their engine answered."""
+    return [worker for worker in workers if name in worker.closed_lanes and worker.engine_fault]
 
 
 def engine(worker: WorkerRow) -> str:

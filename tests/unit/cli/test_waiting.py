@@ -45,6 +45,8 @@ def test_nothing_holds_up_a_job_that_a_worker_may_take_or_has_taken() -> None:
             "waits for the engine: its GPU has gone, for 1m15s; its worker was last seen 1m30s ago",
         ),
         ({"model": "other"}, [WORKER], "no worker serves model other now"),
+        ({"model": "other"}, [], "no worker serves model other now"),
+        ({"model": "other"}, [SICK], "waits for the engine: its GPU has gone, for 1m15s"),
         ({"resting_seconds": 12.4}, [WORKER], "tries again in 12s after a fault"),
     ],
 )
