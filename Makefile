@@ -14,10 +14,11 @@ $(STAMP): pyproject.toml ops/requirements.lock
 demo: $(STAMP)
 	@$(BIN)/redraft demo
 
-# Whole files go to WORKERS processes, each with services of its own.
-WORKERS ?= 2
+# Whole files go to WORKERS processes, each with services of its own: one more than cores, for many tests wait. In the
+# order of their folders, the long files come first, and the short ones fill what is left.
+WORKERS ?= 3
 test: $(STAMP)
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # What takes minutes, and is no part of `make test`, in which something faster stands for each.
 test-slow: $(STAMP)

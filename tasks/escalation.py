@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import Cancelled, CloudFault, CloudUnreached, LimitReached
 from tasks.llm.guard import Guard
+from tasks.llm.outgoing import without_secrets
 from tasks.llm.prices import Prices, most_tokens
 from tasks.llm.responsebody import CloudTerms, request_json
 from tasks.ports import CloudModel, EscalationLedger
 from tasks.prompts import help as help_prompts
+from tasks.redaction import Redactor
 from tasks.turn import Turn
 from tasks.types import (
     CloudAnswer,
@@ -50,8 +52,8 @@ class NoCloud:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Escalation:
     """Implements `Cloud`. An answer is asked for on `terms`, a hint on `hint_terms`; `egress` is the most that the
-    operator lets leave for any job. `fault_cap` turns in a row may fail
-    to reach the cloud, or to fetch its answer; then the job goes on without it."""
+    operator lets leave for any job. `fault_cap` turns in a row may fail to reach the cloud, or to fetch its answer;
+    then the job goes on without it. `redactor` takes secrets out of every request before it is stored."""
 
     ledger: EscalationLedger
     cloud: CloudModel
@@ -60,6 +62,7 @@ class Escalation:
     prices: Prices
     fault_cap: int
     egress: Egress = Egress.FULL
+    redactor: Redactor = field(default_factory=Redactor)
 
     def answer(self, turn: Turn, number: int, kind: EscalationKind = EscalationKind.ANSWER) -> Completion | None:
         """As the port has it: sent once, re-attached to by its id, or read from the ledger. Once the job's hours are
@@ -70,7 +73,8 @@ class Escalation:
         record = self.ledger.find(turn.claim, number)
         if record is None:
             turn.deadline.check()
-            record = self.ledger.intend(turn.claim, number, self._plan(turn.job, kind))
+            plan = without_secrets(self._plan(turn.job, kind), self.redactor, self.prices)
+            record = self.ledger.intend(turn.claim, number, plan)
             passing(CrashPoint.INTENDED)
             return self._send(turn, number, record) if record.state is EscalationState.INTENT else None
         return self._resume(turn, number, record) if record.open else record.completion

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
 import platformdirs
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -26,6 +26,7 @@ from pydantic_settings import (
 
 from tasks.errors import InvalidInput
 from tasks.locations import default_home, read_secret
+from tasks.redaction import check_pattern
 from tasks.types import Egress, HelpRules, Modality
 
 # The context of a model: below the least there is no room for a problem and an answer, and no model has the most.
@@ -165,6 +166,10 @@ class Settings(BaseSettings):
     hint_output_tokens: int = Field(default=8_192, ge=1024, le=128_000)
     # USD for a million tokens in, cached and out, for a model that is not in the table of prices.
     cloud_prices: tuple[Decimal, Decimal, Decimal] | None = None
+    # The same by model, for several: `[prices]` in redraft.toml. They go before the table of prices.
+    prices: dict[str, tuple[Decimal, Decimal, Decimal]] = Field(default_factory=dict)
+    # Regular expressions of what must never leave, beside secrets of known forms: `[redacted: pattern 1]` is sent.
+    redact: tuple[Annotated[str, AfterValidator(check_pattern)], ...] = ()
     # If false, the cloud forgets a response about ten minutes after its end, so a worker that is down for longer pays
     # for an answer that it can't fetch.
     cloud_store: bool = False

@@ -23,6 +23,7 @@ from tasks.loop import ENGINE_LANES, Loop
 from tasks.operators import Operators
 from tasks.policy import LoopRules
 from tasks.ports import Cloud, LessonService, Sandbox
+from tasks.redaction import Redactor
 from tasks.settings import Settings, secrets_in
 from tasks.store.attachments import read_content
 from tasks.store.dispatch import ClaimRules
@@ -110,9 +111,10 @@ def build_cloud(settings: Settings, database: Database) -> Cloud:
             output_tokens=settings.hint_output_tokens,
             store=settings.cloud_store,
         ),
-        prices=prices_of(settings.cloud_model, settings.cloud_prices),
-        fault_cap=min(settings.cloud_fault_cap, settings.fault_cap),
         egress=settings.egress,
+        prices=prices_of(settings.cloud_model, settings.cloud_prices, settings.prices),
+        fault_cap=min(settings.cloud_fault_cap, settings.fault_cap),
+        redactor=Redactor(settings.redact, settings.secrets()),
     )
 
 

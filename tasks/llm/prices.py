@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import ROUND_UP, Decimal
 
 from tasks.errors import InvalidInput
@@ -40,6 +42,10 @@ def _prices(prompt: str, cached: str, completion: str) -> Prices:
     return Prices(prompt=Decimal(prompt), cached=Decimal(cached), completion=Decimal(completion))
 
 
+# Of the standard tier, and when they were read there. A price that has risen since makes a budget too small a
+# number: the settings `prices` and `cloud_prices` go before this table.
+PRICES_SOURCE = "https://developers.openai.com/api/docs/pricing"
+PRICES_DATE = date(2026, 11, 25)
 PRICES = {
     "gpt-5.4": _prices("2.50", "0.25", "15"),
     "gpt-5.4-mini": _prices("0.75", "0.075", "4.50"),
@@ -48,23 +54,36 @@ PRICES = {
 }
 
 
-def prices_of(model: str, override: tuple[Decimal, Decimal, Decimal] | None = None) -> Prices:
-    """The prices of `model`; a dated snapshot costs the same. `override` (in, cached, out) beats the table.
+# USD for a million tokens in, cached and out.
+Triple = tuple[Decimal, Decimal, Decimal]
+
+
+def prices_of(model: str, override: Triple | None = None, own: Mapping[str, Triple] | None = None) -> Prices:
+    """The prices of `model`; a dated snapshot costs the same. `override` beats the operator's `own` table, which beats
+    ours.
 
     Raises `InvalidInput` for a model without prices: a budget in USD can't be kept on guesses.
     """
     if override is not None:
-        prompt, cached, completion = override
-        if min(override) < 0:
-            raise InvalidInput("setting cloud_prices", [str(price) for price in override], "no price is below 0")
-        return Prices(prompt=prompt, cached=cached, completion=completion)
-    prices = PRICES.get(re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model))
+        return _given("setting cloud_prices", override)
+    undated = re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model)
+    for name in (model, undated):
+        if own and name in own:
+            return _given(f"setting prices.{name}", own[name])
+    prices = PRICES.get(undated)
     if prices is None:
-        names = ", ".join(PRICES)
+        names = ", ".join(dict.fromkeys((*PRICES, *(own or ()))))
         raise InvalidInput(
             "setting cloud_model", model, f"known prices are of {names}; give its own with REDRAFT_CLOUD_PRICES"
         )
     return prices
+
+
+def _given(where: str, given: Triple) -> Prices:
+    if min(given) < 0:
+        raise InvalidInput(where, [str(price) for price in given], "no price is below 0")
+    prompt, cached, completion = given
+    return Prices(prompt=prompt, cached=cached, completion=completion)
 
 
 def most_tokens(prompt: str) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, text, update
@@ -15,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tasks.budgets import Amounts
 from tasks.errors import LimitReached
+from tasks.redaction import Redaction
 from tasks.store import budgets, codec, leases
 from tasks.store.session import Database
 from tasks.store.tables import calls, escalations, reservations
@@ -67,6 +69,8 @@ class PostgresEscalations:
             else:
                 _reserve(connection, claim, number, plan.prompt_tokens + plan.completion_tokens)
             connection.execute(insert(escalations).values(row))
+            if plan.redactions:
+                leases.note(connection, claim.job, "redacted", f"iteration {number}: {_listed(plan.redactions)}")
             return EscalationRecord(plan=plan, state=state, open=not why, faults=_faults(connection, claim))
 
     def intend_again(self, claim: Claim, number: int) -> None:
@@ -188,6 +192,10 @@ def _unaffordable(connection: Connection, claim: Claim, plan: CloudPlan) -> str:
     except LimitReached as limit:
         return budgets.refusal(limit)
     return ""
+
+
+def _listed(redactions: Sequence[Redaction]) -> str:
+    return ", ".join(f"{redaction.count} × {redaction.kind}" for redaction in redactions)
 
 
 def _close(

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import overload
 
 from tasks.kinds import CloudEnd, EscalationKind, EscalationState, GuardKind, Operator
+from tasks.redaction import Redaction
 from tasks.types.specs import Attachment
 
 
@@ -179,7 +180,8 @@ class CloudAnswer:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudPlan:
     """A request to the cloud before it is sent: `kind` is what it asks for, `request` its JSON, byte for byte,
-    `omissions` what its prompt leaves out; the other fields are its costliest outcome."""
+    `omissions` what its prompt leaves out, `redactions` the secrets that were taken out of it; the other fields are its
+    costliest outcome."""
 
     model: str
     request: str
@@ -188,6 +190,7 @@ class CloudPlan:
     completion_tokens: int
     omissions: tuple[Omission, ...] = ()
     kind: EscalationKind = EscalationKind.ANSWER
+    redactions: tuple[Redaction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

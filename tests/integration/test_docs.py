@@ -107,6 +107,7 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     shutil.rmtree(Home(root=home).postgres_folder().parent, ignore_errors=True)
 
 
+@pytest.mark.slow  # the other pages' commands are read by the parser
 @pytest.mark.timeout(600)  # thirty commands and a stack that starts and stops: minutes on a busy machine
 def test_every_command_line_of_the_tutorial_does_what_the_page_says(
     environment: dict[str, str], tmp_path: Path

@@ -133,6 +133,7 @@ def test_an_added_runtime_has_a_lock_that_builds_the_same_again(folder, registry
     assert not list((folder / "named").glob(".[clm]*"))
 
 
+@pytest.mark.slow  # the copy from a lock stands for it
 def test_a_folder_that_was_lost_is_built_from_the_lock_when_it_is_used(folder, registry):
     sandbox = BubblewrapSandbox(folder)
     shutil.rmtree(NamedRuntimes(folder).add("mine", ["greet<2"]).folder)
@@ -148,6 +149,7 @@ def test_a_package_that_is_not_what_the_lock_names_is_refused(folder, registry):
     assert runtimes.names() == ["mine", "numpy"]
 
 
+@pytest.mark.slow  # the refusal of a package stands for it
 def test_what_cannot_be_imported_in_the_sandbox_is_not_kept(folder, registry):
     runtimes = NamedRuntimes(folder, BubblewrapSandbox(folder).verify_packages)
     runtimes.add("mine", ["words"])

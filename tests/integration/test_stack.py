@@ -152,6 +152,7 @@ def test_a_job_is_solved_a_killed_worker_replaced_and_down_leaves_nothing(
     assert redraft("status", "--json").stdout.strip().replace(" ", "").replace("\n", "") == '{"parts":[]}'
 
 
+@pytest.mark.slow  # test_banks.py and test_memory.py stand for it
 def test_a_killed_memory_costs_no_job_and_comes_back_with_what_it_knew(
     redraft: Redraft, home: Path, tiny: str, tmp_path: Path
 ) -> None:

@@ -186,6 +186,7 @@ def test_a_program_that_was_killed_is_replaced(sandbox):
     assert math(sandbox, "7", "7").passed
 
 
+@pytest.mark.slow  # test_attacks.py plays some of each area
 def test_no_attack_on_a_check_is_accepted(sandbox):
     attempts = list(checks.attacks(sandbox))
     assert len(attempts) >= 50

@@ -89,7 +89,7 @@ def _shown(default: object) -> str:
             return str(default).lower()
         case float():
             return f"{default:g}"
-        case frozenset():
+        case frozenset() | tuple():
             return ",".join(map(str, default)) or "empty"
         case _:
             return str(default) or "empty"

@@ -210,6 +210,20 @@ def test_a_request_is_reserved_sent_identified_and_settled_in_this_order() -> No
     assert ledger.record.response_id == ID
 
 
+def test_secrets_of_a_problem_are_taken_out_before_anything_is_stored_or_sent() -> None:
+    ledger, cloud = Ledger(), Cloud()
+    problem = "Why does postgresql://ada:h4rd@db/x refuse me?"
+    escalation(ledger, cloud).answer(turn_of(job_of(egress=Egress.FULL, problem=problem)), NUMBER)
+    assert ledger.record is not None
+    ((sent, _),) = cloud.sent
+    assert "h4rd" not in sent
+    assert "[redacted: password in an address]" in sent
+    assert sent == ledger.record.plan.request
+    assert ledger.record.plan.usd == PRICES.cost(
+        Usage(prompt_tokens=ledger.record.plan.prompt_tokens, cached_tokens=0, completion_tokens=1000)
+    )
+
+
 def test_the_plan_is_the_prompt_of_the_job_at_its_costliest() -> None:
     ledger = Ledger()
     escalation(ledger, Cloud()).answer(turn(), NUMBER)

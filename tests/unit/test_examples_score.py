@@ -14,18 +14,13 @@ from typing import Any
 import pytest
 
 from tasks.validators import evaluator as evaluator_package
+from tests.best_known import COMPARATORS, EXPRESSION
 from workers.packaged import ops
 
 EXAMPLES = ops("examples")
 SUPPORT = Path(evaluator_package.__file__).with_name("redraft_evaluation.py")
 PAGE = Path(__file__).parents[2] / "ops" / "docs" / "examples.md"
 FOLDERS = sorted(path.parent.name for path in EXAMPLES.glob("*/evaluate.py"))
-# The network of Shapiro and Green for 12 inputs (Knuth, volume 3, 5.3.4), in an order of its layers.
-BEST_NETWORK = """
-    0-8 1-7 2-6 3-11 4-10 5-9 0-1 2-5 3-4 6-9 7-8 10-11 0-2 1-6 5-10 9-11 0-3 1-2 4-6 5-7 8-11 9-10 1-4 3-5 6-8 7-10
-    1-3 2-5 6-9 8-10 2-3 4-5 6-7 8-9 4-6 5-7 3-4 5-6 7-8
-"""
-BEST_EXPRESSION = "po|i.*o|bu|o.*o|j|a.a|a.t|v.l|r.i|rc|ay.|ma|n.e"
 BEST_FIT = "def choose(item, free):\n    return min(range(len(free)), key=free.__getitem__, default=-1)\n"
 IN_ORDER = "def tour(cities):\n    return list(range(len(cities)))\n"
 GRID = (EXAMPLES / "circle_packing" / "baseline.py").read_text()
@@ -225,7 +220,7 @@ def tour(cities):
 
 
 def test_the_best_network_known_is_valid(evaluator: Evaluator) -> None:
-    pairs = [[int(wire) for wire in pair.split("-")] for pair in BEST_NETWORK.split()]
+    pairs = COMPARATORS
     result = evaluator.result("sorting_network", json.dumps(pairs))
     assert (result["valid"], result["score"]) == (True, 39)
     without = evaluator.refusal("sorting_network", json.dumps(pairs[:-1]))
@@ -246,7 +241,7 @@ def test_what_is_no_network_is_refused(evaluator: Evaluator, answer: str) -> Non
 
 
 def test_the_best_expression_known_is_valid(evaluator: Evaluator) -> None:
-    result = evaluator.result("regex_golf", f"This one:\n```regex\n{BEST_EXPRESSION}\n```\nIt is short.")
+    result = evaluator.result("regex_golf", f"This one:\n```regex\n{EXPRESSION}\n```\nIt is short.")
     assert (result["valid"], result["score"]) == (True, 47)
 
 
@@ -258,7 +253,7 @@ def test_the_best_expression_known_is_valid(evaluator: Evaluator) -> None:
         ("(a", "expression failed"),
         (".", "misses 0 of the 34 names that it must match () and matches 34"),
         ("^$", "misses 34"),
-        (f"/{BEST_EXPRESSION}/", "Slashes around it are part of it"),
+        (f"/{EXPRESSION}/", "Slashes around it are part of it"),
         ("((([a-z]+)+)+)+!", "expression took more than 0.5 seconds"),
     ],
 )

@@ -163,3 +163,21 @@ def test_a_file_of_settings_that_is_no_toml_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(InvalidInput, match=r"^settings: .*redraft\.toml.* must be TOML") as caught:
             read()
         assert "\n" not in str(caught.value)
+
+
+def test_prices_and_patterns_of_the_operators_own_stand_in_the_file_of_settings(tmp_path: Path) -> None:
+    (tmp_path / "redraft.toml").write_text(
+        """redact = ['ACME-\\d{4}']
+[prices]
+"far-1" = ["1.25", "0.125", "10"]
+"""
+    )
+    settings = load_settings()
+    assert settings.redact == (r"ACME-\d{4}",)
+    assert [str(price) for price in settings.prices["far-1"]] == ["1.25", "0.125", "10"]
+
+
+def test_a_pattern_that_is_none_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDRAFT_REDACT", '["(", "b"]')
+    with pytest.raises(InvalidInput, match=r"^setting redact\.0: '\(' is not allowed; '\(' is no regular expression"):
+        load_settings()

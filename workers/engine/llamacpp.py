@@ -28,7 +28,7 @@ CPU_BATCH_TOKENS = 256
 # Prompts of idle slots are kept here, in MiB of the machine's memory; the server's own default is 8192.
 CACHE_RAM_MIB = 512
 # Threads that only wait: a connection holds one until its answer has ended, and where others' requests hold them all,
-# the server is silent at /health, too. Its own default is two more than it has slots.
+# the server is silent at /health, too. With its own default it was beside 40 streams, and not beside 16.
 HTTP_THREADS = 256
 # `Home.run`, as the server sees it.
 SAVED = "run"

@@ -26,6 +26,7 @@ def test_a_sandbox_that_works_has_nothing_to_diagnose():
     assert diagnose(default_runtime_folder(load_settings().cache)) is None
 
 
+@pytest.mark.slow  # one that is built alone stands for it
 def test_two_that_need_a_runtime_at_once_build_one_that_works(tmp_path):
     root = Path(tempfile.mkdtemp(dir="/tmp")) if os.geteuid() == 0 else tmp_path
     root.chmod(0o755)

@@ -54,6 +54,17 @@ def test_a_model_without_prices_is_refused_unless_they_are_given() -> None:
         prices_of("gpt-9", (Decimal(0), Decimal(-1), Decimal(7)))
 
 
+def test_the_operators_table_goes_before_ours_and_a_snapshot_may_have_a_price_of_its_own() -> None:
+    own = {"gpt-5.4": (Decimal(4), Decimal(1), Decimal(8)), "far-1-2026-01-01": (Decimal(1), Decimal(1), Decimal(1))}
+    million = usage(1_000_000, 1_000_000, 0)
+    assert prices_of("gpt-5.4-2026-03-05", None, own).cost(million) == Decimal(2)  # cached, and long
+    assert prices_of("far-1-2026-01-01", None, own).cost(million) == Decimal(2)
+    with pytest.raises(InvalidInput, match=r"known prices are of .*, far-1-2026-01-01; give"):
+        prices_of("far-1", None, own)
+    with pytest.raises(InvalidInput, match=r"^setting prices\.near: .* no price is below 0"):
+        prices_of("near", None, {"near": (Decimal(1), Decimal(1), Decimal(-2))})
+
+
 def test_a_price_of_nothing_is_a_price() -> None:
     free = prices_of("gpt-5.4", (Decimal(0), Decimal(0), Decimal(0)))
     assert free.cost(usage(1_000_000, 10, 1_000_000)) == 0
