@@ -228,6 +228,12 @@ class JobLines:
                    WHERE l.worker IS NULL AND j.state IN ('queued', 'running') GROUP BY 1"""
         return {row.lane: row.jobs for row in self._rows(query)}
 
+    def tags(self, beginning: str, limit: int) -> tuple[str, ...]:
+        """Tags of the login's jobs that begin so."""
+        query = """SELECT DISTINCT tag FROM jobs j CROSS JOIN unnest(j.tags) tag
+                   WHERE starts_with(tag, %(beginning)s) ORDER BY tag LIMIT %(limit)s"""
+        return tuple(row.tag for row in self._rows(query, {"beginning": beginning, "limit": limit}))
+
     def workers(self) -> tuple[WorkerRow, ...]:
         """Every worker that has registered and has not signed off."""
         return tuple(worker_row(row) for row in self._rows(WORKERS))

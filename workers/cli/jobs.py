@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workers.cli import output, waiting
+from workers.cli import completion, output, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,22 +22,37 @@ if TYPE_CHECKING:
 app = typer.Typer()
 # Postgres's bigint.
 LARGEST = 2**63 - 1
-JobArgument = Annotated[int, typer.Argument(metavar="JOB", min=1, max=LARGEST, help="The job's number.")]
-JobsArgument = Annotated[list[int], typer.Argument(metavar="JOB...", min=1, max=LARGEST, help="The jobs' numbers.")]
+JobArgument = Annotated[
+    int,
+    typer.Argument(metavar="JOB", min=1, max=LARGEST, help="The job's number.", autocompletion=completion.jobs),
+]
+JobsArgument = Annotated[
+    list[int],
+    typer.Argument(metavar="JOB...", min=1, max=LARGEST, help="The jobs' numbers.", autocompletion=completion.jobs),
+]
+# What a terminal shows of jobs; a pipe gets all of them.
+MOST_SHOWN = 50
 
 
 @app.command()
 def ls(
-    state: Annotated[list[str], typer.Option("--state", metavar="S", help="Only jobs in this state.")] = [],  # noqa: B006
-    tag: Annotated[list[str], typer.Option("--tag", metavar="T", help="Only jobs with this tag.")] = [],  # noqa: B006
+    state: Annotated[
+        list[str],
+        typer.Option("--state", metavar="S", help="Only jobs in this state.", autocompletion=completion.states),
+    ] = [],  # noqa: B006
+    tag: Annotated[
+        list[str],
+        typer.Option("--tag", metavar="T", help="Only jobs with this tag.", autocompletion=completion.tags),
+    ] = [],  # noqa: B006
     owner: Annotated[str | None, typer.Option(metavar="O", help="Only jobs of this owner.")] = None,
     batch: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, max=LARGEST, help="Only jobs of this batch, with what it has used."),
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="Show at most this many; --json lists all jobs.")
-    ] = 50,
+        int | None,
+        typer.Option(min=1, max=1_000_000, help="Show at most this many. Default: 50 on a terminal; a pipe gets all."),
+    ] = None,
     as_json: output.Json = False,
 ) -> None:
     """List jobs, newest first. --json: one object per line."""
@@ -46,13 +62,14 @@ def ls(
     if as_json:
         _list_whole(states, tag, owner, batch)
         return
+    limit = limit or (MOST_SHOWN if sys.stdout.isatty() else None)
     with job_lines() as lines:
-        jobs = lines.newest(states=states, tags=tag, owner=owner, batch=batch, limit=limit + 1)
+        jobs = lines.newest(states=states, tags=tag, owner=owner, batch=batch, limit=limit and limit + 1)
         workers = lines.workers() if any(not job.state.final for job in jobs) else ()
     columns = ("job", "state", "iter", "score", "spent", "tokens", "age", "title")
     right = ("job", "iter", "score", "spent", "tokens", "age")
     output.table(columns, [_line(job) for job in jobs[:limit]], right=right)
-    if len(jobs) > limit:
+    if limit and len(jobs) > limit:
         output.note(f"the newest {limit}; --limit shows more")
     if batch is not None:
         _note_batch(batch)

@@ -20,6 +20,7 @@ def notes(submission: Submission, jobs: Sequence[Submitted], workers: Sequence[W
     yield from submission.notes
     yield from _files(submission.specs)
     yield from (f"job {job.job}: {job.note}" for job in jobs if job.note)
+    yield from _blind(submission.specs)
     yield from _engines(submission.specs, workers)
     yield from _models(submission.specs, workers)
     yield from _batch(jobs)
@@ -41,6 +42,14 @@ def _files(specs: Sequence[JobSpec]) -> Iterator[str]:
         if names:
             more = f" and {len(names) - FILES_NAMED} more" if len(names) > FILES_NAMED else ""
             yield f"{title}: {', '.join(names[:FILES_NAMED])}{more}"
+
+
+def _blind(specs: Sequence[JobSpec]) -> Iterator[str]:
+    """One line where a job has nothing but held-out checks: nothing corrects its model."""
+    blind = [spec for spec in specs if all(check.held_out for check in spec.checks)]
+    if blind:
+        which = f"{blind[0].title!r} has" if len(specs) == 1 else f"{len(blind)} of {len(specs)} jobs have"
+        yield f"{which} held-out checks only: the model learns that an answer failed, and never why"
 
 
 def _engines(specs: Sequence[JobSpec], workers: Sequence[WorkerRow]) -> Iterator[str]:

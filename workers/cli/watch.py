@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workers.cli import output
+from workers.cli import completion, output
 from workers.cli.jobs import LARGEST, JobsArgument, exit_code, without_answer
 
 if TYPE_CHECKING:
@@ -25,7 +25,11 @@ NOTHING = "no job is unfinished; `redraft ls` lists those that are finished"
 SomeJobs = Annotated[
     list[int] | None,
     typer.Argument(
-        metavar="[JOB...]", min=1, max=LARGEST, help="Default: all unfinished jobs; into a pipe, the 200 oldest."
+        metavar="[JOB...]",
+        min=1,
+        max=LARGEST,
+        help="Default: all unfinished jobs; into a pipe, the 200 oldest.",
+        autocompletion=completion.jobs,
     ),
 ]
 

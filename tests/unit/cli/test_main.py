@@ -171,6 +171,49 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     process.stderr.close()
 
 
+def test_a_disk_that_is_full_and_a_closed_output_are_no_errors_of_redraft() -> None:
+    for arguments, stream, code, says in (
+        ("--help", "> /dev/full", 1, "standard output: No space left on device\n"),
+        ("doctor --json", "> /dev/full", 1, "standard output: No space left on device\n"),
+        ("--help", ">&-", 0, ""),
+        ("--help", "<&- 2>&-", 0, ""),
+    ):
+        line = f"{sys.executable} -m workers.cli.main {arguments} {stream}"
+        said = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, check=False)
+        assert (said.returncode, said.stderr) == (code, says), line
+
+
+def test_a_home_that_cannot_be_written_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "home").write_text("a file")
+    assert run(["up", "--endpoint", "http://127.0.0.1:1"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1].startswith("setting home: ")
+    assert "a folder that can be written (" in said[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("redraft ls --state q", ["queued", "quarantined"]),
+        ("redraft submit --strategy best", ["best_of_n"]),
+        ("redraft show ", []),
+        ("redraft ls --tag x", []),
+    ],
+)
+def test_the_shell_completes_states_and_strategies_and_is_quiet_where_there_is_no_database(
+    words: str, offered: list[str]
+) -> None:
+    environment = {"_REDRAFT_COMPLETE": "complete_bash", "COMP_CWORD": str(words.count(" "))}
+    said = subprocess.run(
+        [sys.executable, "-c", "from workers.cli.main import main; main()"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment, "COMP_WORDS": words},
+        check=False,
+    )
+    assert (said.stdout.split(), said.stderr) == (offered, "")
+
+
 def test_the_shell_completes_commands_and_options() -> None:
     environment = {"_REDRAFT_COMPLETE": "complete_bash", "COMP_CWORD": "1"}
     said = subprocess.run(
