@@ -90,13 +90,18 @@ def engine(worker: WorkerRow) -> str:
 
 def notes(jobs: Iterable[Waits], workers: Sequence[WorkerRow]) -> Iterator[str]:
     """One line for each reason, with the numbers of the jobs that it holds up."""
+    for reason, numbers in reasons(jobs, workers).items():
+        yield f"{_jobs(sorted(numbers))}: {reason}"
+
+
+def reasons(jobs: Iterable[Waits], workers: Sequence[WorkerRow]) -> dict[str, list[int]]:
+    """Each reason, with the numbers of the jobs that it holds up."""
     held: dict[str, list[int]] = {}
     for job in jobs:
         reason = why(job, workers)
         if reason:
             held.setdefault(reason, []).append(job.job)
-    for reason, numbers in held.items():
-        yield f"{_jobs(sorted(numbers))}: {reason}"
+    return held
 
 
 def _jobs(numbers: Sequence[int], most: int = 8) -> str:

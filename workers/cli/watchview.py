@@ -72,9 +72,9 @@ COLUMNS = (
 def view(look: Look, *, width: int, height: int) -> RenderableType:
     """The whole screen: totals, why nothing moves, the table, and the keys."""
     above = [Text(line, no_wrap=True, overflow="ellipsis", style=style) for line, style in _above(look, width)]
-    below = [Text(_below(look), style="dim", no_wrap=True, overflow="ellipsis")] if look.keys else []
-    rows = max(1, height - len(above) - len(below) - 1)
-    return Group(*above, _table(look, look.jobs[:rows], width), *below)
+    jobs = look.jobs[: rows_shown(look, width=width, height=height)]
+    below = [Text(_below(look, len(jobs)), style="dim", no_wrap=True, overflow="ellipsis")] if look.keys else []
+    return Group(*above, _table(look, jobs, width), *below)
 
 
 def rows_shown(look: Look, *, width: int, height: int) -> int:
@@ -117,7 +117,7 @@ def doing(job: JobLine, workers: Sequence[WorkerRow]) -> str:
         return "until it is resumed"
     held = waiting.why(job, workers)
     if held or not job.worker:
-        return held or "waiting for a worker"
+        return held or "waiting"
     return " · ".join(part for part in (job.operator, job.phase) if part)
 
 
@@ -140,11 +140,11 @@ def _above(look: Look, width: int) -> list[tuple[str, str]]:
         spent.append(f"about {about} left, at most {most}")
     one, two = jobs, " · ".join(spent)
     lines = [(f"{one} · {two}", "bold")] if len(one) + len(two) + 3 <= width else [(one, "bold"), (two, "")]
-    return [*lines, *((printable(reason), "yellow") for reason in waiting.notes(look.jobs, look.workers))]
+    return [*lines, *((printable(reason), "yellow") for reason in waiting.reasons(look.jobs, look.workers))]
 
 
-def _below(look: Look) -> str:
-    last = min(look.offset + len(look.jobs), look.number)
+def _below(look: Look, rows: int) -> str:
+    last = look.offset + rows
     return f"{min(look.offset + 1, last)}-{last} of {look.number} · ↑ ↓ PgUp PgDn move · q leaves"
 
 

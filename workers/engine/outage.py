@@ -6,7 +6,8 @@ import dataclasses
 import time
 from dataclasses import dataclass
 
-# As `workers.engine.diagnostics.explain` begins; whoever reads the reason knows that it is of the engine.
+# As `workers.engine.diagnostics.explain` begins; whoever reads the reason knows that it is of the engine. After a
+# semicolon it gives advice, which is in the log.
 _PREFIX = "the engine ended: "
 WHY_CHARS = 300
 
@@ -39,7 +40,7 @@ class Outages:
 
     def fails(self, why: str) -> None:
         """The engine does not answer. The first reason stays as long as the engine only fails to come back."""
-        line = why.strip().split("\n", 1)[0].removeprefix(_PREFIX).rstrip(":")[:WHY_CHARS]
+        line = why.strip().split("\n", 1)[0].removeprefix(_PREFIX).split("; ", 1)[0].rstrip(":")[:WHY_CHARS]
         self.now = dataclasses.replace(self.now, why=line) if self.now else Outage(why=line, since=time.monotonic())
 
     def restarted(self) -> None:

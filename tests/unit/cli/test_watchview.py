@@ -120,7 +120,7 @@ def test_why_nothing_moves_stands_above_the_table_and_at_the_job() -> None:
     )
     waiting = line(worker=None)
     shown = lines(look(waiting, workers=(sick,)), 120)
-    assert any("job 17: waits for the engine: out of memory, restarted 40s ago" in text for text in shown[:3])
+    assert any(text.startswith("waits for the engine: out of memory, restarted 40s ago") for text in shown[:3])
     assert "waits for the engine" in shown[-1]
 
 
@@ -129,7 +129,7 @@ def test_the_page_fits_the_screen_and_says_which_jobs_it_shows() -> None:
     shown = lines(moment, 100, 12)
     assert len(shown) == 12
     assert len([text for text in shown if "running" in text]) == rows_shown(moment, width=100, height=12)
-    assert shown[-1].startswith("21-79 of 113")
+    assert shown[-1].startswith("21-29 of 113")
 
 
 def test_a_title_cannot_steer_the_terminal() -> None:

@@ -7,7 +7,9 @@ from workers.engine.outage import WHY_CHARS, Outages
 
 def test_a_reason_is_one_line_with_its_beginning_and_its_last_restart() -> None:
     outages = Outages()
-    outages.fails("the engine ended: there is too little free memory\ncudaErrorMemoryAllocation\n(the whole log: x)")
+    outages.fails(
+        "the engine ended: there is too little free memory; end what uses it\ncudaErrorMemoryAllocation\n(the whole log: x)"
+    )
     first = outages.now
     assert first is not None
     assert first.why == "there is too little free memory"
