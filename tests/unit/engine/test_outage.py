@@ -8,7 +8,7 @@ from workers.engine.outage import WHY_CHARS, Outages
 def test_a_reason_is_one_line_with_its_beginning_and_its_last_restart() -> None:
     outages = Outages()
     outages.fails(
-        "the engine ended: there is too little free memory; end what uses it\ncudaErrorMemoryAllocation\n(the whole log: x)"
+        "the engine ended: there is too little free memory; end what uses it\ncudaErrorAlloc\n(the whole log: x)"
     )
     first = outages.now
     assert first is not None
