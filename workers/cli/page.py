@@ -133,11 +133,7 @@ def _facts(job: JobSummary, judged_by: str, rounds: Sequence[IterationRow]) -> s
         *([("judged by", judged_by)] if judged_by else []),
         ("score", output.score(job.score, job.value)),
         *([("left out", "; ".join(map(omissions.of_job, job.left_out)))] if job.left_out else []),
-        *(
-            [("shared", f"{', '.join(job.shared_checks)}: judged in the candidate's process")]
-            if job.shared_checks
-            else []
-        ),
+        *([("shared", f"{shared}: judged in the candidate's process")] if shared else []),
         ("strategy", job.strategy),
         ("iterations", f"{job.iterations} of {budget.iterations}"),
         ("tokens", f"{output.count(spend.local_tokens + spend.cloud_tokens)} of {output.count(budget.tokens)}"),
