@@ -1,13 +1,13 @@
-# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-guard | bench-hints | bench-loop | bench-queue | bench-batch | bench-tokens | bench-cli | chaos | soak.
+# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-guard | bench-hints | bench-loop | bench-page | bench-queue | bench-batch | bench-tokens | bench-cli | chaos | soak.
 # Each makes what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: bench-hints bench-loop demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-queue bench-batch bench-streams bench-tokens bench-cli chaos soak docs lock clean
+.PHONY: bench-hints bench-loop demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-page bench-queue bench-batch bench-streams bench-tokens bench-cli chaos soak docs lock clean
 
-$(STAMP): pyproject.toml ops/requirements.lock
+$(STAMP): pyproject.toml ops/requirements.lock ops/requirements-uv.lock
 	@$(PYTHON) ops/install.py $(VENV)
 	@touch $@
 
@@ -108,6 +108,10 @@ bench-guard: $(STAMP)
 bench-batch: $(STAMP)
 	$(BIN)/python ops/bench_batch.py $(if $(POOL),--pool $(POOL))
 
+# How long each page of the live page takes over 100 jobs with 1,000 iterations each, and how many statements it reads.
+bench-page: $(STAMP)
+	$(BIN)/python ops/bench_page.py
+
 # Dispatch with a long queue and a long history; then DBOS and procrastinate beside it, in an environment of their own.
 PEERS := .venv-bench
 bench-queue: $(STAMP) $(PEERS)/.installed
@@ -133,8 +137,8 @@ schema: $(STAMP)
 	$(BIN)/python -m ops.schema
 
 # Rewrites the lock from pyproject.toml: names, versions and hashes, no addresses.
-lock:
-	$(BIN)/pip install --quiet uv
+lock: $(STAMP)
+	echo uv | $(BIN)/uv pip compile - --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --output-file ops/requirements-uv.lock
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --output-file ops/requirements.lock
 	$(BIN)/uv pip compile ops/requirements-bench.in --python-version 3.11 --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --output-file ops/requirements-bench.lock
 

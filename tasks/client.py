@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tasks import follow as following
+from tasks.board import Board
 from tasks.errors import InvalidInput, NoSuchJob
 from tasks.follow import PATIENCE_SECONDS, Patient, Snapshot
 from tasks.store import fleet, lesson_queries, lifecycle, queries
@@ -204,6 +205,11 @@ class Client:
     def workers(self) -> tuple[WorkerRow, ...]:
         """Every worker that has registered and has not signed off."""
         return fleet.live_workers(self._database)
+
+    @property
+    def board(self) -> Board:
+        """The reads of a live page."""
+        return Board(self._database)
 
     def relay_connected(self) -> bool:
         """Whether a relay, which wakes workers, is connected."""

@@ -52,6 +52,10 @@ class TimedHeartbeat:
         """As the other's."""
         self.heartbeat.beat(tokens)
 
+    def wrote(self, text: str, thoughts: str, *, anew: bool = False) -> None:
+        """As the other's."""
+        self.heartbeat.wrote(text, thoughts, anew=anew)
+
     def expect_silence(self, seconds: float) -> None:
         """As the other's."""
         self.heartbeat.expect_silence(seconds)

@@ -19,6 +19,10 @@ class Heartbeat(Protocol):
     def beat(self, tokens: int = 0) -> None:
         """Progress was made; `tokens` more were received."""
 
+    def wrote(self, text: str, thoughts: str, *, anew: bool = False) -> None:
+        """A model wrote more of an answer, or of its thoughts before it, for whoever watches; with `anew` it takes the
+        place of all that came before. Never waits and never raises."""
+
     def expect_silence(self, seconds: float) -> None:
         """The step may be silent for up to `seconds` from now (a prefill, a sandboxed test)."""
 
@@ -38,6 +42,9 @@ class SilentHeartbeat:
 
     def beat(self, tokens: int = 0) -> None:
         """Nobody listens."""
+
+    def wrote(self, text: str, thoughts: str, *, anew: bool = False) -> None:
+        """Nobody watches."""
 
     def expect_silence(self, seconds: float) -> None:
         """Nobody listens."""

@@ -184,11 +184,14 @@ class Settings(BaseSettings):
     postgres_port: int = Field(default=0, ge=0, le=65_535)
     valkey_port: int = Field(default=0, ge=0, le=65_535)
     flower_port: int = Field(default=0, ge=0, le=65_535)
+    ui_port: int = Field(default=0, ge=0, le=65_535)
 
     # Empty: the local stack makes one, which the home keeps.
     flower_password: SecretStr = SecretStr("")
     # Host names that Flower accepts besides loopback, `flower.example.org`: for a proxy in front of it.
     flower_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
+    # Host names that the live page accepts besides loopback, `redraft.example.org`: for a proxy in front of it.
+    ui_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property
@@ -225,7 +228,7 @@ class Settings(BaseSettings):
             else value
         )
 
-    @field_validator("flower_hosts", mode="before")
+    @field_validator("flower_hosts", "ui_hosts", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         """Splits text from the environment at commas."""

@@ -41,6 +41,8 @@ class Heartbeat:
     def beat(self, tokens: int = 0) -> None:
         self.tokens += tokens
 
+    def wrote(self, text: str, thoughts: str, *, anew: bool = False) -> None: ...
+
     def expect_silence(self, seconds: float) -> None: ...
 
     def check(self) -> None:

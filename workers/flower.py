@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ipaddress
 import signal
 import sys
 from collections.abc import Collection
 from typing import Any
-from urllib.parse import urlsplit
 
 from flower import command, urls
 from flower.app import Flower
@@ -24,6 +22,7 @@ from tornado.options import options
 from tornado.web import RequestHandler, authenticated
 
 from tasks.settings import load_settings
+from workers.hostnames import is_ours
 
 FORBIDDEN = 403
 
@@ -58,23 +57,6 @@ class GuardedFlower(Flower):  # type: ignore[misc]
         if getattr(delegate, "handler_class", None) is Metrics:
             delegate.handler_class = ClosedMetrics
         return delegate
-
-
-def is_ours(host: str, hosts: Collection[str]) -> bool:
-    """Whether a Host header means loopback, at whatever port it was forwarded from, or one of `hosts`."""
-    try:
-        parts = urlsplit(f"//{host}")
-        name, port = parts.hostname or "", parts.port
-    except ValueError:
-        return False
-    if parts.netloc != host or "@" in host or parts.path or parts.query or parts.fragment:
-        return False
-    if name == "localhost" or name in hosts or (port is not None and f"{name}:{port}" in hosts):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def main() -> None:

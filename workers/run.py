@@ -18,6 +18,7 @@ from tasks.crashpoints import arm_process
 from tasks.errors import EngineFault, RedraftError
 from tasks.loop import ENGINE_LANES
 from tasks.settings import Settings
+from tasks.store.live_text import LiveTextWriter
 from tasks.store.presence import announcing
 from tasks.types import Lane
 from tasks.validators.sandbox import default_runtime_folder
@@ -88,6 +89,7 @@ class WorkerProcess:
             slots=self._slots,
         )
         self._runner, self._renewer, self._events = build_turn_runner(parts)
+        self._live_text = LiveTextWriter(url, self._renewer.heartbeats)
         register_turn(app, self._runner)
         self._watchdog = Watchdog(
             self._runner,
@@ -137,6 +139,7 @@ class WorkerProcess:
         """In this order, and ended in the other: leases are renewed, and events sent, as long as there are turns."""
         self._tasks.start("lease renewer", self._renewer.run)
         self._tasks.start("events", self._events.run)
+        self._tasks.start("live text", self._live_text.run)
         if self._lanes & ENGINE_LANES:
             self._tasks.start("engine watch", self._host.watch)
         self._tasks.start("lane gate", self._gate.run)

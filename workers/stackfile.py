@@ -14,7 +14,7 @@ from workers.process import Recorded
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackFile:
     """Three database logins (a superuser for migrations, workers, the person), the broker, Flower, the memory, the
-    owner."""
+    owner, the live page with the secret that signs its links."""
 
     admin_url: str
     worker_url: str
@@ -32,6 +32,8 @@ class StackFile:
     endpoint_model: str = ""
     endpoint_key: str = ""
     endpoint_context_tokens: int = 0
+    ui_url: str = ""
+    ui_secret: str = ""
     # What the stack was started with, to tell whoever asks for something else.
     model: str = ""
     engine: str = ""

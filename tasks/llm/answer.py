@@ -44,15 +44,21 @@ class Result:
 class Answer:
     """What has arrived so far. `deltas` counts the events that brought text or thoughts, `usage` is what the server
     counts; `expected` says where this request's thoughts are to be. With `runs_on` its text may repeat itself; it is
-    complete where `end` finds that all is there that was asked for."""
+    complete where `end` finds that all is there that was asked for. `heard` is told what arrives: text, thoughts, and
+    whether the text takes the place of all before."""
 
     def __init__(
-        self, expected: Expectation, *, runs_on: bool = False, end: Callable[[], AnswerEnd | None] = lambda: None
+        self,
+        expected: Expectation,
+        *,
+        runs_on: bool = False,
+        end: Callable[[], AnswerEnd | None] = lambda: None,
+        heard: Callable[[str, str, bool], None] = lambda text, thought, anew: None,
     ) -> None:
         self.finish_reason, self.deltas, self.usage = "", 0, dict[str, int]()
         self._expected, self._runs_on = expected, runs_on
         self._split = self._splitter()
-        self._new_end, self._end = end, end()
+        self._new_end, self._end, self._heard = end, end(), heard
         self._end_char: int | None = None
         self._increments, self._thought_increments = Increments(), Increments()
         self._received, self._done, self._calls_tool, self._field = "", False, False, False
@@ -160,6 +166,7 @@ class Answer:
             self._received, self._split = "", self._splitter()
             self._end = self._new_end()
         _, thought = self._thought_increments.new(delta.thought)
+        self._heard(text, thought, replaces)
         self._received += text
         self._think(thought)
         self._split.feed(text)

@@ -76,7 +76,12 @@ class OpenAIChatModel:
         heartbeat.check()
         begun, silence = time.monotonic(), _Silence(self._first_seconds, heartbeat)
         expected = expected_thoughts(request, self._terms, thinks="opened" in self.thoughts)
-        answer = Answer(expected, runs_on=request.runs_on, end=partial(end_of, request))
+        answer = Answer(
+            expected,
+            runs_on=request.runs_on,
+            end=partial(end_of, request),
+            heard=lambda text, thought, anew: heartbeat.wrote(text, thought, anew=anew),
+        )
         body, ended_by = chat_body(request, self._terms, self._files), ""
         stream = Stream(
             self._client(),

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tasks.errors import Cancelled, LeaseLost, Paused, ShuttingDown
+from tasks.texttail import TextTail
 from tasks.types import CallKey, Claim
 
 
@@ -40,6 +41,9 @@ class LeaseHeartbeat:
             self.progress_at = time.monotonic()
             # Never shorter than another slot of the same turn has announced.
             self.alive_until = max(self.alive_until, self.progress_at + self.silence_seconds)
+
+    def wrote(self, text: str, thoughts: str, *, anew: bool = False) -> None:
+        """Nobody watches what is written outside of a call."""
 
     def expect_silence(self, seconds: float) -> None:
         """The step may be silent for `seconds` from now."""
@@ -82,21 +86,36 @@ class LeaseHeartbeat:
         with self._lock:
             return {key: call.tokens for key, call in self._calls.items()}
 
+    def texts(self) -> Mapping[CallKey, CallHeartbeat]:
+        """The calls in flight, with what each has written so far."""
+        with self._lock:
+            return dict(self._calls)
+
     def _shutting_down(self) -> ShuttingDown:
         return ShuttingDown(f"worker {self.claim.worker} is shutting down")
 
 
 @dataclass(slots=True)
 class CallHeartbeat:
-    """The `Heartbeat` of one model call: counts its tokens, and is its lease's in all else."""
+    """The `Heartbeat` of one model call: counts its tokens, keeps the end of what it writes, and is its lease's in all
+    else."""
 
     lease: LeaseHeartbeat
     tokens: int = 0
+    text: TextTail = field(default_factory=TextTail)
+    thoughts: TextTail = field(default_factory=TextTail)
 
     def beat(self, tokens: int = 0) -> None:
         """Progress was made."""
         self.tokens += tokens
         self.lease.beat(tokens)
+
+    def wrote(self, text: str, thoughts: str, *, anew: bool = False) -> None:
+        """More of its answer or thoughts."""
+        if anew:
+            self.text.clear()
+        self.text.add(text)
+        self.thoughts.add(thoughts)
 
     def expect_silence(self, seconds: float) -> None:
         """The step may be silent for `seconds` from now."""

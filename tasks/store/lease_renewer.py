@@ -137,6 +137,11 @@ class LeaseRenewer:
         with self._lock:
             return len(self._held)
 
+    def heartbeats(self) -> tuple[LeaseHeartbeat, ...]:
+        """Those of all leases that are held now."""
+        with self._lock:
+            return tuple(self._held.values())
+
     @property
     def overdue(self) -> tuple[int, ...]:
         """The jobs whose turn has not ended though its lease has."""

@@ -194,6 +194,28 @@ reservations = Table(
     Column("completion_tokens", BigInteger, nullable=False, server_default=_ZERO),
 )
 
+# The end of what each call is writing now; unlogged, and gone with the call.
+live_text = Table(
+    "live_text",
+    metadata,
+    _job(primary_key=True, autoincrement=False),
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("iteration", Integer, primary_key=True),
+    Column("operator", Text, primary_key=True),
+    Column("slot", Integer, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("step", Text, primary_key=True, server_default=text("''")),
+    Column("check_name", Text, primary_key=True, server_default=text("''")),
+    Column("vote", Integer, primary_key=True, server_default=_ZERO),
+    Column("text", Text, nullable=False),
+    Column("thoughts", Text, nullable=False),
+    Column("chars", BigInteger, nullable=False),
+    Column("thought_chars", BigInteger, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+    _moment("seen_at", required=True),
+    prefixes=["UNLOGGED"],
+)
+
 # A holder that was lost, and what went with it.
 crashes = Table(
     "crashes",
@@ -284,6 +306,7 @@ verdicts = Table(
         ["candidates.job_id", "candidates.iteration", "candidates.slot"],
         ondelete="CASCADE",
     ),
+    Index("verdicts_created", "created_at", postgresql_include=["job_id", "kind", "seconds"]),
 )
 
 calls = Table(
@@ -328,7 +351,7 @@ calls = Table(
         "set_aside",
         name="calls_once",
     ),
-    Index("calls_created", "created_at"),
+    Index("calls_created", "created_at", postgresql_include=["job_id", "completion_tokens", "usd", "seconds"]),
     Index("calls_omissions", "job_id", postgresql_where=text("omissions <> '[]'::jsonb")),
 )
 

@@ -17,7 +17,7 @@ from tasks.types import Egress
 from tasks.validators import registry
 from tests.attacks.attack import Attack
 from tests.attacks.shown import DECEPTIONS, MARKUP, PLACES, Tags, marked_up
-from workers.flower import is_ours
+from workers.hostnames import is_ours
 
 AREA = "files"
 SECRET = "s3cr3t-of-the-host"

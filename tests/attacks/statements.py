@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 TABLES = (
     "jobs", "leases", "iterations", "candidates", "verdicts", "calls", "events", "lessons", "escalations",
-    "attachments", "outbox", "reservations", "crashes", "owner_usage", "workers", "alembic_version",
+    "attachments", "outbox", "reservations", "crashes", "owner_usage", "workers", "live_text", "alembic_version",
 )  # fmt: skip
 # Tables that a submitter may look into whole: they hold nothing of anybody's.
 COMMON = ("workers", "alembic_version")

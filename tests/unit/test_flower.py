@@ -13,7 +13,8 @@ from flower import options as flower_options
 from flower import urls
 from tornado.testing import AsyncHTTPTestCase
 
-from workers.flower import GuardedFlower, is_ours
+from workers.flower import GuardedFlower
+from workers.hostnames import is_ours
 
 PASSWORD = {"Authorization": "Basic " + base64.b64encode(b"ada:hush").decode()}
 PAGES = ("/", "/workers", "/tasks", "/api/tasks", "/metrics")

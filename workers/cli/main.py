@@ -46,6 +46,7 @@ COMMANDS: dict[str, Entry] = {
     "ls": Entry(module="workers.cli.jobs", help="List jobs, newest first."),
     "show": Entry(module="workers.cli.jobs", help="Show one job."),
     "watch": Entry(module="workers.cli.watch", help="Follow jobs live until they are finished."),
+    "ui": Entry(module="workers.cli.ui", help="Print a link that opens the live page."),
     "wait": Entry(module="workers.cli.watch", help="Wait silently until jobs are finished."),
     "result": Entry(module="workers.cli.jobs", help="Print a job's answer; while it runs, the best so far."),
     "history": Entry(module="workers.cli.history", help="Show a job's iterations and their verdicts."),

@@ -15,7 +15,7 @@ from tasks.errors import PartFailed
 from tasks.settings import Settings
 from workers.home import Home, free_port, write_private
 
-PARTS = ("postgres", "valkey", "memory", "flower")
+PARTS = ("postgres", "valkey", "memory", "flower", "ui")
 
 
 def _password() -> str:
@@ -30,11 +30,13 @@ class Kept:
     valkey_port: int
     memory_port: int
     flower_port: int
+    ui_port: int
     flower_password: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     memory_key: str = field(default_factory=_password)
     valkey_password: str = field(default_factory=_password)
     worker_password: str = field(default_factory=_password)
     user_password: str = field(default_factory=_password)
+    ui_secret: str = field(default_factory=lambda: secrets.token_urlsafe(32))
 
 
 def keep(home: Home, settings: Settings) -> Kept:

@@ -1,4 +1,5 @@
-"""The parts that are processes of Redraft (memory, relay, worker, Flower), and how the health of each is determined."""
+"""The parts that are processes of Redraft (memory, relay, worker, Flower, the live page), and how the health of each is
+determined."""
 
 from __future__ import annotations
 
@@ -248,6 +249,18 @@ def flower_part(home: Home, stack: StackFile) -> ProcessPart:
         port=port,
         address=stack.flower_url,
         probe=lambda pid: answers(f"{stack.flower_url}/healthcheck"),
+    )
+
+
+def ui_part(home: Home, stack: StackFile) -> ProcessPart:
+    """The live page; what opens it is in the stack file, never in argv."""
+    return ProcessPart(
+        name="ui",
+        argv=[sys.executable, "-m", "workers.ui.server"],
+        home=home,
+        port=urlsplit(stack.ui_url).port,
+        address=stack.ui_url,
+        probe=lambda pid: answers(f"{stack.ui_url}/health"),
     )
 
 

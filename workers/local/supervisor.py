@@ -30,6 +30,7 @@ from workers.local.parts import (
     memory_part,
     relay_part,
     stop_all,
+    ui_part,
     worker_part,
 )
 from workers.local.postgres import EmbeddedPostgres
@@ -50,7 +51,8 @@ MakeParts = Callable[[Home, StackFile], list[ProcessPart]]
 
 def standard_parts(home: Home, stack: StackFile) -> list[ProcessPart]:
     """The parts of a whole stack besides Postgres and Valkey, in the order of their start."""
-    return [memory_part(home, stack), relay_part(home), worker_part(home, stack), flower_part(home, stack)]
+    parts = [memory_part(home, stack), relay_part(home), worker_part(home, stack), flower_part(home, stack)]
+    return [*parts, ui_part(home, stack)]
 
 
 class Supervisor:
@@ -121,6 +123,8 @@ class Supervisor:
             model=settings.model,
             engine=settings.engine,
             egress=str(settings.egress),
+            ui_url=f"http://127.0.0.1:{kept.ui_port}",
+            ui_secret=kept.ui_secret,
         )
 
     def _restart_dead_parts(self) -> None:

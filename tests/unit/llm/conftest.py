@@ -19,10 +19,15 @@ class CountingHeartbeat:
 
     def __init__(self, stop: Exception | None = None, stop_when: Callable[[], bool] = lambda: True) -> None:
         self.tokens, self.silences = 0, list[float]()
+        self.text, self.thoughts = "", ""
         self._stop, self._stop_when = stop, stop_when
 
     def beat(self, tokens: int = 0) -> None:
         self.tokens += tokens
+
+    def wrote(self, text: str, thoughts: str, *, anew: bool = False) -> None:
+        self.text = text if anew else self.text + text
+        self.thoughts += thoughts
 
     def expect_silence(self, seconds: float) -> None:
         self.silences.append(seconds)

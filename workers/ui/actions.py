@@ -1,0 +1,29 @@
+"""What may be done to a job from its page. Each is a form with its session's token; `handlers` checks it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from tasks.client import Client
+from tasks.types import JobState
+from workers.ui.handlers import Handler
+from workers.ui.jobpages import of_path
+
+ACTIONS: dict[str, Callable[[Client, int], JobState]] = {
+    "cancel": lambda client, job: client.cancel(job),
+    "pause": lambda client, job: client.pause(job),
+    "resume": lambda client, job: client.resume(job),
+}
+
+
+class Action(Handler):
+    """`POST /jobs/N/cancel` and the like; the job's page says what came of it."""
+
+    names: ClassVar[str] = "|".join(ACTIONS)
+
+    async def post(self, number: str, action: str) -> None:
+        """Does it, and goes back to the job's page."""
+        job = of_path(number)
+        await self.read(lambda: ACTIONS[action](self.signed_in.client, job))
+        self.redirect(f"/jobs/{job}", status=303)
