@@ -21,7 +21,9 @@ from tasks.store.board_rows import (
     LiveText,
     Night,
     Stretch,
+    VerdictLine,
 )
+from tasks.store.event_log import read_events
 from tasks.store.session import Database
 from tasks.store.summaries import EventRow
 from tasks.types import CandidateRef
@@ -101,6 +103,10 @@ class Board:
         """One iteration with the texts of its candidates."""
         return job_board.iteration(self._database, job, number)
 
+    def verdicts(self, job: int, *, after: int) -> tuple[VerdictLine, ...]:
+        """The verdicts on candidates of iterations above `after`, the first first."""
+        return job_board.verdicts(self._database, job, after)
+
     def call(self, job: int, call: int) -> CallText:
         """One model call word for word."""
         return job_board.call_text(self._database, job, call)
@@ -120,6 +126,10 @@ class Board:
     def text_version(self, job: int) -> str:
         """Another text whenever a watched job's calls have written more."""
         return live_text.text_version(self._database, job)
+
+    def events_after(self, job: int, number: int) -> tuple[EventRow, ...]:
+        """The next events with numbers above this one, the first first."""
+        return read_events(self._database, {job: number})
 
     def in_flight(self, job: int) -> tuple[InFlight, ...]:
         """The requests that a worker waits for now."""

@@ -7,9 +7,21 @@ is charged what it did use, which is never more. So no limit is passed, whatever
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+
+from tasks.types import BatchBudget, Budget, Egress
+
+# The shares of a limit, in percent, at which its owner is told once.
+WARN_AT = (50, 80)
+# Engine time that one call may be given. The least is a prompt's prefill and some words; where much is left a call gets
+# a quarter of it at most, so that calls in flight together don't wait for each other.
+MOST_CALL_SECONDS = 3600.0
+LEAST_CALL_SECONDS = 30.0
+# With less than this left nothing is worth beginning.
+SPENT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,3 +56,75 @@ def room(limit: Decimal | float | None, used: Decimal | float, held: Decimal | f
     if used + needed > limit:  # type: ignore[operator]  # of one type
         return Room.SPENT
     return Room.RESERVED if used + held + needed > limit else Room.FITS  # type: ignore[operator]
+
+
+def call_seconds(limit: float, used: float, held: float) -> float:
+    """Seconds of the engine that a call may take, where `used` and `held` are of `limit`: the call is cut when they are
+    over, so they are its upper bound. 0 where too little is left."""
+    left = limit - used - held
+    if left < SPENT_SECONDS:
+        return 0.0
+    return min(left, MOST_CALL_SECONDS, max(left / 4, LEAST_CALL_SECONDS))
+
+
+def crossed(limit: Decimal | float | None, before: Decimal | float, after: Decimal | float) -> tuple[int, ...]:
+    """The percents of `WARN_AT` that what is used has come to, from `before` to `after`."""
+    if not limit:
+        return ()
+    return tuple(p for p in WARN_AT if before * 100 < limit * p <= after * 100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MostCost:
+    """The most that a job, or jobs together, can cost by the rules of reservation: no call begins that could pass one
+    of these. `hours` are those of the jobs added up, as are `iterations`; None is no limit."""
+
+    usd: Decimal
+    tokens: int
+    local_tokens: int
+    cloud_tokens: int
+    hours: float
+    iterations: int
+    gpu_seconds: float | None
+
+
+def most_cost(budget: Budget, egress: Egress) -> MostCost:
+    """Of one job; one that may not ask the cloud costs no dollars."""
+    at_home = egress is Egress.NEVER
+    local = _least(budget.tokens, budget.local_tokens)
+    cloud = 0 if at_home else _least(budget.tokens, budget.cloud_tokens)
+    return MostCost(
+        usd=Decimal(0) if at_home else budget.usd,
+        tokens=min(budget.tokens, local + cloud),
+        local_tokens=local,
+        cloud_tokens=cloud,
+        hours=budget.hours,
+        iterations=budget.iterations,
+        gpu_seconds=budget.gpu_seconds,
+    )
+
+
+def most_together(costs: Sequence[MostCost], pool: BatchBudget | None = None) -> MostCost:
+    """Of several jobs, which may share a budget beside their own."""
+    pool = pool or BatchBudget()
+    seconds = [cost.gpu_seconds for cost in costs]
+    tokens = _least(sum(cost.tokens for cost in costs), pool.tokens)
+    usd = sum((cost.usd for cost in costs), Decimal(0))
+    return MostCost(
+        usd=usd if pool.usd is None else min(usd, pool.usd),
+        tokens=tokens,
+        local_tokens=min(tokens, sum(cost.local_tokens for cost in costs)),
+        cloud_tokens=min(tokens, sum(cost.cloud_tokens for cost in costs)),
+        hours=sum(cost.hours for cost in costs) if pool.hours is None else _hours(costs, pool.hours),
+        iterations=sum(cost.iterations for cost in costs),
+        gpu_seconds=None if None in seconds else sum(one for one in seconds if one is not None),
+    )
+
+
+def _hours(costs: Sequence[MostCost], pool: float) -> float:
+    """A pool's hours are by the clock, so each job has them at most."""
+    return sum(min(cost.hours, pool) for cost in costs)
+
+
+def _least(amount: int, other: int | None) -> int:
+    return amount if other is None else min(amount, other)

@@ -28,15 +28,18 @@ from tasks.errors import InvalidInput, NoSuchJob
 from tasks.follow import PATIENCE_SECONDS, Patient, Snapshot
 from tasks.store import fleet, lesson_queries, lifecycle, queries
 from tasks.store.costs import CostBy, costs
+from tasks.store.daily import read_limits
 from tasks.store.event_log import read_events
 from tasks.store.job_loader import load_job
 from tasks.store.lesson_queries import LessonRow, Reader
 from tasks.store.notices import DONE, Notices
 from tasks.store.reading import run_sql
 from tasks.store.session import Database
+from tasks.store.submissions import egress_of
 from tasks.store.summaries import (
     BatchSummary,
     CostRow,
+    DailyLimit,
     EgressRow,
     EventRow,
     IterationRow,
@@ -45,7 +48,7 @@ from tasks.store.summaries import (
     Submitted,
 )
 from tasks.store.workerrows import WorkerRow
-from tasks.types import BatchBudget, Changes, Job, JobState, Lesson
+from tasks.types import BatchBudget, Changes, Egress, Job, JobState, Lesson
 
 if TYPE_CHECKING:  # what a submission needs takes longer to import than most commands run
     from tasks.measuring import TokenCount
@@ -187,6 +190,14 @@ class Client:
     def egress(self, job: JobRef) -> tuple[EgressRow, ...]:
         """Every request that was sent to the cloud for a job, word for word, the first first."""
         return queries.job_egress(self._database, _number(job))
+
+    def daily_limits(self) -> tuple[DailyLimit, ...]:
+        """The limits of today (UTC) that hold for the login, with what is used and what is in flight of each."""
+        return read_limits(self._database)
+
+    def egress_of(self, submission: Submission) -> tuple[Egress, ...]:
+        """What would be stored as each job's egress if they were submitted now."""
+        return egress_of(self._database, submission.specs, submission.egress)
 
     def cost(self, by: CostBy | str = CostBy.JOB) -> tuple[CostRow, ...]:
         """Calls, tokens and dollars, added up by job, owner, model, day (UTC's) or batch. Raises `InvalidInput`."""

@@ -157,13 +157,28 @@ class BatchReserved(TurnEnded):
     once they have cost less than they may."""
 
 
+class DailyReserved(TurnEnded):
+    """What is left of a limit of today is reserved for calls in flight of other jobs: the job goes on once they have
+    cost less than they may."""
+
+
+class DailyLimitReached(TurnEnded):
+    """A limit of today, of a job's owner or of the deployment, does not pay for what comes next: the job goes on after
+    `seconds`, when the day is over."""
+
+    def __init__(self, why: str, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(why)
+
+
 # ── limits ────────────────────────────────────────────────────────────────────────────────────
 
 
 class LimitReached(RedraftError):
     """The budget does not pay for what comes next.
 
-    Parameters: `type` (usd, hours, iterations, tokens, completion_tokens), `value` (used so far), `limit`, and
+    Parameters: `type` (usd, hours, iterations, tokens, cloud_tokens, local_tokens, completion_tokens, gpu_seconds),
+    `value` (used so far), `limit`, and
     `needed`, what the next call may take at most, where only that does not fit.
     """
 

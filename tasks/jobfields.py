@@ -21,18 +21,23 @@ from tasks.types import BatchBudget, Budget, Changes, Egress, Lane
 LANES = (Lane.GPU, Lane.FAST)
 # `hint` would send nothing, for hints from the cloud are not built: a stored job may still have it.
 EGRESS = tuple(Egress)
+# Fields of a budget that are set at submission alone.
+ONCE = ("completion_tokens", "local_tokens", "cloud_tokens", "gpu_seconds")
 # No pin: a flag that overrides the job file's.
 ANY_MODEL = "any"
 
 _ALLOWED = {
     "title": "one line of text, 1 to 200 characters",
     "checks": "a list of checks, each `KIND: VALUE`",
-    "budget": "fields among usd, hours, iterations, tokens, completion_tokens",
+    "budget": "fields among usd, hours, iterations, tokens, local_tokens, cloud_tokens, gpu_seconds, completion_tokens",
     "budget.usd": "a number more than 0 and at most 100,000 (`egress: never` spends nothing in the cloud)",
     "budget.hours": "a number more than 0 and at most 8,760",
     "budget.iterations": "a whole number from 1 to 10,000",
     "budget.tokens": "a whole number from 1 to 1,000,000,000,000",
     "budget.completion_tokens": "a whole number from 1 to 1,000,000,000,000",
+    "budget.local_tokens": "a whole number from 1 to 1,000,000,000,000",
+    "budget.cloud_tokens": "a whole number from 1 to 1,000,000,000,000",
+    "budget.gpu_seconds": "a number more than 0 and at most 31,536,000",
     "strategy": "the name of a strategy",
     "lane": f"one of {', '.join(LANES)}",
     "egress": f"one of {', '.join(EGRESS)}",
@@ -63,6 +68,9 @@ class BudgetFields(_Strict):
     iterations: Annotated[int, Field(ge=1, le=10_000)] | None = None
     tokens: Annotated[int, Field(ge=1, le=10**12)] | None = None
     completion_tokens: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    local_tokens: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    cloud_tokens: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    gpu_seconds: Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)] | None = None
 
     def amounts(self) -> dict[str, Any]:
         """The fields that are written; dollars with the digits that were written, not their binary fraction."""
@@ -132,7 +140,7 @@ def read_batch_budget(texts: Sequence[str]) -> BatchBudget | None:
         return None
     flag = "--pool-budget"
     named = parse_budget_flag(texts, flag)
-    for unit in ("iterations", "completion_tokens"):
+    for unit in ("iterations", *ONCE):
         if unit in named:
             allowed = f"fields among tokens, usd, hours; {unit} are each job's own, in --budget"
             raise InvalidInput(flag, f"{unit}={named[unit]}", allowed)
@@ -147,10 +155,9 @@ def read_changes(
 ) -> Changes:
     """The changes of a retry or a fork, under the rules of a submission. Raises `InvalidInput`."""
     fields = check_fields({"budget": parse_budget_flag(budget), **({} if seed is None else {"seed": seed})})
-    if fields.budget.completion_tokens is not None:
-        raise InvalidInput(
-            "budget.completion_tokens", fields.budget.completion_tokens, "set once, when a job is submitted"
-        )
+    for unit in ONCE:
+        if (given := getattr(fields.budget, unit)) is not None:
+            raise InvalidInput(f"budget.{unit}", given, "set once, when a job is submitted")
     return Changes(
         **fields.budget.amounts(),
         strategy=None if strategy is None else check_name("strategy", strategy, strategies),

@@ -65,12 +65,15 @@ def parse_budget_flag(texts: Sequence[str], flag: str = "--budget") -> Mapping[s
         name, equals, value = part.partition("=")
         if not equals:
             raise InvalidInput(
-                flag, part, "NAME=NUMBER among usd, hours, iterations, tokens, completion_tokens: usd=2,hours=4"
+                flag,
+                part,
+                "NAME=NUMBER among usd, hours, iterations, tokens, local_tokens, cloud_tokens, gpu_seconds, "
+                "completion_tokens: usd=2,hours=4",
             )
         if name in budget:
             raise InvalidInput(flag, part, f"{name} is given once")
         try:
-            budget[name] = int(value) if name in ("iterations", "tokens", "completion_tokens") else float(value)
+            budget[name] = float(value) if name in ("usd", "hours", "gpu_seconds") else int(value)
         except ValueError:
             budget[name] = value  # refused by the field's rule, in its own words
     return budget

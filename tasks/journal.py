@@ -6,11 +6,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from tasks.crashpoints import CrashPoint, passing
-from tasks.deadline import DEADLINE
+from tasks.deadline import DEADLINE, Deadline, TimedHeartbeat
 from tasks.errors import ContextExceeded, JournalMismatch, ProblemTooLong
 from tasks.ports import Admission, CallLedger, ChatModel, Heartbeat
 from tasks.prompts.fitting import Build, fit
@@ -20,6 +21,8 @@ from tasks.turn import Turn
 from tasks.types import CallKey, ChatRequest, Completion, Cut, Omission, RequestSize
 from tasks.window import CUT_HINT, TEMPLATE_TOKENS, Window
 
+# A call is cut so long before its engine time is over: a stream ends at its next look.
+CUT_SECONDS = 0.5
 # Divisors of the room for a prompt, where the server refused it as too long.
 SHORTER = (2, 4, 8)
 
@@ -154,10 +157,14 @@ class JournalledModel:
         )
         with self.admission.admit(size, heartbeat):
             tokens = size.prompt_tokens + size.completion_tokens
-            fitted = fitted.within(self.ledger.reserve(turn.claim, key, tokens, size.completion_tokens))
+            grant = self.ledger.reserve(turn.claim, key, tokens, size.completion_tokens)
+            fitted = fitted.within(grant.completion_tokens)
             passing(CrashPoint.RESERVED)
             with heartbeat.calling(key) as call:
-                fitted, completion = self._send(fitted, source, call)
+                fitted, completion = self._send(fitted, source, _within(call, grant.seconds))
+                if completion.finish_reason == DEADLINE and not turn.deadline.passed:
+                    # It has had its share of the engine; the same again would cost as much and end alike.
+                    completion = dataclasses.replace(completion, finish_reason="length")
                 passing(CrashPoint.CALL_MADE)
                 self.ledger.commit_call(turn.claim, key, fitted.request, hashed, completion, omissions=fitted.omissions)
         passing(CrashPoint.CALL_COMMITTED)
@@ -212,6 +219,14 @@ def prompt_hash(request: ChatRequest) -> str:
     del fields["thinking_tokens"], fields["runs_on"], fields["asks_code"], fields["asks_lines"]
     canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _within(heartbeat: Heartbeat, seconds: float | None) -> Heartbeat:
+    """The heartbeat of a call that ends where it has taken so many `seconds`."""
+    if seconds is None:
+        return heartbeat
+    at = time.monotonic() + max(0.0, seconds - CUT_SECONDS)
+    return TimedHeartbeat(heartbeat=heartbeat, deadline=Deadline(at=at, hours=seconds / 3600))
 
 
 def _most_tokens(request: ChatRequest) -> int:

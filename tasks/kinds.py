@@ -32,6 +32,9 @@ class StopCode(StrEnum):
     BUDGET_TOKENS = "budget_tokens"
     BUDGET_COMPLETION_TOKENS = "budget_completion_tokens"
     BUDGET_USD = "budget_usd"
+    BUDGET_LOCAL_TOKENS = "budget_local_tokens"
+    BUDGET_CLOUD_TOKENS = "budget_cloud_tokens"
+    BUDGET_GPU_SECONDS = "budget_gpu_seconds"
     BATCH_TOKENS = "batch_tokens"  # of the budget that it shares with its batch
     BATCH_HOURS = "batch_hours"
     CONTEXT = "context"  # even the shortest prompt is longer than the model's context
@@ -66,6 +69,9 @@ class StopCode(StrEnum):
                 | StopCode.BUDGET_TOKENS
                 | StopCode.BUDGET_COMPLETION_TOKENS
                 | StopCode.BUDGET_USD
+                | StopCode.BUDGET_LOCAL_TOKENS
+                | StopCode.BUDGET_CLOUD_TOKENS
+                | StopCode.BUDGET_GPU_SECONDS
                 | StopCode.BATCH_TOKENS
                 | StopCode.BATCH_HOURS
                 | StopCode.CONTEXT

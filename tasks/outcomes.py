@@ -13,6 +13,8 @@ from tasks.defects import full_traceback, is_exhaustion, summary
 from tasks.errors import (
     BatchReserved,
     Cancelled,
+    DailyLimitReached,
+    DailyReserved,
     DatabaseUnavailable,
     JobFailed,
     LimitReached,
@@ -64,6 +66,12 @@ def settle(ledger: Ledger, claim: Claim, lane: Lane, error: Exception, secrets: 
             pause = BATCH_PAUSE_SECONDS if isinstance(error, BatchReserved) else 0.0
             ledger.hand_over(claim, lane, delay_seconds=pause)
             end = TurnEnd(said="waits for its batch" if pause else "paused")
+        case DailyLimitReached():
+            ledger.wait(claim, lane, str(error), seconds=error.seconds, idle=True)
+            end = TurnEnd(said=str(error))
+        case DailyReserved():
+            ledger.wait(claim, lane, str(error), seconds=BATCH_PAUSE_SECONDS)
+            end = TurnEnd(said=str(error))
         case ShuttingDown():
             ledger.hand_over(claim, lane, interrupted=True)
             end = TurnEnd(said="handed back: the worker ends")

@@ -27,6 +27,7 @@ from tasks.types import (
     EscalationRecord,
     EscalationState,
     FileSet,
+    Grant,
     Iteration,
     Job,
     Lane,
@@ -294,10 +295,11 @@ class CallLedger(Protocol):
         """Keeps a call and those of its slot that were built on it, out of their iteration's way: they are made again.
         Raises `mismatch` where that has happened too often to be a change of the model."""
 
-    def reserve(self, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> int:
+    def reserve(self, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> Grant:
         """Reserves `tokens` of the budget, the batch's included, before a call, of which at most `completion_tokens`
-        are its answer's. Returns how many the answer may have: fewer where the budget leaves fewer. Raises
-        `LimitReached`, and `BatchReserved` where only calls of other jobs in flight stand in the way."""
+        are its answer's. Returns what the call may take: fewer tokens where the budget leaves fewer. Raises
+        `LimitReached`, `DailyLimitReached`; `BatchReserved`, `DailyReserved` where only calls in flight of other jobs
+        stand in the way."""
 
     def commit_call(
         self,
@@ -373,6 +375,10 @@ class Ledger(CallLedger, Protocol):
         a pause was asked for. `fault` names what failed, if anything did: then the next try waits, longer with each in
         a row, and after too many the job ends with `code`. A turn that is `interrupted` by its worker's end is taken up
         before any other."""
+
+    def wait(self, claim: Claim, lane: Lane, why: str, *, seconds: float, idle: bool = False) -> None:
+        """Gives the lease back: the job goes on with `lane` after `seconds`, and until then people read `why`. Where it
+        is `idle` its hours stand still."""
 
     def seek_context(self, claim: Claim, lane: Lane, decision: Stop, *, above: int) -> None:
         """The problem does not fit the context of the worker's model, of `above` tokens: leaves the job to a worker of

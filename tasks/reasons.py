@@ -24,6 +24,9 @@ _UNITS = {
     StopCode.BUDGET_TOKENS: " tokens",
     StopCode.BUDGET_COMPLETION_TOKENS: " completion tokens",
     StopCode.BUDGET_USD: " USD",
+    StopCode.BUDGET_LOCAL_TOKENS: " local tokens",
+    StopCode.BUDGET_CLOUD_TOKENS: " cloud tokens",
+    StopCode.BUDGET_GPU_SECONDS: " GPU-seconds",
     StopCode.BUDGET_ITERATIONS: " iterations",
     StopCode.BUDGET_HOURS: "",  # a duration names its own units
     StopCode.BATCH_TOKENS: " tokens",

@@ -157,6 +157,7 @@ class ScriptedBoard:
             best_slot=0, improved=number % 7 == 6, worker="w-1", started_at=NOON,
             finished_at=NOON + timedelta(seconds=42) if number < ITERATIONS else None, prompt_tokens=4000,
             cached_tokens=3000, completion_tokens=900, usd=Decimal(0),
+            hint=self.text("hint") if number % 20 == 19 else "",
         )  # fmt: skip
 
     def candidates(self, job: int, first: int, last: int) -> tuple[CandidateLine, ...]:

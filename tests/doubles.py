@@ -16,6 +16,7 @@ from tasks.types import (
     CheckSpec,
     Claim,
     Completion,
+    Grant,
     Omission,
     SandboxJob,
     SandboxResult,
@@ -127,10 +128,10 @@ class Journal:
         assert found is None or found[1] == prompt_hash
         return found[2] if found else None
 
-    def reserve(self, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> int:
+    def reserve(self, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> Grant:
         if len(self.calls) >= self._limit:
             raise LimitReached("tokens", 1, 1)
-        return completion_tokens
+        return Grant(completion_tokens=completion_tokens)
 
     def commit_call(
         self,

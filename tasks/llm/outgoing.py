@@ -5,7 +5,6 @@ Must not know how a request is built, only that it is JSON."""
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections import Counter
 from typing import Any
@@ -33,12 +32,6 @@ def without_secrets(plan: CloudPlan, redactor: Redactor, prices: Prices) -> Clou
         usd=prices.cost(most),
         redactions=tuple(Redaction(kind=kind, count=counts[kind]) for kind in sorted(counts)),
     )
-
-
-def request_hash(request: str) -> str:
-    """SHA-256, in hex, of a request's canonical JSON: keys sorted, no letters escaped."""
-    canonical = json.dumps(json.loads(request), sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _redacted(value: Any, redactor: Redactor, counts: Counter[str]) -> Any:

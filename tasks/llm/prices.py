@@ -37,6 +37,12 @@ class Prices:
         output_cost = usage.completion_tokens * self.completion * (LONG_OUTPUT if long else 1)
         return ((input_cost + output_cost) / MILLION).quantize(SMALLEST, rounding=ROUND_UP)
 
+    def estimate(self, prompt_tokens: int, cached_tokens: int, completion_tokens: int) -> Decimal:
+        """USD of so many tokens in requests of the ordinary length: what they would cost elsewhere is not known."""
+        uncached = max(0, prompt_tokens - cached_tokens)
+        total = uncached * self.prompt + cached_tokens * self.cached + completion_tokens * self.completion
+        return (total / MILLION).quantize(SMALLEST, rounding=ROUND_UP)
+
 
 def _prices(prompt: str, cached: str, completion: str) -> Prices:
     return Prices(prompt=Decimal(prompt), cached=Decimal(cached), completion=Decimal(completion))

@@ -158,7 +158,8 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IterationLine:
-    """An iteration in a job's list, the open one without `finished_at`. `parents` are those of its move."""
+    """An iteration in a job's list, the open one without `finished_at`. `parents` are those of its move, `hint` is the
+    advice that it brought."""
 
     iteration: int
     operator: str
@@ -175,6 +176,7 @@ class IterationLine:
     cached_tokens: int
     completion_tokens: int
     usd: Decimal
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

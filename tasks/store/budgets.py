@@ -1,49 +1,97 @@
-"""The one place where spend is reserved and charged: of a job, of its batch. Local calls and escalations alike come
-here.
+"""The one place where spend is reserved and charged: of a job, its batch, its owner's day and the deployment's day.
+Local calls and escalations alike come here. Days are UTC's, by the database's clock.
 
-Every function belongs to a transaction that holds the job's lease. The order of locks is lease, batch: whoever takes
-another in between can deadlock.
+Every function belongs to a transaction that holds the job's lease. The order of locks is lease, batch, the owner's day,
+the deployment's day: whoever takes another in between can deadlock. A day is locked only where it has a limit.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, text
+from collections.abc import Sequence
+from typing import Any
 
-from tasks.budgets import Amounts, Room, room
-from tasks.errors import BatchLimitReached, LimitReached
-from tasks.store import batches
+from sqlalchemy import Connection, Row, text
+
+from tasks.budgets import SPENT_SECONDS, Amounts, Room, call_seconds, crossed, room
+from tasks.errors import BatchLimitReached, DailyLimitReached, DailyReserved, LimitReached
+from tasks.store import batches, leases
 
 # What is used and reserved of a job. A call in flight holds its reservation; an escalation outlives its holder, so it
 # holds what it reserved until it is settled.
 _JOB = text("""
-SELECT j.owner, j.budget_usd, j.budget_tokens, j.spent_usd + e.usd AS usd,
-       j.local_tokens + j.cloud_tokens + e.tokens + r.tokens AS tokens
+SELECT j.owner, j.budget_usd, j.budget_tokens, j.budget_local_tokens, j.budget_cloud_tokens, j.budget_gpu_seconds,
+       j.spent_usd + e.usd AS usd, j.local_tokens + r.tokens AS local_tokens, j.cloud_tokens + e.tokens AS cloud_tokens,
+       j.engine_seconds AS gpu_seconds, r.seconds AS held_seconds,
+       ARRAY(SELECT owner FROM daily_limits WHERE owner IN ('', '*', j.owner)) AS daily
 FROM jobs j CROSS JOIN LATERAL (
     SELECT coalesce(sum(reserved_usd), 0) AS usd, coalesce(sum(prompt_tokens + completion_tokens), 0)::bigint AS tokens
     FROM escalations WHERE job_id = j.id AND finished_at IS NULL) e CROSS JOIN LATERAL (
-    SELECT coalesce(sum(tokens), 0)::bigint AS tokens FROM reservations
+    SELECT coalesce(sum(tokens), 0)::bigint AS tokens, coalesce(sum(seconds), 0) AS seconds FROM reservations
     WHERE job_id = j.id AND operator <> 'escalate') r
 WHERE j.id = :job
 """)
+# The limits of a day that hold for an owner, the owner's first; what was used of each since midnight, and what calls in
+# flight and open escalations hold. One statement, so one moment: a call that ends between two would count in neither.
+_TODAY = text("""
+WITH day AS (SELECT date_trunc('day', clock_timestamp(), 'UTC') AS begun), limits AS (
+    SELECT '' AS owner, usd, cloud_tokens, local_tokens, gpu_seconds FROM daily_limits WHERE owner = ''
+    UNION ALL
+    SELECT :owner, coalesce(max(usd) FILTER (WHERE owner <> '*'), max(usd)),
+           coalesce(max(cloud_tokens) FILTER (WHERE owner <> '*'), max(cloud_tokens)),
+           coalesce(max(local_tokens) FILTER (WHERE owner <> '*'), max(local_tokens)),
+           coalesce(max(gpu_seconds) FILTER (WHERE owner <> '*'), max(gpu_seconds))
+    FROM daily_limits WHERE owner IN ('*', :owner) HAVING count(*) > 0
+)
+SELECT l.owner, l.usd, l.cloud_tokens, l.local_tokens, l.gpu_seconds, (day.begun AT TIME ZONE 'UTC')::date AS day,
+       extract(epoch FROM day.begun + interval '24 hours' - clock_timestamp())::float AS seconds_left,
+       u.usd AS used_usd, u.cloud_tokens AS used_cloud_tokens, u.local_tokens AS used_local_tokens,
+       u.gpu_seconds AS used_gpu_seconds, e.usd AS held_usd, e.tokens AS held_cloud_tokens,
+       r.tokens AS held_local_tokens, r.seconds AS held_gpu_seconds
+FROM limits l CROSS JOIN day CROSS JOIN LATERAL (
+    SELECT coalesce(sum(usd), 0) AS usd, coalesce(sum(cloud_tokens), 0)::bigint AS cloud_tokens,
+           coalesce(sum(local_tokens), 0)::bigint AS local_tokens, coalesce(sum(engine_seconds), 0) AS gpu_seconds
+    FROM owner_usage WHERE hour >= day.begun AND (l.owner = '' OR owner = l.owner)) u CROSS JOIN LATERAL (
+    SELECT coalesce(sum(x.reserved_usd), 0) AS usd,
+           coalesce(sum(x.prompt_tokens + x.completion_tokens), 0)::bigint AS tokens
+    FROM escalations x JOIN leases h ON h.job_id = x.job_id
+    WHERE x.finished_at IS NULL AND (l.owner = '' OR h.owner = l.owner)) e CROSS JOIN LATERAL (
+    SELECT coalesce(sum(x.tokens), 0)::bigint AS tokens, coalesce(sum(x.seconds), 0) AS seconds
+    FROM reservations x JOIN leases h ON h.job_id = x.job_id AND h.epoch = x.epoch AND h.worker IS NOT NULL
+    WHERE x.operator <> 'escalate' AND (l.owner = '' OR h.owner = l.owner)) r
+ORDER BY l.owner = ''
+""")
+UNITS = ("usd", "cloud_tokens", "local_tokens", "gpu_seconds")
 
 
-def admit(connection: Connection, job: int, most: Amounts) -> None:
-    """Lets a call of at most `most` begin, where the job and its batch can pay for it beside all that is reserved. The
-    caller writes the reservation in the same transaction; until it ends nobody else of the batch may reserve.
+def admit(connection: Connection, job: int, most: Amounts) -> float | None:
+    """Lets a call of at most `most` begin, where its job, the job's batch, its owner's day and the deployment's can pay
+    for it beside all that is reserved. The caller writes the reservation in the same transaction; until it ends nobody
+    else of the batch, and of a day with a limit, may reserve. What `most` says of engine time is not looked at.
 
-    Raises `LimitReached`, `BatchLimitReached`, and `BatchReserved` where only calls in flight of other jobs stand in
+    Returns how many seconds of the engine a local call may take, None where no limit says. Raises `LimitReached`,
+    `BatchLimitReached` and `DailyLimitReached`; `BatchReserved` and `DailyReserved` where only calls in flight stand in
     the way.
     """
     row = connection.execute(_JOB, {"job": job}).one()
-    if room(row.budget_usd, row.usd, 0, most.usd) is not Room.FITS:
-        raise LimitReached("usd", float(row.usd), float(row.budget_usd), needed=float(most.usd))
-    if room(row.budget_tokens, row.tokens, 0, most.tokens) is not Room.FITS:
-        raise LimitReached("tokens", row.tokens, row.budget_tokens, needed=most.tokens)
+    _require("usd", row.budget_usd, row.usd, most.usd)
+    _require("tokens", row.budget_tokens, row.local_tokens + row.cloud_tokens, most.tokens)
+    _require("cloud_tokens", row.budget_cloud_tokens, row.cloud_tokens, most.cloud_tokens)
+    _require("local_tokens", row.budget_local_tokens, row.local_tokens, most.local_tokens)
+    seconds = []
+    if most.local_tokens and row.budget_gpu_seconds is not None:
+        seconds.append(call_seconds(row.budget_gpu_seconds, row.gpu_seconds, row.held_seconds))
+        if not seconds[0]:
+            raise LimitReached("gpu_seconds", row.gpu_seconds + row.held_seconds, row.budget_gpu_seconds)
     batches.admit(connection, job, tokens=most.tokens, usd=most.usd)
+    if row.daily:
+        seconds += _admit_today(connection, row.owner, row.daily, most)
+    return min(seconds, default=None)
 
 
-def refusal(limit: LimitReached) -> str:
+def refusal(limit: LimitReached | DailyLimitReached) -> str:
     """Why a request to the cloud was not sent, in a line."""
+    if isinstance(limit, DailyLimitReached):
+        return str(limit)
     if isinstance(limit, BatchLimitReached):
         return f"its batch can't pay for it: {limit}"
     needed, left = limit.needed or 0, limit.limit - limit.value
@@ -53,29 +101,153 @@ def refusal(limit: LimitReached) -> str:
 
 
 def charge(connection: Connection, job: int, used: Amounts) -> None:
-    """Adds what a call has cost to the spend of the job and of its batch, and its engine time to its owner's usage. The
-    caller gives its reservation back in the same transaction."""
-    owner = connection.execute(
-        text("""UPDATE jobs SET spent_usd = spent_usd + :usd, cloud_tokens = cloud_tokens + :cloud_tokens,
+    """Adds what a call has cost to the spend of the job and of its batch, and to the usage of its owner's hour; says in
+    the job's events where a limit is used to half, or to four fifths. The caller gives the call's reservation back in
+    the same transaction."""
+    row = connection.execute(
+        text("""UPDATE jobs j SET spent_usd = spent_usd + :usd, cloud_tokens = cloud_tokens + :cloud_tokens,
                     local_tokens = local_tokens + :local_tokens, engine_seconds = engine_seconds + :gpu_seconds
-                WHERE id = :job RETURNING owner"""),
+                WHERE id = :job RETURNING owner, spent_usd AS usd, cloud_tokens, local_tokens,
+                    engine_seconds AS gpu_seconds, cloud_tokens + local_tokens AS tokens, budget_usd, budget_tokens,
+                    budget_cloud_tokens, budget_local_tokens, budget_gpu_seconds,
+                    EXISTS (SELECT 1 FROM daily_limits d WHERE d.owner IN ('', '*', j.owner)) AS daily"""),
         {"job": job, **_parameters(used)},
-    ).scalar_one()
-    if used.gpu_seconds:
-        connection.execute(
-            text("""INSERT INTO owner_usage (owner, hour, engine_seconds)
-                    VALUES (:owner, date_trunc('hour', now()), :seconds)
-                    ON CONFLICT (owner, hour)
-                    DO UPDATE SET engine_seconds = owner_usage.engine_seconds + EXCLUDED.engine_seconds"""),
-            {"owner": owner, "seconds": used.gpu_seconds},
-        )
+    ).one()
+    connection.execute(
+        text("""INSERT INTO owner_usage (owner, hour, engine_seconds, usd, cloud_tokens, local_tokens)
+                VALUES (:owner, date_trunc('hour', now(), 'UTC'), :gpu_seconds, :usd, :cloud_tokens, :local_tokens)
+                ON CONFLICT (owner, hour)
+                DO UPDATE SET engine_seconds = owner_usage.engine_seconds + EXCLUDED.engine_seconds,
+                    usd = owner_usage.usd + EXCLUDED.usd,
+                    cloud_tokens = owner_usage.cloud_tokens + EXCLUDED.cloud_tokens,
+                    local_tokens = owner_usage.local_tokens + EXCLUDED.local_tokens"""),
+        {"owner": row.owner, **_parameters(used)},
+    )
     batches.charge(connection, job, tokens=used.tokens, usd=used.usd)
+    for unit in ("usd", "tokens", "cloud_tokens", "local_tokens", "gpu_seconds"):
+        limit, after = getattr(row, f"budget_{unit}"), getattr(row, unit)
+        for percent in crossed(limit, after - getattr(used, unit), after):
+            _warn(connection, job, f"{percent} % of the job's budget", unit, after, limit)
+    if row.daily:
+        _warn_of_today(connection, job, row.owner)
+
+
+def warn_of_time(connection: Connection, job: int) -> None:
+    """Says in the job's events, once, where its iterations or its hours are used to half, or to four fifths. For a job
+    whose iteration was just counted."""
+    row = connection.execute(
+        text("""SELECT iterations, budget_iterations, budget_hours,
+                       (extract(epoch FROM now() - started_at) - idle_seconds)::float / 3600 AS hours
+                FROM jobs WHERE id = :job"""),
+        {"job": job},
+    ).one()
+    for percent in crossed(row.budget_iterations, row.iterations - 1, row.iterations):
+        _warn(connection, job, f"{percent} % of the job's budget", "iterations", row.iterations, row.budget_iterations)
+    known = text("SELECT 1 FROM events WHERE job_id = :job AND kind = 'budget warning' AND detail LIKE :begin LIMIT 1")
+    for percent in crossed(row.budget_hours, 0.0, row.hours or 0.0):
+        begin = f"{percent} % of the job's budget: hours"
+        if connection.execute(known, {"job": job, "begin": f"{begin}%"}).one_or_none() is None:
+            _warn(connection, job, f"{percent} % of the job's budget", "hours", round(row.hours, 2), row.budget_hours)
+
+
+def today(connection: Connection, owner: str) -> Sequence[Row[Any]]:
+    """The limits of today that hold for an owner, the owner's first, with what was used and what is held of each."""
+    return connection.execute(_TODAY, {"owner": owner}).all()
+
+
+def cloud_is_open(connection: Connection, owner: str) -> bool:
+    """Whether the limits of today leave an owner what the last escalation reserved, so that another is worth deciding
+    on. Whether it is sent is decided where it is reserved."""
+    rows = today(connection, owner)
+    if not rows:
+        return True
+    last = connection.execute(
+        text("""SELECT reserved_usd AS usd, prompt_tokens + completion_tokens AS cloud_tokens FROM escalations
+                WHERE state <> 'refused' ORDER BY id DESC LIMIT 1""")
+    ).one_or_none()
+    for row in rows:
+        for unit in ("usd", "cloud_tokens"):
+            limit, used = getattr(row, unit), getattr(row, f"used_{unit}")
+            needed = getattr(last, unit) if last is not None else 0
+            if limit is not None and (used >= limit or used + needed > limit):
+                return False
+    return True
+
+
+def _require(unit: str, limit: Any, used: Any, needed: Any) -> None:
+    """Of a job's own limits: its other calls in flight are used up already. Raises `LimitReached`."""
+    if room(limit, used, 0, needed) is not Room.FITS:
+        if unit == "usd":
+            used, limit, needed = float(used), float(limit), float(needed)
+        raise LimitReached(unit, used, limit, needed=needed)
+
+
+def _admit_today(connection: Connection, owner: str, limited: Sequence[str], most: Amounts) -> list[float]:
+    """The seconds that each limit of today leaves a local call; `limited` are whose limits there are. Raises
+    `DailyLimitReached`, `DailyReserved`."""
+    for whose in (*([owner] if any(limited) else []), *([""] if "" in limited else [])):
+        connection.execute(
+            text("SELECT pg_advisory_xact_lock(hashtext('redraft_day'), hashtext(:whose))"), {"whose": whose}
+        )
+    seconds = []
+    # Begun after the locks were held: it sees what others reserved before.
+    for row in today(connection, owner):
+        for unit in ("usd", "cloud_tokens", "local_tokens"):
+            _require_today(row, unit, getattr(most, unit))
+        if most.local_tokens and row.gpu_seconds is not None:
+            seconds.append(call_seconds(row.gpu_seconds, row.used_gpu_seconds, row.held_gpu_seconds))
+            if not seconds[-1] and row.gpu_seconds - row.used_gpu_seconds < SPENT_SECONDS:
+                raise DailyLimitReached(_limit_of(row, "gpu_seconds"), row.seconds_left)
+            if not seconds[-1]:
+                raise DailyReserved(f"{_limit_of(row, 'gpu_seconds')}, and calls in flight hold the rest")
+    return seconds
+
+
+def _require_today(row: Row[Any], unit: str, needed: Any) -> None:
+    limit, used, held = getattr(row, unit), getattr(row, f"used_{unit}"), getattr(row, f"held_{unit}")
+    match room(limit, used, held, needed):
+        case Room.SPENT:
+            why = f"{_limit_of(row, unit)}, and the next call may take {shown(unit, needed)}"
+            raise DailyLimitReached(why, row.seconds_left)
+        case Room.RESERVED:
+            raise DailyReserved(f"{_limit_of(row, unit)}, and calls in flight hold {shown(unit, held)}")
+
+
+def _limit_of(row: Row[Any], unit: str) -> str:
+    whose = f"owner {row.owner}" if row.owner else "the deployment"
+    used, limit = shown(unit, getattr(row, f"used_{unit}")), shown(unit, getattr(row, unit))
+    return f"{whose} has used {used} of {limit} of today (UTC)"
+
+
+def shown(unit: str, amount: Any) -> str:
+    """An amount with its unit, as people read it."""
+    match unit:
+        case "usd":
+            return f"{amount:.4f} USD"
+        case "gpu_seconds":
+            return f"{amount:,.0f} GPU-seconds"
+        case _:
+            return f"{amount:,} {unit.replace('_', ' ')}"
+
+
+def _warn_of_today(connection: Connection, job: int, owner: str) -> None:
+    for row in today(connection, owner):
+        for unit in UNITS:
+            limit, used = getattr(row, unit), getattr(row, f"used_{unit}")
+            for percent in crossed(limit, 0, used):
+                first = connection.execute(
+                    text("""INSERT INTO daily_warnings (owner, day, unit, percent)
+                            VALUES (:owner, :day, :unit, :percent) ON CONFLICT DO NOTHING"""),
+                    {"owner": row.owner, "day": row.day, "unit": unit, "percent": percent},
+                ).rowcount
+                if first:
+                    whose = f"the limit of owner {row.owner}" if row.owner else "the deployment's limit"
+                    _warn(connection, job, f"{percent} % of {whose} of today (UTC)", unit, used, limit)
+
+
+def _warn(connection: Connection, job: int, what: str, unit: str, used: Any, limit: Any) -> None:
+    leases.note(connection, job, "budget warning", f"{what}: {unit} {used:,} of {limit:,} used")
 
 
 def _parameters(amounts: Amounts) -> dict[str, object]:
-    return {
-        "usd": amounts.usd,
-        "cloud_tokens": amounts.cloud_tokens,
-        "local_tokens": amounts.local_tokens,
-        "gpu_seconds": amounts.gpu_seconds,
-    }
+    return {unit: getattr(amounts, unit) for unit in UNITS}

@@ -11,19 +11,22 @@ from tasks.store.summaries import CostRow
 
 
 class CostBy(StrEnum):
-    """What spend is added up by. Days are UTC's; jobs of no batch are `-`."""
+    """What spend is added up by. Days are UTC's; jobs of no batch are `-`, and calls that ask for no help `local`."""
 
     JOB = "job"
     OWNER = "owner"
     MODEL = "model"
     DAY = "day"
     BATCH = "batch"
+    HELP = "help"
 
 
 _GROUPS = {
     CostBy.JOB: "j.job",
     CostBy.OWNER: "j.owner",
     CostBy.MODEL: "s.model",
+    CostBy.HELP: """coalesce((SELECT e.kind FROM escalation_history e
+        WHERE s.operator = 'escalate' AND e.job = s.job AND e.iteration = s.iteration), 'local')""",
     CostBy.BATCH: "coalesce(j.batch::text, '-')",
     CostBy.DAY: "(s.created_at AT TIME ZONE 'UTC')::date",
 }

@@ -77,7 +77,7 @@ WITH RECURSIVE usage AS MATERIALIZED (
                         FROM next) AS one LIMIT 1
 ), claimed AS (
     UPDATE leases l SET epoch = l.epoch + 1, worker = :worker, turn = :turn, stale_task_id = NULL, live_tokens = 0,
-           progress_at = now(), interrupted = false, phase = 'claimed',
+           progress_at = now(), interrupted = false, phase = 'claimed', waits_for = '', idle_until = NULL,
            lease_until = now() + make_interval(secs => :lease)
     FROM pick, leases old WHERE l.job_id = pick.job_id AND old.job_id = l.job_id
     RETURNING l.job_id, l.epoch, old.stale_task_id

@@ -6,6 +6,7 @@ A reservation is the row itself while it is open: unlike a local call's it outli
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from sqlalchemy import Connection, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tasks.budgets import Amounts
-from tasks.errors import LimitReached
+from tasks.errors import DailyLimitReached, LimitReached
 from tasks.redaction import Redaction
 from tasks.store import budgets, codec, leases
 from tasks.store.session import Database
@@ -62,6 +63,8 @@ class PostgresEscalations:
                 "epoch": claim.epoch,
                 "error": why,
                 "omissions": codec.omissions_to_json(plan.omissions),
+                "request_sha256": plan.request_hash,
+                "redactions": [dataclasses.asdict(redaction) for redaction in plan.redactions],
             }
             if why:
                 row |= {"prompt_tokens": 0, "completion_tokens": 0, "finished_at": text("now()")}
@@ -185,11 +188,12 @@ def _find(connection: Connection, claim: Claim, number: int) -> EscalationRecord
 
 
 def _unaffordable(connection: Connection, claim: Claim, plan: CloudPlan) -> str:
-    """Why the budget can't pay for the plan's most costly outcome; nothing where it can. Raises `BatchReserved`."""
+    """Why the budget can't pay for the plan's most costly outcome; nothing where it can. Raises `BatchReserved`,
+    `DailyReserved`."""
     most = Amounts(usd=plan.usd, cloud_tokens=plan.prompt_tokens + plan.completion_tokens)
     try:
         budgets.admit(connection, claim.job, most)
-    except LimitReached as limit:
+    except (LimitReached, DailyLimitReached) as limit:
         return budgets.refusal(limit)
     return ""
 

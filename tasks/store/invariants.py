@@ -217,7 +217,8 @@ INVARIANTS = (
             SELECT id AS job, format('%s of %s tokens, %s of %s USD, %s of %s iterations', local_tokens + cloud_tokens,
                    budget_tokens, spent_usd, budget_usd, iterations, budget_iterations) AS what
             FROM jobs WHERE local_tokens + cloud_tokens > budget_tokens OR spent_usd > budget_usd
-                         OR iterations > budget_iterations
+                         OR iterations > budget_iterations OR local_tokens > budget_local_tokens
+                         OR cloud_tokens > budget_cloud_tokens
             UNION ALL
             SELECT j.id, format('%s of %s completion tokens', sum(c.completion_tokens), j.budget_completion_tokens)
             FROM jobs j JOIN calls c ON c.job_id = j.id AND c.operator <> 'escalate'

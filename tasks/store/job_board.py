@@ -44,7 +44,7 @@ SELECT * FROM (
 
 _ITERATIONS = """
 SELECT i.number, i.operator, i.move -> 'parents' AS parents, i.decision, i.score, k.value, i.best_slot, i.improved,
-       i.worker, i.started_at, i.finished_at, i.inputs, c.*
+       i.worker, i.started_at, i.finished_at, i.inputs, i.hint, c.*
 FROM iterations i
 LEFT JOIN candidates k ON k.job_id = i.job_id AND k.iteration = i.number AND k.slot = i.best_slot
 LEFT JOIN LATERAL (
@@ -94,6 +94,11 @@ FROM line k ORDER BY depth DESC
 _VERDICTS = text("""
 SELECT iteration, slot, check_name, kind, passed, held_out, score, value, feedback, seconds, isolation FROM verdicts
 WHERE job_id = :job AND iteration = :iteration ORDER BY slot, ordinal
+""")
+
+_VERDICTS_AFTER = text("""
+SELECT iteration, slot, check_name, kind, passed, held_out, score, value, feedback, seconds, isolation FROM verdicts
+WHERE job_id = :job AND iteration > :after ORDER BY iteration, created_at, slot, ordinal LIMIT :most
 """)
 
 _CALL = """
@@ -174,6 +179,13 @@ def iteration(database: Database, job: int, number: int) -> IterationDetail:
             calls=_calls(connection, one),
             inputs=tuple(row.inputs or ()),
         )
+
+
+def verdicts(database: Database, job: int, after: int) -> tuple[VerdictLine, ...]:
+    """Those on candidates of iterations above `after`, the first first. Raises `DatabaseUnavailable`."""
+    values = {"job": job, "after": after, "most": MOST_POINTS}
+    with database.connect() as connection, explained():
+        return tuple(map(_verdict, connection.execute(_VERDICTS_AFTER, values)))
 
 
 def call_text(database: Database, job: int, call: int) -> CallText:
@@ -258,6 +270,7 @@ def _iteration(row: Row[Any]) -> IterationLine:
         cached_tokens=row.cached_tokens,
         completion_tokens=row.completion_tokens,
         usd=row.usd,
+        hint=row.hint,
     )
 
 

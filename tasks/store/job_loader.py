@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, text
 
 from tasks.errors import NoSuchJob
-from tasks.store import attachments, codec, fleet, stored
+from tasks.store import attachments, budgets, codec, fleet, stored
 from tasks.store.session import Database, explained
 from tasks.store.tables import candidates, iterations, jobs, verdicts
 from tasks.types import (
@@ -87,7 +87,7 @@ def read_job(connection: Connection, job: int) -> Job | None:
         read_at=row.now,
         lessons=codec.lessons_from_json(row.recalled),
         ended=_ended(row),
-        cloud=fleet.served(connection, Lane.CLOUD),
+        cloud=_cloud(connection, row.owner),
         texts=attachments.texts(connection, spec),
         batch=row.batch_id,
         hints=_hints(connection, job, rounds),
@@ -102,8 +102,13 @@ def refresh(connection: Connection, job: Job) -> Job:
         spend=_spend(row),
         idle_seconds=float(row.idle),
         read_at=row.now,
-        cloud=fleet.served(connection, Lane.CLOUD),
+        cloud=_cloud(connection, job.owner),
     )
+
+
+def _cloud(connection: Connection, owner: str) -> bool:
+    """Whether a worker serves the cloud, and the limits of today leave the owner something for it."""
+    return fleet.served(connection, Lane.CLOUD) and budgets.cloud_is_open(connection, owner)
 
 
 def _spend(row: Row[Any]) -> Spend:

@@ -26,7 +26,7 @@ _LINE = """
 SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.lane, j.iterations, j.score, j.value, j.spent_usd,
        j.local_tokens + j.cloud_tokens AS tokens, j.budget_usd, j.budget_hours, j.budget_iterations, j.budget_tokens,
        j.submitted_at, j.started_at, j.finished_at, j.cancel_requested_at IS NOT NULL AS cancel_requested,
-       j.pause_requested_at IS NOT NULL AS pause_requested, j.model, l.worker, l.phase, l.context_above,
+       j.pause_requested_at IS NOT NULL AS pause_requested, j.model, l.worker, l.phase, l.context_above, l.waits_for,
        l.lane AS next_lane, extract(epoch FROM l.run_at - clock_timestamp())::float AS resting_seconds,
        (j.idle_seconds + CASE WHEN j.started_at IS NULL THEN 0 ELSE coalesce(extract(epoch FROM
            coalesce(j.finished_at, clock_timestamp()) - j.paused_at), 0) END)::float AS idle_seconds,
@@ -56,9 +56,9 @@ _FOLLOWED = """
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobLine:
     """One job of a list. `now` is the database's clock when it was read; `worker`, `phase` and `operator` are of the
-    turn under way; `resting_seconds` are those until it may be taken again after a fault; `idle_seconds` are those that
-    its hours do not count; `next_lane` is the lane of its next step, `context_above` the largest context that its
-    problem did not fit into."""
+    turn under way; `resting_seconds` are those until it may be taken again, `waits_for` why, where it is no fault;
+    `idle_seconds` are those that its hours do not count; `next_lane` is the lane of its next step, `context_above` the
+    largest context that its problem did not fit into."""
 
     job: int
     title: str
@@ -85,6 +85,7 @@ class JobLine:
     phase: str
     operator: str
     context_above: int
+    waits_for: str
     next_lane: str
     resting_seconds: float
     idle_seconds: float
@@ -305,6 +306,7 @@ def _line(row: Any) -> JobLine:
         phase=row.phase,
         operator=row.operator,
         context_above=row.context_above,
+        waits_for=row.waits_for,
         next_lane=row.next_lane,
         resting_seconds=max(0.0, row.resting_seconds),
         idle_seconds=float(row.idle_seconds),

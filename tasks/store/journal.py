@@ -15,7 +15,7 @@ from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import JournalMismatch, LimitReached
 from tasks.store import budgets, codec, leases
 from tasks.store.tables import calls, jobs, reservations
-from tasks.types import CallKey, Claim, Completion
+from tasks.types import CallKey, Claim, Completion, Grant
 
 # So often may one model's answer to one call be set aside. A change of the model does so once; prompts that differ from
 # one turn to the next would do so for ever.
@@ -65,18 +65,18 @@ def set_aside(connection: Connection, job: int, key: CallKey, mismatch: JournalM
     passing(CrashPoint.SETTING_ASIDE)
 
 
-def reserve(connection: Connection, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> int:
+def reserve(connection: Connection, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> Grant:
     """Reserves `tokens` of the job's budget and of its batch's, of which at most `completion_tokens` are the answer's;
-    again is harmless. Returns how many the answer may have. Raises `LimitReached`, `BatchReserved`."""
+    again is harmless. Returns what the call may take. Raises as `budgets.admit` does."""
     most = connection.execute(select(jobs.c.budget_completion_tokens).where(jobs.c.id == claim.job)).scalar_one()
     granted = completion_tokens if most is None else _granted(connection, claim.job, completion_tokens, most)
     tokens -= completion_tokens - granted
-    budgets.admit(connection, claim.job, Amounts(local_tokens=tokens))
-    values = {"tokens": tokens, "completion_tokens": granted, **codec.key_to_row(key)}
+    seconds = budgets.admit(connection, claim.job, Amounts(local_tokens=tokens))
+    values = {"tokens": tokens, "seconds": seconds or 0.0, "completion_tokens": granted, **codec.key_to_row(key)}
     connection.execute(
         upsert(reservations).values(job_id=claim.job, epoch=claim.epoch, **values).on_conflict_do_nothing()
     )
-    return granted
+    return Grant(completion_tokens=granted, seconds=seconds)
 
 
 def commit(connection: Connection, job: int, key: CallKey, row: dict[str, Any], completion: Completion) -> None:

@@ -42,16 +42,22 @@ def release(
     delay_seconds: float = 0.0,
     done: bool = False,
     interrupted: bool = False,
+    waits_for: str = "",
+    idle: bool = False,
 ) -> None:
     """Gives a fenced lease back: to `lane`, after `delay_seconds`; for good where the job is `done`, and until it is
-    resumed where its owner asked for a pause. One `interrupted` by its worker's end is claimed first, by any worker."""
+    resumed where its owner asked for a pause. One `interrupted` by its worker's end is claimed first, by any worker.
+    `waits_for` says why it goes on only then; where it is `idle` until then its hours stand still."""
     parked = not done and park(connection, held.job, f"its worker {held.worker} gave it back")
     connection.execute(
         text("""UPDATE leases SET worker = NULL, turn = NULL, lease_until = NULL,
                 last_worker = CASE WHEN :interrupted THEN NULL ELSE :worker END, interrupted = :interrupted,
                 waiting_since = now(), run_at = now() + make_interval(secs => :delay), lane = :lane,
-                runnable = :runnable, phase = '' WHERE job_id = :job"""),
+                runnable = :runnable, phase = '', waits_for = :waits_for,
+                idle_until = CASE WHEN :idle THEN now() + make_interval(secs => :delay) END WHERE job_id = :job"""),
         {
+            "waits_for": waits_for,
+            "idle": idle,
             "job": held.job,
             "worker": held.worker,
             "delay": delay_seconds,
@@ -60,6 +66,11 @@ def release(
             "interrupted": interrupted,
         },
     )
+    if idle:
+        connection.execute(
+            text("UPDATE jobs SET idle_seconds = idle_seconds + :delay WHERE id = :job AND finished_at IS NULL"),
+            {"job": held.job, "delay": delay_seconds},
+        )
     # Of a job that is done too: a slot is free, and the relay need not wait for its next tick to fill it.
     wake(connection, lane)
 

@@ -13,7 +13,7 @@ from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import JournalMismatch
 from tasks.reasons import describe
 from tasks.scoring import best_of, is_better, value_of
-from tasks.store import batches, codec, contexts, job_loader, journal, leases, lesson_writes
+from tasks.store import batches, budgets, codec, contexts, job_loader, journal, leases, lesson_writes
 from tasks.store.session import Database
 from tasks.store.tables import candidates, iterations, jobs, verdicts
 from tasks.types import (
@@ -24,6 +24,7 @@ from tasks.types import (
     Claim,
     Completion,
     Decision,
+    Grant,
     Iteration,
     Job,
     Lane,
@@ -80,9 +81,9 @@ class PostgresLedger:
             leases.fence(connection, claim)
             journal.set_aside(connection, claim.job, key, mismatch)
 
-    def reserve(self, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> int:
+    def reserve(self, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> Grant:
         """Reserves `tokens` of the job's budget and of its batch's, so that calls in flight together can't pass either.
-        Raises `LimitReached`, `BatchReserved`, `LeaseLost`, `DatabaseUnavailable`."""
+        Raises as `budgets.admit` does, `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
             return journal.reserve(connection, claim, key, tokens, completion_tokens)
@@ -243,6 +244,7 @@ class PostgresLedger:
                 .values(iterations=iteration.number, crashes=0, faults=0)
                 .returning(jobs.c.score, jobs.c.answer_iteration, jobs.c.answer_slot, jobs.c.batch_id)
             ).one()
+            budgets.warn_of_time(connection, claim.job)
             passing(CrashPoint.RECORDING)
             if best is not None and is_better(best, _incumbent(connection, claim, row), noise):
                 _replace_incumbent(connection, claim, best)
@@ -296,6 +298,13 @@ class PostgresLedger:
                 leases.release(connection, claim, lane)
                 return
         self.stop(claim, decision)
+
+    def wait(self, claim: Claim, lane: Lane, why: str, *, seconds: float, idle: bool = False) -> None:
+        """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        with self._database.begin() as connection:
+            leases.fence(connection, claim)
+            leases.note(connection, claim.job, "waits", why)
+            leases.release(connection, claim, lane, delay_seconds=seconds, waits_for=why, idle=idle)
 
     def hand_over(
         self,

@@ -31,10 +31,12 @@ _SUMMARY = f"""
 SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations, j.score, j.value, j.answer_iteration,
        j.owner, j.tags, j.spent_usd, j.local_tokens, j.cloud_tokens, j.engine_seconds, j.lane, j.egress, j.priority,
        j.key, j.budget_usd, j.budget_hours, j.budget_iterations, j.budget_tokens, j.budget_completion_tokens,
+       j.budget_local_tokens, j.budget_cloud_tokens, j.budget_gpu_seconds, l.waits_for,
        j.submitted_at, j.started_at, j.finished_at, j.cancel_requested_at IS NOT NULL AS cancel_requested,
        j.pause_requested_at IS NOT NULL AS pause_requested, l.worker, l.phase, l.live_tokens,
        j.idle_seconds + CASE WHEN j.started_at IS NULL THEN 0 ELSE coalesce(extract(epoch FROM
-           coalesce(j.finished_at, clock_timestamp()) - j.paused_at), 0) END AS idle_seconds,
+           coalesce(j.finished_at, clock_timestamp()) - j.paused_at), 0) END
+       - coalesce(extract(epoch FROM greatest(l.idle_until, clock_timestamp()) - clock_timestamp()), 0) AS idle_seconds,
        coalesce((SELECT i.operator FROM iterations i WHERE i.job_id = j.id AND i.finished_at IS NULL
                  ORDER BY i.number DESC LIMIT 1), '') AS operator,
        j.moved_up, j.stop_code, j.stop_used, j.stop_limit, j.stop_needed, j.stop_ended_by,
@@ -238,8 +240,15 @@ def job_egress(database: Database, job: int) -> tuple[EgressRow, ...]:
                 cached_tokens=row.cached_tokens,
                 completion_tokens=row.completion_tokens,
                 error=row.error,
+                request_sha256=row.request_sha256,
+                redactions={one["kind"]: one["count"] for one in row.redactions},
                 created_at=row.created_at,
                 finished_at=row.finished_at,
+                score_before=row.score_before,
+                value_before=row.value_before,
+                score_after=row.score_after,
+                value_after=row.value_after,
+                accepted=row.accepted,
             )
             for row in connection.execute(query, {"job": job})
         )
@@ -272,6 +281,9 @@ def _summary(row: Row[Any]) -> JobSummary:
             iterations=row.budget_iterations,
             tokens=row.budget_tokens,
             completion_tokens=row.budget_completion_tokens,
+            local_tokens=row.budget_local_tokens,
+            cloud_tokens=row.budget_cloud_tokens,
+            gpu_seconds=row.budget_gpu_seconds,
         ),
         lane=Lane(row.lane),
         egress=Egress(row.egress),
@@ -283,6 +295,7 @@ def _summary(row: Row[Any]) -> JobSummary:
         cancel_requested=row.cancel_requested,
         pause_requested=row.pause_requested,
         idle_seconds=float(row.idle_seconds),
+        waits_for=row.waits_for if row.worker is None and row.state in ("queued", "running") else "",
         worker=row.worker,
         phase=row.phase,
         live_tokens=row.live_tokens,

@@ -162,6 +162,9 @@ def _budget(row: Row[Any]) -> Budget:
         iterations=row.budget_iterations,
         tokens=row.budget_tokens,
         completion_tokens=row.budget_completion_tokens,
+        local_tokens=row.budget_local_tokens,
+        cloud_tokens=row.budget_cloud_tokens,
+        gpu_seconds=row.budget_gpu_seconds,
     )
 
 

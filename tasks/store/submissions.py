@@ -69,7 +69,15 @@ def _with_notes(done: Sequence[Submitted], notes: Mapping[int, str]) -> tuple[Su
     return tuple(dataclasses.replace(one, note=notes.get(next(places), "")) if one.new else one for one in done)
 
 
-_LATER = ("cut", "model", "budget_completion_tokens", "files")
+_LATER = (
+    "cut",
+    "model",
+    "budget_completion_tokens",
+    "files",
+    "budget_local_tokens",
+    "budget_cloud_tokens",
+    "budget_gpu_seconds",
+)
 
 
 def spec_hash(spec: JobSpec) -> str:
@@ -95,6 +103,9 @@ def _columns(spec: JobSpec) -> dict[str, Any]:
         "budget_iterations": spec.budget.iterations,
         "budget_tokens": spec.budget.tokens,
         "budget_completion_tokens": spec.budget.completion_tokens,
+        "budget_local_tokens": spec.budget.local_tokens,
+        "budget_cloud_tokens": spec.budget.cloud_tokens,
+        "budget_gpu_seconds": spec.budget.gpu_seconds,
         "memory": spec.memory,
         "model": spec.model,
         "attachments": [codec.attachment_to_json(attachment) for attachment in spec.attachments],
@@ -109,9 +120,19 @@ Decide = Callable[[JobSpec], Egress]
 def _egress(default: Egress | None, *, served: bool) -> Decide:
     """What may leave of a job: what it names, else the installation's `default`, else all where the cloud is
     `served`; and nothing where there is no cloud, for what is stored must hold when one is configured later."""
+    most = default or Egress.FULL
     default = default or (Egress.FULL if served else Egress.NEVER)
     opened = served or default is not Egress.NEVER
-    return lambda spec: (spec.egress or default) if opened else Egress.NEVER
+    if not opened:
+        return lambda spec: Egress.NEVER
+    return lambda spec: min(spec.egress or default, most, key=tuple(Egress).index)
+
+
+def egress_of(database: Database, specs: Sequence[JobSpec], egress: Egress | None = None) -> tuple[Egress, ...]:
+    """What `submit_jobs` would store as the egress of each now. Raises `DatabaseUnavailable`."""
+    with database.connect() as connection, explained():
+        decide = _egress(egress, served=fleet.served(connection, Lane.CLOUD))
+    return tuple(map(decide, specs))
 
 
 def _any_new(connection: Connection, specs: Sequence[JobSpec]) -> bool:

@@ -93,6 +93,7 @@ class JobSummary:
     `judged_by` is there where only judges accepted its answer.
     `cut` allows a problem that is too long to be shown in part, `left_out` is what calls left out of their prompts, and
     `context_above` is the largest context that its problem did not fit into: it waits for a worker with more.
+    `waits_for` says why a job that nobody holds goes on only later.
     `batch` is the number of the batch whose budget it shares. `value` is its answer's, where the job has a score."""
 
     job: int
@@ -124,6 +125,7 @@ class JobSummary:
     now: datetime
     pause_requested: bool = False
     idle_seconds: float = 0.0
+    waits_for: str = ""
     moved_up: bool = False
     stop_code: StopCode | None = None
     stop_used: float | None = None
@@ -222,7 +224,8 @@ class IterationRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostRow:
-    """What one group (`of`: a job's number, an owner, a model or a day) has spent; `seconds` on the engine."""
+    """What one group (`of`: a job's number, an owner, a model, a day or a kind of help) has spent; `seconds` on the
+    engine."""
 
     of: str
     jobs: int
@@ -237,7 +240,10 @@ class CostRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EgressRow:
     """What left for the cloud: `request` is its JSON as it was sent. `reserved_usd` is what it could cost at most,
-    `usd` what it was charged, `error` why it brought no answer."""
+    `usd` what it was charged, `error` why it brought no answer; `request_sha256` is the hash of its canonical JSON, and
+    `redactions` how many secrets of which kind were taken out of it before. The score and the value `before` are those
+    of the best candidate until then, those `after` of the best one that was written with it, up to the next escalation;
+    `accepted` says that one of these passed every check. None where there is no such candidate."""
 
     escalation: int
     iteration: int
@@ -254,6 +260,26 @@ class EgressRow:
     error: str
     created_at: datetime
     finished_at: datetime | None
+    score_before: float | None = None
+    value_before: float | None = None
+    score_after: float | None = None
+    value_after: float | None = None
+    accepted: bool = False
+    request_sha256: str = ""
+    redactions: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DailyLimit:
+    """A limit of today (UTC) and what stands against it: `used` since midnight, `held` by calls in flight and open
+    escalations. `owner` is empty for the whole deployment; the day ends in `seconds_left`."""
+
+    owner: str
+    unit: str
+    limit: Decimal | float
+    used: Decimal | float
+    held: Decimal | float
+    seconds_left: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Computed,
+    Date,
     DateTime,
     Double,
     ForeignKey,
@@ -127,6 +128,9 @@ jobs = Table(
     Column("budget_completion_tokens", BigInteger),
     Column("batch_id", BigInteger),
     Column("files", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("budget_local_tokens", BigInteger),
+    Column("budget_cloud_tokens", BigInteger),
+    Column("budget_gpu_seconds", Double),
     ForeignKeyConstraint(["owner", "batch_id"], ["batches.owner", "batches.id"], name="jobs_batch"),
     UniqueConstraint("owner", "key", name="jobs_owner_key"),
     Index("jobs_owner_state", "owner", "state", "id"),
@@ -159,6 +163,8 @@ leases = Table(
     Column("context_above", Integer, nullable=False, server_default=_ZERO),
     Column("batch_first", BigInteger),
     Column("batch_rank", Double, nullable=False, server_default=_ZERO),
+    Column("waits_for", Text, nullable=False, server_default=text("''")),
+    _moment("idle_until"),
     Index("leases_interrupted", "lane", postgresql_where=text("interrupted AND runnable AND worker IS NULL")),
     Index("leases_priority", "lane", "priority", postgresql_where=_WAITS),
     Index("leases_queue_rank", "lane", "owner", "queue_rank", postgresql_where=_WAITS),
@@ -192,6 +198,7 @@ reservations = Table(
     Column("check_name", Text, primary_key=True, server_default=text("''")),
     Column("vote", Integer, primary_key=True, server_default=_ZERO),
     Column("completion_tokens", BigInteger, nullable=False, server_default=_ZERO),
+    Column("seconds", Double, nullable=False, server_default=_ZERO),
 )
 
 # The end of what each call is writing now; unlogged, and gone with the call.
@@ -424,7 +431,10 @@ escalations = Table(
     Column("epoch", BigInteger, nullable=False, server_default=_ZERO),
     Column("error", Text, nullable=False, server_default=text("''")),
     Column("omissions", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("request_sha256", Text, nullable=False, server_default=text("''")),
+    Column("redactions", JSONB, nullable=False, server_default=text("'[]'")),
     UniqueConstraint("job_id", "iteration", "kind", name="escalations_once"),
+    Index("escalations_open", "job_id", postgresql_where=text("finished_at IS NULL")),
 )
 
 # By content, so that a file handed in with a hundred jobs is kept once an owner.
@@ -466,6 +476,32 @@ owner_usage = Table(
     Column("owner", Text, primary_key=True),
     Column("hour", DateTime(timezone=True), primary_key=True),
     Column("engine_seconds", Double, nullable=False),
+    Column("usd", _USD, nullable=False, server_default=_ZERO),
+    Column("cloud_tokens", BigInteger, nullable=False, server_default=_ZERO),
+    Column("local_tokens", BigInteger, nullable=False, server_default=_ZERO),
+    Index("owner_usage_hour", "hour"),
+)
+
+# Of a day in UTC: the owner '' is the whole deployment, '*' each owner without a number of its own.
+daily_limits = Table(
+    "daily_limits",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("usd", _USD),
+    Column("cloud_tokens", BigInteger),
+    Column("local_tokens", BigInteger),
+    Column("gpu_seconds", Double),
+    Column("set_by", Text, nullable=False, server_default=text("SESSION_USER")),
+    _moment("set_at", required=True),
+)
+
+daily_warnings = Table(
+    "daily_warnings",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("unit", Text, primary_key=True),
+    Column("percent", Integer, primary_key=True, autoincrement=False),
 )
 
 # Of the iterations of an owner's batches: how many solved their job, by what was known of it before.

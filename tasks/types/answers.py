@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -178,6 +180,15 @@ class CloudAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What a local call may take at most: tokens of its answer, and seconds of the engine, after which it is cut; None
+    where no limit says."""
+
+    completion_tokens: int
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CloudPlan:
     """A request to the cloud before it is sent: `kind` is what it asks for, `request` its JSON, byte for byte,
     `omissions` what its prompt leaves out, `redactions` the secrets that were taken out of it; the other fields are its
@@ -191,6 +202,12 @@ class CloudPlan:
     omissions: tuple[Omission, ...] = ()
     kind: EscalationKind = EscalationKind.ANSWER
     redactions: tuple[Redaction, ...] = ()
+
+    @property
+    def request_hash(self) -> str:
+        """SHA-256, in hex, of the request's canonical JSON: keys sorted, no letter escaped."""
+        canonical = json.dumps(json.loads(self.request), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

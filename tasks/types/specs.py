@@ -48,14 +48,19 @@ class CheckSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What a job may spend at most: US dollars, wall hours since its start, iterations, tokens in + out. With
-    `completion_tokens` no local call is begun once it has written so many, and the last is cut to what is left."""
+    """What a job may spend at most: US dollars, wall hours since its start, iterations, tokens in + out, and of those
+    apart the local ones and the cloud's; seconds of the engine, two calls at once counting twice. With
+    `completion_tokens` no local call is begun once it has written so many, and the last is cut to what is left. None is
+    no limit."""
 
     usd: Decimal = Decimal("2.00")
     hours: float = 4.0
     iterations: int = 30
     tokens: int = 2_000_000
     completion_tokens: int | None = None
+    local_tokens: int | None = None
+    cloud_tokens: int | None = None
+    gpu_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

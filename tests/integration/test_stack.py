@@ -122,7 +122,7 @@ def test_a_job_is_solved_a_killed_worker_replaced_and_down_leaves_nothing(
     up = redraft("up", "--detach", "--endpoint", tiny)
     assert up.returncode == 0, up.stderr
     shown = {part["name"]: part for part in json.loads(redraft("status", "--json").stdout)["parts"]}
-    assert set(shown) == {"postgres", "valkey", "memory", "engine", "relay", "worker", "flower"}
+    assert set(shown) == {"postgres", "valkey", "memory", "engine", "relay", "worker", "flower", "ui"}
     assert all(part["health"] == "ok" for part in shown.values())
     assert all(part.health == "ok" for part in parts(home).values())
 
@@ -202,17 +202,32 @@ def test_every_port_is_loopback_and_no_secret_is_in_a_command_line(redraft: Redr
     secrets = [
         stack.flower_password,
         stack.memory_key,
+        stack.ui_secret,
         *(url.split(":")[2].split("@")[0] for url in (stack.admin_url, stack.worker_url)),
     ]
     commands = " ".join(" ".join(process.cmdline()) for process in family)
     assert not any(secret in commands for secret in secrets)
     named = parts(home)
-    knows = {name: KEY in psutil.Process(int(str(named[name].pid))).environ().values() for name in ("flower", "relay")}
-    assert knows == {"flower": False, "relay": False}
+    without = ("flower", "relay", "ui")
+    knows = {name: KEY in psutil.Process(int(str(named[name].pid))).environ().values() for name in without}
+    assert knows == dict.fromkeys(without, False)
     assert (home / "run" / "stack.json").stat().st_mode & 0o077 == 0
     for path, headers, code in (("/", {}, "401"), ("/metrics", {}, "401"), ("/", {"Host": "attacker.example"}, "403")):
         with pytest.raises(urllib.error.HTTPError, match=code):
             urllib.request.urlopen(urllib.request.Request(stack.flower_url + path, headers=headers), timeout=5)
+    link = redraft("ui").stdout.strip()
+    with urllib.request.urlopen(link, timeout=5) as entered:
+        cookie = entered.headers["Set-Cookie"].partition(";")[0]
+    overview = urllib.request.Request(stack.ui_url, headers={"Cookie": cookie})
+    with urllib.request.urlopen(overview, timeout=5) as shown:
+        assert "Overview" in shown.read().decode()
+    for address, headers, code in (
+        (link, {}, "403"),
+        (stack.ui_url, {}, "401"),
+        (stack.ui_url, {"Host": "attacker.example", "Cookie": cookie}, "403"),
+    ):
+        with pytest.raises(urllib.error.HTTPError, match=code):
+            urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=5)
 
 
 def test_up_and_status_say_in_one_line_that_answers_stand_in_the_field_for_thoughts(redraft: Redraft) -> None:

@@ -7,7 +7,8 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.budgets import Amounts, Room, room
+from tasks.budgets import Amounts, Room, call_seconds, crossed, most_cost, most_together, room
+from tasks.types import BatchBudget, Budget, Egress
 
 CENTS = st.integers(min_value=0, max_value=70)
 
@@ -71,3 +72,67 @@ def test_a_limit_may_be_used_to_the_last_cent_and_not_beyond() -> None:
 
 def test_tokens_are_those_of_the_cloud_and_local_ones() -> None:
     assert Amounts(cloud_tokens=300, local_tokens=45).tokens == 345
+
+
+# ── engine time ───────────────────────────────────────────────────────────────────────────────────
+
+
+@given(
+    limit=st.floats(min_value=0.5, max_value=10_000),
+    ends=st.lists(st.floats(min_value=0, max_value=1), max_size=40),
+    together=st.integers(min_value=1, max_value=6),
+)
+def test_calls_that_are_cut_when_their_time_is_over_stay_within_the_limit(
+    limit: float, ends: list[float], together: int
+) -> None:
+    used, in_flight = 0.0, list[float]()
+    for share in ends:
+        while len(in_flight) < together and (given := call_seconds(limit, used, sum(in_flight))):
+            in_flight.append(given)
+        assert used + sum(in_flight) <= limit + 1e-6
+        if in_flight:
+            used += in_flight.pop(0) * share
+
+
+def test_no_call_of_several_at_once_takes_all_that_is_left() -> None:
+    assert call_seconds(1000.0, 0.0, 0.0) == 250.0
+    assert call_seconds(100.0, 0.0, 0.0) == 30.0
+    assert call_seconds(100.0, 80.0, 5.0) == 15.0
+    assert call_seconds(100.0, 99.5, 0.0) == 0.0
+
+
+# ── warnings ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@given(
+    steps=st.lists(st.integers(min_value=0, max_value=30), max_size=40), limit=st.integers(min_value=1, max_value=300)
+)
+def test_each_warning_comes_once_whatever_the_steps(steps: list[int], limit: int) -> None:
+    used, warned = 0, list[int]()
+    for step in steps:
+        warned += crossed(limit, used, used + step)
+        used += step
+    assert warned == [percent for percent in (50, 80) if used * 100 >= limit * percent]
+
+
+def test_what_has_no_limit_warns_of_nothing() -> None:
+    assert crossed(None, 0, 10**9) == ()
+
+
+# ── the most that a job can cost ──────────────────────────────────────────────────────────────────
+
+
+def test_a_job_costs_at_most_its_budget_and_no_dollars_where_nothing_leaves() -> None:
+    budget = Budget(usd=Decimal("1.50"), tokens=1000, local_tokens=800, cloud_tokens=100, hours=2.0, iterations=3)
+    away, at_home = most_cost(budget, Egress.FULL), most_cost(budget, Egress.NEVER)
+    assert (away.usd, away.tokens, away.local_tokens, away.cloud_tokens) == (Decimal("1.50"), 900, 800, 100)
+    assert (at_home.usd, at_home.tokens, at_home.cloud_tokens) == (Decimal(0), 800, 0)
+    assert (away.hours, away.iterations, away.gpu_seconds) == (2.0, 3, None)
+
+
+def test_jobs_together_cost_at_most_what_they_share() -> None:
+    one = most_cost(Budget(usd=Decimal(2), tokens=1000, hours=4.0, gpu_seconds=60.0), Egress.FULL)
+    both = most_together([one, one])
+    assert (both.usd, both.tokens, both.hours, both.gpu_seconds) == (Decimal(4), 2000, 8.0, 120.0)
+    pooled = most_together([one, one], BatchBudget(usd=Decimal(3), tokens=1500, hours=1.0))
+    assert (pooled.usd, pooled.tokens, pooled.hours) == (Decimal(3), 1500, 2.0)

@@ -17,7 +17,19 @@ from tasks.journal import JournalledModel, NoAdmission, prompt_hash
 from tasks.llm.scripted import ScriptedModel
 from tasks.prompts.layout import WHOLE
 from tasks.sampling import Sampling, call_seed
-from tasks.types import CallKey, ChatRequest, Claim, Completion, Cut, Message, Omission, Operator, Prompt, RequestSize
+from tasks.types import (
+    CallKey,
+    ChatRequest,
+    Claim,
+    Completion,
+    Cut,
+    Grant,
+    Message,
+    Omission,
+    Operator,
+    Prompt,
+    RequestSize,
+)
 from tasks.window import REST_TOKENS, TEMPLATE_TOKENS
 from tests.doubles import Journal
 from tests.turns import CLAIM, StoppedClock, job_of, turn_of
@@ -36,14 +48,15 @@ class Ledger(Journal):
         super().__init__()
         self.steps: list[tuple[Any, ...]] = []
         self.left = 10**6
+        self.seconds: float | None = None
 
     def find_call(self, claim: Claim, key: CallKey, prompt_hash: str) -> Completion | None:
         assert claim == CLAIM
         return super().find_call(claim, key, prompt_hash)
 
-    def reserve(self, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> int:
+    def reserve(self, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> Grant:
         self.steps.append(("reserve", claim, key, tokens))
-        return min(completion_tokens, self.left)
+        return Grant(completion_tokens=min(completion_tokens, self.left), seconds=self.seconds)
 
     def commit_call(
         self, claim: Claim, key: CallKey, request: ChatRequest, prompt_hash: str, made: Completion, **more: Any
@@ -343,3 +356,12 @@ def test_the_hash_of_a_stored_call_stays_and_thinking_is_no_part_of_it() -> None
     request = ChatRequest(messages=(Message(role="user", content="a"),), seed=3)
     assert prompt_hash(request) == prompt_hash(replace(request, thinking_tokens=9))
     assert prompt_hash(request) == "bba03c6dbf5a341318c7ae83bab46a1450d8ff843c9c5830819f12418ce171ee"
+
+
+def test_a_call_is_cut_where_its_engine_time_is_over_and_not_made_again() -> None:
+    ledger = Ledger()
+    ledger.seconds = 0.2  # less than what a stream takes to end
+    model = JournalledModel(ledger=ledger, model=ScriptedModel(lambda request: "ANSWER: 1"), sampling=SAMPLING)
+    completion = model.ask(turn_of(job_of()), KEY, lambda cut: Prompt(system="", prefix="?"))
+    assert (completion.text, completion.finish_reason) == ("", "length")
+    assert len(ledger.calls) == 1

@@ -10,6 +10,8 @@ from tasks.errors import (
     BatchLimitReached,
     BatchReserved,
     Cancelled,
+    DailyLimitReached,
+    DailyReserved,
     DatabaseUnavailable,
     EgressForbidden,
     EngineFault,
@@ -43,6 +45,9 @@ class Book:
 
     def hand_over(self, claim: Claim, lane: Lane, **fields: Any) -> None:
         self.handed_over.append((lane, fields))
+
+    def wait(self, claim: Claim, lane: Lane, why: str, **fields: Any) -> None:
+        self.handed_over.append((lane, {"waits_for": why, **fields}))
 
     def note(self, claim: Claim, kind: str, detail: str) -> None:
         self.notes.append((kind, detail))
@@ -135,3 +140,15 @@ def test_a_defect_gives_no_secret_away() -> None:
     book = settled(ValueError("it was s3cret"), "s3cret")
     assert "s3cret" not in book.stops[0].detail + book.notes[0][1]
     assert book.stops[0].detail == "ValueError: it was ***"
+
+
+def test_a_limit_of_the_day_makes_a_job_wait_until_the_day_is_over_and_its_hours_stand_still() -> None:
+    book = settled(DailyLimitReached("owner ada has used all", 4321.0))
+    assert book.handed_over == [(Lane.CHECK, {"waits_for": "owner ada has used all", "seconds": 4321.0, "idle": True})]
+    assert book.stops == []
+
+
+def test_what_calls_in_flight_hold_of_the_day_is_looked_at_again_soon() -> None:
+    ((lane, fields),) = settled(DailyReserved("calls in flight hold the rest")).handed_over
+    assert (lane, fields["waits_for"]) == (Lane.CHECK, "calls in flight hold the rest")
+    assert fields["seconds"] < 10

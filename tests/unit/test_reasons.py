@@ -32,6 +32,11 @@ EXPLANATIONS = {
     ),
     "the budget of 30 iterations is spent": Stop(code=StopCode.BUDGET_ITERATIONS, used=30, limit=30),
     "the budget of 1 h 30 min is spent (2 h 5 min used)": Stop(code=StopCode.BUDGET_HOURS, used=2 + 5 / 60, limit=1.5),
+    "the next call may take 50 local tokens and 20 of 100 are left": Stop(
+        code=StopCode.BUDGET_LOCAL_TOKENS, used=80, limit=100, needed=50
+    ),
+    "the budget of 5,000 cloud tokens is spent": Stop(code=StopCode.BUDGET_CLOUD_TOKENS, used=5000, limit=5000),
+    "the budget of 600 GPU-seconds is spent": Stop(code=StopCode.BUDGET_GPU_SECONDS, used=600.0, limit=600.0),
     "the budget of 2.00 USD is spent": Stop(code=StopCode.BUDGET_USD, limit=2),
     "the next call may take 4,096 tokens and 1,200 of 2,000,000 are left": Stop(
         code=StopCode.BUDGET_TOKENS, used=1_998_800, limit=2_000_000, needed=4096

@@ -145,7 +145,9 @@ class _Player:
         granted: dict[CallKey, int] = {}
         for key in keys:
             try:
-                granted[key] = self._spending.reserve(_CLAIM, key, 0, self._deck.sampling.answer_tokens)
+                granted[key] = self._spending.reserve(
+                    _CLAIM, key, 0, self._deck.sampling.answer_tokens
+                ).completion_tokens
             except LimitReached:
                 if not granted:
                     raise
@@ -167,7 +169,7 @@ class _Player:
                 break
             key = dataclasses.replace(key, attempt=key.attempt + 1)
             try:
-                most = self._spending.reserve(_CLAIM, key, 0, self._deck.sampling.answer_tokens)
+                most = self._spending.reserve(_CLAIM, key, 0, self._deck.sampling.answer_tokens).completion_tokens
             except LimitReached:
                 break
         ref = CandidateRef(iteration=key.iteration, slot=key.slot)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 
 from tasks.errors import JournalMismatch, LimitReached
-from tasks.types import CallKey, ChatRequest, Claim, Completion, Omission
+from tasks.types import CallKey, ChatRequest, Claim, Completion, Grant, Omission
 
 
 class Spending:
@@ -26,14 +26,14 @@ class Spending:
         """Never needed."""
         raise mismatch
 
-    def reserve(self, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> int:
-        """How many completion tokens the call may have. Raises `LimitReached` where none are left."""
+    def reserve(self, claim: Claim, key: CallKey, tokens: int, completion_tokens: int = 0) -> Grant:
+        """What the call may take. Raises `LimitReached` where none are left."""
         with self._lock:
             left = self._budget - self.completion_tokens - sum(self._reserved.values())
             if left <= 0:
                 raise LimitReached("completion_tokens", self.completion_tokens, self._budget)
             self._reserved[key] = min(completion_tokens, left)
-            return self._reserved[key]
+            return Grant(completion_tokens=self._reserved[key])
 
     def commit_call(
         self,

@@ -49,8 +49,24 @@ def document(row: EgressRow) -> dict[str, Any]:
         "cached_tokens": row.cached_tokens,
         "completion_tokens": row.completion_tokens,
         "error": row.error,
+        "score_before": row.score_before,
+        "value_before": row.value_before,
+        "score_after": row.score_after,
+        "value_after": row.value_after,
+        "accepted": row.accepted,
+        "request_sha256": row.request_sha256,
+        "redactions": dict(row.redactions),
         "request": json.loads(row.request),
     }
+
+
+def outcome(row: EgressRow) -> str:
+    """Whether it helped: the best before it, and the best that was written with it."""
+    before = output.score(row.score_before, row.value_before)
+    if row.score_after is None:
+        return f"the best before scored {before}; nothing has been written with it yet"
+    accepted = "accepted" if row.accepted else "not accepted"
+    return f"the best before scored {before}, with it {output.score(row.score_after, row.value_after)}, {accepted}"
 
 
 def _print_whole(row: EgressRow) -> None:
@@ -63,6 +79,13 @@ def _print_whole(row: EgressRow) -> None:
     output.line(f"── {when} · iteration {row.iteration} · {row.kind} of {row.model} · {row.state} · {spent}")
     if row.error:
         output.line(f"   {row.error}")
+    if row.state == "done":
+        output.line(f"   {outcome(row)}")
+    if row.request_sha256:
+        output.line(f"   sha256 {row.request_sha256} of the request as canonical JSON")
+    if row.redactions:
+        taken = ", ".join(f"{count} × {kind}" for kind, count in row.redactions.items())
+        output.line(f"   redacted before it was sent: {taken}")
     request: dict[str, Any] = json.loads(row.request)
     texts = {name: str(request.pop(name, "")) for name in ("instructions", "input")}
     output.pairs([(name, json.dumps(value)) for name, value in request.items()])

@@ -109,7 +109,7 @@ def show(job: JobArgument, as_json: output.Json = False) -> None:
             held = "".join(waiting.why(line, lines.workers()) for line in lines.followed([job]))
     if as_json:
         spend = None if batch is None else dataclasses.asdict(batch)
-        output.emit({**document(summary), "batch_spend": spend, "waits_for": held or None})
+        output.emit({**document(summary), "batch_spend": spend, "held_up": held or None})
     else:
         output.pairs(_details(summary, batch, held))
 
@@ -250,7 +250,11 @@ def document(job: JobSummary) -> dict[str, Any]:
             "iterations": job.budget.iterations,
             "tokens": job.budget.tokens,
             "completion_tokens": job.budget.completion_tokens,
+            "local_tokens": job.budget.local_tokens,
+            "cloud_tokens": job.budget.cloud_tokens,
+            "gpu_seconds": job.budget.gpu_seconds,
         },
+        "waits_for": job.waits_for or None,
         "worker": job.worker,
         "phase": job.phase,
         "cancel_requested": job.cancel_requested,

@@ -14,8 +14,9 @@ from html import escape
 from itertools import accumulate
 
 from tasks.printable import printable
-from tasks.store.summaries import EventRow, IterationRow, JobSummary, VerdictRow
+from tasks.store.summaries import EgressRow, EventRow, IterationRow, JobSummary, VerdictRow
 from workers.cli import omissions, output
+from workers.cli.page_help import help_table
 
 WIDTH, HEIGHT, MARGIN = 720, 200, 40
 # As many labels as fit under a plot.
@@ -62,14 +63,22 @@ class Story:
 NO_STORY = Story()
 
 
-def page(job: JobSummary, rounds: Sequence[IterationRow], judged_by: str = "", story: Story = NO_STORY) -> str:
+def page(
+    job: JobSummary,
+    rounds: Sequence[IterationRow],
+    judged_by: str = "",
+    helped_by: Sequence[EgressRow] = (),
+    cloud_only: str = "",
+    story: Story = NO_STORY,
+) -> str:
     """The whole page; `rounds` are the job's recorded iterations, the first first. `judged_by` says what an acceptance
-    by judges alone is worth."""
+    by judges alone is worth, `helped_by` what was asked of a stronger model, and `cloud_only` what that model would
+    have cost alone."""
     body = [
         f"<h1>{_text(job.title)}</h1>",
         f'<p class="soft">job {job.job} of {_text(job.owner)}, as of {_moment(job.now)}</p>',
         _lead(job),
-        _facts(job, judged_by, rounds),
+        _facts(job, judged_by, cloud_only, rounds),
     ]
     if job.answer is not None:
         body += [f"<h2>Answer of iteration {job.answer_iteration}</h2>", f"<pre>{_text(job.answer)}</pre>"]
@@ -81,6 +90,8 @@ def page(job: JobSummary, rounds: Sequence[IterationRow], judged_by: str = "", s
         body += ["<h2>Iterations</h2>", _overview(rounds), *(_iteration(row, story) for row in rounds)]
     else:
         body.append("<p>No iteration has been recorded yet.</p>")
+    if helped_by:
+        body += ["<h2>Help</h2>", f'<div class="wide">{help_table(helped_by)}</div>']
     if story.events:
         body += ["<h2>Events</h2>", _events(story.events)]
     return document(f"job {job.job}: {job.title}", "\n".join(body))
@@ -125,7 +136,7 @@ def _text(content: str) -> str:
     return escape(printable(content))
 
 
-def _facts(job: JobSummary, judged_by: str, rounds: Sequence[IterationRow]) -> str:
+def _facts(job: JobSummary, judged_by: str, cloud_only: str, rounds: Sequence[IterationRow]) -> str:
     spend, budget = job.spend, job.budget
     models, shared = dict.fromkeys(row.model for row in rounds if row.model), ", ".join(job.shared_checks)
     rows = [
@@ -137,7 +148,7 @@ def _facts(job: JobSummary, judged_by: str, rounds: Sequence[IterationRow]) -> s
         ("strategy", job.strategy),
         ("iterations", f"{job.iterations} of {budget.iterations}"),
         ("tokens", f"{output.count(spend.local_tokens + spend.cloud_tokens)} of {output.count(budget.tokens)}"),
-        ("spend", f"{output.usd(spend.usd)} of {output.usd(budget.usd)}"),
+        ("spend", f"{output.usd(spend.usd)} of {output.usd(budget.usd)}" + (f"; {cloud_only}" if cloud_only else "")),
         ("tags", ", ".join(job.tags) or "-"),
         ("submitted", _moment(job.submitted_at)),
         ("finished", _moment(job.finished_at) if job.finished_at else "-"),
@@ -295,6 +306,8 @@ def _iteration(row: IterationRow, story: Story) -> str:
     parts += [_details(f"{check} said", text) for check, text in said]
     if row.candidate:
         parts.append(_details("candidate", row.candidate))
+    if row.hint:
+        parts.append(_details("advice", row.hint))
     left_out = "\n".join(omissions.by_call(row.omissions))
     if left_out:
         parts.append(_details("left out of prompts", left_out))

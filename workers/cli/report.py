@@ -30,13 +30,18 @@ def report(
     The page includes the feedback of held-out checks: it is meant for the job's owner.
     """
     from tasks.errors import InvalidInput
+    from tasks.settings import load_settings
     from workers.cli import judgement
     from workers.cli.client import connect
+    from workers.cli.cloud_only import cloud_only, words
     from workers.cli.page import page
 
+    settings = load_settings()
     with connect() as client:
-        summary, rounds, told = client.summary(job), client.history(job), story(client, job)
-    html = page(summary, rounds, judgement.line(summary), told)
+        summary, rounds, helped_by = client.summary(job), client.history(job), client.egress(job)
+        told = story(client, job)
+    estimate = words(settings, cloud_only(settings, rounds)) if rounds else ""
+    html = page(summary, rounds, judgement.line(summary), helped_by, estimate, told)
     if target == "-":
         print(html, end="")
         return

@@ -33,7 +33,7 @@ def submit(
     ] = [],  # noqa: B006
     budget: Annotated[
         list[str],
-        typer.Option("--budget", metavar="usd=2,hours=4,iterations=30,tokens=N", help="What the job may spend."),
+        typer.Option("--budget", metavar="usd=2,hours=4,iterations=30,tokens=N,…", help="What the job may spend."),
     ] = [],  # noqa: B006
     pool_budget: Annotated[
         list[str],
@@ -71,6 +71,9 @@ def submit(
     cut: Annotated[
         bool, typer.Option("--cut", help="Show the model a part of a problem that is longer than its context.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the jobs, print the most that they can cost, and store nothing.")
+    ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait until the jobs are finished; exit as `wait` does.")
     ] = False,
@@ -102,6 +105,9 @@ def submit(
         cut=True if cut else None,
         model=model,
     )
+    if dry_run:
+        _dry_run(files, flags, pool_budget, as_json=as_json)
+        return
     submission, jobs, workers = _store(files, flags, pool_budget)
     for line in notes(submission, jobs, workers):
         output.note(line)
@@ -132,6 +138,25 @@ def _store(
         with connect() as client:
             jobs = client.submit(submission, progress=bars.update, count=EngineCount(settings), pool=pool)
             return submission, jobs, client.workers()
+
+
+def _dry_run(files: Sequence[str], flags: Flags, pool_budget: Sequence[str], *, as_json: bool) -> None:
+    from tasks import submit as steps
+    from tasks.installed import installed_rules
+    from tasks.jobfields import read_batch_budget
+    from tasks.settings import load_settings
+    from workers.cli import dryrun
+    from workers.cli.client import connect
+    from workers.cli.progress import Bars
+
+    pool, rules = read_batch_budget(pool_budget), installed_rules(load_settings(), dry_runs=True)
+    with Bars(sys.stderr) as bars:
+        submission = steps.check(steps.parse(files, flags, sys.stdin.buffer.read), rules, bars.update)
+    with connect() as client:
+        egress = client.egress_of(submission)
+    for line in submission.notes:
+        output.note(line)
+    dryrun.show(submission, egress, pool, as_json=as_json)
 
 
 def _print_numbers(submission: Submission, jobs: Sequence[Submitted], *, as_json: bool) -> None:

@@ -30,6 +30,8 @@ class Waits(Protocol):
     @property
     def context_above(self) -> int: ...
     @property
+    def waits_for(self) -> str: ...
+    @property
     def resting_seconds(self) -> float: ...
 
 
@@ -41,6 +43,8 @@ def why(job: Waits, workers: Sequence[WorkerRow]) -> str:
     if job.worker is not None:
         holder = next((worker for worker in workers if worker.name == job.worker), None)
         return engine(holder) if needs_engine and holder is not None and holder.engine_fault else ""
+    if job.waits_for:
+        return job.waits_for
     serving = [worker for worker in workers if worker.live and job.next_lane in worker.lanes]
     if not serving and not (needs_engine and job.model and not _closed(job.next_lane, workers)):
         return lane(job.next_lane, workers)

@@ -3,8 +3,12 @@ that opens it."""
 
 from __future__ import annotations
 
+import os
+import secrets
 import signal
 import sys
+import time
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from tornado.httpserver import HTTPServer
@@ -20,7 +24,7 @@ from workers.ui.actions import Action
 from workers.ui.entry import Entry, Health, Leave, Link, Static
 from workers.ui.handlers import Context, Handler
 from workers.ui.jobpages import AnswerPage, CallPage, EgressPage, EventsPage, IterationPage, JobPage, NowPage
-from workers.ui.links import LinkKeys
+from workers.ui.links import LinkKeys, make_link_key
 from workers.ui.pages import Compare, Jobs, Overview
 from workers.ui.stream import Changes
 
@@ -77,13 +81,15 @@ def listen(context: Context, port: int) -> HTTPServer:
     return server
 
 
-def serve(context: Context, port: int) -> None:
-    """Serves until TERM or INT. Raises `PartFailed` where the port is another's."""
+def serve(context: Context, port: int, ready: Callable[[int], None] = lambda port: None) -> None:
+    """Serves until TERM or INT; `ready` is told the port once it listens. Raises `PartFailed` where the port is
+    another's."""
     loop = IOLoop.current()
     try:
         server = listen(context, port)
     except OSError as error:
         raise PartFailed(f"port {port} can't be used: {error.strerror}") from error
+    ready(next(iter(server._sockets.values())).getsockname()[1])
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.add_callback_from_signal(loop.stop))
     try:
@@ -108,6 +114,21 @@ def context_of(stack: StackFile) -> Context:
         cookie=f"redraft-ui-{urlsplit(stack.ui_url).port}",
         engine=lambda: engine_fault(home),
     )
+
+
+def serve_database(url: str, port: int, say: Callable[[str], None]) -> None:
+    """Serves the page of a database somewhere else until TERM or INT; `say` is told a link, for whoever `url` belongs
+    to. Raises `PartFailed` where the port is another's."""
+    secret = secrets.token_urlsafe(32)
+    context = Context(
+        sessions=Sessions(),
+        links=LinkKeys(secret),
+        attempts=Attempts(),
+        database_url=url,
+        hosts=load_settings().ui_hosts,
+        cookie=f"redraft-ui-{port or os.getpid()}",
+    )
+    serve(context, port, lambda at: say(f"http://{LOOPBACK}:{at}/enter?key={make_link_key(secret, time.time())}"))
 
 
 def main() -> int:

@@ -172,12 +172,16 @@ def test_cost_adds_up_calls_and_escalations(
     assert [(row[by], row["prompt_tokens"] + row["completion_tokens"], row["usd"]) for row in rows] == groups
     said = redraft("cost", "--by", by)
     assert len(said.out.splitlines()) == 1 + len(groups)
-    assert said.err == "in all 1.5k tokens and $0.25\n"
+    total, estimate = said.err.splitlines()
+    assert total == "in all 1.5k tokens and $0.25"
+    assert estimate.startswith("an estimate: the same tokens by gpt-5.4 alone would have cost $0.0")
+    sums = sum(row["cloud_only_usd_estimate"] for row in rows)
+    assert 0.003 < sums < 0.01
 
 
 def test_cost_by_what_there_is_not(redraft: Redraft) -> None:
     said = redraft("cost", "--by", "week")
-    assert (said.code, said.err) == (2, "--by: 'week' is not allowed; one of job, owner, model, day, batch\n")
+    assert (said.code, said.err) == (2, "--by: 'week' is not allowed; one of job, owner, model, day, batch, help\n")
     assert redraft("cost", "--json").out == ""
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from tasks.crashpoints import CrashPoint, armed
 from tasks.heartbeat import SilentHeartbeat
+from tasks.store.costs import CostBy, costs
 from tasks.store.invariants import breaches
 from tasks.store.queries import job_egress, job_history, job_summary
 from tasks.store.session import Database
@@ -74,7 +75,19 @@ def test_a_job_that_no_hint_helps_is_asked_for_twice_and_then_answered(
     for iteration, shown in prompts(fleet, job).items():
         assert all((ORACLE.answer in prompt) is (iteration > 3) for prompt in shown)
         assert all((LAST.answer in prompt) is (iteration > 6) for prompt in shown)
-    assert [left.kind for left in job_egress(user, job)] == ["hint", "hint on best", "answer"]
+    left = job_egress(user, job)
+    assert [one.kind for one in left] == ["hint", "hint on best", "answer"]
+    assert [(one.score_before, one.score_after, one.accepted) for one in left] == [
+        (0.5, 0.5, False),
+        (0.5, 0.5, False),
+        (0.5, 1.0, True),
+    ]
+    with user.connect() as connection:
+        by_help = {row.of: row for row in costs(user, CostBy.HELP)}
+        assert set(by_help) == {"hint", "hint on best", "answer", "local"}
+        assert connection.execute(text("SELECT sum(usd) FROM escalation_history")).scalar_one() == sum(
+            row.usd for row in by_help.values()
+        )
     with Database(admin_url) as admin:
         assert breaches(admin, submitted=[job], drained=True) == ()
 

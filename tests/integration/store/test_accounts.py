@@ -105,12 +105,12 @@ def test_an_answer_may_have_what_is_left_of_the_completion_tokens(user: Database
     put(user, budget=Budget(completion_tokens=100))
     ledger, claim = PostgresLedger(fleet, fault_cap=3), take(fleet)
     assert ledger.load(claim).spec.budget.completion_tokens == 100
-    assert ledger.reserve(claim, key(0), 500, 70) == 70
-    assert ledger.reserve(claim, key(1), 500, 70) == 30
+    assert ledger.reserve(claim, key(0), 500, 70).completion_tokens == 70
+    assert ledger.reserve(claim, key(1), 500, 70).completion_tokens == 30
     with pytest.raises(LimitReached, match="completion_tokens: 100 of 100 are used"):
         ledger.reserve(claim, key(2), 500, 1)
     ledger.commit_call(claim, key(0), REQUEST, "h", completion(tokens=40))  # six of them are its answer's
-    assert ledger.reserve(claim, key(2), 500, 70) == 64
+    assert ledger.reserve(claim, key(2), 500, 70).completion_tokens == 64
     assert value(fleet, "SELECT sum(tokens) FROM reservations") == 500 - 40 + 500 - 6
 
 

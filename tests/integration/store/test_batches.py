@@ -276,7 +276,7 @@ def test_a_cancelled_call_holds_nothing_of_the_batch(user: Database, fleet: Data
     with pytest.raises(BatchReserved):
         ledger.reserve(other, key(), 100)
     ledger.stop(cancelled, Stop(code=StopCode.CANCELLED))
-    assert ledger.reserve(other, key(), 100) == 0  # and it asks for no completion tokens
+    assert ledger.reserve(other, key(), 100).completion_tokens == 0  # and it asks for no completion tokens
 
 
 def test_no_call_begins_after_the_hours_of_the_batch(user: Database, fleet: Database) -> None:

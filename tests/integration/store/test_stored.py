@@ -258,7 +258,14 @@ def test_an_attachment_is_stored_under_its_own_hash_alone(eve: Connection) -> No
 SUBMISSION = (
     set(GOOD)
     | {"key", "priority", "tags", "seed", "memory", "attachments", "model", "cut"}
-    | {"budget_completion_tokens", "batch_id", "files"}
+    | {
+        "budget_completion_tokens",
+        "batch_id",
+        "files",
+        "budget_local_tokens",
+        "budget_cloud_tokens",
+        "budget_gpu_seconds",
+    }
 )
 
 

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.store.summaries import EventRow, IterationRow, JobSummary, VerdictRow
+from tasks.store.summaries import EgressRow, EventRow, IterationRow, JobSummary, VerdictRow
 from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend
 from workers.cli.page import Story, page, score_plot
 
@@ -177,3 +177,37 @@ def test_whatever_a_model_writes_adds_no_tag_and_no_attribute(written: str) -> N
     job = dataclasses.replace(JOB, title=written, answer=written, reason=written, tags=(written,), owner=written)
     plain = Tags(page(JOB, (TRIED,)))
     assert Tags(page(job, (row,))).seen == plain.seen
+
+
+HELP = EgressRow(
+    escalation=1,
+    iteration=2,
+    kind="hint on best",
+    model="gpt-5.4",
+    state="done",
+    response_id="r",
+    request="{}",
+    reserved_usd=Decimal("0.15"),
+    usd=Decimal("0.0413"),
+    prompt_tokens=900,
+    cached_tokens=0,
+    completion_tokens=600,
+    error="",
+    created_at=NOON,
+    finished_at=NOON,
+    score_before=0.25,
+    score_after=0.75,
+)
+
+
+def test_help_is_shown_with_what_it_cost_and_whether_it_helped() -> None:
+    advised = dataclasses.replace(TRIED, iteration=2, operator="hint", candidate=None, hint="Sort <first>.")
+    lost = dataclasses.replace(HELP, state="unknown", error="it hung up", score_after=None, finished_at=None)
+    made = page(JOB, (TRIED, advised), "", [HELP, lost], "an estimate: $1.00")
+    text = "\n".join(Tags(made).text)
+    assert "Help" in text
+    assert "hint on best\ngpt-5.4\ndone\n1.5k\n$0.04\n0.25\n0.75\nno" in text
+    assert "unknown: it hung up\n1.5k\n$0.15 at most\n0.25\n-\nno" in text
+    assert "advice\nSort <first>." in text
+    assert "; an estimate: $1.00" in text
+    assert "Help" not in "\n".join(Tags(page(JOB, ROUNDS)).text)

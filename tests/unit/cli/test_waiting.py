@@ -47,6 +47,7 @@ def test_nothing_holds_up_a_job_that_a_worker_may_take_or_has_taken() -> None:
         ({"model": "other"}, [WORKER], "no worker serves model other now"),
         ({"model": "other"}, [], "no worker serves model other now"),
         ({"model": "other"}, [SICK], "waits for the engine: its GPU has gone, for 1m15s"),
+        ({"waits_for": "ada has used all of today", "resting_seconds": 9.0}, [WORKER], "ada has used all of today"),
         ({"resting_seconds": 12.4}, [WORKER], "tries again in 12s after a fault"),
     ],
 )

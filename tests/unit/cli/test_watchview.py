@@ -44,6 +44,7 @@ LINE = JobLine(
     phase="drafting",
     operator="revise",
     context_above=0,
+    waits_for="",
     next_lane="gpu",
     resting_seconds=0.0,
     idle_seconds=0.0,

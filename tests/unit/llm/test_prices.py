@@ -91,3 +91,9 @@ def test_what_is_used_never_costs_more_than_the_most_of_it(
 ) -> None:
     cached = data.draw(st.integers(0, prompt))
     assert GPT.cost(usage(prompt, cached, completion)) <= GPT.cost(usage(prompt + more, 0, completion + more))
+
+
+def test_an_estimate_of_many_requests_takes_none_of_them_for_a_long_one() -> None:
+    assert GPT.estimate(10 * LONG_PROMPT_TOKENS, 0, 1_000) == Decimal("6.815")
+    assert GPT.estimate(1_000, 800, 0) == GPT.cost(usage(1_000, 800, 0))
+    assert GPT.estimate(0, 1, 0) == Decimal("0.000001")

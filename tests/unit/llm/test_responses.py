@@ -94,6 +94,18 @@ def test_egress_that_is_not_full_opens_no_socket(standin: StandIn, egress: Egres
     assert (standin.connections, standin.posts) == (0, 0)
 
 
+@pytest.mark.parametrize("egress", [Egress.NEVER, Egress.HINT])
+def test_no_connection_of_any_kind_is_tried_for_what_must_stay(monkeypatch: pytest.MonkeyPatch, egress: Egress) -> None:
+    """All traffic of the process is captured where it would begin: at the look-up of a name and at the connection."""
+    tried: list[object] = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *address, **_: tried.append(address))
+    monkeypatch.setattr(socket.socket, "connect", lambda _, address: tried.append(address))
+    for base in ("", "http://127.0.0.1:9/v1", "https://cloud.example/v1"):
+        with pytest.raises(EgressForbidden):
+            client(base).start(asking(), egress, lambda _: None, CountingHeartbeat())
+    assert tried == []
+
+
 @pytest.mark.parametrize("status", [("unauthorized", "401"), ("rate_limit", "429")])
 def test_a_request_that_was_not_taken_is_rejected_and_not_tried_again(standin: StandIn, status: Any) -> None:
     fault, code = status

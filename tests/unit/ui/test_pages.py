@@ -39,7 +39,7 @@ def test_each_answer_forbids_frames_code_from_elsewhere_and_keeping(path: str) -
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
     assert headers["X-Frame-Options"] == "DENY"
     assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Referrer-Policy"] == "same-origin"
     assert headers["Cache-Control"] == ("no-cache" if path.startswith("/static") else "no-store")
 
 
