@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -26,9 +27,12 @@ from tasks import follow as following
 from tasks.board import Board
 from tasks.errors import InvalidInput, NoSuchJob
 from tasks.follow import PATIENCE_SECONDS, Patient, Snapshot
-from tasks.store import fleet, lesson_queries, lifecycle, queries
+from tasks.store import bills, breakers, fleet, lesson_queries, lifecycle, queries
+from tasks.store.bills import Bill
+from tasks.store.breakers import Circuit
 from tasks.store.costs import CostBy, costs
 from tasks.store.daily import read_limits
+from tasks.store.escalation_rows import EscalationRow, escalation_rows
 from tasks.store.event_log import read_events
 from tasks.store.job_loader import load_job
 from tasks.store.lesson_queries import LessonRow, Reader
@@ -190,6 +194,25 @@ class Client:
     def egress(self, job: JobRef) -> tuple[EgressRow, ...]:
         """Every request that was sent to the cloud for a job, word for word, the first first."""
         return queries.job_egress(self._database, _number(job))
+
+    def escalations(
+        self, job: JobRef | None = None, *, unsettled: bool = False, limit: int | None = None
+    ) -> tuple[EscalationRow, ...]:
+        """Requests to the cloud, of one job or of all, the newest first; with `unsettled` only those whose cost nobody
+        knows."""
+        number = None if job is None else _number(job)
+        return escalation_rows(self._database, number, unsettled=unsettled, limit=limit)
+
+    def settle_escalation(
+        self, job: JobRef, iteration: int, *, usd: Decimal, tokens: int | None = None, who: str = ""
+    ) -> Bill:
+        """Charges an escalation whose cost nobody knows what the provider's bill says; `who` says so. Needs an
+        operator's login. Raises `NoSuchEscalation`, `NotSettleable`."""
+        return bills.settle(self._database, _number(job), iteration, usd=usd, tokens=tokens, who=who)
+
+    def circuits(self) -> tuple[Circuit, ...]:
+        """The circuit breakers of providers that are open, or have counted faults."""
+        return breakers.circuits(self._database)
 
     def daily_limits(self) -> tuple[DailyLimit, ...]:
         """The limits of today (UTC) that hold for the login, with what is used and what is in flight of each."""

@@ -35,6 +35,7 @@ class CrashPoint(StrEnum):
     RECORDED = "recorded"
     HANDED_OVER = "handed over"
     INTENDED = "intended"  # the dollars are reserved, and nothing is sent
+    POSTPONED = "postponed"  # the cloud did not take the request, and the lease is not handed back yet
     POSTED = "posted"  # the cloud's id has arrived and is not stored
     IDENTIFIED = "identified"
     ANSWERED = "answered"  # the cloud's answer has arrived and is not committed

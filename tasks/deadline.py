@@ -32,6 +32,11 @@ class Deadline:
         """Whether the hours are over."""
         return self.clock() >= self.at
 
+    @property
+    def left_seconds(self) -> float:
+        """What is left of the hours; negative once they are over."""
+        return self.at - self.clock()
+
     def check(self) -> None:
         """Raises `LimitReached` where the hours are over."""
         if self.passed:

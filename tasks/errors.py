@@ -54,6 +54,37 @@ class NoSuchLesson(RedraftError):
         super().__init__(f"lesson {lesson}: there is no such lesson of yours; `redraft memory search` finds them")
 
 
+class NoSuchEscalation(RedraftError):
+    """There is no such escalation, or its job belongs to somebody else."""
+
+    exit_code = 2
+
+    def __init__(self, job: int, iteration: int) -> None:
+        self.job, self.iteration = job, iteration
+        super().__init__(
+            f"job {job}, iteration {iteration}: there is no escalation of it; `redraft escalation ls` lists them"
+        )
+
+
+class NotSettleable(RedraftError):
+    """The cost of an escalation is known, so there is nothing to settle. `why` says what is known."""
+
+    exit_code = 2
+
+    def __init__(self, job: int, iteration: int, why: str) -> None:
+        self.job, self.iteration, self.why = job, iteration, why
+        super().__init__(f"job {job}, iteration {iteration}: there is nothing to settle; {why}")
+
+
+class OperatorNeeded(RedraftError):
+    """Only an operator may do this: one whose login may write for every job, as a worker's."""
+
+    exit_code = 2
+
+    def __init__(self) -> None:
+        super().__init__("only an operator may settle an escalation: set REDRAFT_DATABASE_URL to a worker's login")
+
+
 # ── faults of the infrastructure: retried apart, never a candidate's failure ───────────────────
 
 
@@ -112,7 +143,12 @@ class CloudFault(ServiceFault):
 
 
 class CloudUnreached(CloudFault):
-    """The cloud model could not be reached and no byte of the request was sent, so it may be sent again."""
+    """The cloud model could not be reached and no byte of the request was sent, so it may be sent again. `stopped` says
+    that it was the turn which ended first, and the cloud is not to blame."""
+
+    def __init__(self, message: str, *, stopped: bool = False) -> None:
+        super().__init__(message)
+        self.stopped = stopped
 
 
 class PartFailed(ServiceFault):
@@ -155,6 +191,14 @@ class NeedsLane(TurnEnded):
 class BatchReserved(TurnEnded):
     """What is left of the budget of a job's batch is reserved for calls in flight of its other jobs: the job goes on
     once they have cost less than they may."""
+
+
+class CloudWaits(TurnEnded):
+    """The escalation waits for its provider: the job goes on after `seconds`, and holds no slot until then."""
+
+    def __init__(self, seconds: float, why: str) -> None:
+        self.seconds = seconds
+        super().__init__(f"the cloud, to be asked again: {why}")
 
 
 class DailyReserved(TurnEnded):

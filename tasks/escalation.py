@@ -2,11 +2,13 @@
 only.
 
 Every step is committed before the next one begins, so that what is stored explains a turn that was killed anywhere:
-an intent without an id may have been received, and is never sent again.
+an intent without an id may have been received, and is never sent again. What the provider surely did not accept waits
+and is sent again, while its job holds no slot.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ from decimal import Decimal
 from functools import partial
 
 from tasks.crashpoints import CrashPoint, passing
-from tasks.errors import Cancelled, CloudFault, CloudUnreached, LimitReached
+from tasks.errors import Cancelled, CloudFault, CloudUnreached, CloudWaits, LimitReached
 from tasks.llm.guard import Guard
 from tasks.llm.outgoing import without_secrets
 from tasks.llm.prices import Prices, most_tokens
@@ -32,9 +34,11 @@ from tasks.types import (
     EscalationKind,
     EscalationRecord,
     EscalationState,
+    Health,
     Job,
     Usage,
 )
+from tasks.waits import PATIENT, WaitRules, pause
 
 ENGINE = "openai responses"
 HOURS_OVER = "the job's hours were over"
@@ -52,8 +56,9 @@ class NoCloud:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Escalation:
     """Implements `Cloud`. An answer is asked for on `terms`, a hint on `hint_terms`; `egress` is the most that the
-    operator lets leave for any job. `fault_cap` turns in a row may fail to reach the cloud, or to fetch its answer;
-    then the job goes on without it. `redactor` takes secrets out of every request before it is stored."""
+    operator lets leave for any job. `fault_cap` turns in a row may fail to fetch an answer; then the job goes on
+    without it. `waits` bounds how long and how often a request that was not accepted is sent again. `redactor` takes
+    secrets out of every request before it is stored."""
 
     ledger: EscalationLedger
     cloud: CloudModel
@@ -63,6 +68,7 @@ class Escalation:
     fault_cap: int
     egress: Egress = Egress.FULL
     redactor: Redactor = field(default_factory=Redactor)
+    waits: WaitRules = PATIENT
 
     def answer(self, turn: Turn, number: int, kind: EscalationKind = EscalationKind.ANSWER) -> Completion | None:
         """As the port has it: sent once, re-attached to by its id, or read from the ledger. Once the job's hours are
@@ -74,26 +80,40 @@ class Escalation:
         if record is None:
             turn.deadline.check()
             plan = without_secrets(self._plan(turn.job, kind), self.redactor, self.prices)
-            record = self.ledger.intend(turn.claim, number, plan)
-            passing(CrashPoint.INTENDED)
-            return self._send(turn, number, record) if record.state is EscalationState.INTENT else None
+            return self._admitted(turn, number, self.ledger.intend(turn.claim, number, plan))
         return self._resume(turn, number, record) if record.open else record.completion
 
     def _resume(self, turn: Turn, number: int, record: EscalationRecord) -> Completion | None:
         """Goes on from what an earlier turn has committed."""
         match record.state:
-            case EscalationState.UNSENT if turn.deadline.passed:
-                self.ledger.hold_back(turn.claim, number, HOURS_OVER, last=True)
+            case EscalationState.UNSENT | EscalationState.WAITING if turn.deadline.passed:
+                self._drop(turn, number, record, HOURS_OVER)
                 return None
-            case EscalationState.UNSENT:
-                self.ledger.intend_again(turn.claim, number)
-                return self._send(turn, number, record)
+            case EscalationState.UNSENT | EscalationState.WAITING if record.wait_seconds > 0:
+                raise CloudWaits(record.wait_seconds, record.error)
+            case EscalationState.UNSENT | EscalationState.WAITING:
+                return self._admitted(turn, number, self.ledger.intend_again(turn.claim, number))
             case EscalationState.RUNNING if record.response_id is not None:
                 fetch = partial(self.cloud.attach, record.response_id, turn.call_heartbeat)
                 return self._conclude(turn, number, record, fetch)
             case _:
                 why = "its turn ended between the request and the cloud's id, so it may have been received"
-                return self._settle(turn, number, record, CloudAnswer(end=CloudEnd.LOST, error=why))
+                lost = CloudAnswer(end=CloudEnd.LOST, error=why, health=Health.UNKNOWN)
+                return self._settle(turn, number, record, lost)
+
+    def _admitted(self, turn: Turn, number: int, record: EscalationRecord) -> Completion | None:
+        """Sends what the ledger lets through. What the budget can't pay for is over; what the circuit of its provider
+        keeps back waits, or is over where the job shall go on without it."""
+        if record.state is EscalationState.INTENT:
+            passing(CrashPoint.INTENDED)
+            return self._send(turn, number, record)
+        if not record.open:
+            return None
+        enough = "the job goes on without it" if self.waits.local else self._enough(turn, record, record.wait_seconds)
+        if not enough:
+            raise CloudWaits(record.wait_seconds, record.error)
+        self._drop(turn, number, record, f"{record.error}; {enough}")
+        return None
 
     def _plan(self, job: Job, kind: EscalationKind) -> CloudPlan:
         terms = self.hint_terms if kind.is_hint else self.terms
@@ -114,6 +134,7 @@ class Escalation:
             prompt_tokens=most.prompt_tokens,
             completion_tokens=most.completion_tokens,
             omissions=prompt.omissions,
+            provider=self.cloud.provider,
         )
 
     def _send(self, turn: Turn, number: int, record: EscalationRecord) -> Completion | None:
@@ -129,20 +150,19 @@ class Escalation:
     def _conclude(
         self, turn: Turn, number: int, record: EscalationRecord, fetch: Callable[[], CloudAnswer]
     ) -> Completion | None:
-        """Fetches the answer, and commits it. A fault is raised, unless there were too many in a row."""
+        """Fetches the answer, and commits it. A fault is raised, unless there were too many in a row; what was not
+        accepted waits."""
         last = record.faults + 1 >= self.fault_cap
         try:
             answer = fetch()
         except CloudUnreached as fault:
-            last = last or turn.deadline.passed
-            self.ledger.hold_back(turn.claim, number, str(fault), last=last)
-            if last:
-                return None
-            raise
+            health = Health.UNKNOWN if fault.stopped else Health.FAULT
+            busy = CloudAnswer(end=CloudEnd.BUSY, error=str(fault), health=health)
+            return self._postpone(turn, number, record, busy, refused=False)
         except CloudFault as fault:
             if not last:
                 raise
-            answer = CloudAnswer(end=CloudEnd.LOST, error=f"given up: {fault}")
+            answer = CloudAnswer(end=CloudEnd.LOST, error=f"given up: {fault}", health=Health.FAULT)
         except Cancelled:
             self._withdraw(turn, number, record, "cancelled by its owner")
             raise
@@ -151,7 +171,39 @@ class Escalation:
             if completion is None:
                 raise
             return completion
+        if answer.end is CloudEnd.BUSY:
+            return self._postpone(turn, number, record, answer, refused=True)
         return self._settle(turn, number, record, answer)
+
+    def _postpone(
+        self, turn: Turn, number: int, record: EscalationRecord, busy: CloudAnswer, *, refused: bool
+    ) -> Completion | None:
+        """Lets a request that was not accepted wait for its next try, or ends it, uncharged, where that is enough."""
+        seconds = pause(record.tries, f"{turn.job.id}/{number}/{record.tries}", busy.retry_seconds)
+        enough = self._enough(turn, record, seconds)
+        if enough:
+            ended = dataclasses.replace(busy, error=f"{busy.error}; {enough}")
+            if refused or record.refusals:
+                return self._settle(turn, number, record, ended)
+            self.ledger.hold_back(turn.claim, number, ended.error, busy.health)
+            return None
+        self.ledger.postpone(turn.claim, number, busy.error, seconds, busy.health, refused=refused)
+        passing(CrashPoint.POSTPONED)
+        raise CloudWaits(seconds, busy.error)
+
+    def _enough(self, turn: Turn, record: EscalationRecord, seconds: float) -> str:
+        """Why the escalation does not wait so long, or nothing."""
+        return self.waits.enough(
+            tries=record.tries, waited=record.waited_seconds, seconds=seconds, left=turn.deadline.left_seconds
+        )
+
+    def _drop(self, turn: Turn, number: int, record: EscalationRecord, why: str) -> None:
+        """Ends a request that waited, uncharged."""
+        if record.refusals:
+            busy = CloudAnswer(end=CloudEnd.BUSY, error=why, health=Health.UNKNOWN)
+            self._settle(turn, number, record, busy)
+        else:
+            self.ledger.hold_back(turn.claim, number, why)
 
     def _withdraw(self, turn: Turn, number: int, record: EscalationRecord, why: str) -> Completion | None:
         """Cancels the response, and charges what it cost until then; the answer, where it was whole by then."""
@@ -159,7 +211,8 @@ class Escalation:
         if now is not None and now.response_id is not None:
             answer = self.cloud.cancel(now.response_id)
         else:
-            answer = CloudAnswer(end=CloudEnd.LOST, error=f"{why} before the cloud's id was known")
+            lost = f"{why} before the cloud's id was known"
+            answer = CloudAnswer(end=CloudEnd.LOST, error=lost, health=Health.UNKNOWN)
         return self._settle(turn, number, record, answer)
 
     def _settle(self, turn: Turn, number: int, record: EscalationRecord, answer: CloudAnswer) -> Completion | None:
@@ -172,7 +225,7 @@ class Escalation:
                 state, error = EscalationState.UNKNOWN, answer.error
             case _:
                 state, error = EscalationState.FAILED, answer.error or "it brought no text"
-        self.ledger.settle(turn.claim, number, state, completion, error)
+        self.ledger.settle(turn.claim, number, state, completion, error, answer.health)
         passing(CrashPoint.SETTLED)
         return completion if state is EscalationState.DONE else None
 
@@ -201,7 +254,7 @@ class Escalation:
         """What the cloud says it used, nothing for a request that it did not take, and else the whole reservation."""
         if answer.usage is not None:
             return answer.usage, self.prices.cost(answer.usage)
-        if answer.end is CloudEnd.REJECTED:
+        if answer.end in (CloudEnd.REJECTED, CloudEnd.BUSY):
             return NO_USAGE, self.prices.cost(NO_USAGE)
         reserved = Usage(prompt_tokens=plan.prompt_tokens, cached_tokens=0, completion_tokens=plan.completion_tokens)
         return reserved, plan.usd

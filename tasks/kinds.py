@@ -182,7 +182,8 @@ class EscalationState(StrEnum):
     """Where one request to the cloud stands. Nothing has left in `refused` and `unsent`."""
 
     INTENT = "intent"  # committed before the request; found again without an id, it may have been received
-    UNSENT = "unsent"  # the cloud could not be reached, and no byte of the request left
+    UNSENT = "unsent"  # no byte of the request left: the cloud could not be reached, or its circuit is open
+    WAITING = "waiting"  # it was sent, and the cloud said that it did not take it: it is sent again later
     RUNNING = "running"  # the cloud's id is committed, and a restart fetches by it
     DONE = "done"
     FAILED = "failed"  # rejected, failed, incomplete or cancelled: there is no answer
@@ -191,11 +192,21 @@ class EscalationState(StrEnum):
 
 
 class CloudEnd(StrEnum):
-    """How a request to the cloud ended: the Responses API's own words, and two of ours."""
+    """How a request to the cloud ended: the Responses API's own words, and three of ours."""
 
     COMPLETED = "completed"
     INCOMPLETE = "incomplete"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    REJECTED = "rejected"  # an HTTP error that says the request was not taken
+    REJECTED = "rejected"  # an HTTP error that says the request was not taken, and won't be
+    BUSY = "busy"  # the cloud says that it did not take the request, and that it may be sent again later
     LOST = "lost"  # it may have been taken, and there is nothing to fetch it by
+
+
+class Health(StrEnum):
+    """What the end of a request says of its provider, for the circuit breaker."""
+
+    WELL = "well"  # it did its part, whatever the answer is
+    FAULT = "fault"  # busy, away, or broken
+    UNUSABLE = "unusable"  # the key or the quota: the next request would meet the same
+    UNKNOWN = "unknown"  # it says nothing: the turn ended first

@@ -13,6 +13,7 @@ from tasks.defects import full_traceback, is_exhaustion, summary
 from tasks.errors import (
     BatchReserved,
     Cancelled,
+    CloudWaits,
     DailyLimitReached,
     DailyReserved,
     DatabaseUnavailable,
@@ -43,7 +44,9 @@ class TurnEnd:
     failed: bool = False
 
 
-def settle(ledger: Ledger, claim: Claim, lane: Lane, error: Exception, secrets: Collection[str] = ()) -> TurnEnd:
+def settle(  # noqa: PLR0912 - one branch an outcome
+    ledger: Ledger, claim: Claim, lane: Lane, error: Exception, secrets: Collection[str] = ()
+) -> TurnEnd:
     """Writes down what follows from the `error` that ended a turn at a job whose next step runs on `lane`.
 
     What nobody expects is a defect, of Redraft or of a plug-in: the job fails at once, with the traceback (without
@@ -75,6 +78,9 @@ def settle(ledger: Ledger, claim: Claim, lane: Lane, error: Exception, secrets: 
         case ShuttingDown():
             ledger.hand_over(claim, lane, interrupted=True)
             end = TurnEnd(said="handed back: the worker ends")
+        case CloudWaits():
+            ledger.wait(claim, Lane.CLOUD, str(error), seconds=error.seconds, told=True)
+            end = TurnEnd(said=str(error))
         case NeedsLane():
             ledger.hand_over(claim, error.lane)
             passing(CrashPoint.HANDED_OVER)

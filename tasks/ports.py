@@ -28,6 +28,7 @@ from tasks.types import (
     EscalationState,
     FileSet,
     Grant,
+    Health,
     Iteration,
     Job,
     Lane,
@@ -229,6 +230,10 @@ class Cloud(Protocol):
 class CloudModel(Protocol):
     """The cloud's API: one request, fetched until it ends."""
 
+    @property
+    def provider(self) -> str:
+        """Whom it asks: host and port, as the circuit breaker knows them."""
+
     def start(
         self,
         request: str,
@@ -258,19 +263,31 @@ class EscalationLedger(Protocol):
         """The escalation of iteration `number`, or None."""
 
     def intend(self, claim: Claim, number: int, plan: CloudPlan) -> EscalationRecord:
-        """Reserves the plan's USD and tokens and stores it as `intent`; as `refused` where the budget can't pay."""
+        """Reserves the plan's USD and tokens and stores it as `intent`; as `refused` where the budget can't pay, and as
+        `unsent`, to wait, while the circuit of its provider is open."""
 
-    def intend_again(self, claim: Claim, number: int) -> None:
-        """An `unsent` one is about to be sent: `intent` again."""
+    def intend_again(self, claim: Claim, number: int) -> EscalationRecord:
+        """One that is `unsent` or `waiting` is about to be sent: `intent` again, unless its provider's circuit is open:
+        then it waits on."""
 
-    def hold_back(self, claim: Claim, number: int, why: str, *, last: bool) -> None:
-        """Nothing has left: `unsent`. Where it was the `last` try, its reservation is given back."""
+    def postpone(self, claim: Claim, number: int, why: str, seconds: float, health: Health, *, refused: bool) -> None:
+        """It was surely not accepted, and is sent after `seconds`: `waiting` where the provider has `refused` it now or
+        before, else `unsent`."""
+
+    def hold_back(self, claim: Claim, number: int, why: str, health: Health = Health.UNKNOWN) -> None:
+        """Nothing has left, and nothing will: `unsent` for good, its reservation given back."""
 
     def identify(self, claim: Claim, number: int, response_id: str) -> None:
         """The cloud's id is known: `running`."""
 
     def settle(
-        self, claim: Claim, number: int, state: EscalationState, completion: Completion, error: str = ""
+        self,
+        claim: Claim,
+        number: int,
+        state: EscalationState,
+        completion: Completion,
+        error: str = "",
+        health: Health = Health.UNKNOWN,
     ) -> None:
         """It has ended: charges `completion` instead of the reservation, and journals it as a call."""
 
@@ -376,9 +393,11 @@ class Ledger(CallLedger, Protocol):
         a row, and after too many the job ends with `code`. A turn that is `interrupted` by its worker's end is taken up
         before any other."""
 
-    def wait(self, claim: Claim, lane: Lane, why: str, *, seconds: float, idle: bool = False) -> None:
-        """Gives the lease back: the job goes on with `lane` after `seconds`, and until then people read `why`. Where it
-        is `idle` its hours stand still."""
+    def wait(
+        self, claim: Claim, lane: Lane, why: str, *, seconds: float, idle: bool = False, told: bool = False
+    ) -> None:
+        """Gives the lease back: the job goes on with `lane` after `seconds`, and until then people read `why`, in its
+        events, too, unless these were `told` of it. Where it is `idle` its hours stand still."""
 
     def seek_context(self, claim: Claim, lane: Lane, decision: Stop, *, above: int) -> None:
         """The problem does not fit the context of the worker's model, of `above` tokens: leaves the job to a worker of

@@ -177,8 +177,19 @@ class Settings(BaseSettings):
     cloud_first_event_seconds: float = Field(default=120.0, gt=0)
     # A response that has not ended after this long is cancelled.
     cloud_answer_seconds: float = Field(default=3600.0, gt=0)
-    # After this many turns in a row that fail to reach the cloud, or to fetch its answer, the job goes on without it.
+    # After this many turns in a row that fail to fetch the cloud's answer, the job goes on without it.
     cloud_fault_cap: int = Field(default=5, ge=1)
+    # A request that the provider surely did not accept (429, 503, out of reach) is sent again, so often and over so
+    # long a time at most; then the escalation ends uncharged. Without a Retry-After eight tries take about ten minutes,
+    # and limits by the minute or the hour are over within an hour.
+    cloud_tries: int = Field(default=8, ge=1)
+    cloud_wait_seconds: float = Field(default=3600.0, ge=0)
+    # So many faults in a row, over all workers, open the circuit of a provider: nothing is sent to it for so long, and
+    # then one request probes it. Five are no accident; a minute is what providers advise to wait.
+    cloud_breaker_faults: int = Field(default=5, ge=1)
+    cloud_breaker_seconds: float = Field(default=60.0, gt=0)
+    # While a provider's circuit is open, a job that would ask it waits, or goes on locally.
+    cloud_away: Literal["wait", "local"] = "wait"
 
     # Where the local stack's parts listen on loopback. 0: a free port, which the home keeps.
     postgres_port: int = Field(default=0, ge=0, le=65_535)

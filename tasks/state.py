@@ -2,7 +2,7 @@
 
 Schema `redraft.state/1`; a field is only ever added to it:
 
-  job, owner, lane, started_at, idle_seconds, read_at, cloud, texts
+  job, owner, lane, started_at, idle_seconds, read_at, cloud, away, texts
              as the loop loads them; started_at is the moment of the export where no worker has taken the job yet
   batch      the number of the batch whose budget it shares; null for none
   spec       all that was handed in, the held-out checks with their files included: it is the owner's own
@@ -72,6 +72,7 @@ def state_document(job: Job, limits: Limits, strategy: Strategy) -> dict[str, An
         "idle_seconds": job.idle_seconds,
         "read_at": job.read_at,
         "cloud": job.cloud,
+        "away": sorted(job.away),
         "texts": dict(job.texts),
         "batch": job.batch,
         "spec": dataclasses.asdict(job.spec),

@@ -94,10 +94,17 @@ def job_by(model: ChatModel, user: Database, fleet: Database) -> list[Any]:
         return list(connection.execute(text("SELECT * FROM calls WHERE job_id = :job ORDER BY id"), {"job": job}))
 
 
+def skip_pauses(fleet: Database) -> None:
+    """What waits for a moment, a job, an escalation or a circuit, has waited."""
+    with fleet.begin() as connection:
+        connection.execute(text("UPDATE leases SET run_at = now() WHERE run_at > now()"))
+        connection.execute(text("UPDATE escalations SET next_at = now() WHERE next_at > now()"))
+        connection.execute(text("UPDATE providers SET open_until = now() WHERE open_until > now()"))
+
+
 def take(fleet: Database, *lanes: Lane) -> Claim | None:
     """Claims what there is on `lanes`, or on the engine's and the checks'; no pause is waited for."""
-    with fleet.begin() as connection:
-        connection.execute(text("UPDATE leases SET run_at = now()"))
+    skip_pauses(fleet)
     return dispatch.claim(fleet, lanes or ENGINE_AND_CHECKS, "w", "turn", dispatch.ClaimRules(affinity_seconds=0))
 
 

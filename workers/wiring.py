@@ -18,7 +18,7 @@ from tasks.judge_panel import ModelJudgePanel
 from tasks.lesson_service import MemoryLessonService, NoLessonService
 from tasks.llm.prices import prices_of
 from tasks.llm.responsebody import CloudTerms
-from tasks.llm.responses import OpenAIResponses
+from tasks.llm.responses import OpenAIResponses, provider_of
 from tasks.loop import ENGINE_LANES, Loop
 from tasks.operators import Operators
 from tasks.policy import LoopRules
@@ -26,6 +26,7 @@ from tasks.ports import Cloud, LessonService, Sandbox
 from tasks.redaction import Redactor
 from tasks.settings import Settings, secrets_in
 from tasks.store.attachments import read_content
+from tasks.store.breakers import BreakerRules
 from tasks.store.dispatch import ClaimRules
 from tasks.store.escalations import PostgresEscalations
 from tasks.store.lease_renewer import LeaseRenewer
@@ -35,6 +36,7 @@ from tasks.store.session import WORKER_LOCK_SECONDS, Database
 from tasks.types import Lane
 from tasks.validation import Validation
 from tasks.validators.checks import RegisteredChecks
+from tasks.waits import WaitRules
 from workers.addresses import memory_bank
 from workers.engine.admission import AdmissionController
 from workers.engine.host import ModelHost, NoEngine, model_names
@@ -92,7 +94,7 @@ def build_cloud(settings: Settings, database: Database) -> Cloud:
     if not key:
         return NoCloud()
     return Escalation(
-        ledger=PostgresEscalations(database),
+        ledger=PostgresEscalations(database, _breaker(settings)),
         cloud=OpenAIResponses(
             base_url=settings.openai_base_url,
             api_key=key,
@@ -115,6 +117,20 @@ def build_cloud(settings: Settings, database: Database) -> Cloud:
         prices=prices_of(settings.cloud_model, settings.cloud_prices, settings.prices),
         fault_cap=min(settings.cloud_fault_cap, settings.fault_cap),
         redactor=Redactor(settings.redact, settings.secrets()),
+        waits=WaitRules(
+            tries=settings.cloud_tries,
+            seconds=settings.cloud_wait_seconds,
+            local=settings.cloud_away == "local",
+        ),
+    )
+
+
+def _breaker(settings: Settings) -> BreakerRules:
+    """A probe that was not heard of has died with its worker: any other ends with its first event at the latest."""
+    return BreakerRules(
+        faults=settings.cloud_breaker_faults,
+        seconds=settings.cloud_breaker_seconds,
+        probe_seconds=settings.cloud_first_event_seconds + settings.lease_seconds,
     )
 
 
@@ -192,6 +208,7 @@ def _loop_rules(parts: WorkerParts) -> LoopRules:
         modalities=parts.host.profile.modalities,
         models=model_names(parts.host),
         help=settings.help_rules,
+        skips=frozenset({provider_of(settings.openai_base_url)} if settings.cloud_away == "local" else ()),
     )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.types import CloudAnswer, CloudEnd, Usage
+from tasks.llm.refusals import Refusal, error_codes, unrun
+from tasks.types import CloudAnswer, CloudEnd, Health, Usage
 
 MESSAGE_CHARS = 300
 ENDS = {"completed": CloudEnd.COMPLETED, "incomplete": CloudEnd.INCOMPLETE, "failed": CloudEnd.FAILED}
@@ -53,23 +54,46 @@ def _read(response: Mapping[str, Any], seconds: float) -> CloudAnswer | None:
     end = CloudEnd.CANCELLED if status == "cancelled" else ENDS.get(str(status))
     if end is None:
         return None
-    details = response.get("incomplete_details") or {}
-    error = error_message(response) or (f"incomplete: {details.get('reason')}" if end is CloudEnd.INCOMPLETE else "")
+    text, usage = _text(response), _usage(response.get("usage"))
+    refused = _failure(response, usage) if end is CloudEnd.FAILED else None
     return CloudAnswer(
-        end=end,
+        end=refused.end if refused else end,
         model=str(response.get("model") or ""),
-        text=_text(response),
-        usage=_usage(response.get("usage")),
-        error=" ".join(error.split())[:MESSAGE_CHARS] or ("" if end is CloudEnd.COMPLETED else str(end)),
+        text=text,
+        usage=usage,
+        error=" ".join(_why(response, end, text).split())[:MESSAGE_CHARS]
+        or ("" if end is CloudEnd.COMPLETED else str(end)),
         seconds=seconds,
+        health=refused.health if refused else Health.WELL,
     )
+
+
+def _failure(response: Mapping[str, Any], usage: Usage | None) -> Refusal | None:
+    """What a response that failed says: where it used nothing and has no output, that the model was not run."""
+    codes = error_codes(response)
+    refused = None if usage or response.get("output") else unrun(codes)
+    fault = Refusal(end=CloudEnd.FAILED, health=Health.FAULT) if "server_error" in codes else None
+    return refused or fault
+
+
+def _why(response: Mapping[str, Any], end: CloudEnd, text: str) -> str:
+    """Why there is no answer; nothing where there is one."""
+    if end is CloudEnd.COMPLETED:
+        said = "".join(_parts(response, "refusal"))
+        return f"the model refused: {said}" if said and not text.strip() else ""
+    details = response.get("incomplete_details") or {}
+    return error_message(response) or (f"incomplete: {details.get('reason')}" if end is CloudEnd.INCOMPLETE else "")
 
 
 def _text(response: Mapping[str, Any]) -> str:
     """The model's text without its thoughts; a refusal is no answer."""
+    return "".join(_parts(response, "output_text"))
+
+
+def _parts(response: Mapping[str, Any], kind: str) -> list[str]:
     messages = (item for item in response.get("output") or () if item.get("type") == "message")
-    parts = (part for message in messages for part in message.get("content") or ())
-    return "".join(str(part.get("text") or "") for part in parts if part.get("type") == "output_text")
+    parts = (part for message in messages for part in message.get("content") or () if part.get("type") == kind)
+    return [str(part.get("text") or part.get("refusal") or "") for part in parts]
 
 
 def _usage(usage: Mapping[str, Any] | None) -> Usage | None:

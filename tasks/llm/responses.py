@@ -1,7 +1,8 @@
 """The client of the cloud's Responses API: one POST in background mode, then its events, then polling.
 
-A request is sent once, whatever happens: what is lost after that is fetched by its id or given up. A cancelled job is
-noticed within `POLL_SECONDS`. It must not know jobs, budgets or prices.
+A call sends its request once: what is lost after that is fetched by its id or given up, and one that the cloud did not
+take is `busy`, for the caller to send again. A cancelled job is noticed within `POLL_SECONDS`. It must not know
+jobs, budgets or prices.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tasks.errors import Cancelled, CloudFault, CloudUnreached, EgressForbidden, LimitReached, TurnEnded
+from tasks.llm.refusals import error_codes, refusal, unrun
 from tasks.llm.responsebody import MESSAGE_CHARS, describe_error, ended, error_message
 from tasks.llm.sse import events
 from tasks.llm.stream import Send, Stream
 from tasks.ports import Heartbeat
-from tasks.types import CloudAnswer, CloudEnd, Egress, EscalationKind
+from tasks.types import CloudAnswer, CloudEnd, Egress, EscalationKind, Health
 
 if TYPE_CHECKING:
     import ssl
@@ -38,6 +40,11 @@ POLL_PAUSES = (0.5, 1.0, 2.0, 5.0)
 # Polls in a row that may fail before the turn is given back.
 FAILED_POLLS = 4
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def provider_of(base_url: str) -> str:
+    """Host and port of a provider's address, empty for OpenAI's own."""
+    return urlsplit(base_url or OPENAI_URL).netloc.rpartition("@")[2] or base_url
 
 
 class OpenAIResponses:
@@ -61,6 +68,11 @@ class OpenAIResponses:
         self._pauses = pauses
         self._tls: ssl.SSLContext | None = None
 
+    @property
+    def provider(self) -> str:
+        """See `CloudModel.provider`."""
+        return provider_of(self._base_url)
+
     def start(
         self,
         request: str,
@@ -83,7 +95,7 @@ class OpenAIResponses:
         except (TurnEnded, LimitReached) as stop:
             stream.close()
             if not stream.sent and not isinstance(stop, Cancelled):  # a cancelled job has no next turn to send it
-                raise CloudUnreached(f"the turn ended before anything was sent ({stop})") from stop
+                raise CloudUnreached(f"the turn ended before anything was sent ({stop})", stopped=True) from stop
             raise
         finally:
             stream.close()
@@ -125,11 +137,16 @@ class OpenAIResponses:
                     heartbeat.beat()
                     return str(response["id"]), ended(response, 0.0)
                 if item.get("type") == "error":
-                    return "", CloudAnswer(
-                        end=CloudEnd.LOST, error=self._redact(error_message(item) or "an error event")
-                    )
+                    return "", self._error_event(item)
                 continue
             return "", self._unanswered(stream, item)
+
+    def _error_event(self, event: Mapping[str, Any]) -> CloudAnswer:
+        """How a request ended that was answered with an error before there was an id."""
+        line, refused = self._redact(error_message(event) or "an error event"), unrun(error_codes(event))
+        if refused is None:
+            return CloudAnswer(end=CloudEnd.LOST, error=line, health=Health.FAULT)
+        return CloudAnswer(end=refused.end, error=line, health=refused.health)
 
     def _unanswered(self, stream: Stream, item: Exception | None) -> CloudAnswer:
         """How a request that got no id ended. Raises `CloudUnreached` where it was never sent."""
@@ -139,9 +156,10 @@ class OpenAIResponses:
         line = self._redact("it hung up without an event" if item is None else describe_error(item))
         if not stream.sent:
             raise CloudUnreached(line)
-        if isinstance(item, openai.APIStatusError) and item.status_code < 500:
-            return CloudAnswer(end=CloudEnd.REJECTED, error=line)
-        return CloudAnswer(end=CloudEnd.LOST, error=line)
+        if isinstance(item, openai.APIStatusError):
+            refused = refusal(item.status_code, item.body, item.response.headers)
+            return CloudAnswer(end=refused.end, error=line, health=refused.health, retry_seconds=refused.retry_seconds)
+        return CloudAnswer(end=CloudEnd.LOST, error=line, health=Health.FAULT)
 
     def _await_end(self, stream: Stream, begun: float, heartbeat: Heartbeat) -> CloudAnswer | None:
         """The response's end, or None where the stream breaks or falls silent before it."""

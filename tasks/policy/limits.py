@@ -19,7 +19,8 @@ EXECUTED = "python"
 class LoopRules:
     """What a worker's loop goes by. `width` is how many slots its engine serves a job at once, 0 without an engine;
     `modalities` are what its model takes and `models` the names that it goes by; `help` says when a job asks for help;
-    the rest counts rejected iterations."""
+    while the circuits of all providers in `skips` are open, jobs go on without it; the rest counts rejected
+    iterations."""
 
     width: int
     move_up_after: int
@@ -27,6 +28,7 @@ class LoopRules:
     modalities: frozenset[Modality] = frozenset(Modality)
     models: frozenset[str] = frozenset()
     help: HelpRules = field(default_factory=HelpRules)
+    skips: frozenset[str] = frozenset()
 
 
 def limits_of(job: Job, rules: LoopRules) -> Limits:
@@ -42,11 +44,17 @@ def limits_of(job: Job, rules: LoopRules) -> Limits:
         goal=goal_of(job.spec.checks),
         files=bool(job.spec.files),
         seed=job.spec.seed,
-        egress=(job.spec.egress or Egress.NEVER) if job.cloud else Egress.NEVER,
+        egress=_egress(job, rules),
         escalate_after=rules.escalate_after,
         move_up_after=rules.move_up_after,
         help=rules.help,
     )
+
+
+def _egress(job: Job, rules: LoopRules) -> Egress:
+    """How much may leave for the job now: nothing while no worker serves the cloud, or its providers are away."""
+    away = bool(rules.skips) and rules.skips <= job.away
+    return (job.spec.egress or Egress.NEVER) if job.cloud and not away else Egress.NEVER
 
 
 def is_decisive(checks: Sequence[CheckSpec]) -> bool:

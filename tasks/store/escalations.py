@@ -12,13 +12,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, case, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tasks.budgets import Amounts
 from tasks.errors import DailyLimitReached, LimitReached
 from tasks.redaction import Redaction
-from tasks.store import budgets, codec, leases
+from tasks.store import breakers, budgets, codec, leases
 from tasks.store.session import Database
 from tasks.store.tables import calls, escalations, reservations
 from tasks.types import (
@@ -29,15 +29,21 @@ from tasks.types import (
     EscalationKind,
     EscalationRecord,
     EscalationState,
+    Health,
     Operator,
 )
 
+_UNACCEPTED = (EscalationState.UNSENT, EscalationState.WAITING)
+# What an escalation that was not sent, or not accepted, leaves of its reservation: nothing.
+_NOTHING: dict[str, Any] = {"prompt_tokens": 0, "completion_tokens": 0, "finished_at": text("now()"), "next_at": None}
+
 
 class PostgresEscalations:
-    """Implements `tasks.ports.EscalationLedger`. Safe to share between threads."""
+    """Implements `tasks.ports.EscalationLedger`. Safe to share between threads. `breaker` says when a provider's
+    circuit opens, and for how long."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, breaker: breakers.BreakerRules | None = None) -> None:
+        self._database, self._breaker = database, breaker or breakers.BreakerRules()
 
     def find(self, claim: Claim, number: int) -> EscalationRecord | None:
         """As the port has it. Raises `DatabaseUnavailable`."""
@@ -48,8 +54,11 @@ class PostgresEscalations:
         """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
-            why = _unaffordable(connection, claim, plan)
+            why, seconds = _unaffordable(connection, claim, plan), 0.0
             state = EscalationState.REFUSED if why else EscalationState.INTENT
+            if not why:
+                seconds, why = breakers.admit(connection, plan.provider, claim.job, self._breaker)
+                state = EscalationState.UNSENT if seconds else EscalationState.INTENT
             row = {
                 "job_id": claim.job,
                 "iteration": number,
@@ -65,61 +74,101 @@ class PostgresEscalations:
                 "omissions": codec.omissions_to_json(plan.omissions),
                 "request_sha256": plan.request_hash,
                 "redactions": [dataclasses.asdict(redaction) for redaction in plan.redactions],
+                "provider": plan.provider,
+                "tries": int(state is EscalationState.INTENT),
             }
-            if why:
-                row |= {"prompt_tokens": 0, "completion_tokens": 0, "finished_at": text("now()")}
+            if state is EscalationState.REFUSED:
+                row |= _NOTHING
                 leases.note(connection, claim.job, "escalation refused", why)
-            else:
+            elif seconds:
+                row |= {"next_at": _in(seconds), "waits_since": func.now()}
+                leases.note(connection, claim.job, "escalation waits", why)
+            if state is not EscalationState.REFUSED:
                 _reserve(connection, claim, number, plan.prompt_tokens + plan.completion_tokens)
             connection.execute(insert(escalations).values(row))
             if plan.redactions:
                 leases.note(connection, claim.job, "redacted", f"iteration {number}: {_listed(plan.redactions)}")
-            return EscalationRecord(plan=plan, state=state, open=not why, faults=_faults(connection, claim))
+            return _found(connection, claim, number)
 
-    def intend_again(self, claim: Claim, number: int) -> None:
+    def intend_again(self, claim: Claim, number: int) -> EscalationRecord:
         """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
             row = connection.execute(
-                update(escalations)
-                .where(*_is(claim, number), escalations.c.state == EscalationState.UNSENT)
-                .values(state=EscalationState.INTENT, epoch=claim.epoch, error="")
-                .returning(escalations.c.prompt_tokens, escalations.c.completion_tokens)
+                select(escalations).where(*_is(claim, number), escalations.c.state.in_(_UNACCEPTED))
             ).one()
-            _reserve(connection, claim, number, row.prompt_tokens + row.completion_tokens)
-
-    def hold_back(self, claim: Claim, number: int, why: str, *, last: bool) -> None:
-        """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
-        ended: dict[str, Any] = {"prompt_tokens": 0, "completion_tokens": 0, "finished_at": text("now()")}
-        with self._database.begin() as connection:
-            leases.fence(connection, claim)
+            seconds, why = breakers.admit(connection, row.provider, claim.job, self._breaker)
+            sent = {"state": EscalationState.INTENT, "tries": row.tries + 1, "next_at": None, "error": ""}
             connection.execute(
                 update(escalations)
                 .where(*_is(claim, number))
-                .values(state=EscalationState.UNSENT, epoch=claim.epoch, error=why, **(ended if last else {}))
+                .values(epoch=claim.epoch, **(_until(seconds) | {"error": why} if seconds else sent))
             )
-            if last:
-                _give_back(connection, claim, number)
-                leases.note(connection, claim.job, "escalation unsent", why)
+            _reserve(connection, claim, number, row.prompt_tokens + row.completion_tokens)
+            return _found(connection, claim, number)
+
+    def postpone(self, claim: Claim, number: int, why: str, seconds: float, health: Health, *, refused: bool) -> None:
+        """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        refusals = escalations.c.refusals + int(refused)
+        with self._database.begin() as connection:
+            leases.fence(connection, claim)
+            provider = connection.execute(
+                update(escalations)
+                .where(*_is(claim, number))
+                .values(
+                    state=case((refusals > 0, str(EscalationState.WAITING)), else_=str(EscalationState.UNSENT)),
+                    response_id=None,
+                    epoch=claim.epoch,
+                    error=why,
+                    refusals=refusals,
+                    **_until(seconds),
+                )
+                .returning(escalations.c.provider)
+            ).scalar_one()
+            leases.note(connection, claim.job, "escalation waits", f"iteration {number}: {why}")
+            breakers.heard(connection, provider, claim.job, health, why, self._breaker, seconds)
+
+    def hold_back(self, claim: Claim, number: int, why: str, health: Health = Health.UNKNOWN) -> None:
+        """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        with self._database.begin() as connection:
+            leases.fence(connection, claim)
+            provider = connection.execute(
+                update(escalations)
+                .where(*_is(claim, number))
+                .values(state=EscalationState.UNSENT, epoch=claim.epoch, error=why, **_NOTHING)
+                .returning(escalations.c.provider)
+            ).scalar_one()
+            _give_back(connection, claim, number)
+            leases.note(connection, claim.job, "escalation unsent", why)
+            breakers.heard(connection, provider, claim.job, health, why, self._breaker)
 
     def identify(self, claim: Claim, number: int, response_id: str) -> None:
         """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
-            connection.execute(
+            provider = connection.execute(
                 update(escalations)
                 .where(*_is(claim, number), escalations.c.response_id.is_(None))
                 .values(state=EscalationState.RUNNING, response_id=response_id, epoch=claim.epoch)
-            )
+                .returning(escalations.c.provider)
+            ).scalar_one()
             leases.note(connection, claim.job, "escalated", f"iteration {number}: response {response_id}")
+            breakers.answered(connection, provider, self._breaker)
 
     def settle(
-        self, claim: Claim, number: int, state: EscalationState, completion: Completion, error: str = ""
+        self,
+        claim: Claim,
+        number: int,
+        state: EscalationState,
+        completion: Completion,
+        error: str = "",
+        health: Health = Health.UNKNOWN,
     ) -> None:
         """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
-            _close(connection, claim, number, state, completion, error)
+            provider = _close(connection, claim, number, state, completion, error)
+            breakers.heard(connection, provider, claim.job, health, error, self._breaker)
 
 
 def abandon(database: Database) -> tuple[int, ...]:
@@ -141,11 +190,10 @@ def abandon(database: Database) -> tuple[int, ...]:
         for row in left:
             nobody = Claim(job=row.job_id, epoch=row.epoch, worker="relay", turn="")
             why = "the job ended while it was open"
-            if row.state == EscalationState.UNSENT:
+            if row.state in _UNACCEPTED:
+                state = EscalationState.FAILED if row.state == EscalationState.WAITING else EscalationState.UNSENT
                 connection.execute(
-                    update(escalations)
-                    .where(*_is(nobody, row.iteration))
-                    .values(prompt_tokens=0, completion_tokens=0, finished_at=text("now()"))
+                    update(escalations).where(*_is(nobody, row.iteration)).values(state=state, **_NOTHING)
                 )
                 continue
             lost = Completion(
@@ -162,8 +210,18 @@ def abandon(database: Database) -> tuple[int, ...]:
         return tuple(row.job_id for row in left)
 
 
+def _found(connection: Connection, claim: Claim, number: int) -> EscalationRecord:
+    record = _find(connection, claim, number)
+    assert record is not None  # this transaction wrote it
+    return record
+
+
 def _find(connection: Connection, claim: Claim, number: int) -> EscalationRecord | None:
-    row = connection.execute(select(escalations).where(*_is(claim, number))).one_or_none()
+    waits = (
+        text("greatest(0, extract(epoch FROM next_at - clock_timestamp()))::float AS wait_seconds"),
+        text("coalesce(extract(epoch FROM clock_timestamp() - waits_since), 0)::float AS waited_seconds"),
+    )
+    row = connection.execute(select(escalations, *waits).where(*_is(claim, number))).one_or_none()
     if row is None:
         return None
     completion = None
@@ -178,13 +236,31 @@ def _find(connection: Connection, claim: Claim, number: int) -> EscalationRecord
             prompt_tokens=row.prompt_tokens,
             completion_tokens=row.completion_tokens,
             kind=EscalationKind(row.kind),
+            provider=row.provider,
         ),
         state=EscalationState(row.state),
         open=row.finished_at is None,
         faults=_faults(connection, claim),
         response_id=row.response_id,
         completion=completion,
+        error=row.error,
+        tries=row.tries,
+        refusals=row.refusals,
+        wait_seconds=row.wait_seconds or 0.0,
+        waited_seconds=row.waited_seconds,
     )
+
+
+def _until(seconds: float) -> dict[str, Any]:
+    """The columns of an escalation that waits for so long from now on."""
+    return {
+        "next_at": _in(seconds),
+        "waits_since": func.coalesce(escalations.c.waits_since, func.now()),
+    }
+
+
+def _in(seconds: float) -> Any:
+    return text("clock_timestamp() + make_interval(secs => :wait)").bindparams(wait=seconds)
 
 
 def _unaffordable(connection: Connection, claim: Claim, plan: CloudPlan) -> str:
@@ -204,7 +280,8 @@ def _listed(redactions: Sequence[Redaction]) -> str:
 
 def _close(
     connection: Connection, claim: Claim, number: int, state: EscalationState, completion: Completion, error: str
-) -> None:
+) -> str:
+    """Ends an open escalation, and charges `completion`. Returns its provider."""
     closed = connection.execute(
         update(escalations)
         .where(*_is(claim, number), escalations.c.finished_at.is_(None))
@@ -218,8 +295,9 @@ def _close(
             epoch=claim.epoch,
             error=error,
             finished_at=text("now()"),
+            next_at=None,
         )
-        .returning(escalations.c.request, escalations.c.omissions)
+        .returning(escalations.c.request, escalations.c.omissions, escalations.c.provider)
     ).one()
     key = CallKey(iteration=number, operator=Operator.ESCALATE, slot=0, attempt=1)
     hashed = hashlib.sha256(json.dumps(closed.request, sort_keys=True).encode()).hexdigest()
@@ -230,6 +308,7 @@ def _close(
     budgets.charge(connection, claim.job, Amounts(usd=completion.usd, cloud_tokens=tokens))
     detail = f"{completion.model}, {completion.usd:.4f} USD" + (f": {error}" if error else "")
     leases.note(connection, claim.job, f"escalation {state}", detail)
+    return str(closed.provider)
 
 
 def _faults(connection: Connection, claim: Claim) -> int:

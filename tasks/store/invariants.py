@@ -276,7 +276,7 @@ INVARIANTS = (
     Invariant(
         name="I6 one decision is at most one request",
         promise="an escalation has one row, at most one id of its own, and an id wherever the cloud has answered; one "
-        "of which nobody knows is charged in full",
+        "of which nobody knows is charged in full, until the operator settles it",
         query="""
             SELECT job_id AS job,
                    format('iteration %s has %s escalations', iteration, count(*)) AS what
@@ -287,10 +287,10 @@ INVARIANTS = (
             UNION ALL
             SELECT job_id, format('escalation %s is %s with the id %s', id, state, coalesce(response_id, '(none)'))
             FROM escalations WHERE (state IN ('running', 'done') AND response_id IS NULL)
-                OR (state IN ('intent', 'unsent', 'refused') AND response_id IS NOT NULL)
+                OR (state IN ('intent', 'unsent', 'waiting', 'refused') AND response_id IS NOT NULL)
             UNION ALL
             SELECT job_id, format('escalation %s is unknown and charged %s of %s USD', id, usd, reserved_usd)
-            FROM escalations WHERE state = 'unknown' AND usd <> reserved_usd""",
+            FROM escalations WHERE state = 'unknown' AND coalesce(charged_usd, usd) <> reserved_usd""",
     ),
     Invariant(
         name="what must stay at home stays",

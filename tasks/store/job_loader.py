@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, text
 
 from tasks.errors import NoSuchJob
-from tasks.store import attachments, budgets, codec, fleet, stored
+from tasks.store import attachments, breakers, budgets, codec, fleet, stored
 from tasks.store.session import Database, explained
 from tasks.store.tables import candidates, iterations, jobs, verdicts
 from tasks.types import (
@@ -88,6 +88,7 @@ def read_job(connection: Connection, job: int) -> Job | None:
         lessons=codec.lessons_from_json(row.recalled),
         ended=_ended(row),
         cloud=_cloud(connection, row.owner),
+        away=breakers.away(connection),
         texts=attachments.texts(connection, spec),
         batch=row.batch_id,
         hints=_hints(connection, job, rounds),
@@ -103,6 +104,7 @@ def refresh(connection: Connection, job: Job) -> Job:
         idle_seconds=float(row.idle),
         read_at=row.now,
         cloud=_cloud(connection, job.owner),
+        away=breakers.away(connection),
     )
 
 

@@ -239,6 +239,11 @@ class JobLines:
         """Every worker that has registered and has not signed off."""
         return tuple(worker_row(row) for row in self._rows(WORKERS))
 
+    def circuit_open(self) -> bool:
+        """Whether a provider's circuit is open."""
+        query = "SELECT EXISTS (SELECT FROM providers WHERE open_until IS NOT NULL) AS open"
+        return any(row.open for row in self._rows(query))
+
     def now(self) -> datetime:
         """The database's clock."""
         (row,) = self._rows("SELECT clock_timestamp() AS now")

@@ -299,11 +299,14 @@ class PostgresLedger:
                 return
         self.stop(claim, decision)
 
-    def wait(self, claim: Claim, lane: Lane, why: str, *, seconds: float, idle: bool = False) -> None:
+    def wait(
+        self, claim: Claim, lane: Lane, why: str, *, seconds: float, idle: bool = False, told: bool = False
+    ) -> None:
         """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
-            leases.note(connection, claim.job, "waits", why)
+            if not told:
+                leases.note(connection, claim.job, "waits", why)
             leases.release(connection, claim, lane, delay_seconds=seconds, waits_for=why, idle=idle)
 
     def hand_over(

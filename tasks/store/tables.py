@@ -433,8 +433,29 @@ escalations = Table(
     Column("omissions", JSONB, nullable=False, server_default=text("'[]'")),
     Column("request_sha256", Text, nullable=False, server_default=text("''")),
     Column("redactions", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("provider", Text, nullable=False, server_default=text("''")),
+    Column("tries", Integer, nullable=False, server_default=_ZERO),
+    Column("refusals", Integer, nullable=False, server_default=_ZERO),
+    _moment("waits_since"),
+    _moment("next_at"),
+    Column("settled_by", Text),
+    _moment("settled_at"),
+    Column("charged_usd", _USD),
     UniqueConstraint("job_id", "iteration", "kind", name="escalations_once"),
     Index("escalations_open", "job_id", postgresql_where=text("finished_at IS NULL")),
+)
+
+# The circuit breaker of each provider of a cloud model.
+providers = Table(
+    "providers",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("faults", Integer, nullable=False, server_default=_ZERO),
+    Column("why", Text, nullable=False, server_default=text("''")),
+    _moment("opened_at"),
+    _moment("open_until"),
+    Column("probe_job", BigInteger),
+    _moment("probe_until"),
 )
 
 # By content, so that a file handed in with a hundred jobs is kept once an owner.

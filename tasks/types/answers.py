@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import overload
 
-from tasks.kinds import CloudEnd, EscalationKind, EscalationState, GuardKind, Operator
+from tasks.kinds import CloudEnd, EscalationKind, EscalationState, GuardKind, Health, Operator
 from tasks.redaction import Redaction
 from tasks.types.specs import Attachment
 
@@ -169,7 +169,9 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudAnswer:
-    """What came of a request to the cloud. `usage` is None where the cloud reported none; `error` is one line."""
+    """What came of a request to the cloud. `usage` is None where the cloud reported none; `error` is one line; `health`
+    is what it says of the provider. Where it is `busy`, it may be sent again after `retry_seconds`, if the provider
+    names them."""
 
     end: CloudEnd
     model: str = ""
@@ -177,6 +179,8 @@ class CloudAnswer:
     usage: Usage | None = None
     error: str = ""
     seconds: float = 0.0
+    health: Health = Health.WELL
+    retry_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,8 +195,8 @@ class Grant:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudPlan:
     """A request to the cloud before it is sent: `kind` is what it asks for, `request` its JSON, byte for byte,
-    `omissions` what its prompt leaves out, `redactions` the secrets that were taken out of it; the other fields are its
-    costliest outcome."""
+    `provider` the host that it is for, `omissions` what its prompt leaves out, `redactions` the secrets that were taken
+    out of it; the other fields are its costliest outcome."""
 
     model: str
     request: str
@@ -202,6 +206,7 @@ class CloudPlan:
     omissions: tuple[Omission, ...] = ()
     kind: EscalationKind = EscalationKind.ANSWER
     redactions: tuple[Redaction, ...] = ()
+    provider: str = ""
 
     @property
     def request_hash(self) -> str:
@@ -213,7 +218,11 @@ class CloudPlan:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EscalationRecord:
     """An escalation as it is stored. `completion` is set where it is done; `open` says that it is not settled yet;
-    `faults` counts the turns in a row that ended in a fault of a service."""
+    `faults` counts the turns in a row that ended in a fault of a service.
+
+    `tries` is how often it was about to be sent, `refusals` how often the provider did not take it; one that waits is
+    sent after `wait_seconds`, for the reason `error`, and has waited `waited_seconds` in all.
+    """
 
     plan: CloudPlan
     state: EscalationState
@@ -221,6 +230,11 @@ class EscalationRecord:
     faults: int = 0
     response_id: str | None = None
     completion: Completion | None = None
+    error: str = ""
+    tries: int = 0
+    refusals: int = 0
+    wait_seconds: float = 0.0
+    waited_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -77,11 +77,11 @@ class OpenIteration:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A job with its whole history: all that the next step depends on. `lessons` are recalled once, and None before;
-    `ended` says why it ended, if it did; `cloud` says whether a worker serves the lane `cloud` now. Of the time since
-    `started_at`, `idle_seconds` do not count as hours: the job was paused, or had ended before a retry. `read_at` is
-    when it was read; hours are counted by the database's clock only. `texts` are the contents of its text attachments
-    by hash. `batch` is the number of the batch whose budget it shares. `hints` are those that its open iteration sees,
-    in the order in which they were given."""
+    `ended` says why it ended, if it did; `cloud` says whether a worker serves the lane `cloud` now, and `away` names
+    the providers whose circuits let nothing through now. Of the time since `started_at`, `idle_seconds` do not count as
+    hours: the job was paused, or had ended before a retry. `read_at` is when it was read; hours are counted by the
+    database's clock only. `texts` are the contents of its text attachments by hash. `batch` is the number of the batch
+    whose budget it shares. `hints` are those that its open iteration sees, in the order in which they were given."""
 
     id: int
     owner: str
@@ -95,6 +95,7 @@ class Job:
     lessons: tuple[Lesson, ...] | None = None
     ended: Stop | None = None
     cloud: bool = False
+    away: frozenset[str] = frozenset()
     idle_seconds: float = 0.0
     read_at: datetime | None = field(default=None, compare=False)
     texts: Mapping[str, str] = field(default_factory=dict)

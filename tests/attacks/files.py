@@ -16,7 +16,7 @@ from tasks.submit import Rules, build_spec
 from tasks.types import Egress
 from tasks.validators import registry
 from tests.attacks.attack import Attack
-from tests.attacks.shown import DECEPTIONS, MARKUP, PLACES, Tags, marked_up
+from tests.attacks.shown import DECEPTIONS, MARKUP, PLACES, Tags, live_page, marked_up
 from workers.hostnames import is_ours
 
 AREA = "files"
@@ -59,7 +59,8 @@ def attacks(folder: Path) -> Iterator[Attack]:
         for name, text in DECEPTIONS.items():
             yield _attack(f"{place}: {name}", _shown(show, text))
     for name, text in MARKUP.items():
-        yield _attack(f"report: {name}", _marked(text))
+        yield _attack(f"report: {name}", _marked(marked_up, text))
+        yield _attack(f"live page: {name}", _marked(live_page, text))
     for host in FOREIGN:
         yield _attack(f"flower: the name {host}", _called(host))
 
@@ -343,10 +344,10 @@ def _shown(show: Callable[[str], str], text: str) -> Callable[[], str | None]:
     return attempt
 
 
-def _marked(text: str) -> Callable[[], str | None]:
+def _marked(made: Callable[[str], str], text: str) -> Callable[[], str | None]:
     def attempt() -> str | None:
-        tags = Tags(marked_up(text)).seen
-        return None if tags == Tags(marked_up("plain")).seen else f"the page has other tags than it should: {tags}"
+        tags = Tags(made(text)).seen
+        return None if tags == Tags(made("plain")).seen else f"the page has other tags than it should: {tags}"
 
     return attempt
 

@@ -17,8 +17,10 @@ from rich.console import Console
 from tasks.store.summaries import IterationRow, JobSummary, VerdictRow
 from tasks.types import Acceptance, Budget, Claim, Egress, JobState, Lane, Spend, TurnReport
 from tests.background import running
+from tests.board import ScriptedBoard, ScriptedClient
+from tests.pageserver import serving
 from tests.unit.cli.test_watchview import LINE, TOTALS
-from workers.cli import history, output, watch
+from workers.cli import history, logs, output, watch
 from workers.cli.main import run
 from workers.cli.page import page
 from workers.cli.watchview import Look, view
@@ -134,6 +136,19 @@ def marked_up(text: str) -> str:
     return page(_job(text), (row,))
 
 
+def live_page(text: str) -> str:
+    """The pages of the live page, `text` in every field that others write."""
+    with serving(ScriptedClient(ScriptedBoard(lambda _: text))) as served:
+        return "".join(served.get(path).body for path in ("/", "/jobs", "/jobs/1", "/jobs/1/iterations/59"))
+
+
+def _logged(text: str) -> str:
+    """What `redraft logs` shows of an event, a verdict and a text that streams."""
+    board, log = ScriptedBoard(lambda _: text), logs.Log()
+    lines = [*log.events(board.events(1, limit=1)), *log.verdicts(board.iteration(1, 59).verdicts)]
+    return _printed(lambda: logs.show([*lines, *log.texts(board.live_text(1)), *log.texts(())], as_json=False))
+
+
 class Tags(HTMLParser):
     """The tags of a page, with the names of their attributes."""
 
@@ -158,5 +173,7 @@ PLACES: dict[str, Callable[[str], str]] = {
     "a note": lambda text: _printed(lambda: output.note(f"attached: {text}")),
     "an error": lambda text: _printed(lambda: run(["submit", f"{text}.md"])),
     "the report": marked_up,
+    "the live page": live_page,
+    "logs": _logged,
     "flower": _flower,
 }

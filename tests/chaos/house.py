@@ -33,7 +33,7 @@ from tasks.store.submissions import submit_jobs
 from tasks.types import BatchBudget, ChatRequest, CheckSpec, Claim, Egress, HelpRules, JobSpec, Lane
 from tests.chaos.crashes import Fatal, Passing, job_rows, schema_lines
 from tests.doubles import ExecutedChecks, Killed
-from tests.loops import corrected, twin_loop
+from tests.loops import corrected, skip_pauses, twin_loop
 from workers.local.postgres import EmbeddedPostgres
 from workers.outbox_worker import memory_handlers
 
@@ -206,7 +206,8 @@ class House:
         self._sampling = NEW
 
     def _take_turns(self, bank: InMemoryBank) -> None:
-        """One turn on each lane."""
+        """One turn on each lane; what waits for its provider has waited."""
+        skip_pauses(self._fleet)
         for lane in (Lane.GPU, Lane.CHECK, Lane.CLOUD):
             self._survive(lambda lane=lane: self._take_turn(lane, bank))  # type: ignore[misc]
 

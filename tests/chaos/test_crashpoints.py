@@ -3,6 +3,7 @@ run without faults. A real Postgres, a scripted model, the stand-in of the cloud
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 from collections import Counter
@@ -36,6 +37,9 @@ ADVICE = "Write the advice now"
 ADVISED = Rule(contains=ADVICE, answer="Add six to itself.")
 UNADVISED = Rule(contains=ADVICE, fault="drop_before_created")
 LOST = Rule(fault="drop_before_created")
+# What the provider did not accept is sent again: first, or the second time too, nobody knows what became of it.
+BUSY = dataclasses.replace(RIGHT, fault="rate_limit", times=1)
+BUSY_THEN_LOST = dataclasses.replace(BUSY, then="drop_before_created")
 
 
 @pytest.fixture
@@ -57,6 +61,8 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
         serving([ADVISED, RIGHT]) as standin,
         serving([UNADVISED, RIGHT]) as unadvised,
         serving([LOST]) as losing,
+        serving([BUSY]) as busy,
+        serving([BUSY_THEN_LOST]) as losing_later,
     ):
 
         def asking(url: str, hints: int) -> House:
@@ -68,6 +74,7 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
             "home": home,
             "cloud": asking(standin.url, hints=0),
             "hint": asking(standin.url, hints=1),
+            "busy": asking(busy.url, hints=0),
             "batch": House(
                 user, fleet, escalate_after=10, url=standin.url, known=None, pool=BatchBudget(tokens=100_000)
             ),
@@ -80,10 +87,12 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
         }
         ordinary = {name: Fatal() for name in runs}
         expected: dict[str, dict[str, Any]] = {name: run.run(ordinary[name]) for name, run in runs.items()}
-        # What a run comes to whose first requests were lost, by their number.
+        # What a run may come to whose first requests were lost, by their number.
+        lost_answer = asking(losing.url, hints=0).run(Fatal())
         given_up = {
-            "cloud": [asking(losing.url, hints=0).run(Fatal())],
-            "hint": [asking(unadvised.url, hints=1).run(Fatal()), asking(losing.url, hints=1).run(Fatal())],
+            "cloud": [[lost_answer]],
+            "hint": [[asking(unadvised.url, hints=1).run(Fatal())], [asking(losing.url, hints=1).run(Fatal())]],
+            "busy": [[lost_answer, asking(losing_later.url, hints=0).run(Fatal())]],
         }
         assert difference(expected["home"], first) == ""
         assert all('"state": "accepted"' in expected[name]["jobs"][0] for name in runs if name != "upgrade")
@@ -95,15 +104,17 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
         }
         assert made >= set(Operator) - {Operator.REVIEW, Operator.JUDGE, Operator.DISTIL}, "every move is cut somewhere"
         for name, outcomes in given_up.items():
-            assert all("escalations" in difference(expected[name], outcome) for outcome in outcomes)
+            assert all("escalations" in difference(expected[name], one) for options in outcomes for one in options)
 
         def strike(name: str, *at: Passing) -> None:
-            fatal, posts = Fatal(*at), standin.posts
+            fatal, posts, accepted = Fatal(*at), standin.posts, busy.accepted
             got = runs[name].run(fatal)
             assert fatal.deaths.total() > 0, (name, at)
             lost = sum(fatal.deaths[point] for point in GIVEN_UP)
             assert standin.posts - posts <= 1 + (lost if name == "hint" else 0), (name, at)
-            toll.count(name, fatal, difference(given_up[name][lost - 1] if lost else expected[name], got))
+            assert busy.accepted - accepted <= 1, (name, at)
+            may = given_up[name][lost - 1] if lost else [expected[name]]
+            toll.count(name, fatal, min((difference(one, got) for one in may), key=len))
 
         alone = [(name, one) for name, counted in ordinary.items() for one in counted.passings()]
         chosen = alone if CRASHES else [chance.choice([one for one in alone if one[1][0] is p]) for p in CrashPoint]
@@ -116,6 +127,7 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
                 "batch",
                 "cloud",
                 "hint",
+                "busy",
                 "changed model",
                 "ladder",
                 "climb",

@@ -2,7 +2,8 @@
 
 `python tests/standin/responses.py --port P --answers FILE.json` serves it on loopback; FILE holds a list of rules
 such as `{"contains": "addition chain", "answer": "…"}`, of which the first whose text is in the input counts. A rule
-may have a `fault` (see FAULTS) and a `delay_seconds` before each event. `GET /count` says how many requests came in.
+may have a `fault` (see FAULTS), `times` that a job meets it before it is answered, a `retry_after` header, and a
+`delay_seconds` before each event. `GET /count` says how many requests came in, and how many were accepted.
 A test holds every body and event to the types of OpenAI's own SDK. Knows nothing of Redraft, and needs no library.
 """
 
@@ -10,28 +11,48 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import itertools
 import json
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+# Answers with an HTTP error: its status, and the type, code and message of its error object; no object where a proxy
+# before the API answers instead of it.
+REFUSALS: dict[str, tuple[int, str, str | None, str]] = {
+    "unauthorized": (401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided."),
+    "forbidden": (403, "invalid_request_error", "unsupported_country_region_territory", "Country not supported."),
+    "model_gone": (404, "invalid_request_error", "model_not_found", "The model `gpt-5.4` does not exist."),
+    "parameter": (400, "invalid_request_error", "unsupported_parameter", "Unsupported parameter: 'store'."),
+    "prompt_filter": (400, "invalid_request_error", "content_filter", "The prompt triggered a content policy."),
+    "timed_out": (408, "timeout", None, "The operation timed out."),
+    "rate_limit": (429, "requests", "rate_limit_exceeded", "Rate limit reached."),
+    "quota": (429, "insufficient_quota", "insufficient_quota", "You exceeded your current quota."),
+    "server_error": (500, "server_error", None, "The server had an error while processing your request."),
+    "bad_gateway": (502, "", None, "Bad gateway"),
+    "overloaded": (503, "service_unavailable_error", "server_is_overloaded", "The engine is currently overloaded."),
+    "proxy": (503, "", None, "upstream connect error or disconnect/reset before headers"),
+}
 FAULTS = (
-    "unauthorized",  # 401
-    "rate_limit",  # 429
-    "server_error",  # 500
+    *REFUSALS,
     "hang",  # the request is taken, and nothing ever comes back
     "drop_before_created",  # it is taken, and the connection ends before an event
     "drop_after_created",  # the connection ends after the first event; the response goes on in the background
-    "failed",  # ends with response.failed
+    "error_event",  # the first event is an error: the rate limit is reached
+    "failed",  # ends with response.failed after the model has run
+    "unrun",  # ends with response.failed, for the rate limit is reached: no output, no usage
     "incomplete",  # ends with response.incomplete at max_output_tokens
+    "answer_filter",  # ends with response.incomplete, for the answer met the content filter
+    "refused",  # ends as completed, with a refusal instead of a text
+    "withdrawn",  # ends as cancelled, though nobody here cancelled it
     "endless",  # goes on until it is cancelled
     "forgotten",  # drop_after_created, and the response can't be found any more
 )
@@ -54,12 +75,16 @@ CACHE_LEAST, CACHE_STEP = 1024, 128
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """What to answer where `contains` is in the input."""
+    """What to answer where `contains` is in the input. The first `times` requests of a cache key meet the `fault`, all
+    where it is 0, and those after them the fault `then`, if any."""
 
     contains: str = ""
     answer: str = ""
     fault: str = ""
     delay_seconds: float = 0.0
+    times: int = 0
+    then: str = ""
+    retry_after: str = ""
 
     def __post_init__(self) -> None:
         if self.fault and self.fault not in FAULTS:
@@ -125,15 +150,25 @@ class Made:
 
     def _script(self) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "response.created", {}
+        if self._rule.fault == "unrun":
+            yield "response.failed", {}
+            return
         yield "response.in_progress", {}
         thought = {"id": self._item.replace("msg", "rs"), "type": "reasoning", "summary": []}
         yield "response.output_item.added", {"output_index": 0, "item": thought}
         yield "response.output_item.done", {"output_index": 0, "item": thought}
+        if self._rule.fault == "withdrawn":
+            self.cancel()
+            return
         if self._rule.fault == "failed":
             yield "response.failed", {}
             return
         place = {"item_id": self._item, "output_index": 1, "content_index": 0}
         yield "response.output_item.added", {"output_index": 1, "item": self._message("", "in_progress")}
+        if self._rule.fault == "refused":
+            yield "response.output_item.done", {"output_index": 1, "item": self._message("", "completed")}
+            yield "response.completed", {}
+            return
         yield "response.content_part.added", {**place, "part": _part("")}
         while self._rule.fault == "endless":
             yield "response.output_text.delta", {**place, "delta": "and so on ", "logprobs": []}
@@ -143,23 +178,28 @@ class Made:
             yield "response.output_text.delta", {**place, "delta": answer[start : start + CHUNK_CHARS], "logprobs": []}
         yield "response.output_text.done", {**place, "text": answer, "logprobs": []}
         yield "response.content_part.done", {**place, "part": _part(answer)}
-        ended = "incomplete" if self._rule.fault == "incomplete" else "completed"
+        ended = "incomplete" if self._rule.fault in ("incomplete", "answer_filter") else "completed"
         yield "response.output_item.done", {"output_index": 1, "item": self._message(answer, ended)}
         yield f"response.{ended}", {}
 
     def _answer(self) -> str:
-        if self._rule.fault == "incomplete":
+        if self._rule.fault in ("incomplete", "answer_filter"):
             return self._rule.answer[: len(self._rule.answer) // 2]
         return self._rule.answer
 
     def _message(self, text: str, status: str) -> dict[str, Any]:
         content = [_part(text)] if text else []
+        if self._rule.fault == "refused" and status != "in_progress":
+            content = [{"type": "refusal", "refusal": "I can't help with that."}]
         return {"id": self._item, "type": "message", "role": "assistant", "status": status, "content": content}
 
     def _snapshot(self) -> dict[str, Any]:
         ended = self._status in ("completed", "incomplete")
         thought = {"id": self._item.replace("msg", "rs"), "type": "reasoning", "summary": []}
         failed = {"code": "server_error", "message": "The model failed to answer."}
+        if self._rule.fault == "unrun":
+            failed = {"code": "rate_limit_exceeded", "message": "Rate limit reached."}
+        cut = "content_filter" if self._rule.fault == "answer_filter" else "max_output_tokens"
         return {
             "id": self.id,
             "object": "response",
@@ -167,7 +207,7 @@ class Made:
             "status": self._status,
             "background": True,
             "error": failed if self._status == "failed" else None,
-            "incomplete_details": {"reason": "max_output_tokens"} if self._status == "incomplete" else None,
+            "incomplete_details": {"reason": cut} if self._status == "incomplete" else None,
             "instructions": self._body.get("instructions"),
             "max_output_tokens": self._body.get("max_output_tokens"),
             "metadata": {},
@@ -209,6 +249,7 @@ class StandIn:
     posts: int = 0
     gets: int = 0
     cancels: int = 0
+    accepted: int = 0
     connections: int = 0
     bodies: list[dict[str, Any]] = field(default_factory=list)
     made: dict[str, Made] = field(default_factory=dict)
@@ -220,8 +261,11 @@ class StandIn:
         with self._lock:
             self.posts += 1
             self.bodies.append(body)
+            of_key = [past for past in self.bodies if past.get("prompt_cache_key") == body.get("prompt_cache_key")]
         asked = _words(body)
-        return next((rule for rule in self.rules if rule.contains in asked), Rule(answer="I do not know."))
+        rule = next((rule for rule in self.rules if rule.contains in asked), Rule(answer="I do not know."))
+        met = rule.times and len(of_key) > rule.times
+        return dataclasses.replace(rule, fault=rule.then) if met else rule
 
     def begin(self, body: dict[str, Any], rule: Rule) -> Made:
         """A response in the background."""
@@ -231,6 +275,7 @@ class StandIn:
             ]
             cached = max((_shared(_words(past), _words(body)) for past in earlier), default=0)
             made = Made(body, rule, cached)
+            self.accepted += 1
             self.made[made.id] = made
         threading.Thread(target=made.run, name=made.id, daemon=True).start()
         return made
@@ -268,7 +313,7 @@ def _handler(standin: StandIn) -> type[BaseHTTPRequestHandler]:
             address = urlsplit(self.path)
             asked = {name: values[-1] for name, values in parse_qs(address.query).items()}
             if address.path == "/count":
-                self._send(200, {name: getattr(standin, name) for name in ("posts", "gets", "cancels")})
+                self._send(200, {name: getattr(standin, name) for name in ("posts", "gets", "cancels", "accepted")})
                 return
             standin.gets += 1
             if not self._allowed():
@@ -306,12 +351,15 @@ def _handler(standin: StandIn) -> type[BaseHTTPRequestHandler]:
 
         def _answer(self, body: dict[str, Any], rule: Rule) -> None:
             match rule.fault:
-                case "unauthorized":
-                    self._refuse(401, "invalid_request_error", "Incorrect API key provided.", "invalid_api_key")
-                case "rate_limit":
-                    self._refuse(429, "requests", "Rate limit reached.", "rate_limit_exceeded")
-                case "server_error":
-                    self._refuse(500, "server_error", "The server had an error while processing your request.")
+                case fault if fault in REFUSALS:
+                    status, kind, code, message = REFUSALS[fault]
+                    headers = {"Retry-After": rule.retry_after} if rule.retry_after else {}
+                    if kind:
+                        self._refuse(status, kind, message, code, headers)
+                    else:
+                        self._send_bytes(status, f"<html>{message}</html>".encode(), "text/html", headers)
+                case "error_event":
+                    self._error(REFUSALS["rate_limit"])
                 case "hang":
                     standin.over.wait(60)
                     self._hang_up()
@@ -351,6 +399,12 @@ def _handler(standin: StandIn) -> type[BaseHTTPRequestHandler]:
                 self._refuse(404, "invalid_request_error", f"Response with id '{response_id}' not found.")
             return made
 
+        def _error(self, refusal: tuple[int, str, str | None, str]) -> None:
+            """A stream of one event that says so."""
+            _, _, code, message = refusal
+            event = {"type": "error", "code": code, "message": message, "param": None, "sequence_number": 0}
+            self._send_bytes(200, f"event: error\ndata: {json.dumps(event)}\n\n".encode(), "text/event-stream", {})
+
         def _stream(self, made: Made, after: int = -1, most: int | None = None) -> None:
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream; charset=utf-8")
@@ -362,16 +416,27 @@ def _handler(standin: StandIn) -> type[BaseHTTPRequestHandler]:
                     self.wfile.write(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
                     self.wfile.flush()
 
-        def _send(self, status: int, document: dict[str, Any]) -> None:
-            content = json.dumps(document).encode()
+        def _send(self, status: int, document: dict[str, Any], headers: Mapping[str, str] | None = None) -> None:
+            self._send_bytes(status, json.dumps(document).encode(), "application/json", headers or {})
+
+        def _send_bytes(self, status: int, content: bytes, kind: str, headers: Mapping[str, str]) -> None:
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(content)))
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
 
-        def _refuse(self, status: int, kind: str, message: str, code: str | None = None) -> None:
-            self._send(status, {"error": {"message": message, "type": kind, "param": None, "code": code}})
+        def _refuse(
+            self,
+            status: int,
+            kind: str,
+            message: str,
+            code: str | None = None,
+            headers: Mapping[str, str] | None = None,
+        ) -> None:
+            self._send(status, {"error": {"message": message, "type": kind, "param": None, "code": code}}, headers)
 
         def _hang_up(self) -> None:
             self.close_connection = True

@@ -13,7 +13,7 @@ import pytest
 
 from tasks.crashpoints import CrashPoint, armed
 from tasks.deadline import NO_DEADLINE, Deadline
-from tasks.errors import Cancelled, CloudFault, CloudUnreached, LimitReached
+from tasks.errors import Cancelled, CloudFault, CloudUnreached, CloudWaits, LimitReached
 from tasks.escalation import ENGINE, HOURS_OVER, Escalation, NoCloud
 from tasks.llm.prices import Prices, most_tokens
 from tasks.llm.responsebody import CloudTerms
@@ -31,8 +31,10 @@ from tasks.types import (
     EscalationKind,
     EscalationRecord,
     EscalationState,
+    Health,
     Usage,
 )
+from tasks.waits import WaitRules
 from tests.turns import CLAIM, StoppedClock, job_of, turn_of
 
 NUMBER = 3
@@ -46,17 +48,24 @@ PLAN = CloudPlan(model="planned", request="{}", usd=Decimal("0.5"), prompt_token
 FULL = job_of(egress=Egress.FULL)
 LOOP = "A good start:\n" + "And so it goes on. " * 200
 FAULT_CAP = 3
+WAITS = WaitRules(tries=3, seconds=600.0)
+CIRCUIT = "the circuit of cloud.example is open: no route"
+BUSY = CloudAnswer(end=CloudEnd.BUSY, error="429", health=Health.FAULT, retry_seconds=20.0)
 
 
 class Ledger:
     """Implements `EscalationLedger` for one escalation; keeps the names of its writes."""
 
-    def __init__(self, record: EscalationRecord | None = None, *, refuse: bool = False) -> None:
-        self.record, self.refuse = record, refuse
+    def __init__(
+        self, record: EscalationRecord | None = None, *, refuse: bool = False, circuit_seconds: float = 0.0
+    ) -> None:
+        self.record, self.refuse, self.circuit_seconds = record, refuse, circuit_seconds
         self.writes: list[str] = []
-        self.held_back: tuple[str, bool] | None = None
+        self.held_back: str | None = None
+        self.postponed: tuple[str, float, bool] | None = None
         self.settled: tuple[EscalationState, str] | None = None
         self.charged: Completion | None = None
+        self.health: Health | None = None
 
     def find(self, claim: Claim, number: int) -> EscalationRecord | None:
         assert (claim, number) == (CLAIM, NUMBER)
@@ -65,24 +74,51 @@ class Ledger:
     def intend(self, claim: Claim, number: int, plan: CloudPlan) -> EscalationRecord:
         self._write("intend", claim, number)
         state = EscalationState.REFUSED if self.refuse else EscalationState.INTENT
-        self.record = EscalationRecord(plan=plan, state=state, open=not self.refuse)
+        self.record = EscalationRecord(plan=plan, state=state, open=not self.refuse, tries=1)
+        return self._admitted()
+
+    def intend_again(self, claim: Claim, number: int) -> EscalationRecord:
+        self._write("intend again", claim, number)
+        assert self.record is not None
+        self.record = replace(self.record, state=EscalationState.INTENT, tries=self.record.tries + 1)
+        return self._admitted()
+
+    def _admitted(self) -> EscalationRecord:
+        assert self.record is not None
+        if self.circuit_seconds:
+            self.record = replace(
+                self.record,
+                state=EscalationState.UNSENT,
+                tries=self.record.tries - 1,
+                wait_seconds=self.circuit_seconds,
+                error=CIRCUIT,
+            )
         return self.record
 
-    def intend_again(self, claim: Claim, number: int) -> None:
-        self._write("intend again", claim, number)
+    def postpone(self, claim: Claim, number: int, why: str, seconds: float, health: Health, *, refused: bool) -> None:
+        self._write("postpone", claim, number)
+        self.postponed, self.health = (why, seconds, refused), health
 
-    def hold_back(self, claim: Claim, number: int, why: str, *, last: bool) -> None:
+    def hold_back(self, claim: Claim, number: int, why: str, health: Health = Health.UNKNOWN) -> None:
         self._write("hold back", claim, number)
-        self.held_back = why, last
+        self.held_back, self.health = why, health
 
     def identify(self, claim: Claim, number: int, response_id: str) -> None:
         self._write("identify", claim, number)
         assert self.record is not None
         self.record = replace(self.record, response_id=response_id)
 
-    def settle(self, claim: Claim, number: int, state: EscalationState, made: Completion, error: str = "") -> None:
+    def settle(
+        self,
+        claim: Claim,
+        number: int,
+        state: EscalationState,
+        completion: Completion,
+        error: str = "",
+        health: Health = Health.UNKNOWN,
+    ) -> None:
         self._write("settle", claim, number)
-        self.settled, self.charged = (state, error), made
+        self.settled, self.charged, self.health = (state, error), completion, health
 
     def _write(self, name: str, claim: Claim, number: int) -> None:
         assert (claim, number) == (CLAIM, NUMBER)
@@ -91,6 +127,8 @@ class Ledger:
 
 class Cloud:
     """Implements `CloudModel`: gives its `response`, raised where it is an error; keeps what it is sent."""
+
+    provider = "cloud.example"
 
     def __init__(self, response: CloudAnswer | Exception = ANSWER, cancelled: CloudAnswer = ANSWER) -> None:
         self.response, self.cancelled = response, cancelled
@@ -129,9 +167,15 @@ class Cloud:
         return self.response
 
 
-def escalation(ledger: Ledger, cloud: Cloud) -> Escalation:
+def escalation(ledger: Ledger, cloud: Cloud, waits: WaitRules = WAITS) -> Escalation:
     return Escalation(
-        ledger=ledger, cloud=cloud, terms=TERMS, hint_terms=HINT_TERMS, prices=PRICES, fault_cap=FAULT_CAP
+        ledger=ledger,
+        cloud=cloud,
+        terms=TERMS,
+        hint_terms=HINT_TERMS,
+        prices=PRICES,
+        fault_cap=FAULT_CAP,
+        waits=waits,
     )
 
 
@@ -149,8 +193,13 @@ def record(state: EscalationState = EscalationState.RUNNING, **fields: Any) -> E
     return EscalationRecord(**{"plan": PLAN, "state": state, "open": True, "response_id": ID, **fields})
 
 
-def unsent(faults: int = 0) -> EscalationRecord:
-    return record(EscalationState.UNSENT, response_id=None, faults=faults)
+def unsent(**fields: Any) -> EscalationRecord:
+    return record(EscalationState.UNSENT, **{"response_id": None, "tries": 1, **fields})
+
+
+def refused(**fields: Any) -> EscalationRecord:
+    """One that the provider did not take."""
+    return record(EscalationState.WAITING, **{"response_id": None, "tries": 1, "refusals": 1, "error": "429", **fields})
 
 
 def test_without_a_cloud_there_is_no_answer() -> None:
@@ -215,7 +264,7 @@ def test_secrets_of_a_problem_are_taken_out_before_anything_is_stored_or_sent() 
     problem = "Why does postgresql://ada:h4rd@db/x refuse me?"
     escalation(ledger, cloud).answer(turn_of(job_of(egress=Egress.FULL, problem=problem)), NUMBER)
     assert ledger.record is not None
-    ((sent, _),) = cloud.sent
+    ((sent, _, _),) = cloud.sent
     assert "h4rd" not in sent
     assert "[redacted: password in an address]" in sent
     assert sent == ledger.record.plan.request
@@ -303,7 +352,7 @@ def test_an_unsent_request_is_intended_again_and_sent_as_it_was_planned() -> Non
 def test_an_unsent_request_is_given_up_after_the_jobs_hours() -> None:
     ledger, cloud = Ledger(unsent()), Cloud()
     assert escalation(ledger, cloud).answer(turn(over()), NUMBER) is None
-    assert (ledger.writes, ledger.held_back, cloud.sent) == (["hold back"], (HOURS_OVER, True), [])
+    assert (ledger.writes, ledger.held_back, cloud.sent) == (["hold back"], HOURS_OVER, [])
 
 
 @pytest.mark.parametrize("attached", [True, False])
@@ -319,20 +368,29 @@ def test_the_clouds_heartbeat_ends_with_the_jobs_hours(attached: bool) -> None:
         heartbeat.check()
 
 
-@pytest.mark.parametrize(("faults", "last"), [(0, False), (1, False), (2, True), (3, True)])
-def test_a_cloud_out_of_reach_is_a_fault_until_there_were_too_many(faults: int, last: bool) -> None:
-    ledger, cloud = Ledger(unsent(faults)), Cloud(CloudUnreached("no route"))
+def test_a_cloud_out_of_reach_waits_for_another_turn() -> None:
+    ledger, cloud = Ledger(unsent()), Cloud(CloudUnreached("no route"))
     cloud.identifies = False
-    if last:
-        assert escalation(ledger, cloud).answer(turn(), NUMBER) is None
-    else:
-        with pytest.raises(CloudUnreached, match="no route"):
-            escalation(ledger, cloud).answer(turn(), NUMBER)
-    assert ledger.held_back is not None
-    why, final = ledger.held_back
-    assert "no route" in why
-    assert final is last
-    assert ledger.settled is None
+    with pytest.raises(CloudWaits, match="no route") as waits:
+        escalation(ledger, cloud).answer(turn(), NUMBER)
+    assert ledger.postponed == ("no route", waits.value.seconds, False)
+    assert (ledger.writes, ledger.settled, ledger.health) == (["intend again", "postpone"], None, Health.FAULT)
+
+
+def test_a_turn_that_ended_before_it_had_sent_anything_says_nothing_of_the_provider() -> None:
+    ledger, cloud = Ledger(), Cloud(CloudUnreached("drained", stopped=True))
+    cloud.identifies = False
+    with pytest.raises(CloudWaits):
+        escalation(ledger, cloud).answer(turn(), NUMBER)
+    assert ledger.health is Health.UNKNOWN
+
+
+def test_a_cloud_that_stays_out_of_reach_is_given_up_and_nothing_is_charged() -> None:
+    ledger, cloud = Ledger(unsent(tries=2)), Cloud(CloudUnreached("no route"))
+    cloud.identifies = False
+    assert escalation(ledger, cloud).answer(turn(), NUMBER) is None
+    assert (ledger.held_back, ledger.settled) == ("no route; it was tried 3 times", None)
+    assert ledger.health is Health.FAULT
 
 
 def test_a_cloud_out_of_reach_when_the_hours_end_is_not_tried_again() -> None:
@@ -347,7 +405,124 @@ def test_a_cloud_out_of_reach_when_the_hours_end_is_not_tried_again() -> None:
     ledger = Ledger(unsent())
     assert escalation(ledger, Slow()).answer(turn(deadline), NUMBER) is None
     assert ledger.held_back is not None
-    assert ledger.held_back[1] is True
+    assert "hours" in ledger.held_back
+
+
+def test_what_the_provider_did_not_take_waits_as_long_as_it_says() -> None:
+    ledger, cloud, passed = Ledger(), Cloud(BUSY), list[CrashPoint]()
+    cloud.identifies = False
+    with armed(passed.append), pytest.raises(CloudWaits) as waits:
+        escalation(ledger, cloud).answer(turn(), NUMBER)
+    assert 20 <= waits.value.seconds <= 24
+    assert ledger.postponed == ("429", waits.value.seconds, True)
+    assert (ledger.writes, ledger.health) == (["intend", "postpone"], Health.FAULT)
+    assert passed == [CrashPoint.INTENDED, CrashPoint.POSTPONED]
+
+
+def test_a_response_that_was_never_run_waits_though_it_had_an_id() -> None:
+    ledger, cloud = Ledger(record(tries=1)), Cloud(BUSY)
+    with pytest.raises(CloudWaits):
+        escalation(ledger, cloud).answer(turn(), NUMBER)
+    assert (cloud.attached, ledger.writes) == ([ID], ["postpone"])
+
+
+def test_before_its_time_nothing_is_sent_and_nothing_is_written() -> None:
+    ledger, cloud = Ledger(refused(wait_seconds=12.5)), Cloud()
+    with pytest.raises(CloudWaits, match="429") as waits:
+        escalation(ledger, cloud).answer(turn(), NUMBER)
+    assert (waits.value.seconds, ledger.writes, cloud.sent) == (12.5, [], [])
+
+
+def test_at_its_time_the_same_request_is_sent_again() -> None:
+    ledger, cloud = Ledger(refused()), Cloud()
+    assert escalation(ledger, cloud).answer(turn(), NUMBER) is not None
+    assert ledger.writes == ["intend again", "identify", "settle"]
+    assert cloud.sent == [(PLAN.request, EscalationKind.ANSWER, Egress.FULL)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"tries": 2}, "429; it was tried 3 times"),
+        ({"waited_seconds": 595.0}, "429; it would have waited"),
+    ],
+)
+def test_a_provider_that_stays_busy_is_given_up_and_nothing_is_charged(fields: dict[str, Any], said: str) -> None:
+    ledger, cloud = Ledger(refused(**fields)), Cloud(BUSY)
+    cloud.identifies = False
+    assert escalation(ledger, cloud).answer(turn(), NUMBER) is None
+    assert ledger.settled is not None
+    state, error = ledger.settled
+    assert (state, ledger.postponed) == (EscalationState.FAILED, None)
+    assert error.startswith(said)
+    assert ledger.charged is not None
+    assert (ledger.charged.usd, ledger.charged.completion_tokens) == (Decimal(0), 0)
+
+
+def test_a_provider_that_was_busy_and_is_then_out_of_reach_has_been_sent_the_request() -> None:
+    """So it ends as failed, not as unsent, and `redraft egress` shows it."""
+    ledger, cloud = Ledger(refused(tries=2)), Cloud(CloudUnreached("no route"))
+    cloud.identifies = False
+    assert escalation(ledger, cloud).answer(turn(), NUMBER) is None
+    assert ledger.settled == (EscalationState.FAILED, "no route; it was tried 3 times")
+
+
+def test_a_wait_that_would_outlast_the_jobs_hours_is_not_begun() -> None:
+    clock = StoppedClock()
+    ledger, cloud = Ledger(refused()), Cloud(BUSY)
+    cloud.identifies = False
+    deadline = Deadline(at=clock.now + 15, hours=2.0, clock=clock)
+    assert escalation(ledger, cloud).answer(turn(deadline), NUMBER) is None
+    assert ledger.settled == (EscalationState.FAILED, "429; the job's hours end before it may be sent again")
+
+
+def test_a_request_that_waits_when_the_hours_are_over_ends_uncharged() -> None:
+    ledger, cloud = Ledger(refused(wait_seconds=5.0)), Cloud()
+    assert escalation(ledger, cloud).answer(turn(over()), NUMBER) is None
+    assert (ledger.settled, cloud.sent) == ((EscalationState.FAILED, HOURS_OVER), [])
+    assert ledger.charged is not None
+    assert ledger.charged.usd == 0
+
+
+@pytest.mark.parametrize("stored", [None, unsent(), refused()])
+def test_an_open_circuit_keeps_a_request_back(stored: EscalationRecord | None) -> None:
+    ledger, cloud, passed = Ledger(stored, circuit_seconds=30.0), Cloud(), list[CrashPoint]()
+    with armed(passed.append), pytest.raises(CloudWaits, match="circuit") as waits:
+        escalation(ledger, cloud).answer(turn(), NUMBER)
+    assert (waits.value.seconds, cloud.sent, passed) == (30.0, [], [])
+    assert ledger.writes == ["intend again" if stored else "intend"]
+
+
+@pytest.mark.parametrize(("stored", "state"), [(None, "unsent"), (refused(), "failed")])
+def test_a_deployment_may_have_its_jobs_go_on_without_a_provider_that_is_away(
+    stored: EscalationRecord | None, state: str
+) -> None:
+    ledger, cloud = Ledger(stored, circuit_seconds=30.0), Cloud()
+    local = WaitRules(tries=3, seconds=600.0, local=True)
+    assert escalation(ledger, cloud, local).answer(turn(), NUMBER) is None
+    said = f"{CIRCUIT}; the job goes on without it"
+    assert cloud.sent == []
+    if state == "unsent":
+        assert (ledger.held_back, ledger.settled) == (said, None)
+    else:
+        assert ledger.settled == (EscalationState.FAILED, said)
+
+
+def test_the_circuit_hears_how_a_request_has_ended() -> None:
+    for answer, health in [
+        (ANSWER, Health.WELL),
+        (replace(ANSWER, end=CloudEnd.REJECTED, health=Health.UNUSABLE), Health.UNUSABLE),
+        (replace(ANSWER, end=CloudEnd.LOST, health=Health.FAULT), Health.FAULT),
+    ]:
+        ledger = Ledger()
+        escalation(ledger, Cloud(answer)).answer(turn(), NUMBER)
+        assert ledger.health is health
+
+
+def test_a_turn_that_was_killed_says_nothing_of_the_provider() -> None:
+    ledger = Ledger(record(EscalationState.INTENT, response_id=None))
+    escalation(ledger, Cloud()).answer(turn(), NUMBER)
+    assert ledger.health is Health.UNKNOWN
 
 
 def test_a_response_that_cannot_be_fetched_is_a_fault_for_a_later_turn() -> None:

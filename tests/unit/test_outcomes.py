@@ -10,6 +10,7 @@ from tasks.errors import (
     BatchLimitReached,
     BatchReserved,
     Cancelled,
+    CloudWaits,
     DailyLimitReached,
     DailyReserved,
     DatabaseUnavailable,
@@ -152,3 +153,10 @@ def test_what_calls_in_flight_hold_of_the_day_is_looked_at_again_soon() -> None:
     ((lane, fields),) = settled(DailyReserved("calls in flight hold the rest")).handed_over
     assert (lane, fields["waits_for"]) == (Lane.CHECK, "calls in flight hold the rest")
     assert fields["seconds"] < 10
+
+
+def test_a_job_whose_escalation_waits_comes_back_on_the_clouds_lane_after_that_time() -> None:
+    book = settled(CloudWaits(20.5, "429"))
+    ((lane, fields),) = book.handed_over
+    assert (lane, fields["seconds"], book.stops, book.notes) == (Lane.CLOUD, 20.5, [], [])
+    assert "429" in fields["waits_for"]

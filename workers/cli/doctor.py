@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workers.cli import machine, output, services
+from workers.cli import machine, output, providers, services
 from workers.cli.findings import Finding
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def examine(settings: Settings, *, deep: bool = False) -> Iterator[Finding]:
         finding = _guarded(name, check, settings)
         if finding is not None:
             yield finding
+    yield from providers.findings()
     if deep:
         yield from services.promises(settings)
 

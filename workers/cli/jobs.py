@@ -98,20 +98,27 @@ def _note_batch(number: int) -> None:
 @app.command()
 def show(job: JobArgument, as_json: output.Json = False) -> None:
     """Show one job: its state, its best answer so far, what it has spent."""
+    from workers.cli import escalated
     from workers.cli.client import connect, job_lines
 
     with connect() as client:
         summary = client.summary(job)
         batch = client.batch(summary.batch) if summary.batch is not None else None
+        escalations = client.escalations(job)[::-1]
     held = ""
     if not summary.state.final:
         with job_lines() as lines:
             held = "".join(waiting.why(line, lines.workers()) for line in lines.followed([job]))
     if as_json:
-        spend = None if batch is None else dataclasses.asdict(batch)
-        output.emit({**document(summary), "batch_spend": spend, "held_up": held or None})
+        more = {
+            "batch_spend": None if batch is None else dataclasses.asdict(batch),
+            "held_up": held or None,
+            "escalations": [escalated.document(row) for row in escalations],
+        }
+        output.emit({**document(summary), **more})
     else:
-        output.pairs(_details(summary, batch, held))
+        told = [("escalation", f"iteration {row.iteration}, {row.kind}: {escalated.line(row)}") for row in escalations]
+        output.pairs([*_details(summary, batch, held), *told])
 
 
 @app.command()

@@ -55,6 +55,7 @@ COMMANDS: dict[str, Entry] = {
     "report": Entry(module="workers.cli.report", help="Write a self-contained HTML page about a job."),
     "export": Entry(module="workers.cli.export", help="Export a job's state, its iterations, or a table of jobs."),
     "egress": Entry(module="workers.cli.egress", help="Show word for word what was sent to the cloud for a job."),
+    "escalation": Entry(module="workers.cli.escalation", help="List and settle requests to the cloud.", group=True),
     "cancel": Entry(module="workers.cli.jobs", help="Cancel jobs; their best answers stay readable."),
     "pause": Entry(module="workers.cli.lifecycle", help="Pause jobs; they keep their progress."),
     "resume": Entry(module="workers.cli.lifecycle", help="Resume paused jobs."),

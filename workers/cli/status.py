@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import typer
 
+from tasks.errors import RedraftError
 from tasks.locations import default_home
 from workers.cli.output import Json, emit, note, table
 from workers.home import Home
 
 if TYPE_CHECKING:
+    from tasks.store.breakers import Circuit
     from workers.local.record import PartStatus
 
 app = typer.Typer(rich_markup_mode=None)
@@ -38,11 +41,16 @@ def status(as_json: Json = False) -> None:
     from workers.local import stack as local
 
     home = Home(root=default_home())
-    parts, kind = local.status(home), _engine(home)
+    parts, kind, circuits = local.status(home), _engine(home), _circuits()
     if as_json:
         names = ("name", "pid", "port", "address", "health", "why", "warning")
         rows = [{name: getattr(part, name) for name in names} for part in parts]
-        emit({"parts": [row | kind if row["name"] == "engine" else row for row in rows]})
+        emit(
+            {
+                "parts": [row | kind if row["name"] == "engine" else row for row in rows],
+                "circuits": [dataclasses.asdict(circuit) for circuit in circuits],
+            }
+        )
     elif not parts:
         note("no stack is running; start one with `redraft up`")
     else:
@@ -54,6 +62,8 @@ def status(as_json: Json = False) -> None:
             if part.why:
                 note(f"{part.name}: {part.why}")
         warn(parts)
+    for circuit in () if as_json else circuits:
+        note(f"circuit of {circuit}")
 
 
 def warn(parts: Iterable[PartStatus]) -> None:
@@ -61,6 +71,22 @@ def warn(parts: Iterable[PartStatus]) -> None:
     for part in parts:
         if part.warning:
             note(f"{part.name}: {part.warning}")
+
+
+def _circuits() -> Sequence[Circuit]:
+    """The open circuits of providers; they are read in full only where there is one."""
+    from workers.addresses import database_url
+    from workers.cli.client import job_lines
+
+    try:
+        with job_lines(database_url(), name="redraft status") as lines:
+            if not lines.circuit_open():
+                return ()
+    except RedraftError:
+        return ()
+    from workers.cli.providers import open_circuits
+
+    return open_circuits()
 
 
 def _engine(home: Home) -> dict[str, str]:

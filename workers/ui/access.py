@@ -9,9 +9,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from tasks.client import Client
 from tasks.errors import DatabaseUnavailable
+
+if TYPE_CHECKING:
+    from tasks.client import Client
 
 # A page is left open all night; it asks for news all the time, so only one that nobody has open runs out.
 IDLE_SECONDS = 12 * 3600.0
@@ -22,7 +25,7 @@ MOST_WRONG, WRONG_SECONDS = 8, 60.0
 POOL = 4
 
 Clock = Callable[[], float]
-Connect = Callable[[str], Client]
+Connect = Callable[[str], "Client"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,6 +40,9 @@ class Session:
 
 
 def _connect(url: str) -> Client:
+    # Half a second of imports that nobody waits for before somebody signs in, and the start of a stack not at all.
+    from tasks.client import Client
+
     return Client(url, name="redraft ui", pool=POOL)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from tasks.client import Client
 from tasks.types import JobState
 from workers.ui.handlers import Handler
 from workers.ui.jobpages import of_path
+
+if TYPE_CHECKING:
+    from tasks.client import Client
 
 ACTIONS: dict[str, Callable[[Client, int], JobState]] = {
     "cancel": lambda client, job: client.cancel(job),

@@ -6,10 +6,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tornado.web import HTTPError
 
-from tasks.board import Board
 from tasks.store.board_rows import (
     CallLine,
     CandidateLine,
@@ -28,6 +28,9 @@ from workers.ui.handlers import Handler
 from workers.ui.lineage import drawing
 from workers.ui.plots import curves
 from workers.ui.reasons import what_runs, why_waiting
+
+if TYPE_CHECKING:
+    from tasks.board import Board
 
 CallRef = tuple[int, str, int, int, str, str, int]
 # Iterations of a job's page, the newest; older ones are a page away.

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from tornado.web import HTTPError
 
-from tasks.board import Board
 from tasks.store.board_rows import CurvePoint, JobFilter, JobLine, LaneRow, Night
 from tasks.types import JobState
 from workers.ui.handlers import Handler
 from workers.ui.plots import bars, curves
 from workers.ui.reasons import what_runs, why_waiting
 from workers.ui.worklog import Load, begin, spread
+
+if TYPE_CHECKING:
+    from tasks.board import Board
 
 # A night, and what else people look back on, in hours.
 HOURS = (1, 12, 24, 168)

@@ -7,9 +7,12 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from tasks.board import Board
 from tasks.store.board_rows import Stretch
+
+if TYPE_CHECKING:
+    from tasks.board import Board
 
 # A transaction that began before a stretch was over may commit so long afterwards.
 SETTLED_SECONDS = 120

@@ -55,7 +55,8 @@ def admin(urls: Urls) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
     """A superuser's connection to a database without a job."""
     with psycopg.connect(urls.admin.replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute(
-            "TRUNCATE jobs, batches, family_counts, workers, owner_usage, daily_limits, daily_warnings, attachments "
+            "TRUNCATE jobs, batches, family_counts, workers, owner_usage, daily_limits, daily_warnings, attachments, "
+            "providers "
             "RESTART IDENTITY CASCADE"
         )
         yield connection

@@ -16,6 +16,7 @@ from tasks.types import CheckSpec, JobSpec
 pytestmark = pytest.mark.integration
 Admin = psycopg.Connection[tuple[object, ...]]
 Redraft = Callable[..., Any]
+OPEN = ("intent", "running", "waiting")
 REQUEST = {"model": "gpt-5.4", "instructions": "Think.", "input": "What is six\ntimes seven?", "store": False}
 
 
@@ -46,14 +47,14 @@ def test_what_was_never_sent_is_not_shown(redraft: Redraft, job: int, admin: Adm
     assert "nothing left" in redraft("egress", str(job)).out
 
 
-@pytest.mark.parametrize("state", ["intent", "running", "done", "failed", "unknown"])
+@pytest.mark.parametrize("state", ["intent", "running", "waiting", "done", "failed", "unknown"])
 def test_all_that_may_have_left_is_shown_with_its_words(redraft: Redraft, job: int, admin: Admin, state: str) -> None:
-    escalate(admin, job, 3, state, finished=state not in ("intent", "running"))
+    escalate(admin, job, 3, state, finished=state not in OPEN)
     said = redraft("egress", str(job))
     assert said.code == 0
     heading = said.out.splitlines()[0]
     assert f"iteration 3 · answer of gpt-5.4 · {state}" in heading
-    assert ("$0.50 reserved" if state in ("intent", "running") else "$0.25, 1.2k tokens in, 900 out") in heading
+    assert ("$0.50 reserved" if state in OPEN else "$0.25, 1.2k tokens in, 900 out") in heading
     assert "instructions:\nThink.\n" in said.out
     assert "input:\nWhat is six\ntimes seven?\n" in said.out
     assert "store  false" in said.out

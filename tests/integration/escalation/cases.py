@@ -46,7 +46,7 @@ def serve(fleet: Database, lanes: str = "{gpu,fast,check,cloud}") -> None:
 
 def put(user: Database, **fields: Any) -> int:
     given = {"budget": Budget(iterations=6), "egress": Egress.FULL, **fields}
-    made = JobSpec(title="A secret", problem="What is the secret?", checks=(VISIBLE, HIDDEN), **given)
+    made = JobSpec(**{"title": "A secret", "problem": "What is the secret?", "checks": (VISIBLE, HIDDEN), **given})
     return submit_jobs(user, [made], egress=Egress.FULL)[0].job
 
 

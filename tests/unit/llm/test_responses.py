@@ -14,7 +14,7 @@ import pytest
 from tasks.errors import Cancelled, CloudFault, CloudUnreached, EgressForbidden, LeaseLost, ShuttingDown
 from tasks.llm.responsebody import CloudTerms, ended, request_json
 from tasks.llm.responses import OpenAIResponses
-from tasks.types import CloudAnswer, CloudEnd, Egress, Usage
+from tasks.types import CloudAnswer, CloudEnd, Egress, Health, Usage
 from tests.standin.responses import FAULTS, Rule, StandIn, serving
 from tests.unit.llm.conftest import CountingHeartbeat
 from workers.home import free_port
@@ -106,12 +106,53 @@ def test_no_connection_of_any_kind_is_tried_for_what_must_stay(monkeypatch: pyte
     assert tried == []
 
 
-@pytest.mark.parametrize("status", [("unauthorized", "401"), ("rate_limit", "429")])
-def test_a_request_that_was_not_taken_is_rejected_and_not_tried_again(standin: StandIn, status: Any) -> None:
-    fault, code = status
+@pytest.mark.parametrize(
+    ("fault", "said", "health"),
+    [
+        ("unauthorized", "401", Health.UNUSABLE),
+        ("quota", "quota", Health.UNUSABLE),
+        ("forbidden", "403", Health.FAULT),
+        ("model_gone", "does not exist", Health.WELL),
+        ("parameter", "400", Health.WELL),
+    ],
+)
+def test_a_request_that_will_never_be_taken_is_rejected(
+    standin: StandIn, fault: str, said: str, health: Health
+) -> None:
     answer, ids = start(standin, f"please {fault}")
-    assert (answer.end, ids, standin.posts) == (CloudEnd.REJECTED, [], 1)
-    assert code in answer.error
+    assert (answer.end, answer.health, ids, standin.posts) == (CloudEnd.REJECTED, health, [], 1)
+    assert said in answer.error
+
+
+@pytest.mark.parametrize("fault", ["rate_limit", "overloaded", "error_event", "unrun"])
+def test_a_request_that_was_not_taken_this_time_is_busy_and_sent_once(standin: StandIn, fault: str) -> None:
+    answer, ids = start(standin, f"please {fault}")
+    assert (answer.end, answer.health, answer.usage, standin.posts) == (CloudEnd.BUSY, Health.FAULT, None, 1)
+    assert len(ids) == (fault == "unrun")
+
+
+def test_a_busy_provider_says_when_to_come_back() -> None:
+    with serving([Rule(fault="rate_limit", retry_after="7")]) as busy:
+        assert start(busy)[0].retry_seconds == 7
+
+
+def test_a_prompt_that_a_filter_refused_may_be_billed(standin: StandIn) -> None:
+    answer, _ = start(standin, "please prompt_filter")
+    assert (answer.end, answer.usage, answer.health) == (CloudEnd.FAILED, None, Health.WELL)
+
+
+def test_a_refusal_is_told_in_its_own_words(standin: StandIn) -> None:
+    answer, _ = start(standin, "please refused")
+    assert (answer.end, answer.text, answer.error) == (
+        CloudEnd.COMPLETED,
+        "",
+        "the model refused: I can't help with that.",
+    )
+
+
+def test_a_provider_is_known_by_its_host_and_port_without_a_login() -> None:
+    assert client("http://user:word@cloud.example:8080/v1").provider == "cloud.example:8080"
+    assert client("").provider == "api.openai.com"
 
 
 def test_the_key_is_in_no_message(standin: StandIn) -> None:
@@ -122,10 +163,11 @@ def test_the_key_is_in_no_message(standin: StandIn) -> None:
     assert KEY not in answer.error
 
 
-@pytest.mark.parametrize("fault", ["server_error", "drop_before_created"])
+@pytest.mark.parametrize("fault", ["server_error", "bad_gateway", "proxy", "timed_out", "drop_before_created"])
 def test_a_request_that_may_have_been_taken_is_lost_and_not_tried_again(standin: StandIn, fault: str) -> None:
     answer, ids = start(standin, f"please {fault}")
     assert (answer.end, answer.usage, ids, standin.posts) == (CloudEnd.LOST, None, [], 1)
+    assert answer.health is Health.FAULT
 
 
 def test_a_cloud_that_never_says_a_word_loses_the_request(standin: StandIn) -> None:
@@ -146,14 +188,21 @@ def test_a_stream_that_breaks_after_the_id_is_followed_by_polling(standin: Stand
     assert standin.gets >= 1
 
 
-@pytest.mark.parametrize("fault", ["failed", "incomplete"])
-def test_a_response_that_ends_without_an_answer_says_why(standin: StandIn, fault: str) -> None:
+@pytest.mark.parametrize(
+    ("fault", "end", "error", "health"),
+    [
+        ("failed", CloudEnd.FAILED, "The model failed to answer.", Health.FAULT),
+        ("incomplete", CloudEnd.INCOMPLETE, "incomplete: max_output_tokens", Health.WELL),
+        ("answer_filter", CloudEnd.INCOMPLETE, "incomplete: content_filter", Health.WELL),
+        ("withdrawn", CloudEnd.CANCELLED, "cancelled", Health.WELL),
+    ],
+)
+def test_a_response_that_ends_without_an_answer_says_why(
+    standin: StandIn, fault: str, end: CloudEnd, error: str, health: Health
+) -> None:
     answer, _ = start(standin, f"please {fault}")
-    assert answer.end == fault
-    assert (
-        answer.error == {"failed": "The model failed to answer.", "incomplete": "incomplete: max_output_tokens"}[fault]
-    )
-    assert (answer.usage is None) == (fault == "failed")
+    assert (answer.end, answer.error, answer.health) == (end, error, health)
+    assert (answer.usage is None) == (end is not CloudEnd.INCOMPLETE)
 
 
 def test_a_response_can_be_attached_to_by_its_id_without_another_request(standin: StandIn) -> None:

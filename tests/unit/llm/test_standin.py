@@ -111,7 +111,10 @@ def test_a_stream_has_the_sdks_events_and_ends_with_text_and_usage(standin: Stan
     assert standin.bodies == [BODY]
 
 
-@pytest.mark.parametrize(("fault", "status"), [("failed", "failed"), ("incomplete", "incomplete")])
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [("failed", "failed"), ("unrun", "failed"), ("incomplete", "incomplete"), ("answer_filter", "incomplete")],
+)
 def test_a_response_that_fails_says_so_in_its_last_event_and_when_it_is_fetched(
     standin: StandIn, fault: str, status: str
 ) -> None:
@@ -119,8 +122,8 @@ def test_a_response_that_fails_says_so_in_its_last_event_and_when_it_is_fetched(
     assert (events[-1].type, events[-1].response.status) == (f"response.{status}", status)
     fetched = read_response(call("GET", f"{standin.url}/responses/{events[0].response.id}")[1])
     assert fetched.status == status
-    assert (fetched.error is not None) == (fault == "failed")
-    assert (fetched.incomplete_details is not None) == (fault == "incomplete")
+    assert (fetched.error is not None) == (status == "failed")
+    assert (fetched.incomplete_details is not None) == (status == "incomplete")
 
 
 def test_a_dropped_response_goes_on_and_its_events_can_be_read_from_any_number(standin: StandIn) -> None:
@@ -144,7 +147,37 @@ def test_a_cancel_stops_a_running_response_and_leaves_a_finished_one_alone(stand
     assert (standin.posts, standin.cancels) == (2, 2)
 
 
-@pytest.mark.parametrize(("fault", "status"), [("unauthorized", 401), ("rate_limit", 429), ("server_error", 500)])
+def test_a_refusal_is_a_completed_response_without_a_text(standin: StandIn) -> None:
+    last = read_events(call("POST", f"{standin.url}/responses", asking("refused"))[1])[-1].response
+    assert (last.status, last.output_text) == ("completed", "")
+    assert last.output[-1].content[0].type == "refusal"
+
+
+def test_a_response_that_was_withdrawn_is_cancelled(standin: StandIn) -> None:
+    events = read_events(call("POST", f"{standin.url}/responses", asking("withdrawn"))[1])
+    assert read_response(call("GET", f"{standin.url}/responses/{events[0].response.id}")[1]).status == "cancelled"
+
+
+def test_an_error_may_come_before_any_response(standin: StandIn) -> None:
+    (event,) = read_events(call("POST", f"{standin.url}/responses", asking("error_event"))[1])
+    assert (event.type, event.code, standin.accepted) == ("error", "rate_limit_exceeded", 0)
+
+
+def test_a_fault_that_a_job_meets_once_is_over_at_its_next_request() -> None:
+    with serving([Rule(answer=ANSWER, fault="rate_limit", times=1, retry_after="3")]) as busy:
+        for key, status in (("a", 429), ("b", 429), ("a", 200), ("b", 200)):
+            assert call("POST", f"{busy.url}/responses", {**BODY, "prompt_cache_key": key})[0] == status
+        assert (busy.posts, busy.accepted) == (4, 2)
+
+
+@pytest.mark.parametrize("fault", ["bad_gateway", "proxy"])
+def test_a_proxy_answers_with_a_page(standin: StandIn, fault: str) -> None:
+    status, content = call("POST", f"{standin.url}/responses", asking(fault))
+    assert status >= 502
+    assert content.startswith(b"<html>")
+
+
+@pytest.mark.parametrize(("fault", "status"), [(f, r[0]) for f, r in responses.REFUSALS.items() if r[1]])
 def test_errors_have_the_apis_form(standin: StandIn, fault: str, status: int) -> None:
     answered, content = call("POST", f"{standin.url}/responses", asking(fault))
     assert answered == status
