@@ -61,7 +61,7 @@ def test_ls_and_show_give_the_documents_of_the_contract(redraft: Redraft, job: i
     assert (shown["state"], shown["owner"], shown["tags"], shown["acceptance"]) == ("queued", "ada", ["t"], None)
     assert shown["spend"] == {"usd": 0.0, "local_tokens": 0, "cloud_tokens": 0}
     (listed,) = [json.loads(line) for line in redraft("ls", "--json").out.splitlines()]
-    assert set(shown) - set(listed) == {"answer", "batch_spend", "held_up"}
+    assert set(shown) - set(listed) == {"answer", "batch_spend", "held_up", "escalations"}
     assert redraft("ls", "--json", "--state", "accepted").out == ""
 
 
@@ -211,6 +211,7 @@ def test_history_is_one_object_an_iteration(redraft: Redraft, admin: Admin, job:
         "let_through",
         "behaviour",
         "inputs",
+        "hint",
         "repeated_tokens",
         "verdicts",
         "prompt_tokens",
