@@ -16,7 +16,6 @@ owner's. Must not know how anything is shown, nor the processes that work on job
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -27,13 +26,14 @@ from tasks import follow as following
 from tasks.board import Board
 from tasks.errors import InvalidInput, NoSuchJob
 from tasks.follow import PATIENCE_SECONDS, Patient, Snapshot
-from tasks.store import bills, breakers, fleet, lesson_queries, lifecycle, queries
+from tasks.store import bills, breakers, fleet, hints, lesson_queries, lifecycle, queries, questions
 from tasks.store.bills import Bill
 from tasks.store.breakers import Circuit
 from tasks.store.costs import CostBy, costs
 from tasks.store.daily import read_limits
 from tasks.store.escalation_rows import EscalationRow, escalation_rows
 from tasks.store.event_log import read_events
+from tasks.store.hints import HintOutcome
 from tasks.store.job_loader import load_job
 from tasks.store.lesson_queries import LessonRow, Reader
 from tasks.store.notices import DONE, Notices
@@ -44,6 +44,7 @@ from tasks.store.summaries import (
     BatchSummary,
     CostRow,
     DailyLimit,
+    EditRow,
     EgressRow,
     EventRow,
     IterationRow,
@@ -52,7 +53,7 @@ from tasks.store.summaries import (
     Submitted,
 )
 from tasks.store.workerrows import WorkerRow
-from tasks.types import BatchBudget, Changes, Egress, Job, JobState, Lesson
+from tasks.types import BatchBudget, Changes, Egress, Hint, Job, JobState, Lesson
 
 if TYPE_CHECKING:  # what a submission needs takes longer to import than most commands run
     from tasks.measuring import TokenCount
@@ -191,6 +192,14 @@ class Client:
         """A job's recorded iterations, the first first, each with its best candidate and its verdicts."""
         return queries.job_history(self._database, _number(job))
 
+    def hints(self, job: JobRef) -> tuple[Hint, ...]:
+        """The advice that a job was given, the first first; `iteration` is None where none has seen it yet."""
+        return hints.hints_of(self._database, _number(job))
+
+    def edits(self, job: JobRef) -> tuple[EditRow, ...]:
+        """What was changed of a job by `edit`, the first first."""
+        return queries.edits_of(self._database, _number(job))
+
     def egress(self, job: JobRef) -> tuple[EgressRow, ...]:
         """Every request that was sent to the cloud for a job, word for word, the first first."""
         return queries.job_egress(self._database, _number(job))
@@ -252,10 +261,13 @@ class Client:
     # ── following ────────────────────────────────────────────────────────────────────────────
 
     def wait(self, jobs: JobRef | Iterable[JobRef], timeout: float | None = None) -> tuple[JobSummary, ...]:
-        """Waits until all jobs are final, or `timeout` seconds have passed: then some of what is returned is not
-        (`state.final`). In the order of `jobs`, without answers."""
-        last = deque(self.follow(jobs, timeout, poll_seconds=WAIT_SECONDS), maxlen=1)
-        return tuple(last.pop().values())
+        """Waits until each job is final or needs input, or `timeout` seconds have passed: then some of what is returned
+        is not final (`state.final`). In the order of `jobs`, without answers."""
+        last: Snapshot = {}
+        for last in self.follow(jobs, timeout, poll_seconds=WAIT_SECONDS):
+            if all(job.state.final or job.state is JobState.NEEDS_INPUT for job in last.values()):
+                break
+        return tuple(last.values())
 
     def events(
         self, jobs: JobRef | Iterable[JobRef], *, after: int = 0, timeout: float | None = None
@@ -330,6 +342,23 @@ class Client:
         """A new job that begins with iterations 1 to `upto` of this one, and nothing spent. Returns its number. Raises
         `InvalidInput` where `upto` is not recorded, or an answer had been accepted by then."""
         return lifecycle.fork(self._database, _number(job), upto, changes)
+
+    def edit(self, job: JobRef, changes: Changes) -> JobState:
+        """Changes the budget, the priority and the tags that `changes` names, at once; one that ended unsolved goes on
+        with a larger budget. Returns the state it has then. Raises `InvalidInput` where that is not allowed."""
+        return lifecycle.edit(self._database, _number(job), changes)
+
+    def answer(self, job: JobRef, text: str) -> JobState:
+        """Answers the question of a job that needs input, which goes on: its next iteration and all later ones see the
+        answer. Returns the state it has then. Raises `InvalidInput` where it asks nothing, or the answer is empty or
+        too long."""
+        return questions.answer(self._database, _number(job), text)
+
+    def hint(self, job: JobRef, advice: str) -> HintOutcome:
+        """Gives a job advice, which its next iteration and all later ones see. One that ended unsolved goes on with
+        what is left of its budget. Raises `InvalidInput` where the job takes no hint, or the hint is empty or too
+        long."""
+        return hints.advise(self._database, _number(job), advice)
 
     # ── lessons ──────────────────────────────────────────────────────────────────────────────
 

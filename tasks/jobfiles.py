@@ -12,11 +12,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
-from tasks.edits import EditError, apply_answer
+from tasks.edits import EditError, apply_answer, left_out
 from tasks.types import Candidate, CheckSpec, FileSet, Job, Verdict
 
 # Of the verdict on a candidate whose files can't be read or applied; no check of a job has this name.
 FILES_CHECK = "files"
+NAMED = 10
 _LANGUAGES = {"py": "python", "rs": "rust", "js": "javascript", "ts": "typescript", "h": "c", "hpp": "cpp", "cc": "cpp"}
 
 
@@ -36,6 +37,23 @@ def checks_on(job: Job, candidate: Candidate) -> tuple[CheckSpec, ...]:
     for check in job.spec.checks:
         _require_no_shadow(check, [name for name in written if name not in files.writable])
     return tuple(_beside(check, files.read_only, written) for check in job.spec.checks)
+
+
+def told(job: Job, candidate: Candidate, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """The verdicts on a candidate whose files were made; those on which it failed say, too, which files it wrote in
+    vain."""
+    if not job.spec.files:
+        return tuple(verdicts)
+    names = left_out(candidate.text, _before(job, candidate), job.spec.files.is_writable)
+    if not names:
+        return tuple(verdicts)
+    note = f"Not changed, for it may not be: {', '.join(names[:NAMED])}{' and more' if len(names) > NAMED else ''}.\n"
+    return tuple(
+        verdict
+        if verdict.passed or verdict.held_out
+        else dataclasses.replace(verdict, feedback=note + verdict.feedback)
+        for verdict in verdicts
+    )
 
 
 def refusal(error: EditError) -> Verdict:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import assert_never
 
 from tasks.edits import EditError, edited
-from tasks.errors import LimitReached
+from tasks.errors import DailyLimitReached, LimitReached
 from tasks.jobfiles import shown_text
 from tasks.journal import JournalledModel
 from tasks.policy import passing
@@ -23,6 +23,7 @@ from tasks.testfiles import shown_files
 from tasks.turn import Turn
 from tasks.types import (
     Aggregate,
+    Ask,
     CallKey,
     Candidate,
     CandidateRef,
@@ -77,8 +78,8 @@ class Operators:
                 return _in_parallel([partial(self._merge, turn, iteration, 0)])
             case Mutate(parents=parents):
                 return _in_parallel([partial(self._mutate, turn, iteration, slot) for slot in range(len(parents))])
-            case Probe():
-                return ()  # it makes none: see `inputs`
+            case Probe() | Ask():
+                return ()  # they make none: see `inputs` and `question`
             case Escalate():
                 return self._escalate(turn, iteration, iteration.move.kind)  # a hint makes none: see `hint`
             case _:
@@ -97,6 +98,14 @@ class Operators:
             turn, key, lambda cut: build.inputs(turn.job, tuple(functions.values()), cut=cut), attempts=1
         )
         return calls.calls(completion.text, functions)
+
+    def question(self, turn: Turn, iteration: OpenIteration) -> str:
+        """What the job asks the person who posed its problem: a short call of the model, or a fixed sentence where its
+        text is no question. Raises as `attempt` does."""
+        key = CallKey(iteration=iteration.number, operator=Operator.ASK, slot=0, attempt=1)
+        completion = self.model.ask(turn, key, lambda cut: build.question(turn.job, cut=cut))
+        sound = completion.guard is None and completion.let_through is None
+        return (parse.question(completion.text) if sound else "") or parse.NO_QUESTION
 
     def hint(self, turn: Turn, iteration: OpenIteration, kind: EscalationKind) -> str:
         """The advice that the escalation brought, without a line that a held-out check has; empty where none came, and
@@ -213,8 +222,8 @@ def _candidate(completion: Completion, *, ref: CandidateRef, operator: Operator,
 
 
 def _in_parallel(slots: Sequence[Callable[[], Candidate]]) -> tuple[Candidate, ...]:
-    """Runs all slots to their end, each in a thread. Raises the first error that is no `LimitReached`; one of those
-    where no slot was paid for."""
+    """Runs all slots to their end, each in a thread. Raises the first error that is no limit; a limit where no slot was
+    paid for."""
     candidates: list[Candidate] = []
     errors: list[Exception] = []
     with ThreadPoolExecutor(max_workers=len(slots), thread_name_prefix="slot") as pool:
@@ -226,7 +235,7 @@ def _in_parallel(slots: Sequence[Callable[[], Candidate]]) -> tuple[Candidate, .
                 errors.append(error)
             else:
                 raise error
-    fatal = [error for error in errors if not isinstance(error, LimitReached)]
+    fatal = [error for error in errors if not isinstance(error, LimitReached | DailyLimitReached)]
     if fatal or not candidates:
         raise (fatal or errors)[0]
     return tuple(candidates)

@@ -73,7 +73,8 @@ def settle(  # noqa: PLR0912 - one branch an outcome
             ledger.wait(claim, lane, str(error), seconds=error.seconds, idle=True)
             end = TurnEnd(said=str(error))
         case DailyReserved():
-            ledger.wait(claim, lane, str(error), seconds=BATCH_PAUSE_SECONDS)
+            # It comes again and again, and would fill the log.
+            ledger.wait(claim, lane, str(error), seconds=BATCH_PAUSE_SECONDS, told=True)
             end = TurnEnd(said=str(error))
         case ShuttingDown():
             ledger.hand_over(claim, lane, interrupted=True)

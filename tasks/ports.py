@@ -29,6 +29,7 @@ from tasks.types import (
     FileSet,
     Grant,
     Health,
+    Hint,
     Iteration,
     Job,
     Lane,
@@ -292,14 +293,18 @@ class EscalationLedger(Protocol):
         """It has ended: charges `completion` instead of the reservation, and journals it as a call."""
 
 
-@runtime_checkable
-class Strategy(Protocol):
-    """Decides a job's next move: a pure function. Found by the entry-point group `redraft.strategies`."""
-
-    name: ClassVar[str]
+class Decider(Protocol):
+    """Decides a job's next move: a pure function."""
 
     def decide(self, history: Sequence[Iteration], limits: Limits) -> Decision:
         """No clock, no I/O, no randomness: what it needs to know of time and spend is in `limits`."""
+
+
+@runtime_checkable
+class Strategy(Decider, Protocol):
+    """A decider that is found by its name, in the entry-point group `redraft.strategies`."""
+
+    name: ClassVar[str]
 
 
 class CallLedger(Protocol):
@@ -336,14 +341,17 @@ class Ledger(CallLedger, Protocol):
     claim, and raises `LeaseLost` where its epoch is stale."""
 
     def load(self, claim: Claim) -> Job:
-        """The job with all that is committed of it."""
+        """The job with all that is committed of it. The hints that wait belong from now on to the open iteration, where
+        none of its calls is made yet."""
 
     def refresh(self, claim: Claim, job: Job) -> Job:
-        """The job with its spend, its hours and the lanes that are served as they are now; all else as it was."""
+        """The job with its budget, its spend, its hours, the number of hints that wait and the lanes that are served as
+        they are now; all else as it was."""
 
-    def begin(self, claim: Claim, number: int, move: Move, lessons: Sequence[Lesson]) -> None:
+    def begin(self, claim: Claim, number: int, move: Move, lessons: Sequence[Lesson]) -> tuple[Hint, ...]:
         """Opens iteration `number` with `move`; again is harmless. The `lessons` of a job's first iteration are
-        kept with it, and never changed again."""
+        kept with it, and never changed again. The hints that wait belong to it from now on; returns all that it
+        sees."""
 
     def commit_candidates(self, claim: Claim, number: int, candidates: Sequence[Candidate]) -> None:
         """All slots of the open iteration have their text."""
@@ -371,6 +379,10 @@ class Ledger(CallLedger, Protocol):
         """Closes the open iteration, keeps the incumbent unless beaten by more than `noise`, and either stops the job
         or opens the next iteration, whose first step runs on `lane`. A job that stops with a `lesson_due` can
         still be claimed, on `lane`, for that alone."""
+
+    def ask(self, claim: Claim, number: int, question: str, *, hours: float) -> None:
+        """Closes the open iteration, which made the question, and gives the lease back: nobody can claim the job until
+        its question is answered, or so many hours have passed."""
 
     def keep_lesson(self, claim: Claim, lesson: Lesson | None) -> None:
         """An ended job owes its lesson no more; the outbox carries it, if there is one, to the memory."""

@@ -137,6 +137,8 @@ class Settings(BaseSettings):
     # Hints before a whole answer, and rejected iterations after each before the next rung: one lineage.
     hints: int = Field(default=2, ge=0, le=2)
     hint_iterations: int = Field(default=4, ge=1)
+    # Questions that a job with `ask` may put to its owner: after the first the problem should be clear.
+    questions: int = Field(default=2, ge=0, le=20)
 
     # A file of `redraft bench judges -o`: how reliable models are as judges, which sets how many votes an acceptance
     # takes. It goes before the rates that come with Redraft.
@@ -215,6 +217,7 @@ class Settings(BaseSettings):
             objections=self.escalate_objections,
             hints=self.hints,
             hint_iterations=self.hint_iterations,
+            questions=self.questions,
         )
 
     def secrets(self) -> frozenset[str]:

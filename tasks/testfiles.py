@@ -11,8 +11,8 @@ from tasks.validators.pythonfiles import files_of_tests
 NAMED = 20
 
 
-def shown_files(checks: Iterable[CheckSpec]) -> Iterator[tuple[str, str]]:
-    """A title and the text of each visible test file, then of the modules beside it.
+def shown_files(checks: Iterable[CheckSpec], tested: str = "solution.py") -> Iterator[tuple[str, str]]:
+    """A title and the text of each visible test file, then of the modules beside it. `tested` is what the tests are of.
 
     The tests of a held-out check are not shown, even if a visible check names the folder that contains them.
     """
@@ -23,7 +23,7 @@ def shown_files(checks: Iterable[CheckSpec]) -> Iterator[tuple[str, str]]:
         for name, text in sorted(check.texts.items(), key=lambda file: (file[0] not in tests, file[0])):
             is_held_out = len(tests) != 1 and text in hidden
             if name.endswith(".py") and not is_held_out:
-                title = "solution.py will be checked by this file" if name in tests else "The tests use this file"
+                title = f"{tested} will be checked by this file" if name in tests else "The tests use this file"
                 yield f"{title} ({name})", text
 
 

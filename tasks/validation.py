@@ -12,7 +12,7 @@ from functools import partial
 
 from tasks.crashpoints import CrashPoint, passing
 from tasks.edits import EditError, edited
-from tasks.jobfiles import checks_on, refusal
+from tasks.jobfiles import checks_on, refusal, told
 from tasks.policy import JUDGES, is_executable, is_unapplied, repeated
 from tasks.ports import Checks, JudgePanel, Ledger
 from tasks.scoring import fitness_of, goal_of, reaches
@@ -94,7 +94,7 @@ class Validation:
         except EditError as error:
             return candidate, (refusal(error),)
         programs = [check for check in checks if check.kind not in JUDGES]
-        verdicts = self.checks.validate(candidate.text, programs, turn.heartbeat)
+        verdicts = told(turn.job, candidate, self.checks.validate(candidate.text, programs, turn.heartbeat))
         inputs = inputs_of(turn.job) if all(verdict.passed for verdict in verdicts) else ()
         behaviour = self.checks.behaviour(candidate.text, turn.job.spec.checks, inputs, turn.heartbeat)
         return dataclasses.replace(candidate, behaviour=behaviour), verdicts

@@ -4,7 +4,7 @@ Pure and deterministic: the same text and the same files give the same result, a
 ambiguous is refused, never guessed. Must not know jobs, checks or the disk. `ops/docs/job-file.md` shows the forms.
 """
 
-from tasks.edits.answer import FILES, FILES_BYTES, apply_answer
+from tasks.edits.answer import FILES, FILES_BYTES, apply_answer, left_out
 from tasks.edits.applying import apply_edits
 from tasks.edits.blocks import Edit, EditError, read_edits
 from tasks.edits.whole import Body, body_of, edited, has_edits
@@ -20,5 +20,6 @@ __all__ = [
     "body_of",
     "edited",
     "has_edits",
+    "left_out",
     "read_edits",
 ]

@@ -37,16 +37,21 @@ def apply_answer(text: str, files: Mapping[str, str], is_writable: Callable[[str
     all others as they were. Only names for which `is_writable` holds may change; a block without a name is an
     explanation, except where there is but one file.
 
-    Raises `EditError`, whose message says to the model what is wrong: an answer without a file, a name that leads
-    elsewhere or is not writable, an edit that doesn't apply at exactly one place, a file that is written twice.
+    What an answer writes beside them is left out, as `left_out` tells: models repeat what they were shown.
+
+    Raises `EditError`, whose message says to the model what is wrong: an answer without a writable file, a name that
+    leads elsewhere, an edit that doesn't apply at exactly one place, a file that is written twice.
     """
-    only = next(iter(files)) if len(files) == 1 else None
     changes: dict[str, list[_Change]] = {}
-    for change in sorted(_changes(text, only, is_writable), key=lambda change: change.line):
-        name = _resolved(change.name, files, is_writable)
-        changes.setdefault(name, []).append(change)
+    beside: list[str] = []
+    for name, change in _named(text, files, is_writable):
+        if name in files or is_writable(name):
+            changes.setdefault(name, []).append(change)
+        else:
+            beside.append(name)
     if not changes:
-        raise EditError("The answer has no file: write each one in a fenced block that names it.")
+        lacking = "The answer has no file: write each one in a fenced block that names it."
+        raise EditError(f"{beside[0]!r} may not be changed{_may_be(files)}." if beside else lacking)
     result = dict(files)
     for name, written in changes.items():
         changed = _changed(name, files.get(name), written)
@@ -56,6 +61,20 @@ def apply_answer(text: str, files: Mapping[str, str], is_writable: Callable[[str
             result[name] = changed
     _check_whole(result)
     return result
+
+
+def left_out(text: str, files: Mapping[str, str], is_writable: Callable[[str], bool]) -> tuple[str, ...]:
+    """The names of the files that the answer writes and may not, each once. Raises `EditError` as `apply_answer`
+    does."""
+    names = (name for name, _ in _named(text, files, is_writable))
+    return tuple(dict.fromkeys(name for name in names if name not in files and not is_writable(name)))
+
+
+def _named(text: str, files: Mapping[str, str], is_writable: Callable[[str], bool]) -> Iterator[tuple[str, _Change]]:
+    """The changes of an answer in its order, each with the name of its file as the files have it."""
+    only = next(iter(files)) if len(files) == 1 else None
+    for change in sorted(_changes(text, only, is_writable), key=lambda change: change.line):
+        yield _resolved(change.name, files, is_writable), change
 
 
 def _changes(text: str, only: str | None, is_writable: Callable[[str], bool]) -> Iterator[_Change]:
@@ -137,8 +156,6 @@ def _resolved(name: str, files: Mapping[str, str], is_writable: Callable[[str], 
         inner = normal(plain[2:])
         if inner in files or (is_writable(inner) and not is_writable(plain)):
             plain = inner
-    if plain not in files and not is_writable(plain):
-        raise EditError(f"{plain!r} may not be changed{_may_be(files)}.")
     return plain
 
 

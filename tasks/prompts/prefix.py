@@ -104,7 +104,7 @@ def _files(job: Job, shortener: Shortener) -> Iterator[str]:
 def _tests(job: Job, shortener: Shortener) -> Iterator[str]:
     """The visible test files, and the names of what lies beside them."""
     room = _tests_room(job, shortener)
-    for title, text in shown_files(job.spec.checks):
+    for title, text in shown_files(job.spec.checks, "Your answer" if job.spec.files else "solution.py"):
         yield f"{title}:\n{fence(shortener.shorten(f'tests: {title}', text, room), 'python')}"
     if names := beside(job.spec.checks):
         yield f"The tests may read: {', '.join(names)}"

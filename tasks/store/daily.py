@@ -55,8 +55,12 @@ def read_limits(database: Database) -> tuple[DailyLimit, ...]:
                     UNION SELECT owner FROM owner_usage WHERE hour >= date_trunc('day', now(), 'UTC')
                     AND EXISTS (SELECT 1 FROM daily_limits WHERE owner = '*') UNION SELECT SESSION_USER ORDER BY 1""")
         ).scalars()
+        listed = names.all()
+        sees_all = connection.execute(
+            text("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = SESSION_USER")
+        ).scalar_one()
         found: dict[tuple[str, str], DailyLimit] = {}
-        for name in names.all():
+        for name in listed:
             for row in budgets.today(connection, name):
                 for unit in budgets.UNITS:
                     if getattr(row, unit) is not None:
@@ -67,5 +71,6 @@ def read_limits(database: Database) -> tuple[DailyLimit, ...]:
                             used=getattr(row, f"used_{unit}"),
                             held=getattr(row, f"held_{unit}"),
                             seconds_left=row.seconds_left,
+                            part=row.owner == DEPLOYMENT and not sees_all,
                         )
     return tuple(found[key] for key in sorted(found))

@@ -27,13 +27,14 @@ SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.lane, j.iterations, j.s
        j.local_tokens + j.cloud_tokens AS tokens, j.budget_usd, j.budget_hours, j.budget_iterations, j.budget_tokens,
        j.submitted_at, j.started_at, j.finished_at, j.cancel_requested_at IS NOT NULL AS cancel_requested,
        j.pause_requested_at IS NOT NULL AS pause_requested, j.model, l.worker, l.phase, l.context_above, l.waits_for,
+       q.text AS question, q.answer_until,
        l.lane AS next_lane, extract(epoch FROM l.run_at - clock_timestamp())::float AS resting_seconds,
        (j.idle_seconds + CASE WHEN j.started_at IS NULL THEN 0 ELSE coalesce(extract(epoch FROM
            coalesce(j.finished_at, clock_timestamp()) - j.paused_at), 0) END)::float AS idle_seconds,
        coalesce((SELECT i.operator FROM iterations i WHERE i.job_id = j.id AND i.finished_at IS NULL
                  ORDER BY i.number DESC LIMIT 1), '') AS operator,
        clock_timestamp() AS now
-FROM jobs j JOIN leases l ON l.job_id = j.id
+FROM jobs j JOIN leases l ON l.job_id = j.id LEFT JOIN questions q ON q.job_id = j.id AND q.closed_at IS NULL
 """
 
 _WHERE = """
@@ -48,7 +49,8 @@ CASE WHEN l.worker IS NOT NULL THEN 0 WHEN j.state IN ('running', 'queued') THEN
      ELSE 3 END, j.finished_at DESC NULLS FIRST, j.state DESC, j.id
 """
 _FOLLOWED = """
-((%(jobs)s::bigint[] IS NULL AND (j.state IN ('queued', 'running', 'paused') OR j.finished_at >= %(since)s))
+((%(jobs)s::bigint[] IS NULL AND (j.state IN ('queued', 'running', 'paused', 'needs_input')
+                                  OR j.finished_at >= %(since)s))
  OR j.id = ANY(%(jobs)s))
 """
 
@@ -58,7 +60,7 @@ class JobLine:
     """One job of a list. `now` is the database's clock when it was read; `worker`, `phase` and `operator` are of the
     turn under way; `resting_seconds` are those until it may be taken again, `waits_for` why, where it is no fault;
     `idle_seconds` are those that its hours do not count; `next_lane` is the lane of its next step, `context_above` the
-    largest context that its problem did not fit into."""
+    largest context that its problem did not fit into; `question` is what it asks its owner, `answer_until` how long."""
 
     job: int
     title: str
@@ -86,6 +88,8 @@ class JobLine:
     operator: str
     context_above: int
     waits_for: str
+    question: str | None
+    answer_until: datetime | None
     next_lane: str
     resting_seconds: float
     idle_seconds: float
@@ -312,6 +316,8 @@ def _line(row: Any) -> JobLine:
         operator=row.operator,
         context_above=row.context_above,
         waits_for=row.waits_for,
+        question=row.question,
+        answer_until=row.answer_until,
         next_lane=row.next_lane,
         resting_seconds=max(0.0, row.resting_seconds),
         idle_seconds=float(row.idle_seconds),

@@ -38,6 +38,7 @@ from tasks.types.answers import (
 from tasks.types.job import Claim, Hint, Job, Lesson, Match, OpenIteration, TurnReport, unstored_job
 from tasks.types.moves import (
     Aggregate,
+    Ask,
     Candidate,
     CandidateRef,
     Decision,
@@ -58,12 +59,14 @@ from tasks.types.moves import (
     operator_of,
 )
 from tasks.types.programs import JOINED, SandboxJob, SandboxResult
-from tasks.types.specs import Attachment, BatchBudget, Budget, Changes, CheckSpec, FileSet, JobSpec
+from tasks.types.specs import ASK_HOURS, Attachment, BatchBudget, Budget, Changes, CheckSpec, FileSet, JobSpec
 
 __all__ = [
+    "ASK_HOURS",
     "JOINED",
     "Acceptance",
     "Aggregate",
+    "Ask",
     "Attachment",
     "BatchBudget",
     "Budget",

@@ -25,6 +25,8 @@ TABLES = (
     "calls",
     "reservations",
     "escalations",
+    "hints",
+    "questions",
     "lessons",
     "outbox",
     "events",

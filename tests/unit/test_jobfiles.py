@@ -7,9 +7,20 @@ import dataclasses
 import pytest
 
 from tasks.edits import EditError, apply_answer
-from tasks.jobfiles import checks_on, file_block, files_of, refusal, shown_text
+from tasks.jobfiles import checks_on, file_block, files_of, refusal, shown_text, told
 from tasks.prompts import build
-from tasks.types import Candidate, CandidateRef, CheckSpec, FileSet, Iteration, Job, JobSpec, Operator, unstored_job
+from tasks.types import (
+    Candidate,
+    CandidateRef,
+    CheckSpec,
+    FileSet,
+    Iteration,
+    Job,
+    JobSpec,
+    Operator,
+    Verdict,
+    unstored_job,
+)
 
 CHECK = CheckSpec(name="command:t.sh", kind="command", value=["./t.sh"], files={"t.sh": "exit 0\n"}, folder=True)
 FILES = FileSet(
@@ -76,6 +87,27 @@ def test_the_checks_of_a_job_without_files_stay_as_they_are() -> None:
 def test_a_file_of_a_check_may_not_be_written() -> None:
     with pytest.raises(EditError, match=r"'t\.sh' may not be changed"):
         files_of(job(), candidate(1, "```sh t.sh\nexit 0\n```"))
+
+
+def test_a_failed_check_says_which_files_were_written_in_vain() -> None:
+    header = candidate(1, FIRST.text + "`lib/c.py`\n```\nC = 2\n```\n")
+    assert files_of(job(), header) == files_of(job(), FIRST)
+    failed = Verdict(check="command:t.sh", kind="command", passed=False, score=0.0, feedback="A is 1")
+    passed, hidden = dataclasses.replace(failed, passed=True), dataclasses.replace(failed, held_out=True)
+    assert [v.feedback for v in told(job(), header, [failed, passed, hidden])] == [
+        "Not changed, for it may not be: lib/c.py.\nA is 1",
+        "A is 1",
+        "A is 1",
+    ]
+    assert told(job(), FIRST, [failed]) == (failed,)
+
+
+def test_the_tests_of_a_job_with_files_are_of_the_answer_and_not_of_one_file() -> None:
+    check = CheckSpec(name="python:test_a.py", kind="python", value="test_a.py", files={"test_a.py": "def test(): ..."})
+    spec = dataclasses.replace(job().spec, checks=(check,))
+    prompt = build.draft(unstored_job(spec)).messages[-1].content
+    assert "Your answer will be checked by this file (test_a.py)" in prompt
+    assert "solution.py" not in prompt
 
 
 def test_a_candidate_is_shown_as_its_changed_files() -> None:

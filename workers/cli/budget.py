@@ -24,9 +24,10 @@ MOST = {"usd": Decimal(99_999_999), "cloud_tokens": _TOKENS, "local_tokens": _TO
 @app.command()
 def ls(as_json: output.Json = False) -> None:
     """Show the limits of today, what is used of each, and what calls in flight hold. --json: one object per line."""
+    from workers.addresses import database_url
     from workers.cli.client import connect
 
-    with connect() as client:
+    with connect(database_url(admin=True)) as client:
         limits = client.daily_limits()
     if as_json:
         for limit in limits:
@@ -40,6 +41,8 @@ def ls(as_json: output.Json = False) -> None:
         for limit in limits
     ]
     output.table(("of", "unit", "limit", "used", "in flight"), lines, right=("limit", "used", "in flight"))
+    if any(limit.part for limit in limits):
+        output.note("of the deployment's use this login sees its own part")
     output.note(f"the day is UTC's and ends in {output.duration(limits[0].seconds_left)}")
 
 
@@ -117,7 +120,13 @@ def _number(unit: str, written: str, part: str, allowed: str) -> Decimal | int |
 def document(limit: DailyLimit) -> dict[str, Any]:
     """A limit as `budget ls --json` writes it; `owner` is null for the whole deployment."""
     amounts = {"limit": limit.limit, "used": limit.used, "in_flight": limit.held}
-    return {"owner": limit.owner or None, "unit": limit.unit, **amounts, "seconds_left": round(limit.seconds_left)}
+    return {
+        "owner": limit.owner or None,
+        "unit": limit.unit,
+        **amounts,
+        "seconds_left": round(limit.seconds_left),
+        "part": limit.part,
+    }
 
 
 def _amount(amount: Decimal | float) -> str:

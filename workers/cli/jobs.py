@@ -73,6 +73,9 @@ def ls(
         output.note(f"the newest {limit}; --limit shows more")
     if batch is not None:
         _note_batch(batch)
+    for job in jobs[:limit]:
+        if job.question:
+            output.note(f"job {job.job} asks: {asks(job)}")
     for line in waiting.notes(jobs[:limit], workers):
         output.note(line)
 
@@ -98,13 +101,16 @@ def _note_batch(number: int) -> None:
 @app.command()
 def show(job: JobArgument, as_json: output.Json = False) -> None:
     """Show one job: its state, its best answer so far, what it has spent."""
+    from workers.cli import edits as changes
     from workers.cli import escalated
+    from workers.cli import hints as advice
     from workers.cli.client import connect, job_lines
 
     with connect() as client:
         summary = client.summary(job)
         batch = client.batch(summary.batch) if summary.batch is not None else None
         escalations = client.escalations(job)[::-1]
+        hints, edits = client.hints(job), client.edits(job)
     held = ""
     if not summary.state.final:
         with job_lines() as lines:
@@ -114,10 +120,14 @@ def show(job: JobArgument, as_json: output.Json = False) -> None:
             "batch_spend": None if batch is None else dataclasses.asdict(batch),
             "held_up": held or None,
             "escalations": [escalated.document(row) for row in escalations],
+            "hints": [advice.document(hint) for hint in hints],
+            "edits": [changes.document(edit) for edit in edits],
         }
         output.emit({**document(summary), **more})
     else:
         told = [("escalation", f"iteration {row.iteration}, {row.kind}: {escalated.line(row)}") for row in escalations]
+        told += [("hint", line) for line in advice.listed(hints)]
+        told += [("edited", line) for line in changes.listed(edits)]
         output.pairs([*_details(summary, batch, held), *told])
 
 
@@ -205,7 +215,8 @@ def known_state(name: str) -> JobState:
 
 
 def exit_code(job: JobSummary) -> int:
-    """0 accepted, 1 failed by a fault, 3 finished without an accepted answer, 4 cancelled, 5 not finished."""
+    """0 accepted, 1 failed by a fault, 3 finished without an accepted answer, 4 cancelled, 5 not finished, as one that
+    needs input is."""
     codes = {"accepted": 0, "failed": 1, "unsolved": 3, "quarantined": 3, "cancelled": 4}
     return codes.get(job.state, 5)
 
@@ -237,6 +248,8 @@ def document(job: JobSummary) -> dict[str, Any]:
         "finished_at": job.finished_at,
         "judged_by": judgement.document(job),
         "value": job.value,
+        "question": job.question,
+        "answer_until": job.answer_until,
         "stop_code": None if job.stop_code is None else str(job.stop_code),
         "stop_used": job.stop_used,
         "stop_limit": job.stop_limit,
@@ -289,6 +302,7 @@ def _details(job: JobSummary, batch: BatchSummary | None = None, held: str = "")
         ("title", job.title),
         ("state", f"{job.state} ({job.acceptance})" if job.acceptance else str(job.state)),
         ("reason", job.reason or "-"),
+        *([("asks", asks(job))] if job.question else []),
         *([("judged by", judgement.line(job))] if job.judged_by else []),
         *([("held up", held)] if held else []),
         *([("shared", _shared(job))] if job.shared_checks else []),
@@ -309,6 +323,12 @@ def _details(job: JobSummary, batch: BatchSummary | None = None, held: str = "")
         ("submitted", job.submitted_at.isoformat(timespec="seconds")),
         ("age", output.duration(job.age_seconds)),
     ]
+
+
+def asks(job: JobSummary | JobLine) -> str:
+    """What a job that needs input asks, until when it waits, and how it is answered."""
+    until = job.answer_until.isoformat(timespec="seconds") if job.answer_until else "-"
+    return f"{job.question} (waits until {until}; `redraft answer {job.job} TEXT`)"
 
 
 def _batch(batch: BatchSummary) -> str:

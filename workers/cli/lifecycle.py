@@ -32,6 +32,8 @@ def pause(jobs: JobsArgument, as_json: output.Json = False) -> None:
             print(f"job {job} is paused")
         elif state.final:
             output.note(f"job {job} had finished before: {state}")
+        elif state == "needs_input":
+            output.note(f"job {job} rests already: it waits for an answer (`redraft answer {job}`)")
         else:
             print(f"job {job} is {state}; its worker was told to pause it")
 

@@ -15,6 +15,7 @@ from itertools import accumulate
 
 from tasks.printable import printable
 from tasks.store.summaries import EgressRow, EventRow, IterationRow, JobSummary, VerdictRow
+from tasks.types import Hint
 from workers.cli import omissions, output
 from workers.cli.page_help import help_table
 
@@ -69,11 +70,12 @@ def page(
     judged_by: str = "",
     helped_by: Sequence[EgressRow] = (),
     cloud_only: str = "",
+    hints: Sequence[Hint] = (),
     story: Story = NO_STORY,
 ) -> str:
     """The whole page; `rounds` are the job's recorded iterations, the first first. `judged_by` says what an acceptance
     by judges alone is worth, `helped_by` what was asked of a stronger model, and `cloud_only` what that model would
-    have cost alone."""
+    have cost alone; `hints` is the advice that people gave."""
     body = [
         f"<h1>{_text(job.title)}</h1>",
         f'<p class="soft">job {job.job} of {_text(job.owner)}, as of {_moment(job.now)}</p>',
@@ -90,6 +92,8 @@ def page(
         body += ["<h2>Iterations</h2>", _overview(rounds), *(_iteration(row, story) for row in rounds)]
     else:
         body.append("<p>No iteration has been recorded yet.</p>")
+    if hints:
+        body += ["<h2>Hints</h2>", *map(_hint, hints)]
     if helped_by:
         body += ["<h2>Help</h2>", f'<div class="wide">{help_table(helped_by)}</div>']
     if story.events:
@@ -252,6 +256,13 @@ def _places(count: int) -> list[float]:
 
 def _height(value: float, top: float) -> float:
     return HEIGHT - MARGIN - (HEIGHT - 1.5 * MARGIN) * value / top
+
+
+def _hint(hint: Hint) -> str:
+    seen = f"first seen by iteration {hint.iteration}" if hint.iteration else "not yet seen"
+    about = f"{_text(hint.by)} ({_text(str(hint.source))}), {_moment(hint.at)}, {seen}"
+    question = f"<p>asked: {_text(hint.question)}</p>" if hint.question else ""
+    return f'<article><p class="soft">{about}</p>{question}<pre>{_text(hint.text)}</pre></article>'
 
 
 def _overview(rounds: Sequence[IterationRow]) -> str:

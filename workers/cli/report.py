@@ -39,9 +39,9 @@ def report(
     settings = load_settings()
     with connect() as client:
         summary, rounds, helped_by = client.summary(job), client.history(job), client.egress(job)
-        told = story(client, job)
+        hints, told = client.hints(job), story(client, job)
     estimate = words(settings, cloud_only(settings, rounds)) if rounds else ""
-    html = page(summary, rounds, judgement.line(summary), helped_by, estimate, told)
+    html = page(summary, rounds, judgement.line(summary), helped_by, estimate, hints, told)
     if target == "-":
         print(html, end="")
         return

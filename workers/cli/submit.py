@@ -71,6 +71,13 @@ def submit(
     cut: Annotated[
         bool, typer.Option("--cut", help="Show the model a part of a problem that is longer than its context.")
     ] = False,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Let a job that is stuck ask you a question: `redraft answer`.")
+    ] = False,
+    ask_timeout: Annotated[
+        float | None,
+        typer.Option("--ask-timeout", metavar="HOURS", help="With --ask: go on without an answer after these. [24]"),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the jobs, print the most that they can cost, and store nothing.")
     ] = False,
@@ -103,6 +110,8 @@ def submit(
         key=key,
         memory=False if no_memory else None,
         cut=True if cut else None,
+        ask=True if ask else None,
+        ask_hours=ask_timeout,
         model=model,
     )
     if dry_run:

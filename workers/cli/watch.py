@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workers.cli import completion, output
-from workers.cli.jobs import LARGEST, JobsArgument, exit_code, without_answer
+from workers.cli.jobs import LARGEST, JobsArgument, asks, exit_code, without_answer
 
 if TYPE_CHECKING:
     from tasks.client import Client
@@ -68,10 +68,10 @@ def wait(
     timeout: Annotated[float | None, typer.Option(min=0, help="Wait at most this many seconds.")] = None,
     as_json: output.Json = False,
 ) -> None:
-    """Wait silently until jobs are finished.
+    """Wait silently until jobs are finished, or ask you something.
 
     Exits 0 if all were accepted, else with the worst of: 1 failed, 4 cancelled, 3 finished without an accepted
-    answer; 5 if one was not finished within --timeout.
+    answer; 5 if one was not finished within --timeout, or needs input: its question is on stderr.
     """
     raise typer.Exit(wait_for(jobs, timeout, as_json=as_json))
 
@@ -85,6 +85,8 @@ def wait_for(jobs: Sequence[int], timeout: float | None, *, as_json: bool) -> in
     for job in summaries:
         if as_json:
             output.emit_line(without_answer(job))
+        elif job.question:
+            output.note(f"job {job.job} asks: {asks(job)}")
         elif job.state != "accepted":
             output.note(f"job {job.job} is {job.state}{f': {job.reason}' if job.reason else ''}")
     return worst(summaries)
@@ -112,8 +114,9 @@ def doing(job: JobSummary) -> str:
         return "cancelling"
     if job.pause_requested:
         return "pausing"
-    if job.state == "paused":
-        return "until it is resumed"
+    resting = {"paused": "until it is resumed", "needs_input": f"asks: {job.question}"}
+    if job.state in resting:
+        return resting[job.state]
     if not job.worker:
         return "waiting for a worker"
     return " · ".join(part for part in (job.operator, job.phase) if part)

@@ -18,6 +18,7 @@ from workers.cli import output, waiting
 from workers.cli.estimate import SecondsLeft
 
 COLOURS = {JobState.ACCEPTED: "green", JobState.RUNNING: "cyan", JobState.QUEUED: "", JobState.PAUSED: "yellow"}
+COLOURS[JobState.NEEDS_INPUT] = "magenta"
 # A title needs room for its first words, and so does what a job does.
 LEAST_TITLE, LEAST_NOW = 34, 24
 # From this many columns on, what a job does has a column of its own.
@@ -113,8 +114,8 @@ def doing(job: JobLine, workers: Sequence[WorkerRow]) -> str:
         return "cancelling"
     if job.pause_requested:
         return "pausing"
-    if job.state is JobState.PAUSED:
-        return "until it is resumed"
+    if job.state in (JobState.PAUSED, JobState.NEEDS_INPUT):
+        return f"asks: {job.question}" if job.question else "until it is resumed"
     held = waiting.why(job, workers)
     if held or not job.worker:
         return held or "waiting"
@@ -128,7 +129,11 @@ def _iteration(job: JobLine) -> int:
 def _above(look: Look, width: int) -> list[tuple[str, str]]:
     totals = look.totals
     resting = sum(totals.jobs.get(state, 0) for state in (JobState.QUEUED, JobState.RUNNING)) - totals.working
-    others = [f"{number} {state}" for state, number in totals.jobs.items() if state.final or state == "paused"]
+    others = [
+        f"{number} {state}"
+        for state, number in totals.jobs.items()
+        if state.final or state in ("paused", "needs_input")
+    ]
     jobs = " · ".join([f"{totals.working} at work", *([f"{resting} waiting"] if resting else []), *others])
     spent = [
         f"{rate(sum(look.rates.values()))} tok/s",

@@ -37,7 +37,9 @@ def test_limits_of_a_day_are_set_shown_and_removed(redraft: Redraft, admin: Admi
         ("ada", "usd", 0.5),
     ], "Bob's is Bob's"
     assert float(shown[2]["used"]) == 0.25
-    table = redraft("budget", "ls").out.splitlines()
+    said = redraft("budget", "ls")
+    assert "of the deployment's use this login sees its own part" in said.err
+    table = said.out.splitlines()
     assert table[3].split() == ["ada", "usd", "0.5000", "0.2500", "0.0000"]
     assert redraft("budget", "set", "usd=none,local_tokens=none", "--url", urls.admin).code == 0
     assert redraft("budget", "set", "usd=none", "--owner", "ada", "--url", urls.admin).code == 0

@@ -61,7 +61,7 @@ def test_ls_and_show_give_the_documents_of_the_contract(redraft: Redraft, job: i
     assert (shown["state"], shown["owner"], shown["tags"], shown["acceptance"]) == ("queued", "ada", ["t"], None)
     assert shown["spend"] == {"usd": 0.0, "local_tokens": 0, "cloud_tokens": 0}
     (listed,) = [json.loads(line) for line in redraft("ls", "--json").out.splitlines()]
-    assert set(shown) - set(listed) == {"answer", "batch_spend", "held_up", "escalations"}
+    assert set(shown) - set(listed) == {"answer", "batch_spend", "held_up", "escalations", "hints", "edits"}
     assert redraft("ls", "--json", "--state", "accepted").out == ""
 
 

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from tasks.errors import DailyLimitReached, DailyReserved, InvalidInput, LimitReached
+from tasks.llm.scripted import ScriptedModel
 from tasks.outcomes import settle
 from tasks.store import budgets, daily, dispatch, lifecycle, queries, reaping
 from tasks.store.escalations import PostgresEscalations
@@ -32,12 +33,14 @@ from tasks.types import (
     Egress,
     EscalationState,
     JobSpec,
+    JobState,
     Lane,
     Message,
     Operator,
     Stop,
     StopCode,
 )
+from tests import loops
 
 pytestmark = pytest.mark.integration
 CHECK = CheckSpec(name="answer", kind="answer", value={"exact": "42"})
@@ -317,3 +320,22 @@ def test_a_job_is_warned_once_at_half_and_once_at_four_fifths(user: Database, fl
         "50 % of the job's budget: tokens 500 of 1,000 used",
         "80 % of the job's budget: tokens 800 of 1,000 used",
     ]
+
+
+def test_a_whole_job_works_until_its_owners_day_is_over_and_ends_as_it_would_have_on_the_next(
+    user: Database, fleet: Database
+) -> None:
+    (job,) = submit(user, budget=Budget(iterations=4))
+    daily.set_limits(fleet, "alice", {"local_tokens": 250})
+    ledger = PostgresLedger(fleet, fault_cap=3)
+    loops.run(fleet, ledger, ScriptedModel(loops.corrected))
+    waiting = queries.job_summary(user, job)
+    assert waiting.state is JobState.RUNNING
+    assert "of 250 local tokens of today (UTC)" in waiting.waits_for
+    assert 0 < waiting.spend.local_tokens <= 250
+    daily.set_limits(fleet, "alice", {"local_tokens": None})
+    loops.run(fleet, ledger, ScriptedModel(loops.corrected))
+    ended = queries.job_summary(user, job)
+    assert (ended.state, ended.answer) == (JobState.ACCEPTED, "then it is\nANSWER: 42")
+    assert len(events(fleet, "waits")) == 1
+    assert breaches(fleet, submitted=[job], drained=True) == ()

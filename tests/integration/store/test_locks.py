@@ -149,6 +149,10 @@ CALLS = (
     "redraft_retry({job}, NULL, NULL, NULL, NULL)",
     "redraft_fork({job}, 1, NULL, NULL, NULL, NULL, NULL, NULL)",
     "redraft_owns({job})",
+    "redraft_hint({job}, 'Look again.')",
+    "redraft_go_on({job})",
+    "redraft_answer({job}, 'Yes.')",
+    "redraft_edit({job}, NULL, NULL, 9, NULL, 5, NULL)",
     "redraft_quarantine(1)",
 )
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.edits import EditError, apply_answer
+from tasks.edits import EditError, apply_answer, left_out
 
 FILES = {
     "src/app.py": "from src.maths import add\n\nprint(add(1, 2))\n",
@@ -149,6 +149,12 @@ def test_a_name_that_leads_elsewhere_is_refused(name, form):
 def test_a_file_that_is_not_writable_is_refused_with_those_that_are():
     with pytest.raises(EditError, match=r"'include/api\.h' may not be changed; what may be is src/app\.py, src/maths"):
         applied("```c include/api.h\nint x;\n```")
+
+
+def test_what_may_not_be_written_is_left_out_beside_what_may_be():
+    text = "`include/api.h`\n```c\nint x;\n```\n`src/maths.py`\n```python\nX = 1\n```\n"
+    assert applied(text) == {**applied("`src/maths.py`\n```python\nX = 1\n```\n")}
+    assert left_out(text, FILES, writable) == ("include/api.h",)
 
 
 def test_a_file_written_twice_with_different_texts_is_refused():
