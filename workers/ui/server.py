@@ -16,7 +16,8 @@ from tornado.ioloop import IOLoop
 from tornado.web import Application
 
 from tasks.errors import PartFailed
-from tasks.settings import default_home, load_settings
+from tasks.locations import default_home
+from tasks.settings import load_settings
 from workers.stackfile import StackFile, read
 from workers.ui.access import Attempts, Sessions
 from workers.ui.actions import Action, Word
