@@ -20,15 +20,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from tasks import follow as following
 from tasks.board import Board
 from tasks.errors import InvalidInput, NoSuchJob
 from tasks.follow import PATIENCE_SECONDS, Patient, Snapshot
-from tasks.jobfields import check_name
-from tasks.measuring import TokenCount
-from tasks.sources import Source, check_sources
 from tasks.store import bills, breakers, fleet, hints, lesson_queries, lifecycle, queries, questions
 from tasks.store.bills import Bill
 from tasks.store.breakers import Circuit
@@ -54,10 +51,14 @@ from tasks.store.summaries import (
     JobSummary,
     Rows,
     Submitted,
-    WorkerRow,
 )
-from tasks.submit import Progress, Rules, Submission, no_progress, store
+from tasks.store.workerrows import WorkerRow
 from tasks.types import BatchBudget, Changes, Egress, Hint, Job, JobState, Lesson
+
+if TYPE_CHECKING:  # what a submission needs takes longer to import than most commands run
+    from tasks.measuring import TokenCount
+    from tasks.sources import Source
+    from tasks.submit import Progress, Rules, Submission
 
 # A job by its number, or as a method returned it.
 JobRef = int | Submitted | JobSummary
@@ -78,7 +79,7 @@ class Client:
     """
 
     def __init__(self, url: str, *, rules: Rules | None = None, name: str = "redraft client", pool: int = 2) -> None:
-        self._database = Database(_driver_url(url), name=name, pool=pool)
+        self._database = Database(url, name=name, pool=pool)
         self._rules = rules
 
     def __enter__(self) -> Self:
@@ -98,7 +99,7 @@ class Client:
         jobs: Source | Submission | Iterable[Source],
         *,
         folder: Path | None = None,
-        progress: Progress = no_progress,
+        progress: Progress | None = None,
         count: TokenCount | None = None,
         pool: BatchBudget | None = None,
     ) -> tuple[Submitted, ...]:
@@ -114,9 +115,13 @@ class Client:
 
         Raises `InvalidInput`, with the field, the value and what is allowed.
         """
+        from tasks.sources import check_sources
+        from tasks.submit import Submission, no_progress, store
+
+        tell = progress or no_progress
         if not isinstance(jobs, Submission):
-            jobs = check_sources(jobs, folder or Path.cwd(), self.rules, progress)
-        return store(self._database, jobs, progress, count, pool=pool)
+            jobs = check_sources(jobs, folder or Path.cwd(), self.rules, tell)
+        return store(self._database, jobs, tell, count, pool=pool)
 
     @property
     def rules(self) -> Rules:
@@ -233,6 +238,8 @@ class Client:
 
     def cost(self, by: CostBy | str = CostBy.JOB) -> tuple[CostRow, ...]:
         """Calls, tokens and dollars, added up by job, owner, model, day (UTC's) or batch. Raises `InvalidInput`."""
+        from tasks.jobfields import check_name
+
         return costs(self._database, CostBy(check_name("by", by, tuple(CostBy))))
 
     def load(self, job: JobRef) -> Job:
@@ -379,15 +386,6 @@ class Client:
     def quarantine(self, lesson: int) -> datetime:
         """Takes a lesson out of the memory for good. Returns since when it is out. Raises `NoSuchLesson`."""
         return lesson_queries.quarantine(self._database, lesson)
-
-
-def _driver_url(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    if not separator or not rest or scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
-        raise InvalidInput(
-            "database URL", f"{scheme}://..." if separator else "", "postgresql://USER:PASSWORD@HOST/NAME"
-        )
-    return f"postgresql+psycopg://{rest}"
 
 
 def _number(job: JobRef) -> int:

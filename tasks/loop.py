@@ -82,7 +82,8 @@ class Loop:
             else:
                 self._distil_lesson(turn)
         except Exception as error:  # noqa: BLE001 - whatever a strategy or a validator raises is an outcome, too
-            settle(self.ledger, claim, lane, error, self.secrets)
+            end = settle(self.ledger, claim, lane, error, self.secrets)
+            progress.ended(end.said, failed=end.failed)
 
     def _iterate(self, turn: Turn) -> None:
         """One iteration. Raises `NeedsLane` before a step of another lane."""
@@ -232,6 +233,8 @@ class Loop:
         passing(CrashPoint.RECORDED)
         best = max(iteration.candidates, key=lambda candidate: candidate.rank, default=None)
         turn.report(describe(decision), best)
+        if ended is not None:
+            turn.progress.ended(describe(decision), failed=False)
 
     def _distil_lesson(self, turn: Turn) -> None:
         """A job that has ended owes its lesson: a step of its own, so that nobody waits for it to hear of the end."""
@@ -241,6 +244,7 @@ class Loop:
         passing(CrashPoint.DISTILLED)
         self.ledger.keep_lesson(turn.claim, lesson)
         passing(CrashPoint.LESSON_KEPT)
+        turn.progress.ended("its lesson is kept" if lesson else "it teaches no lesson", failed=False)
 
     def _recall(self, turn: Turn) -> tuple[Lesson, ...]:
         """The lessons of earlier jobs. A memory that is away costs a job its lessons, not its run."""

@@ -29,8 +29,9 @@ from tasks.store.attachments import read_content
 from tasks.store.breakers import BreakerRules
 from tasks.store.dispatch import ClaimRules
 from tasks.store.escalations import PostgresEscalations
-from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
+from tasks.store.lease_renewer import LeaseRenewer
 from tasks.store.ledger import PostgresLedger
+from tasks.store.presence import WorkerRegistration
 from tasks.store.session import WORKER_LOCK_SECONDS, Database
 from tasks.types import Lane
 from tasks.validation import Validation
@@ -39,6 +40,7 @@ from tasks.waits import WaitRules
 from workers.addresses import memory_bank
 from workers.engine.admission import AdmissionController
 from workers.engine.host import ModelHost, NoEngine, model_names
+from workers.engine.outage import Outages
 from workers.engine.prefill import SharedPrefill
 from workers.events import TurnEvents
 from workers.judge_rates import load_rates
@@ -60,9 +62,15 @@ def worker_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
+def celery_name(worker: str) -> str:
+    """What Celery and Flower call the worker of that name."""
+    return f"{worker}@redraft"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerParts:
-    """What one worker process is built from: `lanes` are those that it can serve now, `slots` its turns at once."""
+    """What one worker process is built from: `lanes` are those of `all_lanes` that it can serve now, `slots` its turns
+    at once."""
 
     settings: Settings
     app: Celery
@@ -71,6 +79,7 @@ class WorkerParts:
     host: ModelHost
     sandbox: Sandbox
     lanes: Callable[[], frozenset[Lane]]
+    all_lanes: frozenset[Lane]
     slots: int
 
     @property
@@ -143,7 +152,7 @@ def build_turn_runner(parts: WorkerParts) -> tuple[TurnRunner, LeaseRenewer, Tur
         lease_seconds=settings.lease_seconds,
         silence_seconds=settings.silence_seconds,
     )
-    events, admission = TurnEvents(parts.app, parts.name), _admission(parts)
+    events, admission = TurnEvents(parts.app, celery_name(parts.name)), _admission(parts)
     runner = TurnRunner(
         database=database,
         renewer=renewer,
@@ -222,12 +231,12 @@ def _claim_rules(parts: WorkerParts) -> ClaimRules:
 
 def _registration(parts: WorkerParts) -> WorkerRegistration:
     profile, has_model = parts.host.profile, not isinstance(parts.host, NoEngine)
-    sampling = sampling_of(profile)
+    sampling, lanes, outage = sampling_of(profile), parts.lanes(), parts.host.outage
     return WorkerRegistration(
         name=parts.name,
         host=socket.gethostname(),
         pid=os.getpid(),
-        lanes=tuple(sorted(parts.lanes())),
+        lanes=tuple(sorted(lanes)),
         slots=parts.slots,
         model=parts.host.model,
         version=version("redraft"),
@@ -235,4 +244,25 @@ def _registration(parts: WorkerParts) -> WorkerRegistration:
         models=tuple(sorted(model_names(parts.host))),
         context_tokens=profile.max_model_len if has_model else 0,
         answer_tokens=sampling.answer_tokens + sampling.thinking_tokens if has_model else 0,
+        closed_lanes=tuple(sorted(parts.all_lanes - lanes)),
+        engine_fault=outage.why if outage else "",
+        fault_seconds=outage.seconds if outage else None,
+        restarted_seconds=outage.restarted_seconds if outage else None,
+    )
+
+
+def starting_worker(lanes: frozenset[Lane], outages: Outages) -> WorkerRegistration:
+    """How a worker presents itself before its engine answers: it serves nothing yet, and says why."""
+    outage = outages.now
+    return WorkerRegistration(
+        name=worker_name(),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        lanes=(),
+        slots=0,
+        model="",
+        version=version("redraft"),
+        closed_lanes=tuple(sorted(lanes)),
+        engine_fault=outage.why if outage else "",
+        fault_seconds=outage.seconds if outage else None,
     )

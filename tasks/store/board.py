@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from tasks.store.board_rows import Choices, JobFilter, JobLine, JobPage, LaneRow, Night, StateCount, Stretch
-from tasks.store.fleet import WORKER_SILENCE_SECONDS
 from tasks.store.session import Database, explained
+from tasks.store.workerrows import WORKER_SILENCE_SECONDS
 from tasks.types import Acceptance, JobState, Lane
 
 # A list says how many jobs match, up to so many; above them nobody counts.

@@ -11,7 +11,6 @@ from sqlalchemy import Connection, Row, select, text
 
 from tasks.errors import NoSuchJob
 from tasks.store import hints
-from tasks.store.fleet import WORKER_SILENCE_SECONDS
 from tasks.store.session import Database, explained
 from tasks.store.summaries import (
     BatchSummary,
@@ -27,6 +26,7 @@ from tasks.store.summaries import (
     VerdictRow,
 )
 from tasks.store.tables import jobs
+from tasks.store.workerrows import WORKER_SILENCE_SECONDS
 from tasks.types import Acceptance, BatchBudget, Budget, Egress, JobState, Lane, Spend, StopCode
 
 _SUMMARY = f"""

@@ -314,24 +314,6 @@ class EventRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerRow:
-    """A worker as it presented itself: `models` are the names that its model goes by; `silent_seconds` since its last
-    sign of life, and `live` where these are few; `context_tokens` are its model's, 0 without a model."""
-
-    name: str
-    host: str
-    pid: int
-    lanes: tuple[str, ...]
-    slots: int
-    model: str
-    modalities: tuple[str, ...]
-    models: tuple[str, ...]
-    silent_seconds: float
-    live: bool
-    context_tokens: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
     """A job's number, whether this submission made it (False: its key had made it before), what may leave, and the
     number of its batch. `note` is a line on a new job for whoever submits it: that its problem is, or may be, too long

@@ -529,6 +529,10 @@ workers = Table(
     Column("context_tokens", Integer, nullable=False, server_default=_ZERO),
     Column("answer_tokens", Integer, nullable=False, server_default=_ZERO),
     Column("models", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("closed_lanes", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("engine_fault", Text, nullable=False, server_default=text("''")),
+    _moment("engine_fault_at"),
+    _moment("engine_restarted_at"),
 )
 
 owner_usage = Table(

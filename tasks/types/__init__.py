@@ -3,6 +3,22 @@
 Import each name from here, not from the modules below.
 """
 
+from tasks.kinds import (
+    Acceptance,
+    CloudEnd,
+    Egress,
+    EscalationKind,
+    EscalationState,
+    GuardKind,
+    Health,
+    HintSource,
+    JobState,
+    Lane,
+    LessonKind,
+    Modality,
+    Operator,
+    StopCode,
+)
 from tasks.types.answers import (
     CallKey,
     ChatRequest,
@@ -20,22 +36,6 @@ from tasks.types.answers import (
     Usage,
 )
 from tasks.types.job import Claim, Hint, Job, Lesson, Match, OpenIteration, TurnReport, unstored_job
-from tasks.types.kinds import (
-    Acceptance,
-    CloudEnd,
-    Egress,
-    EscalationKind,
-    EscalationState,
-    GuardKind,
-    Health,
-    HintSource,
-    JobState,
-    Lane,
-    LessonKind,
-    Modality,
-    Operator,
-    StopCode,
-)
 from tasks.types.moves import (
     Aggregate,
     Ask,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tasks.types.kinds import HintSource, Lane, LessonKind
+from tasks.kinds import HintSource, Lane, LessonKind
 from tasks.types.moves import Candidate, Iteration, Move, Spend, Stop
 from tasks.types.specs import JobSpec
 
@@ -131,3 +131,4 @@ class TurnReport:
     score: float
     next: str
     value: float | None = None
+    title: str = ""

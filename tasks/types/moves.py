@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import assert_never
 
-from tasks.types.kinds import Acceptance, Egress, EscalationKind, GuardKind, JobState, Operator, StopCode
+from tasks.kinds import Acceptance, Egress, EscalationKind, GuardKind, JobState, Operator, StopCode
 from tasks.types.specs import Budget
 
 

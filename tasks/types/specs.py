@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from tasks.globs import matches_any
-from tasks.types.kinds import Egress, Lane, Modality
+from tasks.kinds import Egress, Lane, Modality
 
 # A day: whoever posed the problem may sleep.
 ASK_HOURS = 24.0

@@ -16,7 +16,8 @@ import psycopg
 
 from tasks.errors import RedraftError
 from tasks.store import dispatch, leases, reaping
-from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
+from tasks.store.lease_renewer import LeaseRenewer
+from tasks.store.presence import WorkerRegistration
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.types import Attachment, CheckSpec, Claim, JobSpec, Lane

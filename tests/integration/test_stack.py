@@ -21,7 +21,7 @@ from tests.standin import recorded
 from tests.standin.saying import serving
 from workers.home import Home
 from workers.local import stack as local
-from workers.local.parts import PartStatus
+from workers.local.record import PartStatus
 from workers.stackfile import read
 
 pytestmark = pytest.mark.integration
