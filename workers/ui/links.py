@@ -27,8 +27,8 @@ def _signature(secret: str, body: str) -> str:
 
 
 class LinkKeys:
-    """The keys of one-time links. Parameter: the `secret` that they are signed with. Which were used is known since this
-    was made, so that no older one opens anything."""
+    """The keys of one-time links. Parameter: the `secret` that they are signed with. Which were used is known since
+    this was made, so that no older one opens anything."""
 
     def __init__(self, secret: str, clock: Clock = time.time) -> None:
         self._secret, self._clock, self._since = secret, clock, int(clock())
