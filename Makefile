@@ -1,11 +1,11 @@
-# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-guard | bench-hints | bench-loop | bench-page | bench-queue | bench-batch | bench-tokens | chaos | soak.
+# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-guard | bench-hints | bench-loop | bench-page | bench-queue | bench-batch | bench-tokens | bench-cli | chaos | soak.
 # Each makes what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: bench-hints bench-loop demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-page bench-queue bench-batch bench-streams bench-tokens chaos soak docs lock clean
+.PHONY: bench-hints bench-loop demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-page bench-queue bench-batch bench-streams bench-tokens bench-cli chaos soak docs lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock ops/requirements-uv.lock
 	@$(PYTHON) ops/install.py $(VENV)
@@ -62,6 +62,11 @@ bench-engine: $(STAMP)
 # that drafts share a prefill; --model, --busy and more are in ops/bench_tokens.py.
 bench-tokens: $(STAMP)
 	$(BIN)/python ops/bench_tokens.py $(BENCH_TOKENS)
+
+# What the commands that people type cost on the clock and of CPU, on a stack over an endpoint that computes nothing; an
+# earlier run in bench-cli.json stands beside it.
+bench-cli: $(STAMP)
+	$(BIN)/python ops/bench_cli.py
 
 # What a check of mathematics or of a schema costs, in a sandbox of its own and in a program that is kept waiting; and
 # what a separate process for the candidate costs, for each check of code and for each call.

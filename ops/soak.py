@@ -32,7 +32,7 @@ from psycopg.rows import dict_row
 from traffic import Traffic
 
 from tasks.errors import RedraftError
-from tasks.settings import child_environment
+from tasks.locations import child_environment
 from tasks.store.invariants import INVARIANTS, breaches
 from tasks.store.session import Database
 from tasks.types import JobState

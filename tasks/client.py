@@ -16,27 +16,24 @@ owner's. Must not know how anything is shown, nor the processes that work on job
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from tasks import follow as following
 from tasks.board import Board
 from tasks.errors import InvalidInput, NoSuchJob
 from tasks.follow import PATIENCE_SECONDS, Patient, Snapshot
-from tasks.jobfields import check_name
-from tasks.measuring import TokenCount
-from tasks.sources import Source, check_sources
-from tasks.store import bills, breakers, fleet, lesson_queries, lifecycle, queries
+from tasks.store import bills, breakers, fleet, hints, lesson_queries, lifecycle, queries, questions
 from tasks.store.bills import Bill
 from tasks.store.breakers import Circuit
 from tasks.store.costs import CostBy, costs
-from tasks.store.daily import read_limits
+from tasks.store.daily import read_limits, set_limits
 from tasks.store.escalation_rows import EscalationRow, escalation_rows
 from tasks.store.event_log import read_events
+from tasks.store.hints import HintOutcome
 from tasks.store.job_loader import load_job
 from tasks.store.lesson_queries import LessonRow, Reader
 from tasks.store.notices import DONE, Notices
@@ -47,16 +44,21 @@ from tasks.store.summaries import (
     BatchSummary,
     CostRow,
     DailyLimit,
+    EditRow,
     EgressRow,
     EventRow,
     IterationRow,
     JobSummary,
     Rows,
     Submitted,
-    WorkerRow,
 )
-from tasks.submit import Progress, Rules, Submission, no_progress, store
-from tasks.types import BatchBudget, Changes, Egress, Job, JobState, Lesson
+from tasks.store.workerrows import WorkerRow
+from tasks.types import BatchBudget, Changes, Egress, Hint, Job, JobState, Lesson
+
+if TYPE_CHECKING:  # what a submission needs takes longer to import than most commands run
+    from tasks.measuring import TokenCount
+    from tasks.sources import Source
+    from tasks.submit import Progress, Rules, Submission
 
 # A job by its number, or as a method returned it.
 JobRef = int | Submitted | JobSummary
@@ -77,7 +79,7 @@ class Client:
     """
 
     def __init__(self, url: str, *, rules: Rules | None = None, name: str = "redraft client", pool: int = 2) -> None:
-        self._database = Database(_driver_url(url), name=name, pool=pool)
+        self._database = Database(url, name=name, pool=pool)
         self._rules = rules
 
     def __enter__(self) -> Self:
@@ -97,7 +99,7 @@ class Client:
         jobs: Source | Submission | Iterable[Source],
         *,
         folder: Path | None = None,
-        progress: Progress = no_progress,
+        progress: Progress | None = None,
         count: TokenCount | None = None,
         pool: BatchBudget | None = None,
     ) -> tuple[Submitted, ...]:
@@ -113,9 +115,13 @@ class Client:
 
         Raises `InvalidInput`, with the field, the value and what is allowed.
         """
+        from tasks.sources import check_sources
+        from tasks.submit import Submission, no_progress, store
+
+        tell = progress or no_progress
         if not isinstance(jobs, Submission):
-            jobs = check_sources(jobs, folder or Path.cwd(), self.rules, progress)
-        return store(self._database, jobs, progress, count, pool=pool)
+            jobs = check_sources(jobs, folder or Path.cwd(), self.rules, tell)
+        return store(self._database, jobs, tell, count, pool=pool)
 
     @property
     def rules(self) -> Rules:
@@ -186,6 +192,14 @@ class Client:
         """A job's recorded iterations, the first first, each with its best candidate and its verdicts."""
         return queries.job_history(self._database, _number(job))
 
+    def hints(self, job: JobRef) -> tuple[Hint, ...]:
+        """The advice that a job was given, the first first; `iteration` is None where none has seen it yet."""
+        return hints.hints_of(self._database, _number(job))
+
+    def edits(self, job: JobRef) -> tuple[EditRow, ...]:
+        """What was changed of a job by `edit`, the first first."""
+        return queries.edits_of(self._database, _number(job))
+
     def egress(self, job: JobRef) -> tuple[EgressRow, ...]:
         """Every request that was sent to the cloud for a job, word for word, the first first."""
         return queries.job_egress(self._database, _number(job))
@@ -213,12 +227,19 @@ class Client:
         """The limits of today (UTC) that hold for the login, with what is used and what is in flight of each."""
         return read_limits(self._database)
 
+    def set_daily_limits(self, owner: str, amounts: Mapping[str, Decimal | int | float | None]) -> None:
+        """Limits what an owner may use in a day (UTC), by unit; None removes one. Of the owner `""` it is the whole
+        deployment, of `"*"` each owner without a number of its own. Needs a worker's login or a superuser's."""
+        set_limits(self._database, owner, amounts)
+
     def egress_of(self, submission: Submission) -> tuple[Egress, ...]:
         """What would be stored as each job's egress if they were submitted now."""
         return egress_of(self._database, submission.specs, submission.egress)
 
     def cost(self, by: CostBy | str = CostBy.JOB) -> tuple[CostRow, ...]:
         """Calls, tokens and dollars, added up by job, owner, model, day (UTC's) or batch. Raises `InvalidInput`."""
+        from tasks.jobfields import check_name
+
         return costs(self._database, CostBy(check_name("by", by, tuple(CostBy))))
 
     def load(self, job: JobRef) -> Job:
@@ -245,10 +266,13 @@ class Client:
     # ── following ────────────────────────────────────────────────────────────────────────────
 
     def wait(self, jobs: JobRef | Iterable[JobRef], timeout: float | None = None) -> tuple[JobSummary, ...]:
-        """Waits until all jobs are final, or `timeout` seconds have passed: then some of what is returned is not
-        (`state.final`). In the order of `jobs`, without answers."""
-        last = deque(self.follow(jobs, timeout, poll_seconds=WAIT_SECONDS), maxlen=1)
-        return tuple(last.pop().values())
+        """Waits until each job is final or needs input, or `timeout` seconds have passed: then some of what is returned
+        is not final (`state.final`). In the order of `jobs`, without answers."""
+        last: Snapshot = {}
+        for last in self.follow(jobs, timeout, poll_seconds=WAIT_SECONDS):
+            if all(job.state.final or job.state is JobState.NEEDS_INPUT for job in last.values()):
+                break
+        return tuple(last.values())
 
     def events(
         self, jobs: JobRef | Iterable[JobRef], *, after: int = 0, timeout: float | None = None
@@ -324,6 +348,23 @@ class Client:
         `InvalidInput` where `upto` is not recorded, or an answer had been accepted by then."""
         return lifecycle.fork(self._database, _number(job), upto, changes)
 
+    def edit(self, job: JobRef, changes: Changes) -> JobState:
+        """Changes the budget, the priority and the tags that `changes` names, at once; one that ended unsolved goes on
+        with a larger budget. Returns the state it has then. Raises `InvalidInput` where that is not allowed."""
+        return lifecycle.edit(self._database, _number(job), changes)
+
+    def answer(self, job: JobRef, text: str) -> JobState:
+        """Answers the question of a job that needs input, which goes on: its next iteration and all later ones see the
+        answer. Returns the state it has then. Raises `InvalidInput` where it asks nothing, or the answer is empty or
+        too long."""
+        return questions.answer(self._database, _number(job), text)
+
+    def hint(self, job: JobRef, advice: str) -> HintOutcome:
+        """Gives a job advice, which its next iteration and all later ones see. One that ended unsolved goes on with
+        what is left of its budget. Raises `InvalidInput` where the job takes no hint, or the hint is empty or too
+        long."""
+        return hints.advise(self._database, _number(job), advice)
+
     # ── lessons ──────────────────────────────────────────────────────────────────────────────
 
     def reader(self) -> Reader:
@@ -345,15 +386,6 @@ class Client:
     def quarantine(self, lesson: int) -> datetime:
         """Takes a lesson out of the memory for good. Returns since when it is out. Raises `NoSuchLesson`."""
         return lesson_queries.quarantine(self._database, lesson)
-
-
-def _driver_url(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    if not separator or not rest or scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
-        raise InvalidInput(
-            "database URL", f"{scheme}://..." if separator else "", "postgresql://USER:PASSWORD@HOST/NAME"
-        )
-    return f"postgresql+psycopg://{rest}"
 
 
 def _number(job: JobRef) -> int:

@@ -20,6 +20,8 @@ class CrashPoint(StrEnum):
     """Where a run can be cut, in the order in which a job passes them."""
 
     CLAIMED = "claimed"
+    TAKING_HINTS = "taking hints"  # inside the transaction that gives the hints that wait to an iteration
+    HINTS_TAKEN = "hints taken"
     BEGUN = "begun"
     SETTING_ASIDE = "setting aside"  # inside the transaction that takes an answer to another prompt out of the way
     SET_ASIDE = "set aside"
@@ -33,6 +35,9 @@ class CrashPoint(StrEnum):
     DECIDED = "decided"
     RECORDING = "recording"  # inside the transaction that closes an iteration
     RECORDED = "recorded"
+    QUESTION_WRITTEN = "question written"  # and the job does not wait for its answer yet
+    ASKING = "asking"  # inside the transaction that has it wait
+    ASKED = "asked"
     HANDED_OVER = "handed over"
     INTENDED = "intended"  # the dollars are reserved, and nothing is sent
     POSTPONED = "postponed"  # the cloud did not take the request, and the lease is not handed back yet

@@ -6,7 +6,7 @@ message of a `RedraftError` as it stands and exits with the class's `exit_code`.
 
 from __future__ import annotations
 
-from tasks.types.kinds import Lane, StopCode
+from tasks.kinds import Lane, StopCode
 
 
 class RedraftError(Exception):

@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
-
 from tasks.errors import DatabaseUnavailable
 from tasks.store.summaries import JobSummary
 
@@ -57,6 +55,9 @@ class Patient:
 
     def __call__(self, read: Callable[[], Result]) -> Result:
         """What `read` returns. Raises `DatabaseUnavailable` where it still does after so many seconds."""
+        # It brings asyncio and Tornado: too much for a command that reads once.
+        from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+
         retrying = Retrying(
             retry=retry_if_exception_type(DatabaseUnavailable),
             wait=wait_exponential_jitter(multiplier=0.1, max=LONGEST_PAUSE_SECONDS, jitter=0.1),

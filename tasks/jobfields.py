@@ -47,6 +47,8 @@ _ALLOWED = {
     "seed": "a whole number from 0 to 2,147,483,647",
     "memory": "true or false",
     "cut": "true or false",
+    "ask": "true or false",
+    "ask_hours": "a number more than 0 and at most 8,760",
     "model": "the name of a model as workers serve it: 1 to 200 letters, digits and . _ : / -, or `any`",
     "files": "a list of 1 to 50 globs such as src/**",
     "files[]": "a glob such as src/**, 1 to 200 characters",
@@ -97,6 +99,8 @@ class JobFields(_Strict):
     read_only: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=50)] = []
     memory: bool = True
     cut: bool = False
+    ask: bool = False
+    ask_hours: Annotated[float, Field(gt=0, le=8_760, allow_inf_nan=False)] | None = None
     model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$")] = ANY_MODEL
 
 
@@ -151,10 +155,18 @@ def read_batch_budget(texts: Sequence[str]) -> BatchBudget | None:
 
 
 def read_changes(
-    budget: Sequence[str], *, strategy: str | None = None, seed: int | None = None, strategies: Sequence[str] = ()
+    budget: Sequence[str],
+    *,
+    strategy: str | None = None,
+    seed: int | None = None,
+    strategies: Sequence[str] = (),
+    priority: int | None = None,
+    tags: Sequence[str] | None = None,
 ) -> Changes:
-    """The changes of a retry or a fork, under the rules of a submission. Raises `InvalidInput`."""
-    fields = check_fields({"budget": parse_budget_flag(budget), **({} if seed is None else {"seed": seed})})
+    """The changes of a retry, a fork or an edit, under the rules of a submission. Raises `InvalidInput`."""
+    named = {"seed": seed, "priority": priority, "tags": None if tags is None else list(tags)}
+    raw = {name: value for name, value in named.items() if value is not None}
+    fields = check_fields({"budget": parse_budget_flag(budget), **raw})
     for unit in ONCE:
         if (given := getattr(fields.budget, unit)) is not None:
             raise InvalidInput(f"budget.{unit}", given, "set once, when a job is submitted")
@@ -162,6 +174,8 @@ def read_changes(
         **fields.budget.amounts(),
         strategy=None if strategy is None else check_name("strategy", strategy, strategies),
         seed=seed,
+        priority=priority,
+        tags=None if tags is None else tuple(dict.fromkeys(fields.tags)),
     )
 
 

@@ -15,7 +15,20 @@ from tasks.errors import InvalidInput
 from tasks.jobfile import RawJob, parse_yaml
 from tasks.jobfolder import Typed
 
-_SINGLE = ("title", "strategy", "lane", "egress", "priority", "seed", "key", "memory", "model", "cut")
+_SINGLE = (
+    "title",
+    "strategy",
+    "lane",
+    "egress",
+    "priority",
+    "seed",
+    "key",
+    "memory",
+    "model",
+    "cut",
+    "ask",
+    "ask_hours",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +48,8 @@ class Flags:
     memory: bool | None = None
     cut: bool | None = None
     model: str | None = None
+    ask: bool | None = None
+    ask_hours: float | None = None
 
 
 def with_flags(raw: RawJob, flags: Flags) -> RawJob:

@@ -16,12 +16,13 @@ from tasks.errors import JobFailed, LimitReached, MemoryUnavailable, PluginUnava
 from tasks.heartbeat import Heartbeat
 from tasks.operators import Operators
 from tasks.outcomes import settle
-from tasks.policy import LoopRules, choose, deadline_of, engine_lane, limits_of, settled
+from tasks.policy import Advised, LoopRules, choose, deadline_of, engine_lane, limits_of, settled
 from tasks.ports import Ledger, LessonService, Strategy
 from tasks.progress import NO_PROGRESS, Progress
 from tasks.reasons import describe
 from tasks.turn import Turn
 from tasks.types import (
+    Ask,
     Candidate,
     Claim,
     Decision,
@@ -81,7 +82,8 @@ class Loop:
             else:
                 self._distil_lesson(turn)
         except Exception as error:  # noqa: BLE001 - whatever a strategy or a validator raises is an outcome, too
-            settle(self.ledger, claim, lane, error, self.secrets)
+            end = settle(self.ledger, claim, lane, error, self.secrets)
+            progress.ended(end.said, failed=end.failed)
 
     def _iterate(self, turn: Turn) -> None:
         """One iteration. Raises `NeedsLane` before a step of another lane."""
@@ -95,6 +97,9 @@ class Loop:
                 case Probe():
                     turn, inputs = self._probe(turn, iteration)
                     recorded = Iteration(number=iteration.number, operator=operator, candidates=(), inputs=inputs)
+                case Ask():
+                    self._ask(turn, iteration)
+                    return
                 case Escalate(kind=kind) if kind.is_hint:
                     hint = self._hint(turn, iteration, kind)
                     recorded = Iteration(number=iteration.number, operator=operator, candidates=(), hint=hint)
@@ -116,9 +121,10 @@ class Loop:
             return turn
         lessons = job.lessons if job.lessons is not None else self._recall(turn)
         number = len(job.history) + 1
-        self.ledger.begin(turn.claim, number, move, lessons)
+        hints = self.ledger.begin(turn.claim, number, move, lessons)
         passing(CrashPoint.BEGUN)
-        return turn.of(dataclasses.replace(job, lessons=lessons, open=OpenIteration(number=number, move=move)))
+        opened = OpenIteration(number=number, move=move)
+        return turn.of(dataclasses.replace(job, lessons=lessons, hints=hints, waiting_hints=0, open=opened))
 
     def _attempt(self, turn: Turn, iteration: OpenIteration) -> tuple[Candidate, ...]:
         turn.need(Lane.CLOUD if isinstance(iteration.move, Escalate) else self._engine_lane(turn.job))
@@ -127,6 +133,15 @@ class Loop:
         self.ledger.commit_candidates(turn.claim, iteration.number, candidates)
         passing(CrashPoint.CANDIDATES_COMMITTED)
         return candidates
+
+    def _ask(self, turn: Turn, iteration: OpenIteration) -> None:
+        """The question is written, and the job waits for its answer with nothing held."""
+        turn.need(self._engine_lane(turn.job))
+        turn.report(str(operator_of(iteration.move)))
+        question = self.operators.question(turn, iteration)
+        passing(CrashPoint.QUESTION_WRITTEN)
+        self.ledger.ask(turn.claim, iteration.number, question, hours=turn.job.spec.ask_hours)
+        passing(CrashPoint.ASKED)
 
     def _hint(self, turn: Turn, iteration: OpenIteration, kind: EscalationKind) -> str:
         """The advice that came, which the prompts of all later iterations carry. Until the iteration is recorded it is
@@ -195,7 +210,8 @@ class Loop:
     def _decide(self, job: Job) -> Decision:
         """The strategy's decision. Raises `JobFailed` where it accepts what the checks did not."""
         limits = self._limits(job)
-        decision = self.strategies[job.spec.strategy].decide(job.history, limits)
+        strategy = Advised(strategy=self.strategies[job.spec.strategy], job=job)
+        decision = strategy.decide(job.history, limits)
         if isinstance(decision, Stop):
             decision = settled(decision, job.history, limits)
         accepted = {str(c.ref) for iteration in job.history for c in iteration.candidates if c.accepted}
@@ -217,6 +233,8 @@ class Loop:
         passing(CrashPoint.RECORDED)
         best = max(iteration.candidates, key=lambda candidate: candidate.rank, default=None)
         turn.report(describe(decision), best)
+        if ended is not None:
+            turn.progress.ended(describe(decision), failed=False)
 
     def _distil_lesson(self, turn: Turn) -> None:
         """A job that has ended owes its lesson: a step of its own, so that nobody waits for it to hear of the end."""
@@ -226,6 +244,7 @@ class Loop:
         passing(CrashPoint.DISTILLED)
         self.ledger.keep_lesson(turn.claim, lesson)
         passing(CrashPoint.LESSON_KEPT)
+        turn.progress.ended("its lesson is kept" if lesson else "it teaches no lesson", failed=False)
 
     def _recall(self, turn: Turn) -> tuple[Lesson, ...]:
         """The lessons of earlier jobs. A memory that is away costs a job its lessons, not its run."""

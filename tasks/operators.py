@@ -23,6 +23,7 @@ from tasks.testfiles import shown_files
 from tasks.turn import Turn
 from tasks.types import (
     Aggregate,
+    Ask,
     CallKey,
     Candidate,
     CandidateRef,
@@ -77,8 +78,8 @@ class Operators:
                 return _in_parallel([partial(self._merge, turn, iteration, 0)])
             case Mutate(parents=parents):
                 return _in_parallel([partial(self._mutate, turn, iteration, slot) for slot in range(len(parents))])
-            case Probe():
-                return ()  # it makes none: see `inputs`
+            case Probe() | Ask():
+                return ()  # they make none: see `inputs` and `question`
             case Escalate():
                 return self._escalate(turn, iteration, iteration.move.kind)  # a hint makes none: see `hint`
             case _:
@@ -97,6 +98,14 @@ class Operators:
             turn, key, lambda cut: build.inputs(turn.job, tuple(functions.values()), cut=cut), attempts=1
         )
         return calls.calls(completion.text, functions)
+
+    def question(self, turn: Turn, iteration: OpenIteration) -> str:
+        """What the job asks the person who posed its problem: a short call of the model, or a fixed sentence where its
+        text is no question. Raises as `attempt` does."""
+        key = CallKey(iteration=iteration.number, operator=Operator.ASK, slot=0, attempt=1)
+        completion = self.model.ask(turn, key, lambda cut: build.question(turn.job, cut=cut))
+        sound = completion.guard is None and completion.let_through is None
+        return (parse.question(completion.text) if sound else "") or parse.NO_QUESTION
 
     def hint(self, turn: Turn, iteration: OpenIteration, kind: EscalationKind) -> str:
         """The advice that the escalation brought, without a line that a held-out check has; empty where none came, and

@@ -4,6 +4,7 @@ only."""
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import structlog
 
@@ -27,6 +28,7 @@ from tasks.errors import (
     TurnEnded,
 )
 from tasks.ports import Ledger
+from tasks.reasons import describe
 from tasks.types import Claim, Lane, Stop, StopCode
 
 log = structlog.get_logger()
@@ -34,9 +36,17 @@ log = structlog.get_logger()
 BATCH_PAUSE_SECONDS = 2.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnEnd:
+    """How a turn ended, in a few words; `failed`: by a fault, or the job failed."""
+
+    said: str
+    failed: bool = False
+
+
 def settle(  # noqa: PLR0912 - one branch an outcome
     ledger: Ledger, claim: Claim, lane: Lane, error: Exception, secrets: Collection[str] = ()
-) -> None:
+) -> TurnEnd:
     """Writes down what follows from the `error` that ended a turn at a job whose next step runs on `lane`.
 
     What nobody expects is a defect, of Redraft or of a plug-in: the job fails at once, with the traceback (without
@@ -47,37 +57,55 @@ def settle(  # noqa: PLR0912 - one branch an outcome
         case ProblemTooLong():
             stop = Stop(code=error.code, used=error.value, limit=error.limit, detail=str(error))
             ledger.seek_context(claim, lane, stop, above=error.context_tokens)
+            end = TurnEnd(said=str(error))
         case LimitReached():
             stop = Stop(code=error.code, used=error.value, limit=error.limit, needed=error.needed)
             ledger.stop(claim, stop)
+            end = TurnEnd(said=describe(stop))
         case Cancelled():
             ledger.stop(claim, Stop(code=StopCode.CANCELLED))
+            end = TurnEnd(said="cancelled")
         case Paused() | BatchReserved():
             pause = BATCH_PAUSE_SECONDS if isinstance(error, BatchReserved) else 0.0
             ledger.hand_over(claim, lane, delay_seconds=pause)
+            end = TurnEnd(said="waits for its batch" if pause else "paused")
         case DailyLimitReached():
             ledger.wait(claim, lane, str(error), seconds=error.seconds, idle=True)
+            end = TurnEnd(said=str(error))
         case DailyReserved():
             # It comes again and again, and would fill the log.
             ledger.wait(claim, lane, str(error), seconds=BATCH_PAUSE_SECONDS, told=True)
+            end = TurnEnd(said=str(error))
         case ShuttingDown():
             ledger.hand_over(claim, lane, interrupted=True)
+            end = TurnEnd(said="handed back: the worker ends")
         case CloudWaits():
             ledger.wait(claim, Lane.CLOUD, str(error), seconds=error.seconds, told=True)
+            end = TurnEnd(said=str(error))
         case NeedsLane():
             ledger.hand_over(claim, error.lane)
             passing(CrashPoint.HANDED_OVER)
+            end = TurnEnd(said=f"next: a step on lane {error.lane}")
         case TurnEnded() | DatabaseUnavailable():
             raise error
-        case ServiceFault():
-            ledger.hand_over(claim, lane, fault=f"{error.service}: {error}")
         case PluginUnavailable():
             ledger.hand_over(claim, lane, fault=str(error), code=StopCode.MISSING_PLUGIN)
+            end = TurnEnd(said=str(error), failed=True)
         case JobFailed():
             ledger.stop(claim, Stop(code=error.code, detail=str(error)))
-        case _ if is_exhaustion(error):
-            ledger.hand_over(claim, lane, fault=f"worker: {summary(error, secrets)}")
+            end = TurnEnd(said=str(error), failed=True)
         case _:
-            ledger.note(claim, "defect", full_traceback(error, secrets))
-            ledger.stop(claim, Stop(code=StopCode.DEFECT, detail=summary(error, secrets)))
-            log.error("a defect ended a job", job=claim.job, error=summary(error, secrets))
+            end = _fault(ledger, claim, lane, error, secrets)
+    return end
+
+
+def _fault(ledger: Ledger, claim: Claim, lane: Lane, error: Exception, secrets: Collection[str]) -> TurnEnd:
+    """What may go better another time is tried again; a defect ends the job."""
+    if isinstance(error, ServiceFault) or is_exhaustion(error):
+        said = f"{error.service}: {error}" if isinstance(error, ServiceFault) else f"worker: {summary(error, secrets)}"
+        ledger.hand_over(claim, lane, fault=said)
+        return TurnEnd(said=said, failed=True)
+    ledger.note(claim, "defect", full_traceback(error, secrets))
+    ledger.stop(claim, Stop(code=StopCode.DEFECT, detail=summary(error, secrets)))
+    log.error("a defect ended a job", job=claim.job, error=summary(error, secrets))
+    return TurnEnd(said=summary(error, secrets), failed=True)

@@ -29,6 +29,7 @@ from tasks.types import (
     FileSet,
     Grant,
     Health,
+    Hint,
     Iteration,
     Job,
     Lane,
@@ -249,9 +250,6 @@ class CloudModel(Protocol):
         `CloudFault` where it has an id and can't be fetched now, and what `heartbeat` and `on_id` raise.
         """
 
-    def models(self, heartbeat: Heartbeat) -> frozenset[str] | None:
-        """The ids of the models that it serves; None where it does not say. Raises what `heartbeat` raises."""
-
     def attach(self, response_id: str, heartbeat: Heartbeat) -> CloudAnswer:
         """Fetches a response that was asked for before. Raises `CloudFault` and what `heartbeat` raises."""
 
@@ -272,10 +270,6 @@ class EscalationLedger(Protocol):
     def intend_again(self, claim: Claim, number: int) -> EscalationRecord:
         """One that is `unsent` or `waiting` is about to be sent: `intent` again, unless its provider's circuit is open:
         then it waits on."""
-
-    def fall_through(self, claim: Claim, number: int, plan: CloudPlan) -> EscalationRecord:
-        """The provider has the model no more, and has taken nothing: `plan`, for another one, takes the place of the
-        request, as `intend` has it."""
 
     def postpone(self, claim: Claim, number: int, why: str, seconds: float, health: Health, *, refused: bool) -> None:
         """It was surely not accepted, and is sent after `seconds`: `waiting` where the provider has `refused` it now or
@@ -299,14 +293,18 @@ class EscalationLedger(Protocol):
         """It has ended: charges `completion` instead of the reservation, and journals it as a call."""
 
 
-@runtime_checkable
-class Strategy(Protocol):
-    """Decides a job's next move: a pure function. Found by the entry-point group `redraft.strategies`."""
-
-    name: ClassVar[str]
+class Decider(Protocol):
+    """Decides a job's next move: a pure function."""
 
     def decide(self, history: Sequence[Iteration], limits: Limits) -> Decision:
         """No clock, no I/O, no randomness: what it needs to know of time and spend is in `limits`."""
+
+
+@runtime_checkable
+class Strategy(Decider, Protocol):
+    """A decider that is found by its name, in the entry-point group `redraft.strategies`."""
+
+    name: ClassVar[str]
 
 
 class CallLedger(Protocol):
@@ -343,14 +341,17 @@ class Ledger(CallLedger, Protocol):
     claim, and raises `LeaseLost` where its epoch is stale."""
 
     def load(self, claim: Claim) -> Job:
-        """The job with all that is committed of it."""
+        """The job with all that is committed of it. The hints that wait belong from now on to the open iteration, where
+        none of its calls is made yet."""
 
     def refresh(self, claim: Claim, job: Job) -> Job:
-        """The job with its spend, its hours and the lanes that are served as they are now; all else as it was."""
+        """The job with its budget, its spend, its hours, the number of hints that wait and the lanes that are served as
+        they are now; all else as it was."""
 
-    def begin(self, claim: Claim, number: int, move: Move, lessons: Sequence[Lesson]) -> None:
+    def begin(self, claim: Claim, number: int, move: Move, lessons: Sequence[Lesson]) -> tuple[Hint, ...]:
         """Opens iteration `number` with `move`; again is harmless. The `lessons` of a job's first iteration are
-        kept with it, and never changed again."""
+        kept with it, and never changed again. The hints that wait belong to it from now on; returns all that it
+        sees."""
 
     def commit_candidates(self, claim: Claim, number: int, candidates: Sequence[Candidate]) -> None:
         """All slots of the open iteration have their text."""
@@ -378,6 +379,10 @@ class Ledger(CallLedger, Protocol):
         """Closes the open iteration, keeps the incumbent unless beaten by more than `noise`, and either stops the job
         or opens the next iteration, whose first step runs on `lane`. A job that stops with a `lesson_due` can
         still be claimed, on `lane`, for that alone."""
+
+    def ask(self, claim: Claim, number: int, question: str, *, hours: float) -> None:
+        """Closes the open iteration, which made the question, and gives the lease back: nobody can claim the job until
+        its question is answered, or so many hours have passed."""
 
     def keep_lesson(self, claim: Claim, lesson: Lesson | None) -> None:
         """An ended job owes its lesson no more; the outbox carries it, if there is one, to the memory."""

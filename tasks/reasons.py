@@ -8,6 +8,7 @@ from typing import assert_never
 from tasks.scoring import shown
 from tasks.types import (
     Aggregate,
+    Ask,
     Decision,
     Draft,
     Escalate,
@@ -82,6 +83,8 @@ def describe(decision: Decision) -> str:
             verb, detail, why = str(operator_of(decision)), ", ".join(map(str, decision.parents)), decision.why
         case Probe():
             verb, detail, why = "probe", "inputs", decision.why
+        case Ask():
+            verb, detail, why = "ask", "its owner", decision.why
         case Escalate():
             verb, detail, why = "escalate", str(decision.kind), decision.why
         case Stop():

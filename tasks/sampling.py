@@ -28,7 +28,7 @@ class Sampling:
         match operator:
             case Operator.REVIEW | Operator.JUDGE | Operator.INPUTS:
                 return self.review_tokens
-            case Operator.DISTIL:
+            case Operator.DISTIL | Operator.ASK:
                 return self.lesson_tokens
             case _:
                 return self.answer_tokens

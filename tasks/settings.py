@@ -1,5 +1,5 @@
 """Every setting, with its reason. Flags beat `REDRAFT_*` variables, which beat `$REDRAFT_HOME/redraft.toml`,
-which beats these defaults. The environment is read nowhere else.
+which beats these defaults. The environment is read here and in `locations`, and nowhere else.
 
 A secret may be stored in a file that `REDRAFT_<NAME>_FILE` names, as containers provide them."""
 
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import tomllib
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,20 +25,12 @@ from pydantic_settings import (
 )
 
 from tasks.errors import InvalidInput
+from tasks.locations import default_home, read_secret
 from tasks.redaction import check_pattern
 from tasks.types import Egress, HelpRules, Modality
 
-
-def default_home() -> Path:
-    """The user's data folder, unless REDRAFT_HOME names another: two homes are two separate stacks."""
-    path = os.environ.get("REDRAFT_HOME")
-    return Path(path).expanduser().resolve() if path else platformdirs.user_data_path("redraft", appauthor=False)
-
-
 # The context of a model: below the least there is no room for a problem and an answer, and no model has the most.
 LEAST_CONTEXT_TOKENS, MOST_CONTEXT_TOKENS = 512, 16_777_216
-# Larger than any key or address: a larger file is the wrong one.
-SECRET_BYTES = 8192
 
 
 class _SecretFiles(PydanticBaseSettingsSource):
@@ -47,29 +40,12 @@ class _SecretFiles(PydanticBaseSettingsSource):
         """The content of the field's file, None where none is named. Raises `InvalidInput`."""
         variable = f"REDRAFT_{field_name.upper()}_FILE"
         path = os.environ.get(variable, "") if field.annotation is SecretStr else ""
-        return _secret(variable, path, field_name) if path else None, field_name, False
+        return read_secret(variable, path, field_name) if path else None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
         """Every secret that a file holds."""
         secrets = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
         return {name: secret for name, secret in secrets.items() if secret is not None}
-
-
-def _secret(variable: str, path: str, name: str) -> str:
-    plain = next((other for other in (f"REDRAFT_{name.upper()}", name.upper()) if os.environ.get(other)), None)
-    if plain:
-        raise InvalidInput(f"setting {variable}", path, f"{plain} is set too; give one of the two")
-    try:
-        with Path(path).open("rb") as file:
-            secret = file.read(SECRET_BYTES + 1).decode().strip()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise InvalidInput(
-            f"setting {variable}", path, f"the path of a file that holds the secret ({reason})"
-        ) from None
-    if not 0 < len(secret) <= SECRET_BYTES or "\n" in secret:
-        raise InvalidInput(f"setting {variable}", path, "the path of a file that holds one line, the secret")
-    return secret
 
 
 class Settings(BaseSettings):
@@ -161,6 +137,8 @@ class Settings(BaseSettings):
     # Hints before a whole answer, and rejected iterations after each before the next rung: one lineage.
     hints: int = Field(default=2, ge=0, le=2)
     hint_iterations: int = Field(default=4, ge=1)
+    # Questions that a job with `ask` may put to its owner: after the first the problem should be clear.
+    questions: int = Field(default=2, ge=0, le=20)
 
     # A file of `redraft bench judges -o`: how reliable models are as judges, which sets how many votes an acceptance
     # takes. It goes before the rates that come with Redraft.
@@ -194,22 +172,6 @@ class Settings(BaseSettings):
     prices: dict[str, tuple[Decimal, Decimal, Decimal]] = Field(default_factory=dict)
     # Regular expressions of what must never leave, beside secrets of known forms: `[redacted: pattern 1]` is sent.
     redact: tuple[Annotated[str, AfterValidator(check_pattern)], ...] = ()
-    # Whose requests share the provider's prompt cache: they begin with the same words only within a job.
-    cloud_cache: Literal["job", "owner", "none"] = "job"
-    # Asked in turn where the model before is retired. Their prices are those of the table, or of the setting `prices`.
-    cloud_fallbacks: Annotated[tuple[str, ...], NoDecode] = ()
-    # `flex` costs about half and may take minutes longer, or be refused when the cloud is busy. What it really costs is
-    # not reported, so the table's price is charged unless `cloud_prices` gives another.
-    cloud_tier: Literal["default", "flex"] = "default"
-    # Another stronger model, behind any OpenAI-compatible chat endpoint (a larger local one, another provider): it
-    # gives the kinds of help that it is named for, and the cloud the others. What it is sent leaves as egress allows,
-    # whoever owns the machine. Its price is nothing where it is on loopback or called local.
-    adviser_url: str = ""
-    adviser_model: str = ""
-    adviser_key: SecretStr = SecretStr("")
-    adviser_gives: Annotated[tuple[Literal["hint", "answer"], ...], NoDecode] = ("hint", "answer")
-    adviser_prices: tuple[Decimal, Decimal, Decimal] | None = None
-    adviser_local: bool = False
     # If false, the cloud forgets a response about ten minutes after its end, so a worker that is down for longer pays
     # for an answer that it can't fetch.
     cloud_store: bool = False
@@ -231,17 +193,19 @@ class Settings(BaseSettings):
     # While a provider's circuit is open, a job that would ask it waits, or goes on locally.
     cloud_away: Literal["wait", "local"] = "wait"
 
+    # Where the local stack's parts listen on loopback. 0: a free port, which the home keeps.
+    postgres_port: int = Field(default=0, ge=0, le=65_535)
+    valkey_port: int = Field(default=0, ge=0, le=65_535)
+    flower_port: int = Field(default=0, ge=0, le=65_535)
+    ui_port: int = Field(default=0, ge=0, le=65_535)
+
+    # Empty: the local stack makes one, which the home keeps.
     flower_password: SecretStr = SecretStr("")
     # Host names that Flower accepts besides loopback, `flower.example.org`: for a proxy in front of it.
     flower_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
     # Host names that the live page accepts besides loopback, `redraft.example.org`: for a proxy in front of it.
     ui_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-
-    @property
-    def has_adviser(self) -> bool:
-        """Whether anybody is configured who could give help: the cloud, or another endpoint."""
-        return bool(self.openai_api_key.get_secret_value() or self.adviser_url)
 
     @property
     def help_rules(self) -> HelpRules:
@@ -253,6 +217,7 @@ class Settings(BaseSettings):
             objections=self.escalate_objections,
             hints=self.hints,
             hint_iterations=self.hint_iterations,
+            questions=self.questions,
         )
 
     def secrets(self) -> frozenset[str]:
@@ -277,7 +242,7 @@ class Settings(BaseSettings):
             else value
         )
 
-    @field_validator("flower_hosts", "ui_hosts", "cloud_fallbacks", "adviser_gives", mode="before")
+    @field_validator("flower_hosts", "ui_hosts", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         """Splits text from the environment at commas."""
@@ -316,6 +281,8 @@ def load_settings() -> Settings:
     """The settings of this process. Raises `InvalidInput`, naming the field, where one is not allowed."""
     try:
         return Settings()
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput("settings", str(default_home() / "redraft.toml"), f"it must be TOML: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
@@ -331,15 +298,3 @@ def hub_cache() -> Path:
 def kernel_limits() -> tuple[str, str]:
     """The instruction sets that oneDNN and ATen are restricted to, by the variables that they read; empty: no limit."""
     return os.environ.get("ONEDNN_MAX_CPU_ISA", ""), os.environ.get("ATEN_CPU_CAPABILITY", "")
-
-
-# Never passed to a part that doesn't need them: whoever can inspect Flower's process sees its environment.
-_KEYS = ("OPENAI_API_KEY", "REDRAFT_OPENAI_API_KEY", "REDRAFT_ENDPOINT_KEY", "REDRAFT_ADVISER_KEY")
-SECRETS = (*_KEYS, *(f"{key}_FILE" for key in _KEYS))
-
-
-def child_environment(home: Path, *, secrets: bool = False) -> dict[str, str]:
-    """The environment of a part of the local stack: this process's environment with the part's home, and without the
-    keys of models unless it needs `secrets`."""
-    kept = {name: value for name, value in os.environ.items() if secrets or name not in SECRETS}
-    return {**kept, "REDRAFT_HOME": str(home)}

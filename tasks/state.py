@@ -8,6 +8,7 @@ Schema `redraft.state/1`; a field is only ever added to it:
   spec       all that was handed in, the held-out checks with their files included: it is the owner's own
   lessons    those recalled at the first iteration; null before
   hints      advice that the open iteration sees, in the order in which it was given
+  waiting_hints  how many no iteration has seen yet
   history    each recorded iteration with its candidates, their lineage and all their verdicts
   open       the iteration under way: its move, and what is committed of it; null between iterations
   incumbent  {iteration, slot, score, value} of the best so far; null where there is none
@@ -18,7 +19,7 @@ Schema `redraft.state/1`; a field is only ever added to it:
              passing the checks is proof, whether candidates are programs, when to ask for help and to move up, how
              much may leave for it, and the goal of a job with a score
   next       the move under way, or what the strategy decides on this history: {move: draft | revise | aggregate |
-             synthesise | mutate | probe | escalate | stop, …, words}
+             synthesise | mutate | probe | escalate | ask | stop, …, words}
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, assert_never
 
-from tasks.ports import Strategy
+from tasks.ports import Decider
 from tasks.reasons import describe, explain
 from tasks.scoring import value_of
 from tasks.types import (
     Aggregate,
+    Ask,
     Decision,
     Draft,
     Egress,
@@ -47,7 +49,7 @@ from tasks.types import (
 SCHEMA = "redraft.state/1"
 
 
-def state_document(job: Job, limits: Limits, strategy: Strategy) -> dict[str, Any]:
+def state_document(job: Job, limits: Limits, strategy: Decider) -> dict[str, Any]:
     """The document of `job`, whose next move `strategy` decides under `limits` unless one is under way."""
     following = job.open.move if job.open is not None else strategy.decide(job.history, limits)
     opened = None
@@ -78,6 +80,7 @@ def state_document(job: Job, limits: Limits, strategy: Strategy) -> dict[str, An
         "spec": dataclasses.asdict(job.spec),
         "lessons": None if job.lessons is None else [dataclasses.asdict(lesson) for lesson in job.lessons],
         "hints": [dataclasses.asdict(hint) for hint in job.hints],
+        "waiting_hints": job.waiting_hints,
         "history": [dataclasses.asdict(iteration) for iteration in job.history],
         "open": opened,
         "incumbent": incumbent,
@@ -113,6 +116,8 @@ def _decision(decision: Decision) -> dict[str, Any]:
             name, fields = "mutate", dataclasses.asdict(decision)
         case Probe():
             name, fields = "probe", dataclasses.asdict(decision)
+        case Ask():
+            name, fields = "ask", dataclasses.asdict(decision)
         case Escalate():
             name, fields = "escalate", dataclasses.asdict(decision)
         case Stop():

@@ -26,7 +26,7 @@ from tasks.scoring import unheard
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.store.summaries import Submitted
-from tasks.types import BatchBudget, Egress, JobSpec, Lane
+from tasks.types import ASK_HOURS, BatchBudget, Egress, JobSpec, Lane
 
 TITLE_CHARS = 120
 # The files of all jobs of one submission: they are held in memory and stored in one transaction.
@@ -146,6 +146,8 @@ def _spec(raw: RawJob, rules: Rules) -> JobSpec:
     jobfields.refuse_unstorable({**raw.fields, "problem": raw.problem})
     fields = jobfields.check_fields(raw.fields)
     problem = _problem(raw)
+    if fields.ask_hours is not None and not fields.ask:
+        raise InvalidInput("ask_hours", fields.ask_hours, "given with `ask: true` (--ask)")
     files = read_files(raw.folder, fields.files, fields.read_only, without=_own_name(raw))
     checks = build_checks(fields.checks, raw.folder, rules.validators, files)
     if (option := unheard(checks)) is not None:
@@ -167,6 +169,8 @@ def _spec(raw: RawJob, rules: Rules) -> JobSpec:
         key=fields.key,
         memory=fields.memory,
         cut=fields.cut,
+        ask=fields.ask,
+        ask_hours=ASK_HOURS if fields.ask_hours is None else fields.ask_hours,
         model="" if fields.model == jobfields.ANY_MODEL else fields.model,
     )
 

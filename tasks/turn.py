@@ -53,4 +53,6 @@ class Turn:
         number = job.open.number if job.open else len(job.history)
         best = best or job.incumbent
         score, value = (best.score, value_of(best)) if best else (0.0, None)
-        self.progress.report(TurnReport(job=job.id, iteration=number, score=score, next=step, value=value))
+        self.progress.report(
+            TurnReport(job=job.id, title=job.spec.title, iteration=number, score=score, next=step, value=value)
+        )

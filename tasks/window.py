@@ -44,6 +44,12 @@ class Window:
             f"{self.problem_tokens:,} are left"
         )
 
+    def advice_tokens(self, problem: int) -> int:
+        """The most tokens that advice may take beside a problem of so many: half of what follows it, for an answer to
+        correct and what the checks say of it need the other half."""
+        left = self.context_tokens - self.answer_tokens - TEMPLATE_TOKENS - min(problem, self.problem_tokens)
+        return max(0, left) // 2
+
     def refusal(self, tokens: str) -> str:
         """Why a problem of so many `tokens`, in words, does not fit."""
         return f"the problem with its attachments is {tokens}; {self.room}"

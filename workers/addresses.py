@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tasks.errors import DatabaseUnavailable, ServiceFault
-from tasks.settings import Settings, load_settings
+from tasks.locations import configured_database, default_home
 from workers.stackfile import StackFile, read
 
 if TYPE_CHECKING:
     from tasks.memory.bank import QdrantBank
+    from tasks.settings import Settings
 
 NO_STACK = "no stack is running; start one with `redraft up`, or set REDRAFT_DATABASE_URL"
 NO_BROKER = f"{NO_STACK} and REDRAFT_BROKER_URL"
@@ -18,7 +19,7 @@ NO_BROKER = f"{NO_STACK} and REDRAFT_BROKER_URL"
 def database_url(*, admin: bool = False) -> str:
     """For people: a login that sees its own rows, or one that may change the schema. Raises `DatabaseUnavailable` where
     neither a setting nor a stack names a database."""
-    configured = load_settings().database_url.get_secret_value()
+    configured = configured_database()
     if configured:
         return configured
     stack = _stack(DatabaseUnavailable(NO_STACK))
@@ -27,11 +28,13 @@ def database_url(*, admin: bool = False) -> str:
 
 def worker_database_url() -> str:
     """For workers and the relay: rows of every owner. Raises `DatabaseUnavailable` as `database_url` does."""
-    return load_settings().database_url.get_secret_value() or _stack(DatabaseUnavailable(NO_STACK)).worker_url
+    return configured_database() or _stack(DatabaseUnavailable(NO_STACK)).worker_url
 
 
 def broker_url() -> str:
     """The Redis-protocol server. Raises `ServiceFault` where neither a setting nor a stack names one."""
+    from tasks.settings import load_settings
+
     return load_settings().broker_url.get_secret_value() or _stack(ServiceFault(NO_BROKER)).broker_url
 
 
@@ -50,7 +53,7 @@ def memory_bank(settings: Settings) -> QdrantBank | None:
 
 
 def _stack(missing: ServiceFault) -> StackFile:
-    stack = read(load_settings().home)
+    stack = read(default_home())
     if stack is None:
         raise missing
     return stack

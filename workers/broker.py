@@ -10,6 +10,7 @@ import redis
 from kombu.exceptions import KombuError
 
 from tasks.errors import BrokerUnavailable
+from workers.broker_url import read_broker_url
 
 ANSWER_SECONDS = 5.0
 # What Celery and its transport raise where the broker is away.
@@ -17,10 +18,13 @@ AWAY = (KombuError, redis.RedisError, OSError)
 
 
 class Broker:
-    """Parameters: `url` (redis://…), and for how many `seconds` it may be silent. Safe to share between threads."""
+    """Parameters: `url` as `broker_url` has it, and for how many `seconds` it may be silent. Safe to share between
+    threads."""
 
     def __init__(self, url: str, *, seconds: float = ANSWER_SECONDS) -> None:
-        self._client = redis.Redis.from_url(url, socket_timeout=seconds, socket_connect_timeout=seconds)
+        self._client = redis.Redis.from_url(
+            read_broker_url(url).redis, socket_timeout=seconds, socket_connect_timeout=seconds
+        )
 
     def ping(self) -> None:
         """Raises `BrokerUnavailable` where it does not answer."""

@@ -7,13 +7,14 @@ from celery import Celery
 from tasks.settings import load_settings
 from tasks.types import Lane
 from workers.addresses import broker_url
+from workers.broker_url import read_broker_url
 
 SOCKET_TIMEOUT_SECONDS = 10
 
 
 def make_app(broker: str) -> Celery:
-    """An app on `broker` (redis://…) with the queue rules of the design: JSON only, early acknowledgement,
-    no prefetch, no results. The visibility timeout is the same wherever it can be set."""
+    """An app on `broker`, an address as `broker_url` has it, with the queue rules of the design: JSON only, early
+    acknowledgement, no prefetch, no results. The visibility timeout is the same wherever it can be set."""
     visibility_timeout = load_settings().visibility_timeout_seconds
     transport = {
         "visibility_timeout": visibility_timeout,
@@ -22,7 +23,7 @@ def make_app(broker: str) -> Celery:
         "socket_keepalive": True,
         "health_check_interval": 5,
     }
-    app = Celery("redraft", broker=broker, set_as_current=True)
+    app = Celery("redraft", broker=read_broker_url(broker).celery, set_as_current=True)
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",

@@ -27,7 +27,8 @@ POLL_SECONDS = 0.25
 
 
 class TurnEvents:
-    """Sends the `task-*` events of turns, whose texts a browser shows.
+    """Sends the `task-*` events of turns, whose texts a browser shows. `hostname` is the worker's name in Celery, or
+    Flower takes it for another worker.
 
     Only args, kwargs and result of a progress event show in Flower.
     """
@@ -57,9 +58,14 @@ class TurnEvents:
     def progress(self, claim: Claim, report: TurnReport) -> None:
         """Where the turn stands."""
         score = f"{report.score:.2f}" if report.value is None else shown_value(report.value)
-        where = f"job {report.job} · iteration {report.iteration} · score {score}"
+        parts = (f"job {report.job}", report.title, f"iteration {report.iteration}", f"score {score}")
+        where = " · ".join(part for part in parts if part)
         self._last[claim.turn] = f"next: {report.next}"
         self._put("task-progress", claim.turn, kwargs=where, result=self._last[claim.turn])
+
+    def ends(self, claim: Claim, said: str) -> None:
+        """How the turn ends, in the place of what would have come next."""
+        self._last[claim.turn] = said
 
     def succeeded(self, claim: Claim) -> None:
         """The turn gave its lease back."""

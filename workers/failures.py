@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 
+from tasks.errors import InvalidInput
 from workers.home import Home, write_private
 
 log = structlog.get_logger()
@@ -42,7 +43,7 @@ def _write(home: Home, path: Path, line: str) -> None:
     try:
         home.make()
         write_private(path, line)
-    except OSError as error:
+    except (OSError, InvalidInput) as error:
         log.warning("a line for the status could not be left", file=path.name, line=line, error=str(error))
 
 

@@ -10,6 +10,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.errors import InvalidInput
+
 # Postgres refuses to run as root, and initdb requires a user with a name.
 UNPRIVILEGED_USER = "nobody"
 # Where root keeps files that an unprivileged user must be able to reach, since the home itself may be unreachable.
@@ -33,10 +35,14 @@ class Home:
         return self.root / "log"
 
     def make(self) -> None:
-        """Creates the folders, private to their owner."""
-        for folder in (self.root, self.run, self.log):
-            folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o700)
+        """Creates the folders, private to their owner. Raises `InvalidInput` where the home can't be one."""
+        try:
+            for folder in (self.root, self.run, self.log):
+                folder.mkdir(parents=True, exist_ok=True)
+                folder.chmod(0o700)
+        except OSError as error:
+            allowed = f"a folder that can be written ({error.strerror})"
+            raise InvalidInput("setting home", str(self.root), allowed) from None
 
     def postgres_folder(self) -> Path:
         """The folder of Postgres's data and binaries: in the home, or, for root, where `nobody` can reach them."""

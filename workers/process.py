@@ -3,6 +3,7 @@ now."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -81,15 +82,30 @@ def spawn(
 
 def end_tree(record: Recorded, *, seconds: float = STOP_SECONDS, stop_signal: signal.Signals = signal.SIGTERM) -> None:
     """Sends `stop_signal` to a process, and KILL to it and all its descendants that remain after `seconds`."""
-    process = record.find()
-    if process is None:
-        return
-    processes = [process, *process.children(recursive=True)]
-    process.send_signal(stop_signal)
+    end_trees([record], seconds=seconds, stop_signal=stop_signal)
+
+
+def end_trees(
+    records: Sequence[Recorded], *, seconds: float = STOP_SECONDS, stop_signal: signal.Signals = signal.SIGTERM
+) -> None:
+    """The same of several processes at once, so that they end beside each other."""
+    found = [process for record in records if (process := record.find()) is not None]
+    processes = [*found, *(child for process in found for child in _descendants(process))]
+    for process in found:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(stop_signal)
     _, remaining = psutil.wait_procs(processes, timeout=seconds)
     for member in remaining:
-        member.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
     psutil.wait_procs(remaining, timeout=5)
+
+
+def _descendants(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return list(process.children(recursive=True))
+    except psutil.NoSuchProcess:
+        return []
 
 
 def tail(log: Path, lines: int = 12) -> str:

@@ -1,6 +1,6 @@
 """Keeps min(runnable jobs, free slots) wake-ups in each lane's queue, at once on NOTIFY and anyway every second;
-frees leases that ran out, and settles the escalations that finished jobs left open. Level-triggered: there is no
-message to lose, and two relays do no harm. Must not know what a job is."""
+frees leases that ran out, ends the time of questions, and settles the escalations that finished jobs left open.
+Level-triggered: there is no message to lose, and two relays do no harm. Must not know what a job is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from tasks.errors import BrokerUnavailable, DatabaseUnavailable
-from tasks.store import dispatch, escalations, reaping
+from tasks.store import dispatch, escalations, questions, reaping
 from tasks.store.notifications import listening
 from tasks.store.session import WORKER_LOCK_SECONDS, Database
 from tasks.types import Lane
@@ -70,6 +70,8 @@ class Relay:
         """One look: reaps, tops up; returns the wake-ups sent by lane."""
         for job in reaping.reap(self._database, crash_cap=self._crash_cap, stall_seconds=self._stall_seconds):
             log.info("a lease ran out, or its holder got nowhere", job=job)
+        for job in questions.give_up(self._database):
+            log.info("a job goes on without an answer", job=job)
         for job in escalations.abandon(self._database):
             log.info("an escalation of a finished job is charged in full", job=job)
         sent = {lane.lane: self._top_up(lane) for lane in dispatch.demand(self._database, [str(lane) for lane in Lane])}

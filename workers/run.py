@@ -15,25 +15,27 @@ from celery.apps.worker import install_worker_term_handler
 from celery.signals import worker_ready, worker_shutting_down
 
 from tasks.crashpoints import arm_process
-from tasks.errors import EngineFault
+from tasks.errors import EngineFault, RedraftError
 from tasks.loop import ENGINE_LANES
 from tasks.settings import Settings
 from tasks.store.live_text import LiveTextWriter
+from tasks.store.presence import announcing
 from tasks.types import Lane
 from tasks.validators.sandbox import default_runtime_folder
 from tasks.validators.warm import WarmSandbox
 from workers.background import BackgroundTasks
 from workers.engine.host import ModelHost
+from workers.engine.outage import Outages
 from workers.failures import clear_failure, write_failure, write_warning
 from workers.home import Home
 from workers.lane_gate import LaneGate
 from workers.turn_task import register_turn
 from workers.watchdog import Watchdog
-from workers.wiring import WorkerParts, build_turn_runner, worker_name
+from workers.wiring import WorkerParts, build_turn_runner, celery_name, starting_worker, worker_name
 
 log = structlog.get_logger()
 
-PART = "worker"
+PART, ENGINE = "worker", "engine"
 # What a turn that was cut needs to write that it hands its lease back.
 HAND_BACK_SECONDS = 5.0
 
@@ -45,11 +47,26 @@ def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, la
     """
     arm_process(settings.crash_at)
     if lanes & ENGINE_LANES:
-        host.start()
-        if not host.ready:
-            raise EngineFault("the engine started but did not answer its canary prompt")
-        write_warning(Home(root=settings.home), "engine", host.capabilities.warning)
+        _start_engine(settings, url, host, lanes)
     WorkerProcess(settings, app=app, url=url, host=host, lanes=lanes).run()
+
+
+def _start_engine(settings: Settings, url: str, host: ModelHost, lanes: frozenset[Lane]) -> None:
+    """Starts the engine. Meanwhile, and where it does not come up, the worker's row says why its lanes are closed."""
+    home, outages = Home(root=settings.home), Outages()
+    outages.fails("it is starting")
+    with announcing(url, lambda: starting_worker(lanes, outages)):
+        try:
+            host.start()
+            if not host.ready:
+                raise EngineFault("the engine started but did not answer its canary prompt")
+        except RedraftError as error:
+            outages.fails(str(error))
+            write_failure(home, ENGINE, outages.now.why if outages.now else "")
+            raise
+        outages.ends()
+    clear_failure(home, ENGINE)
+    write_warning(home, ENGINE, host.capabilities.warning)
 
 
 class WorkerProcess:
@@ -68,6 +85,7 @@ class WorkerProcess:
             host=host,
             sandbox=self._sandbox,
             lanes=self._gate.open_lanes,
+            all_lanes=lanes,
             slots=self._slots,
         )
         self._runner, self._renewer, self._events = build_turn_runner(parts)
@@ -141,7 +159,7 @@ class WorkerProcess:
 
     def _celery_worker(self, app: Celery) -> Any:
         return app.Worker(
-            hostname=f"{self._name}@redraft",
+            hostname=celery_name(self._name),
             pool="threads",
             concurrency=self._slots,
             queues=[str(lane) for lane in self._lanes],

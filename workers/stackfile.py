@@ -34,6 +34,10 @@ class StackFile:
     endpoint_context_tokens: int = 0
     ui_url: str = ""
     ui_secret: str = ""
+    # What the stack was started with, to tell whoever asks for something else.
+    model: str = ""
+    engine: str = ""
+    egress: str = ""
 
 
 def write(home: Path, stack: StackFile) -> None:

@@ -109,7 +109,10 @@ class TurnRunner:
         progress = _TurnProgress(heartbeat, self._events)
         try:
             self._loop.turn(claim, self._lanes(), heartbeat, progress)
-            self._events.succeeded(claim)
+            if progress.failure:
+                self._events.failed(claim.turn, progress.failure)
+            else:
+                self._events.succeeded(claim)
         except LeaseLost as lost:
             log.warning("the lease was lost; the work in flight is thrown away", job=claim.job, why=str(lost))
             self._events.failed(claim.turn, "the lease was lost")
@@ -126,8 +129,14 @@ class _TurnProgress:
 
     def __init__(self, heartbeat: LeaseHeartbeat, events: TurnEvents) -> None:
         self._heartbeat, self._events = heartbeat, events
+        self.failure = ""
 
     def report(self, report: TurnReport) -> None:
         """As the port has it."""
         self._heartbeat.phase = report.next
         self._events.progress(self._heartbeat.claim, report)
+
+    def ended(self, said: str, *, failed: bool) -> None:
+        """As the port has it."""
+        self.failure = said if failed else ""
+        self._events.ends(self._heartbeat.claim, said)

@@ -16,7 +16,9 @@ from tasks.escalation import Escalation, NoCloud
 from tasks.journal import JournalledModel
 from tasks.judge_panel import ModelJudgePanel
 from tasks.lesson_service import MemoryLessonService, NoLessonService
-from tasks.llm.responses import provider_of
+from tasks.llm.prices import prices_of
+from tasks.llm.responsebody import CloudTerms
+from tasks.llm.responses import OpenAIResponses, provider_of
 from tasks.loop import ENGINE_LANES, Loop
 from tasks.operators import Operators
 from tasks.policy import LoopRules
@@ -27,17 +29,18 @@ from tasks.store.attachments import read_content
 from tasks.store.breakers import BreakerRules
 from tasks.store.dispatch import ClaimRules
 from tasks.store.escalations import PostgresEscalations
-from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
+from tasks.store.lease_renewer import LeaseRenewer
 from tasks.store.ledger import PostgresLedger
+from tasks.store.presence import WorkerRegistration
 from tasks.store.session import WORKER_LOCK_SECONDS, Database
 from tasks.types import Lane
 from tasks.validation import Validation
 from tasks.validators.checks import RegisteredChecks
 from tasks.waits import WaitRules
 from workers.addresses import memory_bank
-from workers.advisers import build_advisers
 from workers.engine.admission import AdmissionController
 from workers.engine.host import ModelHost, NoEngine, model_names
+from workers.engine.outage import Outages
 from workers.engine.prefill import SharedPrefill
 from workers.events import TurnEvents
 from workers.judge_rates import load_rates
@@ -59,9 +62,15 @@ def worker_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
+def celery_name(worker: str) -> str:
+    """What Celery and Flower call the worker of that name."""
+    return f"{worker}@redraft"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerParts:
-    """What one worker process is built from: `lanes` are those that it can serve now, `slots` its turns at once."""
+    """What one worker process is built from: `lanes` are those of `all_lanes` that it can serve now, `slots` its turns
+    at once."""
 
     settings: Settings
     app: Celery
@@ -70,6 +79,7 @@ class WorkerParts:
     host: ModelHost
     sandbox: Sandbox
     lanes: Callable[[], frozenset[Lane]]
+    all_lanes: frozenset[Lane]
     slots: int
 
     @property
@@ -79,14 +89,32 @@ class WorkerParts:
 
 
 def build_cloud(settings: Settings, database: Database) -> Cloud:
-    """The stronger models that are configured. Raises `InvalidInput` for one whose prices nobody knows."""
-    advisers = build_advisers(settings)
-    if not advisers:
+    """The cloud model where a key is configured. Raises `InvalidInput` for a model whose prices nobody knows."""
+    key = settings.openai_api_key.get_secret_value()
+    if not key:
         return NoCloud()
     return Escalation(
         ledger=PostgresEscalations(database, _breaker(settings)),
-        advisers=advisers,
+        cloud=OpenAIResponses(
+            base_url=settings.openai_base_url,
+            api_key=key,
+            first_event_seconds=settings.cloud_first_event_seconds,
+            answer_seconds=settings.cloud_answer_seconds,
+        ),
+        terms=CloudTerms(
+            model=settings.cloud_model,
+            effort=settings.cloud_effort,
+            output_tokens=settings.cloud_output_tokens,
+            store=settings.cloud_store,
+        ),
+        hint_terms=CloudTerms(
+            model=settings.cloud_model,
+            effort=settings.hint_effort,
+            output_tokens=settings.hint_output_tokens,
+            store=settings.cloud_store,
+        ),
         egress=settings.egress,
+        prices=prices_of(settings.cloud_model, settings.cloud_prices, settings.prices),
         fault_cap=min(settings.cloud_fault_cap, settings.fault_cap),
         redactor=Redactor(settings.redact, settings.secrets()),
         waits=WaitRules(
@@ -124,7 +152,7 @@ def build_turn_runner(parts: WorkerParts) -> tuple[TurnRunner, LeaseRenewer, Tur
         lease_seconds=settings.lease_seconds,
         silence_seconds=settings.silence_seconds,
     )
-    events, admission = TurnEvents(parts.app, parts.name), _admission(parts)
+    events, admission = TurnEvents(parts.app, celery_name(parts.name)), _admission(parts)
     runner = TurnRunner(
         database=database,
         renewer=renewer,
@@ -203,12 +231,12 @@ def _claim_rules(parts: WorkerParts) -> ClaimRules:
 
 def _registration(parts: WorkerParts) -> WorkerRegistration:
     profile, has_model = parts.host.profile, not isinstance(parts.host, NoEngine)
-    sampling = sampling_of(profile)
+    sampling, lanes, outage = sampling_of(profile), parts.lanes(), parts.host.outage
     return WorkerRegistration(
         name=parts.name,
         host=socket.gethostname(),
         pid=os.getpid(),
-        lanes=tuple(sorted(parts.lanes())),
+        lanes=tuple(sorted(lanes)),
         slots=parts.slots,
         model=parts.host.model,
         version=version("redraft"),
@@ -216,4 +244,25 @@ def _registration(parts: WorkerParts) -> WorkerRegistration:
         models=tuple(sorted(model_names(parts.host))),
         context_tokens=profile.max_model_len if has_model else 0,
         answer_tokens=sampling.answer_tokens + sampling.thinking_tokens if has_model else 0,
+        closed_lanes=tuple(sorted(parts.all_lanes - lanes)),
+        engine_fault=outage.why if outage else "",
+        fault_seconds=outage.seconds if outage else None,
+        restarted_seconds=outage.restarted_seconds if outage else None,
+    )
+
+
+def starting_worker(lanes: frozenset[Lane], outages: Outages) -> WorkerRegistration:
+    """How a worker presents itself before its engine answers: it serves nothing yet, and says why."""
+    outage = outages.now
+    return WorkerRegistration(
+        name=worker_name(),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        lanes=(),
+        slots=0,
+        model="",
+        version=version("redraft"),
+        closed_lanes=tuple(sorted(lanes)),
+        engine_fault=outage.why if outage else "",
+        fault_seconds=outage.seconds if outage else None,
     )

@@ -4,6 +4,7 @@ Strategies are plug-ins over the same moves, so that each can be compared with t
 name from here, not from the modules below.
 """
 
+from tasks.policy.advice import Advised, advised_at
 from tasks.policy.aggregate import Aggregation
 from tasks.policy.best_of_n import BestOfN
 from tasks.policy.climb import Climb
@@ -57,6 +58,7 @@ __all__ = [
     "NEARLY_EQUAL",
     "REVISIONS_PER_LINEAGE",
     "SAME_CRITIQUE",
+    "Advised",
     "Aggregation",
     "BestOfN",
     "Climb",
@@ -66,6 +68,7 @@ __all__ = [
     "LoopRules",
     "Single",
     "accept",
+    "advised_at",
     "by_root",
     "choose",
     "clusters",

@@ -174,6 +174,15 @@ def hint_on_best(job: Job) -> Prompt:
     return _asked(job, roles.hint_on_best(job), 1, HINT_ORDER) if _best(job, 1) else hint(job)
 
 
+def question(job: Job, *, cut: Cut = WHOLE) -> Prompt:
+    """Asks for one question to the person who posed the problem, with the best candidate and what the visible checks
+    say of it."""
+    shortener = Shortener(cut)
+    shown = [_with_said(job, best, _candidate(job, best, shortener), shortener) for best in _best(job, 1)]
+    order = "Write the question now, in one line that ends with a question mark, nothing else."
+    return _prompt(job, shortener, prefix(job, shortener), roles.question(job), *shown, order)
+
+
 def distil(job: Job, *, accepted: Candidate | None = None, failures: Sequence[str] = (), cut: Cut = WHOLE) -> Prompt:
     """Asks what the ended job teaches, in three lines: of the `accepted` answer, or of `failures` (feedback of checks).
 

@@ -14,6 +14,10 @@ OBJECTED_CHARS = 12
 _OBJECTION = re.compile(r"^\W*IMPOSSIBLE\W*:\s*(.+)$")
 _ITEM = re.compile(r"^\s{0,3}(?:[-*•+]|\(?\d{1,2}[.):])\s+")
 _LABEL = re.compile(r"^[\s>*_#`\d.()-]*(when|do|avoid)[\s*_`]*:[\s*_`]*(.*)$", re.IGNORECASE)
+# Of a question to a person, and what is asked where a model's text holds none.
+QUESTION_CHARS = 500
+NO_QUESTION = "No answer has passed the checks so far. What should the next one do differently?"
+_LABELLED = re.compile(r"^(?:my |the )?question\W*:\W*", re.IGNORECASE)
 # Our own words, repeated.
 _ECHO = re.compile(r"^\(?(?:the kind of problem|what to do|the mistake to avoid)\W*$", re.IGNORECASE)
 _QUOTES = re.compile(r"```[^\n`]*\n(.*?)```|``([^`]+)``|`([^`\n]+)`|\"([^\"\n]+)\"|“([^”\n]+)”", re.DOTALL)
@@ -43,6 +47,19 @@ def objection(text: str, problem: str) -> str:
     if "```" in text or not any(len(quote) >= OBJECTED_CHARS and quote in stated for quote in quotes):
         return ""
     return shorten(" ".join(line.split()), FEEDBACK_CHARS // 3)
+
+
+def question(text: str) -> str:
+    """The last line of a model's text that is a question, in `QUESTION_CHARS` at most; empty where there is none. What
+    it asks itself comes before that."""
+    lines = [" ".join(line.strip("*_#>`- ").split()) for line in text.splitlines()]
+    asked = [_LABELLED.sub("", line) for line in lines if line.endswith("?")]
+    return shorten_line(asked[-1]) if asked else ""
+
+
+def shorten_line(line: str) -> str:
+    """The line in at most `QUESTION_CHARS` characters."""
+    return line if len(line) <= QUESTION_CHARS else f"{line[: QUESTION_CHARS - 2]}…?"
 
 
 def lesson_lines(text: str) -> tuple[str, str, str] | None:

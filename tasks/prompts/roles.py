@@ -91,6 +91,15 @@ def hint_on_best(job: Job) -> str:
     )
 
 
+def question(job: Job) -> str:
+    """For one question to the person who posed the problem."""
+    return (
+        "# Task\nThe problem above is not solved yet. You may ask the person who posed it one question, and everybody "
+        "who works on it will read the answer. Find out what is ambiguous in the problem or its checks, or what "
+        "knowledge is missing, and ask for the one thing whose answer helps most. Ask for no solution."
+    )
+
+
 def _fails(job: Job) -> str:
     return f"finds no {better(job)} value" if has_check(job, SCORE) else "does not solve it"
 

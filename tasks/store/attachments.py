@@ -9,9 +9,9 @@ from sqlalchemy import Connection, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tasks.errors import AttachmentLost, InvalidInput, MalformedJob
-from tasks.store.fleet import WORKER_SILENCE_SECONDS
 from tasks.store.session import Database
 from tasks.store.tables import attachments
+from tasks.store.workerrows import WORKER_SILENCE_SECONDS
 from tasks.types import Attachment, JobSpec, Lane, Modality
 
 

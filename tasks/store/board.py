@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from tasks.store.board_rows import Choices, JobFilter, JobLine, JobPage, LaneRow, Night, StateCount, Stretch
-from tasks.store.fleet import WORKER_SILENCE_SECONDS
 from tasks.store.session import Database, explained
+from tasks.store.workerrows import WORKER_SILENCE_SECONDS
 from tasks.types import Acceptance, JobState, Lane
 
 # A list says how many jobs match, up to so many; above them nobody counts.
@@ -85,8 +85,8 @@ AND (:text = '' OR j.id = :number OR j.title ILIKE :pattern ESCAPE '!' OR :text 
 _AT_WORK = text(_LINE + "WHERE j.state = 'running' AND l.worker IS NOT NULL ORDER BY j.id LIMIT :limit")
 _WAITING = text(
     _LINE
-    + """WHERE j.state IN ('queued', 'running', 'paused') AND l.worker IS NULL
-         ORDER BY j.state = 'paused', l.queue_rank, j.id LIMIT :limit"""
+    + """WHERE j.state IN ('queued', 'running', 'paused', 'needs_input') AND l.worker IS NULL
+         ORDER BY j.state = 'paused', j.state <> 'needs_input', l.queue_rank, j.id LIMIT :limit"""
 )
 _ENDED = text(
     _LINE + "WHERE j.finished_at >= :since ORDER BY j.finished_at DESC LIMIT :limit",
@@ -95,7 +95,7 @@ _ENDED = text(
 # Counters that move with whatever the overview shows.
 _VERSION = text("""
 SELECT (SELECT concat_ws('.', count(*), max(finished_at), sum(iterations), sum(local_tokens), sum(spent_usd),
-                         count(*) FILTER (WHERE state = 'paused'), count(cancel_requested_at),
+                         count(*) FILTER (WHERE state IN ('paused', 'needs_input')), count(cancel_requested_at),
                          count(pause_requested_at))
         FROM jobs) || '/' ||
        (SELECT concat_ws('.', sum(epoch), sum(live_tokens), count(worker), max(run_at), md5(string_agg(phase, ',')

@@ -13,6 +13,7 @@ from sqlalchemy import Row
 from tasks.errors import MalformedJob
 from tasks.types import (
     Aggregate,
+    Ask,
     Attachment,
     CallKey,
     Candidate,
@@ -60,6 +61,8 @@ def move_to_json(move: Move) -> dict[str, Any]:  # noqa: PLR0911 - one a move
             return {"kind": "mutate", "parents": parents, "inspirations": inspirations, **how, "why": move.why}
         case Probe():
             return {"kind": "probe", "why": move.why}
+        case Ask():
+            return {"kind": "ask", "why": move.why}
         case Escalate():
             return {"kind": "escalate", "asks": move.kind, "why": move.why}
         case _:
@@ -84,6 +87,8 @@ def move_from_json(stored: Mapping[str, Any]) -> Move:  # noqa: PLR0911 - one a 
             )
         case "probe":
             return Probe(why=why)
+        case "ask":
+            return Ask(why=why)
         case "escalate":
             return Escalate(kind=EscalationKind(stored["asks"]), why=why)
         case _:

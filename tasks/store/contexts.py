@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import Connection, text
 
 from tasks.errors import InvalidInput
-from tasks.store.fleet import WORKER_SILENCE_SECONDS
+from tasks.store.workerrows import WORKER_SILENCE_SECONDS
 from tasks.types import JobSpec, Lane
 from tasks.window import CUT_HINT, Estimate, Measure, Window, estimate
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from tasks.crashpoints import CrashPoint, passing
-from tasks.store.fleet import WORKER_SILENCE_SECONDS
 from tasks.store.session import Database
 from tasks.store.tables import AGEING_SECONDS
+from tasks.store.workerrows import WORKER_SILENCE_SECONDS
 from tasks.types import Claim, Lane, Modality
 
 # Fairness looks back this far: long enough for a night, short enough that last week is forgiven.

@@ -5,11 +5,8 @@ from __future__ import annotations
 from sqlalchemy import Connection, text
 
 from tasks.store.session import Database, explained
-from tasks.store.summaries import WorkerRow
+from tasks.store.workerrows import WORKER_SILENCE_SECONDS, WORKERS, WorkerRow, worker_row
 from tasks.types import Lane
-
-# A worker says that it lives every few seconds; one not seen for this long is taken for dead.
-WORKER_SILENCE_SECONDS = 10.0
 
 
 def served(connection: Connection, lane: Lane) -> bool:
@@ -24,24 +21,8 @@ def served(connection: Connection, lane: Lane) -> bool:
 
 def live_workers(database: Database) -> tuple[WorkerRow, ...]:
     """Every worker that has presented itself and not deregistered. Raises `DatabaseUnavailable`."""
-    query = text("SELECT *, extract(epoch FROM now() - seen_at)::float AS silent_seconds FROM workers ORDER BY name")
     with database.connect() as connection, explained():
-        return tuple(
-            WorkerRow(
-                name=row.name,
-                host=row.host,
-                pid=row.pid,
-                lanes=tuple(row.lanes),
-                slots=row.slots,
-                model=row.model,
-                modalities=tuple(row.modalities),
-                models=tuple(row.models),
-                silent_seconds=row.silent_seconds,
-                context_tokens=row.context_tokens,
-                live=row.silent_seconds < WORKER_SILENCE_SECONDS,
-            )
-            for row in connection.execute(query)
-        )
+        return tuple(worker_row(row) for row in connection.execute(text(WORKERS)))
 
 
 def relay_connected(database: Database) -> bool:

@@ -54,7 +54,8 @@ _GOAL = """LEFT JOIN LATERAL (
 INVARIANTS = (
     Invariant(
         name="I1 no job is stranded",
-        promise="a job that is neither final nor paused, or owes its lesson, is held or can be claimed; no other can",
+        promise="a job that is neither final nor paused nor needs input, or owes its lesson, is held or can be "
+        "claimed; no other can",
         query=f"""
             SELECT j.id AS job, 'state ' || j.state || ', but nobody holds it and nobody may claim it' AS what
             FROM jobs j LEFT JOIN leases l ON l.job_id = j.id
@@ -62,14 +63,15 @@ INVARIANTS = (
             UNION ALL
             SELECT j.id, 'state ' || j.state || ', but it can still be claimed'
             FROM jobs j JOIN leases l ON l.job_id = j.id
-            WHERE (j.state IN {_FINAL} OR j.state = 'paused') AND l.runnable AND NOT j.lesson_due
+            WHERE (j.state IN {_FINAL} OR j.state IN ('paused', 'needs_input')) AND l.runnable AND NOT j.lesson_due
             UNION ALL
             SELECT j.id, 'state ' || j.state || ', and owes a lesson that nobody may make'
             FROM jobs j JOIN leases l ON l.job_id = j.id
             WHERE j.lesson_due AND (j.state NOT IN {_FINAL} OR (l.worker IS NULL AND NOT l.runnable))
             UNION ALL
-            SELECT j.id, 'state paused, but ' || l.worker || ' holds it'
-            FROM jobs j JOIN leases l ON l.job_id = j.id WHERE j.state = 'paused' AND l.worker IS NOT NULL""",
+            SELECT j.id, 'state ' || j.state || ', but ' || l.worker || ' holds it'
+            FROM jobs j JOIN leases l ON l.job_id = j.id
+            WHERE j.state IN ('paused', 'needs_input') AND l.worker IS NOT NULL""",
     ),
     Invariant(
         name="I2 nothing is committed twice",
@@ -194,17 +196,19 @@ INVARIANTS = (
     ),
     Invariant(
         name="I4 a move follows from the decision",
-        promise="each recorded decision is the move that followed or the end that came; only a retry goes on after one",
+        promise="each recorded decision is the move that followed or the end that came; only a retry goes on after "
+        "one, and what follows a question is decided with its answer",
         query="""
             WITH decided AS (
-                SELECT i.job_id, i.number, i.decision, i.next_operator, i.stop_code, j.state, j.iterations,
-                       j.stop_code AS ended, j.retries > 0 AS retried
+                SELECT i.job_id, i.number, i.operator, i.decision, i.next_operator, i.stop_code, j.state,
+                       j.iterations, j.stop_code AS ended, j.retries > 0 AS retried
                 FROM iterations i JOIN jobs j ON j.id = i.job_id
                 WHERE i.finished_at IS NOT NULL AND i.number > coalesce(j.forked_iteration, 0))
             SELECT d.job_id AS job,
                    format('iteration %s decided %L, and %s is a %s', d.number, d.decision, n.number, n.operator) AS what
             FROM decided d JOIN iterations n ON n.job_id = d.job_id AND n.number = d.number + 1
-            WHERE d.next_operator IS DISTINCT FROM n.operator AND NOT (d.stop_code IS NOT NULL AND d.retried)
+            WHERE d.operator <> 'ask' AND d.next_operator IS DISTINCT FROM n.operator
+              AND NOT (d.stop_code IS NOT NULL AND d.retried)
             UNION ALL
             SELECT job_id, format('iteration %s decided %L, and the job is %s', number, decision, state) FROM decided
             WHERE number = iterations AND ((state = 'accepted') <> coalesce(stop_code = 'accepted', false)
@@ -340,6 +344,47 @@ INVARIANTS = (
             UNION ALL
             SELECT id, 'accepted without saying on what it rests'
             FROM jobs WHERE state = 'accepted' AND acceptance IS NULL""",
+    ),
+    Invariant(
+        name="a hint is used once",
+        promise="a hint belongs to one iteration from before its first call on, and each prompt of that iteration and "
+        "of later ones for which an answer is written holds it",
+        query=f"""
+            SELECT h.job_id AS job, format('hint %s is of iteration %s, which is not there', h.id, h.iteration) AS what
+            FROM hints h WHERE h.iteration IS NOT NULL
+              AND NOT EXISTS (SELECT 1 FROM iterations i WHERE i.job_id = h.job_id AND i.number = h.iteration)
+            UNION ALL
+            SELECT h.job_id, format('hint %s came after call %s of its iteration %s', h.id, c.id, h.iteration)
+            FROM hints h JOIN calls c ON c.job_id = h.job_id AND c.iteration = h.iteration
+            WHERE c.created_at < h.taken_at
+            UNION ALL
+            SELECT h.job_id, format('call %s of iteration %s was not shown hint %s', c.id, c.iteration, h.id)
+            FROM hints h JOIN calls c ON c.job_id = h.job_id AND c.iteration >= h.iteration AND c.set_aside = 0
+              AND c.operator IN {_MAKERS} AND c.operator <> 'escalate'
+            WHERE NOT c.omissions @> '[{{"block": "advice"}}]' AND NOT EXISTS (
+                SELECT 1 FROM jsonb_array_elements(c.request -> 'messages') m
+                WHERE strpos(m ->> 'content', h.text) > 0)""",
+    ),
+    Invariant(
+        name="a question is answered once",
+        promise="a job needs input exactly while it has an open question, each question is of an iteration that asked, "
+        "an answer belongs to one, and no call is made while one is open",
+        query="""
+            SELECT j.id AS job, format('state %s with %s open questions', j.state, count(q.id)) AS what
+            FROM jobs j LEFT JOIN questions q ON q.job_id = j.id AND q.closed_at IS NULL
+            GROUP BY j.id HAVING (j.state = 'needs_input') <> (count(q.id) = 1)
+            UNION ALL
+            SELECT q.job_id, format('question %s is of iteration %s, which did not ask', q.id, q.iteration)
+            FROM questions q LEFT JOIN iterations i ON i.job_id = q.job_id AND i.number = q.iteration
+              AND i.operator = 'ask' AND i.finished_at IS NOT NULL WHERE i.number IS NULL
+            UNION ALL
+            SELECT q.job_id, format('question %s has %s answers', q.id, count(*))
+            FROM questions q JOIN hints h ON h.job_id = q.job_id AND h.question = q.text
+              AND h.created_at BETWEEN q.asked_at AND q.closed_at GROUP BY q.job_id, q.id HAVING count(*) > 1
+            UNION ALL
+            SELECT q.job_id, format('call %s was made while question %s was open', c.id, q.id)
+            FROM questions q JOIN calls c ON c.job_id = q.job_id AND c.created_at > q.asked_at
+              AND c.created_at < coalesce(q.closed_at, now())""",
     ),
 )
 

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, text
 
 from tasks.errors import NoSuchJob
-from tasks.store import attachments, breakers, budgets, codec, fleet, stored
+from tasks.store import attachments, breakers, budgets, codec, fleet, hints, stored
 from tasks.store.session import Database, explained
 from tasks.store.tables import candidates, iterations, jobs, verdicts
 from tasks.types import (
@@ -62,7 +62,7 @@ def read_job(connection: Connection, job: int) -> Job | None:
         select(iterations).where(iterations.c.job_id == job).order_by(iterations.c.number)
     ).all()
     checked, by_iteration = _candidates(connection, job)
-    spec = stored.spec_of(row)
+    spec, given = stored.spec_of(row), hints.read(connection, job)
     return Job(
         id=job,
         owner=row.owner,
@@ -91,20 +91,25 @@ def read_job(connection: Connection, job: int) -> Job | None:
         away=breakers.away(connection),
         texts=attachments.texts(connection, spec),
         batch=row.batch_id,
-        hints=_hints(connection, job, rounds),
+        hints=_hints(connection, job, rounds, hints.seen(given)),
+        waiting_hints=len(given) - len(hints.seen(given)),
     )
 
 
 def refresh(connection: Connection, job: Job) -> Job:
-    """The job with its spend, its hours and the lanes that are served as they are now, and all else as it was."""
+    """The job with its budget, its spend, its hours, the hints that wait and the lanes that are served as they are now,
+    and all else as it was."""
+    given = hints.read(connection, job.id)
     row = connection.execute(select(jobs, text(_IDLE), text(_NOW)).where(jobs.c.id == job.id)).one()
     return dataclasses.replace(
         job,
+        spec=dataclasses.replace(job.spec, budget=stored.budget_of(row)),
         spend=_spend(row),
         idle_seconds=float(row.idle),
         read_at=row.now,
         cloud=_cloud(connection, job.owner),
         away=breakers.away(connection),
+        waiting_hints=len(given) - len(hints.seen(given)),
     )
 
 
@@ -137,7 +142,12 @@ def _ended(row: Row[Any]) -> Stop | None:
     )
 
 
-def _hints(connection: Connection, job: int, rounds: Sequence[Row[Any]]) -> tuple[Hint, ...]:
+def _hints(connection: Connection, job: int, rounds: Sequence[Row[Any]], given: Sequence[Hint]) -> tuple[Hint, ...]:
+    """What stronger models advised, and what people have `given`, in the order of the iterations that saw it first."""
+    return tuple(sorted((*_cloud_hints(connection, job, rounds), *given), key=lambda hint: hint.iteration or 0))
+
+
+def _cloud_hints(connection: Connection, job: int, rounds: Sequence[Row[Any]]) -> tuple[Hint, ...]:
     """What stronger models advised, the first first; of a fork's hints nobody knows whose they are."""
     advised = [row for row in rounds if row.hint]
     if not advised:

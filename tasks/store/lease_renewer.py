@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -17,14 +16,16 @@ import structlog
 from psycopg.rows import namedtuple_row
 
 from tasks.store import codec
+from tasks.store.address import conninfo
+from tasks.store.faults import first_line
 from tasks.store.heartbeats import LeaseHeartbeat
+from tasks.store.presence import REGISTRATION_SECONDS, WorkerRegistration, deregister, forget_others, register
 from tasks.types import Claim
 
 log = structlog.get_logger()
 
 # How often the renewer pauses its renewals to look: a cancel or a pause comes by NOTIFY, so this bounds only the rest.
 TICK_SECONDS = 0.5
-REGISTRATION_SECONDS = 3.0
 # However many notifications come, the leases are looked at no more often than this.
 GATHER_SECONDS = 0.02
 # How old the last word on the calls in flight may be when a worker dies: what its record of lost work can't know.
@@ -54,24 +55,6 @@ WHERE l.worker = %(worker)s
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerRegistration:
-    """How a worker presents itself in the `workers` table: `context_tokens` are its model's, of which an answer takes
-    `answer_tokens` at most; 0 without a model."""
-
-    name: str
-    host: str
-    pid: int
-    lanes: tuple[str, ...]
-    slots: int
-    model: str
-    version: str
-    modalities: tuple[str, ...] = ("text",)
-    context_tokens: int = 0
-    answer_tokens: int = 0
-    models: tuple[str, ...] = ()
-
-
 class LeaseRenewer:
     """Renews the leases of one worker process over a connection of its own; whoever owns it runs `run` in a thread."""
 
@@ -83,7 +66,7 @@ class LeaseRenewer:
         lease_seconds: float,
         silence_seconds: float = 60.0,
     ) -> None:
-        self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
+        self._url = conninfo(url)
         self._registration, self._lease, self._silence = registration, lease_seconds, silence_seconds
         self._held: dict[int, LeaseHeartbeat] = {}
         self._lock = threading.Condition()  # notified when a lease is given back
@@ -98,10 +81,11 @@ class LeaseRenewer:
                 with self._connect() as connection:
                     connection.execute("LISTEN redraft_cancel")
                     connection.execute("LISTEN redraft_pause")
+                    forget_others(connection, self._registration())
                     self._renew_until(stop, connection)
-                    self._deregister(connection)
+                    deregister(connection, self._registration().name)
             except AWAY as error:
-                log.warning("the renewer lost Postgres and tries again", error=_first_line(error))
+                log.warning("the renewer lost Postgres and tries again", error=first_line(error))
                 stop.wait(RETRY_SECONDS)
 
     def deregister(self) -> None:
@@ -109,9 +93,9 @@ class LeaseRenewer:
         Never raises: a row that nobody refreshes counts for nothing after some seconds."""
         try:
             with self._connect() as connection:
-                self._deregister(connection)
+                deregister(connection, self._registration().name)
         except psycopg.Error as error:
-            log.warning("the worker's row could not be taken away", error=_first_line(error))
+            log.warning("the worker's row could not be taken away", error=first_line(error))
 
     def hold(self, held: Claim) -> LeaseHeartbeat:
         """Begins to renew a lease that was claimed just now."""
@@ -183,10 +167,10 @@ class LeaseRenewer:
             now = time.monotonic()
             if self._stop_at is not None:
                 if present:
-                    self._deregister(connection)
+                    deregister(connection, self._registration().name)
                 present = False
             elif now >= next_registration:
-                self._register(connection)
+                register(connection, self._registration())
                 next_registration = now + REGISTRATION_SECONDS
             if now >= next_renewal or self._unread_requests:
                 locked = self._renew(connection)
@@ -205,34 +189,6 @@ class LeaseRenewer:
         spoken += [notice.payload for notice in connection.notifies(timeout=0)]
         with self._lock:
             self._unread_requests = self._unread_requests or any(str(job) in spoken for job in self._held)
-
-    def _deregister(self, connection: psycopg.Connection[Any]) -> None:
-        connection.execute("DELETE FROM workers WHERE name = %s", (self._registration().name,))
-
-    def _register(self, connection: psycopg.Connection[Any]) -> None:
-        row = self._registration()
-        connection.execute(
-            """INSERT INTO workers (name, host, pid, lanes, slots, model, version, modalities, context_tokens,
-                                    answer_tokens, models)
-               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-               ON CONFLICT (name) DO UPDATE SET lanes = EXCLUDED.lanes, slots = EXCLUDED.slots, pid = EXCLUDED.pid,
-                   model = EXCLUDED.model, version = EXCLUDED.version, modalities = EXCLUDED.modalities,
-                   context_tokens = EXCLUDED.context_tokens, answer_tokens = EXCLUDED.answer_tokens,
-                   models = EXCLUDED.models, seen_at = now()""",
-            (
-                row.name,
-                row.host,
-                row.pid,
-                list(row.lanes),
-                row.slots,
-                row.model,
-                row.version,
-                list(row.modalities),
-                row.context_tokens,
-                row.answer_tokens,
-                list(row.models),
-            ),
-        )
 
     def _renew(self, connection: psycopg.Connection[Any]) -> bool:
         """Renews in one statement all leases whose slot makes progress; says whether a row was locked by somebody.
@@ -289,7 +245,3 @@ class LeaseRenewer:
                    = (v.job, v.epoch, v.iteration, v.operator, v.slot, v.step, v.check_name, v.vote, v.attempt)""",
             [list(column) for column in zip(*rows, strict=True)],
         )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]

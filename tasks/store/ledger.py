@@ -13,7 +13,18 @@ from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import JournalMismatch
 from tasks.reasons import describe
 from tasks.scoring import best_of, is_better, value_of
-from tasks.store import batches, budgets, codec, contexts, job_loader, journal, leases, lesson_writes
+from tasks.store import (
+    batches,
+    budgets,
+    codec,
+    contexts,
+    hints,
+    job_loader,
+    journal,
+    leases,
+    lesson_writes,
+    questions,
+)
 from tasks.store.session import Database
 from tasks.store.tables import candidates, iterations, jobs, verdicts
 from tasks.types import (
@@ -25,6 +36,7 @@ from tasks.types import (
     Completion,
     Decision,
     Grant,
+    Hint,
     Iteration,
     Job,
     Lane,
@@ -49,8 +61,8 @@ class PostgresLedger:
     # ── reading ──────────────────────────────────────────────────────────────────────────────
 
     def load(self, claim: Claim) -> Job:
-        """The job with all that is committed of it. Raises `LeaseLost`, `MalformedJob`, `AttachmentLost`,
-        `DatabaseUnavailable`."""
+        """The job with all that is committed of it; an open iteration without a call takes the hints that wait. Raises
+        `LeaseLost`, `MalformedJob`, `AttachmentLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
             connection.execute(  # an iteration's time begins with its first turn, not in the queue
@@ -58,13 +70,16 @@ class PostgresLedger:
                 .where(iterations.c.job_id == claim.job, iterations.c.started_at.is_(None))
                 .values(started_at=text("now()"))
             )
+            taken = _take_hints(connection, claim)
             job = job_loader.read_job(connection, claim.job)
         assert job is not None  # the fence has found its lease
+        if taken:
+            passing(CrashPoint.HINTS_TAKEN)
         return job
 
     def refresh(self, claim: Claim, job: Job) -> Job:
-        """The job with its spend, its hours and the lanes that are served as they are now. Raises
-        `DatabaseUnavailable`."""
+        """The job with its budget, its spend, its hours, the hints that wait and the lanes that are served as they are
+        now. Raises `DatabaseUnavailable`."""
         with self._database.connect() as connection:
             return job_loader.refresh(connection, job)
 
@@ -108,8 +123,9 @@ class PostgresLedger:
 
     # ── the iteration ────────────────────────────────────────────────────────────────────────
 
-    def begin(self, claim: Claim, number: int, move: Move, lessons: Sequence[Lesson]) -> None:
-        """Opens iteration `number`; again is harmless. Raises `LeaseLost`, `DatabaseUnavailable`."""
+    def begin(self, claim: Claim, number: int, move: Move, lessons: Sequence[Lesson]) -> tuple[Hint, ...]:
+        """Opens iteration `number`, which takes the hints that wait; again is harmless. Returns the hints that it sees.
+        Raises `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
             connection.execute(
@@ -118,6 +134,8 @@ class PostgresLedger:
                 .values(recalled=codec.lessons_to_json(lessons))
             )
             _open_iteration(connection, claim.job, number, move, started_at=text("now()"))
+            _take_hints(connection, claim)
+            return hints.seen(hints.read(connection, claim.job))
 
     def commit_candidates(self, claim: Claim, number: int, new: Sequence[Candidate]) -> None:
         """All slots of the open iteration have their text. Raises `LeaseLost`, `DatabaseUnavailable`."""
@@ -256,8 +274,36 @@ class PostgresLedger:
                 _open_iteration(connection, claim.job, iteration.number + 1, decision)
                 _note_move_up(connection, claim.job, iteration.number, lane)
             leases.release(connection, claim, lane, done=isinstance(decision, Stop) and not lesson_due)
+            if isinstance(decision, Stop):
+                hints.go_on(connection, claim.job)
             if row.batch_id is not None:
                 _count_for_batch(connection, claim.job, iteration, decision, partly=bool(row.score))
+
+    def ask(self, claim: Claim, number: int, question: str, *, hours: float) -> None:
+        """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        with self._database.begin() as connection:
+            leases.fence(connection, claim)
+            row = connection.execute(select(jobs).where(jobs.c.id == claim.job)).one()
+            if row.cancel_requested_at is not None:  # whoever holds it next hears of that
+                leases.release(connection, claim, Lane(row.lane))
+                return
+            connection.execute(
+                update(iterations)
+                .where(iterations.c.job_id == claim.job, iterations.c.number == number)
+                .values(
+                    decision="wait for the answer",
+                    worker=claim.worker,
+                    epoch=claim.epoch,
+                    finished_at=text("now()"),
+                )
+            )
+            counted = {"iterations": number, "crashes": 0, "faults": 0}
+            connection.execute(update(jobs).where(jobs.c.id == claim.job).values(**counted))
+            passing(CrashPoint.ASKING)
+            questions.ask(connection, claim.job, number, question, hours=hours)
+            leases.release(connection, claim, Lane(row.lane), done=True)
+            if row.batch_id is not None:
+                batches.leave(connection, claim.job)
 
     def keep_lesson(self, claim: Claim, lesson: Lesson | None) -> None:
         """An ended job owes its lesson no more, and can't be claimed again. Raises `LeaseLost`,
@@ -288,6 +334,7 @@ class PostgresLedger:
             leases.end(connection, claim.job, decision)
             lane = connection.execute(select(jobs.c.lane).where(jobs.c.id == claim.job)).scalar_one()
             leases.release(connection, claim, Lane(lane) if lane in list(Lane) else Lane.GPU, done=True)
+            hints.go_on(connection, claim.job)
 
     def seek_context(self, claim: Claim, lane: Lane, decision: Stop, *, above: int) -> None:
         """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
@@ -338,6 +385,13 @@ class PostgresLedger:
             leases.release(
                 connection, claim, lane, delay_seconds=leases.fault_pause(faults), done=faults >= self._fault_cap
             )
+
+
+def _take_hints(connection: Connection, claim: Claim) -> bool:
+    taken = hints.take(connection, claim.job)
+    if taken:
+        passing(CrashPoint.TAKING_HINTS)
+    return taken
 
 
 def _incumbent(connection: Connection, claim: Claim, row: Row[Any]) -> Candidate | None:

@@ -1,5 +1,5 @@
-"""Cancel, pause, resume, retry, fork: each is one call of a function in the database, which checks the owner and locks
-the job's lease row (migration 0004). Knows nothing of workers."""
+"""Cancel, pause, resume, retry, fork, edit: each is one call of a function in the database, which checks the owner and
+locks the job's lease row (migration 0004). Knows nothing of workers."""
 
 from __future__ import annotations
 
@@ -63,6 +63,19 @@ def fork(database: Database, job: int, upto: int, changes: Changes) -> int:
     return int(_call(database, job, query, values))
 
 
+def edit(database: Database, job: int, changes: Changes) -> JobState:
+    """Changes the budget, the priority and the tags of a job that has not ended, as far as `changes` names them; one
+    that ended unsolved is queued again with a larger budget. Nothing of it is in a prompt, so it holds at once: a
+    budget from the next call and decision on.
+
+    Returns the state it has then. Raises `InvalidInput` where it has ended otherwise, has used more than the new
+    budget, or nothing would change; `NoSuchJob`, `DatabaseUnavailable`.
+    """
+    query = "SELECT redraft_edit(:job, :usd, :hours, :iterations, :tokens, :priority, CAST(:tags AS text[]))"
+    tags = None if changes.tags is None else list(changes.tags)
+    return _state(database, job, query, {**_budget(changes), "priority": changes.priority, "tags": tags})
+
+
 def _budget(changes: Changes) -> dict[str, Any]:
     names = ("usd", "hours", "iterations", "tokens")
     return {name: getattr(changes, name) for name in names}
@@ -73,7 +86,7 @@ def _state(database: Database, job: int, query: str, values: dict[str, Any] | No
 
 
 def _call(database: Database, job: int, query: str, values: dict[str, Any]) -> Any:
-    with database.begin() as connection, explained(), _refusals():
+    with database.begin() as connection, explained(), refusals():
         answer = connection.execute(text(query), {"job": job, **values}).scalar_one()
     if answer is None:
         raise NoSuchJob(job)
@@ -81,7 +94,8 @@ def _call(database: Database, job: int, query: str, values: dict[str, Any]) -> A
 
 
 @contextlib.contextmanager
-def _refusals() -> Iterator[None]:
+def refusals() -> Iterator[None]:
+    """Turns what a function in the database refuses into `InvalidInput`."""
     try:
         yield
     except DBAPIError as error:

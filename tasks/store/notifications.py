@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import psycopg
 
 from tasks.errors import DatabaseUnavailable
+from tasks.store.address import conninfo
 
 
 class Notifications:
@@ -33,7 +34,7 @@ def listening(url: str, *channels: str, name: str) -> Iterator[Notifications]:
     `DatabaseUnavailable`, also where the connection is lost meanwhile."""
     with _explained():
         connection = psycopg.connect(
-            url.replace("postgresql+psycopg://", "postgresql://", 1),
+            conninfo(url),
             autocommit=True,
             application_name=name,
             connect_timeout=3,

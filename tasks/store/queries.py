@@ -10,11 +10,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, text
 
 from tasks.errors import NoSuchJob
-from tasks.store.fleet import WORKER_SILENCE_SECONDS
+from tasks.store import hints
 from tasks.store.session import Database, explained
 from tasks.store.summaries import (
     BatchSummary,
     CallOmission,
+    EditRow,
     EgressRow,
     IterationRow,
     JobSummary,
@@ -25,6 +26,7 @@ from tasks.store.summaries import (
     VerdictRow,
 )
 from tasks.store.tables import jobs
+from tasks.store.workerrows import WORKER_SILENCE_SECONDS
 from tasks.types import Acceptance, BatchBudget, Budget, Egress, JobState, Lane, Spend, StopCode
 
 _SUMMARY = f"""
@@ -48,7 +50,8 @@ SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations,
                   (array_agg((o ->> 'chars')::bigint ORDER BY (o ->> 'left_out')::bigint DESC))[1] AS chars
            FROM calls c CROSS JOIN jsonb_array_elements(c.omissions) o
            WHERE c.job_id = j.id AND c.omissions <> '[]'::jsonb GROUP BY 1) b) AS left_out,
-       j.batch_id, j.model, j.model <> '' AND l.lane IN ('gpu', 'fast') AND NOT EXISTS (
+       q.text AS question, q.answer_until, j.batch_id, j.model,
+       j.model <> '' AND l.lane IN ('gpu', 'fast') AND NOT EXISTS (
             SELECT 1 FROM workers w WHERE j.model = ANY(w.models) AND l.lane = ANY(w.lanes)
             AND w.seen_at > clock_timestamp() - make_interval(secs => {WORKER_SILENCE_SECONDS})) AS unserved,
        CASE WHEN j.acceptance = 'judged' THEN (
@@ -57,7 +60,7 @@ SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations,
             AND c.operator = 'judge' AND c.step = 'verdict' AND upper(btrim(c.text, '`*. ' || chr(10))) = 'PASS'
             GROUP BY c.model, c.check_name
             ORDER BY count(DISTINCT c.vote) DESC, c.model LIMIT 1) END AS judged_by
-FROM jobs j JOIN leases l ON l.job_id = j.id
+FROM jobs j JOIN leases l ON l.job_id = j.id LEFT JOIN questions q ON q.job_id = j.id AND q.closed_at IS NULL
 """  # noqa: S608 - its one part is the constant above
 
 
@@ -150,7 +153,9 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
                 )
             )
         omissions, set_aside = _omissions(connection, job), _set_aside(connection, job)
-        repeated = _repeated(connection, job)
+        repeated, given = _repeated(connection, job), hints.read(connection, job)
+        query = text("SELECT iteration, text FROM questions WHERE job_id = :job")
+        asked = {row.iteration: row.text for row in connection.execute(query, {"job": job})}
         query = text("SELECT * FROM iteration_history WHERE job = :job ORDER BY iteration")
         return tuple(
             IterationRow(
@@ -179,6 +184,8 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
                 stop_code=StopCode(row.stop_code) if row.stop_code else None,
                 omissions=tuple(omissions.get(row.iteration, ())),
                 set_aside=tuple(set_aside.get(row.iteration, ())),
+                question=asked.get(row.iteration, ""),
+                hints=tuple(hint for hint in given if hint.iteration == row.iteration),
             )
             for row in connection.execute(query, {"job": job})
         )
@@ -215,6 +222,17 @@ def _set_aside(connection: Connection, job: int) -> dict[int, list[SetAsideCall]
         call = {name: value for name, value in row.items() if name != "iteration"}
         found.setdefault(row["iteration"], []).append(SetAsideCall(**call))
     return found
+
+
+def edits_of(database: Database, job: int) -> tuple[EditRow, ...]:
+    """What was changed of a job, the first first; nothing of a job that is not the login's. Raises
+    `DatabaseUnavailable`."""
+    with database.connect() as connection, explained():
+        rows = connection.execute(text("SELECT * FROM edits WHERE job_id = :job ORDER BY id"), {"job": job})
+        return tuple(
+            EditRow(by=row.given_by, at=row.created_at, before=row.before, after=row.after, iterations=row.iterations)
+            for row in rows
+        )
 
 
 def job_egress(database: Database, job: int) -> tuple[EgressRow, ...]:
@@ -313,6 +331,8 @@ def _summary(row: Row[Any]) -> JobSummary:
         left_out=tuple(LeftOut(**block) for block in row.left_out or ()),
         context_above=row.context_above,
         batch=row.batch_id,
+        question=row.question,
+        answer_until=row.answer_until,
         model=row.model,
         judged_by=JudgedBy(**row.judged_by) if row.judged_by else None,
         model_awaited=row.unserved and row.state in ("queued", "running") and row.worker is None,

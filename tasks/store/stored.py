@@ -33,7 +33,7 @@ def spec_of(row: Row[Any]) -> JobSpec:
         title=row.title,
         problem=row.problem,
         checks=_checks(row.checks),
-        budget=_budget(row),
+        budget=budget_of(row),
         strategy=row.strategy,
         lane=_lane(row.lane),
         egress=_one_of("egress", row.egress, Egress),
@@ -46,6 +46,8 @@ def spec_of(row: Row[Any]) -> JobSpec:
         attachments=_attachments(row.attachments, row.owner),
         cut=row.cut,
         files=_file_set(row.files),
+        ask=row.ask,
+        ask_hours=row.ask_hours,
     )
 
 
@@ -152,7 +154,8 @@ def _attachments(stored: Any, owner: str) -> tuple[Attachment, ...]:
     return tuple(attachments)
 
 
-def _budget(row: Row[Any]) -> Budget:
+def budget_of(row: Row[Any]) -> Budget:
+    """A stored job's budget. Raises `MalformedJob`."""
     usd, hours = Decimal(row.budget_usd), row.budget_hours
     _require(usd.is_finite(), "budget_usd", str(usd), "a number")
     _require(math.isfinite(hours), "budget_hours", hours, "a number")

@@ -74,6 +74,7 @@ _LATER = (
     "model",
     "budget_completion_tokens",
     "files",
+    "ask",
     "budget_local_tokens",
     "budget_cloud_tokens",
     "budget_gpu_seconds",
@@ -84,6 +85,8 @@ def spec_hash(spec: JobSpec) -> str:
     """What two submissions under one key must have in common: everything but the key. Of the egress it holds what the
     job names; of `_LATER` columns only what is set, so that a key used before jobs had them gives its job back."""
     columns = {name: value for name, value in _columns(spec).items() if name not in _LATER or value}
+    if not spec.ask:
+        del columns["ask_hours"]
     return hashlib.sha256(json.dumps(columns, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -111,6 +114,8 @@ def _columns(spec: JobSpec) -> dict[str, Any]:
         "attachments": [codec.attachment_to_json(attachment) for attachment in spec.attachments],
         "cut": spec.cut,
         "files": codec.file_set_to_json(spec.files),
+        "ask": spec.ask,
+        "ask_hours": spec.ask_hours,
     }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from tasks.types import Acceptance, BatchBudget, Budget, Egress, JobState, Lane, Spend, StopCode
+from tasks.types import Acceptance, BatchBudget, Budget, Egress, Hint, JobState, Lane, Spend, StopCode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,8 @@ class JobSummary:
     `cut` allows a problem that is too long to be shown in part, `left_out` is what calls left out of their prompts, and
     `context_above` is the largest context that its problem did not fit into: it waits for a worker with more.
     `waits_for` says why a job that nobody holds goes on only later.
-    `batch` is the number of the batch whose budget it shares. `value` is its answer's, where the job has a score."""
+    `batch` is the number of the batch whose budget it shares. `value` is its answer's, where the job has a score.
+    `question` is what it asks while it needs input, and waits for until `answer_until`."""
 
     job: int
     title: str
@@ -142,6 +143,8 @@ class JobSummary:
     judged_by: JudgedBy | None = None
     value: float | None = None
     stop_ended_by: StopCode | None = None
+    question: str | None = None
+    answer_until: datetime | None = None
 
     @property
     def age_seconds(self) -> float:
@@ -193,7 +196,8 @@ class IterationRow:
     and `omissions` is what their prompts left out. `behaviour` is the digest of what the candidate does, `inputs` are
     those of a probe, `hint` the advice that an escalation brought; `repeated_tokens` are those of completions in slots
     whose candidate is a rejected one again. `value` is the candidate's, where the job has a score; `improved` says that
-    it became the incumbent."""
+    it became the incumbent. `hints` are those of people that it is the first to see, `question` is what it
+    asked."""
 
     iteration: int
     operator: str
@@ -220,6 +224,20 @@ class IterationRow:
     repeated_tokens: int = 0
     value: float | None = None
     improved: bool = False
+    hints: tuple[Hint, ...] = ()
+    question: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditRow:
+    """A change of a job by a person: the fields that differ, before and after, by their names in a job file
+    (`budget.tokens`). `iterations` were recorded by then."""
+
+    by: str
+    at: datetime
+    before: Mapping[str, object]
+    after: Mapping[str, object]
+    iterations: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,24 +311,6 @@ class EventRow:
     at: datetime
     kind: str
     detail: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerRow:
-    """A worker as it presented itself: `models` are the names that its model goes by; `silent_seconds` since its last
-    sign of life, and `live` where these are few; `context_tokens` are its model's, 0 without a model."""
-
-    name: str
-    host: str
-    pid: int
-    lanes: tuple[str, ...]
-    slots: int
-    model: str
-    modalities: tuple[str, ...]
-    models: tuple[str, ...]
-    silent_seconds: float
-    live: bool
-    context_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

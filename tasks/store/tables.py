@@ -128,6 +128,8 @@ jobs = Table(
     Column("budget_completion_tokens", BigInteger),
     Column("batch_id", BigInteger),
     Column("files", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("ask", Boolean, nullable=False, server_default=text("false")),
+    Column("ask_hours", Double, nullable=False, server_default=text("24")),
     Column("budget_local_tokens", BigInteger),
     Column("budget_cloud_tokens", BigInteger),
     Column("budget_gpu_seconds", Double),
@@ -388,6 +390,48 @@ outbox = Table(
     Index("outbox_due", "deliver_at", postgresql_where=text("delivered_at IS NULL")),
 )
 
+hints = Table(
+    "hints",
+    metadata,
+    Column("id", BigInteger, Identity(always=False), primary_key=True),
+    _job(),
+    Column("text", Text, nullable=False),
+    Column("given_by", Text, nullable=False),
+    Column("question", Text, nullable=False, server_default=text("''")),
+    Column("iteration", Integer),
+    _moment("created_at", required=True),
+    _moment("taken_at"),
+    Index("hints_job", "job_id", "id"),
+)
+
+edits = Table(
+    "edits",
+    metadata,
+    Column("id", BigInteger, Identity(always=False), primary_key=True),
+    _job(),
+    Column("given_by", Text, nullable=False),
+    _moment("created_at", required=True),
+    Column("before", JSONB, nullable=False),
+    Column("after", JSONB, nullable=False),
+    Column("iterations", Integer, nullable=False),
+    Index("edits_job", "job_id", "id"),
+)
+
+questions = Table(
+    "questions",
+    metadata,
+    Column("id", BigInteger, Identity(always=False), primary_key=True),
+    _job(),
+    Column("iteration", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    _moment("asked_at", required=True),
+    Column("answer_until", DateTime(timezone=True), nullable=False),
+    _moment("closed_at"),
+    UniqueConstraint("job_id", "iteration", name="questions_once"),
+    Index("questions_open", "job_id", unique=True, postgresql_where=text("closed_at IS NULL")),
+    Index("questions_due", "answer_until", postgresql_where=text("closed_at IS NULL")),
+)
+
 lessons = Table(
     "lessons",
     metadata,
@@ -485,6 +529,10 @@ workers = Table(
     Column("context_tokens", Integer, nullable=False, server_default=_ZERO),
     Column("answer_tokens", Integer, nullable=False, server_default=_ZERO),
     Column("models", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("closed_lanes", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("engine_fault", Text, nullable=False, server_default=text("''")),
+    _moment("engine_fault_at"),
+    _moment("engine_restarted_at"),
 )
 
 owner_usage = Table(

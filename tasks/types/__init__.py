@@ -3,6 +3,22 @@
 Import each name from here, not from the modules below.
 """
 
+from tasks.kinds import (
+    Acceptance,
+    CloudEnd,
+    Egress,
+    EscalationKind,
+    EscalationState,
+    GuardKind,
+    Health,
+    HintSource,
+    JobState,
+    Lane,
+    LessonKind,
+    Modality,
+    Operator,
+    StopCode,
+)
 from tasks.types.answers import (
     CallKey,
     ChatRequest,
@@ -20,24 +36,9 @@ from tasks.types.answers import (
     Usage,
 )
 from tasks.types.job import Claim, Hint, Job, Lesson, Match, OpenIteration, TurnReport, unstored_job
-from tasks.types.kinds import (
-    Acceptance,
-    CloudEnd,
-    Egress,
-    EscalationKind,
-    EscalationState,
-    GuardKind,
-    Health,
-    HintSource,
-    JobState,
-    Lane,
-    LessonKind,
-    Modality,
-    Operator,
-    StopCode,
-)
 from tasks.types.moves import (
     Aggregate,
+    Ask,
     Candidate,
     CandidateRef,
     Decision,
@@ -58,12 +59,14 @@ from tasks.types.moves import (
     operator_of,
 )
 from tasks.types.programs import JOINED, SandboxJob, SandboxResult
-from tasks.types.specs import Attachment, BatchBudget, Budget, Changes, CheckSpec, FileSet, JobSpec
+from tasks.types.specs import ASK_HOURS, Attachment, BatchBudget, Budget, Changes, CheckSpec, FileSet, JobSpec
 
 __all__ = [
+    "ASK_HOURS",
     "JOINED",
     "Acceptance",
     "Aggregate",
+    "Ask",
     "Attachment",
     "BatchBudget",
     "Budget",

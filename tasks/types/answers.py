@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import overload
 
+from tasks.kinds import CloudEnd, EscalationKind, EscalationState, GuardKind, Health, Operator
 from tasks.redaction import Redaction
-from tasks.types.kinds import CloudEnd, EscalationKind, EscalationState, GuardKind, Health, Operator
 from tasks.types.specs import Attachment
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tasks.types.kinds import HintSource, Lane, LessonKind
+from tasks.kinds import HintSource, Lane, LessonKind
 from tasks.types.moves import Candidate, Iteration, Move, Spend, Stop
 from tasks.types.specs import JobSpec
 
@@ -81,7 +81,8 @@ class Job:
     the providers whose circuits let nothing through now. Of the time since `started_at`, `idle_seconds` do not count as
     hours: the job was paused, or had ended before a retry. `read_at` is when it was read; hours are counted by the
     database's clock only. `texts` are the contents of its text attachments by hash. `batch` is the number of the batch
-    whose budget it shares. `hints` are those that its open iteration sees, in the order in which they were given."""
+    whose budget it shares. `hints` are those that its open iteration sees, in the order in which they were given,
+    and `waiting_hints` says how many no iteration has seen yet."""
 
     id: int
     owner: str
@@ -101,6 +102,7 @@ class Job:
     texts: Mapping[str, str] = field(default_factory=dict)
     batch: int | None = None
     hints: tuple[Hint, ...] = ()
+    waiting_hints: int = 0
 
 
 def unstored_job(spec: JobSpec, texts: Mapping[str, str] | None = None) -> Job:
@@ -129,3 +131,4 @@ class TurnReport:
     score: float
     next: str
     value: float | None = None
+    title: str = ""

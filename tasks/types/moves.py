@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import assert_never
 
-from tasks.types.kinds import Acceptance, Egress, EscalationKind, GuardKind, JobState, Operator, StopCode
+from tasks.kinds import Acceptance, Egress, EscalationKind, GuardKind, JobState, Operator, StopCode
 from tasks.types.specs import Budget
 
 
@@ -175,6 +175,14 @@ class Escalate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """Ask the person who posed the problem one question. It makes no candidate; the job waits for the answer, which all
+    later prompts carry, or for its time-out."""
+
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
     """The job ends. `tasks.reasons.explain` makes the text for people from these fields.
 
@@ -201,7 +209,7 @@ class Stop:
         return self.code.state
 
 
-Move = Draft | Revise | Aggregate | Synthesise | Mutate | Probe | Escalate
+Move = Draft | Revise | Aggregate | Synthesise | Mutate | Probe | Escalate | Ask
 Decision = Move | Stop
 
 
@@ -222,6 +230,8 @@ def operator_of(move: Move) -> Operator:  # noqa: PLR0911 - one a move
             return Operator.EDIT if edits else Operator.MUTATE
         case Probe():
             return Operator.INPUTS
+        case Ask():
+            return Operator.ASK
         case Escalate(kind=kind):
             return Operator.HINT if kind.is_hint else Operator.ESCALATE
         case _:
@@ -243,7 +253,7 @@ class HelpRules:
     """When a job asks a stronger model, beside after enough rejected iterations: after so many `fresh_starts` that
     failed, iterations `without_gain`, iterations that brought nothing but `loops`, and lineages whose review objects
     that the problem is impossible. It asks for `hints` before a whole answer, and after each the local model has
-    `hint_iterations`."""
+    `hint_iterations`. A job that may ask its owner asks so many `questions` at most, before each of these."""
 
     fresh_starts: int = 2
     without_gain: int = 6
@@ -251,6 +261,7 @@ class HelpRules:
     objections: int = 2
     hints: int = 2
     hint_iterations: int = 4
+    questions: int = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 from tasks.globs import matches_any
-from tasks.types.kinds import Egress, Lane, Modality
+from tasks.kinds import Egress, Lane, Modality
+
+# A day: whoever posed the problem may sleep.
+ASK_HOURS = 24.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +119,8 @@ class JobSpec:
     """A validated job, ready to be stored. With `memory` False it recalls no lessons and leaves none. `egress` None
     means the deployment's default, which is filled in when the job is stored. `model` is the one that must work on it,
     by any name that its workers know; empty for any. `cut` allows a problem that is longer than a model's context to be
-    shown in part. With `files` an answer is a set of files, or edits to them."""
+    shown in part. With `files` an answer is a set of files, or edits to them. With `ask` a job that is stuck asks its
+    owner a question, and waits `ask_hours` for the answer at most."""
 
     title: str
     problem: str
@@ -134,6 +138,8 @@ class JobSpec:
     attachments: tuple[Attachment, ...] = ()
     cut: bool = False
     files: FileSet = field(default_factory=FileSet)
+    ask: bool = False
+    ask_hours: float = ASK_HOURS
 
     @property
     def modalities(self) -> frozenset[Modality]:
@@ -143,7 +149,8 @@ class JobSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What a retry or a fork changes of a job's specification; None leaves it as it is. Units as in `Budget`."""
+    """What a retry, a fork or an edit changes of a job's specification; None leaves it as it is. Units as in
+    `Budget`."""
 
     usd: Decimal | None = None
     hours: float | None = None
@@ -151,3 +158,5 @@ class Changes:
     tokens: int | None = None
     strategy: str | None = None
     seed: int | None = None
+    priority: int | None = None
+    tags: tuple[str, ...] | None = None

@@ -16,7 +16,8 @@ import psycopg
 
 from tasks.errors import RedraftError
 from tasks.store import dispatch, leases, reaping
-from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
+from tasks.store.lease_renewer import LeaseRenewer
+from tasks.store.presence import WorkerRegistration
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.types import Attachment, CheckSpec, Claim, JobSpec, Lane
@@ -277,6 +278,8 @@ _PAST = (
     "INSERT INTO reservations (job_id, epoch, iteration, operator, slot, attempt, tokens)"
     " VALUES (@job@, 1, 1, '@mark@', 0, 1, 1)",
     "INSERT INTO owner_usage VALUES ('@victim@', now(), 1)",
+    "INSERT INTO daily_limits (owner, usd) VALUES ('@victim@', 1) ON CONFLICT DO NOTHING",
+    "INSERT INTO daily_warnings VALUES ('@victim@', current_date, 'usd', 50) ON CONFLICT DO NOTHING",
     "ANALYZE",
 )
 
@@ -286,7 +289,7 @@ def _state(admin: Connection, job: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for table in TABLES:
         mine = {"jobs": "id = %(job)s"}.get(table, "job_id = %(job)s")
-        if table in ("attachments", "owner_usage"):
+        if table in ("attachments", "owner_usage", "daily_limits", "daily_warnings"):
             mine = "owner = %(victim)s"
         query = f"SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM public.{table} t" + (
             "" if table in COMMON else f" WHERE {mine}"

@@ -19,9 +19,11 @@ from tasks.types import Acceptance, Budget, Claim, Egress, JobState, Lane, Spend
 from tests.background import running
 from tests.board import ScriptedBoard, ScriptedClient
 from tests.pageserver import serving
+from tests.unit.cli.test_watchview import LINE, TOTALS
 from workers.cli import history, logs, output, watch
 from workers.cli.main import run
 from workers.cli.page import page
+from workers.cli.watchview import Look, view
 from workers.events import TurnEvents
 
 DECEPTIONS = {
@@ -85,7 +87,9 @@ def _table(text: str) -> str:
 
 def _live(text: str) -> str:
     console = Console(width=300, record=True, file=io.StringIO(), color_system=None)
-    console.print(watch.view([_job(text)], {}))
+    job = dataclasses.replace(LINE, title=text, reason=text, phase=text, operator=text)
+    look = Look(jobs=(job,), totals=TOTALS, rates={}, workers=())
+    console.print(view(look, width=300, height=20))
     return console.export_text()
 
 

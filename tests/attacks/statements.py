@@ -9,13 +9,15 @@ from dataclasses import dataclass
 
 TABLES = (
     "jobs", "leases", "iterations", "candidates", "verdicts", "calls", "events", "lessons", "escalations",
-    "attachments", "outbox", "reservations", "crashes", "owner_usage", "workers", "live_text", "alembic_version",
+    "hints", "edits", "questions", "attachments", "outbox", "reservations", "crashes",
+    "owner_usage", "workers", "live_text", "alembic_version",
+    "daily_limits", "daily_warnings",
 )  # fmt: skip
 # Tables that a submitter may look into whole: they hold nothing of anybody's.
 COMMON = ("workers", "alembic_version")
 VIEWS = (
     "job_summary", "iteration_history", "verdict_history", "call_history", "spend_by_day", "memory_lessons",
-    "escalation_history",
+    "escalation_history", "hint_history",
 )  # fmt: skip
 
 
@@ -48,6 +50,8 @@ _CALLS = (
     "SELECT public.redraft_owns(@job@)",
     "SELECT public.redraft_pause(@job@)",
     "SELECT public.redraft_cancel(@job@)",
+    "SELECT public.redraft_hint(@job@, 'Say yes.')",
+    "SELECT public.redraft_edit(@job@, NULL, NULL, 9, NULL, 100, NULL)",
 )
 
 SHADOWS = (
@@ -261,7 +265,8 @@ WRITES = (
             ("jobs", "state"), ("leases", "worker"), ("candidates", "accepted"), ("verdicts", "passed"),
             ("iterations", "decision"), ("calls", "usd"), ("events", "kind"), ("lessons", "advice"),
             ("escalations", "state"), ("attachments", "content"), ("outbox", "payload"), ("owner_usage", "owner"),
-            ("workers", "lanes"), ("reservations", "tokens"), ("job_summary", "state"),
+            ("workers", "lanes"), ("hints", "text"), ("edits", "given_by"), ("questions", "closed_at"),
+            ("reservations", "tokens"), ("job_summary", "state"),
             ("alembic_version", "version_num"),
         )
     ),
@@ -280,6 +285,7 @@ WRITES = (
             "crashes VALUES (@job@, 1, 'w', '', 0, 0, 0, 0, 0)",
             "owner_usage VALUES ('@victim@', now(), 1e9)",
             "workers (name, host, pid, lanes, slots, version) VALUES ('w', 'h', 1, '{gpu,cloud}', 9, '0')",
+            "hints (job_id, text, given_by) VALUES (@own@, 'x', '@victim@')",
             "attachments (owner, sha256, media_type, content) VALUES ('@victim@', '', 'text/plain', '')",
             "attachments (sha256, media_type, content) VALUES (repeat('0', 64), 'text/plain', 'not this')",
         )

@@ -25,12 +25,15 @@ TABLES = (
     "calls",
     "reservations",
     "escalations",
+    "hints",
+    "questions",
     "lessons",
     "outbox",
     "events",
 )
 # Numbers that any other job would have too, who did it, how long it took, and how often it was tried.
 OTHER = {"id", "job_id", "epoch", "worker", "last_worker", "turn", "stale_task_id", "seconds", "engine_seconds"} | {
+    "idle_seconds",
     "attempts",
     "crashes",
     "response_id",
@@ -133,7 +136,7 @@ def difference(expected: Any, got: Any) -> str:
 def _plain(row: Row[Any]) -> str:
     values = {name: value for name, value in row._mapping.items() if name not in OTHER}
     for name, value in values.items():
-        if name.endswith("_at") or name in ("at", "lease_until", "waiting_since", "queue_rank"):
+        if name.endswith("_at") or name in ("at", "lease_until", "waiting_since", "queue_rank", "answer_until"):
             values[name] = value is not None
     request = values.get("request")
     if isinstance(request, dict):  # its key for the cloud's cache is made of the job's number

@@ -23,15 +23,15 @@ from tasks.llm.scripted import ScriptedModel
 from tasks.memory.embedder import Embedder
 from tasks.memory.twin import InMemoryBank
 from tasks.sampling import Sampling
-from tasks.store import dispatch, migrate, reaping
+from tasks.store import dispatch, migrate, questions, reaping
 from tasks.store.escalations import PostgresEscalations
+from tasks.store.hints import advise
 from tasks.store.ledger import PostgresLedger
 from tasks.store.lesson_queries import read_lesson
 from tasks.store.outbox import Outbox
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.types import BatchBudget, ChatRequest, CheckSpec, Claim, Egress, HelpRules, JobSpec, Lane
-from tests.advisers import one_api
 from tests.chaos.crashes import Fatal, Passing, job_rows, schema_lines
 from tests.doubles import ExecutedChecks, Killed
 from tests.loops import corrected, skip_pauses, twin_loop
@@ -101,6 +101,14 @@ def grown(request: ChatRequest) -> str:
     return f"{text}\nANSWER: {42 if 'Change ' in prompt else request.seed % 40}"
 
 
+def advised(request: ChatRequest) -> str:
+    """Right where the advice says it; or a lesson."""
+    prompt = request.messages[-1].content
+    if "WHEN:" in prompt:
+        return LESSON
+    return f"ANSWER: {42 if 'Six sevens are forty-two.' in prompt else 40}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """What a house's jobs are: solved by `strategy`, with `answer` for a model; `checked_by` stands for a sandbox."""
@@ -111,6 +119,8 @@ class Work:
     answer: Callable[[ChatRequest], str]
     checked_by: ExecutedChecks | None = None
     sampling: Sampling = NEW
+    hints: tuple[tuple[int, str], ...] = ()  # each with how many iterations are recorded before it is given
+    answers: tuple[str, ...] = ()  # to its questions in their order; an empty one never comes
 
 
 SUM = Work(strategy="correct", problem="What is six times seven?", checks=CHECKS, answer=answer)
@@ -128,6 +138,26 @@ EVOLVE = Work(
     sampling=Sampling(answer_tokens=1024, review_tokens=32),
 )
 MERGE = Work(strategy="aggregate", problem="Name a number.", checks=(FORM,), answer=number)
+HINTS = ((0, "Count on your fingers."), (1, "Six sevens are forty-two."))
+# Advised before the first iteration and between two; and once it was given up, so that it goes on.
+HEEDING = Work(strategy="correct", problem="What is six times seven?", checks=CHECKS, answer=advised, hints=HINTS)
+# Asks, and is answered; and asks and is not answered, so that it is given up until a hint comes.
+ASKING = Work(
+    strategy="single",
+    problem="What is six times seven?",
+    checks=CHECKS,
+    answer=advised,
+    answers=("Which sevens?", HINTS[1][1]),
+)
+UNANSWERED = Work(
+    strategy="single",
+    problem="What is six times seven?",
+    checks=CHECKS,
+    answer=advised,
+    hints=((3, HINTS[1][1]),),
+    answers=(HINTS[0][1], ""),
+)
+REOPENED = Work(strategy="single", problem="What is six times seven?", checks=CHECKS, answer=advised, hints=HINTS)
 
 
 class House:
@@ -171,14 +201,20 @@ class House:
         egress = Egress.FULL if self._escalate_after < 3 else Egress.NEVER
         work = self._work
         spec = JobSpec(
-            title="t", problem=work.problem, checks=work.checks, strategy=work.strategy, egress=egress, seed=11
+            title="t",
+            problem=work.problem,
+            checks=work.checks,
+            strategy=work.strategy,
+            egress=egress,
+            seed=11,
+            ask=bool(work.answers),
         )
         job = submit_jobs(self._user, [spec], egress=egress, pool=self._pool)[0].job
         outbox = Outbox(self._fleet, memory_handlers(bank))
         if self._changed:
             self._leave(job, bank)
         with armed(fatal):
-            while self._busy(job):
+            while self._assist(job) or self._busy(job):
                 self._take_turns(bank)
             while self._survive(outbox.deliver) is not None:
                 pass
@@ -196,6 +232,32 @@ class House:
         query = text(f"SELECT {columns} FROM batches b JOIN jobs j ON j.batch_id = b.id WHERE j.id = :job")
         with self._fleet.connect() as connection:
             return [tuple(row) for row in connection.execute(query, {"job": job})]
+
+    def _assist(self, job: int) -> bool:
+        """Gives the hint or the answer whose time has come, and says whether there was one."""
+        query = text("""SELECT j.iterations, j.state = 'needs_input' AS asks,
+                               (SELECT count(*) FROM hints h WHERE h.job_id = j.id AND h.question = '') AS hints,
+                               (SELECT count(*) FROM questions q WHERE q.job_id = j.id) AS questions
+                        FROM jobs j WHERE j.id = :job""")
+        with self._fleet.connect() as connection:
+            now = connection.execute(query, {"job": job}).one()
+        due = [hint for after, hint in self._work.hints[now.hints :] if after <= now.iterations]
+        if due and not now.asks:
+            advise(self._user, job, due[0])
+        elif now.asks:
+            self._answer(job, self._work.answers[now.questions - 1])
+        return now.asks or bool(due)
+
+    def _answer(self, job: int, said: str) -> None:
+        """An empty answer is the end of the question's time."""
+        if said:
+            questions.answer(self._user, job, said)
+            return
+        with self._fleet.begin() as connection:
+            connection.execute(
+                text("UPDATE questions SET answer_until = now() - interval '1 s' WHERE job_id = :job"), {"job": job}
+            )
+        questions.give_up(self._fleet)
 
     def _leave(self, job: int, bank: InMemoryBank) -> None:
         """The older worker works until it is killed, in the second iteration, with calls on which one is built."""
@@ -235,12 +297,10 @@ class House:
             lesson_service=lambda model: MemoryLessonService(bank=bank, model=model),
             cloud=Escalation(
                 ledger=PostgresEscalations(self._fleet),
-                advisers=one_api(
-                    self._cloud,
-                    CloudTerms(model="gpt-5.4", effort="high", output_tokens=4096),
-                    CloudTerms(model="gpt-5.4", effort="low", output_tokens=1024),
-                    prices_of("gpt-5.4"),
-                ),
+                cloud=self._cloud,
+                terms=CloudTerms(model="gpt-5.4", effort="high", output_tokens=4096),
+                hint_terms=CloudTerms(model="gpt-5.4", effort="low", output_tokens=1024),
+                prices=prices_of("gpt-5.4"),
                 fault_cap=3,
             ),
             escalate_after=self._escalate_after,

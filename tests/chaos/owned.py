@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 
 from ops import faults as of_the_soak
-from tasks.settings import child_environment
+from tasks.locations import child_environment
 from tasks.store.roles import ensure_login
 from tests.chaos.book import OWNERS, WORKER, Book, Booked
 from tests.chaos.contestant import Contestant

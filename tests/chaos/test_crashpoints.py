@@ -20,7 +20,7 @@ from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
 from tasks.types import BatchBudget, CallKey, Claim, Operator
 from tests.chaos.crashes import Fatal, Passing, Toll, difference
-from tests.chaos.house import CLIMB, DOUBLE, EVOLVE, MERGE, STUCK, House, Upgrade
+from tests.chaos.house import ASKING, CLIMB, DOUBLE, EVOLVE, HEEDING, MERGE, REOPENED, STUCK, UNANSWERED, House, Upgrade
 from tests.standin.responses import Rule, serving
 from workers.local.postgres import EmbeddedPostgres
 
@@ -83,6 +83,10 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
             "climb": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=CLIMB),
             "evolve": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=EVOLVE),
             "merge": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=MERGE),
+            "heeding": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=HEEDING),
+            "reopened": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=REOPENED),
+            "asking": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=ASKING),
+            "unanswered": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=UNANSWERED),
             "upgrade": Upgrade(postgres),
         }
         ordinary = {name: Fatal() for name in runs}
@@ -133,6 +137,10 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
                 "climb",
                 "evolve",
                 "merge",
+                "heeding",
+                "reopened",
+                "asking",
+                "unanswered",
                 "upgrade",
             ]
             name = chance.choice(names)

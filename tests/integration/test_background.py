@@ -17,7 +17,8 @@ import pytest
 import structlog
 
 from tasks.store.fleet import live_workers
-from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
+from tasks.store.lease_renewer import LeaseRenewer
+from tasks.store.presence import WorkerRegistration
 from tasks.store.session import Database
 from tests.background import running
 from tests.unit.engine.test_server import PROGRAM, fill_log

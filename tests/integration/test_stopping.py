@@ -76,6 +76,7 @@ def turn(engine: Engine, fleet_url: str) -> Iterator[threading.Thread]:
         host=host,
         sandbox=BubblewrapSandbox(default_runtime_folder(settings.cache)),
         lanes=lambda: LANES,
+        all_lanes=LANES,
         slots=2,
     )
     runner, renewer, _ = build_turn_runner(parts)

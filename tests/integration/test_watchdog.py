@@ -17,8 +17,9 @@ from tasks.ports import ChatModel, Heartbeat
 from tasks.store import dispatch, reaping
 from tasks.store.fleet import live_workers
 from tasks.store.invariants import breaches
-from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
+from tasks.store.lease_renewer import LeaseRenewer
 from tasks.store.ledger import PostgresLedger
+from tasks.store.presence import WorkerRegistration
 from tasks.store.queries import job_summary
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs

@@ -13,6 +13,7 @@ from tasks.store.codec import call_to_row, checks_to_json, completion_from_row, 
 from tasks.store.stored import spec_of
 from tasks.types import (
     Aggregate,
+    Ask,
     CallKey,
     CandidateRef,
     CheckSpec,
@@ -51,6 +52,8 @@ def stored(*checks: dict[str, Any]) -> tuple[CheckSpec, ...]:
             "memory": True,
             "cut": False,
             "files": {},
+            "ask": False,
+            "ask_hours": 24.0,
             "model": "",
             "lane": "gpu",
             "egress": "never",
@@ -121,6 +124,7 @@ ONE, OTHER = CandidateRef(iteration=1, slot=0), CandidateRef(iteration=2, slot=3
         Mutate(parents=(ONE,), inspirations=(OTHER, ONE), edits=True, warmth=3),
         Probe(why="w"),
         Escalate(why="w"),
+        Ask(why="w"),
         Escalate(kind=EscalationKind.HINT_ON_BEST, why="w"),
     ],
 )

@@ -90,3 +90,31 @@ def test_events_that_die_are_told_of() -> None:
     deaths.wait()
     assert deaths.said == ["background task events died: MemoryError: "]
     assert tasks.stop() == ()
+
+
+def test_flower_is_told_the_title_and_how_a_turn_ended() -> None:
+    broker, deaths = Recording(), Deaths()
+    events, tasks = TurnEvents(broker, "w@redraft"), BackgroundTasks(deaths)  # type: ignore[arg-type]
+    events.started(CLAIM)
+    events.progress(CLAIM, TurnReport(job=7, title="Even numbers", iteration=2, score=0.5, next="revise"))
+    events.ends(CLAIM, "stop (accepted): every check passed")
+    events.succeeded(CLAIM)
+    events.failed("another", "engine: hung up")
+    tasks.start("events", events.run)
+    assert tasks.stop() == ()
+    told = dict(broker.told)
+    assert told["task-progress"]["kwargs"] == "job 7 · Even numbers · iteration 2 · score 0.50"
+    assert told["task-succeeded"]["result"] == "stop (accepted): every check passed"
+    assert told["task-failed"]["exception"] == "engine: hung up"
+
+
+class Recording(Broker):
+    """A broker that keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[str, dict[str, Any]]] = []
+
+    def send(self, kind: str, **fields: Any) -> None:
+        super().send(kind)
+        self.told.append((kind, fields))

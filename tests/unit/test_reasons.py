@@ -6,6 +6,7 @@ from tasks.errors import LimitReached, PromptTooLong
 from tasks.reasons import describe, explain, hours_and_minutes
 from tasks.types import (
     Aggregate,
+    Ask,
     CandidateRef,
     Decision,
     Draft,
@@ -138,6 +139,7 @@ def test_hours_are_said_as_people_say_them(hours: float, text: str) -> None:
         (Mutate(parents=(CandidateRef(iteration=1, slot=0),) * 2, why="2 islands"), "mutate (1.0, 1.0): 2 islands"),
         (Mutate(parents=(CandidateRef(iteration=1, slot=0),), edits=True), "edit (1.0)"),
         (Probe(why="2 pass, and 2 of them differ"), "probe (inputs): 2 pass, and 2 of them differ"),
+        (Ask(why="nothing gets better"), "ask (its owner): nothing gets better"),
         (Escalate(why="10 iterations were rejected"), "escalate (answer): 10 iterations were rejected"),
         (Stop(code=StopCode.DRAFT_REJECTED), "stop (unsolved): its one draft was not accepted"),
     ],

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import InvalidInput
-from tasks.settings import child_environment, load_settings, secrets_in
+from tasks.locations import child_environment, configured_database
+from tasks.settings import load_settings, secrets_in
 from tasks.types import Modality
 from workers.engine.select import existing_program
 
@@ -135,6 +136,33 @@ def test_the_secrets_are_every_key_and_password_in_each_spelling(monkeypatch: py
     assert {"postgresql+psycopg://ada:p%40ss@db/redraft", "p%40ss", "p@ss", "sk-1"} <= secrets
     assert "" not in secrets
     assert secrets_in("redis://host/0") == {"redis://host/0"}
+
+
+@pytest.mark.parametrize("place", ["variable", "file", "toml", "nothing", "empty"])
+def test_the_database_is_the_same_whether_all_settings_are_read_or_only_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    url = "postgres://ada@db/redraft"
+    (tmp_path / "url").write_text(f"{url}\n")
+    match place:
+        case "variable":
+            monkeypatch.setenv("REDRAFT_DATABASE_URL", url)
+        case "file":
+            monkeypatch.setenv("REDRAFT_DATABASE_URL_FILE", str(tmp_path / "url"))
+        case "toml" | "empty":
+            (tmp_path / "redraft.toml").write_text(f'database_url = "{url}"\nlog_level = "debug"\n')
+    if place == "empty":
+        monkeypatch.setenv("REDRAFT_DATABASE_URL", "")
+    assert configured_database() == load_settings().database_url.get_secret_value()
+    assert configured_database() == ("" if place in ("nothing", "empty") else url)
+
+
+def test_a_file_of_settings_that_is_no_toml_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "redraft.toml").write_text("database_url = \n")
+    for read in (configured_database, load_settings):
+        with pytest.raises(InvalidInput, match=r"^settings: .*redraft\.toml.* must be TOML") as caught:
+            read()
+        assert "\n" not in str(caught.value)
 
 
 def test_prices_and_patterns_of_the_operators_own_stand_in_the_file_of_settings(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from tasks.policy import Correct, LoopRules, Single, hours_used, limits_of, width_of
 from tasks.state import state_document
 from tasks.types import (
+    Ask,
     Candidate,
     CandidateRef,
     CheckSpec,
@@ -74,9 +75,12 @@ def test_between_iterations_the_strategy_decides_what_is_next() -> None:
         (Mutate(parents=(REF,), inspirations=(REF,), warmth=1), "mutate"),
         (Probe(), "probe"),
         (Escalate(), "escalate"),
+        (Ask(), "ask"),
     ],
 )
-def test_within_an_iteration_its_own_move_is_next(move: Draft | Revise | Mutate | Probe | Escalate, name: str) -> None:
+def test_within_an_iteration_its_own_move_is_next(
+    move: Draft | Revise | Mutate | Probe | Escalate | Ask, name: str
+) -> None:
     opened = OpenIteration(number=2, move=move, candidates=(TRIED,), checked=frozenset({1, 0}))
     made = document(dataclasses.replace(JOB, open=opened))
     following, under_way = made["next"], made["open"]

@@ -10,7 +10,7 @@ import typer
 
 from workers.cli import output
 
-app = typer.Typer(help="Upgrade, downgrade or show the database's schema, and create its logins.")
+app = typer.Typer(help="Upgrade, downgrade or show the database's schema, create its logins, print its address.")
 # A role of the database's own, or one of Redraft's groups, is nobody's login.
 LOGIN = re.compile(r"(?!postgres$|pg_|redraft_)[a-z][a-z0-9_]{0,62}")
 Url = Annotated[
@@ -101,6 +101,18 @@ def current(url: Url = None, as_json: output.Json = False) -> None:
         print(f"{now} (up to date)")
     else:
         print(f"{now or 'no schema'}; this release is written for {head}: run `redraft db upgrade`")
+
+
+@app.command("url")
+def url_() -> None:
+    """Print the address of your own login, for any Postgres client: `psql "$(redraft db url)"`. It holds the password.
+
+    The login sees its own jobs and may change nothing that `redraft` does not change for it; the views are documented.
+    """
+    from tasks.store.address import conninfo
+    from workers.addresses import database_url
+
+    print(conninfo(database_url()))
 
 
 def _address(url: str | None) -> str:

@@ -13,17 +13,18 @@ from tasks.client import Client
 from tasks.installed import installed_rules
 from tasks.jobflags import Flags
 from tasks.settings import Settings, load_settings
+from tasks.store.joblines import JobLines
 from tasks.store.summaries import IterationRow, JobSummary
 from tasks.submit import read_jobs
 from tasks.types import Acceptance, JobState
-from workers.cli.client import connect
+from workers.cli.client import connect, job_lines
 from workers.cli.estimate import progress_line
 from workers.cli.interrupts import is_interrupt
 from workers.cli.next_steps import next_steps
 from workers.cli.output import Json, duration, emit, note, table
 from workers.cli.progress import ProgressLine
+from workers.cli.rates import Rates
 from workers.cli.stack import ContextFlag, EngineFlag, start_options
-from workers.cli.watch import Rates
 from workers.home import Home
 from workers.local import stack as local
 from workers.packaged import ops
@@ -53,11 +54,14 @@ def demo(
     """
     settings = load_settings()
     stack = _start(settings, model, endpoint, engine, context_tokens)
-    with connect(stack.user_url, name="redraft demo") as client:
+    with (
+        connect(stack.user_url, name="redraft demo") as client,
+        job_lines(stack.user_url, name="redraft demo") as lines,
+    ):
         seed, jobs = _interrupted(client, seed) or _submit(client, settings, seed)
         histories: dict[int, History] = dict.fromkeys(jobs, ())
         try:
-            _follow(client, histories)
+            _follow(client, lines, histories)
         except BaseException as error:
             if not is_interrupt(error):
                 raise
@@ -122,7 +126,7 @@ def _problems() -> list[str]:
     return [str(path) for path in sorted(ops("demo").glob("*.md"))]
 
 
-def _follow(client: Client, histories: dict[int, History]) -> None:
+def _follow(client: Client, lines: JobLines, histories: dict[int, History]) -> None:
     """Prints each iteration when it is recorded, and how far all jobs are, until every job is finished. Puts the
     iterations of each job into `histories`."""
     rates = Rates()
@@ -132,7 +136,8 @@ def _follow(client: Client, histories: dict[int, History]) -> None:
             for job, iteration in _recorded(client, jobs, histories):
                 note(_line(job, iteration))
             elapsed = max(job.now for job in jobs) - min(job.submitted_at for job in jobs)
-            line.update(progress_line(jobs, sum(rates.feed(jobs).values()), elapsed.total_seconds()))
+            rate = sum(rates.feed(lines.working()).values())
+            line.update(progress_line(jobs, rate, elapsed.total_seconds()))
 
 
 def _recorded(

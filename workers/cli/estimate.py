@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tasks.store.joblines import Totals
 from tasks.store.summaries import JobSummary
 from tasks.types import JobState
 from workers.cli.output import count, duration
@@ -41,6 +42,32 @@ def seconds_left(jobs: Sequence[JobSummary], elapsed: float) -> SecondsLeft | No
         return max([sum(left) * elapsed / recorded, *chains])
 
     return SecondsLeft(about=longest(expected), at_most=longest(most))
+
+
+# As many iterations recorded since somebody began to watch tell the pace of now.
+ENOUGH = 5
+
+
+def of_totals(first: Totals, now: Totals) -> SecondsLeft | None:
+    """The same for any number of jobs, out of their sums at the `first` look and `now`. The pace is that since the
+    first look, once some iterations were recorded since then; before that, the one since the first of them started.
+    None before as many are recorded as jobs are at work.
+    """
+    recorded, seconds = now.iterations - first.iterations, (now.now - first.now).total_seconds()
+    if recorded < ENOUGH:
+        if now.first_started_at is None:
+            return None
+        recorded, seconds = now.iterations, (now.now - now.first_started_at).total_seconds()
+    if recorded < max(1, now.working) or not now.unfinished:
+        return None
+    pace, chain = seconds / recorded, seconds / max(1, recorded / max(1, now.working))
+    share = (now.jobs.get(JobState.ACCEPTED, 0) + 1) / (now.iterations + 2)  # Laplace's rule of succession
+    most = now.iterations_left / now.unfinished
+    expected = (1 - (1 - share) ** most) / share
+    return SecondsLeft(
+        about=max(now.unfinished * expected * pace, min(expected, now.longest_left) * chain),
+        at_most=max(now.iterations_left * pace, now.longest_left * chain),
+    )
 
 
 def progress_line(jobs: Sequence[JobSummary], rate: float, elapsed: float) -> str:

@@ -84,7 +84,7 @@ def written_to(target: Path | None) -> Iterator[None]:
 
 def _state(client: Client, number: int) -> dict[str, Any]:
     from tasks.errors import InvalidInput
-    from tasks.policy import LoopRules, limits_of, width_of
+    from tasks.policy import Advised, LoopRules, limits_of, width_of
     from tasks.settings import load_settings
     from tasks.state import state_document
     from workers.strategies import load_strategies
@@ -98,7 +98,7 @@ def _state(client: Client, number: int) -> dict[str, Any]:
         move_up_after=settings.move_up_after,
         help=settings.help_rules,
     )
-    return state_document(job, limits_of(job, rules), known[job.spec.strategy])
+    return state_document(job, limits_of(job, rules), Advised(strategy=known[job.spec.strategy], job=job))
 
 
 def _iterations(client: Client, summaries: Sequence[JobSummary]) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workers.cli import edits as changes
+from workers.cli import hints as advice
 from workers.cli import omissions, output
 from workers.cli.jobs import JobArgument
 
@@ -28,7 +30,7 @@ def history(
     from workers.cli.client import connect
 
     with connect() as client:
-        rows = client.history(job)
+        rows, edits = client.history(job), client.edits(job)
     if as_json:
         for row in rows:
             output.emit_line(document(row))
@@ -41,8 +43,12 @@ def history(
     for row in rows:
         for line in omissions.by_call(row.omissions) if full else omissions.by_operator(row.omissions):
             output.note(f"left out in iteration {row.iteration}: {line}")
+        for line in advice.listed(row.hints):
+            output.note(f"hint of {line}")
         for line in set_aside(row):
             output.note(f"set aside in iteration {row.iteration}: {line}")
+    for line in changes.listed(edits):
+        output.note(f"edited {line}")
     if repeated := sum(row.repeated_tokens for row in rows):
         written = sum(row.completion_tokens for row in rows)
         output.note(f"{output.count(repeated)} of {output.count(written)} tokens out wrote a rejected answer again")
@@ -168,6 +174,8 @@ def document(row: IterationRow) -> dict[str, Any]:
         "decision": row.decision,
         "stop_code": None if row.stop_code is None else str(row.stop_code),
         "omissions": [dataclasses.asdict(omission) for omission in row.omissions],
+        "question": row.question or None,
+        "hints": [advice.document(hint) for hint in row.hints],
         "set_aside": [dataclasses.asdict(call) for call in row.set_aside],
     }
 
@@ -188,6 +196,9 @@ def _line(row: IterationRow) -> tuple[str, ...]:
 
 
 def _advice(row: IterationRow) -> str:
+    """What an iteration without candidates brought: the advice of an escalation, or a question to the owner."""
+    if row.question:
+        return f"asks: {row.question}"
     if row.operator != "hint":
         return ""
     return f"{len(row.hint.split())} words of advice" if row.hint else "no advice came"
@@ -197,7 +208,11 @@ def _print_whole(row: IterationRow) -> None:
     print()
     score = output.score(row.score, row.value)
     output.line(f"── iteration {row.iteration} · {row.operator} · score {score} " + "─" * 20)
-    output.text(row.candidate or row.hint or "\n".join(row.inputs) or "(no candidate)")
+    for hint in row.hints:
+        output.line(f"hint of {hint.by} ({hint.source}):")
+        output.text(hint.text)
+        print()
+    output.text(row.candidate or row.hint or row.question or "\n".join(row.inputs) or "(no candidate)")
     for verdict in row.verdicts:
         print()
         output.line(f"{'passed' if verdict.passed else 'failed'}: {verdict.check}{measured(verdict)}")

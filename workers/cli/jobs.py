@@ -3,81 +3,132 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workers.cli import escalated, judgement, omissions, output
+from workers.cli import completion, output, waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tasks.kinds import JobState
+    from tasks.store.joblines import JobLine
     from tasks.store.summaries import BatchSummary, JobSummary, LostWork
     from tasks.types import Job
 
 app = typer.Typer()
 # Postgres's bigint.
 LARGEST = 2**63 - 1
-JobArgument = Annotated[int, typer.Argument(metavar="JOB", min=1, max=LARGEST, help="The job's number.")]
-JobsArgument = Annotated[list[int], typer.Argument(metavar="JOB...", min=1, max=LARGEST, help="The jobs' numbers.")]
+JobArgument = Annotated[
+    int,
+    typer.Argument(metavar="JOB", min=1, max=LARGEST, help="The job's number.", autocompletion=completion.jobs),
+]
+JobsArgument = Annotated[
+    list[int],
+    typer.Argument(metavar="JOB...", min=1, max=LARGEST, help="The jobs' numbers.", autocompletion=completion.jobs),
+]
+# What a terminal shows of jobs; a pipe gets all of them.
+MOST_SHOWN = 50
 
 
 @app.command()
 def ls(
-    state: Annotated[list[str], typer.Option("--state", metavar="S", help="Only jobs in this state.")] = [],  # noqa: B006
-    tag: Annotated[list[str], typer.Option("--tag", metavar="T", help="Only jobs with this tag.")] = [],  # noqa: B006
+    state: Annotated[
+        list[str],
+        typer.Option("--state", metavar="S", help="Only jobs in this state.", autocompletion=completion.states),
+    ] = [],  # noqa: B006
+    tag: Annotated[
+        list[str],
+        typer.Option("--tag", metavar="T", help="Only jobs with this tag.", autocompletion=completion.tags),
+    ] = [],  # noqa: B006
     owner: Annotated[str | None, typer.Option(metavar="O", help="Only jobs of this owner.")] = None,
     batch: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, max=LARGEST, help="Only jobs of this batch, with what it has used."),
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="Show at most this many; --json lists all jobs.")
-    ] = 50,
+        int | None,
+        typer.Option(min=1, max=1_000_000, help="Show at most this many. Default: 50 on a terminal; a pipe gets all."),
+    ] = None,
     as_json: output.Json = False,
 ) -> None:
     """List jobs, newest first. --json: one object per line."""
-    from workers.cli.client import connect
+    from workers.cli.client import job_lines
 
     states = [known_state(name) for name in state]
-    with connect() as client:
-        if as_json:
-            for job in client.pages(states=states, tags=tag, owner=owner, batch=batch):
-                output.emit_line(without_answer(job))
-            return
-        jobs = client.list(states=states, tags=tag, owner=owner, batch=batch, limit=limit + 1)
-        whole = client.batch(batch) if batch is not None else None
+    if as_json:
+        _list_whole(states, tag, owner, batch)
+        return
+    limit = limit or (MOST_SHOWN if sys.stdout.isatty() else None)
+    with job_lines() as lines:
+        jobs = lines.newest(states=states, tags=tag, owner=owner, batch=batch, limit=limit and limit + 1)
+        workers = lines.workers() if any(not job.state.final for job in jobs) else ()
     columns = ("job", "state", "iter", "score", "spent", "tokens", "age", "title")
     right = ("job", "iter", "score", "spent", "tokens", "age")
     output.table(columns, [_line(job) for job in jobs[:limit]], right=right)
-    if len(jobs) > limit:
+    if limit and len(jobs) > limit:
         output.note(f"the newest {limit}; --limit shows more")
+    if batch is not None:
+        _note_batch(batch)
+    for job in jobs[:limit]:
+        if job.question:
+            output.note(f"job {job.job} asks: {asks(job)}")
+    for line in waiting.notes(jobs[:limit], workers):
+        output.note(line)
+
+
+def _list_whole(states: Sequence[JobState], tags: Sequence[str], owner: str | None, batch: int | None) -> None:
+    """Every job as a line of JSON, without its answer."""
+    from workers.cli.client import connect
+
+    with connect() as client:
+        for job in client.pages(states=states, tags=tags, owner=owner, batch=batch):
+            output.emit_line(without_answer(job))
+
+
+def _note_batch(number: int) -> None:
+    from workers.cli.client import connect
+
+    with connect() as client:
+        whole = client.batch(number)
     if whole is not None:
         output.note(f"batch {_batch(whole)}")
-    for why in sorted({job.waits_for for job in jobs[:limit] if job.waits_for}):
-        output.note(f"wait: {', '.join(str(job.job) for job in jobs[:limit] if job.waits_for == why)}: {why}")
-    for name in sorted({job.model for job in jobs[:limit] if job.model_awaited}):
-        waiting = ", ".join(str(job.job) for job in jobs[:limit] if job.model_awaited and job.model == name)
-        output.note(f"no worker serves model {name} now; jobs that wait for it: {waiting}")
 
 
 @app.command()
 def show(job: JobArgument, as_json: output.Json = False) -> None:
     """Show one job: its state, its best answer so far, what it has spent."""
-    from workers.cli.client import connect
+    from workers.cli import edits as changes
+    from workers.cli import escalated
+    from workers.cli import hints as advice
+    from workers.cli.client import connect, job_lines
 
     with connect() as client:
         summary = client.summary(job)
         batch = client.batch(summary.batch) if summary.batch is not None else None
         escalations = client.escalations(job)[::-1]
+        hints, edits = client.hints(job), client.edits(job)
+    held = ""
+    if not summary.state.final:
+        with job_lines() as lines:
+            held = "".join(waiting.why(line, lines.workers()) for line in lines.followed([job]))
     if as_json:
         more = {
             "batch_spend": None if batch is None else dataclasses.asdict(batch),
+            "held_up": held or None,
             "escalations": [escalated.document(row) for row in escalations],
+            "hints": [advice.document(hint) for hint in hints],
+            "edits": [changes.document(edit) for edit in edits],
         }
         output.emit({**document(summary), **more})
     else:
         told = [("escalation", f"iteration {row.iteration}, {row.kind}: {escalated.line(row)}") for row in escalations]
-        output.pairs([*_details(summary, batch), *told])
+        told += [("hint", line) for line in advice.listed(hints)]
+        told += [("edited", line) for line in changes.listed(edits)]
+        output.pairs([*_details(summary, batch, held), *told])
 
 
 @app.command()
@@ -152,10 +203,10 @@ def cancel(
             print(f"job {job} is {state}; its worker was told to stop")
 
 
-def known_state(name: str) -> Any:
+def known_state(name: str) -> JobState:
     """The state of that name. Raises `InvalidInput`."""
     from tasks.errors import InvalidInput
-    from tasks.types import JobState
+    from tasks.kinds import JobState
 
     try:
         return JobState(name)
@@ -164,13 +215,16 @@ def known_state(name: str) -> Any:
 
 
 def exit_code(job: JobSummary) -> int:
-    """0 accepted, 1 failed by a fault, 3 finished without an accepted answer, 4 cancelled, 5 not finished."""
+    """0 accepted, 1 failed by a fault, 3 finished without an accepted answer, 4 cancelled, 5 not finished, as one that
+    needs input is."""
     codes = {"accepted": 0, "failed": 1, "unsolved": 3, "quarantined": 3, "cancelled": 4}
     return codes.get(job.state, 5)
 
 
 def document(job: JobSummary) -> dict[str, Any]:
     """A job as `show --json` writes it; the first fields are promised, the rest is more."""
+    from workers.cli import judgement
+
     return {
         "job": job.job,
         "title": job.title,
@@ -194,6 +248,8 @@ def document(job: JobSummary) -> dict[str, Any]:
         "finished_at": job.finished_at,
         "judged_by": judgement.document(job),
         "value": job.value,
+        "question": job.question,
+        "answer_until": job.answer_until,
         "stop_code": None if job.stop_code is None else str(job.stop_code),
         "stop_used": job.stop_used,
         "stop_limit": job.stop_limit,
@@ -236,8 +292,9 @@ def without_answer(job: JobSummary) -> dict[str, Any]:
     return {name: value for name, value in document(job).items() if name != "answer"}
 
 
-def _details(job: JobSummary, batch: BatchSummary | None = None) -> list[tuple[str, str]]:
-    from tasks.types import Lane
+def _details(job: JobSummary, batch: BatchSummary | None = None, held: str = "") -> list[tuple[str, str]]:
+    from tasks.kinds import Lane
+    from workers.cli import judgement, omissions
 
     spend, budget = job.spend, job.budget
     return [
@@ -245,9 +302,9 @@ def _details(job: JobSummary, batch: BatchSummary | None = None) -> list[tuple[s
         ("title", job.title),
         ("state", f"{job.state} ({job.acceptance})" if job.acceptance else str(job.state)),
         ("reason", job.reason or "-"),
+        *([("asks", asks(job))] if job.question else []),
         *([("judged by", judgement.line(job))] if job.judged_by else []),
-        *([("waits for", _waits_for(job))] if job.context_above and not job.state.final and not job.worker else []),
-        *([("waits for", job.waits_for)] if job.waits_for else []),
+        *([("held up", held)] if held else []),
         *([("shared", _shared(job))] if job.shared_checks else []),
         ("strategy", job.strategy),
         ("lane", f"{job.lane}, moved up to {Lane.GPU}" if job.moved_up else str(job.lane)),
@@ -268,6 +325,12 @@ def _details(job: JobSummary, batch: BatchSummary | None = None) -> list[tuple[s
     ]
 
 
+def asks(job: JobSummary | JobLine) -> str:
+    """What a job that needs input asks, until when it waits, and how it is answered."""
+    until = job.answer_until.isoformat(timespec="seconds") if job.answer_until else "-"
+    return f"{job.question} (waits until {until}; `redraft answer {job.job} TEXT`)"
+
+
 def _batch(batch: BatchSummary) -> str:
     """Its number, how far it is, and what its jobs have used together."""
     budget, used = batch.budget, []
@@ -278,13 +341,6 @@ def _batch(batch: BatchSummary) -> str:
     if budget.hours is not None:
         used.append(f"{output.duration(batch.hours * 3600)} of {output.duration(budget.hours * 3600)}")
     return f"{batch.batch}: {batch.accepted} of {batch.jobs} jobs accepted, {batch.ended} ended; used {', '.join(used)}"
-
-
-def _waits_for(job: JobSummary) -> str:
-    return (
-        f"a worker of lane {job.lane} whose model has a context of more than {output.count(job.context_above)} tokens: "
-        "its problem does not fit whole, and may not be cut"
-    )
 
 
 def _model(job: JobSummary) -> str:
@@ -304,14 +360,14 @@ def _crashes(lost: LostWork) -> str:
     return f"{lost.crashes}; calls in flight lost: {lost.calls} ({tokens}, {seconds}); the last: {lost.why}"
 
 
-def _line(job: JobSummary) -> tuple[str, ...]:
+def _line(job: JobLine) -> tuple[str, ...]:
     return (
         str(job.job),
         str(job.state),
         str(job.iterations),
         output.score(job.score, job.value),
-        output.usd(job.spend.usd),
-        output.count(job.spend.local_tokens + job.spend.cloud_tokens),
+        output.usd(job.usd),
+        output.count(job.tokens),
         output.duration(job.age_seconds),
         job.title,
     )

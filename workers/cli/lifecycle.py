@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from workers.cli import output
+from workers.cli import completion, output
 from workers.cli.jobs import JobArgument, JobsArgument
 
 app = typer.Typer()
@@ -32,6 +32,8 @@ def pause(jobs: JobsArgument, as_json: output.Json = False) -> None:
             print(f"job {job} is paused")
         elif state.final:
             output.note(f"job {job} had finished before: {state}")
+        elif state == "needs_input":
+            output.note(f"job {job} rests already: it waits for an answer (`redraft answer {job}`)")
         else:
             print(f"job {job} is {state}; its worker was told to pause it")
 
@@ -82,7 +84,10 @@ def fork(
     ],
     budget: Budget = [],  # noqa: B006
     strategy: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Use this instead of the job's strategy.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Use this instead of the job's strategy.", autocompletion=completion.strategies
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="The seed of all sampling. Default: a new one.")] = None,
     as_json: output.Json = False,

@@ -5,8 +5,10 @@ Must stay cheap to import: `redraft --help` loads none of the commands.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
+import os
 import sys
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -19,6 +21,10 @@ from typer.main import get_command, get_group
 from tasks.errors import RedraftError
 from tasks.printable import printable
 
+# What the system refuses, and no traceback explains any better.
+OF_THE_SYSTEM = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG}
+)
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -33,8 +39,8 @@ class Entry:
 
 COMMANDS: dict[str, Entry] = {
     "up": Entry(module="workers.cli.stack", help="Start the local stack and wait until it can take work."),
-    "down": Entry(module="workers.cli.stack", help="Stop the local stack and everything it started."),
-    "status": Entry(module="workers.cli.stack", help="Show each part of the local stack: pid, port, health."),
+    "down": Entry(module="workers.cli.status", help="Stop the local stack and everything it started."),
+    "status": Entry(module="workers.cli.status", help="Show each part of the local stack: pid, port, health."),
     "demo": Entry(module="workers.cli.demo", help="Start the stack and watch it solve real problems."),
     "submit": Entry(module="workers.cli.submit", help="Submit problems: Markdown, JSON lines or standard input."),
     "ls": Entry(module="workers.cli.jobs", help="List jobs, newest first."),
@@ -55,6 +61,9 @@ COMMANDS: dict[str, Entry] = {
     "resume": Entry(module="workers.cli.lifecycle", help="Resume paused jobs."),
     "retry": Entry(module="workers.cli.lifecycle", help="Continue a job that finished without an accepted answer."),
     "fork": Entry(module="workers.cli.lifecycle", help="Start a new job from an iteration of another one."),
+    "edit": Entry(module="workers.cli.edit", help="Change the budget, priority or tags of a job."),
+    "hint": Entry(module="workers.cli.advice", help="Give a job advice, which its next iteration sees."),
+    "answer": Entry(module="workers.cli.advice", help="Answer what a job asks you."),
     "budget": Entry(module="workers.cli.budget", help="Limit what may be used in a day, and show it.", group=True),
     "cost": Entry(module="workers.cli.cost", help="Add up tokens and dollars by job, owner, model or day."),
     "sql": Entry(module="workers.cli.sql", help="Query the documented views, read-only."),
@@ -137,6 +146,9 @@ def root(
 
 def main() -> None:
     """The console script."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed: no file that is opened later may take its place
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123  (for the rest of the process)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that knows less than UTF-8 is no reason to fail
             stream.reconfigure(errors="backslashreplace")
@@ -169,6 +181,10 @@ def _explain(error: Exception) -> int:
             context = getattr(error, "ctx", None)
             path = context.command_path if context is not None else "redraft"
             return _fail(f"{path}: {error.format_message().rstrip('.')}; see `{path} --help`", 2)
+        case OSError() if error.errno in OF_THE_SYSTEM:
+            if error.filename is None:
+                _leave_quietly()
+            return _fail(f"{error.filename or 'standard output'}: {error.strerror}", 1)
         case UnicodeEncodeError():
             return _fail("the command line holds bytes that are not UTF-8; write the text in UTF-8", 2)
         case _:
@@ -183,9 +199,7 @@ def _fail(message: str, code: int) -> int:
 
 
 def _leave_quietly() -> int:
-    """The reader of our output has gone: nothing more may be written, not even at exit."""
-    import os
-
+    """The reader of our output has gone, or its disk is full: nothing more may be written, not even at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1
 
@@ -197,7 +211,7 @@ def _log(error: BaseException) -> str:
     import traceback
     from pathlib import Path
 
-    from tasks.settings import default_home
+    from tasks.locations import default_home
 
     text = time.strftime("%Y-%m-%dT%H:%M:%S%z\n") + "".join(traceback.format_exception(error)) + "\n"
     for folder in (default_home() / "log", Path(tempfile.gettempdir())):

@@ -26,6 +26,7 @@ VIEWS = (
     "batch_summary",
     "spend_by_day",
     "memory_lessons",
+    "hint_history",
     "escalation_history",
 )
 
@@ -40,7 +41,7 @@ def sql(
     """Query the documented views, read-only: one statement, at most 30 s. --json: one object per row.
 
     Views: job_summary, iteration_history, verdict_history, call_history, spend_by_day, memory_lessons,
-    escalation_history. You see your own jobs.
+    hint_history, escalation_history. You see your own jobs.
     """
     from workers.cli.client import connect
 

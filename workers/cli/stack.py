@@ -1,11 +1,9 @@
-"""`redraft up | down | status`."""
+"""`redraft up`."""
 
 from __future__ import annotations
 
-import dataclasses
 import signal
 import threading
-from collections.abc import Iterable
 from typing import Annotated, Literal
 
 import typer
@@ -14,12 +12,13 @@ from tasks.errors import InvalidInput
 from tasks.settings import LEAST_CONTEXT_TOKENS, MOST_CONTEXT_TOKENS, Settings, load_settings
 from tasks.types import Egress
 from workers.cli.fetching import fetch_engine
-from workers.cli.output import Json, emit, note, table
-from workers.cli.providers import open_circuits
-from workers.engine.select import build_host, choose_for, hardware_for, running_engine
+from workers.cli.output import Json, emit, note
+from workers.cli.status import warn
+from workers.engine.record import read_record
+from workers.engine.select import build_host, choose_for, hardware_for
 from workers.home import Home
+from workers.http_client import public_url
 from workers.local import stack as local
-from workers.local.parts import PartStatus
 from workers.stackfile import StackFile, read
 
 app = typer.Typer(rich_markup_mode=None)
@@ -55,18 +54,19 @@ def up(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Start the local stack and wait until it can take work. If it is running already, only its addresses are shown."""
+    """Start the local stack and wait until it can take work. If it is running already, only its addresses are shown;
+    what it was started with changes by `redraft down` and another `up`. Ports and passwords stay the same."""
     settings = load_settings()
     home = Home(root=settings.home)
-    options = start_options(settings, model, endpoint, engine, context_tokens)
     if cloud:
-        if not settings.has_adviser:
-            why = "needs an OpenAI key or another endpoint: set OPENAI_API_KEY, or REDRAFT_ADVISER_URL"
-            raise InvalidInput("--cloud", True, why)
-        options |= {"REDRAFT_EGRESS": str(Egress.FULL)}
+        if not settings.openai_api_key.get_secret_value():
+            raise InvalidInput("--cloud", True, "needs an OpenAI key: set OPENAI_API_KEY")
+        settings = settings.model_copy(update={"egress": Egress.FULL})
+    options = start_options(settings, model, endpoint, engine, context_tokens)
+    options |= {"REDRAFT_EGRESS": str(Egress.FULL)} if cloud else {}
     stack = local.start(home, options, note, attached=not detach)
     _show(stack, as_json)
-    _warn(local.status(home))
+    warn(local.status(home))
     if detach:
         return
     if not local.is_ours(stack):
@@ -95,59 +95,34 @@ def start_options(
     flags = {named: model, "endpoint": endpoint, "engine": engine, "endpoint_context_tokens": context_tokens}
     options = {name: value for name, value in flags.items() if value}
     asked = settings.model_copy(update=options)
-    build_host(asked, note)
-    if not asked.endpoint and read(settings.home) is None:
-        fetch_engine(asked, choose_for(asked, hardware_for(asked)))
+    running = read(settings.home)
+    if running is not None:
+        refuse_change(running, asked)
+    else:
+        build_host(asked, note)
+        if not asked.endpoint:
+            fetch_engine(asked, choose_for(asked, hardware_for(asked)))
     return {f"REDRAFT_{name.upper()}": str(value) for name, value in options.items()}
 
 
-@app.command()
-def down(as_json: Json = False) -> None:
-    """Stop the local stack and everything it started."""
-    local.stop(Home(root=load_settings().home))
-    if as_json:
-        emit({"parts": []})
-    else:
-        note("nothing of the stack is running")
-
-
-@app.command()
-def status(as_json: Json = False) -> None:
-    """Show each part of the local stack: pid, port, health."""
-    settings = load_settings()
-    parts, running = local.status(Home(root=settings.home)), running_engine(settings)
-    kind = {"engine": running[1].engine, "profile": running[1].name, "version": running[0].version} if running else {}
-    circuits = open_circuits()
-    if as_json:
-        names = ("name", "pid", "port", "address", "health", "why", "warning")
-        rows = [{name: getattr(part, name) for name in names} for part in parts]
-        emit(
-            {
-                "parts": [row | kind if row["name"] == "engine" else row for row in rows],
-                "circuits": [dataclasses.asdict(circuit) for circuit in circuits],
-            }
-        )
-    elif not parts:
-        note("no stack is running; start one with `redraft up`")
-    else:
-        shown = [(p.name, str(p.pid or "-"), str(p.port or "-"), p.health, p.address or "") for p in parts]
-        table(("part", "pid", "port", "health", "address"), shown)
-        if kind:
-            note(f"engine: {kind['engine']} ({kind['version'] or 'starting'}) serves {kind['profile']}")
-        for part in parts:
-            if part.why:
-                note(f"{part.name}: {part.why}")
-        _warn(parts)
-    if not as_json:
-        for circuit in circuits:
-            note(f"circuit of {circuit}")
-
-
-def _warn(parts: Iterable[PartStatus]) -> None:
-    """One line for each part that has something wrong with it although it works."""
-    for part in parts:
-        if part.warning:
-            note(f"{part.name}: {part.warning}")
+def refuse_change(running: StackFile, asked: Settings) -> None:
+    """Raises `InvalidInput` where the stack runs with something else than flags or settings name now, and says what to
+    type: it never goes on in silence with the old."""
+    record = read_record(Home(root=asked.home))
+    profile, kind = (record.profile, record.engine) if record else ("", "")
+    has = public_url(running.endpoint) if running.endpoint else "an engine of its own"
+    for name, wanted, runs in (
+        ("endpoint", public_url(asked.endpoint.rstrip("/")), (has.rstrip("/"),)),
+        ("endpoint_model", asked.endpoint_model, (running.endpoint_model,)),
+        ("context_tokens", str(asked.endpoint_context_tokens or ""), (str(running.endpoint_context_tokens),)),
+        ("model", "" if asked.model == "auto" else asked.model, (profile, running.model)),
+        ("engine", asked.engine, (kind, running.engine)),
+        ("egress", "" if asked.egress is Egress.NEVER else str(asked.egress), (running.egress,)),
+    ):
+        if wanted and wanted not in runs:
+            shown = next(filter(None, runs), "none")
+            then = "`redraft down`, then the same command again; jobs keep their progress"
+            raise InvalidInput(name, wanted, f"the stack that is running has {shown}: {then}")
 
 
 def _show(stack: StackFile, as_json: bool) -> None:
@@ -157,6 +132,7 @@ def _show(stack: StackFile, as_json: bool) -> None:
         emit(
             {
                 "postgres": postgres,
+                "page": stack.ui_url,
                 "flower": stack.flower_url,
                 "flower_user": stack.flower_user,
                 "flower_password": stack.flower_password,
@@ -164,4 +140,5 @@ def _show(stack: StackFile, as_json: bool) -> None:
         )
         return
     note(f"postgres {postgres} (`redraft sql` queries it)")
+    note(f"page     {stack.ui_url} (`redraft ui` prints a link that opens it)")
     note(f"flower   {stack.flower_url} (user {stack.flower_user}, password {stack.flower_password})")

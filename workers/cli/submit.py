@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workers.cli import output
+from workers.cli import completion, output
 
 if TYPE_CHECKING:
     from tasks.jobflags import Flags
-    from tasks.store.summaries import Submitted, WorkerRow
+    from tasks.store.summaries import Submitted
+    from tasks.store.workerrows import WorkerRow
     from tasks.submit import Submission
 
 app = typer.Typer()
@@ -43,14 +44,21 @@ def submit(
         ),
     ] = [],  # noqa: B006
     strategy: Annotated[
-        str | None, typer.Option(metavar="NAME", help="correct, ladder, evolve, climb, aggregate, best_of_n or single.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="correct, ladder, evolve, climb, aggregate, best_of_n or single.",
+            autocompletion=completion.strategies,
+        ),
     ] = None,
     lane: Annotated[str | None, typer.Option(metavar="gpu|fast", help="Which model drafts.")] = None,
     egress: Annotated[
         str | None, typer.Option(metavar="never|hint|full", help="What may be sent to the cloud.")
     ] = None,
     priority: Annotated[int | None, typer.Option(help="From -100 to 100; higher runs first.")] = None,
-    tag: Annotated[list[str], typer.Option("--tag", metavar="T", help="Add a tag.")] = [],  # noqa: B006
+    tag: Annotated[
+        list[str], typer.Option("--tag", metavar="T", help="Add a tag.", autocompletion=completion.tags)
+    ] = [],  # noqa: B006
     model: Annotated[
         str | None, typer.Option(metavar="NAME", help="The model that must work on it; the job waits for a worker.")
     ] = None,
@@ -63,6 +71,13 @@ def submit(
     cut: Annotated[
         bool, typer.Option("--cut", help="Show the model a part of a problem that is longer than its context.")
     ] = False,
+    ask: Annotated[
+        bool, typer.Option("--ask", help="Let a job that is stuck ask you a question: `redraft answer`.")
+    ] = False,
+    ask_timeout: Annotated[
+        float | None,
+        typer.Option("--ask-timeout", metavar="HOURS", help="With --ask: go on without an answer after these. [24]"),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the jobs, print the most that they can cost, and store nothing.")
     ] = False,
@@ -95,6 +110,8 @@ def submit(
         key=key,
         memory=False if no_memory else None,
         cut=True if cut else None,
+        ask=True if ask else None,
+        ask_hours=ask_timeout,
         model=model,
     )
     if dry_run:

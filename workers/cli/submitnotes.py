@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tasks.store.summaries import Submitted, WorkerRow
+from tasks.store.summaries import Submitted
+from tasks.store.workerrows import WorkerRow
 from tasks.submit import Submission
 from tasks.types import Egress, JobSpec
+from workers.cli import waiting
 
 FILES_NAMED = 8
 # How an operator opens the deployment; a key that lies in the environment for other tools opens nothing.
@@ -18,6 +20,8 @@ def notes(submission: Submission, jobs: Sequence[Submitted], workers: Sequence[W
     yield from submission.notes
     yield from _files(submission.specs)
     yield from (f"job {job.job}: {job.note}" for job in jobs if job.note)
+    yield from _blind(submission.specs)
+    yield from _engines(submission.specs, workers)
     yield from _models(submission.specs, workers)
     yield from _batch(jobs)
     yield _cloud(submission.specs, [job.egress for job in jobs], workers)
@@ -38,6 +42,22 @@ def _files(specs: Sequence[JobSpec]) -> Iterator[str]:
         if names:
             more = f" and {len(names) - FILES_NAMED} more" if len(names) > FILES_NAMED else ""
             yield f"{title}: {', '.join(names[:FILES_NAMED])}{more}"
+
+
+def _blind(specs: Sequence[JobSpec]) -> Iterator[str]:
+    """One line where a job has nothing but held-out checks: nothing corrects its model."""
+    blind = [spec for spec in specs if all(check.held_out for check in spec.checks)]
+    if blind:
+        which = f"{blind[0].title!r} has" if len(specs) == 1 else f"{len(blind)} of {len(specs)} jobs have"
+        yield f"{which} held-out checks only: the model learns that an answer failed, and never why"
+
+
+def _engines(specs: Sequence[JobSpec], workers: Sequence[WorkerRow]) -> Iterator[str]:
+    """One line for each lane that is closed since its engine does not answer."""
+    for lane in dict.fromkeys(spec.lane for spec in specs):
+        served = any(worker.live and lane in worker.lanes for worker in workers)
+        if not served and any(lane in worker.closed_lanes for worker in workers):
+            yield f"nothing drafts on lane {lane} now, the jobs wait: {waiting.lane(lane, workers)}"
 
 
 def _models(specs: Sequence[JobSpec], workers: Sequence[WorkerRow]) -> Iterator[str]:

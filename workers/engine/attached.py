@@ -15,6 +15,7 @@ from tasks.types import Modality
 from workers.engine.detection import REPETITION, Endpoint, Server, describe_server, detect_capabilities
 from workers.engine.health import EngineHealth
 from workers.engine.load import EngineLoad, read_load
+from workers.engine.outage import Outage, Outages
 from workers.engine.probe import canary, counted, fetch
 from workers.engine.profiles import Serving
 from workers.engine.stream_probe import probe_stream
@@ -66,7 +67,7 @@ class AttachedEndpoint:
         self._watch_seconds, self._canary_every_seconds = watch_seconds, canary_every_seconds
         self._modalities, self._operator_serving = modalities, serving
         self._configured_context_tokens = context_tokens
-        self._ready = threading.Event()
+        self._ready, self._outages = threading.Event(), Outages()
         self._server = Server()
         self.capabilities = Capabilities()
         self.profile = self._serving()
@@ -80,6 +81,11 @@ class AttachedEndpoint:
     def ready(self) -> bool:
         """Whether its last health check succeeded, with a right answer to the canary."""
         return self._ready.is_set()
+
+    @property
+    def outage(self) -> Outage | None:
+        """See `ModelHost.outage`."""
+        return self._outages.now
 
     def describe(self) -> str:
         """The address without user name, password and key; the server's name; the model."""
@@ -173,7 +179,10 @@ class AttachedEndpoint:
             problem = health.look()
             if problem is None:
                 self._ready.set()
-            elif self._ready.is_set():
+                self._outages.ends()
+                continue
+            self._outages.fails(problem)
+            if self._ready.is_set():
                 log.warning("the endpoint is not well", why=problem)
                 self._ready.clear()
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tasks.errors import PartFailed
-from tasks.settings import child_environment
+from tasks.locations import child_environment
 from workers.engine.backend import Backend, Installation
 from workers.engine.diagnostics import explain, read_since
 from workers.engine.placement import Choice

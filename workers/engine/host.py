@@ -9,6 +9,7 @@ from typing import Protocol
 from tasks.errors import EngineFault
 from tasks.llm.capabilities import Capabilities
 from workers.engine.load import EngineLoad
+from workers.engine.outage import Outage
 from workers.engine.prefill import PromptSlots
 from workers.engine.profiles import Profile, Serving
 
@@ -39,6 +40,10 @@ class ModelHost(Protocol):
     @property
     def ready(self) -> bool:
         """Whether it answers, canary included: the worker takes work only then."""
+
+    @property
+    def outage(self) -> Outage | None:
+        """Why it does not answer, as long as it is watched and does not; None where it does."""
 
     @property
     def slots(self) -> PromptSlots | None:
@@ -76,6 +81,7 @@ class NoEngine:
     sequences = 0
     capabilities = Capabilities()
     slots = None
+    outage = None
     ready = False
 
     def __init__(self) -> None:

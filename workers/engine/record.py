@@ -26,7 +26,8 @@ MARK = "REDRAFT_ENGINE_OF"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineRecord:
-    """One engine. `pid` leads its session; `ready`: it has answered its canary; `start_time` in epoch seconds."""
+    """One engine, by its kind (`engine`). `pid` leads its session; `ready`: it has answered its canary; `start_time` in
+    epoch seconds."""
 
     pid: int
     start_time: float
@@ -37,6 +38,7 @@ class EngineRecord:
     argv_hash: str
     version: str = ""
     attention: str = ""
+    engine: str = ""
     ready: bool = False
 
     @property

@@ -22,6 +22,7 @@ from workers.engine.diagnostics import PORT_TAKEN
 from workers.engine.hardware import Gpu
 from workers.engine.health import CANARY_EVERY_SECONDS, EngineHealth, HealthState
 from workers.engine.load import EngineLoad
+from workers.engine.outage import Outage, Outages
 from workers.engine.placement import Choice
 from workers.engine.prefill import PromptSlots
 from workers.engine.probe import canary, fetch
@@ -80,7 +81,7 @@ class EngineServer:
         self._child: EngineChild | None = None
         self._lock: TextIO | None = None
         self._changing = threading.Lock()  # a child is being started or ended, never both
-        self._ready, self._stopping = threading.Event(), threading.Event()
+        self._ready, self._stopping, self._outages = threading.Event(), threading.Event(), Outages()
         self._watch_stopping = threading.Event()
 
     @property
@@ -92,6 +93,11 @@ class EngineServer:
     def ready(self) -> bool:
         """Whether its last health check succeeded."""
         return self._ready.is_set()
+
+    @property
+    def outage(self) -> Outage | None:
+        """See `ModelHost.outage`."""
+        return self._outages.now
 
     @property
     def slots(self) -> PromptSlots | None:
@@ -230,6 +236,7 @@ class EngineServer:
                 argv_hash=self._argv_hash,
                 version=self._version,
                 attention=self._attention,
+                engine=self.profile.engine,
                 ready=ready,
             )
             write_record(self._home, record)
@@ -300,7 +307,10 @@ class EngineServer:
             problem = self._problem(health)
             if problem is None:
                 self._ready.set()
+                self._outages.ends()
                 continue
+            if not (self._outages.now and self._child is None):  # that it is not running now is no news
+                self._outages.fails(problem)
             self._ready.clear()  # no new work after the first failed check; running work goes on
             if self._is_alive() and not health.given_up:
                 continue
@@ -310,9 +320,11 @@ class EngineServer:
             if stop.wait(pause_seconds(ends, longest=LONGEST_PAUSE_SECONDS)):
                 return
             started = time.monotonic()
+            self._outages.restarted()
             try:
                 self._launch()
             except RedraftError as error:
+                self._outages.fails(str(error))
                 if not self._must_stop:
                     log.warning("the engine did not start", why=str(error))
             health = self._health()

@@ -16,8 +16,8 @@ from tornado.ioloop import IOLoop
 from tornado.web import Application, HTTPError, RequestHandler
 
 from tasks.errors import PartFailed
+from tasks.locations import default_home
 from tasks.memory.points import LocalPoints
-from tasks.settings import default_home
 from workers.stackfile import read
 
 LOOPBACK = "127.0.0.1"

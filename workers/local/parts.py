@@ -3,34 +3,31 @@ determined."""
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from tasks.errors import DatabaseUnavailable, PartFailed
-from tasks.settings import child_environment, load_settings
-from tasks.store.fleet import live_workers
-from tasks.store.session import Database
-from tasks.store.summaries import WorkerRow
+from tasks.locations import child_environment
+from tasks.settings import load_settings
+from tasks.store.joblines import JobLines
 from tasks.types import Egress, Lane
 from workers.backoff import pause_seconds
 from workers.engine.record import read_record
 from workers.failures import read_failure, read_warning
-from workers.home import Home, free_port, write_private
+from workers.home import Home, write_private
 from workers.http_client import answers
-from workers.process import Recorded, end_tree, spawn
+from workers.local.record import DEATHS_BEFORE_DOWN, Health, PartStatus
+from workers.process import Recorded, end_trees, spawn
 from workers.stackfile import StackFile
-
-Health = Literal["ok", "starting", "down"]
 
 # A part that dies is restarted after 1, 2, 4 … seconds, at most after this many.
 LONGEST_PAUSE_SECONDS = 30.0
-# Deaths in a row after which a part counts as down rather than starting.
-DEATHS_BEFORE_DOWN = 3
 # A service that answered once and then not for this long is restarted although its process lives: it hangs, or got TERM
 # and waits for sessions that never end (as Postgres does).
 SILENT_SECONDS = 20.0
@@ -39,30 +36,20 @@ WORKER_SILENCE_SECONDS = 15.0
 # A part that has lived this long counts as recovered.
 WELL_AFTER_SECONDS = 60.0
 STOP_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartStatus:
-    """One line of `redraft status`."""
-
-    name: str
-    pid: int | None
-    port: int | None
-    address: str | None
-    health: Health
-    started: float | None = None
-    why: str = ""  # it ended on its own account; until it is well again
-    warning: str = ""  # what is wrong with it although it works
+# Flower shows a worker that has gone for so long; the one that took its place has another name.
+PURGE_SECONDS = 60
 
 
 @dataclass(slots=True, kw_only=True)
 class ProcessPart:
-    """A part that runs as a child and is restarted when it dies. `probe` says whether a living one is healthy."""
+    """A part that runs as a child and is restarted when it dies. `probe` says whether a living one is healthy; `engine`
+    is what the worker says of its engine."""
 
     name: str
     argv: list[str]
     home: Home
     probe: Callable[[int], bool]
+    engine: WorkerProbe | None = None
     needs_secrets: bool = False  # only parts that talk to models get their keys
     port: int | None = None
     address: str | None = None
@@ -116,13 +103,6 @@ class ProcessPart:
             started=_started(pid),
             why=read_failure(self.home, self.name),
         )
-
-    def stop(self) -> None:
-        """Sends TERM, then KILL to what remains of its process tree."""
-        if self.child is not None and self.child.poll() is None:
-            end_tree(Recorded.of(self.child.pid), seconds=STOP_SECONDS)
-        if self.child is not None:
-            self.child.wait()
 
 
 class Server(Protocol):
@@ -216,30 +196,38 @@ def relay_part(home: Home) -> ProcessPart:
     return ProcessPart(name="relay", argv=argv, home=home, probe=lambda pid: True)
 
 
+@dataclass(slots=True, kw_only=True)
+class WorkerProbe:
+    """Whether the local worker is well, by what it says in the database at `url`; and `engine_fault`, why its engine
+    does not answer."""
+
+    url: str
+    engine_fault: str = ""
+
+    def __call__(self, pid: int) -> bool:
+        """Whether the worker of that pid serves the engine's lane."""
+        try:
+            with JobLines(self.url, name="redraft supervisor") as lines:
+                rows = [row for row in lines.workers() if row.silent_seconds < WORKER_SILENCE_SECONDS]
+        except DatabaseUnavailable:
+            return False
+        own = [row for row in rows if row.pid == pid]
+        self.engine_fault = next((row.engine_fault for row in own or rows if row.engine_fault), "")
+        return any(Lane.GPU in row.lanes for row in own)
+
+
 def worker_part(home: Home, stack: StackFile) -> ProcessPart:
     """One worker for all lanes, the cloud's where it is opened; well when it says in the database that it
     lives."""
-
-    def probe(pid: int) -> bool:
-        try:
-            with Database(stack.worker_url, name="redraft supervisor", pool=1) as database:
-                return any(_serves(row, pid) for row in live_workers(database))
-        except DatabaseUnavailable:
-            return False
-
     argv = [sys.executable, "-m", "workers.cli.main", "worker", "--lane", ",".join(local_lanes())]
-    return ProcessPart(name="worker", argv=argv, home=home, probe=probe, needs_secrets=True)
-
-
-def _serves(row: WorkerRow, pid: int) -> bool:
-    return row.pid == pid and Lane.GPU in row.lanes and row.silent_seconds < WORKER_SILENCE_SECONDS
+    probe = WorkerProbe(url=stack.worker_url)
+    return ProcessPart(name="worker", argv=argv, home=home, probe=probe, engine=probe, needs_secrets=True)
 
 
 def local_lanes() -> tuple[Lane, ...]:
-    """The lanes of the local worker; `cloud` only where the operator allows egress and has set a key, or another
-    adviser."""
+    """The lanes of the local worker; `cloud` only where the operator allows egress and has set a key."""
     settings = load_settings()
-    cloud_allowed = settings.egress is not Egress.NEVER and settings.has_adviser
+    cloud_allowed = settings.egress is not Egress.NEVER and bool(settings.openai_api_key.get_secret_value())
     return (Lane.GPU, Lane.FAST, Lane.CHECK, *([Lane.CLOUD] if cloud_allowed else []))
 
 
@@ -250,7 +238,8 @@ def flower_part(home: Home, stack: StackFile) -> ProcessPart:
     write_private(
         config,
         f"address = '127.0.0.1'\nport = {port}\nbasic_auth = ['{stack.flower_user}:{stack.flower_password}']\n"
-        "tasks_columns = 'name,state,kwargs,result,received,runtime,worker'\n",
+        "tasks_columns = 'name,state,kwargs,result,received,runtime,worker'\n"
+        f"purge_offline_workers = {PURGE_SECONDS}\n",
     )
     argv = [sys.executable, "-m", "workers.flower", f"--conf={config}"]
     return ProcessPart(
@@ -275,21 +264,35 @@ def ui_part(home: Home, stack: StackFile) -> ProcessPart:
     )
 
 
-def engine_status(home: Home, worker: PartStatus) -> PartStatus:
-    """The status of the engine, which is a child of the worker; it outlives a killed worker and the next adopts it."""
-    record = read_record(home)
+def engine_status(home: Home, worker: PartStatus, fault: str) -> PartStatus:
+    """The status of the engine, which is a child of the worker; it outlives a killed worker and the next adopts it.
+    `fault` is what the worker says of it."""
+    record, why, warning = read_record(home), fault or read_failure(home, "engine"), read_warning(home, "engine")
     if record is None:  # an endpoint of somebody else's has no process here: as well as its worker
-        warning = read_warning(home, "engine")
-        return PartStatus(name="engine", pid=None, port=None, address=None, health=worker.health, warning=warning)
+        health = worker.health if worker.health != "ok" or not why else "starting"
+        return PartStatus(name="engine", pid=None, port=None, address=None, health=health, warning=warning, why=why)
     process = record.process
     if not process.alive:
-        return PartStatus(name="engine", pid=None, port=record.port, address=None, health="down")
-    health: Health = "ok" if answers(f"http://127.0.0.1:{record.port}/health") else "starting"
+        return PartStatus(name="engine", pid=None, port=record.port, address=None, health="down", why=why)
+    healthy = answers(f"http://127.0.0.1:{record.port}/health")
     return PartStatus(
-        name="engine", pid=process.pid, port=record.port, address=record.url, health=health, started=process.started
+        name="engine",
+        pid=process.pid,
+        port=record.port,
+        address=record.url,
+        health="ok" if healthy else "starting",
+        started=process.started,
+        why=why,
     )
 
 
-def fresh_address() -> str:
-    """An address on which a part of the stack can listen."""
-    return f"http://127.0.0.1:{free_port()}"
+def stop_all(parts: Sequence[ProcessPart]) -> None:
+    """Sends TERM to all at once, since each takes a second or more to end, and KILL to what remains of their trees."""
+    living = [part.child for part in parts if part.child is not None and part.child.poll() is None]
+    records = []
+    for child in living:
+        with contextlib.suppress(PartFailed):  # it has ended meanwhile
+            records.append(Recorded.of(child.pid))
+    end_trees(records, seconds=STOP_SECONDS)
+    for child in living:
+        child.wait()

@@ -34,16 +34,16 @@ START_TRIES = 5
 
 
 class EmbeddedPostgres:
-    """One cluster in one home, on a free loopback port, with scram passwords.
+    """One cluster in one home, on loopback, with scram passwords. Parameters: its `port`; 0 for a free one.
 
     `start` and `stop` may follow each other; after a kill `start` recovers. Raises `PartFailed`.
     """
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, port: int = 0) -> None:
         self._home, self._folder = home, home.postgres_folder()
         self._ids = unprivileged_ids()
         self._child: subprocess.Popen[bytes] | None = None
-        self.port = 0
+        self.port = port
         self.password = ""
 
     @property

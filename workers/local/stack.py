@@ -9,11 +9,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from tasks.errors import PartFailed
-from tasks.settings import child_environment
+from tasks.locations import child_environment
 from workers.failures import read_failure
 from workers.home import Home
-from workers.local import supervisor
-from workers.local.parts import DEATHS_BEFORE_DOWN, PartStatus
+from workers.local.record import ALREADY_RUNNING, DEATHS_BEFORE_DOWN, PartStatus, clean, holder, holding, read_parts
 from workers.process import Recorded, end_tree, spawn, tail
 from workers.stackfile import StackFile, read
 
@@ -45,10 +44,8 @@ def start(
         if stack and parts and all(part.health == "ok" for part in parts):
             return stack
         failed = _failure(home, child, parts)
-        if not failed and (
-            child is None or child.poll() == supervisor.ALREADY_RUNNING
-        ):  # another process owns the stack
-            alive = supervisor.holder(home) is not None
+        if not failed and (child is None or child.poll() == ALREADY_RUNNING):  # another process owns the stack
+            alive = holder(home) is not None
             if is_running and not alive:
                 failed = "the stack was stopped while it started"
             elif not alive:  # a `redraft down` held the lock for a moment
@@ -67,26 +64,28 @@ def is_ours(stack: StackFile) -> bool:
     return process is not None and process.ppid() == os.getpid()
 
 
-def stop(home: Home) -> None:
+def stop(home: Home) -> bool:
     """Stops the stack, even one that is just starting, and cleans up after one whose supervisor was killed; does
-    nothing where nothing runs."""
+    nothing where nothing runs. Returns whether something did."""
     if not home.run.exists():
-        return
+        return False
+    ran = bool(read_parts(home.root))
     while True:
-        process = supervisor.holder(home)
+        process = holder(home)
         if process is not None:
+            ran = True
             end_tree(process, seconds=STOP_SECONDS)
         try:
-            with supervisor.holding(home):  # no stack may start while the home is cleaned
-                supervisor.clean(home)
-                return
+            with holding(home):  # no stack may start while the home is cleaned
+                clean(home)
+                return ran
         except BlockingIOError:  # another supervisor, or another `down`
             time.sleep(POLL_SECONDS)
 
 
 def status(home: Home) -> list[PartStatus]:
     """The status of each part; a part is `down` if its process has ended since the supervisor recorded it."""
-    parts = supervisor.read_parts(home.root)
+    parts = read_parts(home.root)
     if not parts or read(home.root) is None:
         return []
     return [
@@ -130,7 +129,7 @@ def _failure(home: Home, child: subprocess.Popen[bytes] | None, parts: list[Part
         return failure.read_text()
     if child is not None and child.poll() == 0:
         return "the stack was stopped while it started"
-    if child is not None and child.poll() not in (None, supervisor.ALREADY_RUNNING):
+    if child is not None and child.poll() not in (None, ALREADY_RUNNING):
         return f"the stack's supervisor ended ({child.returncode}):\n{tail(home.log / 'supervisor.log')}"
     for part in parts:
         if part.health == "down" and part.name != "engine":

@@ -5,41 +5,38 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import getpass
 import json
 import math
 import os
 import re
-import secrets
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import TextIO
+from collections.abc import Callable
 
 from tasks.errors import RedraftError
-from tasks.settings import default_home, load_settings
-from workers.engine.record import end_recorded
+from tasks.locations import default_home
+from tasks.settings import load_settings
 from workers.home import Home, write_private
+from workers.local.kept import keep
 from workers.local.parts import (
     SILENT_SECONDS,
-    PartStatus,
     ProcessPart,
     ServicePart,
     engine_status,
     flower_part,
-    fresh_address,
     memory_part,
     relay_part,
+    stop_all,
     ui_part,
     worker_part,
 )
 from workers.local.postgres import EmbeddedPostgres
+from workers.local.record import ALREADY_RUNNING, PartStatus, clean, holding
 from workers.local.valkey import EmbeddedValkey
-from workers.process import Recorded, end_tree
+from workers.process import Recorded
 from workers.stackfile import StackFile, write
 
 TEND_SECONDS = 0.5
@@ -47,7 +44,6 @@ TEND_SECONDS = 0.5
 # are healthy and none was restarted.
 LOOK_SECONDS = 2.0
 WORKER_LOGIN = "redraft_local_worker"
-ALREADY_RUNNING = 75  # EX_TEMPFAIL: another supervisor has locked this home
 
 
 MakeParts = Callable[[Home, StackFile], list[ProcessPart]]
@@ -66,7 +62,9 @@ class Supervisor:
     def __init__(self, home: Home, make_parts: MakeParts, silent_seconds: float = SILENT_SECONDS) -> None:
         self._home, self._make_parts = home, make_parts
         self._stopping = threading.Event()
-        self._postgres, self._valkey = EmbeddedPostgres(home), EmbeddedValkey(home)
+        self._kept = kept = keep(home, load_settings())
+        self._postgres = EmbeddedPostgres(home, kept.postgres_port)
+        self._valkey = EmbeddedValkey(home, kept.valkey_port, kept.valkey_password)
         self._services = [
             ServicePart(name="postgres", server=self._postgres, silent_seconds=silent_seconds),
             ServicePart(name="valkey", server=self._valkey, silent_seconds=silent_seconds),
@@ -101,30 +99,32 @@ class Supervisor:
 
         self._postgres.start()
         upgrade(self._postgres.url)
-        worker_password, user_password = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
-        login = local_login()
-        ensure_login(self._postgres.url, WORKER_LOGIN, worker_password, "redraft_worker")
-        ensure_login(self._postgres.url, login, user_password, "redraft_submitter")
+        kept, login = self._kept, local_login()
+        ensure_login(self._postgres.url, WORKER_LOGIN, kept.worker_password, "redraft_worker")
+        ensure_login(self._postgres.url, login, kept.user_password, "redraft_submitter")
         self._valkey.start()
         me, settings = Recorded.of(os.getpid()), load_settings()
         return StackFile(
             admin_url=self._postgres.url,
-            worker_url=self._postgres.url_of("redraft", WORKER_LOGIN, worker_password),
-            user_url=self._postgres.url_of("redraft", login, user_password),
+            worker_url=self._postgres.url_of("redraft", WORKER_LOGIN, kept.worker_password),
+            user_url=self._postgres.url_of("redraft", login, kept.user_password),
             broker_url=self._valkey.url,
-            flower_url=fresh_address(),
+            flower_url=f"http://127.0.0.1:{kept.flower_port}",
             flower_user="redraft",
-            flower_password=secrets.token_urlsafe(12),
-            memory_url=fresh_address(),
-            memory_key=secrets.token_urlsafe(24),
+            flower_password=kept.flower_password,
+            memory_url=f"http://127.0.0.1:{kept.memory_port}",
+            memory_key=kept.memory_key,
             supervisor_pid=me.pid,
             supervisor_started=me.started,
             endpoint=settings.endpoint,
             endpoint_model=settings.endpoint_model,
             endpoint_key=settings.endpoint_key.get_secret_value(),
             endpoint_context_tokens=settings.endpoint_context_tokens,
-            ui_url=fresh_address(),
-            ui_secret=secrets.token_urlsafe(32),
+            model=settings.model,
+            engine=settings.engine,
+            egress=str(settings.egress),
+            ui_url=f"http://127.0.0.1:{kept.ui_port}",
+            ui_secret=kept.ui_secret,
         )
 
     def _restart_dead_parts(self) -> None:
@@ -138,8 +138,11 @@ class Supervisor:
             self._write_status()
 
     def _write_status(self) -> None:
-        statuses = [part.status() for part in self._parts]
-        engine = [engine_status(self._home, status) for status in statuses if status.name == "worker"]
+        statuses, engine = list[PartStatus](), list[PartStatus]()
+        for part in self._parts:
+            statuses.append(part.status())
+            if part.engine is not None:
+                engine.append(engine_status(self._home, statuses[-1], part.engine.engine_fault))
         all_statuses = [*(service.status() for service in self._services), *engine, *statuses]
         write_private(
             self._home.run / "parts.json", json.dumps([dataclasses.asdict(status) for status in all_statuses])
@@ -148,58 +151,16 @@ class Supervisor:
         self._next_status = time.monotonic() + (LOOK_SECONDS if all_healthy else 0.0)
 
     def _stop(self) -> None:
-        for part in reversed(self._parts):
-            part.stop()
+        stop_all(self._parts)
         self._valkey.stop()
         self._postgres.stop()
         clean(self._home)
-
-
-def clean(home: Home) -> None:
-    """Ends all processes that a killed supervisor left behind, the engine included, and removes its records.
-
-    The engine of a killed worker stays for the next worker to adopt while its supervisor lives.
-    """
-    end_recorded(home)
-    for status in read_parts(home.root):
-        if status.pid and status.started:
-            end_tree(Recorded(pid=status.pid, started=status.started))
-    for name in ("parts.json", "stack.json", "engine-progress", "engine-warning", "worker-failure", "relay-failure"):
-        (home.run / name).unlink(missing_ok=True)
-
-
-def read_parts(home: Path) -> list[PartStatus]:
-    """The parts as the supervisor last wrote them."""
-    path = home / "run" / "parts.json"
-    try:
-        return [PartStatus(**entry) for entry in json.loads(path.read_text())]
-    except (OSError, ValueError):
-        return []
 
 
 def local_login() -> str:
     """The user's login in the database: the name of the OS user, made a valid role name."""
     name = re.sub(r"[^a-z0-9_]", "_", getpass.getuser().lower())
     return f"user_{name}" if name.startswith(("pg_", "redraft")) or name == "postgres" else name
-
-
-@contextlib.contextmanager
-def holding(home: Home) -> Iterator[TextIO]:
-    """Holds the home's lock, in a file that names its holder. Raises `BlockingIOError` where another process holds
-    it."""
-    with (home.run / "owner.lock").open("a+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield lock
-
-
-def holder(home: Home) -> Recorded | None:
-    """The living supervisor of the home, even before it has written a stack file; None where there is none."""
-    try:
-        pid, started = (home.run / "owner.lock").read_text().split()
-    except (OSError, ValueError):
-        return None
-    process = Recorded(pid=int(pid), started=float(started))
-    return process if process.alive else None
 
 
 def own(home: Home, make_parts: MakeParts = standard_parts, silent_seconds: float = SILENT_SECONDS) -> int:

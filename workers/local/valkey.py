@@ -19,13 +19,13 @@ START_SECONDS = 10.0
 
 
 class EmbeddedValkey:
-    """One server in one home, on a free loopback port, with a password. Raises `PartFailed`."""
+    """One server in one home, on loopback, with a password. Parameters: its `port`, 0 for a free one, and `password`,
+    empty for a new one. Raises `PartFailed`."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, port: int = 0, password: str = "") -> None:
         self._home = home
         self._child: subprocess.Popen[bytes] | None = None
-        self.port = 0
-        self._password = ""
+        self.port, self._password = port, password
 
     @property
     def url(self) -> str:

@@ -20,6 +20,8 @@ def why_waiting(job: JobLine, lanes: Sequence[LaneRow], engine: str = "") -> str
     is."""
     if job.state is JobState.PAUSED:
         return "paused by its owner"
+    if job.state is JobState.NEEDS_INPUT:
+        return f"waits for an answer: `redraft answer {job.job}`"
     left = (job.run_at - job.now).total_seconds()
     if job.fault:
         again = f"is tried again in {duration(left)}" if left > 0 else "is tried again"

@@ -61,13 +61,13 @@ def test_ls_and_show_give_the_documents_of_the_contract(redraft: Redraft, job: i
     assert (shown["state"], shown["owner"], shown["tags"], shown["acceptance"]) == ("queued", "ada", ["t"], None)
     assert shown["spend"] == {"usd": 0.0, "local_tokens": 0, "cloud_tokens": 0}
     (listed,) = [json.loads(line) for line in redraft("ls", "--json").out.splitlines()]
-    assert set(shown) - set(listed) == {"answer", "batch_spend"}
+    assert set(shown) - set(listed) == {"answer", "batch_spend", "held_up", "escalations", "hints", "edits"}
     assert redraft("ls", "--json", "--state", "accepted").out == ""
 
 
 def test_ls_says_which_jobs_wait_for_a_model(redraft: Redraft, ada: Database) -> None:
     job = submit_jobs(ada, [dataclasses.replace(SPEC, model="large")])[0].job
-    assert f"no worker serves model large now; jobs that wait for it: {job}\n" in redraft("ls").err
+    assert f"job {job}: no worker serves model large now\n" in redraft("ls").err
 
 
 def test_ls_shows_the_newest_first_and_says_where_more_are(redraft: Redraft, ada: Database) -> None:
@@ -211,12 +211,13 @@ def test_history_is_one_object_an_iteration(redraft: Redraft, admin: Admin, job:
         "let_through",
         "behaviour",
         "inputs",
+        "hint",
         "repeated_tokens",
         "verdicts",
         "prompt_tokens",
     ]
     fields += ["cached_tokens", "completion_tokens", "usd", "seconds", "worker", "epoch", "decision", "stop_code"]
-    fields += ["omissions", "set_aside"]
+    fields += ["omissions", "question", "hints", "set_aside"]
     assert list(row) == fields
     verdict = {"check": "answer", "passed": False, "held_out": False, "score": 0.0, "feedback": "not 42"}
     assert row["verdicts"] == [{**verdict, "isolation": "", "value": None, "metrics": {}}]

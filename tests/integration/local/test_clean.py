@@ -10,7 +10,7 @@ import pytest
 
 from workers.engine.record import EngineRecord, write_record
 from workers.home import Home
-from workers.local import supervisor
+from workers.local.record import clean
 from workers.process import Recorded
 
 pytestmark = pytest.mark.integration
@@ -35,7 +35,7 @@ def test_the_engines_children_are_ended_even_where_its_server_was_killed(tmp_pat
         server.kill()
         server.wait()
         assert core.is_running()
-        supervisor.clean(home)
+        clean(home)
         assert not core.is_running() or core.status() == psutil.STATUS_ZOMBIE
         assert not (home.run / "engine.json").exists()
     finally:

@@ -17,8 +17,7 @@ import pytest
 
 from workers.home import Home
 from workers.local import stack as local
-from workers.local.parts import PartStatus
-from workers.local.supervisor import holder
+from workers.local.record import PartStatus, holder
 from workers.stackfile import StackFile, read
 
 pytestmark = pytest.mark.integration
@@ -31,7 +30,7 @@ from tasks.errors import PartFailed
 from workers.local import stack
 from workers.home import Home
 SUPERVISOR = (
-    "import sys; from tasks.settings import default_home; from workers.home import Home; "
+    "import sys; from tasks.locations import default_home; from workers.home import Home; "
     "from workers.local.supervisor import own; sys.exit(own(Home(root=default_home()), lambda home, stack: [], 5.0))"
 )
 try:

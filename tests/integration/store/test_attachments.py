@@ -14,8 +14,9 @@ from tasks.errors import AttachmentLost, InvalidInput
 from tasks.store import dispatch
 from tasks.store.attachments import read_content
 from tasks.store.fleet import live_workers
-from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
+from tasks.store.lease_renewer import LeaseRenewer
 from tasks.store.ledger import PostgresLedger
+from tasks.store.presence import WorkerRegistration
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.types import Attachment, CheckSpec, JobSpec, Lane

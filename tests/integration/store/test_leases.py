@@ -10,8 +10,9 @@ from sqlalchemy import text
 
 from tasks.errors import Cancelled, JournalMismatch, LeaseLost, LimitReached
 from tasks.store import dispatch, reaping
-from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
+from tasks.store.lease_renewer import LeaseRenewer
 from tasks.store.ledger import PostgresLedger
+from tasks.store.presence import WorkerRegistration
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.types import (

@@ -14,10 +14,11 @@ from tasks.memory.embedder import Embedder
 from tasks.memory.twin import InMemoryBank
 from tasks.store import dispatch, leases, reaping
 from tasks.store.heartbeats import LeaseHeartbeat
-from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
+from tasks.store.lease_renewer import LeaseRenewer
 from tasks.store.lesson_queries import REMOVE, IndexDelivery
 from tasks.store.lesson_writes import UPSERT
 from tasks.store.outbox import Outbox
+from tasks.store.presence import WorkerRegistration
 from tasks.store.roles import CONNECTIONS, ensure_login
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
@@ -148,6 +149,10 @@ CALLS = (
     "redraft_retry({job}, NULL, NULL, NULL, NULL)",
     "redraft_fork({job}, 1, NULL, NULL, NULL, NULL, NULL, NULL)",
     "redraft_owns({job})",
+    "redraft_hint({job}, 'Look again.')",
+    "redraft_go_on({job})",
+    "redraft_answer({job}, 'Yes.')",
+    "redraft_edit({job}, NULL, NULL, 9, NULL, 5, NULL)",
     "redraft_quarantine(1)",
 )
 

@@ -161,7 +161,8 @@ def test_a_table_that_holds_what_no_submission_writes_still_refuses_it_from_now_
         with pytest.raises(psycopg.errors.CheckViolation):
             admin.execute(row)
         valid = """SELECT bool_or(convalidated) FROM pg_constraint WHERE contype = 'c' AND conname ~ '^jobs_'
-                   AND conname NOT IN ('jobs_stop_code', 'jobs_model', 'jobs_completion_tokens', 'jobs_files')"""
+                   AND conname NOT IN ('jobs_stop_code', 'jobs_model', 'jobs_completion_tokens', 'jobs_files',
+                       'jobs_ask_hours')"""
         assert admin.execute(valid).fetchone() == (False,)
 
 

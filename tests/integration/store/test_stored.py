@@ -262,6 +262,8 @@ SUBMISSION = (
         "budget_completion_tokens",
         "batch_id",
         "files",
+        "ask",
+        "ask_hours",
         "budget_local_tokens",
         "budget_cloud_tokens",
         "budget_gpu_seconds",

@@ -55,6 +55,29 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
     assert said.err == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "brings"),
+    [
+        (["ls"], "psycopg"),
+        (["show", "1"], "sqlalchemy"),
+        (["status"], "psutil"),
+        (["down"], "psutil"),
+        (["alive"], "psycopg"),
+    ],
+)
+def test_what_people_look_at_often_imports_little(
+    arguments: list[str], brings: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDRAFT_DATABASE_URL", "postgres://ada:hush@127.0.0.1:1/none")
+    heavy = {"sqlalchemy", "pydantic_settings", "celery", "yaml", "regex", "tornado", "tenacity", "httpx2", "openai"}
+    code = (
+        f"import sys; from workers.cli.main import run; run({arguments!r})\n"
+        f"print(sorted({heavy - {brings}!r} & set(sys.modules)), {brings!r} in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[] True"
+
+
 def test_without_a_command_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([]) == 0
     assert "Commands:" in capsys.readouterr().out
@@ -121,13 +144,13 @@ def test_a_setting_that_is_not_allowed_is_bad_input(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("REDRAFT_LEASE_SECONDS", "-1")
-    assert run(["ls"]) == 2
+    assert run(["up"]) == 2
     assert capsys.readouterr().err.startswith("setting lease_seconds: '-1' is not allowed")
 
 
 def test_an_error_of_ours_leaves_its_traceback_in_a_file(own_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    own_home.mkdir()
-    (own_home / "redraft.toml").write_text("home = [")  # tomllib's own error is nothing that we explain
+    (own_home / "run").mkdir(parents=True)
+    (own_home / "run" / "stack.json").write_text("{")  # nobody but Redraft writes there, and in one step
     assert run(["ls"]) == 1
     said = capsys.readouterr().err
     log = own_home / "log" / "redraft-cli.log"
@@ -146,6 +169,49 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     assert process.stderr is not None
     assert process.stderr.read() == b""
     process.stderr.close()
+
+
+def test_a_disk_that_is_full_and_a_closed_output_are_no_errors_of_redraft() -> None:
+    for arguments, stream, code, says in (
+        ("--help", "> /dev/full", 1, "standard output: No space left on device\n"),
+        ("doctor --json", "> /dev/full", 1, "standard output: No space left on device\n"),
+        ("--help", ">&-", 0, ""),
+        ("--help", "<&- 2>&-", 0, ""),
+    ):
+        line = f"{sys.executable} -m workers.cli.main {arguments} {stream}"
+        said = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, check=False)
+        assert (said.returncode, said.stderr) == (code, says), line
+
+
+def test_a_home_that_cannot_be_written_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "home").write_text("a file")
+    assert run(["up", "--endpoint", "http://127.0.0.1:1"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1].startswith("setting home: ")
+    assert "a folder that can be written (" in said[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("redraft ls --state q", ["queued", "quarantined"]),
+        ("redraft submit --strategy best", ["best_of_n"]),
+        ("redraft show ", []),
+        ("redraft ls --tag x", []),
+    ],
+)
+def test_the_shell_completes_states_and_strategies_and_is_quiet_where_there_is_no_database(
+    words: str, offered: list[str]
+) -> None:
+    environment = {"_REDRAFT_COMPLETE": "complete_bash", "COMP_CWORD": str(words.count(" "))}
+    said = subprocess.run(
+        [sys.executable, "-c", "from workers.cli.main import main; main()"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment, "COMP_WORDS": words},
+        check=False,
+    )
+    assert (said.stdout.split(), said.stderr) == (offered, "")
 
 
 def test_the_shell_completes_commands_and_options() -> None:

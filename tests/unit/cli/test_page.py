@@ -10,9 +10,9 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.store.summaries import EgressRow, IterationRow, JobSummary, VerdictRow
+from tasks.store.summaries import EgressRow, EventRow, IterationRow, JobSummary, VerdictRow
 from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend
-from workers.cli.page import page, score_plot
+from workers.cli.page import Story, page, score_plot
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 JOB = JobSummary(
@@ -109,6 +109,24 @@ def test_the_page_tells_what_was_tried_and_what_came_of_it() -> None:
     assert tags.seen.count("circle") == 2
     assert tags.seen.count("rect") == 6
     assert "http" not in page(JOB, ROUNDS).replace("http-equiv", "")  # nothing is fetched
+
+
+def test_the_story_of_a_job_that_failed_is_on_its_page() -> None:
+    failed = dataclasses.replace(
+        JOB, state=JobState.FAILED, acceptance=None, answer=None, reason="a defect: ValueError: no", iterations=0
+    )
+    events = (
+        EventRow(number=1, job=17, at=NOON, kind="lease expired", detail="no token for 60 s"),
+        EventRow(number=2, job=17, at=NOON, kind="defect", detail="Traceback:\n  File <x>\nValueError: no"),
+    )
+    judges = ((1, "judge:style.md, vote 2", "FAIL\nIt says `print`."),)
+    made = page(failed, (TRIED,), story=Story(problem="Print <2>.", events=events, judges=judges))
+    text = "\n".join(Tags(made).text)
+    for said in ("failed", "a defect: ValueError: no", "Print <2>.", "lease expired", "no token for 60 s", "File <x>"):
+        assert said in text
+    assert "judge:style.md, vote 2 said" in text
+    assert "It says `print`." in text
+    assert made.index("a defect") < made.index("Print &lt;2&gt;.") < made.index("Traceback")
 
 
 def test_the_best_so_far_never_falls() -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from tasks.store.summaries import JobSummary
 from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend
 from workers.cli.jobs import document, exit_code, without_answer
-from workers.cli.watch import Rates, bar, change_line, used, view, worst
+from workers.cli.watch import change_line, worst
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 JOB = JobSummary(
@@ -77,42 +75,6 @@ def test_what_a_job_waits_for_is_said() -> None:
     assert "cancelling" in change_line(changed(cancel_requested=True))
 
 
-def test_a_title_cannot_steer_the_terminal() -> None:
-    console = Console(width=160, record=True, file=io.StringIO())
-    console.print(view([changed(title="\x1b]0;owned\x07 [bold]x[/bold]")], {}))
-    shown = console.export_text()
-    assert "\x1b" not in shown
-    assert r"\x1b]0;owned\x07" in shown
-    assert "[bold]x[/bold]" in shown
-
-
-def test_the_live_view_shows_every_job_with_its_rate() -> None:
-    console = Console(width=140, record=True, file=io.StringIO())
-    console.print(view([JOB, dataclasses.replace(ACCEPTED, job=18)], {17: 58.3}))
-    lines = [line.split() for line in console.export_text().splitlines() if line.strip()]
-    assert lines[0] == ["job", "state", "budget", "used", "iter", "score", "tok/s", "spent", "age", "now"]
-    assert lines[2][:2] == ["17", "running"]
-    assert "58" in lines[2]
-    assert lines[3][:2] == ["18", "accepted"]
-
-
-def test_progress_is_the_scarcest_part_of_the_budget() -> None:
-    assert used(JOB) == pytest.approx(3 / 30)
-    assert used(changed(budget=Budget(tokens=162_468))) == pytest.approx(0.5)
-    assert used(changed(budget=Budget(usd=Decimal("0.05")))) == pytest.approx(0.8)
-    assert bar(changed(iterations=15), width=4) == "██░░"
-    assert bar(ACCEPTED, width=4) == "████"
-
-
-def test_tokens_per_second_survive_a_new_turn_and_fall_to_zero_without_a_worker() -> None:
-    rates = Rates()
-    rates.feed([JOB])
-    later = NOON + timedelta(seconds=195)
-    assert rates.feed([changed(now=later, live_tokens=400)])[17] == pytest.approx(60.0)
-    assert rates.feed([changed(now=later + timedelta(seconds=5), live_tokens=50)])[17] == pytest.approx(10.0)
-    assert rates.feed([changed(now=later + timedelta(seconds=6), worker=None)])[17] == 0.0
-
-
 @pytest.mark.parametrize(
     ("states", "code"),
     [
@@ -143,9 +105,6 @@ def test_the_document_has_the_promised_fields() -> None:
     assert set(document(JOB)) - set(without_answer(JOB)) == {"answer"}
 
 
-def test_a_pause_is_told_and_idle_hours_are_not_used() -> None:
+def test_a_pause_is_told() -> None:
     assert "pausing" in change_line(changed(pause_requested=True))
     assert "until it is resumed" in change_line(changed(state=JobState.PAUSED, worker=None))
-    late = changed(now=NOON + timedelta(hours=3))
-    assert used(late) == pytest.approx(0.75)
-    assert used(dataclasses.replace(late, idle_seconds=2 * 3600.0)) == pytest.approx(0.25)

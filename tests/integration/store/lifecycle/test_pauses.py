@@ -15,9 +15,10 @@ from tasks.errors import Cancelled, LeaseLost, NoSuchJob, Paused
 from tasks.store import dispatch, lifecycle, reaping
 from tasks.store.invariants import breaches
 from tasks.store.job_loader import load_job
-from tasks.store.lease_renewer import LeaseRenewer, WorkerRegistration
+from tasks.store.lease_renewer import LeaseRenewer
 from tasks.store.ledger import PostgresLedger
 from tasks.store.lifecycle import request_cancel
+from tasks.store.presence import WorkerRegistration
 from tasks.store.queries import job_summary
 from tasks.store.session import Database
 from tasks.types import (

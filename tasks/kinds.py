@@ -11,6 +11,7 @@ class JobState(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
     PAUSED = "paused"
+    NEEDS_INPUT = "needs_input"  # it has asked the person who posed it, and waits for an answer
     ACCEPTED = "accepted"
     UNSOLVED = "unsolved"
     CANCELLED = "cancelled"
@@ -20,7 +21,7 @@ class JobState(StrEnum):
     @property
     def final(self) -> bool:
         """Whether the job will never run again by itself."""
-        return self not in (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED)
+        return self not in (JobState.QUEUED, JobState.RUNNING, JobState.PAUSED, JobState.NEEDS_INPUT)
 
 
 class StopCode(StrEnum):
@@ -112,6 +113,7 @@ class Operator(StrEnum):
     JUDGE = "judge"
     DISTIL = "distil"
     INPUTS = "inputs"  # calls with which programs are told apart
+    ASK = "ask"  # a question to the person who posed the problem
 
 
 class Egress(StrEnum):
@@ -200,7 +202,6 @@ class CloudEnd(StrEnum):
     CANCELLED = "cancelled"
     REJECTED = "rejected"  # an HTTP error that says the request was not taken, and won't be
     BUSY = "busy"  # the cloud says that it did not take the request, and that it may be sent again later
-    RETIRED = "retired"  # the provider has no such model: the request was not taken
     LOST = "lost"  # it may have been taken, and there is nothing to fetch it by
 
 

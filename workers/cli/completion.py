@@ -1,0 +1,52 @@
+"""What the shell offers for states, strategies, jobs and tags. Never raises and never writes: whoever presses TAB wants
+no error. Imports little, for it runs at each press."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from tasks.errors import RedraftError
+
+OFFERED = 100
+
+
+def states(incomplete: str) -> list[str]:
+    """Of jobs."""
+    from tasks.kinds import JobState
+
+    return [str(state) for state in JobState if state.startswith(incomplete)]
+
+
+def strategies(incomplete: str) -> list[str]:
+    """Those that are installed."""
+    from importlib.metadata import entry_points
+
+    names = sorted(entry_points(group="redraft.strategies").names)
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def jobs(incomplete: str) -> list[tuple[str, str]]:
+    """The newest jobs, each with its state and title."""
+    from workers.cli.client import job_lines
+
+    found: list[tuple[str, str]] = []
+    with _quiet(), job_lines(name="redraft completion") as lines:
+        found = [(str(job.job), f"{job.state}: {job.title}") for job in lines.newest(limit=OFFERED)]
+    return [(number, words) for number, words in found if number.startswith(incomplete)]
+
+
+def tags(incomplete: str) -> list[str]:
+    """The tags of the login's jobs."""
+    from workers.cli.client import job_lines
+
+    found: tuple[str, ...] = ()
+    with _quiet(), job_lines(name="redraft completion") as lines:
+        found = lines.tags(incomplete, OFFERED)
+    return list(found)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    with contextlib.suppress(RedraftError, OSError):
+        yield
