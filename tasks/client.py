@@ -16,7 +16,7 @@ owner's. Must not know how anything is shown, nor the processes that work on job
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -30,7 +30,7 @@ from tasks.store import bills, breakers, fleet, hints, lesson_queries, lifecycle
 from tasks.store.bills import Bill
 from tasks.store.breakers import Circuit
 from tasks.store.costs import CostBy, costs
-from tasks.store.daily import read_limits
+from tasks.store.daily import read_limits, set_limits
 from tasks.store.escalation_rows import EscalationRow, escalation_rows
 from tasks.store.event_log import read_events
 from tasks.store.hints import HintOutcome
@@ -226,6 +226,11 @@ class Client:
     def daily_limits(self) -> tuple[DailyLimit, ...]:
         """The limits of today (UTC) that hold for the login, with what is used and what is in flight of each."""
         return read_limits(self._database)
+
+    def set_daily_limits(self, owner: str, amounts: Mapping[str, Decimal | int | float | None]) -> None:
+        """Limits what an owner may use in a day (UTC), by unit; None removes one. Of the owner `""` it is the whole
+        deployment, of `"*"` each owner without a number of its own. Needs a worker's login or a superuser's."""
+        set_limits(self._database, owner, amounts)
 
     def egress_of(self, submission: Submission) -> tuple[Egress, ...]:
         """What would be stored as each job's egress if they were submitted now."""

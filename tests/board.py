@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from tasks.errors import NoSuchJob
+from tasks.errors import InvalidInput, NoSuchJob
 from tasks.store.board_rows import (
     CallLine,
     CallText,
@@ -297,6 +297,14 @@ class ScriptedClient:
 
     def resume(self, job: int) -> JobState:
         return self._ask("resume", job)
+
+    def hint(self, job: int, advice: str) -> JobState:
+        return self._ask(f"hint {advice}", job)
+
+    def answer(self, job: int, text: str) -> JobState:
+        if not text:
+            raise InvalidInput("answer", text, "some <words>")
+        return self._ask(f"answer {text}", job)
 
     def _ask(self, what: str, job: int) -> JobState:
         self.board.line(job)

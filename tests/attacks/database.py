@@ -278,6 +278,8 @@ _PAST = (
     "INSERT INTO reservations (job_id, epoch, iteration, operator, slot, attempt, tokens)"
     " VALUES (@job@, 1, 1, '@mark@', 0, 1, 1)",
     "INSERT INTO owner_usage VALUES ('@victim@', now(), 1)",
+    "INSERT INTO daily_limits (owner, usd) VALUES ('@victim@', 1) ON CONFLICT DO NOTHING",
+    "INSERT INTO daily_warnings VALUES ('@victim@', current_date, 'usd', 50) ON CONFLICT DO NOTHING",
     "ANALYZE",
 )
 
@@ -287,7 +289,7 @@ def _state(admin: Connection, job: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for table in TABLES:
         mine = {"jobs": "id = %(job)s"}.get(table, "job_id = %(job)s")
-        if table in ("attachments", "owner_usage"):
+        if table in ("attachments", "owner_usage", "daily_limits", "daily_warnings"):
             mine = "owner = %(victim)s"
         query = f"SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM public.{table} t" + (
             "" if table in COMMON else f" WHERE {mine}"

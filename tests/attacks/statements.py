@@ -11,6 +11,7 @@ TABLES = (
     "jobs", "leases", "iterations", "candidates", "verdicts", "calls", "events", "lessons", "escalations",
     "hints", "edits", "questions", "attachments", "outbox", "reservations", "crashes",
     "owner_usage", "workers", "live_text", "alembic_version",
+    "daily_limits", "daily_warnings",
 )  # fmt: skip
 # Tables that a submitter may look into whole: they hold nothing of anybody's.
 COMMON = ("workers", "alembic_version")

@@ -68,20 +68,20 @@ def set_limits(
     lets them wait until the day is over. It holds at once, for jobs that run too.
     """
     from tasks.errors import InvalidInput
-    from tasks.store import daily
-    from tasks.store.session import Database
+    from tasks.store.daily import EACH_OWNER
     from workers.addresses import database_url
+    from workers.cli.client import connect
 
     given = read_amounts(amounts)
     if not re.fullmatch(r"[^\x00-\x1f\x7f]{0,63}", owner):
         raise InvalidInput("--owner", owner, "the name of a login, or '*'")
-    with Database(url or database_url(admin=True), name="redraft cli", pool=1) as database:
-        daily.set_limits(database, owner, given)
+    with connect(url or database_url(admin=True)) as client:
+        client.set_daily_limits(owner, given)
     if as_json:
         output.emit({"owner": owner or None, **given})
         return
     for unit, amount in given.items():
-        whose = "each owner" if owner == daily.EACH_OWNER else f"owner {owner}" if owner else "the deployment"
+        whose = "each owner" if owner == EACH_OWNER else f"owner {owner}" if owner else "the deployment"
         print(f"{whose}: {'no limit' if amount is None else f'{_amount(amount)} a day'} of {unit}")
 
 

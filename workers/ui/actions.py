@@ -29,3 +29,16 @@ class Action(Handler):
         job = of_path(number)
         await self.read(lambda: ACTIONS[action](self.signed_in.client, job))
         self.redirect(f"/jobs/{job}", status=303)
+
+
+class Word(Handler):
+    """`POST /jobs/N/hint` and `/jobs/N/reply`, with a `text`."""
+
+    names: ClassVar[str] = "hint|reply"
+
+    async def post(self, number: str, action: str) -> None:
+        """Says it to the job, and goes back to its page."""
+        job, text = of_path(number), self.get_body_argument("text", "").replace("\r\n", "\n")
+        client = self.signed_in.client
+        await self.read(lambda: client.hint(job, text) if action == "hint" else client.answer(job, text))
+        self.redirect(f"/jobs/{job}", status=303)

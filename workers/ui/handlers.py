@@ -90,6 +90,7 @@ class Handler(RequestHandler):
         """Keeps what all handlers share."""
         self.context = context
         self.session: Session | None = None
+        self.fault = ""
 
     def set_default_headers(self) -> None:
         """Those of every answer, of errors, too."""
@@ -157,12 +158,13 @@ class Handler(RequestHandler):
             case DatabaseUnavailable():
                 error = HTTPError(503, reason="The database is away")
             case InvalidInput():
+                self.fault = text.one_line(str(error), 600)
                 error = HTTPError(400, reason="Not allowed")
         super()._handle_request_exception(error)
 
     def write_error(self, status_code: int, **_: Any) -> None:
         """A page that says what happened, and nothing of how."""
-        self.show("error.html", status=status_code, reason=self._reason)
+        self.show("error.html", status=status_code, reason=self._reason, fault=self.fault)
 
     def log_exception(self, kind: Any, error: Any, _: Any) -> None:
         """A defect is logged by its type and place; an address may hold a link's key, so it is not."""

@@ -129,6 +129,17 @@ def test_a_form_of_the_page_acts_on_the_job_and_comes_back_to_it(action: str) ->
     assert page.client.asked == [(action, 1)]
 
 
+def test_a_hint_and_an_answer_reach_the_job_and_what_is_not_allowed_is_said() -> None:
+    with serving() as page:
+        assert page.post("/jobs/1/hint", {"token": page.token, "text": "sort\r\nfirst"}).status == 303
+        assert page.post("/jobs/1/reply", {"token": page.token, "text": "yes"}).status == 303
+        assert page.post("/jobs/1/hint", {"text": "from elsewhere"}).status == 403
+        refused = page.post("/jobs/1/reply", {"token": page.token, "text": ""})
+    assert page.client.asked == [("hint sort\nfirst", 1), ("answer yes", 1)]
+    assert refused.status == 400
+    assert "some &lt;words&gt;" in refused.body
+
+
 @pytest.mark.parametrize(
     ("form", "headers"),
     [
