@@ -37,6 +37,8 @@ OTHER = {"id", "job_id", "epoch", "worker", "last_worker", "turn", "stale_task_i
     "attempts",
     "crashes",
     "response_id",
+    "provider",
+    "request_sha256",
     "payload",
     "batch_id",
     "batch_first",
@@ -136,7 +138,14 @@ def difference(expected: Any, got: Any) -> str:
 def _plain(row: Row[Any]) -> str:
     values = {name: value for name, value in row._mapping.items() if name not in OTHER}
     for name, value in values.items():
-        if name.endswith("_at") or name in ("at", "lease_until", "waiting_since", "queue_rank", "answer_until"):
+        if name.endswith("_at") or name in (
+            "at",
+            "lease_until",
+            "waiting_since",
+            "waits_since",
+            "queue_rank",
+            "answer_until",
+        ):
             values[name] = value is not None
     request = values.get("request")
     if isinstance(request, dict):  # its key for the cloud's cache is made of the job's number

@@ -132,6 +132,7 @@ def _show(stack: StackFile, as_json: bool) -> None:
         emit(
             {
                 "postgres": postgres,
+                "page": stack.ui_url,
                 "flower": stack.flower_url,
                 "flower_user": stack.flower_user,
                 "flower_password": stack.flower_password,
@@ -139,4 +140,5 @@ def _show(stack: StackFile, as_json: bool) -> None:
         )
         return
     note(f"postgres {postgres} (`redraft sql` queries it)")
+    note(f"page     {stack.ui_url} (`redraft ui` prints a link that opens it)")
     note(f"flower   {stack.flower_url} (user {stack.flower_user}, password {stack.flower_password})")

@@ -27,10 +27,11 @@ def _signature(secret: str, body: str) -> str:
 
 
 class LinkKeys:
-    """The keys of one-time links. Parameter: the `secret` that they are signed with."""
+    """The keys of one-time links. Parameter: the `secret` that they are signed with. Which were used is known since
+    this was made, so that no older one opens anything."""
 
     def __init__(self, secret: str, clock: Clock = time.time) -> None:
-        self._secret, self._clock = secret, clock
+        self._secret, self._clock, self._since = secret, clock, int(clock())
         self._used: dict[str, float] = {}
         self._lock = threading.Lock()
 
@@ -43,7 +44,7 @@ class LinkKeys:
         with self._lock:
             now = self._clock()
             self._used = {used: end for used, end in self._used.items() if end > now}
-            if ends <= now or body in self._used:
+            if ends <= now or ends - LINK_SECONDS < self._since or body in self._used:
                 return False
             self._used[body] = ends
         return True

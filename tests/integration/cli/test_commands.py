@@ -217,7 +217,7 @@ def test_history_is_one_object_an_iteration(redraft: Redraft, admin: Admin, job:
         "prompt_tokens",
     ]
     fields += ["cached_tokens", "completion_tokens", "usd", "seconds", "worker", "epoch", "decision", "stop_code"]
-    fields += ["omissions", "set_aside"]
+    fields += ["omissions", "question", "hints", "set_aside"]
     assert list(row) == fields
     verdict = {"check": "answer", "passed": False, "held_out": False, "score": 0.0, "feedback": "not 42"}
     assert row["verdicts"] == [{**verdict, "isolation": "", "value": None, "metrics": {}}]

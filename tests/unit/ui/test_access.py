@@ -60,6 +60,14 @@ def test_a_link_opens_the_page_once() -> None:
     assert not links.use(key)
 
 
+def test_a_page_that_was_started_again_takes_no_link_of_before() -> None:
+    clock = Clock()
+    key = make_link_key("secret", clock.now)
+    assert LinkKeys("secret", clock).use(key)
+    clock.now += 2
+    assert not LinkKeys("secret", clock).use(key)
+
+
 def test_a_link_runs_out() -> None:
     clock = Clock()
     links, key = LinkKeys("secret", clock), make_link_key("secret", clock.now)

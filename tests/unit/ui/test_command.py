@@ -48,11 +48,11 @@ def test_without_a_stack_it_says_what_to_do(home: Path, capsys: pytest.CaptureFi
 
 def test_each_link_is_another_and_opens_the_page_once(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stack(home)
+    links = LinkKeys("hush")
     assert run(["ui"]) == 0
     assert run(["ui", "--json"]) == 0
     first, document = capsys.readouterr().out.split("\n", 1)
     second = json.loads(document)["link"]
-    links = LinkKeys("hush")
     for link in (first, second):
         assert link.startswith("http://127.0.0.1:4711/enter?key=")
         assert links.use(link.partition("=")[2])
