@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from tasks.errors import DailyLimitReached, DailyReserved, InvalidInput, LimitReached
+from tasks.heartbeat import SilentHeartbeat
 from tasks.llm.scripted import ScriptedModel
 from tasks.outcomes import settle
 from tasks.store import budgets, daily, dispatch, lifecycle, queries, reaping
@@ -327,19 +328,25 @@ def test_a_job_is_warned_once_at_half_and_once_at_four_fifths(user: Database, fl
     ]
 
 
+def work(fleet: Database, ledger: PostgresLedger) -> None:
+    """Turns until no job may be claimed; a wait is not cut short."""
+    while (claim := dispatch.claim(fleet, loops.ENGINE_AND_CHECKS, "w", "turn", RULES)) is not None:
+        loops.twin_loop(ledger, ScriptedModel(loops.corrected)).turn(claim, loops.ENGINE_AND_CHECKS, SilentHeartbeat())
+
+
 def test_a_whole_job_works_until_its_owners_day_is_over_and_ends_as_it_would_have_on_the_next(
     user: Database, fleet: Database
 ) -> None:
     (job,) = submit(user, budget=Budget(iterations=4))
     daily.set_limits(fleet, "alice", {"local_tokens": 250})
     ledger = PostgresLedger(fleet, fault_cap=3)
-    loops.run(fleet, ledger, ScriptedModel(loops.corrected))
+    work(fleet, ledger)
     waiting = queries.job_summary(user, job)
     assert waiting.state is JobState.RUNNING
     assert "of 250 local tokens of today (UTC)" in waiting.waits_for
     assert 0 < waiting.spend.local_tokens <= 250
     daily.set_limits(fleet, "alice", {"local_tokens": None})
-    loops.run(fleet, ledger, ScriptedModel(loops.corrected))
+    work(fleet, ledger)
     ended = queries.job_summary(user, job)
     assert (ended.state, ended.answer) == (JobState.ACCEPTED, "then it is\nANSWER: 42")
     assert len(events(fleet, "waits")) == 1
