@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -110,15 +111,19 @@ def test_ten_jobs_with_half_a_dollar_for_the_day_never_send_more_than_it_pays_fo
 
         def work(number: int) -> None:
             chance, claim, ledger = random.Random(number), take(fleet, f"w{number}"), PostgresEscalations(fleet)
-            for iteration in range(1, 30):
+            iteration = 1
+            while True:  # until it is refused, for then no more fits
                 try:
                     record = ledger.intend(claim, iteration, plan("0.12"))
                 except DailyReserved:
+                    time.sleep(0.01)
                     continue
-                if record.state is EscalationState.INTENT:
-                    cost = Decimal(chance.randint(1, 12)) / 100
-                    sent.append(cost)
-                    ledger.settle(claim, iteration, EscalationState.DONE, completion(50, cost))
+                if record.state is EscalationState.REFUSED:
+                    return
+                cost = Decimal(chance.randint(1, 12)) / 100
+                sent.append(cost)
+                ledger.settle(claim, iteration, EscalationState.DONE, completion(50, cost))
+                iteration += 1
 
         with ThreadPoolExecutor(10) as pool:
             list(pool.map(work, range(10)))
