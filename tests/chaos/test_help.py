@@ -58,6 +58,7 @@ def used_once(fleet: Database) -> None:
     assert breaches(fleet, drained=True) == ()
 
 
+@pytest.mark.slow  # test_crashpoints.py crashes at each of the points
 def test_each_point_of_help_is_passed_and_a_crash_there_changes_nothing(
     houses: dict[str, House], fleet: Database
 ) -> None:

@@ -23,7 +23,7 @@ LONG = bool(os.environ.get("CHAOS_LONG"))
 SEED = 4
 SELECTION = ("worker killed", "acknowledgement of a commit lost")
 # Those that are quick to show.
-SHORT_SCENARIOS = ("fence", "top-up")
+SHORT_SCENARIOS = ("fence",)
 _number = itertools.count(1)
 
 

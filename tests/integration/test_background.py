@@ -27,7 +27,7 @@ from workers.background import BackgroundTasks
 from workers.engine.record import end_recorded
 from workers.failures import read_failure
 from workers.home import Home
-from workers.local.parts import ProcessPart
+from workers.local.parts import ProcessPart, stop_all
 from workers.outbox_worker import OutboxWorker
 
 pytestmark = pytest.mark.integration
@@ -143,9 +143,10 @@ def test_a_worker_whose_renewer_died_is_started_again_and_its_part_says_why_unti
         eventually(lambda: part.tend() or (part.status().health, part.status().why) == ("ok", ""))
         assert part.pid != first
     finally:
-        part.stop()
+        stop_all([part])
 
 
+@pytest.mark.slow  # a worker whose renewer died stands for it
 @pytest.mark.usefixtures("services")
 def test_a_worker_whose_engine_is_no_longer_watched_drains_and_leaves_the_engine_to_the_next(
     user: Database, home: Home, tmp_path: Path

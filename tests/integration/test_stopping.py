@@ -235,6 +235,7 @@ def test_a_turn_that_the_watchdog_found_is_handed_back_at_term_like_any_other(
         assert lease(fleet, job) == (None, True)
 
 
+@pytest.mark.slow  # TERM is tested beside it
 def test_quit_cuts_at_the_end_of_the_grace_what_does_not_finish(
     user: Database, fleet: Database, environment: dict[str, str]
 ) -> None:

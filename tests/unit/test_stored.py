@@ -42,6 +42,8 @@ def row(**fields: Any) -> Any:
         "attachments": [],
         "cut": False,
         "files": {},
+        "ask": False,
+        "ask_hours": 24.0,
     }
     return SimpleNamespace(**{**given, **fields})
 

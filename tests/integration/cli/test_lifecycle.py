@@ -109,7 +109,7 @@ def test_fork_prints_the_new_jobs_number(redraft: Redraft, admin: Admin, job: in
         (("fork", "1", "--from", "1", "--seed", "-1"), "seed: -1 is not allowed; a whole number from 0"),
         (
             ("fork", "1", "--from", "1", "--budget", "pounds=1"),
-            "budget.pounds: 1.0 is not allowed; there is no such field",
+            "budget.pounds: 1 is not allowed; there is no such field",
         ),
         (("fork", "999", "--from", "1"), "job 999: there is no such job of yours"),
         (("retry", "999"), "job 999: there is no such job of yours"),

@@ -142,6 +142,7 @@ def test_a_service_that_hangs_is_started_again(home: Home) -> None:
     assert eventually(back)
 
 
+@pytest.mark.slow  # a killed service stands for it
 def test_a_service_that_cannot_come_back_yet_does_not_take_the_stack_along(home: Home) -> None:
     up(home)
     before, supervisor = part(home, "valkey"), holder(home)
@@ -179,6 +180,7 @@ def test_down_ends_a_stack_that_is_only_just_starting(home: Home) -> None:
     assert of(home) == []
 
 
+@pytest.mark.slow  # two ups at once stand for it
 def test_whoever_waits_for_another_ups_stack_hears_that_it_was_stopped(home: Home) -> None:
     first = up_beside(home)
     assert eventually(lambda: holder(home) is not None)
@@ -202,6 +204,7 @@ def test_a_killed_supervisor_leaves_nothing_and_the_next_up_goes_on(home: Home) 
     assert up(home).supervisor_pid != supervisor
 
 
+@pytest.mark.slow  # other tests run stacks side by side
 def test_two_homes_are_two_stacks(homes: Callable[[str], Home]) -> None:
     one, other = homes("one"), homes("other")
     assert up(one).admin_url != up(other).admin_url

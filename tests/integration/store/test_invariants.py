@@ -126,6 +126,14 @@ def test_a_job_that_is_not_there_is_lost_and_one_that_has_not_ended_is_told_of_a
 ESCALATED = "INSERT INTO escalations (job_id, iteration, kind, model, state, request, reserved_usd)"
 BATCH = "INSERT INTO batches (owner, budget_tokens, tokens)"
 BROKEN = {
+    "a hint is used once": (
+        "INSERT INTO hints (job_id, text, given_by, iteration, taken_at) SELECT id, 'x', 'alice', 9, now() FROM jobs",
+        "INSERT INTO hints (job_id, text, given_by, iteration, taken_at) SELECT id, 'x', 'alice', 1, now() FROM jobs",
+    ),
+    "a question is answered once": (
+        "UPDATE jobs SET state = 'needs_input'",
+        "INSERT INTO questions (job_id, iteration, text, answer_until) SELECT id, 1, '?', now() FROM jobs",
+    ),
     "I1 no job is stranded": (
         "UPDATE jobs SET state = 'running'",
         "UPDATE leases SET runnable = true",

@@ -31,7 +31,6 @@ from tasks.types import (
 )
 from tests.background import running
 from tests.integration.store.lifecycle.histories import (
-    SPENT,
     change,
     held,
     iterate,
@@ -85,7 +84,7 @@ def test_a_job_that_ends_before_it_hears_the_pause_stays_ended(
     job = put(user)
     claim = held(fleet)
     lifecycle.request_pause(user, job)
-    ledger.stop(claim, SPENT)
+    ledger.stop(claim, Stop(code=StopCode.CLOUD_REJECTED))
     assert lifecycle.request_pause(user, job) is JobState.UNSOLVED
     assert lifecycle.resume(user, job) is JobState.UNSOLVED
     assert value(fleet, job, "pause_requested_at") is None
