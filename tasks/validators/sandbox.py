@@ -21,6 +21,7 @@ from tasks.types import JOINED, SandboxJob, SandboxResult
 from tasks.validators.confinement import RUNTIME_MOUNT
 from tasks.validators.cores import cores
 from tasks.validators.joining import Companion, exchange_folder, joining_pipes
+from tasks.validators.orphans import end_orphans
 from tasks.validators.packages import BUILD_SECONDS as PACKAGES_BUILD_SECONDS
 from tasks.validators.packages import IMPORT_ALL, NamedRuntimes
 from tasks.validators.runtime import Runtime, default_runtime_folder, ensure
@@ -96,6 +97,7 @@ class BubblewrapSandbox:
         while not self._slots.acquire(timeout=HEARTBEAT_SECONDS):
             heartbeat.check()
             heartbeat.beat()  # waiting for other programs is progress, since their time is limited
+        end_orphans()
         try:
             with cores(self._folder / "cores", heartbeat, exclusive=exclusive):
                 yield

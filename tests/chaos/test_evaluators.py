@@ -20,6 +20,7 @@ from tasks.store.invariants import breaches
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.types import Budget, CheckSpec, JobSpec
+from tasks.validators.orphans import end_orphans
 from tasks.validators.score import ScoreValidator
 from tests.chaos.evaluating import READY, WORKER
 from tests.chaos.evaluators import EVALUATORS, MARK, SECONDS, Evaluator
@@ -119,6 +120,7 @@ def finish(fleet: Database, jobs: list[int], url: str, chance: random.Random) ->
             assert worker.poll() is None, "the worker ended by itself"
             worker.kill()
         kills += 1
+        end_orphans()  # as the next worker does before its first check
         deadline = time.monotonic() + OVERRUN_SECONDS + SLACK_SECONDS
         while survivors := list(marked()):
             assert time.monotonic() < deadline, f"evaluators outlive their worker: {survivors}"

@@ -99,8 +99,9 @@ def test_an_order_has_the_limits_of_a_run_of_its_own(sandbox, code, limit):
 def test_a_request_that_forks_without_end_is_stopped_or_refused(sandbox):
     forks = "[__import__('os').fork() for _ in range(8)] and __import__('time').sleep(60)"
     result = evaluate(sandbox, forks, timeout_seconds=3, memory_mb=SERVED_MIN_MB)
-    # The kernel may refuse a fork, which ends the program, before the watcher has counted them.
-    assert (result.killed, result.exit_code) in {("processes", 137), ("processes", 1), (None, 1)}
+    # The kernel may refuse a fork, which ends the program, before the watcher has counted them; on a busy machine
+    # the time may be over first.
+    assert (result.killed, result.exit_code) in {("processes", 137), ("processes", 1), ("wall", 137), (None, 1)}
     assert result.report == b""
     assert sandboxes() == []
 
