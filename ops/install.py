@@ -63,7 +63,8 @@ def _build(folder: Path, python: Path) -> None:
         _run([*pip, "-r", str(UV_LOCK)], "installing uv")
         uv = [str(folder / "bin" / "uv"), "pip", "install", "--python", str(python)]
         settings = _settings_of_uv(python)
-        _run([*uv, "-r", str(LOCK)], "installing the packages by uv", environment=settings)
+        # As pip does: where Python may not write byte code, each start of `redraft` would compile hundreds of modules.
+        _run([*uv, "--compile-bytecode", "-r", str(LOCK)], "installing the packages by uv", environment=settings)
         _run([*uv, "--no-deps", "-e", str(ROOT)], "installing Redraft by uv", environment=settings)
     except StepFailed as failure:
         print(f"uv can't install them, pip does, which takes a minute or two more; {failure}", file=sys.stderr)
