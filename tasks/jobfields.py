@@ -113,7 +113,11 @@ def read_fields(written: Mapping[str, Any], strategies: Sequence[str]) -> tuple[
     fields = _without(written, faults)
     faults += _unfit(fields)
     fields = _without(fields, faults)
-    names = {"strategy": (JobFields().strategy, strategies), "lane": (Lane.GPU, LANES), "egress": (None, EGRESS)}
+    names = {
+        "strategy": (JobFields.model_fields["strategy"].default, strategies),
+        "lane": (Lane.GPU, LANES),
+        "egress": (None, EGRESS),
+    }
     for name, (default, known) in names.items():
         value = fields.get(name, default)
         if value is not None and value not in known and not _at_fault(name, faults):
