@@ -40,9 +40,10 @@ def read_source(name: str, stdin: Callable[[], bytes], faults: Faults) -> list[R
 
     Standard input that begins with `{"` is taken as JSON lines. What can't be read is kept in `faults`.
     """
+    jobs: list[RawJob] = []
     with faults.gather():
-        return _read_source(name, stdin, faults)
-    return []
+        jobs = _read_source(name, stdin, faults)
+    return jobs
 
 
 def _read_source(name: str, stdin: Callable[[], bytes], faults: Faults) -> list[RawJob]:
