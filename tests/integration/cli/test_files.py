@@ -146,8 +146,8 @@ checks:
     target: 4
 budget: {iterations: 8}
 ---
-`route/order.py` has a function `order(stops)` that puts the stops of stops.txt, which `route/read.py` reads, in an order
-with a short way through all of them.
+`route/order.py` has a function `order(stops)` that puts the stops of stops.txt, which `route/read.py` reads, in an
+order with a short way through all of them.
 """
 MEASURE = """import json
 from route.order import order
