@@ -122,7 +122,7 @@ def test_a_job_is_solved_a_killed_worker_replaced_and_down_leaves_nothing(
     up = redraft("up", "--detach", "--endpoint", tiny)
     assert up.returncode == 0, up.stderr
     shown = {part["name"]: part for part in json.loads(redraft("status", "--json").stdout)["parts"]}
-    assert set(shown) == {"postgres", "valkey", "memory", "engine", "relay", "worker", "flower", "ui"}
+    assert set(shown) == {"postgres", "valkey", "memory", "engine", "relay", "worker", "flower", "ui", "metrics"}
     assert all(part["health"] == "ok" for part in shown.values())
     assert all(part.health == "ok" for part in parts(home).values())
 
