@@ -2191,7 +2191,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.escalation_history TO redraft_
 GRANT SELECT ON TABLE public.events TO redraft_reader;
 GRANT SELECT ON TABLE public.events TO redraft_submitter;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.events TO redraft_worker;
-GRANT INSERT ON TABLE public.events TO redraft_owner;
+GRANT SELECT,INSERT ON TABLE public.events TO redraft_owner;
 
 GRANT SELECT ON TABLE public.family_counts TO redraft_reader;
 GRANT SELECT ON TABLE public.family_counts TO redraft_submitter;
@@ -2245,7 +2245,7 @@ GRANT SELECT ON TABLE public.metric_totals TO redraft_owner;
 GRANT SELECT ON TABLE public.outbox TO redraft_reader;
 GRANT SELECT ON TABLE public.outbox TO redraft_submitter;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.outbox TO redraft_worker;
-GRANT INSERT ON TABLE public.outbox TO redraft_owner;
+GRANT SELECT,INSERT ON TABLE public.outbox TO redraft_owner;
 
 GRANT SELECT ON TABLE public.owner_usage TO redraft_reader;
 GRANT SELECT ON TABLE public.owner_usage TO redraft_submitter;

@@ -40,7 +40,7 @@ CREATE INDEX escalations_unsettled ON escalations (job_id) WHERE state = 'unknow
 """
 # What the function reads beside what those of people do.
 READ = ("calls", "escalations", "owner_usage", "daily_limits", "batches", "reservations")
-UNFORCED = ("workers", "providers")
+GRANTED = ("workers", "providers", "events", "outbox")
 
 COUNTED = """
 CREATE FUNCTION public.redraft_counted(since timestamptz, until timestamptz)
@@ -237,7 +237,7 @@ def upgrade() -> None:
     for table in READ:
         op.execute(f"GRANT SELECT ON {table} TO redraft_owner")
         op.execute(f"CREATE POLICY definer ON {table} FOR SELECT TO redraft_owner USING (true)")
-    op.execute(f"GRANT SELECT ON {', '.join(UNFORCED)} TO redraft_owner")
+    op.execute(f"GRANT SELECT ON {', '.join(GRANTED)} TO redraft_owner")
     op.execute("GRANT CREATE ON SCHEMA public TO redraft_owner")
     op.execute(COUNTED)
     op.execute(METRICS)
@@ -253,7 +253,7 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION redraft_metrics(), redraft_counted(timestamptz, timestamptz)")
     for table in READ:
         op.execute(f"DROP POLICY definer ON {table}")
-    op.execute(f"REVOKE ALL ON {', '.join((*READ, *UNFORCED))} FROM redraft_owner")
+    op.execute(f"REVOKE SELECT ON {', '.join((*READ, *GRANTED))} FROM redraft_owner")
     op.execute("""DROP INDEX events_at, iterations_finished, escalations_unsettled;
                   ALTER TABLE workers DROP engine_running, DROP engine_waiting, DROP engine_kv_usage, DROP engine_slots;
                   DROP TABLE background_tasks, metric_totals""")
