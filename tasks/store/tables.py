@@ -5,6 +5,8 @@ Row-level security, roles, triggers and views live in the migrations only.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -33,7 +35,10 @@ _USD = Numeric(14, 6)
 _NOW = text("now()")
 _ZERO = text("0")
 # Rows lie in the order of their moment, more or less: a range of it costs a few pages, and a row's insertion nothing.
-_BY_TIME = {"postgresql_using": "brin", "postgresql_with": {"pages_per_range": 16, "autosummarize": "on"}}
+_BY_TIME: dict[str, Any] = {
+    "postgresql_using": "brin",
+    "postgresql_with": {"pages_per_range": 16, "autosummarize": "on"},
+}
 _WAITS = text("runnable AND worker IS NULL")
 # Priority gains one point for each this many seconds a job has waited since it was last served, up to that of the most
 # urgent job that waits: past it, whoever submits most would age past everybody else. The column is made with it, so
