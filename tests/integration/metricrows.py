@@ -18,8 +18,8 @@ INSERT INTO workers (name, host, pid, lanes, slots, version, model, seen_at, eng
                      engine_running, engine_waiting, engine_kv_usage, engine_slots)
 VALUES ('w', 'h', 1, '{gpu,check}', 4, '0', 'm', now() + interval '1 hour', 'out of memory', now() - interval '60 s',
         5, 2, 0.75, 16);
-INSERT INTO background_tasks (process, part, task, succeeded_at) VALUES ('w', 'worker', 'events', now()),
-    ('r', 'relay', 'relay', now());
+INSERT INTO background_tasks (process, part, task, succeeded_at) VALUES
+    ('w', 'worker', 'events', now() + interval '1 hour'), ('r', 'relay', 'relay', now() + interval '1 hour');
 INSERT INTO iterations (job_id, number, operator, move, finished_at)
 SELECT id, 1, 'draft', '{}', now() FROM jobs WHERE id > 1;
 INSERT INTO candidates (job_id, iteration, slot, operator, text, root_iteration, root_slot, revision)
@@ -33,7 +33,7 @@ VALUES (2, 1, 'draft', 0, 1, 'm', '{}', 'h', '', 'stop', NULL, 100, 30, 50, 2, '
        (3, 1, 'draft', 0, 1, 'm', '{}', 'h', '', 'stop', '{"kind": "cycle"}', 100, 30, 50, 2, 'w', 1, 0),
        (3, 2, 'escalate', 0, 1, 'gpt', '{}', 'h', '', 'lost', NULL, 1000, 0, 1000, 2, 'w', 1, 0.5);
 INSERT INTO reservations (job_id, epoch, iteration, operator, slot, attempt, tokens, received_tokens, begun_at, seen_at)
-VALUES (2, 1, 2, 'draft', 0, 1, 1000, 500, now() - interval '10 s', now());
+VALUES (2, 1, 2, 'draft', 0, 1, 1000, 500, now() + interval '1 hour' - interval '10 s', now() + interval '1 hour');
 INSERT INTO escalations (job_id, iteration, kind, model, state, request, usd, reserved_usd, finished_at)
 VALUES (3, 2, 'answer', 'gpt', 'unknown', '{}', 0.5, 0.5, now()), (2, 3, 'hint', 'gpt', 'running', '{}', 0, 0.1, NULL);
 INSERT INTO providers (provider, faults, opened_at, open_until) VALUES ('api', 5, now(), now() + interval '1 hour');

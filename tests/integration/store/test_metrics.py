@@ -20,6 +20,8 @@ from workers.metrics.families import FROM_THE_DATABASE
 
 pytestmark = pytest.mark.integration
 Connection = psycopg.Connection[Any]
+# What may pass on a busy machine between a row and its number.
+SLOW = 300
 Numbers = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
@@ -69,8 +71,8 @@ def test_numbers_are_those_of_the_rows(observer: Database, admin: Connection) ->
     assert of(found, "redraft_lane_workers", lane="gpu") == 1
     assert of(found, "redraft_lane_workers", lane="cloud") == 0
     assert of(found, "redraft_lane_free_slots", lane="gpu") == 3
-    assert of(found, "redraft_queue_age_seconds", lane="gpu") == pytest.approx(7200, abs=60)
-    assert of(found, "redraft_progress_age_seconds") == pytest.approx(30, abs=20)
+    assert 7200 <= of(found, "redraft_queue_age_seconds", lane="gpu") < 7200 + SLOW
+    assert 30 <= of(found, "redraft_progress_age_seconds") < 30 + SLOW
     assert of(found, "redraft_calls_total", model="m", operator="draft") == 2
     assert of(found, "redraft_tokens_total", model="m", kind="prompt") == 200
     assert of(found, "redraft_tokens_total", model="m", kind="cached") == 60
@@ -79,9 +81,9 @@ def test_numbers_are_those_of_the_rows(observer: Database, admin: Connection) ->
     assert of(found, "redraft_guard_hits_total", kind="cycle") == 1
     assert of(found, "redraft_verdicts_total", kind="answer", held_out="true", passed="false") == 1
     assert of(found, "redraft_engine_up", model="m") == 0
-    assert of(found, "redraft_engine_outage_seconds", model="m") == pytest.approx(60, abs=20)
+    assert 60 <= of(found, "redraft_engine_outage_seconds", model="m") < 60 + SLOW
     assert of(found, "redraft_engine_slots", model="m") == 16
-    assert of(found, "redraft_engine_tokens_per_second", model="m") == pytest.approx(50, abs=5)
+    assert of(found, "redraft_engine_tokens_per_second", model="m") == pytest.approx(50)
     assert of(found, "redraft_budget_used_ratio", scope="deployment", unit="usd") == pytest.approx(0.25)
     assert of(found, "redraft_budget_used_ratio", scope="owner", unit="local_tokens") == pytest.approx(0.9)
     assert of(found, "redraft_budget_used_ratio", scope="batch", unit="tokens") == pytest.approx(0.1)
@@ -158,27 +160,29 @@ def test_of_relays_the_best_counts_and_of_live_workers_the_worst(
 ) -> None:
     admin.execute(
         """INSERT INTO workers (name, host, pid, lanes, slots, version, seen_at) VALUES
-           ('here', 'h', 1, '{gpu}', 2, '0', now()), ('gone', 'h', 2, '{gpu}', 2, '0', now() - interval '1 hour')"""
+           ('here', 'h', 1, '{gpu}', 2, '0', now() + interval '1 hour'),
+           ('gone', 'h', 2, '{gpu}', 2, '0', now() - interval '1 hour')"""
     )
     now = 1000.0
     records = TaskRecords(clock=lambda: now)
     records.of("watch")
     reporter(records, "relay", "one").report(fleet)
     reporter(records, "worker", "here").report(fleet)
-    now += 300
+    now += 3000
     reporter(records, "relay", "two").report(fleet)
     reporter(records, "worker", "gone").report(fleet)
-    admin.execute("UPDATE background_tasks SET succeeded_at = now() - interval '40 s' WHERE process = 'here'")
+    admin.execute("UPDATE background_tasks SET succeeded_at = now() - interval '1000 s' WHERE process = 'here'")
     found = numbers(observer)
-    assert of(found, "redraft_background_task_age_seconds", part="relay", task="watch") == pytest.approx(0, abs=20)
-    assert of(found, "redraft_background_task_age_seconds", part="worker", task="watch") == pytest.approx(40, abs=20)
+    assert of(found, "redraft_background_task_age_seconds", part="relay", task="watch") < SLOW
+    assert 1000 <= of(found, "redraft_background_task_age_seconds", part="worker", task="watch") < 1000 + SLOW
 
 
 def test_failures_and_restarts_of_processes_that_come_and_go_add_up(
     observer: Database, fleet: Database, admin: Connection
 ) -> None:
     admin.execute(
-        "INSERT INTO workers (name, host, pid, lanes, slots, version, model) VALUES ('w', 'h', 1, '{}', 2, '0', 'm')"
+        """INSERT INTO workers (name, host, pid, lanes, slots, version, model, seen_at)
+           VALUES ('w', 'h', 1, '{}', 2, '0', 'm', now() + interval '1 hour')"""
     )
     for restarts in (1, 2):
         records = TaskRecords()
