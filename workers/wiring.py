@@ -29,6 +29,7 @@ from tasks.store.dispatch import ClaimRules
 from tasks.store.escalations import PostgresEscalations
 from tasks.store.lease_renewer import LeaseRenewer
 from tasks.store.ledger import PostgresLedger
+from tasks.store.lesson_queries import StoredRecords
 from tasks.store.presence import WorkerRegistration
 from tasks.store.session import WORKER_LOCK_SECONDS, Database
 from tasks.taskrecords import TaskRecords
@@ -175,7 +176,7 @@ def _loop(parts: WorkerParts, database: Database, admission: AdmissionController
         ledger=ledger,
         operators=Operators(model=model, cloud=cloud),
         validation=Validation(ledger=ledger, checks=checks, judge_panel=judge_panel),
-        lesson_service=_lesson_service(settings, model),
+        lesson_service=_lesson_service(settings, model, database),
         strategies=strategies.working,
         rules=_loop_rules(parts),
         broken=strategies.broken,
@@ -196,9 +197,11 @@ def _loop_rules(parts: WorkerParts) -> LoopRules:
     )
 
 
-def _lesson_service(settings: Settings, model: JournalledModel) -> LessonService:
+def _lesson_service(settings: Settings, model: JournalledModel, database: Database) -> LessonService:
     bank = memory_bank(settings)
-    return MemoryLessonService(bank=bank, model=model) if bank else NoLessonService()
+    if bank is None:
+        return NoLessonService()
+    return MemoryLessonService(bank=bank, model=model, records=StoredRecords(database))
 
 
 def _claim_rules(parts: WorkerParts) -> ClaimRules:
