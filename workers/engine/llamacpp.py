@@ -56,9 +56,9 @@ class LlamaCpp:
         return Installation(program=program, model=str(ensure_gguf(choice.profile, cache, say)))
 
     def flags(self, choice: Choice) -> Sequence[str]:
-        """Where the KV space is less than the longest requests together, all slots have one, so that each takes what its
-        request needs. Where it is as much, each has its own, since in a space of all each token's attention reads the
-        others' tokens, too: on a processor, sixteen prompts and their answers took half as long again.
+        """Where the KV space is less than the longest requests together, all slots have one, so that each takes what
+        its request needs. Where it is as much, each has its own, since in a space of all each token's attention reads
+        the others' tokens, too: on a processor, sixteen prompts and their answers took half as long again.
 
         Prompts are saved, to be copied into other slots, in a folder of the home, which the server runs in."""
         context, slots = context_tokens(choice), choice.max_num_seqs
