@@ -6,7 +6,7 @@ import functools
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 
 import structlog
@@ -32,6 +32,7 @@ from tasks.store.ledger import PostgresLedger
 from tasks.store.lesson_queries import StoredRecords
 from tasks.store.presence import WorkerRegistration
 from tasks.store.session import WORKER_LOCK_SECONDS, Database
+from tasks.taskrecords import TaskRecords
 from tasks.types import Lane
 from tasks.validation import Validation
 from tasks.validators.checks import RegisteredChecks
@@ -81,6 +82,7 @@ class WorkerParts:
     lanes: Callable[[], frozenset[Lane]]
     all_lanes: frozenset[Lane]
     slots: int
+    records: TaskRecords = field(default_factory=TaskRecords)
 
     @property
     def width(self) -> int:
@@ -133,8 +135,9 @@ def build_turn_runner(parts: WorkerParts) -> tuple[TurnRunner, LeaseRenewer, Tur
         lambda: _registration(parts),
         lease_seconds=settings.lease_seconds,
         silence_seconds=settings.silence_seconds,
+        record=parts.records.of("lease renewer"),
     )
-    events, admission = TurnEvents(parts.app, celery_name(parts.name)), _admission(parts)
+    events, admission = TurnEvents(parts.app, celery_name(parts.name), parts.records.of("events")), _admission(parts)
     runner = TurnRunner(
         database=database,
         renewer=renewer,
