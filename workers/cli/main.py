@@ -53,6 +53,7 @@ COMMANDS: dict[str, Entry] = {
     "result": Entry(module="workers.cli.jobs", help="Print a job's answer; while it runs, the best so far."),
     "history": Entry(module="workers.cli.history", help="Show a job's iterations and their verdicts."),
     "diff": Entry(module="workers.cli.history", help="Compare the best candidates of two iterations."),
+    "compare": Entry(module="workers.cli.compare", help="Compare jobs, or groups of jobs: solved, tokens, time, cost."),
     "report": Entry(module="workers.cli.report", help="Write a self-contained HTML page about a job."),
     "export": Entry(module="workers.cli.export", help="Export a job's state, its iterations, or a table of jobs."),
     "egress": Entry(module="workers.cli.egress", help="Show word for word what was sent to the cloud for a job."),

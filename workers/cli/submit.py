@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,12 +12,22 @@ import typer
 from workers.cli import completion, output
 
 if TYPE_CHECKING:
+    from tasks.jobfile import RawJob
     from tasks.jobflags import Flags
     from tasks.store.summaries import Submitted
     from tasks.store.workerrows import WorkerRow
     from tasks.submit import Submission
+    from tasks.sweeps import Sweep
 
 app = typer.Typer()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axes:
+    """What --sweep and --seeds said."""
+
+    texts: Sequence[str]
+    seeds: int | None
 
 
 @app.command()
@@ -78,6 +89,21 @@ def submit(
         float | None,
         typer.Option("--ask-timeout", metavar="HOURS", help="With --ask: go on without an answer after these. [24]"),
     ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(metavar="T", help="Of its answers, 0 to 2. Default: the model's own.")
+    ] = None,
+    sweep: Annotated[
+        list[str],
+        typer.Option(
+            "--sweep",
+            metavar="FIELD=VALUE,VALUE…",
+            help="Submit each job once for each combination of these values of strategy, temperature, model, lane or "
+            "memory; one --sweep for each field.",
+        ),
+    ] = [],  # noqa: B006
+    seeds: Annotated[
+        int | None, typer.Option(metavar="N", help="Submit each job N times, with seeds that count up from its own.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the jobs, print the most that they can cost, and store nothing.")
     ] = False,
@@ -91,6 +117,9 @@ def submit(
 
     A flag with one value overrides the job file; --check, --hidden-check and --tag add to it. All jobs are checked
     before any is stored: one bad job stores none. Prints each job's number; --json: one object per line.
+
+    With --sweep or --seeds all jobs have the tag sweep:NAME, and those at one point a tag such as NAME/ladder/0.6:
+    `redraft compare --sweep NAME` compares the points.
     """
     from tasks.jobflags import Flags, parse_budget_flag, parse_check_flag
     from workers.cli.submitnotes import notes
@@ -113,11 +142,13 @@ def submit(
         ask=True if ask else None,
         ask_hours=ask_timeout,
         model=model,
+        temperature=temperature,
     )
+    swept = Axes(texts=sweep, seeds=seeds)
     if dry_run:
-        _dry_run(files, flags, pool_budget, as_json=as_json)
+        _dry_run(files, flags, swept, pool_budget, as_json=as_json)
         return
-    submission, jobs, workers = _store(files, flags, pool_budget)
+    submission, jobs, workers = _store(files, flags, swept, pool_budget)
     for line in notes(submission, jobs, workers):
         output.note(line)
     if not (as_json and wait):
@@ -129,27 +160,41 @@ def submit(
 
 
 def _store(
-    files: Sequence[str], flags: Flags, pool_budget: Sequence[str]
+    files: Sequence[str], flags: Flags, axes: Axes, pool_budget: Sequence[str]
 ) -> tuple[Submission, tuple[Submitted, ...], tuple[WorkerRow, ...]]:
     """Parses, checks and stores the jobs behind progress bars; gives them with the workers that there are."""
     from tasks import submit as steps
     from tasks.installed import installed_rules
     from tasks.jobfields import read_batch_budget
     from tasks.settings import load_settings
+    from workers.cli import dryrun
     from workers.cli.client import connect
     from workers.cli.progress import Bars
     from workers.engine.counting import EngineCount
 
     settings, pool = load_settings(), read_batch_budget(pool_budget)
     rules = installed_rules(settings, dry_runs=True)
+    raw, sweep = _parse(files, flags, axes)
     with Bars(sys.stderr) as bars:
-        submission = steps.check(steps.parse(files, flags, sys.stdin.buffer.read), rules, bars.update)
+        submission = steps.check(raw, rules, bars.update)
         with connect() as client:
             jobs = client.submit(submission, progress=bars.update, count=EngineCount(settings), pool=pool)
+            if sweep is not None:
+                output.note(dryrun.sweep_line(sweep, len(jobs)))
             return submission, jobs, client.workers()
 
 
-def _dry_run(files: Sequence[str], flags: Flags, pool_budget: Sequence[str], *, as_json: bool) -> None:
+def _parse(files: Sequence[str], flags: Flags, axes: Axes) -> tuple[tuple[RawJob, ...], Sweep | None]:
+    """The raw jobs of the files, each at each point of a sweep where there is one."""
+    from tasks import submit as steps
+    from tasks import sweeps
+
+    raw = steps.parse(files, flags, sys.stdin.buffer.read)
+    sweep = sweeps.read_sweep(axes.texts, axes.seeds, raw)
+    return (raw, None) if sweep is None else (sweeps.expand(raw, sweep), sweep)
+
+
+def _dry_run(files: Sequence[str], flags: Flags, axes: Axes, pool_budget: Sequence[str], *, as_json: bool) -> None:
     from tasks import submit as steps
     from tasks.installed import installed_rules
     from tasks.jobfields import read_batch_budget
@@ -159,13 +204,14 @@ def _dry_run(files: Sequence[str], flags: Flags, pool_budget: Sequence[str], *, 
     from workers.cli.progress import Bars
 
     pool, rules = read_batch_budget(pool_budget), installed_rules(load_settings(), dry_runs=True)
+    raw, sweep = _parse(files, flags, axes)
     with Bars(sys.stderr) as bars:
-        submission = steps.check(steps.parse(files, flags, sys.stdin.buffer.read), rules, bars.update)
+        submission = steps.check(raw, rules, bars.update)
     with connect() as client:
         egress = client.egress_of(submission)
     for line in submission.notes:
         output.note(line)
-    dryrun.show(submission, egress, pool, as_json=as_json)
+    dryrun.show(submission, egress, pool, sweep, as_json=as_json)
 
 
 def _print_numbers(submission: Submission, jobs: Sequence[Submitted], *, as_json: bool) -> None:
