@@ -28,7 +28,8 @@ def put(ada: Database, admin: Admin, tag: str, ends: list[str]) -> list[int]:
         if state != "queued":
             admin.execute(
                 "UPDATE jobs SET state = %s, started_at = now() - interval '70 s', finished_at = now(),"
-                " idle_seconds = 10, local_tokens = 90, cloud_tokens = 10, spent_usd = 0.5, iterations = 2 WHERE id = %s",
+                " idle_seconds = 10, local_tokens = 90, cloud_tokens = 10, spent_usd = 0.5, iterations = 2"
+                " WHERE id = %s",
                 (state, number),
             )
     return numbers
