@@ -6,7 +6,7 @@ import functools
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 
 import structlog
@@ -16,9 +16,7 @@ from tasks.escalation import Escalation, NoCloud
 from tasks.journal import JournalledModel
 from tasks.judge_panel import ModelJudgePanel
 from tasks.lesson_service import MemoryLessonService, NoLessonService
-from tasks.llm.prices import prices_of
-from tasks.llm.responsebody import CloudTerms
-from tasks.llm.responses import OpenAIResponses, provider_of
+from tasks.llm.responses import provider_of
 from tasks.loop import ENGINE_LANES, Loop
 from tasks.operators import Operators
 from tasks.policy import LoopRules
@@ -31,13 +29,16 @@ from tasks.store.dispatch import ClaimRules
 from tasks.store.escalations import PostgresEscalations
 from tasks.store.lease_renewer import LeaseRenewer
 from tasks.store.ledger import PostgresLedger
+from tasks.store.lesson_queries import StoredRecords
 from tasks.store.presence import WorkerRegistration
 from tasks.store.session import WORKER_LOCK_SECONDS, Database
+from tasks.taskrecords import TaskRecords
 from tasks.types import Lane
 from tasks.validation import Validation
 from tasks.validators.checks import RegisteredChecks
 from tasks.waits import WaitRules
 from workers.addresses import memory_bank
+from workers.advisers import build_advisers
 from workers.engine.admission import AdmissionController
 from workers.engine.host import ModelHost, NoEngine, model_names
 from workers.engine.outage import Outages
@@ -81,6 +82,7 @@ class WorkerParts:
     lanes: Callable[[], frozenset[Lane]]
     all_lanes: frozenset[Lane]
     slots: int
+    records: TaskRecords = field(default_factory=TaskRecords)
 
     @property
     def width(self) -> int:
@@ -89,32 +91,14 @@ class WorkerParts:
 
 
 def build_cloud(settings: Settings, database: Database) -> Cloud:
-    """The cloud model where a key is configured. Raises `InvalidInput` for a model whose prices nobody knows."""
-    key = settings.openai_api_key.get_secret_value()
-    if not key:
+    """The stronger models that are configured. Raises `InvalidInput` for one whose prices nobody knows."""
+    advisers = build_advisers(settings)
+    if not advisers:
         return NoCloud()
     return Escalation(
         ledger=PostgresEscalations(database, _breaker(settings)),
-        cloud=OpenAIResponses(
-            base_url=settings.openai_base_url,
-            api_key=key,
-            first_event_seconds=settings.cloud_first_event_seconds,
-            answer_seconds=settings.cloud_answer_seconds,
-        ),
-        terms=CloudTerms(
-            model=settings.cloud_model,
-            effort=settings.cloud_effort,
-            output_tokens=settings.cloud_output_tokens,
-            store=settings.cloud_store,
-        ),
-        hint_terms=CloudTerms(
-            model=settings.cloud_model,
-            effort=settings.hint_effort,
-            output_tokens=settings.hint_output_tokens,
-            store=settings.cloud_store,
-        ),
+        advisers=advisers,
         egress=settings.egress,
-        prices=prices_of(settings.cloud_model, settings.cloud_prices, settings.prices),
         fault_cap=min(settings.cloud_fault_cap, settings.fault_cap),
         redactor=Redactor(settings.redact, settings.secrets()),
         waits=WaitRules(
@@ -151,8 +135,9 @@ def build_turn_runner(parts: WorkerParts) -> tuple[TurnRunner, LeaseRenewer, Tur
         lambda: _registration(parts),
         lease_seconds=settings.lease_seconds,
         silence_seconds=settings.silence_seconds,
+        record=parts.records.of("lease renewer"),
     )
-    events, admission = TurnEvents(parts.app, celery_name(parts.name)), _admission(parts)
+    events, admission = TurnEvents(parts.app, celery_name(parts.name), parts.records.of("events")), _admission(parts)
     runner = TurnRunner(
         database=database,
         renewer=renewer,
@@ -191,7 +176,7 @@ def _loop(parts: WorkerParts, database: Database, admission: AdmissionController
         ledger=ledger,
         operators=Operators(model=model, cloud=cloud),
         validation=Validation(ledger=ledger, checks=checks, judge_panel=judge_panel),
-        lesson_service=_lesson_service(settings, model),
+        lesson_service=_lesson_service(settings, model, database),
         strategies=strategies.working,
         rules=_loop_rules(parts),
         broken=strategies.broken,
@@ -212,9 +197,11 @@ def _loop_rules(parts: WorkerParts) -> LoopRules:
     )
 
 
-def _lesson_service(settings: Settings, model: JournalledModel) -> LessonService:
+def _lesson_service(settings: Settings, model: JournalledModel, database: Database) -> LessonService:
     bank = memory_bank(settings)
-    return MemoryLessonService(bank=bank, model=model) if bank else NoLessonService()
+    if bank is None:
+        return NoLessonService()
+    return MemoryLessonService(bank=bank, model=model, records=StoredRecords(database))
 
 
 def _claim_rules(parts: WorkerParts) -> ClaimRules:

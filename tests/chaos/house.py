@@ -27,11 +27,12 @@ from tasks.store import dispatch, migrate, questions, reaping
 from tasks.store.escalations import PostgresEscalations
 from tasks.store.hints import advise
 from tasks.store.ledger import PostgresLedger
-from tasks.store.lesson_queries import read_lesson
+from tasks.store.lesson_queries import StoredRecords, read_lesson
 from tasks.store.outbox import Outbox
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.types import BatchBudget, ChatRequest, CheckSpec, Claim, Egress, HelpRules, JobSpec, Lane
+from tests.advisers import one_api
 from tests.chaos.crashes import Fatal, Passing, job_rows, schema_lines
 from tests.doubles import ExecutedChecks, Killed
 from tests.loops import corrected, skip_pauses, twin_loop
@@ -294,13 +295,17 @@ class House:
             self._broken(PostgresLedger(self._fleet, fault_cap=3)),
             ScriptedModel(self._work.answer, context_tokens=8192),
             checks=self._work.checked_by,
-            lesson_service=lambda model: MemoryLessonService(bank=bank, model=model),
+            lesson_service=lambda model: MemoryLessonService(
+                bank=bank, model=model, records=StoredRecords(self._fleet)
+            ),
             cloud=Escalation(
                 ledger=PostgresEscalations(self._fleet),
-                cloud=self._cloud,
-                terms=CloudTerms(model="gpt-5.4", effort="high", output_tokens=4096),
-                hint_terms=CloudTerms(model="gpt-5.4", effort="low", output_tokens=1024),
-                prices=prices_of("gpt-5.4"),
+                advisers=one_api(
+                    self._cloud,
+                    CloudTerms(model="gpt-5.4", effort="high", output_tokens=4096),
+                    CloudTerms(model="gpt-5.4", effort="low", output_tokens=1024),
+                    prices_of("gpt-5.4"),
+                ),
                 fault_cap=3,
             ),
             escalate_after=self._escalate_after,

@@ -5,131 +5,77 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from workers.cli import completion, output
+from workers.cli import output
+from workers.cli import submitoptions as options
 
 if TYPE_CHECKING:
-    from tasks.jobfile import RawJob
     from tasks.jobflags import Flags
     from tasks.store.summaries import Submitted
     from tasks.store.workerrows import WorkerRow
-    from tasks.submit import Submission
+    from tasks.submit import Rules, Submission
     from tasks.sweeps import Sweep
+    from workers.cli.progress import Bars
 
 app = typer.Typer()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Axes:
-    """What --sweep and --seeds said."""
+class Given:
+    """What was typed: `axes` are the texts of --sweep."""
 
-    texts: Sequence[str]
+    files: Sequence[str]
+    flags: Flags
+    axes: Sequence[str]
     seeds: int | None
+    pool_budget: Sequence[str]
 
 
 @app.command()
 def submit(
-    files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="Markdown or .jsonl files, or - for standard input.")
-    ],
-    check: Annotated[
-        list[str],
-        typer.Option("--check", metavar="KIND:VALUE", help="Add a check; paths are relative to the job file."),
-    ] = [],  # noqa: B006  (typer reads it and hands out a new list)
-    hidden_check: Annotated[
-        list[str], typer.Option("--hidden-check", metavar="KIND:VALUE", help="Add a check the model never sees.")
-    ] = [],  # noqa: B006
-    budget: Annotated[
-        list[str],
-        typer.Option("--budget", metavar="usd=2,hours=4,iterations=30,tokens=N,…", help="What the job may spend."),
-    ] = [],  # noqa: B006
-    pool_budget: Annotated[
-        list[str],
-        typer.Option(
-            "--pool-budget",
-            metavar="tokens=N,usd=20,hours=8",
-            help="Make the jobs one batch: what they may spend together. The likeliest to be solved go on first.",
-        ),
-    ] = [],  # noqa: B006
-    strategy: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="correct, ladder, evolve, climb, aggregate, best_of_n or single.",
-            autocompletion=completion.strategies,
-        ),
-    ] = None,
-    lane: Annotated[str | None, typer.Option(metavar="gpu|fast", help="Which model drafts.")] = None,
-    egress: Annotated[
-        str | None, typer.Option(metavar="never|hint|full", help="What may be sent to the cloud.")
-    ] = None,
-    priority: Annotated[int | None, typer.Option(help="From -100 to 100; higher runs first.")] = None,
-    tag: Annotated[
-        list[str], typer.Option("--tag", metavar="T", help="Add a tag.", autocompletion=completion.tags)
-    ] = [],  # noqa: B006
-    model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The model that must work on it; the job waits for a worker.")
-    ] = None,
-    title: Annotated[str | None, typer.Option(help="Default: the first heading, or the first line.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The seed of all sampling.")] = None,
-    key: Annotated[str | None, typer.Option(metavar="K", help="Submit once: a known key returns its job.")] = None,
-    no_memory: Annotated[
-        bool, typer.Option("--no-memory", help="Use no lessons of earlier jobs, and leave none.")
-    ] = False,
-    cut: Annotated[
-        bool, typer.Option("--cut", help="Show the model a part of a problem that is longer than its context.")
-    ] = False,
-    ask: Annotated[
-        bool, typer.Option("--ask", help="Let a job that is stuck ask you a question: `redraft answer`.")
-    ] = False,
-    ask_timeout: Annotated[
-        float | None,
-        typer.Option("--ask-timeout", metavar="HOURS", help="With --ask: go on without an answer after these. [24]"),
-    ] = None,
-    temperature: Annotated[
-        float | None, typer.Option(metavar="T", help="Of its answers, 0 to 2. Default: the model's own.")
-    ] = None,
-    sweep: Annotated[
-        list[str],
-        typer.Option(
-            "--sweep",
-            metavar="FIELD=VALUE,VALUE…",
-            help="Submit each job once for each combination of these values of strategy, temperature, model, lane or "
-            "memory; one --sweep for each field.",
-        ),
-    ] = [],  # noqa: B006
-    seeds: Annotated[
-        int | None, typer.Option(metavar="N", help="Submit each job N times, with seeds that count up from its own.")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the jobs, print the most that they can cost, and store nothing.")
-    ] = False,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Wait until the jobs are finished; exit as `wait` does.")
-    ] = False,
-    timeout: Annotated[float | None, typer.Option(min=0, help="With --wait: wait at most this many seconds.")] = None,
+    files: options.Files,
+    check: options.Check = [],  # noqa: B006  (typer reads it and hands out a new list)
+    hidden_check: options.HiddenCheck = [],  # noqa: B006
+    budget: options.Budget = [],  # noqa: B006
+    pool_budget: options.PoolBudget = [],  # noqa: B006
+    strategy: options.Strategy = None,
+    lane: options.Lane = None,
+    egress: options.Egress = None,
+    priority: options.Priority = None,
+    tag: options.Tag = [],  # noqa: B006
+    model: options.Model = None,
+    title: options.Title = None,
+    seed: options.Seed = None,
+    key: options.Key = None,
+    no_memory: options.NoMemory = False,
+    cut: options.Cut = False,
+    ask: options.Ask = False,
+    ask_timeout: options.AskTimeout = None,
+    temperature: options.Temperature = None,
+    sweep: options.Sweep = [],  # noqa: B006
+    seeds: options.Seeds = None,
+    dry_run: options.DryRun = False,
+    wait: options.Wait = False,
+    timeout: options.Timeout = None,
     as_json: output.Json = False,
 ) -> None:
     """Submit problems: Markdown with front matter, JSON lines, or standard input.
 
     A flag with one value overrides the job file; --check, --hidden-check and --tag add to it. All jobs are checked
-    before any is stored: one bad job stores none. Prints each job's number; --json: one object per line.
+    before any is stored: one bad job stores none, and each thing that is not allowed gets a line. Prints each job's
+    number; --json: one object per line.
 
     With --sweep or --seeds all jobs have the tag sweep:NAME, and those at one point a tag such as NAME/ladder/0.6:
     `redraft compare --sweep NAME` compares the points.
     """
-    from tasks.jobflags import Flags, parse_budget_flag, parse_check_flag
-    from workers.cli.submitnotes import notes
-
-    visible = [parse_check_flag(text, held_out=False, flag="--check") for text in check]
-    hidden = [parse_check_flag(text, held_out=True, flag="--hidden-check") for text in hidden_check]
-    flags = Flags(
+    flags = options.read_flags(
+        check,
+        hidden_check,
+        budget,
         title=title,
-        checks=(*visible, *hidden),
-        budget=parse_budget_flag(budget),
         strategy=strategy,
         lane=lane,
         egress=egress,
@@ -138,32 +84,37 @@ def submit(
         seed=seed,
         key=key,
         memory=False if no_memory else None,
-        cut=True if cut else None,
-        ask=True if ask else None,
+        cut=cut or None,
+        ask=ask or None,
         ask_hours=ask_timeout,
         model=model,
         temperature=temperature,
     )
-    swept = Axes(texts=sweep, seeds=seeds)
+    given = Given(files=files, flags=flags, axes=sweep, seeds=seeds, pool_budget=pool_budget)
     if dry_run:
-        _dry_run(files, flags, swept, pool_budget, as_json=as_json)
+        _dry_run(given, as_json=as_json)
         return
-    submission, jobs, workers = _store(files, flags, swept, pool_budget)
-    for line in notes(submission, jobs, workers):
-        output.note(line)
-    if not (as_json and wait):
-        _print_numbers(submission, jobs, as_json=as_json)
+    numbers = _submit(given, quiet=as_json and wait, as_json=as_json)
     if wait:
         from workers.cli.watch import wait_for
 
-        raise typer.Exit(wait_for([job.job for job in jobs], timeout, as_json=as_json))
+        raise typer.Exit(wait_for(numbers, timeout, as_json=as_json))
 
 
-def _store(
-    files: Sequence[str], flags: Flags, axes: Axes, pool_budget: Sequence[str]
-) -> tuple[Submission, tuple[Submitted, ...], tuple[WorkerRow, ...]]:
+def _submit(given: Given, *, quiet: bool, as_json: bool) -> list[int]:
+    """Stores the jobs and says what must be known of them; their numbers, printed unless `quiet`."""
+    from workers.cli.submitnotes import notes
+
+    submission, jobs, workers = _store(given)
+    for line in notes(submission, jobs, workers):
+        output.note(line)
+    if not quiet:
+        _print_numbers(submission, jobs, as_json=as_json)
+    return [job.job for job in jobs]
+
+
+def _store(given: Given) -> tuple[Submission, tuple[Submitted, ...], tuple[WorkerRow, ...]]:
     """Parses, checks and stores the jobs behind progress bars; gives them with the workers that there are."""
-    from tasks import submit as steps
     from tasks.installed import installed_rules
     from tasks.jobfields import read_batch_budget
     from tasks.settings import load_settings
@@ -172,11 +123,10 @@ def _store(
     from workers.cli.progress import Bars
     from workers.engine.counting import EngineCount
 
-    settings, pool = load_settings(), read_batch_budget(pool_budget)
+    settings, pool = load_settings(), read_batch_budget(given.pool_budget)
     rules = installed_rules(settings, dry_runs=True)
-    raw, sweep = _parse(files, flags, axes)
     with Bars(sys.stderr) as bars:
-        submission = steps.check(raw, rules, bars.update)
+        submission, sweep = _read(given, rules, bars)
         with connect() as client:
             jobs = client.submit(submission, progress=bars.update, count=EngineCount(settings), pool=pool)
             if sweep is not None:
@@ -184,18 +134,19 @@ def _store(
             return submission, jobs, client.workers()
 
 
-def _parse(files: Sequence[str], flags: Flags, axes: Axes) -> tuple[tuple[RawJob, ...], Sweep | None]:
-    """The raw jobs of the files, each at each point of a sweep where there is one."""
+def _read(given: Given, rules: Rules, bars: Bars) -> tuple[Submission, Sweep | None]:
+    """The jobs of the files, each at each point of a sweep where there is one. Raises `InvalidInput`."""
     from tasks import submit as steps
     from tasks import sweeps
+    from tasks.faults import Faults
 
-    raw = steps.parse(files, flags, sys.stdin.buffer.read)
-    sweep = sweeps.read_sweep(axes.texts, axes.seeds, raw)
-    return (raw, None) if sweep is None else (sweeps.expand(raw, sweep), sweep)
+    faults = Faults()
+    raw = steps.parse(given.files, given.flags, sys.stdin.buffer.read, faults)
+    sweep = sweeps.read_sweep(given.axes, given.seeds, raw)
+    return steps.check(raw if sweep is None else sweeps.expand(raw, sweep), rules, bars.update, faults), sweep
 
 
-def _dry_run(files: Sequence[str], flags: Flags, axes: Axes, pool_budget: Sequence[str], *, as_json: bool) -> None:
-    from tasks import submit as steps
+def _dry_run(given: Given, *, as_json: bool) -> None:
     from tasks.installed import installed_rules
     from tasks.jobfields import read_batch_budget
     from tasks.settings import load_settings
@@ -203,10 +154,9 @@ def _dry_run(files: Sequence[str], flags: Flags, axes: Axes, pool_budget: Sequen
     from workers.cli.client import connect
     from workers.cli.progress import Bars
 
-    pool, rules = read_batch_budget(pool_budget), installed_rules(load_settings(), dry_runs=True)
-    raw, sweep = _parse(files, flags, axes)
+    pool, rules = read_batch_budget(given.pool_budget), installed_rules(load_settings(), dry_runs=True)
     with Bars(sys.stderr) as bars:
-        submission = steps.check(raw, rules, bars.update)
+        submission, sweep = _read(given, rules, bars)
     with connect() as client:
         egress = client.egress_of(submission)
     for line in submission.notes:

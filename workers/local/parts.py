@@ -1,5 +1,5 @@
-"""The parts that are processes of Redraft (memory, relay, worker, Flower, the live page), and how the health of each is
-determined."""
+"""The parts that are processes of Redraft (memory, relay, worker, Flower, the live page, the metrics), and how the
+health of each is determined."""
 
 from __future__ import annotations
 
@@ -225,9 +225,10 @@ def worker_part(home: Home, stack: StackFile) -> ProcessPart:
 
 
 def local_lanes() -> tuple[Lane, ...]:
-    """The lanes of the local worker; `cloud` only where the operator allows egress and has set a key."""
+    """The lanes of the local worker; `cloud` only where the operator allows egress and has set a key, or another
+    adviser."""
     settings = load_settings()
-    cloud_allowed = settings.egress is not Egress.NEVER and bool(settings.openai_api_key.get_secret_value())
+    cloud_allowed = settings.egress is not Egress.NEVER and settings.has_adviser
     return (Lane.GPU, Lane.FAST, Lane.CHECK, *([Lane.CLOUD] if cloud_allowed else []))
 
 
@@ -261,6 +262,19 @@ def ui_part(home: Home, stack: StackFile) -> ProcessPart:
         port=urlsplit(stack.ui_url).port,
         address=stack.ui_url,
         probe=lambda pid: answers(f"{stack.ui_url}/health"),
+    )
+
+
+def metrics_part(home: Home, stack: StackFile) -> ProcessPart:
+    """What Prometheus scrapes; its login is in the stack file."""
+    port = urlsplit(stack.metrics_url).port
+    return ProcessPart(
+        name="metrics",
+        argv=[sys.executable, "-m", "workers.cli.main", "metrics", f"--port={port}"],
+        home=home,
+        port=port,
+        address=f"{stack.metrics_url}/metrics",
+        probe=lambda pid: answers(f"{stack.metrics_url}/health"),
     )
 
 
