@@ -1,5 +1,5 @@
-"""The relay's process: the relay in its main thread, the outbox in a background task. Must not know what either
-carries."""
+"""The relay's process: the relay in its main thread, the outbox and the hooks in background tasks. Must not know what
+any of them carries."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from workers.background import BackgroundTasks
 from workers.celery_app import make_app
 from workers.failures import clear_failure, write_failure
 from workers.home import Home
+from workers.hooks.configured import events_of, hooks_of, page_of
+from workers.hooks.worker import HookRegistration, hook_task
 from workers.outbox_worker import OutboxWorker, memory_handlers
 from workers.relay import Relay
 
@@ -21,8 +23,8 @@ PART = "relay"
 
 
 def run_relay(settings: Settings, *, url: str, broker: str) -> None:
-    """Until TERM or INT. Raises `PartFailed` where a background task died; the reason stays for `redraft status` until
-    a relay is at work again."""
+    """Until TERM or INT. Raises `InvalidInput` where the settings name a hook that can't be, and `PartFailed` where a
+    background task died; the reason stays for `redraft status` until a relay is at work again."""
     arm_process(settings.crash_at)
     home, stop, deaths = Home(root=settings.home), threading.Event(), list[str]()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -42,8 +44,14 @@ def run_relay(settings: Settings, *, url: str, broker: str) -> None:
         stall_seconds=settings.stall_seconds,
         on_ready=lambda: clear_failure(home, PART),
     )
+    hooks, page = hooks_of(settings), page_of(settings)
+    names = [hook.name for hook in hooks]
+    registration = HookRegistration(url, names, events_of(settings), seconds=settings.engine_down_seconds)
     with BackgroundTasks(on_death) as tasks:
         tasks.start("outbox", outbox.run)
+        tasks.start("hooks", registration.run)
+        for hook in hooks:
+            tasks.start(f"hook {hook.name}", hook_task(url, hook, page, tries=settings.hook_tries))
         relay.run(stop)
     if deaths:
         write_failure(home, PART, deaths[0])

@@ -19,7 +19,7 @@ from tasks.errors import EngineFault, RedraftError
 from tasks.loop import ENGINE_LANES
 from tasks.settings import Settings
 from tasks.store.live_text import LiveTextWriter
-from tasks.store.presence import announcing
+from tasks.store.presence import STARTING, announcing
 from tasks.types import Lane
 from tasks.validators.sandbox import default_runtime_folder
 from tasks.validators.warm import WarmSandbox
@@ -54,7 +54,7 @@ def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, la
 def _start_engine(settings: Settings, url: str, host: ModelHost, lanes: frozenset[Lane]) -> None:
     """Starts the engine. Meanwhile, and where it does not come up, the worker's row says why its lanes are closed."""
     home, outages = Home(root=settings.home), Outages()
-    outages.fails("it is starting")
+    outages.fails(STARTING)
     with announcing(url, lambda: starting_worker(lanes, outages)):
         try:
             host.start()
