@@ -47,9 +47,8 @@ def test_each_address_and_the_command_is_one_and_no_name_tells_an_address(monkey
 
 
 def test_the_file_says_the_same(home: Path) -> None:
-    (home / "redraft.toml").write_text(
-        f'webhook_urls = "{URLS}"\nwebhook_secret = "{SECRET}"\nhook_command = ["cat"]\nhook_events = ["job.accepted"]\n'
-    )
+    lines = (f'webhook_urls = "{URLS}"', f'webhook_secret = "{SECRET}"', 'hook_command = ["cat"]')
+    (home / "redraft.toml").write_text("\n".join((*lines, 'hook_events = ["job.accepted"]')))
     assert len(hooks_of(load_settings())) == 3
     assert events_of(load_settings()) == (HookEvent.ACCEPTED,)
 
