@@ -9,20 +9,17 @@ and is sent again, while its job holds no slot.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 
+from tasks.advisers import Adviser
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import Cancelled, CloudFault, CloudUnreached, CloudWaits, LimitReached
 from tasks.llm.guard import Guard
 from tasks.llm.outgoing import without_secrets
-from tasks.llm.prices import Prices, most_tokens
-from tasks.llm.responsebody import CloudTerms, request_json
-from tasks.ports import CloudModel, EscalationLedger
-from tasks.prompts import help as help_prompts
+from tasks.ports import EscalationLedger
 from tasks.redaction import Redactor
 from tasks.turn import Turn
 from tasks.types import (
@@ -35,12 +32,10 @@ from tasks.types import (
     EscalationRecord,
     EscalationState,
     Health,
-    Job,
     Usage,
 )
 from tasks.waits import PATIENT, WaitRules, pause
 
-ENGINE = "openai responses"
 HOURS_OVER = "the job's hours were over"
 NO_USAGE = Usage(prompt_tokens=0, cached_tokens=0, completion_tokens=0)
 
@@ -55,16 +50,13 @@ class NoCloud:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Escalation:
-    """Implements `Cloud`. An answer is asked for on `terms`, a hint on `hint_terms`; `egress` is the most that the
-    operator lets leave for any job. `fault_cap` turns in a row may fail to fetch an answer; then the job goes on
-    without it. `waits` bounds how long and how often a request that was not accepted is sent again. `redactor` takes
+    """Implements `Cloud`. `advisers` are those who give each kind of help, none where nobody does; `egress` is the most
+    that the operator lets leave for any job. `fault_cap` turns in a row may fail to fetch an answer; then the job goes
+    on without it. `waits` bounds how long and how often a request that was not accepted is sent again. `redactor` takes
     secrets out of every request before it is stored."""
 
     ledger: EscalationLedger
-    cloud: CloudModel
-    terms: CloudTerms
-    hint_terms: CloudTerms
-    prices: Prices
+    advisers: Mapping[EscalationKind, Adviser]
     fault_cap: int
     egress: Egress = Egress.FULL
     redactor: Redactor = field(default_factory=Redactor)
@@ -74,13 +66,13 @@ class Escalation:
         """As the port has it: sent once, re-attached to by its id, or read from the ledger. Once the job's hours are
         over nothing is sent, and a response that runs is cancelled and settled; one that was whole by then is the
         answer."""
-        if not (self.egress.allows(kind) and (turn.job.spec.egress or Egress.NEVER).allows(kind)):
+        adviser = self.advisers.get(kind)
+        if adviser is None or not (self.egress.allows(kind) and (turn.job.spec.egress or Egress.NEVER).allows(kind)):
             return None
         record = self.ledger.find(turn.claim, number)
         if record is None:
             turn.deadline.check()
-            plan = without_secrets(self._plan(turn.job, kind), self.redactor, self.prices)
-            return self._admitted(turn, number, self.ledger.intend(turn.claim, number, plan))
+            return self._admitted(turn, number, self.ledger.intend(turn.claim, number, self._plan(turn, kind, adviser)))
         return self._resume(turn, number, record) if record.open else record.completion
 
     def _resume(self, turn: Turn, number: int, record: EscalationRecord) -> Completion | None:
@@ -94,7 +86,7 @@ class Escalation:
             case EscalationState.UNSENT | EscalationState.WAITING:
                 return self._admitted(turn, number, self.ledger.intend_again(turn.claim, number))
             case EscalationState.RUNNING if record.response_id is not None:
-                fetch = partial(self.cloud.attach, record.response_id, turn.call_heartbeat)
+                fetch = partial(self.advisers[record.plan.kind].api.attach, record.response_id, turn.call_heartbeat)
                 return self._conclude(turn, number, record, fetch)
             case _:
                 why = "its turn ended between the request and the cloud's id, so it may have been received"
@@ -115,27 +107,11 @@ class Escalation:
         self._drop(turn, number, record, f"{record.error}; {enough}")
         return None
 
-    def _plan(self, job: Job, kind: EscalationKind) -> CloudPlan:
-        terms = self.hint_terms if kind.is_hint else self.terms
-        prompt = help_prompts.ask(job, kind)
-        system, user = prompt.messages
-        key = hashlib.sha256(f"{job.owner}:{job.id}:{job.spec.title}".encode()).hexdigest()[:32]
-        request = request_json(terms, instructions=system.content, prompt=user.content, cache_key=key)
-        most = Usage(
-            prompt_tokens=most_tokens(system.content + user.content),
-            cached_tokens=0,
-            completion_tokens=terms.output_tokens,
-        )
-        return CloudPlan(
-            kind=kind,
-            model=terms.model,
-            request=request,
-            usd=self.prices.cost(most),
-            prompt_tokens=most.prompt_tokens,
-            completion_tokens=most.completion_tokens,
-            omissions=prompt.omissions,
-            provider=self.cloud.provider,
-        )
+    def _plan(self, turn: Turn, kind: EscalationKind, adviser: Adviser) -> CloudPlan:
+        """The first model of the ladder that is served: asked for where there is a choice."""
+        served = adviser.api.models(turn.call_heartbeat) if len(adviser.offers) > 1 else None
+        plan = adviser.plan(turn.job, kind, served)
+        return without_secrets(plan, self.redactor, adviser.prices(plan.model))
 
     def _send(self, turn: Turn, number: int, record: EscalationRecord) -> Completion | None:
         def identify(response_id: str) -> None:
@@ -144,7 +120,8 @@ class Escalation:
             passing(CrashPoint.IDENTIFIED)
 
         plan, egress = record.plan, turn.job.spec.egress or Egress.NEVER
-        fetch = partial(self.cloud.start, plan.request, egress, identify, turn.call_heartbeat, plan.kind)
+        start = self.advisers[plan.kind].api.start
+        fetch = partial(start, plan.request, egress, identify, turn.call_heartbeat, plan.kind)
         return self._conclude(turn, number, record, fetch)
 
     def _conclude(
@@ -173,6 +150,9 @@ class Escalation:
             return completion
         if answer.end is CloudEnd.BUSY:
             return self._postpone(turn, number, record, answer, refused=True)
+        lower = self.advisers[record.plan.kind].next_plan(record.plan) if answer.end is CloudEnd.RETIRED else None
+        if lower is not None:  # the next model of the ladder: the request was not taken, and nothing is charged
+            return self._admitted(turn, number, self.ledger.fall_through(turn.claim, number, lower))
         return self._settle(turn, number, record, answer)
 
     def _postpone(
@@ -209,7 +189,7 @@ class Escalation:
         """Cancels the response, and charges what it cost until then; the answer, where it was whole by then."""
         now = self.ledger.find(turn.claim, number)
         if now is not None and now.response_id is not None:
-            answer = self.cloud.cancel(now.response_id)
+            answer = self.advisers[record.plan.kind].api.cancel(now.response_id)
         else:
             lost = f"{why} before the cloud's id was known"
             answer = CloudAnswer(end=CloudEnd.LOST, error=lost, health=Health.UNKNOWN)
@@ -247,14 +227,14 @@ class Escalation:
             guard=hit,
             let_through=None if hit else guard.let_through,
             usd=usd,
-            engine=ENGINE,
+            engine=self.advisers[record.plan.kind].engine,
         )
 
     def _charge(self, plan: CloudPlan, answer: CloudAnswer) -> tuple[Usage, Decimal]:
         """What the cloud says it used, nothing for a request that it did not take, and else the whole reservation."""
         if answer.usage is not None:
-            return answer.usage, self.prices.cost(answer.usage)
-        if answer.end in (CloudEnd.REJECTED, CloudEnd.BUSY):
-            return NO_USAGE, self.prices.cost(NO_USAGE)
+            return answer.usage, self.advisers[plan.kind].cost(plan.model, answer.usage)
+        if answer.end in (CloudEnd.REJECTED, CloudEnd.BUSY, CloudEnd.RETIRED):
+            return NO_USAGE, Decimal(0)
         reserved = Usage(prompt_tokens=plan.prompt_tokens, cached_tokens=0, completion_tokens=plan.completion_tokens)
         return reserved, plan.usd

@@ -216,6 +216,7 @@ class CloudEnd(StrEnum):
     CANCELLED = "cancelled"
     REJECTED = "rejected"  # an HTTP error that says the request was not taken, and won't be
     BUSY = "busy"  # the cloud says that it did not take the request, and that it may be sent again later
+    RETIRED = "retired"  # the provider has no such model: the request was not taken
     LOST = "lost"  # it may have been taken, and there is nothing to fetch it by
 
 

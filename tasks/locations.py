@@ -72,7 +72,7 @@ def _of_toml(name: str) -> str:
 
 
 # Never passed to a part that doesn't need them: whoever can inspect Flower's process sees its environment.
-_KEYS = ("OPENAI_API_KEY", "REDRAFT_OPENAI_API_KEY", "REDRAFT_ENDPOINT_KEY")
+_KEYS = ("OPENAI_API_KEY", "REDRAFT_OPENAI_API_KEY", "REDRAFT_ENDPOINT_KEY", "REDRAFT_ADVISER_KEY")
 SECRETS = (*_KEYS, *(f"{key}_FILE" for key in _KEYS))
 _OF_HOOKS = ("REDRAFT_WEBHOOK_URLS", "REDRAFT_WEBHOOK_SECRET")
 HOOK_SECRETS = (*_OF_HOOKS, *(f"{name}_FILE" for name in _OF_HOOKS))

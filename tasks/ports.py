@@ -250,6 +250,9 @@ class CloudModel(Protocol):
         `CloudFault` where it has an id and can't be fetched now, and what `heartbeat` and `on_id` raise.
         """
 
+    def models(self, heartbeat: Heartbeat) -> frozenset[str] | None:
+        """The ids of the models that it serves; None where it does not say. Raises what `heartbeat` raises."""
+
     def attach(self, response_id: str, heartbeat: Heartbeat) -> CloudAnswer:
         """Fetches a response that was asked for before. Raises `CloudFault` and what `heartbeat` raises."""
 
@@ -270,6 +273,10 @@ class EscalationLedger(Protocol):
     def intend_again(self, claim: Claim, number: int) -> EscalationRecord:
         """One that is `unsent` or `waiting` is about to be sent: `intent` again, unless its provider's circuit is open:
         then it waits on."""
+
+    def fall_through(self, claim: Claim, number: int, plan: CloudPlan) -> EscalationRecord:
+        """The provider has the model no more, and has taken nothing: `plan`, for another one, takes the place of the
+        request, as `intend` has it."""
 
     def postpone(self, claim: Claim, number: int, why: str, seconds: float, health: Health, *, refused: bool) -> None:
         """It was surely not accepted, and is sent after `seconds`: `waiting` where the provider has `refused` it now or

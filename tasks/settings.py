@@ -173,6 +173,22 @@ class Settings(BaseSettings):
     prices: dict[str, tuple[Decimal, Decimal, Decimal]] = Field(default_factory=dict)
     # Regular expressions of what must never leave, beside secrets of known forms: `[redacted: pattern 1]` is sent.
     redact: tuple[Annotated[str, AfterValidator(check_pattern)], ...] = ()
+    # Whose requests share the provider's prompt cache: they begin with the same words only within a job.
+    cloud_cache: Literal["job", "owner", "none"] = "job"
+    # Asked in turn where the model before is retired. Their prices are those of the table, or of the setting `prices`.
+    cloud_fallbacks: Annotated[tuple[str, ...], NoDecode] = ()
+    # `flex` costs about half and may take minutes longer, or be refused when the cloud is busy. What it really costs is
+    # not reported, so the table's price is charged unless `cloud_prices` gives another.
+    cloud_tier: Literal["default", "flex"] = "default"
+    # Another stronger model, behind any OpenAI-compatible chat endpoint (a larger local one, another provider): it
+    # gives the kinds of help that it is named for, and the cloud the others. What it is sent leaves as egress allows,
+    # whoever owns the machine. Its price is nothing where it is on loopback or called local.
+    adviser_url: str = ""
+    adviser_model: str = ""
+    adviser_key: SecretStr = SecretStr("")
+    adviser_gives: Annotated[tuple[Literal["hint", "answer"], ...], NoDecode] = ("hint", "answer")
+    adviser_prices: tuple[Decimal, Decimal, Decimal] | None = None
+    adviser_local: bool = False
     # If false, the cloud forgets a response about ten minutes after its end, so a worker that is down for longer pays
     # for an answer that it can't fetch.
     cloud_store: bool = False
@@ -226,6 +242,11 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property
+    def has_adviser(self) -> bool:
+        """Whether anybody is configured who could give help: the cloud, or another endpoint."""
+        return bool(self.openai_api_key.get_secret_value() or self.adviser_url)
+
+    @property
     def help_rules(self) -> HelpRules:
         """When a job asks for help, beside after enough rejected iterations."""
         return HelpRules(
@@ -275,7 +296,7 @@ class Settings(BaseSettings):
             raise ValueError('a list of texts, the program and its arguments: ["/usr/local/bin/tell", "me"]')
         return words
 
-    @field_validator("flower_hosts", "ui_hosts", "hook_events", mode="before")
+    @field_validator("flower_hosts", "ui_hosts", "cloud_fallbacks", "adviser_gives", "hook_events", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         """Splits text from the environment at commas."""

@@ -16,9 +16,7 @@ from tasks.escalation import Escalation, NoCloud
 from tasks.journal import JournalledModel
 from tasks.judge_panel import ModelJudgePanel
 from tasks.lesson_service import MemoryLessonService, NoLessonService
-from tasks.llm.prices import prices_of
-from tasks.llm.responsebody import CloudTerms
-from tasks.llm.responses import OpenAIResponses, provider_of
+from tasks.llm.responses import provider_of
 from tasks.loop import ENGINE_LANES, Loop
 from tasks.operators import Operators
 from tasks.policy import LoopRules
@@ -38,6 +36,7 @@ from tasks.validation import Validation
 from tasks.validators.checks import RegisteredChecks
 from tasks.waits import WaitRules
 from workers.addresses import memory_bank
+from workers.advisers import build_advisers
 from workers.engine.admission import AdmissionController
 from workers.engine.host import ModelHost, NoEngine, model_names
 from workers.engine.outage import Outages
@@ -89,32 +88,14 @@ class WorkerParts:
 
 
 def build_cloud(settings: Settings, database: Database) -> Cloud:
-    """The cloud model where a key is configured. Raises `InvalidInput` for a model whose prices nobody knows."""
-    key = settings.openai_api_key.get_secret_value()
-    if not key:
+    """The stronger models that are configured. Raises `InvalidInput` for one whose prices nobody knows."""
+    advisers = build_advisers(settings)
+    if not advisers:
         return NoCloud()
     return Escalation(
         ledger=PostgresEscalations(database, _breaker(settings)),
-        cloud=OpenAIResponses(
-            base_url=settings.openai_base_url,
-            api_key=key,
-            first_event_seconds=settings.cloud_first_event_seconds,
-            answer_seconds=settings.cloud_answer_seconds,
-        ),
-        terms=CloudTerms(
-            model=settings.cloud_model,
-            effort=settings.cloud_effort,
-            output_tokens=settings.cloud_output_tokens,
-            store=settings.cloud_store,
-        ),
-        hint_terms=CloudTerms(
-            model=settings.cloud_model,
-            effort=settings.hint_effort,
-            output_tokens=settings.hint_output_tokens,
-            store=settings.cloud_store,
-        ),
+        advisers=advisers,
         egress=settings.egress,
-        prices=prices_of(settings.cloud_model, settings.cloud_prices, settings.prices),
         fault_cap=min(settings.cloud_fault_cap, settings.fault_cap),
         redactor=Redactor(settings.redact, settings.secrets()),
         waits=WaitRules(

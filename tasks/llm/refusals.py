@@ -26,6 +26,8 @@ OUT_OF_MONEY = frozenset(
 )
 # What a response that failed, or an error event, says where the model was never run.
 NOT_RUN = frozenset({"rate_limit_exceeded", "server_is_overloaded", "slow_down"})
+# Of a 404, where the id names no model that is served.
+MODEL_GONE = "model_not_found"
 # An account's prompts that a filter refused with a 400 are billed at Azure; a request that timed out (408) is, too.
 BILLED_FILTER = "content_filter"
 
@@ -57,6 +59,8 @@ def refusal(status: int, body: object, headers: Mapping[str, str]) -> Refusal:
             end, health = CloudEnd.REJECTED, Health.UNUSABLE
         case 403:
             end, health = CloudEnd.REJECTED, Health.FAULT
+        case 404 if MODEL_GONE in codes:
+            end, health = CloudEnd.RETIRED, Health.WELL
         case 400 if BILLED_FILTER in codes:
             end, health = CloudEnd.FAILED, Health.WELL
         case _ if status < 500 and status != 408:

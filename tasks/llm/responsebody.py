@@ -16,27 +16,43 @@ ENDS = {"completed": CloudEnd.COMPLETED, "incomplete": CloudEnd.INCOMPLETE, "fai
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudTerms:
-    """The fixed part of each cloud request: model, reasoning effort, and the most tokens out, thoughts included."""
+    """The fixed part of each cloud request: model, reasoning effort, the most tokens out, thoughts included; of the
+    `tier` flex the API may take its time, for about half the price. `cache` says whose requests share the provider's
+    prompt cache: a job's, an owner's, or none."""
 
     model: str
     effort: str
     output_tokens: int
     store: bool = False
+    tier: str = "default"
+    cache: str = "job"
 
 
 def request_json(terms: CloudTerms, *, instructions: str, prompt: str, cache_key: str) -> str:
-    """A request's body as it is sent: no clock and no randomness. `cache_key` groups the requests of one job."""
+    """A request's body as it is sent: no clock and no randomness. `cache_key`, where there is one, groups requests."""
     body = {
         "model": terms.model,
         "instructions": instructions,
         "input": prompt,
         "reasoning": {"effort": terms.effort},
         "max_output_tokens": terms.output_tokens,
-        "prompt_cache_key": cache_key,
         "background": True,
         "stream": True,
         "store": terms.store,
-        "service_tier": "default",  # a project's own default may be a tier of other prices
+        "service_tier": terms.tier,  # a project's own default may be a tier of other prices
+        **({"prompt_cache_key": cache_key} if cache_key else {}),
+    }
+    return json.dumps(body, sort_keys=True, ensure_ascii=False)
+
+
+def chat_json(terms: CloudTerms, instructions: str, prompt: str, cache_key: str) -> str:
+    """The same for a chat endpoint: only what every server knows, so without effort, store, tier and key."""
+    body = {
+        "model": terms.model,
+        "messages": [{"role": "system", "content": instructions}, {"role": "user", "content": prompt}],
+        "max_tokens": terms.output_tokens,
+        "stream": True,
+        "stream_options": {"include_usage": True},
     }
     return json.dumps(body, sort_keys=True, ensure_ascii=False)
 

@@ -105,6 +105,16 @@ class OpenAIResponses:
         """See `CloudModel.attach`: GETs only."""
         return self._poll(response_id, time.monotonic(), heartbeat)
 
+    def models(self, heartbeat: Heartbeat) -> frozenset[str] | None:
+        """See `CloudModel.models`: one GET."""
+        try:
+            page = self._request(_models, FETCH_SECONDS, heartbeat)
+        except _RequestFailed:
+            return None
+        entries = page.get("data")
+        listed = entries if isinstance(entries, list) else []
+        return frozenset(str(entry["id"]) for entry in listed if isinstance(entry, dict) and entry.get("id")) or None
+
     def cancel(self, response_id: str) -> CloudAnswer:
         """See `CloudModel.cancel`: one POST that carries the id alone."""
         begun = time.monotonic()
@@ -297,6 +307,10 @@ def _retrieve(response_id: str) -> Send:
         yield _object(client.responses.with_raw_response.retrieve(response_id).content)
 
     return send
+
+
+def _models(client: openai.OpenAI) -> Iterator[dict[str, Any]]:
+    yield _object(client.models.with_raw_response.list().content)
 
 
 def _cancel(response_id: str) -> Send:

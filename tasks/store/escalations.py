@@ -54,41 +54,58 @@ class PostgresEscalations:
         """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
-            why, seconds = _unaffordable(connection, claim, plan), 0.0
-            state = EscalationState.REFUSED if why else EscalationState.INTENT
-            if not why:
-                seconds, why = breakers.admit(connection, plan.provider, claim.job, self._breaker)
-                state = EscalationState.UNSENT if seconds else EscalationState.INTENT
-            row = {
-                "job_id": claim.job,
-                "iteration": number,
-                "kind": plan.kind,
-                "model": plan.model,
-                "state": state,
-                "request": json.loads(plan.request),
-                "reserved_usd": plan.usd,
-                "prompt_tokens": plan.prompt_tokens,
-                "completion_tokens": plan.completion_tokens,
-                "epoch": claim.epoch,
-                "error": why,
-                "omissions": codec.omissions_to_json(plan.omissions),
-                "request_sha256": plan.request_hash,
-                "redactions": [dataclasses.asdict(redaction) for redaction in plan.redactions],
-                "provider": plan.provider,
-                "tries": int(state is EscalationState.INTENT),
-            }
-            if state is EscalationState.REFUSED:
-                row |= _NOTHING
-                leases.note(connection, claim.job, "escalation refused", why)
-            elif seconds:
-                row |= {"next_at": _in(seconds), "waits_since": func.now()}
-                leases.note(connection, claim.job, "escalation waits", why)
-            if state is not EscalationState.REFUSED:
-                _reserve(connection, claim, number, plan.prompt_tokens + plan.completion_tokens)
-            connection.execute(insert(escalations).values(row))
-            if plan.redactions:
-                leases.note(connection, claim.job, "redacted", f"iteration {number}: {_listed(plan.redactions)}")
-            return _found(connection, claim, number)
+            return self._intend(connection, claim, number, plan)
+
+    def fall_through(self, claim: Claim, number: int, plan: CloudPlan) -> EscalationRecord:
+        """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        with self._database.begin() as connection:
+            leases.fence(connection, claim)
+            gone = connection.execute(
+                escalations.delete()
+                .where(*_is(claim, number), escalations.c.state == EscalationState.INTENT)
+                .returning(escalations.c.model)
+            ).scalar_one()
+            _give_back(connection, claim, number)
+            leases.note(connection, claim.job, "model retired", f"{gone} is served no more: {plan.model} is asked")
+            return self._intend(connection, claim, number, plan)
+
+    def _intend(self, connection: Connection, claim: Claim, number: int, plan: CloudPlan) -> EscalationRecord:
+        """The row of a request that is about to be sent, has to wait, or can't be paid for."""
+        why, seconds = _unaffordable(connection, claim, plan), 0.0
+        state = EscalationState.REFUSED if why else EscalationState.INTENT
+        if not why:
+            seconds, why = breakers.admit(connection, plan.provider, claim.job, self._breaker)
+            state = EscalationState.UNSENT if seconds else EscalationState.INTENT
+        row = {
+            "job_id": claim.job,
+            "iteration": number,
+            "kind": plan.kind,
+            "model": plan.model,
+            "state": state,
+            "request": json.loads(plan.request),
+            "reserved_usd": plan.usd,
+            "prompt_tokens": plan.prompt_tokens,
+            "completion_tokens": plan.completion_tokens,
+            "epoch": claim.epoch,
+            "error": why,
+            "omissions": codec.omissions_to_json(plan.omissions),
+            "request_sha256": plan.request_hash,
+            "redactions": [dataclasses.asdict(redaction) for redaction in plan.redactions],
+            "provider": plan.provider,
+            "tries": int(state is EscalationState.INTENT),
+        }
+        if state is EscalationState.REFUSED:
+            row |= _NOTHING
+            leases.note(connection, claim.job, "escalation refused", why)
+        elif seconds:
+            row |= {"next_at": _in(seconds), "waits_since": func.now()}
+            leases.note(connection, claim.job, "escalation waits", why)
+        if state is not EscalationState.REFUSED:
+            _reserve(connection, claim, number, plan.prompt_tokens + plan.completion_tokens)
+        connection.execute(insert(escalations).values(row))
+        if plan.redactions:
+            leases.note(connection, claim.job, "redacted", f"iteration {number}: {_listed(plan.redactions)}")
+        return _found(connection, claim, number)
 
     def intend_again(self, claim: Claim, number: int) -> EscalationRecord:
         """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""

@@ -32,6 +32,7 @@ from tasks.store.outbox import Outbox
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.types import BatchBudget, ChatRequest, CheckSpec, Claim, Egress, HelpRules, JobSpec, Lane
+from tests.advisers import one_api
 from tests.chaos.crashes import Fatal, Passing, job_rows, schema_lines
 from tests.doubles import ExecutedChecks, Killed
 from tests.loops import corrected, skip_pauses, twin_loop
@@ -297,10 +298,12 @@ class House:
             lesson_service=lambda model: MemoryLessonService(bank=bank, model=model),
             cloud=Escalation(
                 ledger=PostgresEscalations(self._fleet),
-                cloud=self._cloud,
-                terms=CloudTerms(model="gpt-5.4", effort="high", output_tokens=4096),
-                hint_terms=CloudTerms(model="gpt-5.4", effort="low", output_tokens=1024),
-                prices=prices_of("gpt-5.4"),
+                advisers=one_api(
+                    self._cloud,
+                    CloudTerms(model="gpt-5.4", effort="high", output_tokens=4096),
+                    CloudTerms(model="gpt-5.4", effort="low", output_tokens=1024),
+                    prices_of("gpt-5.4"),
+                ),
                 fault_cap=3,
             ),
             escalate_after=self._escalate_after,

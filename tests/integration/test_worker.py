@@ -161,7 +161,8 @@ def test_a_worker_of_the_cloud_without_a_key_says_what_is_missing(environment: d
         check=False,
     )
     assert said.returncode == 2
-    assert said.stderr.strip() == "--lane: 'cloud' is not allowed; lane cloud needs an OpenAI key: set OPENAI_API_KEY"
+    missing = "lane cloud needs an OpenAI key or another endpoint: set OPENAI_API_KEY, or REDRAFT_ADVISER_URL"
+    assert said.stderr.strip() == f"--lane: 'cloud' is not allowed; {missing}"
 
 
 def test_a_key_that_lies_in_the_environment_serves_no_cloud(environment: dict[str, str]) -> None:

@@ -245,6 +245,8 @@ class StandIn:
 
     rules: Sequence[Rule]
     key: str = ""
+    models: tuple[str, ...] = ("gpt-5.4",)  # those that it lists
+    retired: frozenset[str] = frozenset()  # those that it has no more, listed or not
     url: str = ""
     posts: int = 0
     gets: int = 0
@@ -319,7 +321,7 @@ def _handler(standin: StandIn) -> type[BaseHTTPRequestHandler]:
             if not self._allowed():
                 return
             if address.path == "/v1/models":
-                self._send(200, {"object": "list", "data": [_model()]})
+                self._send(200, {"object": "list", "data": [_model(name) for name in standin.models]})
                 return
             made = self._find(address.path.removeprefix("/v1/responses/"))
             if made is None:
@@ -347,7 +349,11 @@ def _handler(standin: StandIn) -> type[BaseHTTPRequestHandler]:
             body = json.loads(content)
             rule = standin.take(body)
             if self._allowed() and self._sound(body):
-                self._answer(body, rule)
+                if body["model"] in standin.retired:
+                    gone = f"The model `{body['model']}` does not exist or you do not have access to it."
+                    self._refuse(404, "invalid_request_error", gone, "model_not_found")
+                else:
+                    self._answer(body, rule)
 
         def _answer(self, body: dict[str, Any], rule: Rule) -> None:
             match rule.fault:
@@ -449,8 +455,8 @@ def _handler(standin: StandIn) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _model() -> dict[str, Any]:
-    return {"id": "gpt-5.4", "object": "model", "created": 1_770_000_000, "owned_by": "stand-in"}
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 1_770_000_000, "owned_by": "stand-in"}
 
 
 class _Server(ThreadingHTTPServer):

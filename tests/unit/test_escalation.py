@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from tasks.advisers import Adviser, Offer
 from tasks.crashpoints import CrashPoint, armed
 from tasks.deadline import NO_DEADLINE, Deadline
 from tasks.errors import Cancelled, CloudFault, CloudUnreached, CloudWaits, LimitReached
-from tasks.escalation import ENGINE, HOURS_OVER, Escalation, NoCloud
+from tasks.escalation import HOURS_OVER, Escalation, NoCloud
 from tasks.llm.prices import Prices, most_tokens
 from tasks.llm.responsebody import CloudTerms
 from tasks.ports import Heartbeat
@@ -35,6 +36,7 @@ from tasks.types import (
     Usage,
 )
 from tasks.waits import WaitRules
+from tests.advisers import ENGINE, one_api
 from tests.turns import CLAIM, StoppedClock, job_of, turn_of
 
 NUMBER = 3
@@ -95,6 +97,11 @@ class Ledger:
             )
         return self.record
 
+    def fall_through(self, claim: Claim, number: int, plan: CloudPlan) -> EscalationRecord:
+        self._write("fall through", claim, number)
+        self.record = EscalationRecord(plan=plan, state=EscalationState.INTENT, open=True, tries=1)
+        return self.record
+
     def postpone(self, claim: Claim, number: int, why: str, seconds: float, health: Health, *, refused: bool) -> None:
         self._write("postpone", claim, number)
         self.postponed, self.health = (why, seconds, refused), health
@@ -137,6 +144,8 @@ class Cloud:
         self.cancels: list[str] = []
         self.heartbeats: list[Heartbeat] = []
         self.identifies = True
+        self.served: frozenset[str] | None = None
+        self.asked_for_models = 0
 
     def start(
         self,
@@ -151,6 +160,10 @@ class Cloud:
         if self.identifies:
             on_id(ID)
         return self._respond()
+
+    def models(self, heartbeat: Heartbeat) -> frozenset[str] | None:
+        self.asked_for_models += 1
+        return self.served
 
     def attach(self, response_id: str, heartbeat: Heartbeat) -> CloudAnswer:
         self.attached.append(response_id)
@@ -168,15 +181,8 @@ class Cloud:
 
 
 def escalation(ledger: Ledger, cloud: Cloud, waits: WaitRules = WAITS) -> Escalation:
-    return Escalation(
-        ledger=ledger,
-        cloud=cloud,
-        terms=TERMS,
-        hint_terms=HINT_TERMS,
-        prices=PRICES,
-        fault_cap=FAULT_CAP,
-        waits=waits,
-    )
+    advisers = one_api(cloud, TERMS, HINT_TERMS, PRICES)
+    return Escalation(ledger=ledger, advisers=advisers, fault_cap=FAULT_CAP, waits=waits)
 
 
 def turn(deadline: Deadline = NO_DEADLINE, egress: Egress = Egress.FULL) -> Turn:
@@ -264,7 +270,7 @@ def test_secrets_of_a_problem_are_taken_out_before_anything_is_stored_or_sent() 
     problem = "Why does postgresql://ada:h4rd@db/x refuse me?"
     escalation(ledger, cloud).answer(turn_of(job_of(egress=Egress.FULL, problem=problem)), NUMBER)
     assert ledger.record is not None
-    ((sent, _, _),) = cloud.sent
+    ((sent, *_),) = cloud.sent
     assert "h4rd" not in sent
     assert "[redacted: password in an address]" in sent
     assert sent == ledger.record.plan.request
@@ -647,3 +653,73 @@ def test_an_answer_that_falls_into_a_loop_is_cut_back_to_before_it() -> None:
     assert (completion.text, completion.finish_reason) == ("A good start:\n", "guard")
     assert completion.guard is not None
     assert completion.guard.at_char == len("A good start:\n")
+
+
+def ladder(cloud: Cloud, *models: str) -> Adviser:
+    """An adviser with these models, each half the price of the one before."""
+    prices = [Prices(prompt=Decimal(8) / 2**n, cached=Decimal(0), completion=Decimal(8) / 2**n) for n in range(9)]
+    offers = [
+        Offer(terms=replace(TERMS, model=model), prices=price) for model, price in zip(models, prices, strict=False)
+    ]
+    return Adviser(api=cloud, offers=offers, engine=ENGINE)
+
+
+class Retiring(Cloud):
+    """Has only some models."""
+
+    def __init__(self, *left: str) -> None:
+        super().__init__()
+        self.left = left
+
+    def start(self, request: str, *arguments: Any) -> CloudAnswer:
+        if json.loads(request)["model"] not in self.left:
+            self.sent.append((request, EscalationKind.ANSWER, Egress.FULL))
+            return CloudAnswer(end=CloudEnd.RETIRED, error="HTTP 404: no such model")
+        return super().start(request, *arguments)
+
+
+def asking(ledger: Ledger, cloud: Cloud, *models: str) -> Escalation:
+    return replace(escalation(ledger, cloud), advisers={EscalationKind.ANSWER: ladder(cloud, *models)})
+
+
+def test_a_model_that_is_retired_is_followed_by_the_next_with_the_same_words_and_its_own_price() -> None:
+    ledger, cloud = Ledger(), Retiring("c")
+    completion = asking(ledger, cloud, "a", "b", "c").answer(turn(), NUMBER)
+    assert completion is not None
+    assert ledger.writes == ["intend", "fall through", "fall through", "identify", "settle"]
+    bodies = [json.loads(request) for request, *_ in cloud.sent]
+    assert [body.pop("model") for body in bodies] == ["a", "b", "c"]
+    assert bodies[0] == bodies[1] == bodies[2]
+    assert ledger.charged is not None
+    assert ledger.charged.usd == ladder(cloud, "a", "b", "c").cost("c", USAGE)
+
+
+def test_where_every_model_is_retired_nothing_is_charged() -> None:
+    ledger, cloud = Ledger(), Retiring()
+    assert asking(ledger, cloud, "a", "b").answer(turn(), NUMBER) is None
+    assert ledger.settled == (EscalationState.FAILED, "HTTP 404: no such model")
+    assert ledger.charged is not None
+    assert (ledger.charged.usd, ledger.charged.prompt_tokens) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("served", "asked"), [(None, "a"), (frozenset({"b", "c"}), "b"), (frozenset({"x"}), "a"), (frozenset({"a"}), "a")]
+)
+def test_the_first_model_that_the_provider_lists_is_asked(served: frozenset[str] | None, asked: str) -> None:
+    ledger, cloud = Ledger(), Cloud()
+    cloud.served = served
+    asking(ledger, cloud, "a", "b", "c").answer(turn(), NUMBER)
+    assert ledger.record is not None
+    assert ledger.record.plan.model == json.loads(cloud.sent[0][0])["model"] == asked
+
+
+def test_where_there_is_no_choice_of_models_the_provider_is_not_asked_for_its_list() -> None:
+    cloud = Cloud()
+    escalation(Ledger(), cloud).answer(turn(), NUMBER)
+    assert cloud.asked_for_models == 0
+
+
+def test_a_kind_of_help_that_nobody_gives_is_not_asked_for() -> None:
+    ledger, cloud = Ledger(), Cloud()
+    assert asking(ledger, cloud, "a").answer(turn(), NUMBER, EscalationKind.HINT) is None
+    assert (ledger.writes, cloud.sent, cloud.asked_for_models) == ([], [], 0)

@@ -60,6 +60,14 @@ def document(row: EgressRow) -> dict[str, Any]:
     }
 
 
+def _texts(request: dict[str, Any]) -> dict[str, str]:
+    """Takes the texts out of a request, those of a chat by their roles."""
+    messages = request.pop("messages", None)
+    if messages is not None:
+        return {str(message["role"]): str(message["content"]) for message in messages}
+    return {name: str(request.pop(name, "")) for name in ("instructions", "input")}
+
+
 def outcome(row: EgressRow) -> str:
     """Whether it helped: the best before it, and the best that was written with it."""
     before = output.score(row.score_before, row.value_before)
@@ -87,7 +95,7 @@ def _print_whole(row: EgressRow) -> None:
         taken = ", ".join(f"{count} × {kind}" for kind, count in row.redactions.items())
         output.line(f"   redacted before it was sent: {taken}")
     request: dict[str, Any] = json.loads(row.request)
-    texts = {name: str(request.pop(name, "")) for name in ("instructions", "input")}
+    texts = _texts(request)
     output.pairs([(name, json.dumps(value)) for name, value in request.items()])
     for name, content in texts.items():
         print(f"\n{name}:")

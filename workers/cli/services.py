@@ -176,12 +176,13 @@ def cloud(settings: Settings) -> Finding:
     """Whether text may be sent to the cloud."""
     from tasks.types import Egress
 
-    if not settings.openai_api_key.get_secret_value():
+    if not settings.has_adviser:
         return Finding(name="cloud", outcome="ok", detail="no OpenAI key: nothing can leave this deployment")
+    who = f"the adviser {settings.adviser_url} is" if settings.adviser_url else "an OpenAI key is"
     if settings.egress is Egress.NEVER:
-        detail = f"an OpenAI key is configured and egress is {settings.egress}: nothing leaves this deployment"
+        detail = f"{who} configured and egress is {settings.egress}: nothing leaves this deployment"
         return Finding(name="cloud", outcome="ok", detail=detail)
-    detail = f"an OpenAI key is configured and egress is {settings.egress}: text may leave"
+    detail = f"{who} configured and egress is {settings.egress}: text may leave"
     return Finding(name="cloud", outcome="ok", detail=detail)
 
 

@@ -60,8 +60,9 @@ def up(
     settings = load_settings()
     home = Home(root=settings.home)
     if cloud:
-        if not settings.openai_api_key.get_secret_value():
-            raise InvalidInput("--cloud", True, "needs an OpenAI key: set OPENAI_API_KEY")
+        if not settings.has_adviser:
+            why = "needs an OpenAI key or another endpoint: set OPENAI_API_KEY, or REDRAFT_ADVISER_URL"
+            raise InvalidInput("--cloud", True, why)
         settings = settings.model_copy(update={"egress": Egress.FULL})
     options = start_options(settings, model, endpoint, engine, context_tokens)
     options |= {"REDRAFT_EGRESS": str(Egress.FULL)} if cloud else {}

@@ -49,8 +49,9 @@ def worker(
 ) -> None:
     """Run a worker, which takes turns at jobs."""
     settings, lanes = load_settings(), parse_lanes(lane)
-    if Lane.CLOUD in lanes and not settings.openai_api_key.get_secret_value():
-        raise InvalidInput("--lane", lane, "lane cloud needs an OpenAI key: set OPENAI_API_KEY")
+    if Lane.CLOUD in lanes and not settings.has_adviser:
+        why = "lane cloud needs an OpenAI key or another endpoint: set OPENAI_API_KEY, or REDRAFT_ADVISER_URL"
+        raise InvalidInput("--lane", lane, why)
     if Lane.CLOUD in lanes and settings.egress is Egress.NEVER:
         why = f"lane cloud sends text out, and egress is {settings.egress} here: set REDRAFT_EGRESS=full, or hint"
         raise InvalidInput("--lane", lane, why)

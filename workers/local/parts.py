@@ -226,9 +226,10 @@ def worker_part(home: Home, stack: StackFile) -> ProcessPart:
 
 
 def local_lanes() -> tuple[Lane, ...]:
-    """The lanes of the local worker; `cloud` only where the operator allows egress and has set a key."""
+    """The lanes of the local worker; `cloud` only where the operator allows egress and has set a key, or another
+    adviser."""
     settings = load_settings()
-    cloud_allowed = settings.egress is not Egress.NEVER and bool(settings.openai_api_key.get_secret_value())
+    cloud_allowed = settings.egress is not Egress.NEVER and settings.has_adviser
     return (Lane.GPU, Lane.FAST, Lane.CHECK, *([Lane.CLOUD] if cloud_allowed else []))
 
 

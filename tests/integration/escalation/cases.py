@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import text
@@ -22,6 +22,7 @@ from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.types import Budget, ChatRequest, CheckSpec, Egress, HelpRules, JobSpec, Lane
+from tests.advisers import one_api
 from tests.loops import take, twin_loop
 from tests.standin.responses import Rule
 
@@ -58,6 +59,7 @@ def loop(
     asked: Any = None,
     after: int = 2,
     hints: int = 0,
+    fallbacks: Sequence[str] = (),
     clock: Clock = time.monotonic,
     answer: Callable[[ChatRequest], str] = lambda request: TRY,
 ) -> Loop:
@@ -72,10 +74,13 @@ def loop(
         model,
         cloud=Escalation(
             ledger=asked or PostgresEscalations(fleet),
-            cloud=cloud,
-            terms=CloudTerms(model="gpt-5.4", effort="high", output_tokens=4096),
-            hint_terms=CloudTerms(model="gpt-5.4", effort="low", output_tokens=1024),
-            prices=PRICES,
+            advisers=one_api(
+                cloud,
+                CloudTerms(model="gpt-5.4", effort="high", output_tokens=4096),
+                CloudTerms(model="gpt-5.4", effort="low", output_tokens=1024),
+                PRICES,
+                fallbacks,
+            ),
             fault_cap=FAULT_CAP,
         ),
         escalate_after=after,

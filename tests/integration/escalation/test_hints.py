@@ -161,3 +161,26 @@ def _outcome(
     states = [row.state for row in rows(fleet, job)]
     hint = job_history(user, job)[2].hint
     return (job_summary(user, job).state, states, hint, len(shown)), fatal.passings()
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_model_that_is_retired_is_followed_by_the_next_which_alone_is_charged(
+    user: Database, fleet: Database, admin_url: str, listed: bool
+) -> None:
+    """Before anything is reserved, where the provider's list says so; else when it refuses the request."""
+    with serving([RIGHT]) as standin:
+        standin.retired = frozenset({"gpt-5.4"})
+        standin.models = ("gpt-5.4", "gpt-5.4-mini") if listed else ("gpt-5.4-mini",)
+        job = put(user)
+        run(fleet, standin.url, fallbacks=("gpt-5.4-mini",))
+        assert [body["model"] for body in standin.bodies] == ["gpt-5.4", "gpt-5.4-mini"][0 if listed else 1 :]
+        assert len(standin.made) == 1
+    (asked,) = rows(fleet, job)
+    assert (asked.model, asked.state, asked.request["model"]) == ("gpt-5.4-mini", "done", "gpt-5.4-mini")
+    summary = job_summary(user, job)
+    assert (summary.state, summary.spend.usd) == (JobState.ACCEPTED, asked.usd)
+    with fleet.connect() as connection:
+        noted = list(connection.execute(text("SELECT detail FROM events WHERE kind = 'model retired'")).scalars())
+    assert noted == (["gpt-5.4 is served no more: gpt-5.4-mini is asked"] if listed else [])
+    with Database(admin_url) as admin:
+        assert breaches(admin, submitted=[job], drained=True) == ()

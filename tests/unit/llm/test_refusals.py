@@ -18,7 +18,7 @@ SAID = {"message": "no", "type": "t", "code": None}
         (401, SAID, CloudEnd.REJECTED, Health.UNUSABLE),
         (402, SAID, CloudEnd.REJECTED, Health.UNUSABLE),
         (403, SAID, CloudEnd.REJECTED, Health.FAULT),
-        (404, {"code": "model_not_found"}, CloudEnd.REJECTED, Health.WELL),
+        (404, {"code": "model_not_found"}, CloudEnd.RETIRED, Health.WELL),
         (408, SAID, CloudEnd.LOST, Health.FAULT),
         (429, SAID, CloudEnd.BUSY, Health.FAULT),
         (429, None, CloudEnd.BUSY, Health.FAULT),

@@ -112,7 +112,6 @@ def test_no_connection_of_any_kind_is_tried_for_what_must_stay(monkeypatch: pyte
         ("unauthorized", "401", Health.UNUSABLE),
         ("quota", "quota", Health.UNUSABLE),
         ("forbidden", "403", Health.FAULT),
-        ("model_gone", "does not exist", Health.WELL),
         ("parameter", "400", Health.WELL),
     ],
 )
@@ -331,3 +330,18 @@ def test_a_body_that_is_no_response_is_no_answer(body: dict[str, Any]) -> None:
 @pytest.mark.parametrize("status", ["queued", "in_progress", "something new"])
 def test_a_response_that_is_not_over_is_waited_for(status: str) -> None:
     assert ended({"status": status}, 0.0) is None
+
+
+def test_a_model_that_is_retired_is_told_from_any_other_refusal(standin: StandIn) -> None:
+    standin.retired = frozenset({"gpt-5.4"})
+    answer, ids = start(standin)
+    assert (answer.end, answer.usage, ids) == (CloudEnd.RETIRED, None, [])
+    assert "does not exist" in answer.error
+
+
+def test_the_models_that_are_served_are_listed(standin: StandIn) -> None:
+    standin.models = ("gpt-5.4", "gpt-5.4-mini")
+    assert client(standin.url).models(CountingHeartbeat()) == {"gpt-5.4", "gpt-5.4-mini"}
+    assert client(standin.url, api_key="wrong").models(CountingHeartbeat()) is None
+    assert client(f"http://127.0.0.1:{free_port()}/v1").models(CountingHeartbeat()) is None
+    assert standin.posts == 0
