@@ -49,12 +49,22 @@ class HostState:
     lanes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outage:
+    """An outage `since` a moment of the database's clock, first seen at one of ours."""
+
+    why: str
+    lanes: tuple[str, ...]
+    since: datetime
+    seen_at: float
+
+
 class EngineWatch:
     """Parameters: `seconds` that an outage lasts before it is told; `clock` is monotonic."""
 
     def __init__(self, database: Database, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._database, self._seconds, self._clock = database, seconds, clock
-        self._first_seen: dict[str, float] = {}
+        self._down: dict[str, _Outage] = {}
 
     def look(self) -> None:
         """Tells of what has changed. Raises `DatabaseUnavailable`."""
@@ -62,27 +72,29 @@ class EngineWatch:
             values = {"silence": WORKER_SILENCE_SECONDS, "engine": [str(lane) for lane in ENGINE_LANES]}
             found = by_host(connection.execute(_WORKERS, values).all())
             for host, state in found.items():
+                outage = self._follow(host, state)
                 if state.engine is Engine.WELL:
-                    self._first_seen.pop(host, None)
                     over = connection.execute(_OVER, {"host": host}).one_or_none()
                     if over is not None:
                         data = {"host": host, "reason": over.why, "since": over.since.isoformat()}
                         hooks.tell(connection, HookEvent.ENGINE_UP, data)
-                elif self._lasts(host, state):
-                    since = state.since.isoformat() if state.since else None
-                    told = connection.execute(_TOLD, {"host": host, "why": state.why, "since": state.since})
-                    if told.rowcount:
-                        data = {"host": host, "reason": state.why, "since": since, "lanes": list(state.lanes)}
-                        hooks.tell(connection, HookEvent.ENGINE_DOWN, data)
+                elif outage is not None and self._clock() - outage.seen_at >= self._seconds:
+                    values = {"host": host, "why": outage.why, "since": outage.since}
+                    if connection.execute(_TOLD, values).rowcount:
+                        data = {"host": host, "reason": outage.why, "since": outage.since.isoformat()}
+                        hooks.tell(connection, HookEvent.ENGINE_DOWN, {**data, "lanes": list(outage.lanes)})
             connection.execute(_FORGOTTEN, {"hosts": list(found)})
-        self._first_seen = {host: at for host, at in self._first_seen.items() if host in found}
+        self._down = {host: outage for host, outage in self._down.items() if host in found}
 
-    def _lasts(self, host: str, state: HostState) -> bool:
-        """Whether it is down for long enough to tell of it."""
-        if state.engine is Engine.DOWN:
-            self._first_seen.setdefault(host, self._clock())
-        at = self._first_seen.get(host)
-        return at is not None and self._clock() - at >= self._seconds
+    def _follow(self, host: str, state: HostState) -> _Outage | None:
+        """The outage that a host is in; while an engine is started again it is the one that was seen last."""
+        known = self._down.get(host)
+        if state.engine is Engine.WELL:
+            self._down.pop(host, None)
+        elif state.engine is Engine.DOWN and state.since is not None:
+            since, seen_at = (known.since, known.seen_at) if known else (state.since, self._clock())
+            self._down[host] = _Outage(why=state.why, lanes=state.lanes, since=since, seen_at=seen_at)
+        return self._down.get(host)
 
 
 def by_host(rows: Sequence[Row[Any]]) -> dict[str, HostState]:

@@ -376,7 +376,8 @@ def test_a_first_start_is_no_outage_and_one_between_crashes_does_not_end_one(
         clock.now = second + 60
         worker(fleet, "a", fault=STARTING)
         watch.look()
-    assert types(fleet) == ["engine.down"]
+    (row,) = rows(fleet)
+    assert (row.payload["type"], row.payload["data"]["reason"]) == ("engine.down", "out of memory")
 
 
 def test_a_worker_that_went_silent_is_an_outage_unless_another_serves_its_host(
