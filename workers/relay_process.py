@@ -20,6 +20,8 @@ from workers.outbox_worker import OutboxWorker, memory_handlers
 from workers.relay import Relay
 
 PART = "relay"
+# A receiver may take longer to answer than the relay may take to end; what is cut is sent again by the next.
+HOOK_STOP_SECONDS = 1.0
 
 
 def run_relay(settings: Settings, *, url: str, broker: str) -> None:
@@ -51,7 +53,8 @@ def run_relay(settings: Settings, *, url: str, broker: str) -> None:
         tasks.start("outbox", outbox.run)
         tasks.start("hooks", registration.run)
         for hook in hooks:
-            tasks.start(f"hook {hook.name}", hook_task(url, hook, page, tries=settings.hook_tries))
+            run = hook_task(url, hook, page, tries=settings.hook_tries)
+            tasks.start(f"hook {hook.name}", run, stop_seconds=HOOK_STOP_SECONDS)
         relay.run(stop)
     if deaths:
         write_failure(home, PART, deaths[0])
