@@ -1,11 +1,11 @@
-# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-evolve | bench-guard | bench-hints | bench-loop | bench-page | bench-queue | bench-batch | bench-tokens | bench-cli | chaos | soak.
+# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-evolve | bench-guard | bench-hints | bench-loop | bench-page | bench-queue | bench-batch | bench-stop | bench-tokens | bench-cli | chaos | soak.
 # Each makes what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: bench-evolve bench-hints bench-loop demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-page bench-queue bench-batch bench-streams bench-tokens bench-cli chaos soak docs lock clean
+.PHONY: bench-evolve bench-hints bench-loop bench-stop demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-page bench-queue bench-batch bench-streams bench-tokens bench-cli chaos soak docs lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock ops/requirements-uv.lock
 	@$(PYTHON) ops/install.py $(VENV)
@@ -107,6 +107,10 @@ bench-guard: $(STAMP)
 # chances from a recorded pool.
 bench-batch: $(STAMP)
 	$(BIN)/python ops/bench_batch.py $(if $(POOL),--pool $(POOL))
+
+# What a job that can't be solved costs, and how many solvable ones are given up: ladder's rules in a simulation.
+bench-stop: $(STAMP)
+	$(BIN)/python ops/bench_stop.py
 
 # How long each page of the live page takes over 100 jobs with 1,000 iterations each, and how many statements it reads.
 bench-page: $(STAMP)

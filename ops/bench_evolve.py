@@ -19,14 +19,15 @@ import dataclasses
 import hashlib
 import json
 import os
+import queue
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from bench_demo import processor
@@ -76,32 +77,49 @@ def main(argv: Sequence[str] | None = None) -> None:
     ]
     if missing:
         begun = time.monotonic()
-        with running(given.model) as rig, counting(rig.engine.url) as server:
-            bench = Bench(rig, server, checks_of(load_settings()), given.python, setup, given.tokens)
-            for seed, problem, sides in missing:
-                if given.minutes and time.monotonic() - begun > 60 * given.minutes:
-                    break
-                for row in bench.run(problem, sides, seed):
-                    rows[row.key] = row
-                    append(given.rows, row)
-                    print(f"{row.problem} {row.side} {row.seed}: {row.best:g}", file=sys.stderr)
+        with running(given.model) as rig, counting(lambda: rig.engine.url) as server:
+            checks = checks_of(load_settings())
+            with Bench(rig, server, checks, given.python, setup, given.tokens) as bench:
+                for seed, problem, sides in missing:
+                    if given.minutes and time.monotonic() - begun > 60 * given.minutes:
+                        break
+                    for row in bench.run(problem, sides, seed):
+                        rows[row.key] = row
+                        append(given.rows, row)
+                        print(f"{row.problem} {row.side} {row.seed}: {row.best:g}", file=sys.stderr)
     names = {problem.name for problem in chosen}
     shown = [row for row in rows.values() if row.problem in names and row.side in given.sides]
     print(text(shown, given.sides, f"{processor()}; {given.model}, {given.tokens} completion tokens a run"))
 
 
 class Bench:
-    """Runs sides on one engine."""
+    """Runs sides on one engine. When it is left, no peer runs on."""
 
     def __init__(self, rig: Rig, server: CountingServer, checks: Checks, python: str, setup: str, tokens: int) -> None:
         self._rig, self._server, self._checks = rig, server, checks
         self._python, self._setup, self._tokens = python, setup, tokens
+        self._peers: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._peers:
+            _end(process)
 
     def run(self, problem: Problem, sides: Sequence[str], seed: int) -> Iterator[Row]:
         """All sides at once, whoever is ready first."""
         job, begun = job_of(problem), time.monotonic()
         start = self._evaluate(problem.start, job.checks)
         assert start.value is not None, f"{problem.name}: {start.feedback}"
+
+        ended: queue.Queue[Row | BaseException] = queue.Queue()
+
+        def tell(side: str) -> None:
+            try:
+                ended.put(one(side))
+            except BaseException as error:  # noqa: BLE001 - the caller raises it
+                ended.put(error)
 
         def one(side: str) -> Row:
             run = self._peer if side in FORMS else self._redraft
@@ -117,9 +135,13 @@ class Bench:
                 made=made,
             )
 
-        with ThreadPoolExecutor(len(sides)) as pool:
-            for run in as_completed([pool.submit(one, side) for side in sides]):
-                yield run.result()
+        for side in sides:
+            threading.Thread(target=tell, args=(side,), daemon=True).start()
+        for _ in sides:
+            row = ended.get()
+            if isinstance(row, BaseException):
+                raise row
+            yield row
 
     def _redraft(self, problem: Problem, job: JobSpec, strategy: str, seed: int) -> Sequence[Made]:
         spec = dataclasses.replace(
@@ -161,11 +183,20 @@ class Bench:
         ]
 
     def _until_spent(self, folder: Path, address: str, side: str, seed: int, contest: Contest) -> None:
-        """Runs OpenEvolve in a session of its own, and ends it when it wants more than its budget."""
-        command = [self._python, str(HERE / "peers" / "with_openevolve.py"), str(folder), address]
+        """Runs OpenEvolve in a session of its own, and ends it when it wants more than its budget, or is orphaned."""
+        command = [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            self._python,
+            str(HERE / "peers" / "with_openevolve.py"),
+            str(folder),
+            address,
+        ]
         command += [self._rig.engine.model, str(seed), FORMS[side]]
         with (folder / "log").open("w") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            self._peers.append(process)
             try:
                 idle, seen = time.monotonic(), 0
                 while not contest.spent.wait(1.0):

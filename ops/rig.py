@@ -68,6 +68,10 @@ class Rig:
         """Submits and waits for the end. Raises what the client raises."""
         return [self._client.load(job.job) for job in self._client.wait(self._client.submit(specs))]
 
+    def sql(self, query: str) -> Sequence[Sequence[object]]:
+        """Rows of a statement over the documented views."""
+        return self._client.sql(query).rows
+
     def query(self, query: str, parameter: object) -> Sequence[DictRow]:
         """Rows of a query with one parameter, with the rights of a worker."""
         return self._connection.execute(query, (parameter,)).fetchall()  # type: ignore[arg-type,unused-ignore]

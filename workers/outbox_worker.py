@@ -14,6 +14,7 @@ from tasks.store.lesson_queries import REMOVE, IndexDelivery
 from tasks.store.lesson_writes import UPSERT
 from tasks.store.outbox import FOR_EVER, Handler, OnGivenUp, Outbox, Patience
 from tasks.store.session import Database
+from tasks.taskrecords import NO_RECORD, TaskRecord
 
 log = structlog.get_logger()
 
@@ -36,11 +37,12 @@ class OutboxWorker:
         self,
         url: str,
         handlers: Mapping[str, Handler],
+        record: TaskRecord = NO_RECORD,
         *,
         patience: Patience = FOR_EVER,
         on_given_up: OnGivenUp = lambda connection, row, why, final: None,
     ) -> None:
-        self._url, self._handlers = url, handlers
+        self._url, self._handlers, self._record = url, handlers, record
         self._patience, self._on_given_up = patience, on_given_up
 
     def run(self, stop: threading.Event) -> None:
@@ -57,8 +59,12 @@ class OutboxWorker:
         try:
             failed = outbox.deliver()
         except DatabaseUnavailable as error:
+            self._record.failed()
             log.warning("the outbox waits for Postgres", topics=topics, why=str(error).split("\n")[0])
             return False
         if failed:
+            self._record.failed()
             log.warning("a delivery failed and is tried again", topics=topics, why=failed.split("\n")[0])
+        else:
+            self._record.succeeded()
         return failed is not None

@@ -1,14 +1,20 @@
-"""The relay's process: the relay in its main thread, the outbox and the hooks in background tasks. Must not know what
-any of them carries."""
+"""The relay's process: the relay in its main thread; the outbox, the hooks and what is for metrics in background tasks.
+Must not know what any of them carries."""
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import threading
+from typing import Final
 
 from tasks.crashpoints import arm_process
 from tasks.errors import PartFailed
 from tasks.settings import Settings
+from tasks.store.metric_totals import MetricTotals
+from tasks.store.process_reports import ProcessReporter
+from tasks.taskrecords import TaskRecords
 from workers.addresses import memory_bank
 from workers.background import BackgroundTasks
 from workers.celery_app import make_app
@@ -19,7 +25,7 @@ from workers.hooks.worker import HookRegistration, hook_task
 from workers.outbox_worker import OutboxWorker, memory_handlers
 from workers.relay import Relay
 
-PART = "relay"
+PART: Final = "relay"
 # A receiver may take longer to answer than the relay may take to end; what is cut is sent again by the next.
 HOOK_STOP_SECONDS = 1.0
 
@@ -36,8 +42,11 @@ def run_relay(settings: Settings, *, url: str, broker: str) -> None:
         deaths.append(why)
         stop.set()
 
-    bank = memory_bank(settings)
-    outbox = OutboxWorker(url, memory_handlers(bank) if bank else {})
+    bank, records = memory_bank(settings), TaskRecords()
+    outbox = OutboxWorker(url, memory_handlers(bank) if bank else {}, records.of("outbox"))
+    totals = MetricTotals(url, records.of("metric totals"))
+    process = f"relay {socket.gethostname()}-{os.getpid()}"
+    reporter = ProcessReporter(url, process=process, part=PART, records=records)
     relay = Relay(
         url,
         make_app(broker),
@@ -45,16 +54,22 @@ def run_relay(settings: Settings, *, url: str, broker: str) -> None:
         crash_cap=settings.crash_cap,
         stall_seconds=settings.stall_seconds,
         on_ready=lambda: clear_failure(home, PART),
+        record=records.of(PART),
     )
     hooks, page = hooks_of(settings), page_of(settings)
     names = [hook.name for hook in hooks]
-    registration = HookRegistration(url, names, events_of(settings), seconds=settings.engine_down_seconds)
+    registration = HookRegistration(
+        url, names, events_of(settings), seconds=settings.engine_down_seconds, record=records.of("hooks")
+    )
     with BackgroundTasks(on_death) as tasks:
         tasks.start("outbox", outbox.run)
+        tasks.start("metric totals", totals.run)
+        tasks.start("report", reporter.run)
         tasks.start("hooks", registration.run)
         for hook in hooks:
-            run = hook_task(url, hook, page, tries=settings.hook_tries)
-            tasks.start(f"hook {hook.name}", run, stop_seconds=HOOK_STOP_SECONDS)
+            name = f"hook {hook.name}"
+            run = hook_task(url, hook, page, tries=settings.hook_tries, record=records.of(name))
+            tasks.start(name, run, stop_seconds=HOOK_STOP_SECONDS)
         relay.run(stop)
     if deaths:
         write_failure(home, PART, deaths[0])

@@ -65,10 +65,11 @@ class Contest:
 
 
 class CountingServer:
-    """Serves the contests that it is told of. `engine` is the engine's URL, which ends in /v1."""
+    """Serves the contests that it is told of. `engine` returns the engine's URL, which ends in /v1 and is another one
+    once it was started again."""
 
-    def __init__(self, engine: str) -> None:
-        self._engine, self._contests = engine.removesuffix("/v1"), dict[str, Contest]()
+    def __init__(self, engine: Callable[[], str]) -> None:
+        self._engine, self._contests = engine, dict[str, Contest]()
         self._client = httpx2.Client(timeout=None, trust_env=False)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
 
@@ -88,14 +89,18 @@ class CountingServer:
         self._client.close()
 
     def complete(self, contest: Contest, path: str, request: dict[str, Any]) -> tuple[int, bytes]:
-        """The engine's status and answer, of at most as many tokens as are left; 402 where none are."""
+        """The engine's status and answer, of at most as many tokens as are left; 402 where none are, and 503 while the
+        engine is away."""
         with contest.lock:
             left = contest.budget - contest.used
             if left <= 0:
                 contest.spent.set()
                 return HTTPStatus.PAYMENT_REQUIRED, b'{"error": {"message": "the budget is spent"}}'
             asked = {**request, "max_tokens": min(left, request.get("max_tokens") or left)}
-            answer = self._client.post(self._engine + path, json=asked)
+            try:
+                answer = self._client.post(self._engine().removesuffix("/v1") + path, json=asked)
+            except httpx2.TransportError as error:
+                return HTTPStatus.SERVICE_UNAVAILABLE, json.dumps({"error": {"message": str(error)}}).encode()
             if answer.is_success:
                 contest.answers.append(Answer(tokens=answer.json()["usage"]["completion_tokens"]))
             return answer.status_code, answer.content
@@ -129,7 +134,7 @@ class CountingServer:
 
 
 @contextmanager
-def counting(engine: str) -> Iterator[CountingServer]:
+def counting(engine: Callable[[], str]) -> Iterator[CountingServer]:
     """A server in a thread of its own."""
     server = CountingServer(engine)
     thread = threading.Thread(target=server.serve, daemon=True)

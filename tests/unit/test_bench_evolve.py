@@ -150,7 +150,7 @@ def test_a_peers_tokens_end_at_its_budget_and_its_candidates_belong_to_their_ans
         evaluate=lambda text: verdict(float(text) if text.isdigit() else None, "no number"),
         share=lambda value: value / 10,
     )
-    with serve.serving(Engine) as engine, counting.counting(f"{engine}/v1") as server:
+    with serve.serving(Engine) as engine, counting.counting(lambda: f"{engine}/v1") as server:
         address = server.open("tsp-1", contest)
         assert post(f"{address}/evaluate", {"candidate": "3"}) == {"value": 3.0, "share": 0.3, "feedback": "no number"}
         post(f"{address}/v1/chat/completions", {"max_tokens": 4096})
@@ -166,3 +166,14 @@ def test_a_peers_tokens_end_at_its_budget_and_its_candidates_belong_to_their_ans
     assert contest.answers[0].verdict is not None
     assert contest.answers[0].verdict.value is None
     assert contest.answers[1].verdict is None
+
+
+def test_an_engine_that_is_away_costs_a_peer_no_tokens(counting: ModuleType) -> None:
+    contest = counting.Contest(budget=100, evaluate=lambda text: verdict(1.0), share=lambda value: value)
+    with serve.serving(Engine) as gone:
+        pass
+    with counting.counting(lambda: f"{gone}/v1") as server:
+        address = server.open("tsp-1", contest)
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            post(f"{address}/v1/chat/completions", {"max_tokens": 4096})
+    assert (contest.used, contest.spent.is_set()) == (0, False)

@@ -75,6 +75,7 @@ COMMANDS: dict[str, Entry] = {
     "bench": Entry(module="workers.cli.bench", help="Compare strategies on sets of tasks.", group=True),
     "worker": Entry(module="workers.cli.worker", help="Run a worker, which takes turns at jobs."),
     "relay": Entry(module="workers.cli.worker", help="Run the relay, which wakes workers."),
+    "metrics": Entry(module="workers.cli.metrics", help="Serve the metrics to Prometheus."),
     "engine": Entry(module="workers.cli.engine", help="Fetch, serve and probe the local model.", group=True),
     "sandbox": Entry(module="workers.cli.sandbox", help="Manage the packages that checks may import.", group=True),
     "db": Entry(module="workers.cli.db", help="Manage the database's schema and logins.", group=True),

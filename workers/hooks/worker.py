@@ -14,6 +14,7 @@ from tasks.store.engine_watch import EngineWatch
 from tasks.store.hooks import HookDelivery, register
 from tasks.store.outbox import Patience
 from tasks.store.session import Database
+from tasks.taskrecords import NO_RECORD, TaskRecord
 from tasks.types import HookEvent
 from workers.background import Run
 from workers.hooks.body import event_text
@@ -37,7 +38,7 @@ def patience_of(tries: int) -> Patience:
     )
 
 
-def hook_task(url: str, hook: Hook, page: Callable[[], str], *, tries: int) -> Run:
+def hook_task(url: str, hook: Hook, page: Callable[[], str], *, tries: int, record: TaskRecord = NO_RECORD) -> Run:
     """Tells `hook` of what the outbox has for it; `url` of the database, a worker's login."""
 
     def tell(event: Mapping[str, Any]) -> None:
@@ -46,15 +47,24 @@ def hook_task(url: str, hook: Hook, page: Callable[[], str], *, tries: int) -> R
 
     delivery = HookDelivery(hook.name, tell)
     handlers = {delivery.topic: delivery.deliver}
-    return OutboxWorker(url, handlers, patience=patience_of(tries), on_given_up=delivery.give_up).run
+    return OutboxWorker(url, handlers, record, patience=patience_of(tries), on_given_up=delivery.give_up).run
 
 
 class HookRegistration:
     """Registers `hooks`, by name, with the `events` that they are told of, then watches engines, whose outages are told
     after `seconds`."""
 
-    def __init__(self, url: str, hooks: Sequence[str], events: Sequence[HookEvent], *, seconds: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        hooks: Sequence[str],
+        events: Sequence[HookEvent],
+        *,
+        seconds: float,
+        record: TaskRecord = NO_RECORD,
+    ) -> None:
         self._url, self._hooks, self._events, self._seconds = url, hooks, events, seconds
+        self._record = record
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop`. Where Postgres is away it looks again."""
@@ -67,6 +77,8 @@ class HookRegistration:
                         registered = True
                     if self._hooks:
                         watch.look()
+                    self._record.succeeded()
                 except DatabaseUnavailable as error:
+                    self._record.failed()
                     log.warning("hooks wait for Postgres", why=str(error).split("\n", maxsplit=1)[0])
                 stop.wait(LOOK_SECONDS if registered else AGAIN_SECONDS)

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0034"
-down_revision = "0033"
+revision = "0035"
+down_revision = "0034"
 branch_labels = None
 depends_on = None
 
@@ -70,6 +70,9 @@ FOR EACH ROW WHEN (OLD.state IS DISTINCT FROM NEW.state AND NEW.state IN
     ('accepted', 'unsolved', 'cancelled', 'quarantined', 'failed', 'needs_input'))
 EXECUTE FUNCTION public.redraft_state_changed();
 """
+# What is given up waits no more: metrics count what is still to be delivered.
+METRICS = "redraft_metrics()"
+PENDING = ("WHERE x.delivered_at IS NULL GROUP", "WHERE x.delivered_at IS NULL AND x.given_up_at IS NULL GROUP")
 CALLERS = {"redraft_tell(bigint, text, jsonb)": "redraft_worker", "redraft_state_changed()": ""}
 
 
@@ -83,9 +86,11 @@ def upgrade() -> None:
         if callers:
             op.execute(f"GRANT EXECUTE ON FUNCTION public.{function} TO {callers}")
     op.execute("REVOKE CREATE ON SCHEMA public FROM redraft_owner")
+    _replace(METRICS, *PENDING)
 
 
 def downgrade() -> None:
+    _replace(METRICS, *reversed(PENDING))
     op.execute("DROP TRIGGER jobs_state_changed ON jobs")
     for function in reversed(CALLERS):
         op.execute(f"DROP FUNCTION public.{function}")
@@ -97,3 +102,14 @@ def downgrade() -> None:
         CREATE INDEX outbox_due ON outbox (deliver_at) WHERE delivered_at IS NULL;
         DROP TABLE engine_outages, hooks;
     """)
+
+
+def _replace(function: str, before: str, after: str) -> None:
+    op.execute(f"""DO $do$ DECLARE
+        body text := pg_get_functiondef('public.{function}'::regprocedure);
+    BEGIN
+        IF position($text${before}$text$ IN body) = 0 THEN
+            RAISE EXCEPTION '% is not the one that this migration changes', '{function}';
+        END IF;
+        EXECUTE replace(body, $text${before}$text$, $text${after}$text$);
+    END $do$""")
