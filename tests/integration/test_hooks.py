@@ -88,21 +88,21 @@ def test_a_relay_that_is_killed_before_it_has_recorded_what_it_sent_sends_it_aga
 
 
 def test_a_receiver_that_fails_and_is_away_is_told_when_it_is_back_and_no_log_holds_a_secret(
-    user: Database, fleet: Database, home: Home, receiver: Receiver
+    user: Database, fleet: Database, home: Home, receiver: Receiver, capfd: pytest.CaptureFixture[str]
 ) -> None:
     receiver.statuses = [500, 302]
     away = f"http://127.0.0.1:{free_port()}/{TOKEN}"
     with process(home, "relay", REDRAFT_WEBHOOK_URLS=f"{receiver.url} {away}"):
         cancelled(user, fleet)
         for number in (1, 2):
-            eventually(lambda number=number: len(receiver.requests) == number)  # type: ignore[misc]
+            eventually(lambda number=number: len(receiver.requests) >= number)  # type: ignore[misc]
             eventually(lambda: [row.trouble for row in hooks.hook_rows(fleet) if row.trouble])
             eventually(lambda number=number: hooks.retry(fleet) and len(receiver.requests) > number)  # type: ignore[misc]
         eventually(lambda: delivered(fleet) == 1)
         trouble = [row.trouble for row in hooks.hook_rows(fleet) if row.trouble]
     assert len(trouble) == 1
     assert len({request.headers["webhook-id"] for request in receiver.requests}) == 1
-    log = (home.log / "process.log").read_text()
+    log = capfd.readouterr().out + (home.log / "process.log").read_text()
     assert "500 Internal Server Error" in log
     assert "redirects are not followed" in log
     for secret in (TOKEN, SECRET, SECRET.removeprefix("whsec_")):
