@@ -1,5 +1,5 @@
 """Hooks and their deliveries: whom the outbox tells of events, how far it has come, what was given up. A delivery of a
-job's event is written by the transaction that changes the job's state (migration 0035). Must not know where a hook is
+job's event is written by the transaction that changes the job's state (migration 0036). Must not know where a hook is
 reached: addresses and secrets are the relay's settings, and are never stored."""
 
 from __future__ import annotations
