@@ -36,7 +36,7 @@ from tasks.types.answers import (
     RequestSize,
     Usage,
 )
-from tasks.types.job import Claim, Hint, Job, Lesson, Match, OpenIteration, Record, TurnReport, unstored_job
+from tasks.types.job import Claim, Experience, Hint, Job, Lesson, Match, OpenIteration, Record, TurnReport, unstored_job
 from tasks.types.moves import (
     Aggregate,
     Ask,
@@ -90,6 +90,7 @@ __all__ = [
     "EscalationKind",
     "EscalationRecord",
     "EscalationState",
+    "Experience",
     "FileSet",
     "Goal",
     "Grant",
