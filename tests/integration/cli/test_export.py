@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 from collections.abc import Callable
@@ -199,6 +200,32 @@ def test_report_is_one_file_of_html(redraft: Redraft, job: int, tmp_path: Path) 
     assert json.loads(said.out) == {"job": job, "file": "other.html"}
     wrong = redraft("report", str(job), "-o", "no/such/folder.html")
     assert (wrong.code, wrong.out, wrong.err.count("\n")) == (2, "", 1)
+
+
+def test_a_report_of_all_is_a_folder_whose_index_leads_to_each_page(
+    redraft: Redraft, job: int, ada: Database, tmp_path: Path
+) -> None:
+    other = submit_jobs(ada, [dataclasses.replace(SPEC, title="<b>bold</b>", tags=("x",))])[0].job
+    assert redraft("report", "--all").out == "report/index.html\n"
+    index = (tmp_path / "report/index.html").read_text()
+    assert f'<a href="job-{other}.html">{other}</a>' in index
+    assert "&lt;b&gt;bold&lt;/b&gt;" in index
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {
+        "index.html",
+        f"job-{job}.html",
+        f"job-{other}.html",
+    }
+    assert "b = 3" in (tmp_path / f"report/job-{job}.html").read_text()
+    said = redraft("report", "--all", "--tag", "x", "-o", "mine", "--json")
+    assert json.loads(said.out) == {"jobs": 1, "file": "mine/index.html"}
+    for arguments in (
+        ("report",),
+        ("report", "1", "--all"),
+        ("report", "1", "--tag", "x"),
+        ("report", "--all", "-o", "-"),
+    ):
+        wrong = redraft(*arguments)
+        assert (wrong.code, wrong.out, wrong.err.count("\n")) == (2, "", 1), arguments
 
 
 def test_a_report_says_how_long_engine_and_checks_worked_at_once(redraft: Redraft, admin: Admin, job: int) -> None:
