@@ -308,7 +308,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "front matter not closed": (f"---\n{CHECK}P", "front matter"),
     "not UTF-8": (b"caf\xe9", "not UTF-8"),
     "NUL byte": (b"a\0b", "NUL"),
-    "problem too large": ("x" * 1_000_001, "problem: '1,000,001 bytes' "),
+    "problem too large": (f"---\n{CHECK}---\n" + "x" * 1_000_001, "problem: '1,000,001 bytes' "),
     "missing picture": (f"---\n{CHECK}---\n![x](y.png)", "problem: 'y.png' "),
     "text outside the folder": (f"---\n{CHECK}---\n[x](../y.txt)", "problem: '../y.txt' "),
 }
