@@ -26,7 +26,7 @@ from tasks.scoring import unheard
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.store.summaries import Submitted
-from tasks.types import ASK_HOURS, BatchBudget, Egress, JobSpec, Lane
+from tasks.types import ASK_HOURS, BatchBudget, CheckSpec, Egress, JobSpec, Lane
 
 TITLE_CHARS = 120
 # The files of all jobs of one submission: they are held in memory and stored in one transaction.
@@ -100,7 +100,7 @@ def check(raw: Sequence[RawJob], rules: Rules, progress: Progress = no_progress)
         progress("checked", number, len(raw))
     origins = tuple(job.where for job in raw)
     submission = Submission(specs=tuple(specs), origins=origins, contents=contents, egress=rules.egress)
-    return _tried(submission, rules, functools.partial(progress, "loaded"))
+    return tried(submission, rules, functools.partial(progress, "loaded"))
 
 
 def read_jobs(
@@ -150,10 +150,7 @@ def _spec(raw: RawJob, rules: Rules) -> JobSpec:
         raise InvalidInput("ask_hours", fields.ask_hours, "given with `ask: true` (--ask)")
     files = read_files(raw.folder, fields.files, fields.read_only, without=_own_name(raw))
     checks = build_checks(fields.checks, raw.folder, rules.validators, files)
-    if (option := unheard(checks)) is not None:
-        number, name, value = option
-        where = "the score that decides, which is the one held out, else the first"
-        raise InvalidInput(f"checks[{number}].{name}", value, f"an option of {where}")
+    refuse_unheard(checks)
     return JobSpec(
         title=fields.title or _title(problem),
         problem=problem,
@@ -175,13 +172,22 @@ def _spec(raw: RawJob, rules: Rules) -> JobSpec:
     )
 
 
+def refuse_unheard(checks: Sequence[CheckSpec]) -> None:
+    """Raises `InvalidInput` where a score that does not decide says how the job ends."""
+    if (option := unheard(checks)) is not None:
+        number, name, value = option
+        where = "the score that decides, which is the one held out, else the first"
+        raise InvalidInput(f"checks[{number}].{name}", value, f"an option of {where}")
+
+
 def _own_name(raw: RawJob) -> tuple[str, ...]:
     """The name of the job file in its folder: it names the checks, so it is none of the job's files."""
     name = raw.where.rpartition("/")[2]
     return (name,) if (raw.folder / name).is_file() else ()
 
 
-def _tried(submission: Submission, rules: Rules, progress: Callable[[int, int], None]) -> Submission:
+def tried(submission: Submission, rules: Rules, progress: Callable[[int, int], None]) -> Submission:
+    """The submission, whose checks were tried as far as `rules` allow. Raises `InvalidInput`."""
     if rules.runtimes is not None:
         check_runtimes(submission.checks(), rules.runtimes)
     if rules.sandbox is None:
