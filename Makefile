@@ -1,11 +1,11 @@
-# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-guard | bench-hints | bench-loop | bench-page | bench-queue | bench-batch | bench-tokens | bench-cli | chaos | soak.
+# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-evolve | bench-guard | bench-hints | bench-loop | bench-page | bench-queue | bench-batch | bench-stop | bench-tokens | bench-cli | chaos | soak.
 # Each makes what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: bench-hints bench-loop demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-page bench-queue bench-batch bench-streams bench-tokens bench-cli chaos soak docs lock clean
+.PHONY: bench-evolve bench-hints bench-loop bench-stop demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-page bench-queue bench-batch bench-streams bench-tokens bench-cli chaos soak docs lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock ops/requirements-uv.lock
 	@$(PYTHON) ops/install.py $(VENV)
@@ -108,6 +108,10 @@ bench-guard: $(STAMP)
 bench-batch: $(STAMP)
 	$(BIN)/python ops/bench_batch.py $(if $(POOL),--pool $(POOL))
 
+# What a job that can't be solved costs, and how many solvable ones are given up: ladder's rules in a simulation.
+bench-stop: $(STAMP)
+	$(BIN)/python ops/bench_stop.py
+
 # How long each page of the live page takes over 100 jobs with 1,000 iterations each, and how many statements it reads.
 bench-page: $(STAMP)
 	$(BIN)/python ops/bench_page.py
@@ -117,6 +121,12 @@ PEERS := .venv-bench
 bench-queue: $(STAMP) $(PEERS)/.installed
 	$(BIN)/python ops/bench_queue.py
 	$(BIN)/python ops/bench_peers.py $(PEERS)/bin/python
+
+# `evolve` beside OpenEvolve on five of the examples, at equal completion tokens; rows are kept in bench-evolve.jsonl, and
+# it goes on where it was interrupted. BENCH_EVOLVE="--seeds 1 --tokens 1500 --sides climb openevolve-rewrite" and more are
+# in ops/bench_evolve.py.
+bench-evolve: $(STAMP) $(PEERS)/.installed
+	$(BIN)/python ops/bench_evolve.py $(PEERS)/bin/python $(BENCH_EVOLVE)
 
 $(PEERS)/.installed: ops/requirements-bench.lock
 	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)

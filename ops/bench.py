@@ -1,7 +1,9 @@
-"""`make bench`: what Redraft costs on top of its engine when one job is alone. Prints tables.
+"""`make bench`: what Redraft costs on top of its engine when one job is alone, and whether generation and evaluation
+overlap when several run. Prints tables.
 
-Runs its own stack with SmolLM2 on the processor: submit-to-first-claim, and the overhead of an iteration outside model
-and checks. Many jobs at once are `ops/bench_engine.py`.
+Runs its own stack with SmolLM2 on the processor: submit-to-first-claim, the overhead of an iteration outside model and
+checks, and the shares of the time in which the engine and the lane `check` are at work. Many jobs at once beside a
+plain client are `ops/bench_engine.py`.
 """
 
 from __future__ import annotations
@@ -10,20 +12,29 @@ import argparse
 import statistics
 
 from figures import quantile, table
-from rig import Rig, running
+from rig import STORY, Rig, running
+
+from tasks.types import Budget, CheckSpec, Egress, JobSpec
+from workers.cli.occupancy import occupancy, query
 
 PROBES = 20
+# Jobs with a score at once, of so many iterations, whose evaluator takes so long.
+JOBS = (1, 2, 4)
+ITERATIONS = 8
+EVALUATOR = "import time; time.sleep(2); print(1)"
 MODELS = ("smollm2-135m", "smollm2-135m-q4")
 
 
 def main() -> None:
-    """Both tables."""
+    """The tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=MODELS, default=MODELS[0], help="by vLLM, or by llama.cpp")
     with running(parser.parse_args().model) as rig:
         rig.run_jobs(1, seed=0)  # warm
         print(table(("submit to first claim", "median ms", "p95 ms", "n"), [claim_latency(rig)]))
         print(table(("an iteration", "median ms", "model ms", "checks ms", "overhead ms", "share"), [overhead(rig)]))
+        rows = [busy(rig, jobs) for jobs in JOBS]
+        print(table(("jobs with a score", "engine busy", "checks busy", "both", "candidates", "seconds"), rows))
 
 
 def claim_latency(rig: Rig) -> tuple[str, ...]:
@@ -53,6 +64,38 @@ def overhead(rig: Rig) -> tuple[str, ...]:
     share = sum(extra) / sum(whole)
     middle = [f"{statistics.median(values):.0f}" for values in (whole, model, checks, extra)]
     return f"best_of_n, {len(rows)} of them", *middle, f"{share:.1%}"
+
+
+def busy(rig: Rig, jobs: int) -> tuple[str, ...]:
+    """The shares of the time in which the engine wrote and in which evaluators ran, for so many jobs at once."""
+    value = {"command": ["python", "evaluate.py", "{candidate}"], "goal": "maximise", "stages": []}
+    check = CheckSpec(
+        name="score:evaluate",
+        kind="score",
+        value={**value, "repeats": 1, "noise": 0.0, "cores": "shared"},
+        files={"evaluate.py": EVALUATOR},
+    )
+    ran = rig.run(
+        [
+            JobSpec(
+                title="bench",
+                problem=STORY.format(number=number),
+                checks=(check,),
+                strategy="best_of_n",
+                budget=Budget(iterations=ITERATIONS),
+                egress=Egress.NEVER,
+                memory=False,
+                seed=number,
+            )
+            for number in range(jobs)
+        ]
+    )
+    one = occupancy(rig.sql(query(job.id for job in ran)))
+    assert one is not None, "the jobs had candidates"
+    begin, end = one.whole
+    shares = [f"{one.share(spans):.0%}" for spans in (one.engine, one.checks, one.both)]
+    candidates = sum(len(iteration.candidates) for job in ran for iteration in job.history)
+    return str(jobs), *shares, str(candidates), f"{end - begin:.0f}"
 
 
 if __name__ == "__main__":

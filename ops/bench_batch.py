@@ -19,6 +19,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from dispatch.bench_postgres import BenchPostgres, bench_postgres
+from dispatch.simulation import Night
 from figures import table
 from sqlalchemy import text
 
@@ -60,7 +61,7 @@ class Order:
 
 def beta_tasks(chance: random.Random) -> list[Task]:
     """Tasks whose chances have the mean and the spread of HumanEval's."""
-    total = _concentration()
+    total = concentration()
     alpha, beta = PASS_AT_1 * total, (1 - PASS_AT_1) * total
     tokens = sum(DRAFT_TOKENS)
     return [Task(chance=chance.betavariate(alpha, beta), tokens=tokens) for _ in range(TASKS)]
@@ -71,7 +72,7 @@ def pooled_tasks(path: Path, chance: random.Random) -> list[Task]:
     recorded at the drawing temperature, with replacement."""
     pool = read_pool(path)
     made = []
-    for name in sorted({task for task, _ in pool.drafts}):
+    for name in sorted({task for (task, _), draft in pool.drafts.items() if draft.temperature > 0}):
         drawn = [draft for draft in pool.of(name) if draft.temperature > 0]
         tokens = statistics.fmean(draft.prompt_tokens + draft.completion_tokens for draft in drawn)
         made.append(Task(chance=statistics.fmean(draft.right for draft in drawn), tokens=round(tokens)))
@@ -189,11 +190,28 @@ def _row(own: int, pot: int, curves: Sequence[tuple[list[int], list[int], int]])
     return str(own), str(pot), *counts, middle, f"{low} to {high}"
 
 
+def shares(bench: BenchPostgres, seeds: int) -> list[tuple[str, ...]]:
+    """A row for each simulated night of 12 hours: what each owner got of an equal part of the engine. One has a batch
+    of 80 jobs, two have 20 jobs each: more than the night is long."""
+    made = []
+    for seed in range(seeds):
+        with Database(bench.database(f"shares{seed}")) as database:
+            night = Night(database, random.Random(seed), workers=4)  # noqa: S311
+            night.submit("batch", 80, iterations=12, batch=True)
+            for owner in ("ann", "bob"):
+                night.submit(owner, 20, iterations=12)
+            got: Counter[str] = Counter()
+            for turn in night.turns(12):
+                got[turn.owner] += round(turn.seconds)
+        made.append((str(seed), *(f"{3 * got[owner] / got.total():.0%}" for owner in ("batch", "ann", "bob"))))
+    return made
+
+
 def _percent(share: float) -> str:
     return f"{share:.0%}" if math.isfinite(share) else "not reached"
 
 
-def _concentration() -> float:
+def concentration() -> float:
     """The sum of the parameters of the Beta distribution with PASS_AT_1 and PASS_AT_4, by bisection."""
     low, high = 0.1, 20.0
     for _ in range(60):
@@ -213,6 +231,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--drafts", type=int, nargs="+", default=[1, 4])
     given = parser.parse_args(arguments)
     with bench_postgres() as around:
+        print("the share of an equal part of the engine that each owner got")
+        print(table(("night", "the owner of a batch", "ann", "bob"), shares(around, given.seeds)), flush=True)
         for drafts in given.drafts:
             print(f"first come, first served with {drafts} drafts an iteration; the batch has one")
             head = ("own iterations", "pot, drafts a task", "solved in order", "as a batch", "its tokens", "over seeds")

@@ -20,7 +20,7 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 
 from tasks.client import Client
-from tasks.types import Budget, CheckSpec, Egress, JobSpec
+from tasks.types import Budget, CheckSpec, Egress, Job, JobSpec
 from workers.engine.record import EngineRecord, read_record
 from workers.home import Home
 from workers.local import stack
@@ -62,7 +62,15 @@ class Rig:
             )
             for number in range(jobs)
         ]
-        return [job.job for job in self._client.wait(self._client.submit(specs))]
+        return [job.id for job in self.run(specs)]
+
+    def run(self, specs: Sequence[JobSpec]) -> Sequence[Job]:
+        """Submits and waits for the end. Raises what the client raises."""
+        return [self._client.load(job.job) for job in self._client.wait(self._client.submit(specs))]
+
+    def sql(self, query: str) -> Sequence[Sequence[object]]:
+        """Rows of a statement over the documented views."""
+        return self._client.sql(query).rows
 
     def query(self, query: str, parameter: object) -> Sequence[DictRow]:
         """Rows of a query with one parameter, with the rights of a worker."""

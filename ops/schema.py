@@ -24,7 +24,8 @@ HEAD = """\
 
 -- Roles belong to the cluster, not to the database: another database may have made them already.
 DO $do$ DECLARE name text; BEGIN
-    FOREACH name IN ARRAY ARRAY['redraft_worker', 'redraft_submitter', 'redraft_reader', 'redraft_owner'] LOOP
+    FOREACH name IN ARRAY ARRAY['redraft_worker', 'redraft_submitter', 'redraft_reader', 'redraft_owner',
+                                'redraft_metrics'] LOOP
         BEGIN
             EXECUTE format('CREATE ROLE %I NOLOGIN', name);
         EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;

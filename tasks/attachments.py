@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from tasks.decoding import decode
 from tasks.errors import InvalidInput
+from tasks.faults import Faults
 from tasks.jobfolder import Missing, is_inside, locate, read
 from tasks.types import Attachment
 
@@ -67,15 +68,20 @@ def read_attachments(problem: str, folder: Path) -> tuple[AttachedFile, ...]:
     be attached. Raises `InvalidInput`.
     """
     files: dict[PurePosixPath, AttachedFile] = {}
-    for target, picture in _links(problem):
-        path = _locate(target, folder, picture=picture)
-        if path is None or path in files:
-            continue
-        if len(files) == MOST:
-            raise InvalidInput("problem", target, f"at most {MOST} files are attached to a job")
-        files[path] = _read(folder, path, target)
+    faults = Faults()
+    for target, picture in dict.fromkeys(_links(problem)):
+        with faults.gather():
+            path = _locate(target, folder, picture=picture)
+            if path is not None and path not in files:
+                files[path] = _read(folder, path, target)
+        if len(files) > MOST:
+            faults.add(InvalidInput("problem", target, f"at most {MOST} files are attached to a job"))
+            break
         if sum(file.attachment.bytes for file in files.values()) > TOTAL_BYTES:
-            raise InvalidInput("problem", target, f"the files of a job have at most {TOTAL_BYTES:,} bytes together")
+            allowed = f"the files of a job have at most {TOTAL_BYTES:,} bytes together"
+            faults.add(InvalidInput("problem", target, allowed))
+            break
+    faults.refuse()
     return tuple(files.values())
 
 

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 
 from tasks.errors import InvalidInput, SandboxUnavailable
+from tasks.faults import Faults
 from tasks.heartbeat import SilentHeartbeat
 from tasks.jobchecks import ValidatorSource
 from tasks.ports import DryRun, Sandbox
@@ -21,15 +22,16 @@ Located = tuple[str, CheckSpec]
 
 
 def check_runtimes(checks: Iterable[Located], known: Sequence[str]) -> None:
-    """Raises `InvalidInput` for the first check whose runtime is not among the `known` ones."""
+    """Raises `InvalidInput` for the checks whose runtime is not among the `known` ones."""
+    faults = Faults()
     for where, check in checks:
         if check.runtime and check.runtime not in known:
+            allowed = f"runtimes here are {', '.join(known)}; `redraft sandbox add NAME PACKAGE...` builds one"
             if check.runtime in TOOLCHAINS:
                 toolchain = TOOLCHAINS[check.runtime]
                 allowed = f"{toolchain.program} on this machine: {toolchain.advice}"
-                raise InvalidInput(f"{where}.runtime", check.runtime, allowed)
-            allowed = f"runtimes here are {', '.join(known)}; `redraft sandbox add NAME PACKAGE...` builds one"
-            raise InvalidInput(f"{where}.runtime", check.runtime, allowed)
+            faults.add(InvalidInput(f"{where}.runtime", check.runtime, allowed))
+    faults.refuse()
 
 
 def try_checks(
@@ -44,15 +46,16 @@ def try_checks(
 
     `progress` is called with how many of how many are done. Raises `InvalidInput`.
     """
-    trials = _distinct(checks, validators)
+    trials, faults = _distinct(checks, validators), Faults()
     for done, (where, check, kind) in enumerate(trials[:most], start=1):
         try:
             kind.dry_run(check, sandbox, SilentHeartbeat())
         except SandboxUnavailable as error:
             return f"no tests were loaded before storing: {error}"
         except InvalidInput as error:
-            raise InvalidInput(f"{where}.{error.field}", error.value, error.allowed) from None
+            faults.add(InvalidInput(f"{where}.{error.field}", error.value, error.allowed))
         progress(done, min(len(trials), most))
+    faults.refuse()
     if len(trials) > most:
         return f"the tests of {most} checks were loaded, those of {len(trials) - most} were not"
     return ""

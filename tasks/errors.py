@@ -6,6 +6,8 @@ message of a `RedraftError` as it stands and exits with the class's `exit_code`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tasks.kinds import Lane, StopCode
 
 
@@ -32,6 +34,26 @@ class InvalidInput(RedraftError):
         if len(shown) > 80:
             shown = f"{shown[:38]}...{shown[-39:]}"  # the end of a path is its file's name
         super().__init__(f"{field}: {shown} is not allowed; {allowed}")
+
+    @property
+    def faults(self) -> tuple[InvalidInput, ...]:
+        """Each field that is not allowed; this error alone, where it is of one."""
+        return (self,)
+
+
+class InvalidInputs(InvalidInput):
+    """Several fields of the input are not allowed: `faults`. Its message has a line for each, its fields are the first
+    one's."""
+
+    def __init__(self, faults: Sequence[InvalidInput]) -> None:
+        super().__init__(faults[0].field, faults[0].value, faults[0].allowed)
+        self.args = ("\n".join(map(str, faults)),)
+        self._faults = tuple(faults)
+
+    @property
+    def faults(self) -> tuple[InvalidInput, ...]:
+        """Each field that is not allowed, in the order in which they are written."""
+        return self._faults
 
 
 class NoSuchJob(RedraftError):

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from tasks.edits import FILES, FILES_BYTES
 from tasks.errors import InvalidInput
+from tasks.faults import Faults
 from tasks.globs import MAGIC, fixed_folder, matches_any
 from tasks.jobfolder import is_inside, locate, read
 from tasks.types import FileSet
@@ -29,15 +30,21 @@ def read_files(
     file of both lists is read-only. Raises `InvalidInput`."""
     if read_only and not files:
         raise InvalidInput("read_only", read_only[0], "given beside `files`, which says what an answer may change")
-    patterns = [_pattern("files", folder, written) for written in files]
-    fixed = [_pattern("read_only", folder, written) for written in read_only]
+    faults = Faults()
+    patterns = _patterns("files", folder, files, faults)
+    fixed = _patterns("read_only", folder, read_only, faults)
+    faults.refuse()
     names = sorted(set(_names(folder, [*patterns, *fixed])) - set(without))
     for written, pattern in zip(read_only, fixed, strict=True):
         if not any(matches_any(name, (pattern,)) for name in names):
-            raise InvalidInput("read_only", written, f"a glob that matches a file of {folder}")
+            faults.add(InvalidInput("read_only", written, f"a glob that matches a file of {folder}"))
     if len(names) > FILES:
         raise InvalidInput("files", f"{len(names):,} files", f"at most {FILES}; narrower globs match fewer")
-    texts = {name: _text(folder, name, "read_only" if matches_any(name, fixed) else "files") for name in names}
+    texts: dict[str, str] = {}
+    for name in names:
+        with faults.gather():
+            texts[name] = _text(folder, name, "read_only" if matches_any(name, fixed) else "files")
+    faults.refuse()
     if sum(len(text.encode()) for text in texts.values()) > FILES_BYTES:
         raise InvalidInput("files", f"{len(names):,} files", f"at most {FILES_BYTES:,} bytes together")
     return FileSet(
@@ -46,6 +53,15 @@ def read_files(
         writable={name: text for name, text in texts.items() if not matches_any(name, fixed)},
         read_only={name: text for name, text in texts.items() if matches_any(name, fixed)},
     )
+
+
+def _patterns(field: str, folder: Path, globs: Sequence[str], faults: Faults) -> list[str]:
+    """The globs that are allowed as `_pattern` gives them; the others are kept in `faults`."""
+    patterns = []
+    for written in globs:
+        with faults.gather():
+            patterns.append(_pattern(field, folder, written))
+    return patterns
 
 
 def _pattern(field: str, folder: Path, written: str) -> str:

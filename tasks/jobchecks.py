@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from tasks.errors import InvalidInput
+from tasks.faults import Faults
 from tasks.jobfolder import CHECK_FILES_BYTES
 from tasks.ports import CheckKind, Examiner, FolderCheck
 from tasks.testfiles import tests_of
@@ -53,9 +54,12 @@ def build_checks(
     if len(written) > CHECKS:
         raise InvalidInput("checks", f"{len(written)} checks", f"at most {CHECKS}")
     checks: list[CheckSpec] = []
+    faults = Faults()
     for number, entry in enumerate(written):
         taken = {check.name for check in checks}
-        checks.append(_check(f"checks[{number}]", entry, folder, validators, taken, files))
+        with faults.gather():
+            checks.append(_check(f"checks[{number}]", entry, folder, validators, taken, files))
+    faults.refuse()
     size = sum(_size(content) for check in checks for content in check.files.values())
     if size > FILES_BYTES:
         raise InvalidInput("checks", f"{size:,} bytes of files", f"at most {FILES_BYTES:,} bytes in all")
@@ -88,10 +92,12 @@ def _check(
     kind = _kind(where, entry, validators)
     validator = validators.find(kind)
     own = _own_options(validator)
-    options = _options(where, entry)
+    faults = Faults()
+    options = _options(where, entry, faults)
     written = {name: entry[name] for name in (kind, *own) if name in entry} if own else entry[kind]
-    if "runtime" in entry and not getattr(validator, "takes_runtime", False):
-        raise InvalidInput(f"{where}.runtime", entry["runtime"], f"a check of kind {kind} runs no program of yours")
+    if "runtime" in options and not getattr(validator, "takes_runtime", False):
+        allowed = f"a check of kind {kind} runs no program of yours"
+        faults.add(InvalidInput(f"{where}.runtime", entry["runtime"], allowed))
     try:
         if job_files and isinstance(validator, FolderCheck):
             value, files = validator.parse_beside(written, folder, job_files)
@@ -108,7 +114,9 @@ def _check(
         field = error.field.removeprefix(kind).lstrip(".")
         beside = re.split(r"[.\[]", field, maxsplit=1)[0] in own
         inner = f"{where}.{field}" if beside else f"{where}.{kind}" + (f".{field}" if field else "")
-        raise InvalidInput(inner, error.value, error.allowed) from None
+        faults.add(InvalidInput(inner, error.value, error.allowed))
+        raise faults.error() from None
+    faults.refuse()
     return check
 
 
@@ -123,9 +131,10 @@ def _size(content: str | bytes) -> int:
     return len(content if isinstance(content, bytes) else content.encode())
 
 
-def _options(where: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    options = {name: entry[name] for name in OPTIONS if name in entry}
-    for name, value in options.items():
+def _options(where: str, entry: Mapping[str, Any], faults: Faults) -> dict[str, Any]:
+    """The options that are allowed; the others are kept in `faults`."""
+    allowed = {name: entry[name] for name in OPTIONS if name in entry}
+    for name, value in tuple(allowed.items()):
         number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         match name:
             case "held_out":
@@ -139,8 +148,9 @@ def _options(where: str, entry: Mapping[str, Any]) -> dict[str, Any]:
             case _:
                 good = number and isinstance(value, int) and 16 <= value <= 65_536
         if not good:
-            raise InvalidInput(f"{where}.{name}", value, OPTIONS[name])
-    return options
+            faults.add(InvalidInput(f"{where}.{name}", value, OPTIONS[name]))
+            del allowed[name]
+    return allowed
 
 
 def _own_options(validator: CheckKind) -> Mapping[str, str]:

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.errors import InvalidInput
+from tasks.faults import Faults
 from tasks.jobflags import parse_budget_flag
 from tasks.types import BatchBudget, Budget, Changes, Egress, Lane
 
@@ -23,6 +24,8 @@ LANES = (Lane.GPU, Lane.FAST)
 EGRESS = tuple(Egress)
 # Fields of a budget that are set at submission alone.
 ONCE = ("completion_tokens", "local_tokens", "cloud_tokens", "gpu_seconds")
+# Stands for the field where its name itself is not allowed.
+NAMELESS = "fields"
 # No pin: a flag that overrides the job file's.
 ANY_MODEL = "any"
 
@@ -104,28 +107,74 @@ class JobFields(_Strict):
     model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$")] = ANY_MODEL
 
 
+def read_fields(written: Mapping[str, Any], strategies: Sequence[str]) -> tuple[JobFields, tuple[InvalidInput, ...]]:
+    """The fields as far as they are allowed, with the default in the place of each other, and what is not allowed."""
+    faults = list(_unstorable(written))
+    fields = _without(written, faults)
+    faults += _unfit(fields)
+    fields = _without(fields, faults)
+    names = {
+        "strategy": (JobFields.model_fields["strategy"].default, strategies),
+        "lane": (Lane.GPU, LANES),
+        "egress": (None, EGRESS),
+    }
+    for name, (default, known) in names.items():
+        value = fields.get(name, default)
+        if value is not None and value not in known and not _at_fault(name, faults):
+            faults.append(_unknown_name(name, value, known))
+    allowed = {name: value for name, value in _without(fields, faults).items() if name in JobFields.model_fields}
+    return JobFields.model_validate(allowed), tuple(faults)
+
+
 def check_fields(fields: Mapping[str, Any]) -> JobFields:
-    """The fields with their types and bounds. Raises `InvalidInput` for the first that is not allowed."""
+    """The fields with their types and bounds. Raises `InvalidInput` for those that are not allowed."""
+    faults = Faults()
+    faults.add(*_unfit(fields))
+    faults.refuse()
+    return JobFields.model_validate(fields)
+
+
+def _unfit(fields: Mapping[str, Any]) -> Iterator[InvalidInput]:
+    """What has another type, or lies outside its bounds, or has a name that no field has."""
     try:
-        return JobFields.model_validate(fields)
+        JobFields.model_validate(fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        path = first["loc"]
-        if first["type"] == "extra_forbidden":
-            known = BudgetFields.model_fields if path[0] == "budget" else JobFields.model_fields
-            raise _unknown(".".join(str(part) for part in path), str(path[-1]), first["input"], tuple(known)) from None
-        shown = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
-        rule = "".join("[]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
-        raise InvalidInput(shown, first["input"], _ALLOWED.get(rule, first["msg"])) from None
+        for fault in error.errors():
+            path = fault["loc"]
+            if fault["type"] == "extra_forbidden":
+                known = BudgetFields.model_fields if path[0] == "budget" else JobFields.model_fields
+                yield _unknown(".".join(str(part) for part in path), str(path[-1]), fault["input"], tuple(known))
+                continue
+            shown = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+            rule = "".join("[]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+            yield InvalidInput(shown, fault["input"], _ALLOWED.get(rule, fault["msg"]))
+
+
+def _without(fields: Mapping[str, Any], faults: Sequence[InvalidInput]) -> Mapping[str, Any]:
+    """The fields but those at fault, in themselves or in a part."""
+    return {name: value for name, value in fields.items() if not _at_fault(name, faults)}
+
+
+def _at_fault(name: str, faults: Sequence[InvalidInput]) -> bool:
+    return any(name_of(fault) == name or (fault.field == NAMELESS and fault.value == name) for fault in faults)
+
+
+def name_of(fault: InvalidInput) -> str:
+    """The field of a job that a fault is of, in itself or in a part."""
+    return re.split(r"[.\[]", fault.field, maxsplit=1)[0]
 
 
 def check_name(field: str, value: str, known: Sequence[str]) -> str:
     """`value` where it is known. Raises `InvalidInput`, with the nearest known name where there is one."""
     if value not in known:
-        near = difflib.get_close_matches(value, known, n=1)
-        meant = f", did you mean {str(near[0])!r}?" if near else ""
-        raise InvalidInput(field, value, f"one of {', '.join(known)}{meant}")
+        raise _unknown_name(field, value, known)
     return value
+
+
+def _unknown_name(field: str, value: str, known: Sequence[str]) -> InvalidInput:
+    near = difflib.get_close_matches(value, known, n=1)
+    meant = f", did you mean {str(near[0])!r}?" if near else ""
+    return InvalidInput(field, value, f"one of {', '.join(known)}{meant}")
 
 
 def check_egress(value: str) -> Egress:
@@ -148,10 +197,11 @@ def read_batch_budget(texts: Sequence[str]) -> BatchBudget | None:
         if unit in named:
             allowed = f"fields among tokens, usd, hours; {unit} are each job's own, in --budget"
             raise InvalidInput(flag, f"{unit}={named[unit]}", allowed)
-    try:
-        return BatchBudget(**check_fields({"budget": named}).budget.amounts())
-    except InvalidInput as error:
-        raise InvalidInput(error.field.replace("budget", flag, 1), error.value, error.allowed) from None
+    faults = Faults()
+    for fault in _unfit({"budget": named}):
+        faults.add(InvalidInput(fault.field.replace("budget", flag, 1), fault.value, fault.allowed))
+    faults.refuse()
+    return BatchBudget(**check_fields({"budget": named}).budget.amounts())
 
 
 def read_changes(
@@ -183,18 +233,24 @@ def read_changes(
 
 def refuse_unstorable(fields: Mapping[str, Any]) -> None:
     """Raises `InvalidInput` for what YAML, JSON or a command line can hold and Postgres cannot."""
-    for path, value in _leaves(fields, "fields"):
+    faults = Faults()
+    faults.add(*_unstorable(fields))
+    faults.refuse()
+
+
+def _unstorable(fields: Mapping[str, Any]) -> Iterator[InvalidInput]:
+    for path, value in _leaves(fields, NAMELESS):
         if not isinstance(value, str | int | float | bool | None):
-            raise InvalidInput(path, value, "text, a number, true, false, a list or fields")
+            yield InvalidInput(path, value, "text, a number, true, false, a list or fields")
         if isinstance(value, str) and ("\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value)):
-            raise InvalidInput(path, value, "text without NUL and lone surrogates")
+            yield InvalidInput(path, value, "text without NUL and lone surrogates")
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
         for name, inner in value.items():
             yield path, name
-            yield from _leaves(inner, name if path == "fields" else f"{path}.{name}")
+            yield from _leaves(inner, name if path == NAMELESS else f"{path}.{name}")
     elif isinstance(value, list):
         for number, inner in enumerate(value):
             yield from _leaves(inner, f"{path}[{number}]")

@@ -16,6 +16,7 @@ import yaml
 
 from tasks.decoding import decode
 from tasks.errors import InvalidInput
+from tasks.faults import Faults
 
 # A problem is read by a model whose window is a small part of this.
 PROBLEM_BYTES = 1_000_000
@@ -34,11 +35,18 @@ class RawJob:
     problem: str
 
 
-def read_source(name: str, stdin: Callable[[], bytes]) -> list[RawJob]:
-    """The jobs of one FILE argument: a Markdown file, a `.jsonl` file, or `-` for standard input.
+def read_source(name: str, stdin: Callable[[], bytes], faults: Faults) -> list[RawJob]:
+    """The jobs of one FILE argument that can be read: a Markdown file, a `.jsonl` file, or `-` for standard input.
 
-    Standard input that begins with `{"` is taken as JSON lines. Raises `InvalidInput`.
+    Standard input that begins with `{"` is taken as JSON lines. What can't be read is kept in `faults`.
     """
+    jobs: list[RawJob] = []
+    with faults.gather():
+        jobs = _read_source(name, stdin, faults)
+    return jobs
+
+
+def _read_source(name: str, stdin: Callable[[], bytes], faults: Faults) -> list[RawJob]:
     if name == "-":
         text, where, folder = _decode(stdin(), "standard input"), "standard input", Path.cwd()
         is_lines = text.lstrip().startswith('{"')
@@ -47,7 +55,7 @@ def read_source(name: str, stdin: Callable[[], bytes]) -> list[RawJob]:
         is_lines = path.suffix.lower() in (".jsonl", ".ndjson")
         text = _decode(_read(path, JSON_LINES_BYTES if is_lines else PROBLEM_BYTES + FRONT_MATTER_BYTES), name)
         where, folder = name, path.resolve().parent
-    return parse_json_lines(text, where, folder) if is_lines else [parse_markdown(text, where, folder)]
+    return parse_json_lines(text, where, folder, faults) if is_lines else [parse_markdown(text, where, folder)]
 
 
 def parse_markdown(text: str, where: str, folder: Path) -> RawJob:
@@ -71,21 +79,25 @@ def parse_markdown(text: str, where: str, folder: Path) -> RawJob:
     return RawJob(where=where, folder=folder, fields=_named(fields, where), problem="\n".join(lines[end + 1 :]))
 
 
-def parse_json_lines(text: str, where: str, folder: Path) -> list[RawJob]:
-    """One job an object a line, its text in `problem`; empty lines are skipped. Raises `InvalidInput` with the line."""
-    jobs = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        here = f"{where} line {number}"
-        fields = _parse_json(line, here)
-        problem = fields.pop("problem", None)
-        if not isinstance(problem, str):
-            raise InvalidInput(f"{here}: problem", problem, "each line needs the problem's text in `problem`")
-        jobs.append(RawJob(where=here, folder=folder, fields=_named(fields, here), problem=problem))
-    if not jobs:
+def parse_json_lines(text: str, where: str, folder: Path, faults: Faults) -> list[RawJob]:
+    """One job an object a line, its text in `problem`; empty lines are skipped. A line that is none is kept in
+    `faults`. Raises `InvalidInput` where there is no line."""
+    lines = [(f"{where} line {number}", line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    if not lines:
         raise InvalidInput(where, "", "a file of JSON lines holds at least one job")
+    jobs = []
+    for here, line in lines:
+        with faults.gather():
+            jobs.append(_parse_line(line, here, folder))
     return jobs
+
+
+def _parse_line(line: str, here: str, folder: Path) -> RawJob:
+    fields = _parse_json(line, here)
+    problem = fields.pop("problem", None)
+    if not isinstance(problem, str):
+        raise InvalidInput(f"{here}: problem", problem, "each line needs the problem's text in `problem`")
+    return RawJob(where=here, folder=folder, fields=_named(fields, here), problem=problem)
 
 
 def parse_yaml(text: str, where: str, *, first_line: int = 1) -> Any:

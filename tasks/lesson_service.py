@@ -6,8 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 
 from tasks.journal import JournalledModel
+from tasks.memory.ranking import most_helpful
 from tasks.policy import JUDGES
-from tasks.ports import MemoryBank
+from tasks.ports import LessonRecords, MemoryBank
 from tasks.prompts import build, parse, redact
 from tasks.turn import Turn
 from tasks.types import Acceptance, CallKey, Candidate, Job, Lesson, LessonKind, Operator
@@ -17,24 +18,31 @@ from tasks.types import Acceptance, CallKey, Candidate, Job, Lesson, LessonKind,
 LEAST_SIMILARITY = 0.40
 # Of the problem: the embedder reads its first 256 tokens, and words are counted in all of it.
 QUERY_CHARS = 2_000
+# Lessons of each kind among which what became of their jobs decides.
+CONSIDERED = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryLessonService:
-    """Implements `LessonService` over the memory's bank and journalled calls."""
+    """Implements `LessonService` over the memory's bank, journalled calls, and the `records` of its lessons."""
 
     bank: MemoryBank
     model: JournalledModel
+    records: LessonRecords
 
     def recall(self, job: Job) -> tuple[Lesson, ...]:
-        """At most one success and one failure of the job's owner and family: one of each helps more than four of
-        each (ReasoningBank). Raises `MemoryUnavailable`."""
+        """At most one success and one failure of the job's owner and family, those that fit best and helped most: one
+        of each helps more than four of each (ReasoningBank). Raises `MemoryUnavailable`, `DatabaseUnavailable`."""
         text = f"{job.spec.title}\n{job.spec.problem[:QUERY_CHARS]}"
-        results = (
-            self.bank.search(job.owner, text, family=family_of(job), kind=kind, limit=1)
+        found = [
+            self.bank.search(job.owner, text, family=family_of(job), kind=kind, limit=CONSIDERED)
             for kind in (LessonKind.SUCCESS, LessonKind.FAILURE)
-        )
-        return tuple(match.lesson for matches in results for match in matches if match.similarity >= LEAST_SIMILARITY)
+        ]
+        similar = [[match for match in matches if match.similarity >= LEAST_SIMILARITY] for matches in found]
+        numbers = [match.lesson.id for matches in similar for match in matches]
+        records = self.records.records(numbers) if numbers else {}
+        chosen = (most_helpful(matches, records) for matches in similar)
+        return tuple(match.lesson for match in chosen if match is not None)
 
     def has_lesson(self, job: Job) -> bool:
         """Whether deterministic checks accepted an answer, or visible ones said what was wrong with all of them."""

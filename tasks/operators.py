@@ -3,6 +3,7 @@ Over ports only; must not know how a candidate is checked."""
 
 from __future__ import annotations
 
+import contextvars
 import dataclasses
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -245,7 +246,7 @@ def _in_parallel(slots: Sequence[Callable[[], Candidate]]) -> tuple[Candidate, .
     candidates: list[Candidate] = []
     errors: list[Exception] = []
     with ThreadPoolExecutor(max_workers=len(slots), thread_name_prefix="slot") as pool:
-        for future in [pool.submit(slot) for slot in slots]:
+        for future in [pool.submit(contextvars.copy_context().run, slot) for slot in slots]:
             error = future.exception()
             if error is None:
                 candidates.append(future.result())

@@ -40,6 +40,7 @@ from tasks.types import (
     Message,
     Move,
     Omission,
+    Record,
     RequestSize,
     SandboxJob,
     SandboxResult,
@@ -202,6 +203,13 @@ class MemoryBank(Protocol):
 
     def count(self) -> int:
         """How many lessons there are."""
+
+
+class LessonRecords(Protocol):
+    """What became of the jobs that recalled lessons."""
+
+    def records(self, lessons: Sequence[int]) -> Mapping[int, Record]:
+        """Those of `lessons` that are stored. Raises `DatabaseUnavailable`."""
 
 
 class LessonService(Protocol):

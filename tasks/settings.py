@@ -214,6 +214,7 @@ class Settings(BaseSettings):
     valkey_port: int = Field(default=0, ge=0, le=65_535)
     flower_port: int = Field(default=0, ge=0, le=65_535)
     ui_port: int = Field(default=0, ge=0, le=65_535)
+    metrics_port: int = Field(default=0, ge=0, le=65_535)
 
     # Empty: the local stack makes one, which the home keeps.
     flower_password: SecretStr = SecretStr("")
@@ -222,6 +223,8 @@ class Settings(BaseSettings):
     # Host names that the live page accepts besides loopback, `redraft.example.org`: for a proxy in front of it.
     ui_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    # Of workers, the relay and the metrics: `key=value` for people with grep, JSON for what collects logs.
+    log_format: Literal["text", "json"] = "text"
 
     @property
     def has_adviser(self) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import InvalidInput
+from tasks.faults import Faults
 from tasks.jobfields import check_egress
 from tasks.jobfile import RawJob, read_source
 from tasks.submit import Progress, Rules, Submission, check
@@ -27,8 +28,12 @@ def check_sources(jobs: Source | Iterable[Source], folder: Path, rules: Rules, p
     sources = [jobs] if isinstance(jobs, str | Path | Mapping | JobSpec) else list(jobs)
     specs = [source for source in sources if isinstance(source, JobSpec)]
     if not specs:
-        raw = [job for number, source in enumerate(sources) for job in _raw(source, number, folder)]
-        return check(raw, rules, progress)
+        faults = Faults()
+        raw: list[RawJob] = []
+        for number, source in enumerate(sources):
+            with faults.gather():
+                raw += _raw(source, number, folder, faults)
+        return check(raw, rules, progress, faults)
     if len(specs) < len(sources):
         raise InvalidInput("jobs", specs[0].title, "specs alone, or job files and mappings")
     for spec in specs:
@@ -38,9 +43,9 @@ def check_sources(jobs: Source | Iterable[Source], folder: Path, rules: Rules, p
     return Submission(specs=tuple(specs), origins=origins, contents={}, egress=rules.egress)
 
 
-def _raw(source: Source, number: int, folder: Path) -> Sequence[RawJob]:
+def _raw(source: Source, number: int, folder: Path, faults: Faults) -> Sequence[RawJob]:
     if isinstance(source, str | Path):
-        return read_source(str(source), _no_stdin)
+        return read_source(str(source), _no_stdin, faults)
     assert not isinstance(source, JobSpec)
     where, problem = f"jobs[{number}]", source.get("problem")
     if not isinstance(problem, str):

@@ -16,8 +16,10 @@ from tasks import jobfields
 from tasks.attachments import AttachedFile, read_attachments
 from tasks.dryruns import Located, check_runtimes, try_checks
 from tasks.errors import InvalidInput
+from tasks.faults import Faults
 from tasks.filesets import read_files
 from tasks.jobchecks import ValidatorSource, build_checks, without_checks
+from tasks.jobfields import JobFields
 from tasks.jobfile import PROBLEM_BYTES, RawJob, read_source
 from tasks.jobflags import Flags, with_flags
 from tasks.measuring import TokenCount, problem_tokens
@@ -26,7 +28,7 @@ from tasks.scoring import unheard
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.store.summaries import Submitted
-from tasks.types import ASK_HOURS, BatchBudget, CheckSpec, Egress, JobSpec, Lane
+from tasks.types import ASK_HOURS, BatchBudget, CheckSpec, Egress, FileSet, JobSpec, Lane
 
 TITLE_CHARS = 120
 # The files of all jobs of one submission: they are held in memory and stored in one transaction.
@@ -75,29 +77,39 @@ def no_progress(step: str, done: int, total: int) -> None:
     """For submissions that nobody watches."""
 
 
-def parse(files: Sequence[str], flags: Flags, stdin: Callable[[], bytes]) -> tuple[RawJob, ...]:
-    """Every job of the FILE arguments with the flags; `stdin` reads standard input whole. Raises `InvalidInput`."""
+def parse(files: Sequence[str], flags: Flags, stdin: Callable[[], bytes], faults: Faults) -> tuple[RawJob, ...]:
+    """Every job of the FILE arguments that can be read, with the flags; `stdin` reads standard input whole. What can't
+    be read is kept in `faults`. Raises `InvalidInput` where the arguments don't fit together."""
     if files.count("-") > 1:
         raise InvalidInput("FILE", "-", "standard input can be read once")
-    raw = [job for name in files for job in read_source(name, stdin)]
+    raw = [job for name in files for job in read_source(name, stdin, faults)]
     if flags.key is not None and len(raw) > 1:
         raise InvalidInput("--key", flags.key, f"a key names one job, and {len(raw)} were given; write it into each")
     return tuple(with_flags(job, flags) for job in raw)
 
 
-def check(raw: Sequence[RawJob], rules: Rules, progress: Progress = no_progress) -> Submission:
-    """All jobs as specs, their checks tried where `rules` name a sandbox. Raises `InvalidInput` for the first that is
-    not allowed; its field begins with where the job is written."""
+def check(
+    raw: Sequence[RawJob], rules: Rules, progress: Progress = no_progress, faults: Faults | None = None
+) -> Submission:
+    """All jobs as specs, their checks tried where `rules` name a sandbox and nothing else is wrong.
+
+    Raises `InvalidInput` for all that is not allowed, and for the `faults` found before; each field begins with where
+    its job is written.
+    """
+    faults = faults or Faults()
     specs: list[JobSpec] = []
     contents: dict[str, bytes] = {}
     for number, job in enumerate(raw, start=1):
-        spec, attached = build_spec(job, rules)
-        specs.append(spec)
-        contents |= {file.attachment.sha256: file.content for file in attached}
-        if attached and sum(map(len, contents.values())) > CONTENTS_BYTES:
-            allowed = f"at most {CONTENTS_BYTES:,} bytes of files at once"
-            raise InvalidInput(f"{job.where}: problem", attached[-1].attachment.name, allowed)
+        with faults.gather():
+            spec, attached = build_spec(job, rules)
+            specs.append(spec)
+            contents |= {file.attachment.sha256: file.content for file in attached}
+            if attached and sum(map(len, contents.values())) > CONTENTS_BYTES:
+                allowed = f"at most {CONTENTS_BYTES:,} bytes of files at once"
+                faults.add(InvalidInput(f"{job.where}: problem", attached[-1].attachment.name, allowed))
+                break
         progress("checked", number, len(raw))
+    faults.refuse()
     origins = tuple(job.where for job in raw)
     submission = Submission(specs=tuple(specs), origins=origins, contents=contents, egress=rules.egress)
     return tried(submission, rules, functools.partial(progress, "loaded"))
@@ -106,8 +118,9 @@ def check(raw: Sequence[RawJob], rules: Rules, progress: Progress = no_progress)
 def read_jobs(
     files: Sequence[str], flags: Flags, rules: Rules, stdin: Callable[[], bytes], progress: Progress = no_progress
 ) -> Submission:
-    """The first two steps: parse, then check. Raises `InvalidInput`."""
-    return check(parse(files, flags, stdin), rules, progress)
+    """The first two steps: parse, then check. Raises `InvalidInput` for all that is not allowed."""
+    faults = Faults()
+    return check(parse(files, flags, stdin, faults), rules, progress, faults)
 
 
 def store(
@@ -132,34 +145,51 @@ def store(
 
 
 def build_spec(raw: RawJob, rules: Rules) -> tuple[JobSpec, tuple[AttachedFile, ...]]:
-    """One job as a spec, with the files that it links to. Raises `InvalidInput` whose field begins with
-    `raw.where`."""
-    try:
-        spec = _spec(raw, rules)
-        files = read_attachments(spec.problem, raw.folder)
-        return dataclasses.replace(spec, attachments=tuple(file.attachment for file in files)), files
-    except InvalidInput as error:
-        raise InvalidInput(f"{raw.where}: {error.field}", error.value, error.allowed) from None
+    """One job as a spec, with the files that it links to. Raises `InvalidInput` for all that is not allowed; each field
+    begins with `raw.where`."""
+    faults = Faults()
+    fields, refused = jobfields.read_fields(raw.fields, rules.strategies)
+    faults.add(*refused)
+    at_fault = {jobfields.name_of(fault) for fault in refused}
+    problem, attached = "", tuple[AttachedFile, ...]()
+    with faults.gather():
+        problem = _problem(raw)
+        attached = read_attachments(problem, raw.folder)
+    if fields.ask_hours is not None and not fields.ask and "ask" not in at_fault:
+        faults.add(InvalidInput("ask_hours", fields.ask_hours, "given with `ask: true` (--ask)"))
+    files, checks = FileSet(), tuple[CheckSpec, ...]()
+    if at_fault.isdisjoint(("checks", "files", "read_only")):
+        with faults.gather():
+            files, checks = _judged(raw, fields, rules)
+    faults.refuse(f"{raw.where}: ")
+    return _spec(fields, problem, checks, files, attached, rules), attached
 
 
-def _spec(raw: RawJob, rules: Rules) -> JobSpec:
-    jobfields.refuse_unstorable({**raw.fields, "problem": raw.problem})
-    fields = jobfields.check_fields(raw.fields)
-    problem = _problem(raw)
-    if fields.ask_hours is not None and not fields.ask:
-        raise InvalidInput("ask_hours", fields.ask_hours, "given with `ask: true` (--ask)")
+def _judged(raw: RawJob, fields: JobFields, rules: Rules) -> tuple[FileSet, tuple[CheckSpec, ...]]:
+    """The job's files and its checks. A check is read with the files beside it, so those come first."""
     files = read_files(raw.folder, fields.files, fields.read_only, without=_own_name(raw))
     checks = build_checks(fields.checks, raw.folder, rules.validators, files)
     refuse_unheard(checks)
+    return without_checks(files, checks), checks
+
+
+def _spec(
+    fields: JobFields,
+    problem: str,
+    checks: Sequence[CheckSpec],
+    files: FileSet,
+    attached: Sequence[AttachedFile],
+    rules: Rules,
+) -> JobSpec:
     return JobSpec(
         title=fields.title or _title(problem),
         problem=problem,
-        checks=checks,
-        files=without_checks(files, checks),
+        checks=tuple(checks),
+        files=files,
         budget=jobfields.check_budget(fields.budget),
-        strategy=jobfields.check_name("strategy", fields.strategy, rules.strategies),
-        lane=Lane(jobfields.check_name("lane", fields.lane, jobfields.LANES)),
-        egress=rules.egress if fields.egress is None else jobfields.check_egress(fields.egress),
+        strategy=fields.strategy,
+        lane=Lane(fields.lane),
+        egress=rules.egress if fields.egress is None else Egress(fields.egress),
         priority=fields.priority,
         tags=tuple(dict.fromkeys(fields.tags)),
         seed=fields.seed,
@@ -169,6 +199,7 @@ def _spec(raw: RawJob, rules: Rules) -> JobSpec:
         ask=fields.ask,
         ask_hours=ASK_HOURS if fields.ask_hours is None else fields.ask_hours,
         model="" if fields.model == jobfields.ANY_MODEL else fields.model,
+        attachments=tuple(file.attachment for file in attached),
     )
 
 
@@ -197,6 +228,7 @@ def tried(submission: Submission, rules: Rules, progress: Callable[[int, int], N
 
 
 def _problem(raw: RawJob) -> str:
+    jobfields.refuse_unstorable({"problem": raw.problem})
     problem = raw.problem.strip()
     if not problem:
         raise InvalidInput("problem", "", "the problem in words is missing")

@@ -3,6 +3,7 @@ inputs of a probe. Over ports only; must not know how a candidate was made."""
 
 from __future__ import annotations
 
+import contextvars
 import dataclasses
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -83,7 +84,8 @@ class Validation:
             return
         pool = ThreadPoolExecutor(max_workers=len(candidates), thread_name_prefix="check")
         try:
-            yield pool.map(examine, candidates)
+            contexts = [contextvars.copy_context() for _ in candidates]
+            yield pool.map(lambda context, candidate: context.run(examine, candidate), contexts, candidates)
         finally:
             pool.shutdown(cancel_futures=True)
 

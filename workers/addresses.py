@@ -31,6 +31,11 @@ def worker_database_url() -> str:
     return configured_database() or _stack(DatabaseUnavailable(NO_STACK)).worker_url
 
 
+def metrics_database_url() -> str:
+    """For metrics: numbers of all owners and no row. Raises `DatabaseUnavailable` as `database_url` does."""
+    return configured_database() or _stack(DatabaseUnavailable(NO_STACK)).metrics_database_url
+
+
 def broker_url() -> str:
     """The Redis-protocol server. Raises `ServiceFault` where neither a setting nor a stack names one."""
     from tasks.settings import load_settings

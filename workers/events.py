@@ -14,6 +14,7 @@ from celery import Celery
 
 from tasks.printable import printable
 from tasks.scoring import shown as shown_value
+from tasks.taskrecords import NO_RECORD, TaskRecord
 from tasks.types import Claim, TurnReport
 from workers import broker
 
@@ -33,8 +34,8 @@ class TurnEvents:
     Only args, kwargs and result of a progress event show in Flower.
     """
 
-    def __init__(self, app: Celery, hostname: str) -> None:
-        self._app, self._hostname = app, hostname
+    def __init__(self, app: Celery, hostname: str, record: TaskRecord = NO_RECORD) -> None:
+        self._app, self._hostname, self._record = app, hostname, record
         self._queue: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue(maxsize=QUEUE_LENGTH)
         self._started: dict[str, float] = {}
         self._last: dict[str, str] = {}
@@ -45,6 +46,7 @@ class TurnEvents:
             try:
                 self._send_until(stop)
             except broker.AWAY as error:
+                self._record.failed()
                 log.warning("events wait for the broker", error=type(error).__name__)
                 stop.wait(RETRY_SECONDS)
 
@@ -93,6 +95,7 @@ class TurnEvents:
                 connection, hostname=self._hostname, enabled=True, buffer_while_offline=False
             )
             while not (stop.is_set() and self._queue.empty()):
+                self._record.succeeded()
                 try:
                     kind, fields = self._queue.get(timeout=POLL_SECONDS)
                 except queue.Empty:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import structlog
 
 from tasks.loop import ENGINE_LANES
+from tasks.taskrecords import NO_RECORD, TaskRecord
 from tasks.types import Lane
 from workers.engine.host import ModelHost
 
@@ -21,8 +22,14 @@ class LaneGate:
     """Parameters: the `lanes` of this worker, the `host` of its model, and `consumer`, which gives Celery's consumer of
     the moment."""
 
-    def __init__(self, lanes: frozenset[Lane], host: ModelHost, consumer: Callable[[], object]) -> None:
-        self._lanes, self._host, self._consumer = lanes, host, consumer
+    def __init__(
+        self,
+        lanes: frozenset[Lane],
+        host: ModelHost,
+        consumer: Callable[[], object],
+        record: TaskRecord = NO_RECORD,
+    ) -> None:
+        self._lanes, self._host, self._consumer, self._record = lanes, host, consumer, record
         self._closed = threading.Event()
 
     def open_lanes(self) -> frozenset[Lane]:
@@ -41,6 +48,7 @@ class LaneGate:
             consumer = self._consumer()
             if getattr(consumer, "task_consumer", None) is not None:
                 self._match(consumer)
+                self._record.succeeded()
 
     def _match(self, consumer: object) -> None:
         """Begins and ends the consumption of queues, in the consumer's own thread."""

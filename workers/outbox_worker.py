@@ -13,6 +13,7 @@ from tasks.store.lesson_queries import REMOVE, IndexDelivery
 from tasks.store.lesson_writes import UPSERT
 from tasks.store.outbox import Handler, Outbox
 from tasks.store.session import Database
+from tasks.taskrecords import NO_RECORD, TaskRecord
 
 log = structlog.get_logger()
 
@@ -31,25 +32,29 @@ def memory_handlers(bank: MemoryBank) -> dict[str, Handler]:
 class OutboxWorker:
     """Parameters: `url` of the database (a worker's login), and a handler for each topic."""
 
-    def __init__(self, url: str, handlers: dict[str, Handler]) -> None:
-        self._url, self._handlers = url, handlers
+    def __init__(self, url: str, handlers: dict[str, Handler], record: TaskRecord = NO_RECORD) -> None:
+        self._url, self._handlers, self._record = url, handlers, record
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop`, and then to the end of the delivery under way; one that is cut is delivered again later."""
         with Database(self._url, name="redraft outbox", pool=1, lock_seconds=LOCK_SECONDS) as database:
             outbox = Outbox(database, self._handlers)
             while not stop.is_set():
-                if not _deliver(outbox):
+                if not _deliver(outbox, self._record):
                     stop.wait(LOOK_SECONDS)
 
 
-def _deliver(outbox: Outbox) -> bool:
+def _deliver(outbox: Outbox, record: TaskRecord) -> bool:
     """Whether there was something to deliver."""
     try:
         failed = outbox.deliver()
     except DatabaseUnavailable as error:
+        record.failed()
         log.warning("the outbox waits for Postgres", why=str(error).split("\n")[0])
         return False
     if failed:
+        record.failed()
         log.warning("a delivery failed and is tried again", why=failed.split("\n")[0])
+    else:
+        record.succeeded()
     return failed is not None

@@ -15,6 +15,7 @@ from tasks.errors import BrokerUnavailable, DatabaseUnavailable
 from tasks.store import dispatch, escalations, questions, reaping
 from tasks.store.notifications import listening
 from tasks.store.session import WORKER_LOCK_SECONDS, Database
+from tasks.taskrecords import NO_RECORD, TaskRecord
 from tasks.types import Lane
 from workers.broker import Broker
 
@@ -39,8 +40,9 @@ class Relay:
         crash_cap: int,
         stall_seconds: float,
         on_ready: Callable[[], None] = lambda: None,
+        record: TaskRecord = NO_RECORD,
     ) -> None:
-        self._url = url
+        self._url, self._record = url, record
         self._database = Database(url, name="redraft relay", pool=2, lock_seconds=WORKER_LOCK_SECONDS)
         self._app, self._crash_cap, self._stall_seconds, self._on_ready = app, crash_cap, stall_seconds, on_ready
         self._broker = Broker(broker)
@@ -51,6 +53,7 @@ class Relay:
             try:
                 self._run_connected(stop)
             except (DatabaseUnavailable, BrokerUnavailable, OperationalError) as error:
+                self._record.failed()
                 log.warning("the relay tries again", error=str(error).strip().split("\n")[0])
                 stop.wait(TICK_SECONDS)
         self._database.close()
@@ -75,6 +78,7 @@ class Relay:
         for job in escalations.abandon(self._database):
             log.info("an escalation of a finished job is charged in full", job=job)
         sent = {lane.lane: self._top_up(lane) for lane in dispatch.demand(self._database, [str(lane) for lane in Lane])}
+        self._record.succeeded()
         return {lane: number for lane, number in sent.items() if number}
 
     def _top_up(self, lane: dispatch.LaneDemand) -> int:

@@ -1,14 +1,20 @@
-"""The relay's process: the relay in its main thread, the outbox in a background task. Must not know what either
-carries."""
+"""The relay's process: the relay in its main thread, the outbox and what is for metrics in background tasks. Must not
+know what either carries."""
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import threading
+from typing import Final
 
 from tasks.crashpoints import arm_process
 from tasks.errors import PartFailed
 from tasks.settings import Settings
+from tasks.store.metric_totals import MetricTotals
+from tasks.store.process_reports import ProcessReporter
+from tasks.taskrecords import TaskRecords
 from workers.addresses import memory_bank
 from workers.background import BackgroundTasks
 from workers.celery_app import make_app
@@ -17,7 +23,7 @@ from workers.home import Home
 from workers.outbox_worker import OutboxWorker, memory_handlers
 from workers.relay import Relay
 
-PART = "relay"
+PART: Final = "relay"
 
 
 def run_relay(settings: Settings, *, url: str, broker: str) -> None:
@@ -32,8 +38,11 @@ def run_relay(settings: Settings, *, url: str, broker: str) -> None:
         deaths.append(why)
         stop.set()
 
-    bank = memory_bank(settings)
-    outbox = OutboxWorker(url, memory_handlers(bank) if bank else {})
+    bank, records = memory_bank(settings), TaskRecords()
+    outbox = OutboxWorker(url, memory_handlers(bank) if bank else {}, records.of("outbox"))
+    totals = MetricTotals(url, records.of("metric totals"))
+    process = f"relay {socket.gethostname()}-{os.getpid()}"
+    reporter = ProcessReporter(url, process=process, part=PART, records=records)
     relay = Relay(
         url,
         make_app(broker),
@@ -41,9 +50,12 @@ def run_relay(settings: Settings, *, url: str, broker: str) -> None:
         crash_cap=settings.crash_cap,
         stall_seconds=settings.stall_seconds,
         on_ready=lambda: clear_failure(home, PART),
+        record=records.of(PART),
     )
     with BackgroundTasks(on_death) as tasks:
         tasks.start("outbox", outbox.run)
+        tasks.start("metric totals", totals.run)
+        tasks.start("report", reporter.run)
         relay.run(stop)
     if deaths:
         write_failure(home, PART, deaths[0])

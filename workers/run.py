@@ -4,10 +4,11 @@ how a turn is taken."""
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import threading
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from celery import Celery
@@ -20,6 +21,8 @@ from tasks.loop import ENGINE_LANES
 from tasks.settings import Settings
 from tasks.store.live_text import LiveTextWriter
 from tasks.store.presence import announcing
+from tasks.store.process_reports import EngineNumbers, ProcessReporter
+from tasks.taskrecords import TaskRecords
 from tasks.types import Lane
 from tasks.validators.sandbox import default_runtime_folder
 from tasks.validators.warm import WarmSandbox
@@ -35,7 +38,8 @@ from workers.wiring import WorkerParts, build_turn_runner, celery_name, starting
 
 log = structlog.get_logger()
 
-PART, ENGINE = "worker", "engine"
+PART: Final = "worker"
+ENGINE = "engine"
 # What a turn that was cut needs to write that it hands its lease back.
 HAND_BACK_SECONDS = 5.0
 
@@ -75,7 +79,8 @@ class WorkerProcess:
     def __init__(self, settings: Settings, *, app: Celery, url: str, host: ModelHost, lanes: frozenset[Lane]) -> None:
         self._settings, self._host, self._lanes, self._name = settings, host, lanes, worker_name()
         self._slots = settings.slots or host.profile.slots or host.sequences
-        self._gate = LaneGate(lanes, host, lambda: self._worker.consumer)
+        records = self._records = TaskRecords()
+        self._gate = LaneGate(lanes, host, lambda: self._worker.consumer, records.of("lane gate"))
         self._sandbox = WarmSandbox(default_runtime_folder(settings.cache))
         parts = WorkerParts(
             settings=settings,
@@ -87,9 +92,13 @@ class WorkerProcess:
             lanes=self._gate.open_lanes,
             all_lanes=lanes,
             slots=self._slots,
+            records=records,
         )
         self._runner, self._renewer, self._events = build_turn_runner(parts)
-        self._live_text = LiveTextWriter(url, self._renewer.heartbeats)
+        self._live_text = LiveTextWriter(url, self._renewer.heartbeats, records.of("live text"))
+        self._reporter = ProcessReporter(
+            url, process=self._name, part=PART, records=records, engine=functools.partial(engine_numbers, host)
+        )
         register_turn(app, self._runner)
         self._watchdog = Watchdog(
             self._runner,
@@ -98,6 +107,7 @@ class WorkerProcess:
             wakeup_silence_seconds=settings.wakeup_silence_seconds,
             deaf_seconds=settings.deaf_seconds,
             leave=self.leave,
+            record=records.of("watchdog"),
         )
         self._worker = self._celery_worker(app)
         self._tasks = BackgroundTasks(on_death=self.leave)
@@ -140,8 +150,10 @@ class WorkerProcess:
         self._tasks.start("lease renewer", self._renewer.run)
         self._tasks.start("events", self._events.run)
         self._tasks.start("live text", self._live_text.run)
+        self._tasks.start("report", self._reporter.run)
         if self._lanes & ENGINE_LANES:
-            self._tasks.start("engine watch", self._host.watch)
+            watch = functools.partial(self._host.watch, record=self._records.of("engine watch"))
+            self._tasks.start("engine watch", watch)
         self._tasks.start("lane gate", self._gate.run)
         self._tasks.start("watchdog", self._watchdog.run, stop_seconds=self._hand_back_seconds)
 
@@ -168,3 +180,21 @@ class WorkerProcess:
             without_mingle=True,
             quiet=True,
         )
+
+
+def engine_numbers(host: ModelHost) -> EngineNumbers | None:
+    """How busy the host's engine is, whichever it is; None where it has no model. It may take seconds: a busy engine
+    answers late."""
+    if not host.model:
+        return None
+    load, slots = host.load(), host.sequences or None
+    if load is None:
+        return EngineNumbers(model=host.model, slots=slots, restarts=host.restarts)
+    return EngineNumbers(
+        model=host.model,
+        running=load.running,
+        waiting=load.waiting,
+        kv_usage=load.kv_usage if load.kv_blocks else None,  # llama.cpp does not say
+        slots=slots,
+        restarts=host.restarts,
+    )

@@ -13,8 +13,8 @@ from workers.process import Recorded
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackFile:
-    """Three database logins (a superuser for migrations, workers, the person), the broker, Flower, the memory, the
-    owner, the live page with the secret that signs its links."""
+    """Four database logins (a superuser for migrations, workers, the person, the metrics), the broker, Flower, the
+    memory, the owner, the live page with the secret that signs its links, the metrics."""
 
     admin_url: str
     worker_url: str
@@ -34,6 +34,8 @@ class StackFile:
     endpoint_context_tokens: int = 0
     ui_url: str = ""
     ui_secret: str = ""
+    metrics_url: str = ""
+    metrics_database_url: str = ""
     # What the stack was started with, to tell whoever asks for something else.
     model: str = ""
     engine: str = ""

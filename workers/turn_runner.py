@@ -3,6 +3,7 @@ not know how a job is solved."""
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import structlog
 
 from tasks.errors import LeaseLost, RedraftError, ServiceFault
 from tasks.loop import Loop
+from tasks.printable import printable
 from tasks.store import dispatch
 from tasks.store.heartbeats import LeaseHeartbeat
 from tasks.store.lease_renewer import LeaseRenewer
@@ -75,7 +77,7 @@ class TurnRunner:
         try:
             claim = self.claim(Lane(lane), turn)
         except ServiceFault as fault:
-            log.warning("nothing could be claimed", fault=str(fault), turn=turn)
+            log.warning("nothing could be claimed", fault=str(fault), task_id=turn)
             return
         if claim is not None:
             self.hold(claim)
@@ -95,11 +97,20 @@ class TurnRunner:
         return claim
 
     def hold(self, claim: Claim) -> None:
-        """Takes the turn. A fault ends it with a line in the log: the lease runs out by itself."""
+        """Takes the turn. A fault ends it with a line in the log: the lease runs out by itself. Every line until then
+        names the job."""
+        contextvars.copy_context().run(self._hold_named, claim)
+
+    def _hold_named(self, claim: Claim) -> None:
+        structlog.contextvars.bind_contextvars(job=claim.job, epoch=claim.epoch, task_id=claim.turn)
+        log.info("a turn begins")
+        began = time.monotonic()
         try:
             self._hold(claim)
         except ServiceFault as fault:
-            log.warning("the turn ended", fault=str(fault), turn=claim.turn)
+            log.warning("the turn ended", fault=str(fault))
+        finally:
+            log.info("a turn is over", seconds=round(time.monotonic() - began, 3))
 
     def _hold(self, claim: Claim) -> None:
         heartbeat = self._renewer.hold(claim)
@@ -114,7 +125,7 @@ class TurnRunner:
             else:
                 self._events.succeeded(claim)
         except LeaseLost as lost:
-            log.warning("the lease was lost; the work in flight is thrown away", job=claim.job, why=str(lost))
+            log.warning("the lease was lost; the work in flight is thrown away", why=str(lost))
             self._events.failed(claim.turn, "the lease was lost")
         except RedraftError as error:
             self._events.failed(claim.turn, str(error))
@@ -134,9 +145,12 @@ class _TurnProgress:
     def report(self, report: TurnReport) -> None:
         """As the port has it."""
         self._heartbeat.phase = report.next
+        structlog.contextvars.bind_contextvars(iteration=report.iteration)
+        log.info("the turn goes on", next=printable(report.next), score=report.score)
         self._events.progress(self._heartbeat.claim, report)
 
     def ended(self, said: str, *, failed: bool) -> None:
         """As the port has it."""
         self.failure = said if failed else ""
+        log.info("the turn says how it ends", said=printable(said), failed=failed)
         self._events.ends(self._heartbeat.claim, said)

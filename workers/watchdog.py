@@ -12,6 +12,7 @@ from collections.abc import Callable
 import structlog
 
 from tasks.errors import BrokerUnavailable, ServiceFault
+from tasks.taskrecords import NO_RECORD, TaskRecord
 from tasks.types import Claim, Lane
 from workers.broker import Broker
 from workers.turn_runner import TurnRunner
@@ -34,8 +35,9 @@ class Watchdog:
         wakeup_silence_seconds: float,
         deaf_seconds: float,
         leave: Callable[[str], None],
+        record: TaskRecord = NO_RECORD,
     ) -> None:
-        self._runner, self._lanes, self._leave = runner, lanes, leave
+        self._runner, self._lanes, self._leave, self._record = runner, lanes, leave, record
         self._silence, self._deaf = wakeup_silence_seconds, deaf_seconds
         self._broker = Broker(broker)
         self._turns: list[threading.Thread] = []
@@ -60,7 +62,9 @@ class Watchdog:
                 self._leave(why)
             elif self._silent_seconds() > self._silence:
                 self._claim_turn()
+            self._record.succeeded()
         except ServiceFault as fault:
+            self._record.failed()
             log.warning("the watchdog looks again", fault=str(fault))
 
     def _silent_seconds(self) -> float:

@@ -6,7 +6,7 @@ import functools
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 
 import structlog
@@ -28,8 +28,10 @@ from tasks.store.dispatch import ClaimRules
 from tasks.store.escalations import PostgresEscalations
 from tasks.store.lease_renewer import LeaseRenewer
 from tasks.store.ledger import PostgresLedger
+from tasks.store.lesson_queries import StoredRecords
 from tasks.store.presence import WorkerRegistration
 from tasks.store.session import WORKER_LOCK_SECONDS, Database
+from tasks.taskrecords import TaskRecords
 from tasks.types import Lane
 from tasks.validation import Validation
 from tasks.validators.checks import RegisteredChecks
@@ -79,6 +81,7 @@ class WorkerParts:
     lanes: Callable[[], frozenset[Lane]]
     all_lanes: frozenset[Lane]
     slots: int
+    records: TaskRecords = field(default_factory=TaskRecords)
 
     @property
     def width(self) -> int:
@@ -131,8 +134,9 @@ def build_turn_runner(parts: WorkerParts) -> tuple[TurnRunner, LeaseRenewer, Tur
         lambda: _registration(parts),
         lease_seconds=settings.lease_seconds,
         silence_seconds=settings.silence_seconds,
+        record=parts.records.of("lease renewer"),
     )
-    events, admission = TurnEvents(parts.app, celery_name(parts.name)), _admission(parts)
+    events, admission = TurnEvents(parts.app, celery_name(parts.name), parts.records.of("events")), _admission(parts)
     runner = TurnRunner(
         database=database,
         renewer=renewer,
@@ -171,7 +175,7 @@ def _loop(parts: WorkerParts, database: Database, admission: AdmissionController
         ledger=ledger,
         operators=Operators(model=model, cloud=cloud),
         validation=Validation(ledger=ledger, checks=checks, judge_panel=judge_panel),
-        lesson_service=_lesson_service(settings, model),
+        lesson_service=_lesson_service(settings, model, database),
         strategies=strategies.working,
         rules=_loop_rules(parts),
         broken=strategies.broken,
@@ -192,9 +196,11 @@ def _loop_rules(parts: WorkerParts) -> LoopRules:
     )
 
 
-def _lesson_service(settings: Settings, model: JournalledModel) -> LessonService:
+def _lesson_service(settings: Settings, model: JournalledModel, database: Database) -> LessonService:
     bank = memory_bank(settings)
-    return MemoryLessonService(bank=bank, model=model) if bank else NoLessonService()
+    if bank is None:
+        return NoLessonService()
+    return MemoryLessonService(bank=bank, model=model, records=StoredRecords(database))
 
 
 def _claim_rules(parts: WorkerParts) -> ClaimRules:

@@ -9,9 +9,9 @@ from typing import ClassVar
 from tasks.policy.clusters import choose, clusters, conclude_by_choice, passing
 from tasks.policy.help import helped
 from tasks.policy.lineages import by_root, head, stuck
-from tasks.policy.progress import impossible, no_gain
+from tasks.policy.progress import OBJECTIONS, PATIENCE, impossible, no_gain
 from tasks.policy.repeats import distinct, is_stale
-from tasks.types import Aggregate, Candidate, Decision, Draft, Iteration, Limits, Operator, Probe, Revise
+from tasks.types import Aggregate, Candidate, Decision, Draft, Iteration, Limits, Operator, Probe, Revise, Stop
 
 # Plans that a redraft is told to move away from.
 PLANS = 5
@@ -25,6 +25,8 @@ class Ladder:
 
     `agree` candidates that behave alike are enough, where no other cluster comes within `lead` of them; `most` drafts
     are the end of drafting. After `first` drafts of which none passes they are repaired, and `parents` are aggregated.
+    It gives up after `patience` iterations without a better score, or `objections` reviews that find the problem
+    impossible.
     """
 
     name: ClassVar[str] = "ladder"
@@ -33,6 +35,8 @@ class Ladder:
     most: int = 16
     first: int = 4
     parents: int = 4
+    patience: int = PATIENCE
+    objections: int = OBJECTIONS
 
     def decide(self, history: Sequence[Iteration], limits: Limits) -> Decision:
         """Draft → … → Probe → Draft → … → Stop, where some pass; Draft → Revise → Draft(restart) → Aggregate → …"""
@@ -60,7 +64,7 @@ class Ladder:
 
     def _search(self, history: Sequence[Iteration], limits: Limits) -> Decision:
         """Repairs, redrafts by another plan and aggregates in turn, while nothing passes, or to raise a score."""
-        if limits.goal is None and (stop := impossible(history) or no_gain(history)) is not None:
+        if limits.goal is None and (stop := self._given_up(history)) is not None:
             return stop
         if not history or (_drafts(distinct(history)) < self.first and not is_stale(history[-1])):
             return Draft(slots=limits.width)
@@ -78,6 +82,9 @@ class Ladder:
                 return repair or redraft
             case _:
                 return redraft
+
+    def _given_up(self, history: Sequence[Iteration]) -> Stop | None:
+        return impossible(history, self.objections) or no_gain(history, self.patience)
 
     def _repair(self, history: Sequence[Iteration], limits: Limits) -> Revise | None:
         heads = _heads(history)[: limits.width]

@@ -20,6 +20,7 @@ from tasks.store.address import conninfo
 from tasks.store.faults import first_line
 from tasks.store.heartbeats import LeaseHeartbeat
 from tasks.store.presence import REGISTRATION_SECONDS, WorkerRegistration, deregister, forget_others, register
+from tasks.taskrecords import NO_RECORD, TaskRecord
 from tasks.types import Claim
 
 log = structlog.get_logger()
@@ -65,8 +66,9 @@ class LeaseRenewer:
         *,
         lease_seconds: float,
         silence_seconds: float = 60.0,
+        record: TaskRecord = NO_RECORD,
     ) -> None:
-        self._url = conninfo(url)
+        self._url, self._record = conninfo(url), record
         self._registration, self._lease, self._silence = registration, lease_seconds, silence_seconds
         self._held: dict[int, LeaseHeartbeat] = {}
         self._lock = threading.Condition()  # notified when a lease is given back
@@ -85,6 +87,7 @@ class LeaseRenewer:
                     self._renew_until(stop, connection)
                     deregister(connection, self._registration().name)
             except AWAY as error:
+                self._record.failed()
                 log.warning("the renewer lost Postgres and tries again", error=first_line(error))
                 stop.wait(RETRY_SECONDS)
 
@@ -178,6 +181,7 @@ class LeaseRenewer:
             if now >= next_report:
                 self._report(connection)
                 next_report = now + REPORT_SECONDS
+            self._record.succeeded()
             self._listen(stop, connection, min(TICK_SECONDS, self._lease / (30 if locked else 6)))
 
     def _listen(self, stop: threading.Event, connection: psycopg.Connection[Any], seconds: float) -> None:

@@ -13,7 +13,7 @@ from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import NoSuchLesson
 from tasks.ports import MemoryBank
 from tasks.store.session import Database
-from tasks.types import Lesson, LessonKind
+from tasks.types import Lesson, LessonKind, Record
 
 REMOVE = "memory.remove"
 # Cosine from which two lessons of one owner, family and kind are one.
@@ -68,6 +68,20 @@ def read_lessons(database: Database, lessons: Sequence[int]) -> tuple[LessonRow,
         rows = connection.execute(text(_ROWS + "WHERE l.id = ANY(:lessons)"), {"lessons": list(lessons)}).all()
     by_number = {row.id: _row(row) for row in rows}
     return tuple(by_number[number] for number in lessons if number in by_number)
+
+
+class StoredRecords:
+    """Implements `LessonRecords`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def records(self, lessons: Sequence[int]) -> Mapping[int, Record]:
+        """As the port has it."""
+        query = text("SELECT id, helped, hurt FROM lessons WHERE id = ANY(:lessons)")
+        with self._database.connect() as connection:
+            rows = connection.execute(query, {"lessons": list(lessons)}).all()
+        return {row.id: Record(helped=row.helped, hurt=row.hurt) for row in rows}
 
 
 def indexed(database: Database) -> Iterator[Lesson]:

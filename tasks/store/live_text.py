@@ -19,6 +19,7 @@ from tasks.store import codec
 from tasks.store.board_rows import LiveText
 from tasks.store.heartbeats import CallHeartbeat, LeaseHeartbeat
 from tasks.store.session import Database, explained
+from tasks.taskrecords import NO_RECORD, TaskRecord
 from tasks.types import CallKey, Claim
 
 log = structlog.get_logger()
@@ -71,9 +72,9 @@ class LiveTextWriter:
     """Writes what the calls of one worker process are writing, over a connection of its own; whoever owns it runs `run`
     in a thread. Parameters: `url` of the database, `held` gives the heartbeats of the leases that are held now."""
 
-    def __init__(self, url: str, held: Callable[[], Sequence[LeaseHeartbeat]]) -> None:
+    def __init__(self, url: str, held: Callable[[], Sequence[LeaseHeartbeat]], record: TaskRecord = NO_RECORD) -> None:
         self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
-        self._held = held
+        self._held, self._record = held, record
         self._watched: dict[int, float] = {}
         self._written: dict[tuple[Claim, CallKey], int] = {}
 
@@ -85,6 +86,7 @@ class LiveTextWriter:
                     connection.execute(f"LISTEN {CHANNEL}")
                     self._write_until(stop, connection)
             except psycopg.Error as error:
+                self._record.failed()
                 self._written.clear()
                 log.warning("live text waits for Postgres", error=str(error).strip().split("\n")[0])
                 stop.wait(RETRY_SECONDS)
@@ -105,6 +107,7 @@ class LiveTextWriter:
             notices = connection.notifies(timeout=WRITE_SECONDS)
             self.watch(notice.payload for notice in notices)
             self._write(connection)
+            self._record.succeeded()
             if time.monotonic() >= next_sweep:
                 connection.execute(_SWEEP)
                 next_sweep = time.monotonic() + STALE_SECONDS

@@ -5,6 +5,8 @@ Row-level security, roles, triggers and views live in the migrations only.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -32,6 +34,11 @@ metadata = MetaData()
 _USD = Numeric(14, 6)
 _NOW = text("now()")
 _ZERO = text("0")
+# Rows lie in the order of their moment, more or less: a range of it costs a few pages, and a row's insertion nothing.
+_BY_TIME: dict[str, Any] = {
+    "postgresql_using": "brin",
+    "postgresql_with": {"pages_per_range": 16, "autosummarize": "on"},
+}
 _WAITS = text("runnable AND worker IS NULL")
 # Priority gains one point for each this many seconds a job has waited since it was last served, up to that of the most
 # urgent job that waits: past it, whoever submits most would age past everybody else. The column is made with it, so
@@ -261,6 +268,7 @@ iterations = Table(
     Column("inputs", ARRAY(Text)),
     Column("improved", Boolean, nullable=False, server_default=text("false")),
     Column("hint", Text, nullable=False, server_default=text("''")),
+    Index("iterations_finished", "finished_at", **_BY_TIME),
 )
 
 candidates = Table(
@@ -374,6 +382,7 @@ events = Table(
     Column("kind", Text, nullable=False),
     Column("detail", Text, nullable=False, server_default=text("''")),
     Index("events_job", "job_id", "id"),
+    Index("events_at", "at", **_BY_TIME),
 )
 
 outbox = Table(
@@ -494,6 +503,7 @@ escalations = Table(
     Column("charged_usd", _USD),
     UniqueConstraint("job_id", "iteration", "kind", name="escalations_once"),
     Index("escalations_open", "job_id", postgresql_where=text("finished_at IS NULL")),
+    Index("escalations_unsettled", "job_id", postgresql_where=text("state = 'unknown' AND settled_at IS NULL")),
 )
 
 # The circuit breaker of each provider of a cloud model.
@@ -540,6 +550,30 @@ workers = Table(
     Column("engine_fault", Text, nullable=False, server_default=text("''")),
     _moment("engine_fault_at"),
     _moment("engine_restarted_at"),
+    Column("engine_running", Integer),
+    Column("engine_waiting", Integer),
+    Column("engine_kv_usage", Double),
+    Column("engine_slots", Integer),
+)
+
+# Counts of what happened before the moment in the row `counted_until`, which is in seconds since 1970.
+metric_totals = Table(
+    "metric_totals",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("labels", JSONB, primary_key=True),
+    Column("value", Double, nullable=False),
+)
+
+# When each background task of a process last did what it is for.
+background_tasks = Table(
+    "background_tasks",
+    metadata,
+    Column("process", Text, primary_key=True),
+    Column("part", Text, nullable=False),
+    Column("task", Text, primary_key=True),
+    _moment("succeeded_at", required=True),
+    _moment("seen_at", required=True),
 )
 
 owner_usage = Table(

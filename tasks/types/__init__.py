@@ -35,7 +35,7 @@ from tasks.types.answers import (
     RequestSize,
     Usage,
 )
-from tasks.types.job import Claim, Hint, Job, Lesson, Match, OpenIteration, TurnReport, unstored_job
+from tasks.types.job import Claim, Hint, Job, Lesson, Match, OpenIteration, Record, TurnReport, unstored_job
 from tasks.types.moves import (
     Aggregate,
     Ask,
@@ -118,6 +118,7 @@ __all__ = [
     "Probe",
     "Prompt",
     "Recheck",
+    "Record",
     "RequestSize",
     "Revise",
     "SandboxJob",

@@ -28,6 +28,14 @@ class Lesson:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What became of the jobs that recalled a lesson: how many were accepted, and how many ended without."""
+
+    helped: int
+    hurt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
     """A lesson that a search found. `similarity` is the cosine of the embeddings, in [-1, 1]; `score` orders the
     matches of one search and can't be compared with another's."""

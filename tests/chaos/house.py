@@ -27,7 +27,7 @@ from tasks.store import dispatch, migrate, questions, reaping
 from tasks.store.escalations import PostgresEscalations
 from tasks.store.hints import advise
 from tasks.store.ledger import PostgresLedger
-from tasks.store.lesson_queries import read_lesson
+from tasks.store.lesson_queries import StoredRecords, read_lesson
 from tasks.store.outbox import Outbox
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
@@ -295,7 +295,9 @@ class House:
             self._broken(PostgresLedger(self._fleet, fault_cap=3)),
             ScriptedModel(self._work.answer, context_tokens=8192),
             checks=self._work.checked_by,
-            lesson_service=lambda model: MemoryLessonService(bank=bank, model=model),
+            lesson_service=lambda model: MemoryLessonService(
+                bank=bank, model=model, records=StoredRecords(self._fleet)
+            ),
             cloud=Escalation(
                 ledger=PostgresEscalations(self._fleet),
                 advisers=one_api(

@@ -3,6 +3,7 @@ replay of that pool says, run by run."""
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 from collections.abc import Iterator, Sequence
@@ -14,16 +15,21 @@ import pytest
 from tasks.client import Client
 from tasks.errors import InvalidInput
 from tasks.heartbeat import SilentHeartbeat
+from tasks.lesson_service import MemoryLessonService
 from tasks.llm.scripted import ScriptedModel
+from tasks.memory.embedder import Embedder
+from tasks.memory.twin import InMemoryBank
 from tasks.policy import Aggregation, BestOfN, Correct, Ladder, Single
 from tasks.sampling import Sampling, call_seed
 from tasks.store.invariants import breaches
 from tasks.store.ledger import PostgresLedger
+from tasks.store.lesson_queries import StoredRecords
+from tasks.store.outbox import Outbox
 from tasks.store.session import Database
 from tasks.types import CallKey, ChatRequest, CheckSpec, JobSpec, Operator, StopCode
 from tasks.validators.checks import RegisteredChecks
 from tests.doubles import NoSandbox
-from tests.loops import run
+from tests.loops import ENGINE_AND_CHECKS, run, take, twin_loop
 from tests.unit.bench.pools import HEADER
 from workers.bench.deck import Deck, Terms
 from workers.bench.live import Live
@@ -32,6 +38,7 @@ from workers.bench.record import draft_prompt
 from workers.bench.replay import play
 from workers.bench.runs import Run
 from workers.bench.tasks import Mode, Task, TaskSet
+from workers.outbox_worker import memory_handlers
 
 pytestmark = pytest.mark.integration
 FORM = CheckSpec(name="answer-form", kind="answer", value={"regex": r"\d+"})
@@ -166,3 +173,58 @@ def test_a_run_of_the_same_name_finds_its_jobs_and_another_mode_is_refused(alice
     other = Live(client=alice, checks=CHECKS, name="r", mode=Mode.CHECKER, tokens=TOKENS)
     with pytest.raises(InvalidInput, match="whose content is another"):
         list(other.run(TASKS, ["single"], seeds=1))
+
+
+LESSON = "WHEN: multiplying two small numbers\nDO: add the one number as often as the other says\nAVOID: guessing"
+
+
+def learner() -> ScriptedModel:
+    """Wrong at a job's first draft and right at its second; right at once where it is shown a lesson."""
+    drafts = itertools.count()
+
+    def answer(request: ChatRequest) -> str:
+        prompt = request.messages[-1].content
+        if "WHEN:" in prompt:
+            return LESSON
+        taught = "multiplying two small numbers" in prompt
+        return "so it is\nANSWER: 42" if taught or next(drafts) % 2 else "so it is\nANSWER: 7"
+
+    return ScriptedModel(answer)
+
+
+def test_with_memory_each_strategy_runs_with_lessons_and_without(alice: Client, fleet: Database) -> None:
+    problem = "Multiply two small numbers: what is 6 times 7?"
+    tasks = [
+        Task(name=name, spec=JobSpec(title=f"Multiply, {name}", problem=problem, checks=(FORM,)), scoring=(VALUE,))
+        for name in ("first", "second", "third")
+    ]
+    bank, model, over = InMemoryBank(Embedder()), learner(), threading.Event()
+    ledger, outbox = PostgresLedger(fleet, fault_cap=3), Outbox(fleet, memory_handlers(bank))
+
+    def work() -> None:
+        while not over.wait(0.02):
+            while (claim := take(fleet)) is not None:
+                loop = twin_loop(
+                    ledger,
+                    model,
+                    lesson_service=lambda journalled: MemoryLessonService(
+                        bank=bank, model=journalled, records=StoredRecords(fleet)
+                    ),
+                )
+                loop.turn(claim, ENGINE_AND_CHECKS, SilentHeartbeat())
+                while outbox.deliver() == "":
+                    pass
+
+    live = Live(client=alice, checks=CHECKS, name="m", mode=Mode.CHECKER, tokens=10_000, memory=True)
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        runs = list(live.run(TaskSet(name="numbers", tasks=tuple(tasks)), ["best_of_n"], seeds=1))
+    finally:
+        over.set()
+        thread.join()
+    drafted = [(run.strategy, run.iterations) for run in runs]
+    assert all(run.solved for run in runs)
+    assert drafted[:3] == [("best_of_n", 2)] * 3
+    assert drafted[3:] == [("best_of_n+memory", 2), ("best_of_n+memory", 1), ("best_of_n+memory", 1)]
+    assert bank.count() == 1, "jobs without memory taught nothing"

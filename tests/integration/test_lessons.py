@@ -19,6 +19,7 @@ from tasks.ports import Heartbeat
 from tasks.store import lifecycle
 from tasks.store.invariants import breaches
 from tasks.store.ledger import PostgresLedger
+from tasks.store.lesson_queries import StoredRecords
 from tasks.store.lifecycle import request_cancel
 from tasks.store.queries import job_summary
 from tasks.store.session import Database
@@ -58,7 +59,7 @@ def turn(
     twin_loop(
         PostgresLedger(fleet, fault_cap=FAULT_CAP),
         ScriptedModel(answer),
-        lesson_service=lambda model: MemoryLessonService(bank=BANK, model=model),
+        lesson_service=lambda model: MemoryLessonService(bank=BANK, model=model, records=StoredRecords(fleet)),
         escalate_after=escalate_after,
     ).turn(claim, lanes, heartbeat or SilentHeartbeat())
 

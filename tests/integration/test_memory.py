@@ -18,7 +18,7 @@ from tasks.memory.embedder import Embedder
 from tasks.ports import MemoryBank
 from tasks.sampling import Sampling
 from tasks.store.ledger import PostgresLedger
-from tasks.store.lesson_queries import read_lesson
+from tasks.store.lesson_queries import StoredRecords, read_lesson
 from tasks.store.outbox import Outbox
 from tasks.store.queries import job_summary
 from tasks.store.session import Database
@@ -57,7 +57,7 @@ def run(fleet: Database, bank: MemoryBank, answer: Callable[[ChatRequest], str] 
     loop = twin_loop(
         PostgresLedger(fleet, fault_cap=3),
         ScriptedModel(answer),
-        lesson_service=lambda model: MemoryLessonService(bank=bank, model=model),
+        lesson_service=lambda model: MemoryLessonService(bank=bank, model=model, records=StoredRecords(fleet)),
         sampling=Sampling(answer_tokens=64),
     )
     while (claim := take(fleet)) is not None:
@@ -101,6 +101,17 @@ def test_the_second_jobs_prompt_holds_what_the_first_taught_and_it_is_told_wheth
     assert (lesson.lesson.job, lesson.helped, lesson.hurt) == (first, 1, 0)
     assert lesson.seen == 2  # the second job taught the same
     assert bank.count() == 1
+
+
+def test_a_lesson_that_four_jobs_recalled_in_vain_is_recalled_no_more(
+    user: Database, fleet: Database, bank: QdrantBank
+) -> None:
+    put(user)
+    run(fleet, bank)
+    hurt = [put(user, title=f"Six times seven, take {n}", budget=Budget(iterations=1)) for n in range(5)]
+    run(fleet, bank, lambda request: "ANSWER: 7")
+    assert ["What earlier jobs taught" in prompts(fleet, job, "draft")[0] for job in hurt] == [True] * 4 + [False]
+    assert (read_lesson(user, 1).helped, read_lesson(user, 1).hurt) == (0, 4)
 
 
 def test_what_a_job_recalled_stays_as_it_was_though_the_memory_changes(

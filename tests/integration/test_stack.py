@@ -16,10 +16,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.standin import recorded
 from tests.standin.saying import serving
 from workers.home import Home
+from workers.http_client import request
 from workers.local import stack as local
 from workers.local.record import PartStatus
 from workers.stackfile import read
@@ -86,7 +88,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def redraft(home: Path) -> Iterator[Redraft]:
-    environment = {**os.environ, "REDRAFT_HOME": str(home), "OPENAI_API_KEY": KEY}
+    environment = {**os.environ, "REDRAFT_HOME": str(home), "OPENAI_API_KEY": KEY, "REDRAFT_LOG_FORMAT": "json"}
 
     def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -114,6 +116,33 @@ def parts(home: Path) -> dict[str, PartStatus]:
     return {part.name: part for part in local.status(Home(root=home))}
 
 
+def assert_measured_and_logged(metrics: str, home: Path, job: int) -> None:
+    """What Prometheus scrapes tells of the job, of each background task and of each part; the log names its turns."""
+
+    def scraped() -> dict[tuple[str, ...], float]:
+        samples = [one for family in text_string_to_metric_families(request(metrics)) for one in family.samples]
+        return {(one.name, *(value for _, value in sorted(one.labels.items()))): one.value for one in samples}
+
+    assert eventually(lambda: scraped().get(("redraft_job_events_total", "accepted")) == 1)
+    of_worker = ("lease renewer", "events", "live text", "engine watch", "lane gate", "watchdog", "report")
+    of_relay = ("relay", "outbox", "metric totals", "report")
+    tasks = [*(("worker", task) for task in of_worker), *(("relay", task) for task in of_relay)]
+    assert eventually(lambda: all(("redraft_background_task_age_seconds", *task) in scraped() for task in tasks))
+    found = scraped()
+    assert all(found["redraft_background_task_age_seconds", *task] < 120 for task in tasks)
+    assert all(found["redraft_part_up", part] == 1 for part in ("postgres", "engine", "worker", "relay", "metrics"))
+    assert found["redraft_engine_up", "tiny"] == 1
+    assert found["redraft_iterations_total", "revise"] == 1
+    assert found["redraft_tokens_total", "completion", "tiny"] > 0
+    lines = [
+        json.loads(line)
+        for line in (home / "log" / "worker.log").read_text().splitlines()
+        if "the turn goes on" in line
+    ]
+    assert {line["iteration"] for line in lines} == {1, 2}
+    assert all(line["job"] == job and line["epoch"] >= 1 and line["task_id"] for line in lines)
+
+
 def test_a_job_is_solved_a_killed_worker_replaced_and_down_leaves_nothing(
     redraft: Redraft, home: Path, tiny: str, tmp_path: Path
 ) -> None:
@@ -122,7 +151,7 @@ def test_a_job_is_solved_a_killed_worker_replaced_and_down_leaves_nothing(
     up = redraft("up", "--detach", "--endpoint", tiny)
     assert up.returncode == 0, up.stderr
     shown = {part["name"]: part for part in json.loads(redraft("status", "--json").stdout)["parts"]}
-    assert set(shown) == {"postgres", "valkey", "memory", "engine", "relay", "worker", "flower", "ui"}
+    assert set(shown) == {"postgres", "valkey", "memory", "engine", "relay", "worker", "flower", "ui", "metrics"}
     assert all(part["health"] == "ok" for part in shown.values())
     assert all(part.health == "ok" for part in parts(home).values())
 
@@ -141,6 +170,7 @@ def test_a_job_is_solved_a_killed_worker_replaced_and_down_leaves_nothing(
     assert [v["held_out"] for v in history[1]["verdicts"]] == [False, True]
     counted = json.loads(redraft("sql", "--json", "select count(*) as n from iteration_history").stdout)
     assert counted["n"] == 2
+    assert_measured_and_logged(shown["metrics"]["address"], home, int(job))
 
     worker = parts(home)["worker"].pid
     os.kill(int(str(worker)), signal.SIGKILL)

@@ -16,6 +16,7 @@ from tasks.llm.chat import OpenAIChatModel
 from tasks.memory.embedder import Embedder
 from tasks.memory.twin import InMemoryBank
 from tasks.store.ledger import PostgresLedger
+from tasks.store.lesson_queries import StoredRecords
 from tasks.store.queries import job_history, job_summary
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
@@ -53,7 +54,9 @@ def run(fleet: Database, server: RecordedServer, *, thoughts: str = "apart", tur
     loop = twin_loop(
         PostgresLedger(fleet, fault_cap=FAULT_CAP),
         model,
-        lesson_service=lambda journalled: MemoryLessonService(bank=InMemoryBank(Embedder()), model=journalled),
+        lesson_service=lambda journalled: MemoryLessonService(
+            bank=InMemoryBank(Embedder()), model=journalled, records=StoredRecords(fleet)
+        ),
         escalate_after=1,
     )
     for _ in itertools.repeat(None, turns):

@@ -58,10 +58,12 @@ def test_it_is_a_compose_file_of_the_services_that_make_a_deployment() -> None:
     made = checked(COMPOSE)
     assert set(made.service_names()) == {
         *("postgres", "valkey", "qdrant", "migrate", "relay", "flower", "check"),
-        *("runtimes", "cloud", "worker-cpu", "worker-gpu"),
+        *("runtimes", "cloud", "worker-cpu", "worker-gpu", "metrics", "prometheus", "grafana"),
     }
     profiles = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
-    assert profiles == {"runtimes": ["runtimes"], "cloud": ["cloud"], "worker-cpu": ["cpu"], "worker-gpu": ["gpu"]}
+    watched = {name: ["metrics"] for name in ("metrics", "prometheus", "grafana")}
+    workers = {"runtimes": ["runtimes"], "cloud": ["cloud"], "worker-cpu": ["cpu"], "worker-gpu": ["gpu"]}
+    assert profiles == {**workers, **watched}
     with pytest.raises(ValueError, match="comand"):
         checked({**COMPOSE, "services": {**SERVICES, "relay": {**SERVICES["relay"], "comand": "redraft relay"}}})
 
@@ -117,7 +119,7 @@ def test_what_candidates_can_use_up_is_bounded() -> None:
     check = SERVICES["check"]
     assert check["memswap_limit"] == check["mem_limit"] == "8g"  # the former is the sum of both: no swap
     assert 256 <= check["pids_limit"] <= 4096
-    for name in ("valkey", "relay", "flower", "runtimes"):
+    for name in ("valkey", "relay", "flower", "runtimes", "metrics", "prometheus", "grafana"):
         assert SERVICES[name]["memswap_limit"] == SERVICES[name]["mem_limit"] == "1g"
         assert SERVICES[name]["pids_limit"] == 256
 
@@ -177,7 +179,7 @@ def test_the_script_makes_every_secret_but_the_users_own_key_and_keeps_what_is_t
     subprocess.run(script, check=True, capture_output=True)
     assert {path.name: path.read_text() for path in folder.iterdir()} == made
     logins = [argv[2] for argv in commands(SERVICES["migrate"]) if argv[:2] == ["db", "login"]]
-    assert logins == ["fleet", "person"]
+    assert logins == ["fleet", "person", "observer"]
 
 
 def test_images_are_pinned_to_the_versions_that_are_tested() -> None:

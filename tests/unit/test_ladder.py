@@ -274,13 +274,13 @@ def test_help_is_asked_for_before_a_job_ends_without_gain_and_a_hint_is_a_new_be
     allowed = replace(LIMITS, egress=Egress.FULL, escalate_after=100)
     asked = Ladder().decide(history, allowed)
     assert asked == Escalate(
-        kind=EscalationKind.HINT, why="no better score than 0.50 came in 10 iterations, over several fresh starts"
+        kind=EscalationKind.HINT, why="no better score than 0.50 came in 20 iterations, over several fresh starts"
     )
     hinted = [*history, Iteration(number=12, operator=Operator.HINT, candidates=(), hint="Sort first.")]
     assert Ladder().decide(hinted, allowed) == Ladder().decide(hinted, LIMITS)
     assert isinstance(Ladder().decide(hinted, allowed), Draft)
     answered = [*history, Iteration(number=12, operator=Operator.ESCALATE, candidates=())]
-    assert Ladder().decide(answered, allowed) == Stop(code=StopCode.NO_GAIN, used=10, detail="0.50")
+    assert Ladder().decide(answered, allowed) == Stop(code=StopCode.NO_GAIN, used=20, detail="0.50")
 
 
 def test_where_nothing_passes_it_repairs_and_redrafts_in_turn() -> None:
@@ -346,13 +346,14 @@ def test_only_the_accepted_with_the_highest_score_pass() -> None:
 
 def test_where_nothing_gets_better_over_several_fresh_starts_the_job_ends_with_that_reason() -> None:
     history, decisions = play([Outcome(False, words=n, score=0.5) for n in range(80)], LIMITS)
-    assert decisions[-1] == Stop(code=StopCode.NO_GAIN, used=10, detail="0.50")
-    assert len(history) == 11
+    assert decisions[-1] == Stop(code=StopCode.NO_GAIN, used=20, detail="0.50")
+    assert len(history) == 21
     better = Outcome(False, words=90, score=0.75)
     history, _ = play(
         [*(Outcome(False, words=n, score=0.5) for n in range(14)), better] + [Outcome(False, words=7)] * 40, LIMITS
     )
-    assert no_gain(history[:11]) is None, "a better score begins the count anew"
+    assert no_gain(history[:21]) is None, "a better score begins the count anew"
+    assert len(play([Outcome(False, words=n, score=0.5) for n in range(80)], LIMITS, Ladder(patience=12))[0]) == 13
 
 
 def test_two_reviews_of_different_lineages_that_find_the_problem_impossible_end_the_job() -> None:
@@ -363,6 +364,7 @@ def test_two_reviews_of_different_lineages_that_find_the_problem_impossible_end_
     (first, second) = history[-1].candidates
     alone = [*history[:-1], replace(history[-1], candidates=(first, replace(second, objection="")))]
     assert impossible(alone) is None
+    assert impossible(alone, 1) == Ladder(objections=1).decide(alone, LIMITS) == decisions[-1]
     later = candidate(CandidateRef(iteration=4, slot=0), Outcome(False, words=50, score=0.5), Operator.DRAFT)
     again = [*history, Iteration(number=4, operator=Operator.RESTART, candidates=(later,))]
     assert impossible(again) is None, "something came nearer to it since"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +30,7 @@ from tasks.types import (
     Lesson,
     LessonKind,
     Operator,
+    Record,
     Spend,
     Stop,
     StopCode,
@@ -65,12 +66,23 @@ JUDGED = Stop(code=StopCode.ACCEPTED, acceptance=Acceptance.JUDGED)
 UNSOLVED = Stop(code=StopCode.GAVE_UP)
 
 
+@dataclasses.dataclass
+class Records:
+    """Helped and hurt, by lesson."""
+
+    counted: Mapping[int, tuple[int, int]]
+
+    def records(self, lessons: Sequence[int]) -> Mapping[int, Record]:
+        return {n: Record(helped=self.counted[n][0], hurt=self.counted[n][1]) for n in lessons if n in self.counted}
+
+
 def lesson_service(
     answer: Callable[[ChatRequest], str] = lambda request: SAID,
+    records: Mapping[int, tuple[int, int]] = {},
 ) -> tuple[MemoryLessonService, InMemoryBank, Journal]:
     journal, bank = Journal(), InMemoryBank(MODEL)
     model = JournalledModel(ledger=journal, model=ScriptedModel(answer), sampling=Sampling())  # type: ignore[arg-type]
-    return MemoryLessonService(bank=bank, model=model), bank, journal
+    return MemoryLessonService(bank=bank, model=model, records=Records(records)), bank, journal
 
 
 def job(*checks: CheckSpec, title: str = "Count the vowels", **fields: Any) -> Job:
@@ -148,6 +160,35 @@ def test_a_lesson_on_another_kind_of_problem_is_not_recalled() -> None:
     bank.upsert(kept(1, LessonKind.SUCCESS, "the mean of a list that may be empty", advice="check for zero length"))
     bank.upsert(kept(2, LessonKind.FAILURE, "shortest addition chains", advice="search with iterative deepening"))
     assert made.recall(job()) == ()
+
+
+@pytest.mark.parametrize(
+    ("records", "recalled"),
+    [
+        ({}, {3}),  # the newest of those that fit alike
+        ({1: (4, 0)}, {1}),
+        ({1: (4, 0), 2: (1, 4), 3: (1, 1)}, {1}),
+        ({3: (0, 3)}, {1, 2}),
+        ({1: (0, 4), 2: (0, 4), 3: (1, 8)}, set()),  # of no use: four jobs in vain, or eight of nine
+        ({1: (0, 4), 2: (0, 4), 3: (1, 7)}, {3}),
+    ],
+)
+def test_of_lessons_that_fit_those_that_helped_come_first_and_those_that_never_do_no_more(
+    records: dict[int, tuple[int, int]], recalled: set[int]
+) -> None:
+    made, bank, _ = lesson_service(records=records)
+    for number in (1, 2, 3):
+        bank.upsert(kept(number, LessonKind.SUCCESS, "counting vowels in a text"))
+    found = {lesson.id for lesson in made.recall(job())}
+    assert found <= recalled
+    assert bool(found) is bool(recalled)
+
+
+def test_what_fits_much_better_comes_before_what_helped_once() -> None:
+    made, bank, _ = lesson_service(records={1: (1, 0)})
+    bank.upsert(kept(1, LessonKind.SUCCESS, "counting words in a sentence", advice="split it at its spaces"))
+    bank.upsert(kept(2, LessonKind.SUCCESS, "counting vowels in a text, capitals too"))
+    assert [lesson.id for lesson in made.recall(job())] == [2]
 
 
 @pytest.mark.parametrize("other", [{"owner": "bob"}, {"family": "answer"}])

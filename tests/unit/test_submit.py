@@ -262,10 +262,13 @@ BAD_LINES: dict[str, tuple[str, str]] = {
     "NaN": ('{"problem": "a", "budget": {"usd": NaN}}', "line 2: "),
     "field twice": ('{"problem": "a", "problem": "b"}', "the field 'problem' is given twice"),
     "surrogate in the problem": (
-        '{"problem": "\\ud800"}',
+        '{"problem": "\\ud800", "checks": [{"answer": 1}]}',
         "line 2: problem: '\\ud800' is not allowed; text without NUL",
     ),
-    "lone surrogate": ('{"problem": "a", "title": "\\ud800"}', "line 2: title: '\\ud800' is not allowed"),
+    "lone surrogate": (
+        '{"problem": "a", "checks": [{"answer": 1}], "title": "\\ud800"}',
+        "line 2: title: '\\ud800' is not allowed",
+    ),
     "unknown lane": ('{"problem": "a", "checks": [{"answer": 1}], "lane": "x"}', "line 2: lane: 'x' is not allowed"),
 }
 
@@ -287,6 +290,68 @@ def test_a_bad_json_line_is_named_by_its_number(read: Reader, case: str) -> None
         read('{"problem": "fine", "checks": [{"answer": 1}]}\n' + line, name="jobs.jsonl")
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+MANY_FAULTS = job(
+    "title: ''\nlane: slow\nstrategy: corect\npriorty: 3\npriority: 101\nask_hours: -1\n"
+    "budget: {usd: -1, hours: 1, dollars: 2}\ntags: [fine, a b, 7]\n"
+    "checks:\n  - answer: 1\n    timeout_seconds: 0\n    memory_mb: 1\n  - python: none.py\n  - pyton: x.py\n",
+    "See [it](a.csv) and [that](../b.csv).\n",
+)
+
+
+def fields_at_fault(error: InvalidInput) -> list[str]:
+    return [fault.field.rpartition(": ")[2] for fault in error.faults]
+
+
+def test_all_faults_of_a_job_file_are_named_at_once(read: Reader) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read(MANY_FAULTS)
+    assert sorted(fields_at_fault(caught.value)) == [
+        *("ask_hours", "budget.dollars", "budget.usd", "checks[0].memory_mb", "checks[0].timeout_seconds"),
+        *("checks[1].python", "checks[2]", "lane", "priority", "priorty", "problem", "problem", "strategy"),
+        *("tags[1]", "tags[2]", "title"),
+    ]
+    lines = str(caught.value).split("\n")
+    assert all("p.md: " in line and " is not allowed; " in line for line in lines)
+    assert len(lines) == 16
+
+
+@pytest.mark.parametrize(
+    ("front", "fields"),
+    [
+        ("checks: 3", ["checks"]),  # not one more for the check that is missing then
+        ("ask: yes please\nask_hours: 3\n" + CHECK, ["ask"]),
+        ("files: [/etc/*]\nchecks: [{pyton: x}]", ["files"]),  # checks are read beside the files
+        (CHECK + "lane: 7\nstrategy: []", ["lane", "strategy"]),
+    ],
+)
+def test_a_fault_is_named_once_and_brings_no_other_with_it(read: Reader, front: str, fields: list[str]) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read(job(front))
+    assert sorted(fields_at_fault(caught.value)) == fields
+
+
+def test_the_faults_of_all_files_and_lines_are_named_at_once(read: Reader, tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text(job("lane: slow\n" + CHECK, ""))
+    (tmp_path / "b.md").write_text("---\nchecks: [1")
+    (tmp_path / "c.jsonl").write_text(
+        '{"problem": 1}\n{"problem": "P", "checks": [{"answer": 1}]}\n{"problem": "P"}\n['
+    )
+    (tmp_path / "good.md").write_text(job(CHECK))
+    files = [str(tmp_path / name) for name in ("a.md", "b.md", "none.md", "c.jsonl", "good.md")]
+    with pytest.raises(InvalidInput) as caught:
+        read_jobs(files, Flags(), RULES, lambda: b"")
+    lines = str(caught.value).replace(f"{tmp_path}/", "").split("\n")
+    assert sorted(line.partition(" is not")[0] for line in lines) == [
+        "FILE: 'none.md'",
+        "a.md: lane: 'slow'",
+        "a.md: problem: ''",
+        "b.md: front matter: '---'",
+        "c.jsonl line 1: problem: 1",
+        "c.jsonl line 3: checks: []",
+        "c.jsonl line 4 column 2: '['",
+    ]
 
 
 def test_an_option_of_a_score_that_does_not_decide_is_refused(read: Reader) -> None:

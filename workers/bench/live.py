@@ -18,6 +18,8 @@ from workers.bench.runs import Run
 from workers.bench.tasks import Mode, Task, TaskSet
 
 CHARS_PER_TOKEN = 4
+# Behind the name of a strategy whose jobs recall lessons and leave some.
+WITH_MEMORY = "+memory"
 # A job of a bench is limited by its completion tokens alone.
 _UNLIMITED = Budget(hours=8_760, iterations=10_000, tokens=10**12)
 
@@ -30,43 +32,46 @@ FROM call_history WHERE job = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """One run by its `name`, at `tokens` completion tokens a job. The `checks` of this machine say what is right."""
+    """One run by its `name`, at `tokens` completion tokens a job. The `checks` of this machine say what is right. With
+    `memory` each strategy is run twice: without lessons, and as `NAME+memory` with those of its own jobs so far."""
 
     client: Client
     checks: Checks
     name: str
     mode: Mode
     tokens: int
+    memory: bool = False
 
     def run(self, tasks: TaskSet, strategies: Sequence[str], *, seeds: int) -> Iterator[Run]:
         """Submits what is not there yet and waits for all of it, the first first. Raises what the client raises, and
         `InvalidInput` where a key names a job of other content."""
-        wanted = [(strategy, seed, task) for strategy in strategies for seed in range(seeds) for task in tasks.tasks]
-        submitted = self.client.submit([self._spec(task, strategy, seed) for strategy, seed, task in wanted])
-        for (_, seed, task), job in zip(wanted, submitted, strict=True):
+        names = [each for name in strategies for each in ((name, name + WITH_MEMORY) if self.memory else (name,))]
+        wanted = [(name, seed, task) for name in names for seed in range(seeds) for task in tasks.tasks]
+        submitted = self.client.submit([self._spec(task, name, seed) for name, seed, task in wanted])
+        for (name, seed, task), job in zip(wanted, submitted, strict=True):
             self.client.wait(job)
-            yield self._measured(task, seed, self.client.load(job))
+            yield self._measured(task, name, seed, self.client.load(job))
 
-    def _spec(self, task: Task, strategy: str, seed: int) -> JobSpec:
+    def _spec(self, task: Task, name: str, seed: int) -> JobSpec:
         return dataclasses.replace(
             task.job(self.mode),
-            strategy=strategy,
+            strategy=name.removesuffix(WITH_MEMORY),
             seed=seed,
-            key=f"bench/{self.name}/{task.name}/{strategy}/{seed}",
+            key=f"bench/{self.name}/{task.name}/{name}/{seed}",
             budget=dataclasses.replace(_UNLIMITED, completion_tokens=self.tokens),
             tags=("bench", *task.spec.tags[1:]),
             egress=Egress.NEVER,
-            memory=False,
+            memory=name.endswith(WITH_MEMORY),
         )
 
-    def _measured(self, task: Task, seed: int, job: Job) -> Run:
+    def _measured(self, task: Task, name: str, seed: int, job: Job) -> Run:
         candidates = [candidate for iteration in job.history for candidate in iteration.candidates]
         right = {candidate.ref: self._is_right(task, candidate) for candidate in candidates}
         assert job.ended is not None, "it was waited for"
         (calls, prompt, completion, seconds, degenerate), chosen = self._calls(job.id), job.incumbent
         return Run(
             task=task.name,
-            strategy=job.spec.strategy,
+            strategy=name,
             seed=seed,
             mode=self.mode,
             accepted=job.ended.state is JobState.ACCEPTED,

@@ -45,14 +45,24 @@ class Recorder:
     engine: str
     processor: str
 
-    def record(self, path: Path, tasks: TaskSet, *, drafts: int, parallel: int, progress: Progress) -> None:
-        """The drafts that are missing in the file, of one greedy and `drafts` others for each task, `parallel` at once.
+    def record(
+        self,
+        path: Path,
+        tasks: TaskSet,
+        *,
+        drafts: int,
+        parallel: int,
+        progress: Progress,
+        sample: int | None = None,
+    ) -> None:
+        """The drafts that are missing in the file, of one greedy and `drafts` others for each task, `parallel` at once;
+        with `sample` only those of so many tasks.
 
         Raises `InvalidInput` where the file is of another set, model, sampling or prompt; `EngineFault` where the
         engine stays away.
         """
         known = self._begin(path, tasks)
-        rounds = list(_rounds(tasks.tasks, drafts, known))
+        rounds = list(_rounds(tasks.tasks if sample is None else tasks.sample(sample), drafts, known))
         done, tokens, stopped, lock = len(known), 0, threading.Event(), threading.Lock()
         total = done + sum(len(numbers) for _, numbers in rounds)
 

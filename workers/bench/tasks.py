@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -32,9 +33,17 @@ class Task:
         return dataclasses.replace(self.spec, checks=(*self.spec.checks, *self.scoring))
 
 
+SAMPLE_SEED = 20261129
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSet:
     """Named tasks, in their order."""
 
     name: str
     tasks: tuple[Task, ...]
+
+    def sample(self, number: int) -> tuple[Task, ...]:
+        """So many of the tasks, drawn with a fixed seed: a smaller sample is the beginning of a larger one."""
+        drawn = random.Random(f"{SAMPLE_SEED}:{self.name}")  # noqa: S311  (a sample, no secret)
+        return tuple(drawn.sample(self.tasks, len(self.tasks)))[:number]

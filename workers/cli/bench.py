@@ -41,6 +41,10 @@ def record(
     ] = "",
     model: Annotated[str, typer.Option("--model", help="The model's name at the endpoint.")] = "",
     drafts: Annotated[int, typer.Option("--drafts", min=1, help="Drafts of a task beside the greedy one.")] = 16,
+    sample: Annotated[
+        int | None,
+        typer.Option("--sample", min=1, help="Only so many tasks, drawn with a fixed seed; later runs may add more."),
+    ] = None,
     parallel: Annotated[int, typer.Option("--parallel", min=1, help="Requests at once.")] = 16,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=16, help="Of one draft.")] = 512,
     checks: Annotated[bool, typer.Option(help="Run the checks when the texts are there.")] = True,
@@ -60,7 +64,7 @@ def record(
     log_to_stderr()
     if endpoint:
         recorder = _recorder(settings, endpoint, model, max_tokens)
-        recorder.record(output, task_set, drafts=drafts, parallel=parallel, progress=Progress("drafts"))
+        recorder.record(output, task_set, drafts=drafts, parallel=parallel, progress=Progress("drafts"), sample=sample)
     if checks:
         check_drafts(
             output, task_set, checks_of(settings), parallel=os.cpu_count() or 1, progress=Progress("drafts checked")

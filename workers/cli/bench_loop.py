@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
 def loop(
     tasks: SetName,
-    strategies: Annotated[list[str], typer.Argument(metavar="STRATEGY...", help="The strategies to compare.")],
+    strategies: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="STRATEGY...", help="The strategies to compare; ladder:agree=2,lead=1 with other numbers."
+        ),
+    ],
     pool: Annotated[Path | None, typer.Option("--pool", help="A recorded pool of the set, to replay.")] = None,
     live: Annotated[
         str, typer.Option("--live", metavar="RUN", help="Real jobs on the stack instead; the same name goes on.")
@@ -37,6 +42,9 @@ def loop(
         int | None,
         typer.Option("--seeds", min=1, help="Runs of each task, each with draws of its own. Default: 100, live 1."),
     ] = None,
+    memory: Annotated[
+        bool, typer.Option("--memory", help="Live: each strategy without lessons, and as NAME+memory with them.")
+    ] = False,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only so many tasks, the first.")] = None,
     width: Annotated[int, typer.Option("--width", min=1, help="Of a replay: candidates drafted at once.")] = 2,
     greedy: Annotated[
@@ -56,20 +64,23 @@ def loop(
     """
     from workers.bench.sets import load_set
     from workers.bench.statistics import summarize
+    from workers.bench.variants import load_variant
     from workers.cli import bench_table
 
     if (pool is None) == (not live):
         raise InvalidInput("--pool", str(pool or ""), "either --pool FILE, or --live RUN")
+    if memory and pool is not None:
+        raise InvalidInput("--memory", "", "beside --live only: drafts that are recorded have recalled nothing")
     task_set, names = load_set(tasks), list(dict.fromkeys(strategies))
-    chosen = [_strategy(name) for name in names]
+    chosen = [load_variant(name) for name in names]
     if pool is None:
-        facts, runs = _live(task_set, names, live, mode, tokens, seeds or 1, limit)
+        facts, runs = _live(task_set, chosen, live, mode, tokens, seeds or 1, limit, memory)
     else:
         from workers.bench.deck import Terms
 
         terms = Terms(mode=mode, tokens=tokens, width=width, greedy_first=greedy)
         facts, runs = _replay(task_set, chosen, pool, terms, seeds or 100, endpoint, parallel, limit)
-    summaries = summarize(runs, bench_table.REFERENCES)
+    summaries = summarize(runs, (*bench_table.REFERENCES, *(names if memory else ())))
     title = bench_table.title_of(task_set.name, mode)
     bench_table.write(title, facts, summaries, runs, page=page, as_json=as_json)
 
@@ -100,27 +111,32 @@ def _replay(
 
 
 def _live(
-    tasks: TaskSet, strategies: Sequence[str], name: str, mode: Mode, tokens: int, seeds: int, limit: int | None
+    tasks: TaskSet,
+    strategies: Sequence[Strategy],
+    name: str,
+    mode: Mode,
+    tokens: int,
+    seeds: int,
+    limit: int | None,
+    memory: bool,
 ) -> tuple[dict[str, str], Sequence[Run]]:
     from workers.bench.live import Live
+    from workers.bench.variants import Variant
     from workers.cli.bench_table import live_facts
     from workers.cli.client import connect
 
+    varied = [strategy.name for strategy in strategies if isinstance(strategy, Variant)]
+    if varied:
+        raise InvalidInput("STRATEGY", varied[0], "beside --pool only: a worker knows strategies by name alone")
+    names = [strategy.name for strategy in strategies]
     runs, progress = [], Progress("jobs measured")
     tasks = dataclasses.replace(tasks, tasks=tasks.tasks[:limit])
     with connect(name="redraft bench") as client:
         models = sorted({model for worker in client.workers() for model in worker.models})
-        bench = Live(client=client, checks=checks_of(load_settings()), name=name, mode=mode, tokens=tokens)
-        for run in bench.run(tasks, strategies, seeds=seeds):
+        bench = Live(
+            client=client, checks=checks_of(load_settings()), name=name, mode=mode, tokens=tokens, memory=memory
+        )
+        for run in bench.run(tasks, names, seeds=seeds):
             runs.append(run)
-            progress(len(runs), len(tasks.tasks) * len(strategies) * seeds)
+            progress(len(runs), len(tasks.tasks) * len(names) * (2 if memory else 1) * seeds)
     return live_facts(name, mode, len(tasks.tasks), tokens, seeds, models), runs
-
-
-def _strategy(name: str) -> Strategy:
-    from workers.strategies import load_strategies
-
-    known = load_strategies().working
-    if name not in known:
-        raise InvalidInput("STRATEGY", name, f"one of {', '.join(sorted(known))}")
-    return known[name]

@@ -60,8 +60,10 @@ def downgrade(
 
 @app.command()
 def login(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The owner of its jobs, or a fleet of workers.")],
-    role: Annotated[str, typer.Option(metavar="worker|submitter", help="What the login may do.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The owner of its jobs, a fleet of workers, or who reads the metrics.")
+    ],
+    role: Annotated[str, typer.Option(metavar="worker|submitter|metrics", help="What the login may do.")],
     password_file: Annotated[Path, typer.Option(metavar="FILE", help="A file that holds only the password.")],
     url: Url = None,
     as_json: output.Json = False,
@@ -70,7 +72,11 @@ def login(
     from tasks.errors import InvalidInput
     from tasks.store import roles
 
-    known: dict[str, roles.Role] = {"worker": "redraft_worker", "submitter": "redraft_submitter"}
+    known: dict[str, roles.Role] = {
+        "worker": "redraft_worker",
+        "submitter": "redraft_submitter",
+        "metrics": "redraft_metrics",
+    }
     if role not in known:
         raise InvalidInput("--role", role, f"one of {', '.join(known)}")
     if not LOGIN.fullmatch(name):

@@ -18,13 +18,15 @@ from typer.core import CompletionItem, TyperGroup  # type: ignore[attr-defined]
 from typer.exceptions import TyperException
 from typer.main import get_command, get_group
 
-from tasks.errors import RedraftError
+from tasks.errors import InvalidInput, RedraftError
 from tasks.printable import printable
 
 # What the system refuses, and no traceback explains any better.
 OF_THE_SYSTEM = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG}
 )
+# Of a file of ten thousand lines with the same fault, as many as a person reads.
+FAULTS_SHOWN = 100
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -72,6 +74,7 @@ COMMANDS: dict[str, Entry] = {
     "bench": Entry(module="workers.cli.bench", help="Compare strategies on sets of tasks.", group=True),
     "worker": Entry(module="workers.cli.worker", help="Run a worker, which takes turns at jobs."),
     "relay": Entry(module="workers.cli.worker", help="Run the relay, which wakes workers."),
+    "metrics": Entry(module="workers.cli.metrics", help="Serve the metrics to Prometheus."),
     "engine": Entry(module="workers.cli.engine", help="Fetch, serve and probe the local model.", group=True),
     "sandbox": Entry(module="workers.cli.sandbox", help="Manage the packages that checks may import.", group=True),
     "db": Entry(module="workers.cli.db", help="Manage the database's schema and logins.", group=True),
@@ -156,7 +159,7 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Runs one command line and returns its exit code; whatever goes wrong becomes one line on stderr."""
+    """Runs one command line and returns its exit code; whatever goes wrong becomes lines on stderr."""
     try:
         code = get_command(app).main(args=arguments, prog_name="redraft", standalone_mode=False)
         sys.stdout.flush()
@@ -176,7 +179,7 @@ def _explain(error: Exception) -> int:
         return INTERRUPTED
     match error:
         case RedraftError():
-            return _fail(str(error), error.exit_code)
+            return _refuse(error)
         case TyperException():
             context = getattr(error, "ctx", None)
             path = context.command_path if context is not None else "redraft"
@@ -190,6 +193,16 @@ def _explain(error: Exception) -> int:
         case _:
             name = type(error).__name__
             return _fail(f"an error of Redraft itself, {name}; the traceback is in {_log(error)}", 1)
+
+
+def _refuse(error: RedraftError) -> int:
+    """A line for each fault of an input, one for another error; the exit code."""
+    faults = error.faults if isinstance(error, InvalidInput) else (error,)
+    for fault in faults[:FAULTS_SHOWN]:
+        _fail(str(fault), error.exit_code)
+    if len(faults) > FAULTS_SHOWN:
+        _fail(f"and {len(faults) - FAULTS_SHOWN:,} more faults", error.exit_code)
+    return error.exit_code
 
 
 def _fail(message: str, code: int) -> int:

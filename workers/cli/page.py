@@ -16,7 +16,7 @@ from itertools import accumulate
 from tasks.printable import printable
 from tasks.store.summaries import EgressRow, EventRow, IterationRow, JobSummary, VerdictRow
 from tasks.types import Hint
-from workers.cli import omissions, output
+from workers.cli import occupancy, omissions, output
 from workers.cli.page_help import help_table
 
 WIDTH, HEIGHT, MARGIN = 720, 200, 40
@@ -53,12 +53,13 @@ svg text { fill: currentColor; font: 12px system-ui, sans-serif; }
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """What a page tells beside facts and iterations: the `problem` as it was handed in, the job's `events`, and the
-    words of `judges`, each with the iteration, the check and the vote that it was."""
+    """What a page tells beside facts and iterations: the `problem` as it was handed in, the job's `events`, the words
+    of `judges`, each with the iteration, the check and the vote that it was, and what `worked` for it when."""
 
     problem: str = ""
     events: Sequence[EventRow] = ()
     judges: Sequence[tuple[int, str, str]] = ()
+    worked: occupancy.Occupancy | None = None
 
 
 NO_STORY = Story()
@@ -89,6 +90,9 @@ def page(
     if rounds:
         body += ["<h2>Score by iteration</h2>", score_plot(rounds)]
         body += ["<h2>Tokens by iteration</h2>", token_plot(rounds)]
+        if story.worked:
+            said = _text(occupancy.words(story.worked))
+            body += ["<h2>What worked when</h2>", occupancy.plot(story.worked), f'<p class="soft">{said}</p>']
         body += ["<h2>Iterations</h2>", _overview(rounds), *(_iteration(row, story) for row in rounds)]
     else:
         body.append("<p>No iteration has been recorded yet.</p>")

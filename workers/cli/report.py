@@ -57,7 +57,8 @@ def report(
 
 
 def story(client: Client, job: int) -> Story:
-    """The problem, the judges' votes and the log of a job."""
+    """The problem, the judges' votes, the log of a job, and what worked for it when."""
+    from workers.cli import occupancy
     from workers.cli.page import Story
 
     number = int(job)
@@ -70,4 +71,5 @@ def story(client: Client, job: int) -> Story:
         problem="".join(str(text) for (text,) in problem),
         events=tuple(client.events(job, timeout=0)),
         judges=tuple((int(str(iteration)), str(vote), str(text)) for iteration, vote, text in votes),
+        worked=occupancy.occupancy(client.sql(occupancy.query([number])).rows),
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from workers.cli import completion, output
+from workers.cli import output
+from workers.cli import submitoptions as options
 
 if TYPE_CHECKING:
     from tasks.jobflags import Flags
@@ -21,86 +22,40 @@ app = typer.Typer()
 
 @app.command()
 def submit(
-    files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="Markdown or .jsonl files, or - for standard input.")
-    ],
-    check: Annotated[
-        list[str],
-        typer.Option("--check", metavar="KIND:VALUE", help="Add a check; paths are relative to the job file."),
-    ] = [],  # noqa: B006  (typer reads it and hands out a new list)
-    hidden_check: Annotated[
-        list[str], typer.Option("--hidden-check", metavar="KIND:VALUE", help="Add a check the model never sees.")
-    ] = [],  # noqa: B006
-    budget: Annotated[
-        list[str],
-        typer.Option("--budget", metavar="usd=2,hours=4,iterations=30,tokens=N,…", help="What the job may spend."),
-    ] = [],  # noqa: B006
-    pool_budget: Annotated[
-        list[str],
-        typer.Option(
-            "--pool-budget",
-            metavar="tokens=N,usd=20,hours=8",
-            help="Make the jobs one batch: what they may spend together. The likeliest to be solved go on first.",
-        ),
-    ] = [],  # noqa: B006
-    strategy: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="correct, ladder, evolve, climb, aggregate, best_of_n or single.",
-            autocompletion=completion.strategies,
-        ),
-    ] = None,
-    lane: Annotated[str | None, typer.Option(metavar="gpu|fast", help="Which model drafts.")] = None,
-    egress: Annotated[
-        str | None, typer.Option(metavar="never|hint|full", help="What may be sent to the cloud.")
-    ] = None,
-    priority: Annotated[int | None, typer.Option(help="From -100 to 100; higher runs first.")] = None,
-    tag: Annotated[
-        list[str], typer.Option("--tag", metavar="T", help="Add a tag.", autocompletion=completion.tags)
-    ] = [],  # noqa: B006
-    model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The model that must work on it; the job waits for a worker.")
-    ] = None,
-    title: Annotated[str | None, typer.Option(help="Default: the first heading, or the first line.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The seed of all sampling.")] = None,
-    key: Annotated[str | None, typer.Option(metavar="K", help="Submit once: a known key returns its job.")] = None,
-    no_memory: Annotated[
-        bool, typer.Option("--no-memory", help="Use no lessons of earlier jobs, and leave none.")
-    ] = False,
-    cut: Annotated[
-        bool, typer.Option("--cut", help="Show the model a part of a problem that is longer than its context.")
-    ] = False,
-    ask: Annotated[
-        bool, typer.Option("--ask", help="Let a job that is stuck ask you a question: `redraft answer`.")
-    ] = False,
-    ask_timeout: Annotated[
-        float | None,
-        typer.Option("--ask-timeout", metavar="HOURS", help="With --ask: go on without an answer after these. [24]"),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the jobs, print the most that they can cost, and store nothing.")
-    ] = False,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Wait until the jobs are finished; exit as `wait` does.")
-    ] = False,
-    timeout: Annotated[float | None, typer.Option(min=0, help="With --wait: wait at most this many seconds.")] = None,
+    files: options.Files,
+    check: options.Check = [],  # noqa: B006  (typer reads it and hands out a new list)
+    hidden_check: options.HiddenCheck = [],  # noqa: B006
+    budget: options.Budget = [],  # noqa: B006
+    pool_budget: options.PoolBudget = [],  # noqa: B006
+    strategy: options.Strategy = None,
+    lane: options.Lane = None,
+    egress: options.Egress = None,
+    priority: options.Priority = None,
+    tag: options.Tag = [],  # noqa: B006
+    model: options.Model = None,
+    title: options.Title = None,
+    seed: options.Seed = None,
+    key: options.Key = None,
+    no_memory: options.NoMemory = False,
+    cut: options.Cut = False,
+    ask: options.Ask = False,
+    ask_timeout: options.AskTimeout = None,
+    dry_run: options.DryRun = False,
+    wait: options.Wait = False,
+    timeout: options.Timeout = None,
     as_json: output.Json = False,
 ) -> None:
     """Submit problems: Markdown with front matter, JSON lines, or standard input.
 
     A flag with one value overrides the job file; --check, --hidden-check and --tag add to it. All jobs are checked
-    before any is stored: one bad job stores none. Prints each job's number; --json: one object per line.
+    before any is stored: one bad job stores none, and each thing that is not allowed gets a line. Prints each job's
+    number; --json: one object per line.
     """
-    from tasks.jobflags import Flags, parse_budget_flag, parse_check_flag
-    from workers.cli.submitnotes import notes
-
-    visible = [parse_check_flag(text, held_out=False, flag="--check") for text in check]
-    hidden = [parse_check_flag(text, held_out=True, flag="--hidden-check") for text in hidden_check]
-    flags = Flags(
+    flags = options.read_flags(
+        check,
+        hidden_check,
+        budget,
         title=title,
-        checks=(*visible, *hidden),
-        budget=parse_budget_flag(budget),
         strategy=strategy,
         lane=lane,
         egress=egress,
@@ -109,23 +64,31 @@ def submit(
         seed=seed,
         key=key,
         memory=False if no_memory else None,
-        cut=True if cut else None,
-        ask=True if ask else None,
+        cut=cut or None,
+        ask=ask or None,
         ask_hours=ask_timeout,
         model=model,
     )
     if dry_run:
         _dry_run(files, flags, pool_budget, as_json=as_json)
         return
-    submission, jobs, workers = _store(files, flags, pool_budget)
-    for line in notes(submission, jobs, workers):
-        output.note(line)
-    if not (as_json and wait):
-        _print_numbers(submission, jobs, as_json=as_json)
+    numbers = _submit(files, flags, pool_budget, quiet=as_json and wait, as_json=as_json)
     if wait:
         from workers.cli.watch import wait_for
 
-        raise typer.Exit(wait_for([job.job for job in jobs], timeout, as_json=as_json))
+        raise typer.Exit(wait_for(numbers, timeout, as_json=as_json))
+
+
+def _submit(files: Sequence[str], flags: Flags, pool_budget: Sequence[str], *, quiet: bool, as_json: bool) -> list[int]:
+    """Stores the jobs and says what must be known of them; their numbers, printed unless `quiet`."""
+    from workers.cli.submitnotes import notes
+
+    submission, jobs, workers = _store(files, flags, pool_budget)
+    for line in notes(submission, jobs, workers):
+        output.note(line)
+    if not quiet:
+        _print_numbers(submission, jobs, as_json=as_json)
+    return [job.job for job in jobs]
 
 
 def _store(
@@ -143,7 +106,7 @@ def _store(
     settings, pool = load_settings(), read_batch_budget(pool_budget)
     rules = installed_rules(settings, dry_runs=True)
     with Bars(sys.stderr) as bars:
-        submission = steps.check(steps.parse(files, flags, sys.stdin.buffer.read), rules, bars.update)
+        submission = steps.read_jobs(files, flags, rules, sys.stdin.buffer.read, bars.update)
         with connect() as client:
             jobs = client.submit(submission, progress=bars.update, count=EngineCount(settings), pool=pool)
             return submission, jobs, client.workers()
@@ -160,7 +123,7 @@ def _dry_run(files: Sequence[str], flags: Flags, pool_budget: Sequence[str], *, 
 
     pool, rules = read_batch_budget(pool_budget), installed_rules(load_settings(), dry_runs=True)
     with Bars(sys.stderr) as bars:
-        submission = steps.check(steps.parse(files, flags, sys.stdin.buffer.read), rules, bars.update)
+        submission = steps.read_jobs(files, flags, rules, sys.stdin.buffer.read, bars.update)
     with connect() as client:
         egress = client.egress_of(submission)
     for line in submission.notes:

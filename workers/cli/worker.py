@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Annotated
 
 import structlog
@@ -11,26 +10,9 @@ import typer
 from tasks.errors import InvalidInput
 from tasks.settings import load_settings
 from tasks.types import Egress, Lane
+from workers.logs import configure_log
 
 app = typer.Typer(rich_markup_mode=None)
-
-
-# At level info they log each request: two lines for each call to a model.
-CHATTY = ("httpx", "httpx2")
-
-
-def _log_plainly(level: str) -> None:
-    for name in CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-    )
 
 
 def parse_lanes(text: str) -> frozenset[Lane]:
@@ -55,7 +37,7 @@ def worker(
     if Lane.CLOUD in lanes and settings.egress is Egress.NEVER:
         why = f"lane cloud sends text out, and egress is {settings.egress} here: set REDRAFT_EGRESS=full, or hint"
         raise InvalidInput("--lane", lane, why)
-    _log_plainly(settings.log_level)
+    configure_log(settings.log_level, settings.log_format)
     from workers.addresses import broker_url, worker_database_url
     from workers.celery_app import make_app
     from workers.engine.select import host_for
@@ -70,7 +52,7 @@ def worker(
 def relay() -> None:
     """Run the relay, which wakes workers."""
     settings = load_settings()
-    _log_plainly(settings.log_level)
+    configure_log(settings.log_level, settings.log_format)
     from workers.addresses import broker_url, worker_database_url
     from workers.relay_process import run_relay
 

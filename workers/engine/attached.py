@@ -11,6 +11,7 @@ import structlog
 
 from tasks.errors import EngineFault, InvalidInput
 from tasks.llm.capabilities import Capabilities
+from tasks.taskrecords import NO_RECORD, TaskRecord
 from tasks.types import Modality
 from workers.engine.detection import REPETITION, Endpoint, Server, describe_server, detect_capabilities
 from workers.engine.health import EngineHealth
@@ -47,6 +48,7 @@ class AttachedEndpoint:
     """
 
     slots = None
+    restarts = 0
 
     def __init__(
         self,
@@ -133,10 +135,10 @@ class AttachedEndpoint:
             log.info("the endpoint is worked around", endpoint=public_url(self.url), lack=lack)
         self._ready.set()
 
-    def watch(self, stop: threading.Event) -> None:
+    def watch(self, stop: threading.Event, record: TaskRecord = NO_RECORD) -> None:
         """Looks every few seconds whether it is well."""
         try:
-            self._watch(stop)
+            self._watch(stop, record)
         finally:
             self._ready.clear()
 
@@ -167,7 +169,7 @@ class AttachedEndpoint:
         arguments = {"prompt": profile.canary_prompt, "pattern": profile.canary_pattern}
         canary(self.url, self.model, **arguments, key=self._key, seconds=seconds)
 
-    def _watch(self, stop: threading.Event) -> None:
+    def _watch(self, stop: threading.Event, record: TaskRecord) -> None:
         health = EngineHealth(
             lambda: fetch(f"{self.url}/models", key=self._key, seconds=10),
             self._ask_canary,
@@ -177,6 +179,7 @@ class AttachedEndpoint:
         )
         while not stop.wait(self._watch_seconds):
             problem = health.look()
+            record.succeeded()
             if problem is None:
                 self._ready.set()
                 self._outages.ends()

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from tasks.errors import EngineFault
 from tasks.llm.capabilities import Capabilities
+from tasks.taskrecords import NO_RECORD, TaskRecord
 from workers.engine.load import EngineLoad
 from workers.engine.outage import Outage
 from workers.engine.prefill import PromptSlots
@@ -46,6 +47,10 @@ class ModelHost(Protocol):
         """Why it does not answer, as long as it is watched and does not; None where it does."""
 
     @property
+    def restarts(self) -> int:
+        """How often this process has started it again."""
+
+    @property
     def slots(self) -> PromptSlots | None:
         """What copies a prompt from one sequence to others, after `start`; None where they share it by themselves, or
         can't."""
@@ -56,9 +61,9 @@ class ModelHost(Protocol):
     def start(self) -> None:
         """Returns when it is ready. Raises `PartFailed`, `EngineFault` or `InvalidInput` with the likely cause."""
 
-    def watch(self, stop: threading.Event) -> None:
+    def watch(self, stop: threading.Event, record: TaskRecord = NO_RECORD) -> None:
         """A background task, after `start`: keeps `ready` true to the facts until `stop`. It is not ready afterwards,
-        however this ends."""
+        however this ends. To `record` a look at it is a success, whatever it finds."""
 
     def stop(self) -> None:
         """Ends what `start` started."""
@@ -82,6 +87,7 @@ class NoEngine:
     capabilities = Capabilities()
     slots = None
     outage = None
+    restarts = 0
     ready = False
 
     def __init__(self) -> None:
@@ -99,7 +105,7 @@ class NoEngine:
         """Raises `EngineFault`: this worker must not need an engine."""
         raise EngineFault("this worker serves no lane of an engine")
 
-    def watch(self, stop: threading.Event) -> None:
+    def watch(self, stop: threading.Event, record: TaskRecord = NO_RECORD) -> None:
         """Nothing changes."""
         stop.wait()
 

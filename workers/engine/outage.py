@@ -33,10 +33,11 @@ class Outage:
 
 
 class Outages:
-    """The outage of the moment. One thread writes; any may read."""
+    """The outage of the moment, and how many `restarts` there were. One thread writes; any may read."""
 
     def __init__(self) -> None:
         self.now: Outage | None = None
+        self.restarts = 0
 
     def fails(self, why: str) -> None:
         """The engine does not answer. The first reason stays as long as the engine only fails to come back."""
@@ -45,6 +46,7 @@ class Outages:
 
     def restarted(self) -> None:
         """It was started again."""
+        self.restarts += 1
         if self.now is not None:
             self.now = dataclasses.replace(self.now, restarted_at=time.monotonic())
 

@@ -14,6 +14,7 @@ from typing import TextIO
 import structlog
 
 from tasks.errors import EngineFault, PartFailed, RedraftError
+from tasks.taskrecords import NO_RECORD, TaskRecord
 from workers.backoff import pause_seconds
 from workers.engine.backend import Backend, Installation
 from workers.engine.building import Say
@@ -98,6 +99,11 @@ class EngineServer:
     def outage(self) -> Outage | None:
         """See `ModelHost.outage`."""
         return self._outages.now
+
+    @property
+    def restarts(self) -> int:
+        """See `ModelHost.restarts`."""
+        return self._outages.restarts
 
     @property
     def slots(self) -> PromptSlots | None:
@@ -289,11 +295,11 @@ class EngineServer:
             canary_every_seconds=self._canary_every_seconds,
         )
 
-    def watch(self, stop: threading.Event) -> None:
+    def watch(self, stop: threading.Event, record: TaskRecord = NO_RECORD) -> None:
         """Starts the engine again when it dies or hangs, with longer pauses when that happens in a row."""
         self._watch_stopping = stop
         try:
-            self._watch(stop)
+            self._watch(stop, record)
         finally:
             self._ready.clear()
 
@@ -301,10 +307,11 @@ class EngineServer:
     def _must_stop(self) -> bool:
         return self._stopping.is_set() or self._watch_stopping.is_set()
 
-    def _watch(self, stop: threading.Event) -> None:
+    def _watch(self, stop: threading.Event, record: TaskRecord) -> None:
         started, health, ends = time.monotonic(), self._health(), 0
         while not stop.wait(self._watch_seconds):
             problem = self._problem(health)
+            record.succeeded()
             if problem is None:
                 self._ready.set()
                 self._outages.ends()

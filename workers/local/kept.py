@@ -15,7 +15,7 @@ from tasks.errors import PartFailed
 from tasks.settings import Settings
 from workers.home import Home, free_port, write_private
 
-PARTS = ("postgres", "valkey", "memory", "flower", "ui")
+PARTS = ("postgres", "valkey", "memory", "flower", "ui", "metrics")
 
 
 def _password() -> str:
@@ -31,11 +31,13 @@ class Kept:
     memory_port: int
     flower_port: int
     ui_port: int
+    metrics_port: int
     flower_password: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     memory_key: str = field(default_factory=_password)
     valkey_password: str = field(default_factory=_password)
     worker_password: str = field(default_factory=_password)
     user_password: str = field(default_factory=_password)
+    metrics_password: str = field(default_factory=_password)
     ui_secret: str = field(default_factory=lambda: secrets.token_urlsafe(32))
 
 

@@ -1,5 +1,5 @@
-"""The parts that are processes of Redraft (memory, relay, worker, Flower, the live page), and how the health of each is
-determined."""
+"""The parts that are processes of Redraft (memory, relay, worker, Flower, the live page, the metrics), and how the
+health of each is determined."""
 
 from __future__ import annotations
 
@@ -262,6 +262,19 @@ def ui_part(home: Home, stack: StackFile) -> ProcessPart:
         port=urlsplit(stack.ui_url).port,
         address=stack.ui_url,
         probe=lambda pid: answers(f"{stack.ui_url}/health"),
+    )
+
+
+def metrics_part(home: Home, stack: StackFile) -> ProcessPart:
+    """What Prometheus scrapes; its login is in the stack file."""
+    port = urlsplit(stack.metrics_url).port
+    return ProcessPart(
+        name="metrics",
+        argv=[sys.executable, "-m", "workers.cli.main", "metrics", f"--port={port}"],
+        home=home,
+        port=port,
+        address=f"{stack.metrics_url}/metrics",
+        probe=lambda pid: answers(f"{stack.metrics_url}/health"),
     )
 
 

@@ -28,6 +28,7 @@ from workers.local.parts import (
     engine_status,
     flower_part,
     memory_part,
+    metrics_part,
     relay_part,
     stop_all,
     ui_part,
@@ -44,6 +45,7 @@ TEND_SECONDS = 0.5
 # are healthy and none was restarted.
 LOOK_SECONDS = 2.0
 WORKER_LOGIN = "redraft_local_worker"
+METRICS_LOGIN = "redraft_local_metrics"
 
 
 MakeParts = Callable[[Home, StackFile], list[ProcessPart]]
@@ -52,7 +54,7 @@ MakeParts = Callable[[Home, StackFile], list[ProcessPart]]
 def standard_parts(home: Home, stack: StackFile) -> list[ProcessPart]:
     """The parts of a whole stack besides Postgres and Valkey, in the order of their start."""
     parts = [memory_part(home, stack), relay_part(home), worker_part(home, stack), flower_part(home, stack)]
-    return [*parts, ui_part(home, stack)]
+    return [*parts, ui_part(home, stack), metrics_part(home, stack)]
 
 
 class Supervisor:
@@ -102,6 +104,7 @@ class Supervisor:
         kept, login = self._kept, local_login()
         ensure_login(self._postgres.url, WORKER_LOGIN, kept.worker_password, "redraft_worker")
         ensure_login(self._postgres.url, login, kept.user_password, "redraft_submitter")
+        ensure_login(self._postgres.url, METRICS_LOGIN, kept.metrics_password, "redraft_metrics")
         self._valkey.start()
         me, settings = Recorded.of(os.getpid()), load_settings()
         return StackFile(
@@ -125,6 +128,8 @@ class Supervisor:
             egress=str(settings.egress),
             ui_url=f"http://127.0.0.1:{kept.ui_port}",
             ui_secret=kept.ui_secret,
+            metrics_url=f"http://127.0.0.1:{kept.metrics_port}",
+            metrics_database_url=self._postgres.url_of("redraft", METRICS_LOGIN, kept.metrics_password),
         )
 
     def _restart_dead_parts(self) -> None:

@@ -195,3 +195,11 @@ def test_report_is_one_file_of_html(redraft: Redraft, job: int, tmp_path: Path) 
     assert json.loads(said.out) == {"job": job, "file": "other.html"}
     wrong = redraft("report", str(job), "-o", "no/such/folder.html")
     assert (wrong.code, wrong.out, wrong.err.count("\n")) == (2, "", 1)
+
+
+def test_a_report_says_how_long_engine_and_checks_worked_at_once(redraft: Redraft, admin: Admin, job: int) -> None:
+    # Calls of 2 s that overlap by one, and the checks of both candidates in the last half second of them and one more.
+    admin.execute("UPDATE calls SET created_at = timestamptz '2026-01-01Z' + make_interval(secs => iteration + 1)")
+    admin.execute("UPDATE verdicts SET seconds = 1.5, created_at = '2026-01-01T00:00:04Z'")
+    said = "the engine was at work 75% of the time, checks ran 38% of it, both at once 12%"
+    assert said in redraft("report", str(job), "-o", "-").out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,3 +134,64 @@ def test_bad_files_are_one_line_and_nothing_is_stored(redraft: Redraft, folder: 
     assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
     assert refused.err.startswith(said)
     assert redraft("ls", "--json").out == ""
+
+
+SCORED = """---
+files: [route/**]
+read_only: [stops.txt]
+strategy: evolve
+checks:
+  - score: [measure.py]
+    goal: minimise
+    target: 4
+budget: {iterations: 8}
+---
+`route/order.py` has a function `order(stops)` that puts the stops of stops.txt, which `route/read.py` reads, in an
+order with a short way through all of them.
+"""
+MEASURE = """import json
+from route.order import order
+from route.read import stops
+known = stops("stops.txt")
+found = order(known)
+if sorted(found) != sorted(known):
+    print(json.dumps({"valid": False, "feedback": f"stops are missing: {sorted(set(known) - set(found))}"}))
+else:
+    way = sum(abs(a - b) for a, b in zip(found, found[1:]))
+    print(json.dumps({"score": way, "metrics": {"stops": len(found)}, "feedback": "the way goes back and forth"}))
+"""
+READ = "`route/read.py`\n```python\ndef stops(name):\n    return [int(stop) for stop in open(name)]\n```\n"
+ORDER = "`route/order.py`\n```python\ndef order(stops):\n    return {}\n```\n"
+
+
+@pytest.fixture
+def scored(tmp_path: Path) -> Path:
+    for name, text in {"job.md": SCORED, "measure.py": MEASURE, "stops.txt": "3\n1\n5\n2\n"}.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "route").mkdir()
+    (tmp_path / "route/order.py").write_text("def order(stops):\n    return []\n")
+    return tmp_path
+
+
+def test_several_files_with_a_score_from_submit_to_result(redraft: Redraft, urls: Urls, scored: Path) -> None:
+    assert redraft("submit", "job.md").out == "1\n"
+    answers = (
+        ORDER.format("[stops[0]]"),  # no route/read.py: the evaluator fails
+        READ + ORDER.format("stops[1:]"),  # a stop is missing
+        READ + ORDER.format("stops"),  # 2 + 4 + 3
+        READ + ORDER.format("stops[::-1]"),  # the same way backwards
+        READ + ORDER.format("sorted(stops)[::-1]"),  # 4: the target
+    )
+    play(urls, load_settings().cache, *answers)
+    rows = [json.loads(line) for line in redraft("history", "1", "--json").out.splitlines()]
+    assert [row["value"] for row in rows if row["value"] is not None] == [9, 9, 4]
+    said = [verdict["feedback"] for row in rows for verdict in row["verdicts"] if not verdict["passed"]]
+    assert any("No module named 'route.read'" in feedback for feedback in said)
+    assert any("stops are missing: [3]" in feedback for feedback in said)
+    [job] = [json.loads(line) for line in redraft("ls", "--json").out.splitlines()]
+    assert (job["state"], job["value"]) == ("accepted", 4)
+    whole = redraft("result", "1", "-o", "out")
+    assert (whole.code, whole.out, whole.err) == (0, "out/route/order.py\nout/route/read.py\n", "")
+    assert "sorted(stops)[::-1]" in (scored / "out/route/order.py").read_text()
+    assert (scored / "out/stops.txt").read_text() == "3\n1\n5\n2\n"
+    assert (scored / "route/order.py").read_text() == "def order(stops):\n    return []\n"

@@ -359,6 +359,32 @@ def test_a_bad_job_file_is_one_line_exit_2_and_nothing_stored(
     assert stored(admin) == 0
 
 
+def test_all_faults_of_all_jobs_are_a_line_each_and_nothing_is_stored(
+    redraft: Redraft, files: Path, admin: Admin
+) -> None:
+    (files / "good.md").write_text(GOOD)
+    (files / "bad.md").write_text("---\nlane: slow\nchecks: [{answer: 1, memory_mb: 1}, {python: none.py}]\n---\nP")
+    (files / "jobs.jsonl").write_text('{"problem": "P"}\n{"checks": [{"answer": 1}]}\n')
+    said = redraft("submit", "good.md", "bad.md", "jobs.jsonl")
+    assert (said.code, said.out, stored(admin)) == (2, "", 0)
+    assert sorted(line.partition(" is not")[0] for line in said.err.splitlines()) == [
+        "bad.md: checks[0].memory_mb: 1",
+        "bad.md: checks[1].python: 'none.py'",
+        "bad.md: lane: 'slow'",
+        "jobs.jsonl line 1: checks: []",
+        "jobs.jsonl line 2: problem: None",
+    ]
+
+
+def test_the_tests_that_do_not_load_are_a_line_each(redraft: Redraft, files: Path, admin: Admin) -> None:
+    for name in ("visible", "hidden"):
+        (files / "tests" / f"{name}.py").write_text(f"def test_{name}(:\n")
+    (files / "p.md").write_text(GOOD)
+    said = redraft("submit", "p.md")
+    assert (said.code, said.out, stored(admin)) == (2, "", 0)
+    assert [line.partition(".python")[0] for line in said.err.splitlines()] == ["p.md: checks[0]", "p.md: checks[1]"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -119,6 +119,19 @@ def test_more_drafts_are_added_to_those_that_are_there(tmp_path: Path) -> None:
     assert (len(asked), len(read_pool(path).of("a"))) == (2, 5)
 
 
+def test_a_sample_is_drawn_alike_each_time_and_grows_to_the_whole_set(tmp_path: Path) -> None:
+    path, names = tmp_path / "pool.jsonl", [f"t{number}" for number in range(12)]
+    found = []
+    for sample in (3, 7, None):
+        recorder(model_of()).record(
+            path, tasks_of(*names), drafts=1, parallel=1, progress=silent, sample=sample
+        )  # fmt: skip
+        found.append([task for task, number in read_pool(path).drafts if number == 0])
+    assert [len(tasks) for tasks in found] == [3, 7, 12]
+    assert found[0] == found[1][:3] != names[:3]
+    assert set(found[2]) == set(names)
+
+
 @pytest.mark.parametrize(("model", "problem"), [("another", "Say a number."), ("scripted", "Say a number, in words.")])
 def test_a_file_of_another_recording_is_refused(tmp_path: Path, model: str, problem: str) -> None:
     path = tmp_path / "pool.jsonl"

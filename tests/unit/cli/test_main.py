@@ -78,6 +78,23 @@ def test_what_people_look_at_often_imports_little(
     assert said.stdout.strip() == "[] True"
 
 
+def test_each_fault_of_an_input_is_a_line_until_there_are_too_many_to_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for count, lines, last in ((3, 3, "jobs.jsonl line 3"), (1_120, 101, "and 1,020 more faults\n")):
+        (tmp_path / "jobs.jsonl").write_text('{"problem": "P"}\n' * count)
+        assert run(["submit", str(tmp_path / "jobs.jsonl")]) == 2
+        said = capsys.readouterr()
+        assert (said.out, said.err.count("\n")) == ("", lines)
+        assert last in said.err.splitlines(keepends=True)[-1]
+
+
+def test_each_flag_that_cannot_be_read_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["submit", "-", "--check", "python", "--hidden-check", "x:[", "--budget", "usd"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(":")[0].partition(" ")[0] for line in lines] == ["--check", "--hidden-check", "--budget"]
+
+
 def test_without_a_command_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([]) == 0
     assert "Commands:" in capsys.readouterr().out

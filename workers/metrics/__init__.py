@@ -1,0 +1,1 @@
+"""Prometheus's view of Redraft, served by a process of its own."""
