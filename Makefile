@@ -88,12 +88,13 @@ bench-loop: $(STAMP)
 	$(BIN)/redraft bench loop humaneval $(STRATEGIES) --pool $(POOL) --mode blind --seeds 200 --page bench-loop-blind.html $(if $(ENDPOINT),--endpoint $(ENDPOINT))
 	$(BIN)/redraft bench loop humaneval $(STRATEGIES) --pool $(POOL) --mode checker --seeds 200 --page bench-loop-checker.html $(if $(ENDPOINT),--endpoint $(ENDPOINT))
 
-# Whether hints help the model at ENDPOINT: tasks of SET on which it is stuck, with no hint, a right one, a useless one and
-# a wrong one. HINTS is a file of JSON lines.
-SET ?= humaneval
-HINTS ?= hints.jsonl
+# Whether hints help a model (MODEL, or that at ENDPOINT): the tasks of SET on which it is stuck, with no hint, a right one,
+# a useless one and a wrong one. HINTS is a file of JSON lines. Goes on where it was interrupted.
+SET ?= ops/hints
+HINTS ?= ops/hints/hints.jsonl
+DRAFTS ?= 8
 bench-hints: $(STAMP)
-	$(BIN)/redraft bench hints $(SET) --hints $(HINTS) --endpoint $(ENDPOINT) --stuck 8
+	$(BIN)/redraft bench hints $(SET) --hints $(HINTS) --stuck $(DRAFTS) --drafts $(DRAFTS) $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(if $(MODEL),--model $(MODEL))
 
 bench-streams: $(STAMP)
 	$(BIN)/python ops/bench_streams.py

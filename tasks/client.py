@@ -184,6 +184,10 @@ class Client:
             yield from rows
             before = rows[-1].job
 
+    def problem_digests(self, jobs: Iterable[JobRef]) -> Mapping[int, str]:
+        """By number a digest of what each job asks for; jobs with the same one have the same problem and checks."""
+        return queries.problem_digests(self._database, [_number(job) for job in jobs])
+
     def batch(self, number: int) -> BatchSummary | None:
         """What a batch has come to and has used, None where the login has none of that number."""
         return queries.batch_summary(self._database, number)

@@ -193,6 +193,13 @@ class PartFailed(ServiceFault):
 # ── what ends a turn without being wrong ──────────────────────────────────────────────────────
 
 
+class PruneRefused(RedraftError):
+    """What was exported is not what would be deleted, so nothing of that batch is."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why}: this batch is not deleted; run `redraft db prune` again")
+
+
 class TurnEnded(RedraftError):
     """The turn must stop now. Calls in flight are discarded; the journal keeps the rest."""
 

@@ -5,6 +5,7 @@ Knows nothing of what the fields mean, nor of checks, queues or the database.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -27,12 +28,14 @@ FRONT_MATTER_BYTES = 64_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawJob:
-    """One job as it was written: `where` names it in messages, relative paths start at `folder`."""
+    """One job as it was written: `where` names it in messages, relative paths start at `folder`; `file` is the name of
+    its file there, empty where it has none."""
 
     where: str
     folder: Path
     fields: Mapping[str, Any]
     problem: str
+    file: str = ""
 
 
 def read_source(name: str, stdin: Callable[[], bytes], faults: Faults) -> list[RawJob]:
@@ -48,14 +51,15 @@ def read_source(name: str, stdin: Callable[[], bytes], faults: Faults) -> list[R
 
 def _read_source(name: str, stdin: Callable[[], bytes], faults: Faults) -> list[RawJob]:
     if name == "-":
-        text, where, folder = _decode(stdin(), "standard input"), "standard input", Path.cwd()
+        text, where, folder, file = _decode(stdin(), "standard input"), "standard input", Path.cwd(), ""
         is_lines = text.lstrip().startswith('{"')
     else:
         path = Path(name).expanduser()
         is_lines = path.suffix.lower() in (".jsonl", ".ndjson")
         text = _decode(_read(path, JSON_LINES_BYTES if is_lines else PROBLEM_BYTES + FRONT_MATTER_BYTES), name)
-        where, folder = name, path.resolve().parent
-    return parse_json_lines(text, where, folder, faults) if is_lines else [parse_markdown(text, where, folder)]
+        where, folder, file = name, path.resolve().parent, path.resolve().name
+    jobs = parse_json_lines(text, where, folder, faults) if is_lines else [parse_markdown(text, where, folder)]
+    return [dataclasses.replace(job, file=file) for job in jobs]
 
 
 def parse_markdown(text: str, where: str, folder: Path) -> RawJob:

@@ -28,6 +28,7 @@ _SINGLE = (
     "cut",
     "ask",
     "ask_hours",
+    "temperature",
 )
 
 
@@ -50,6 +51,7 @@ class Flags:
     model: str | None = None
     ask: bool | None = None
     ask_hours: float | None = None
+    temperature: float | None = None
 
 
 def with_flags(raw: RawJob, flags: Flags) -> RawJob:

@@ -110,6 +110,7 @@ class JournalledModel:
             choices=choices,
             draw=key.attempt if draw is None else draw,
             warmth=warmth,
+            temperature=turn.job.spec.temperature,
         )
         attempt = ladder.first()
         while True:

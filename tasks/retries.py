@@ -57,7 +57,8 @@ class Attempt:
 class RetryLadder:
     """The attempts at the call `key`, at most `attempts`. With `choices` the answer is one of them, chosen without
     chance, in at most `CHOICE_TOKENS`. `draw` stands for the first attempt's number in its seed. `warmth` counts steps
-    of `WARMTH` above the model's own temperature."""
+    of `WARMTH` above the model's own temperature; `temperature`, where set, takes its place in answers that are
+    checked, the job's first one included."""
 
     key: CallKey
     seed: int
@@ -66,6 +67,7 @@ class RetryLadder:
     attempts: int = ATTEMPTS
     choices: tuple[str, ...] = ()
     warmth: int = 0
+    temperature: float | None = None
 
     def first(self) -> Attempt:
         """A model that thinks does so before free text, never before a choice."""
@@ -114,11 +116,13 @@ class RetryLadder:
         )
 
     def _temperature(self, attempt: Attempt) -> float:
-        """None for a choice, the model's own otherwise, warmer after a loop; the job's first draft may have its own."""
+        """None for a choice, the model's own otherwise, or the job's; warmer after a loop. A model's first draft of a
+        job may have a temperature of its own."""
         if self.choices:
             return 0.0
+        own = self.temperature if self.key.operator in CHECKED else None
         first = self.sampling.first_temperature
-        if first is not None and not attempt.retries and is_first_draft(self.key):
+        if own is None and first is not None and not attempt.retries and is_first_draft(self.key):
             return first
         warmer = WARMER if attempt.retries and not attempt.runs_on else 0.0
-        return self.sampling.temperature + self.warmth * WARMTH + warmer
+        return (self.sampling.temperature if own is None else own) + self.warmth * WARMTH + warmer

@@ -198,6 +198,7 @@ def _spec(
         cut=fields.cut,
         ask=fields.ask,
         ask_hours=ASK_HOURS if fields.ask_hours is None else fields.ask_hours,
+        temperature=fields.temperature,
         model="" if fields.model == jobfields.ANY_MODEL else fields.model,
         attachments=tuple(file.attachment for file in attached),
     )
@@ -213,8 +214,7 @@ def refuse_unheard(checks: Sequence[CheckSpec]) -> None:
 
 def _own_name(raw: RawJob) -> tuple[str, ...]:
     """The name of the job file in its folder: it names the checks, so it is none of the job's files."""
-    name = raw.where.rpartition("/")[2]
-    return (name,) if (raw.folder / name).is_file() else ()
+    return (raw.file,) if raw.file else ()
 
 
 def tried(submission: Submission, rules: Rules, progress: Callable[[int, int], None]) -> Submission:

@@ -32,7 +32,7 @@ from tasks.store.board_rows import (
 )
 from tasks.store.lesson_queries import Reader
 from tasks.store.summaries import EgressRow, EventRow, JobSummary, JudgedBy
-from tasks.types import Acceptance, Budget, CandidateRef, Egress, JobState, Lane, Spend
+from tasks.types import Acceptance, Budget, CandidateRef, Changes, Egress, JobState, Lane, Spend
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 # Gives the text of a field that somebody else wrote, by the field's name.
@@ -300,6 +300,10 @@ class ScriptedClient:
 
     def hint(self, job: int, advice: str) -> JobState:
         return self._ask(f"hint {advice}", job)
+
+    def edit(self, job: int, changes: Changes) -> JobState:
+        named = (f"{name}={value}" for name, value in dataclasses.asdict(changes).items() if value is not None)
+        return self._ask(f"edit {' '.join(named)}", job)
 
     def answer(self, job: int, text: str) -> JobState:
         if not text:

@@ -224,6 +224,15 @@ def _set_aside(connection: Connection, job: int) -> dict[int, list[SetAsideCall]
     return found
 
 
+def problem_digests(database: Database, numbers: Sequence[int]) -> dict[int, str]:
+    """A digest of what each job asks for: its problem, checks, files and attachments. Equal ones are the same problem.
+    Raises `DatabaseUnavailable`."""
+    query = text("""SELECT id, md5(concat_ws(chr(10), problem, checks::text, files::text, attachments::text)) AS digest
+                    FROM jobs WHERE id = ANY(:jobs)""")
+    with database.connect() as connection, explained():
+        return {row.id: row.digest for row in connection.execute(query, {"jobs": list(numbers)})}
+
+
 def edits_of(database: Database, job: int) -> tuple[EditRow, ...]:
     """What was changed of a job, the first first; nothing of a job that is not the login's. Raises
     `DatabaseUnavailable`."""

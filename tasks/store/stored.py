@@ -48,6 +48,7 @@ def spec_of(row: Row[Any]) -> JobSpec:
         files=_file_set(row.files),
         ask=row.ask,
         ask_hours=row.ask_hours,
+        temperature=row.temperature,
     )
 
 

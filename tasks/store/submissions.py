@@ -78,16 +78,22 @@ _LATER = (
     "budget_local_tokens",
     "budget_cloud_tokens",
     "budget_gpu_seconds",
+    "temperature",
 )
 
 
 def spec_hash(spec: JobSpec) -> str:
     """What two submissions under one key must have in common: everything but the key. Of the egress it holds what the
     job names; of `_LATER` columns only what is set, so that a key used before jobs had them gives its job back."""
-    columns = {name: value for name, value in _columns(spec).items() if name not in _LATER or value}
+    columns = {name: value for name, value in _columns(spec).items() if name not in _LATER or _is_set(value)}
     if not spec.ask:
         del columns["ask_hours"]
     return hashlib.sha256(json.dumps(columns, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _is_set(value: Any) -> bool:
+    """Whether a column of `_LATER` differs from what jobs had before it; a temperature of 0 does."""
+    return value is not None and value is not False and value not in ("", {})
 
 
 def _columns(spec: JobSpec) -> dict[str, Any]:
@@ -116,6 +122,7 @@ def _columns(spec: JobSpec) -> dict[str, Any]:
         "files": codec.file_set_to_json(spec.files),
         "ask": spec.ask,
         "ask_hours": spec.ask_hours,
+        "temperature": spec.temperature,
     }
 
 

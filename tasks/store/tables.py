@@ -137,6 +137,7 @@ jobs = Table(
     Column("files", JSONB, nullable=False, server_default=text("'{}'")),
     Column("ask", Boolean, nullable=False, server_default=text("false")),
     Column("ask_hours", Double, nullable=False, server_default=text("24")),
+    Column("temperature", Double),
     Column("budget_local_tokens", BigInteger),
     Column("budget_cloud_tokens", BigInteger),
     Column("budget_gpu_seconds", Double),

@@ -120,7 +120,8 @@ class JobSpec:
     means the deployment's default, which is filled in when the job is stored. `model` is the one that must work on it,
     by any name that its workers know; empty for any. `cut` allows a problem that is longer than a model's context to be
     shown in part. With `files` an answer is a set of files, or edits to them. With `ask` a job that is stuck asks its
-    owner a question, and waits `ask_hours` for the answer at most."""
+    owner a question, and waits `ask_hours` for the answer at most. `temperature` is that of its answers, None for the
+    model's own."""
 
     title: str
     problem: str
@@ -140,6 +141,7 @@ class JobSpec:
     files: FileSet = field(default_factory=FileSet)
     ask: bool = False
     ask_hours: float = ASK_HOURS
+    temperature: float | None = None
 
     @property
     def modalities(self) -> frozenset[Modality]:

@@ -125,3 +125,20 @@ def test_the_keyboard_reaches_every_action(browser: Any) -> None:
                 break
     assert {"Skip to the content", "Overview", "Jobs", "Pause", "Cancel…"} <= reached
     assert page.client.asked == [("cancel", 1)]
+
+
+def test_a_budget_is_typed_and_kept_while_the_page_follows(browser: Any) -> None:
+    with serving() as page, visiting(browser, page) as tab:
+        tab.goto(page.origin + "/jobs/1")
+        tab.wait_for_selector("#live.on")
+        tab.click("details[data-key=budget] > summary")
+        tab.fill("input[name=iterations]", "60")
+        tab.focus("details[data-key=budget] > summary")
+        page.client.board.text = lambda name: "another text" if name == "phase" else "the text"
+        page.client.board.at = "2"
+        tab.wait_for_selector(".now >> text=another text", timeout=SOON_MS)
+        assert tab.input_value("input[name=iterations]") == "60"
+        with tab.expect_navigation():
+            tab.click("text=Change the budget")
+        assert tab.url == page.origin + "/jobs/1"
+    assert page.client.asked == [("edit iterations=60", 1)]

@@ -54,6 +54,7 @@ def stored(*checks: dict[str, Any]) -> tuple[CheckSpec, ...]:
             "files": {},
             "ask": False,
             "ask_hours": 24.0,
+            "temperature": None,
             "model": "",
             "lane": "gpu",
             "egress": "never",

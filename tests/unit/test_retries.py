@@ -247,3 +247,16 @@ def test_candidates_are_drawn_in_an_order_that_the_jobs_seed_and_the_call_decide
     assert drawn(11, KEY, refs[:2], 4) in (refs[:2], refs[1::-1])
     orders = {drawn(seed, dataclasses.replace(KEY, slot=slot), refs, 4) for seed in range(3) for slot in range(3)}
     assert len(orders) == 9
+
+
+def test_a_job_that_names_a_temperature_has_it_in_its_answers_and_in_nothing_else() -> None:
+    for operator in (Operator.DRAFT, Operator.REVISE, Operator.MUTATE):
+        asked = ladder(key=dataclasses.replace(KEY, operator=operator), temperature=0.0, warmth=2)
+        assert asked.request(asked.first(), PROMPT).temperature == pytest.approx(2 * WARMTH)
+    for operator in (Operator.REVIEW, Operator.JUDGE, Operator.DISTIL):
+        asked = ladder(key=dataclasses.replace(KEY, operator=operator), temperature=0.0)
+        assert asked.request(asked.first(), PROMPT).temperature == SAMPLING.temperature
+    greedy = dataclasses.replace(SAMPLING, first_temperature=0.0)
+    first = ladder(key=FIRST, sampling=greedy, temperature=0.7)
+    assert first.request(first.first(), PROMPT).temperature == 0.7
+    assert ladder(choices=("a", "b"), temperature=0.7).request(ladder().first(), PROMPT).temperature == 0.0

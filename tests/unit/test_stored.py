@@ -44,6 +44,7 @@ def row(**fields: Any) -> Any:
         "files": {},
         "ask": False,
         "ask_hours": 24.0,
+        "temperature": None,
     }
     return SimpleNamespace(**{**given, **fields})
 

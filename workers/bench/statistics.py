@@ -4,16 +4,19 @@ Bootstrap, 1993). Pure."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.judge_rates import Tally
 from workers.bench.runs import Run
 
 RESAMPLES = 10_000
 LEVEL = 0.95
+_TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 Values = NDArray[np.float64]
 
 
@@ -24,6 +27,9 @@ class Estimate:
     value: float | None
     low: float | None
     high: float | None
+
+
+NOTHING = Estimate(value=None, low=None, high=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +57,66 @@ def summarize(runs: Sequence[Run], references: Sequence[str] = (), *, seed: int 
     Raises `ValueError` where one has not."""
     names, tasks = tuple(dict.fromkeys(run.strategy for run in runs)), sorted({run.task for run in runs})
     table = {name: _by_task([run for run in runs if run.strategy == name], tasks) for name in names}
-    drawn = np.random.default_rng(seed).integers(0, len(tasks), (RESAMPLES, len(tasks)))
+    drawn = _draws(len(tasks), seed)
     return tuple(_summary(name, table, drawn, [other for other in references if other in table]) for name in names)
+
+
+def solve_rate(tasks: Mapping[str, Sequence[bool]], *, seed: int = 0) -> Estimate:
+    """The share of solved runs, given by task: each task counts once, however many runs it has. Of one task alone it is
+    a share of its runs, with the interval of E. B. Wilson (1927): resampling one task would tell nothing."""
+    if not tasks:
+        return NOTHING
+    if len(tasks) == 1:
+        return _wilson(next(iter(tasks.values())))
+    return _ratio(_shares(tasks, list(tasks)), np.ones(len(tasks)), _draws(len(tasks), seed))
+
+
+def rate_difference(
+    one: Mapping[str, Sequence[bool]], other: Mapping[str, Sequence[bool]], *, seed: int = 0
+) -> Estimate:
+    """How much larger the first rate is, over the tasks that stand on both sides: paired. Where none does, each side's
+    tasks are drawn for themselves. Of one task alone it has the interval of R. G. Newcombe (1998, method 10)."""
+    shared = [task for task in one if task in other]
+    if not one or not other:
+        return NOTHING
+    if len(shared) == 1:
+        return _newcombe(one[shared[0]], other[shared[0]])
+    if shared:
+        differences = _shares(one, shared) - _shares(other, shared)
+        return _ratio(differences, np.ones(len(shared)), _draws(len(shared), seed))
+    if len(one) == len(other) == 1:
+        return _newcombe(*one.values(), *other.values())
+    first, second = _shares(one, list(one)), _shares(other, list(other))
+    drawn = first[_draws(len(first), seed)].mean(axis=1) - second[_draws(len(second), seed + 1)].mean(axis=1)
+    low, high = np.quantile(drawn, _TAILS)
+    return Estimate(value=float(first.mean() - second.mean()), low=float(low), high=float(high))
+
+
+def _shares(tasks: Mapping[str, Sequence[bool]], names: Sequence[str]) -> Values:
+    """The share of solved runs of each of these tasks."""
+    return np.array([sum(tasks[name]) / len(tasks[name]) for name in names], dtype=np.float64)
+
+
+def _draws(tasks: int, seed: int) -> NDArray[np.int64]:
+    return np.random.default_rng(seed).integers(0, tasks, (RESAMPLES, tasks))
+
+
+def _wilson(solved: Sequence[bool]) -> Estimate:
+    low, high = _tally(solved).interval
+    return Estimate(value=_tally(solved).share, low=low, high=high)
+
+
+def _newcombe(one: Sequence[bool], other: Sequence[bool]) -> Estimate:
+    first, second = _tally(one), _tally(other)
+    (low, high), (other_low, other_high) = first.interval, second.interval
+    difference = first.share - second.share
+    below = math.hypot(first.share - low, other_high - second.share)
+    above = math.hypot(high - first.share, second.share - other_low)
+    return Estimate(value=difference, low=difference - below, high=difference + above)
+
+
+def _tally(solved: Sequence[bool]) -> Tally:
+    return Tally(passed=sum(solved), cases=len(solved))
 
 
 def _by_task(runs: Sequence[Run], tasks: Sequence[str]) -> Sequence[Sequence[Run]]:
@@ -106,5 +170,5 @@ def _ratio(above: Values, below: Values, drawn: NDArray[np.int64]) -> Estimate:
         return Estimate(value=None, low=None, high=None)
     sums = below[drawn].sum(axis=1)
     ratios = above[drawn].sum(axis=1)[sums > 0] / sums[sums > 0]
-    low, high = np.quantile(ratios, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(ratios, _TAILS)
     return Estimate(value=float(above.sum() / below.sum()), low=float(low), high=float(high))

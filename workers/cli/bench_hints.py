@@ -11,7 +11,7 @@ import typer
 
 from tasks.settings import load_settings
 from workers.cli import output
-from workers.cli.bench_parts import Progress, SetName, checks_of, model_of
+from workers.cli.bench_parts import Progress, SetName, at_once, checks_of, started
 from workers.cli.bench_table import difference, percent
 from workers.cli.output import Json
 
@@ -27,16 +27,20 @@ def hints(
     hints_file: Annotated[
         Path, typer.Option("--hints", metavar="FILE", help="JSON lines: task, right, and maybe useless and wrong.")
     ],
-    endpoint: Annotated[str, typer.Option("--endpoint", help="An OpenAI-compatible server of the model.")],
+    endpoint: Annotated[
+        str, typer.Option("--endpoint", help="An OpenAI-compatible server. Without one, an engine is started.")
+    ] = "",
     kept: Annotated[Path, typer.Option("--file", metavar="FILE", help="Where answers and verdicts are kept.")] = Path(
         "bench-hints.jsonl"
     ),
-    model: Annotated[str, typer.Option("--model", help="The model's name at the endpoint.")] = "",
+    model: Annotated[
+        str, typer.Option("--model", help="The model's name at the endpoint, or of a model or profile to start.")
+    ] = "",
     drafts: Annotated[int, typer.Option("--drafts", min=1, help="Drafts of each task, with each kind of hint.")] = 8,
     stuck: Annotated[
         int, typer.Option("--stuck", min=0, help="Only tasks of which so many drafts without a hint are all wrong.")
     ] = 0,
-    parallel: Annotated[int, typer.Option("--parallel", min=1, help="Requests at once.")] = 16,
+    parallel: Annotated[int, typer.Option("--parallel", min=0, help="Requests at once. 0: as the engine batches.")] = 0,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=16, help="Of one draft.")] = 512,
     as_json: Json = False,
 ) -> None:
@@ -49,24 +53,27 @@ def hints(
     from workers.bench.hints import HintBench, read_hints
     from workers.bench.sets import load_set
     from workers.bench.statistics import summarize
+    from workers.models import chat_model, sampling_of
 
     task_set = load_set(tasks)
     given = read_hints(hints_file, task_set)
     settings = load_settings()
     output.log_to_stderr()
-    client, sampling, engine = model_of(settings, endpoint, model)
     answers = Kept(kept)
-    bench = HintBench(
-        model=KeptModel(answers, client, name=client.name, context_tokens=client.context_tokens),
-        checks=KeptChecks(kept=answers, checks=checks_of(settings)),
-        sampling=dataclasses.replace(sampling, answer_tokens=max_tokens),
-    )
-    chosen: Sequence[Task] = [task for task in task_set.tasks if task.name in given]
-    if stuck:
-        chosen = bench.stuck(chosen, drafts=stuck, parallel=parallel, progress=Progress("drafts to choose by"))
-    if not chosen:
-        raise InvalidInput("--stuck", stuck, "fewer drafts: each task has a right one among these")
-    runs = bench.run(chosen, given, drafts=drafts, parallel=parallel, progress=Progress("drafts"))
+    with started(settings, endpoint, model) as host:
+        client = chat_model(settings, host)
+        bench = HintBench(
+            model=KeptModel(answers, client, name=client.name, context_tokens=client.context_tokens),
+            checks=KeptChecks(kept=answers, checks=checks_of(settings)),
+            sampling=dataclasses.replace(sampling_of(host.profile), answer_tokens=max_tokens),
+        )
+        many, engine = parallel or at_once(host), host.describe()
+        chosen: Sequence[Task] = [task for task in task_set.tasks if task.name in given]
+        if stuck:
+            chosen = bench.stuck(chosen, drafts=stuck, parallel=many, progress=Progress("drafts to choose by"))
+        if not chosen:
+            raise InvalidInput("--stuck", stuck, "fewer drafts: each task has a right one among these")
+        runs = bench.run(chosen, given, drafts=drafts, parallel=many, progress=Progress("drafts"))
     summaries = summarize(runs, ("none",))
     facts = {
         "set": f"{len(chosen)} tasks of {task_set.name}" + (f" with {stuck} wrong drafts each" if stuck else ""),

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +11,7 @@ import typer
 from tasks.judge_rates import ModelRates, Tally, finding, percent
 from tasks.settings import Settings, load_settings
 from workers.cli import output
+from workers.cli.bench_parts import at_once, started
 
 if TYPE_CHECKING:
     from workers.bench.votes import Measurement
@@ -61,7 +59,7 @@ def judges(
         raise InvalidInput("--bound", bound, "a share between 0 and 1, such as 0.05")
     output.log_to_stderr()
     ends = time.monotonic() + 60 * minutes if minutes else None
-    with _started(settings, endpoint, model) as host:
+    with started(settings, endpoint, model) as host:
         path = file or settings.home / "bench" / f"judges-{Path(host.model).name}.jsonl"
         found = _measure(settings, host, path, pairs=pairs, kinds=kind, seed=seed, parallel=parallel, ends=ends)
     rates = found.rates()
@@ -71,26 +69,6 @@ def judges(
         output.emit(_document(found, path, rates, bound))
     else:
         _show(found, path, rates, bound)
-
-
-@contextmanager
-def _started(settings: Settings, endpoint: str, model: str) -> Iterator[ModelHost]:
-    """The endpoint, the engine of this home that runs, or one that is started and stopped again."""
-    from workers.engine.select import build_host, running_engine
-
-    running = None if endpoint else running_engine(settings)
-    if endpoint:
-        named: dict[str, Any] = {"endpoint": endpoint, "endpoint_model": model, "engine": ""}
-    elif running is not None and model in ("", running[0].model):
-        named = {"endpoint": running[0].url, "endpoint_model": running[0].model, "engine": "", "model": "auto"}
-    else:
-        named = {"endpoint": "", "model": model or settings.model}
-    host = build_host(settings.model_copy(update=named), output.note)
-    host.start()
-    try:
-        yield host
-    finally:
-        host.stop()
 
 
 def _measure(
@@ -117,7 +95,7 @@ def _measure(
     return bench.cast(
         found,
         pairs=pairs,
-        parallel=parallel or host.sequences or host.profile.slots or os.cpu_count() or 1,
+        parallel=parallel or at_once(host),
         seconds=None if ends is None else max(0.0, ends - time.monotonic()),
         progress=_Progress("votes"),
     )

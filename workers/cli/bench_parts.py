@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +16,7 @@ from workers.cli.output import note
 if TYPE_CHECKING:
     from tasks.ports import ChatModel, Checks
     from tasks.sampling import Sampling
+    from workers.engine.host import ModelHost
 
 SetName = Annotated[
     str, typer.Argument(metavar="SET", help="humaneval, reasoning-gym, carwash, or a folder of job files.")
@@ -53,3 +57,28 @@ def checks_of(settings: Settings) -> Checks:
     from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
 
     return RegisteredChecks(sandbox=BubblewrapSandbox(default_runtime_folder(settings.cache)))
+
+
+@contextmanager
+def started(settings: Settings, endpoint: str, model: str) -> Iterator[ModelHost]:
+    """The endpoint, the engine of this home that runs, or one that is started and stopped again."""
+    from workers.engine.select import build_host, running_engine
+
+    running = None if endpoint else running_engine(settings)
+    if endpoint:
+        named: dict[str, Any] = {"endpoint": endpoint, "endpoint_model": model, "engine": ""}
+    elif running is not None and model in ("", running[0].model):
+        named = {"endpoint": running[0].url, "endpoint_model": running[0].model, "engine": "", "model": "auto"}
+    else:
+        named = {"endpoint": "", "model": model or settings.model}
+    host = build_host(settings.model_copy(update=named), note)
+    host.start()
+    try:
+        yield host
+    finally:
+        host.stop()
+
+
+def at_once(host: ModelHost) -> int:
+    """How many requests keep an engine busy."""
+    return host.sequences or host.profile.slots or os.cpu_count() or 1

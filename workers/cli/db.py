@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from workers.cli import output
+from workers.cli.prune import prune
 
-app = typer.Typer(help="Upgrade, downgrade or show the database's schema, create its logins, print its address.")
+app = typer.Typer(help="The database: its schema, its logins, its address, and what can be deleted of it.")
+app.command("prune")(prune)
 # A role of the database's own, or one of Redraft's groups, is nobody's login.
 LOGIN = re.compile(r"(?!postgres$|pg_|redraft_)[a-z][a-z0-9_]{0,62}")
 Url = Annotated[

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import importlib
-import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -48,12 +46,12 @@ def export(
         raise InvalidInput("--format", form, f"one of {', '.join(FORMATS)}")
     if (job is None) is not every:
         raise InvalidInput("JOB", job, "a job's number, or --all for every job")
-    if form == "parquet":
-        _require_parquet(target)
+    if form == "parquet" and target is None:
+        raise InvalidInput("-o", "", "parquet is binary: name a file")
     with connect() as client:
         summaries = [client.summary(job)] if job is not None else client.list(oldest_first=True)
-        if form == "parquet":
-            _write_parquet(target, list(_iterations(client, summaries)))
+        if form == "parquet" and target is not None:
+            _write_parquet(target, _iterations(client, summaries))
             return
         with written_to(target):
             match form:
@@ -133,21 +131,12 @@ def _flat(document: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _require_parquet(target: Path | None) -> None:
+def _write_parquet(target: Path, rows: Iterator[dict[str, Any]]) -> None:
     from tasks.errors import InvalidInput
+    from workers.cli import parquet
 
-    if importlib.util.find_spec("pyarrow") is None:
-        raise InvalidInput("--format", "parquet", "it needs the library pyarrow: `pip install pyarrow`, or take jsonl")
-    if target is None:
-        raise InvalidInput("-o", "", "parquet is binary: name a file")
-
-
-def _write_parquet(target: Path | None, rows: list[dict[str, Any]]) -> None:
-    from tasks.errors import InvalidInput
-
-    arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
-    assert target is not None
     try:
-        parquet.write_table(arrow.Table.from_pylist(rows), str(target))
+        with target.open("wb") as file:
+            parquet.write(file, rows)
     except OSError as error:
         raise InvalidInput("-o", str(target), f"it cannot be written: {error.strerror or error}") from None

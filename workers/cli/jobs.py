@@ -1,4 +1,4 @@
-"""`redraft ls | show | result | cancel`: the current state of jobs."""
+"""`redraft ls | show | result`: the current state of jobs."""
 
 from __future__ import annotations
 
@@ -180,27 +180,6 @@ def _write_files(job: Job, target: Path) -> None:
     for name in names:
         deleted = name in job.spec.files.writable and not (target / name).exists()
         output.line(f"{target / name}{' (deleted)' if deleted else ''}")
-
-
-@app.command()
-def cancel(
-    jobs: JobsArgument,
-    as_json: output.Json = False,
-) -> None:
-    """Cancel jobs: a waiting job ends at once, a running one within seconds. The best answer stays readable."""
-    from workers.cli.client import connect
-
-    with connect() as client:
-        states = {job: client.cancel(job) for job in dict.fromkeys(jobs)}
-    for job, state in states.items():
-        if as_json:
-            output.emit_line({"job": job, "state": str(state)})
-        elif state == "cancelled":
-            print(f"job {job} is cancelled")
-        elif state.final:
-            output.note(f"job {job} had finished before: {state}")
-        else:
-            print(f"job {job} is {state}; its worker was told to stop")
 
 
 def known_state(name: str) -> JobState:

@@ -1,13 +1,17 @@
-"""`redraft pause | resume | retry | fork`: what a person decides about an existing job."""
+"""`redraft cancel | pause | resume | retry | fork`: what a person decides about existing jobs."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workers.cli import completion, output
-from workers.cli.jobs import JobArgument, JobsArgument
+from workers.cli import chosen, completion, output
+from workers.cli.jobs import JobArgument
+
+if TYPE_CHECKING:
+    from tasks.kinds import JobState
 
 app = typer.Typer()
 # Postgres's integer.
@@ -19,16 +23,40 @@ Budget = Annotated[
 
 
 @app.command()
-def pause(jobs: JobsArgument, as_json: output.Json = False) -> None:
-    """Pause jobs: a waiting one at once, a running one within seconds. Paused time does not count as hours."""
-    from workers.cli.client import connect
+def cancel(
+    jobs: chosen.Jobs = [],  # noqa: B006  (typer reads it and hands out a new list)
+    tag: chosen.Tags = [],  # noqa: B006
+    dry_run: chosen.DryRun = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --tag: do not ask for confirmation.")] = False,
+    as_json: output.Json = False,
+) -> None:
+    """Cancel jobs: a waiting job ends at once, a running one within seconds. The best answer stays readable.
 
-    with connect() as client:
-        states = {job: client.pause(job) for job in dict.fromkeys(jobs)}
-    for job, state in states.items():
-        if as_json:
-            output.emit_line({"job": job, "state": str(state)})
-        elif state == "paused":
+    With --tag all unfinished jobs with the tag: it says how many and which, and asks first.
+    """
+
+    def tell(job: int, state: JobState) -> None:
+        if state == "cancelled":
+            print(f"job {job} is cancelled")
+        elif state.final:
+            output.note(f"job {job} had finished before: {state}")
+        else:
+            print(f"job {job} is {state}; its worker was told to stop")
+
+    _decide("cancel", jobs, tag, tell, ask=not yes, dry_run=dry_run, as_json=as_json)
+
+
+@app.command()
+def pause(
+    jobs: chosen.Jobs = [],  # noqa: B006
+    tag: chosen.Tags = [],  # noqa: B006
+    dry_run: chosen.DryRun = False,
+    as_json: output.Json = False,
+) -> None:
+    """Pause jobs: a waiting one at once, a running one within seconds. Paused time does not count as hours."""
+
+    def tell(job: int, state: JobState) -> None:
+        if state == "paused":
             print(f"job {job} is paused")
         elif state.final:
             output.note(f"job {job} had finished before: {state}")
@@ -37,21 +65,59 @@ def pause(jobs: JobsArgument, as_json: output.Json = False) -> None:
         else:
             print(f"job {job} is {state}; its worker was told to pause it")
 
+    _decide("pause", jobs, tag, tell, dry_run=dry_run, as_json=as_json)
+
 
 @app.command()
-def resume(jobs: JobsArgument, as_json: output.Json = False) -> None:
+def resume(
+    jobs: chosen.Jobs = [],  # noqa: B006
+    tag: chosen.Tags = [],  # noqa: B006
+    dry_run: chosen.DryRun = False,
+    as_json: output.Json = False,
+) -> None:
     """Resume paused jobs where they stopped."""
-    from workers.cli.client import connect
 
-    with connect() as client:
-        states = {job: client.resume(job) for job in dict.fromkeys(jobs)}
-    for job, state in states.items():
-        if as_json:
-            output.emit_line({"job": job, "state": str(state)})
-        elif state.final:
+    def tell(job: int, state: JobState) -> None:
+        if state.final:
             output.note(f"job {job} had finished before: {state}; `redraft retry {job}` lets it go on")
         else:
             print(f"job {job} is {state}")
+
+    _decide("resume", jobs, tag, tell, dry_run=dry_run, as_json=as_json)
+
+
+def _decide(
+    verb: chosen.Verb,
+    numbers: list[int],
+    tags: list[str],
+    tell: Callable[[int, JobState], None],
+    *,
+    ask: bool = False,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Does to each chosen job what was decided, and tells each as soon as it is done."""
+    from workers.cli.client import connect
+
+    chosen.require_one(numbers, tags, dry_run=dry_run)
+    with connect() as client:
+        if tags:
+            jobs = chosen.tagged(client, tags, verb)
+            if dry_run:
+                chosen.show(verb, jobs, tags, as_json=as_json)
+                return
+            if ask and jobs:
+                chosen.confirm(verb, jobs, tags)
+            else:
+                output.note(chosen.said(verb, jobs, tags))
+            numbers = [job.job for job in jobs]
+        decide = {"cancel": client.cancel, "pause": client.pause, "resume": client.resume}[verb]
+        for job in dict.fromkeys(numbers):
+            state = decide(job)
+            if as_json:
+                output.emit_line({"job": job, "state": str(state)})
+            else:
+                tell(job, state)
 
 
 @app.command()

@@ -26,7 +26,7 @@ Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 
 def emit(document: Any, *, indent: int | None = 2) -> None:
     """One JSON document on stdout; moments as ISO 8601 with zone, money as a number."""
-    written = json.dumps(document, indent=indent, default=_plain, ensure_ascii=False, allow_nan=False)
+    written = json.dumps(document, indent=indent, default=plain, ensure_ascii=False, allow_nan=False)
     print(printable_json(written) if sys.stdout.isatty() else written)
 
 
@@ -85,7 +85,8 @@ def pairs(rows: Sequence[tuple[str, str]]) -> None:
         print(f"{name:<{width}}  {indented}")
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """A value as JSON has it, where JSON has no such type."""
     match value:
         case datetime():
             return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
@@ -15,9 +16,22 @@ if TYPE_CHECKING:
     from tasks.jobflags import Flags
     from tasks.store.summaries import Submitted
     from tasks.store.workerrows import WorkerRow
-    from tasks.submit import Submission
+    from tasks.submit import Rules, Submission
+    from tasks.sweeps import Sweep
+    from workers.cli.progress import Bars
 
 app = typer.Typer()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What was typed: `axes` are the texts of --sweep."""
+
+    files: Sequence[str]
+    flags: Flags
+    axes: Sequence[str]
+    seeds: int | None
+    pool_budget: Sequence[str]
 
 
 @app.command()
@@ -40,6 +54,9 @@ def submit(
     cut: options.Cut = False,
     ask: options.Ask = False,
     ask_timeout: options.AskTimeout = None,
+    temperature: options.Temperature = None,
+    sweep: options.Sweep = [],  # noqa: B006
+    seeds: options.Seeds = None,
     dry_run: options.DryRun = False,
     wait: options.Wait = False,
     timeout: options.Timeout = None,
@@ -50,6 +67,9 @@ def submit(
     A flag with one value overrides the job file; --check, --hidden-check and --tag add to it. All jobs are checked
     before any is stored: one bad job stores none, and each thing that is not allowed gets a line. Prints each job's
     number; --json: one object per line.
+
+    With --sweep or --seeds all jobs have the tag sweep:NAME, and those at one point a tag such as NAME/ladder/0.6:
+    `redraft compare --sweep NAME` compares the points.
     """
     flags = options.read_flags(
         check,
@@ -68,22 +88,24 @@ def submit(
         ask=ask or None,
         ask_hours=ask_timeout,
         model=model,
+        temperature=temperature,
     )
+    given = Given(files=files, flags=flags, axes=sweep, seeds=seeds, pool_budget=pool_budget)
     if dry_run:
-        _dry_run(files, flags, pool_budget, as_json=as_json)
+        _dry_run(given, as_json=as_json)
         return
-    numbers = _submit(files, flags, pool_budget, quiet=as_json and wait, as_json=as_json)
+    numbers = _submit(given, quiet=as_json and wait, as_json=as_json)
     if wait:
         from workers.cli.watch import wait_for
 
         raise typer.Exit(wait_for(numbers, timeout, as_json=as_json))
 
 
-def _submit(files: Sequence[str], flags: Flags, pool_budget: Sequence[str], *, quiet: bool, as_json: bool) -> list[int]:
+def _submit(given: Given, *, quiet: bool, as_json: bool) -> list[int]:
     """Stores the jobs and says what must be known of them; their numbers, printed unless `quiet`."""
     from workers.cli.submitnotes import notes
 
-    submission, jobs, workers = _store(files, flags, pool_budget)
+    submission, jobs, workers = _store(given)
     for line in notes(submission, jobs, workers):
         output.note(line)
     if not quiet:
@@ -91,29 +113,40 @@ def _submit(files: Sequence[str], flags: Flags, pool_budget: Sequence[str], *, q
     return [job.job for job in jobs]
 
 
-def _store(
-    files: Sequence[str], flags: Flags, pool_budget: Sequence[str]
-) -> tuple[Submission, tuple[Submitted, ...], tuple[WorkerRow, ...]]:
+def _store(given: Given) -> tuple[Submission, tuple[Submitted, ...], tuple[WorkerRow, ...]]:
     """Parses, checks and stores the jobs behind progress bars; gives them with the workers that there are."""
-    from tasks import submit as steps
     from tasks.installed import installed_rules
     from tasks.jobfields import read_batch_budget
     from tasks.settings import load_settings
+    from workers.cli import dryrun
     from workers.cli.client import connect
     from workers.cli.progress import Bars
     from workers.engine.counting import EngineCount
 
-    settings, pool = load_settings(), read_batch_budget(pool_budget)
+    settings, pool = load_settings(), read_batch_budget(given.pool_budget)
     rules = installed_rules(settings, dry_runs=True)
     with Bars(sys.stderr) as bars:
-        submission = steps.read_jobs(files, flags, rules, sys.stdin.buffer.read, bars.update)
+        submission, sweep = _read(given, rules, bars)
         with connect() as client:
             jobs = client.submit(submission, progress=bars.update, count=EngineCount(settings), pool=pool)
+            if sweep is not None:
+                output.note(dryrun.sweep_line(sweep, len(jobs)))
             return submission, jobs, client.workers()
 
 
-def _dry_run(files: Sequence[str], flags: Flags, pool_budget: Sequence[str], *, as_json: bool) -> None:
+def _read(given: Given, rules: Rules, bars: Bars) -> tuple[Submission, Sweep | None]:
+    """The jobs of the files, each at each point of a sweep where there is one. Raises `InvalidInput`."""
     from tasks import submit as steps
+    from tasks import sweeps
+    from tasks.faults import Faults
+
+    faults = Faults()
+    raw = steps.parse(given.files, given.flags, sys.stdin.buffer.read, faults)
+    sweep = sweeps.read_sweep(given.axes, given.seeds, raw)
+    return steps.check(raw if sweep is None else sweeps.expand(raw, sweep), rules, bars.update, faults), sweep
+
+
+def _dry_run(given: Given, *, as_json: bool) -> None:
     from tasks.installed import installed_rules
     from tasks.jobfields import read_batch_budget
     from tasks.settings import load_settings
@@ -121,14 +154,14 @@ def _dry_run(files: Sequence[str], flags: Flags, pool_budget: Sequence[str], *, 
     from workers.cli.client import connect
     from workers.cli.progress import Bars
 
-    pool, rules = read_batch_budget(pool_budget), installed_rules(load_settings(), dry_runs=True)
+    pool, rules = read_batch_budget(given.pool_budget), installed_rules(load_settings(), dry_runs=True)
     with Bars(sys.stderr) as bars:
-        submission = steps.read_jobs(files, flags, rules, sys.stdin.buffer.read, bars.update)
+        submission, sweep = _read(given, rules, bars)
     with connect() as client:
         egress = client.egress_of(submission)
     for line in submission.notes:
         output.note(line)
-    dryrun.show(submission, egress, pool, as_json=as_json)
+    dryrun.show(submission, egress, pool, sweep, as_json=as_json)
 
 
 def _print_numbers(submission: Submission, jobs: Sequence[Submitted], *, as_json: bool) -> None:

@@ -59,6 +59,21 @@ AskTimeout = Annotated[
     float | None,
     typer.Option("--ask-timeout", metavar="HOURS", help="With --ask: go on without an answer after these. [24]"),
 ]
+Temperature = Annotated[
+    float | None, typer.Option(metavar="T", help="Of its answers, 0 to 2. Default: the model's own.")
+]
+Sweep = Annotated[
+    list[str],
+    typer.Option(
+        "--sweep",
+        metavar="FIELD=VALUE,VALUE…",
+        help="Submit each job once for each combination of these values of strategy, temperature, model, lane or "
+        "memory; one --sweep for each field.",
+    ),
+]
+Seeds = Annotated[
+    int | None, typer.Option(metavar="N", help="Submit each job N times, with seeds that count up from its own.")
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Check the jobs, print the most that they can cost, and store nothing.")
 ]

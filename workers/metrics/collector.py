@@ -23,6 +23,8 @@ log = structlog.get_logger()
 
 # Two Prometheus servers, or a person with curl, cost one read.
 CACHE_SECONDS = 4.0
+# A read that another scrape has waited for so long hangs, and the database counts as away; Prometheus waits for 10 s.
+HANG_SECONDS = 5.0
 
 
 class MetricsCollector(Collector):
@@ -36,11 +38,13 @@ class MetricsCollector(Collector):
         home: Path,
         places: Mapping[str, Path],
         clock: Callable[[], float] = time.monotonic,
+        hang_seconds: float = HANG_SECONDS,
     ) -> None:
         self._read, self._home, self._places, self._clock = read, home, places, clock
+        self._hang_seconds = hang_seconds
         self._reading = threading.Lock()
         self._samples: tuple[Sample, ...] | None = None  # None: the database does not answer
-        self._read_at, self._seconds = -CACHE_SECONDS, 0.0
+        self._read_at, self._began_at, self._seconds = -CACHE_SECONDS, 0.0, 0.0
 
     def describe(self) -> Iterable[Metric]:
         """No names, so that nothing is read when this is registered."""
@@ -48,10 +52,7 @@ class MetricsCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """The families that have a number now."""
-        with self._reading:
-            if self._clock() - self._read_at >= CACHE_SECONDS:
-                self._read_anew()
-            samples, seconds = self._samples, self._seconds
+        samples, seconds = self._recent()
         yield from _families(families.FROM_THE_DATABASE, samples or ())
         yield from _families(
             (families.DATABASE_UP, families.READ_SECONDS),
@@ -63,8 +64,19 @@ class MetricsCollector(Collector):
         yield from _families((families.PART_UP,), self._parts())
         yield from _families((families.DISK_FREE, families.DISK_SIZE), self._disks())
 
+    def _recent(self) -> tuple[tuple[Sample, ...] | None, float]:
+        """The numbers, None where the database does not answer, and how long they took to read."""
+        if not self._reading.acquire(timeout=self._hang_seconds):
+            return None, self._clock() - self._began_at
+        try:
+            if self._clock() - self._read_at >= CACHE_SECONDS:
+                self._read_anew()
+            return self._samples, self._seconds
+        finally:
+            self._reading.release()
+
     def _read_anew(self) -> None:
-        began = self._clock()
+        self._began_at = self._clock()
         try:
             self._samples = self._read()
         except DatabaseUnavailable as error:
@@ -72,7 +84,7 @@ class MetricsCollector(Collector):
                 log.warning("the metrics wait for Postgres", why=str(error).split("\n")[0])
             self._samples = None
         self._read_at = self._clock()
-        self._seconds = self._read_at - began
+        self._seconds = self._read_at - self._began_at
 
     def _parts(self) -> Iterable[Sample]:
         for part in read_parts(self._home):

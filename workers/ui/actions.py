@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
+from tasks.errors import InvalidInput
+from tasks.jobfields import read_changes
 from tasks.types import JobState
 from workers.ui.handlers import Handler
 from workers.ui.jobpages import of_path
@@ -28,6 +30,24 @@ class Action(Handler):
         """Does it, and goes back to the job's page."""
         job = of_path(number)
         await self.read(lambda: ACTIONS[action](self.signed_in.client, job))
+        self.redirect(f"/jobs/{job}", status=303)
+
+
+class NewBudget(Handler):
+    """`POST /jobs/N/budget` with the limits that are to change, under the rules of `redraft edit --budget`."""
+
+    units: ClassVar[tuple[str, ...]] = ("usd", "hours", "iterations", "tokens")
+
+    async def post(self, number: str) -> None:
+        """Changes it, and goes back to the job's page."""
+        job, client = of_path(number), self.signed_in.client
+        typed = {unit: self.get_body_argument(unit, "").strip() for unit in self.units}
+        named = [f"{unit}={value}" for unit, value in typed.items() if value]
+        if not named:
+            raise InvalidInput("budget", "", f"one of {', '.join(self.units)}")
+        if any("," in value for value in typed.values()):
+            raise InvalidInput("budget", " ".join(named), "numbers without commas, such as 2000000")
+        await self.read(lambda: client.edit(job, read_changes(named)))
         self.redirect(f"/jobs/{job}", status=303)
 
 

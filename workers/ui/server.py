@@ -20,7 +20,7 @@ from tasks.locations import default_home
 from tasks.settings import load_settings
 from workers.stackfile import StackFile, read
 from workers.ui.access import Attempts, Sessions
-from workers.ui.actions import Action, Word
+from workers.ui.actions import Action, NewBudget, Word
 from workers.ui.entry import Entry, Health, Leave, Link, Static
 from workers.ui.handlers import Context, Handler
 from workers.ui.jobpages import AnswerPage, CallPage, EgressPage, EventsPage, IterationPage, JobPage, NowPage
@@ -60,6 +60,7 @@ def application(context: Context) -> Application:
         (r"/jobs/(\d+)/answer", AnswerPage),
         (rf"/jobs/(\d+)/({Action.names})", Action),
         (rf"/jobs/(\d+)/({Word.names})", Word),
+        (r"/jobs/(\d+)/budget", NewBudget),
         (r"/changes", Changes),
         (r"/enter", Link),
         (r"/sign-in", Entry),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from arro3.io import read_parquet
 
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
@@ -118,18 +120,21 @@ def test_an_export_that_cannot_be_is_one_line(redraft: Redraft, arguments: tuple
     assert said in told.err
 
 
-def test_parquet_needs_its_library_and_a_file(redraft: Redraft, job: int, tmp_path: Path) -> None:
+def test_parquet_works_from_the_plain_install_and_needs_a_file(redraft: Redraft, job: int, tmp_path: Path) -> None:
     without_file = redraft("export", str(job), "--format", "parquet")
     assert (without_file.code, without_file.out) == (2, "")
     path = tmp_path / "iterations.parquet"
     said = redraft("export", str(job), "--format", "parquet", "-o", str(path))
-    try:
-        from pyarrow import parquet  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
-        assert (said.code, path.exists()) == (2, False)
-        assert "it needs the library pyarrow" in said.err
-    else:
-        assert parquet.read_table(path).column("iteration").to_pylist() == [1, 2]
+    assert (said.code, said.out, said.err) == (0, "", "")
+    rows = read_parquet(str(path)).read_all()
+    assert (rows["iteration"].to_pylist(), rows["prompt_tokens"].to_pylist()) == ([1, 2], [100, 100])
+    assert rows["candidate"].to_pylist() == ["a = 1\nb = 2\n", "a = 1\nb = 3\n"]
+    assert [verdict["feedback"] for verdict in rows["verdicts"].to_pylist()[0]] == ["no"]
+    full = redraft("export", str(job), "--format", "parquet", "-o", "/dev/full")
+    assert (full.code, full.err) == (
+        2,
+        "-o: '/dev/full' is not allowed; it cannot be written: No space left on device\n",
+    )
 
 
 def test_diff_shows_what_changed_between_the_best_candidates(redraft: Redraft, job: int) -> None:
@@ -195,6 +200,32 @@ def test_report_is_one_file_of_html(redraft: Redraft, job: int, tmp_path: Path) 
     assert json.loads(said.out) == {"job": job, "file": "other.html"}
     wrong = redraft("report", str(job), "-o", "no/such/folder.html")
     assert (wrong.code, wrong.out, wrong.err.count("\n")) == (2, "", 1)
+
+
+def test_a_report_of_all_is_a_folder_whose_index_leads_to_each_page(
+    redraft: Redraft, job: int, ada: Database, tmp_path: Path
+) -> None:
+    other = submit_jobs(ada, [dataclasses.replace(SPEC, title="<b>bold</b>", tags=("x",))])[0].job
+    assert redraft("report", "--all").out == "report/index.html\n"
+    index = (tmp_path / "report/index.html").read_text()
+    assert f'<a href="job-{other}.html">{other}</a>' in index
+    assert "&lt;b&gt;bold&lt;/b&gt;" in index
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {
+        "index.html",
+        f"job-{job}.html",
+        f"job-{other}.html",
+    }
+    assert "b = 3" in (tmp_path / f"report/job-{job}.html").read_text()
+    said = redraft("report", "--all", "--tag", "x", "-o", "mine", "--json")
+    assert json.loads(said.out) == {"jobs": 1, "file": "mine/index.html"}
+    for arguments in (
+        ("report",),
+        ("report", "1", "--all"),
+        ("report", "1", "--tag", "x"),
+        ("report", "--all", "-o", "-"),
+    ):
+        wrong = redraft(*arguments)
+        assert (wrong.code, wrong.out, wrong.err.count("\n")) == (2, "", 1), arguments
 
 
 def test_a_report_says_how_long_engine_and_checks_worked_at_once(redraft: Redraft, admin: Admin, job: int) -> None:

@@ -208,6 +208,7 @@ EDGES = {
     "budget_hours": (8760, 8761),
     "budget_iterations": (10_000, 10_001),
     "budget_tokens": (10**12, 10**12 + 1),
+    "temperature": (2, 2.1),
     "checks": (checks(memory_mb=65_536, timeout_seconds=3600), checks(memory_mb=65_537)),
 }
 FORMS = {
@@ -267,6 +268,7 @@ SUBMISSION = (
         "budget_local_tokens",
         "budget_cloud_tokens",
         "budget_gpu_seconds",
+        "temperature",
     }
 )
 

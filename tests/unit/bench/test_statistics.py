@@ -6,7 +6,7 @@ import pytest
 
 from tasks.types import StopCode
 from workers.bench.runs import Run
-from workers.bench.statistics import summarize
+from workers.bench.statistics import NOTHING, rate_difference, solve_rate, summarize
 from workers.bench.tasks import Mode
 
 
@@ -76,3 +76,51 @@ def test_a_strategy_without_a_run_on_a_task_is_refused() -> None:
     runs = [run_of(n, "one", accepted=True, right=True) for n in range(3)]
     with pytest.raises(ValueError, match="two has no run on t01, t02"):
         summarize([*runs, run_of(0, "two", accepted=True, right=True)])
+
+
+def test_a_problem_counts_once_however_many_runs_it_has() -> None:
+    found = solve_rate({"a": [True] * 9, "b": [False]})
+    assert found.value == 0.5
+    assert (found.low, found.high) == (0.0, 1.0)
+    assert solve_rate({}) == NOTHING
+
+
+def test_one_problem_alone_has_the_interval_of_its_runs() -> None:
+    found = solve_rate({"a": [True] * 10})
+    assert found.value == 1.0
+    assert found.low == pytest.approx(0.7225, abs=1e-3)  # Wilson, 10 of 10
+    assert found.high == 1.0
+
+
+def test_a_difference_is_paired_over_the_tasks_of_both_sides() -> None:
+    """Ten problems of a hundred differ, all in one direction; twenty more stand on one side only."""
+    base = {f"t{n}": [n < 50] for n in range(100)}
+    more = {f"t{n}": [n < 60] for n in range(100)} | {f"u{n}": [False] for n in range(20)}
+    found = rate_difference(more, base)
+    assert found.value == pytest.approx(0.10)
+    assert found.low is not None
+    assert 0.03 < found.low < 0.06
+    opposite = rate_difference(base, more)
+    assert opposite.value == pytest.approx(-0.10)
+    assert opposite.high is not None
+    assert opposite.high < 0
+
+
+def test_a_difference_between_other_problems_is_less_sure_than_a_paired_one() -> None:
+    base = {f"t{n}": [n < 50] for n in range(100)}
+    paired = rate_difference({f"t{n}": [n < 60] for n in range(100)}, base)
+    other = rate_difference({f"o{n}": [n < 60] for n in range(100)}, base)
+    assert other.value == pytest.approx(0.10)
+    assert other.low is not None
+    assert other.high is not None
+    assert (other.low, other.high) == (pytest.approx(-0.04, abs=0.02), pytest.approx(0.24, abs=0.02))
+    assert paired.low is not None
+    assert other.low < 0 < paired.low
+
+
+def test_a_difference_of_one_problem_alone_has_newcombes_interval() -> None:
+    """56 of 70 and 48 of 80: the example of Newcombe's paper (Statistics in Medicine 17, 1998, table II a)."""
+    found = rate_difference({"p": [True] * 56 + [False] * 14}, {"p": [True] * 48 + [False] * 32})
+    assert found.value == pytest.approx(0.2)
+    assert (found.low, found.high) == (pytest.approx(0.0524, abs=1e-4), pytest.approx(0.3339, abs=1e-4))
+    assert rate_difference({}, {"p": [True]}) == NOTHING

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -56,6 +57,25 @@ def test_a_database_that_does_not_answer_is_a_number_too_and_no_old_ones_are_tol
     assert registry.get_sample_value("redraft_jobs", {"state": "running"}) is None
     assert registry.get_sample_value("redraft_disk_size_bytes", {"place": "home"})
     numbers.samples, numbers.now = (JOBS,), numbers.now + CACHE_SECONDS
+    assert registry.get_sample_value("redraft_database_up") == 1
+
+
+def test_a_database_that_hangs_counts_as_one_that_does_not_answer(tmp_path: Path) -> None:
+    numbers, begun, goes_on = Numbers(), threading.Event(), threading.Event()
+
+    def hang() -> tuple[Sample, ...]:
+        begun.set()
+        assert goes_on.wait(20)
+        return numbers.read()
+
+    registry = CollectorRegistry()
+    registry.register(MetricsCollector(hang, home=tmp_path, places={}, hang_seconds=0.05))
+    first = threading.Thread(target=generate_latest, args=(registry,))
+    first.start()
+    assert begun.wait(10)
+    assert registry.get_sample_value("redraft_database_up") == 0
+    goes_on.set()
+    first.join()
     assert registry.get_sample_value("redraft_database_up") == 1
 
 

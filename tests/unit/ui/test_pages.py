@@ -121,6 +121,23 @@ def test_a_link_is_in_no_log(caplog: pytest.LogCaptureFixture, capfd: pytest.Cap
     assert key not in caplog.text + "".join(capfd.readouterr())
 
 
+def test_a_budget_is_changed_as_the_command_line_changes_it() -> None:
+    with serving() as page:
+        typed = {"token": page.token, "iterations": "60", "usd": " 2.50 ", "hours": ""}
+        assert page.post("/jobs/1/budget", typed).status == 303
+        refused = [
+            page.post("/jobs/1/budget", {"token": page.token, **form})
+            for form in ({}, {"iterations": "0"}, {"hours": "<b>soon</b>"}, {"tokens": "2,000"}, {"usd": "1,hours=9"})
+        ]
+        assert page.post("/jobs/1/budget", {"iterations": "60"}).status == 403
+    assert page.client.asked == [("edit usd=2.5 iterations=60", 1)]
+    assert [answer.status for answer in refused] == [400] * 5
+    assert "a whole number from 1 to 10,000" in refused[1].body
+    assert "&lt;b&gt;soon" in refused[2].body
+    assert "<b>soon" not in refused[2].body
+    assert "numbers without commas" in refused[3].body
+
+
 @pytest.mark.parametrize("action", ["cancel", "pause", "resume"])
 def test_a_form_of_the_page_acts_on_the_job_and_comes_back_to_it(action: str) -> None:
     with serving() as page:

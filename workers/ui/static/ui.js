@@ -44,7 +44,7 @@
   const held = (part) => {
     const focus = document.activeElement, picked = window.getSelection();
     if (focus && part.contains(focus) && focus.matches("input:not([type=checkbox]), select, textarea")) return true;
-    if ([...part.querySelectorAll("textarea")].some((box) => box.value !== box.defaultValue)) return true;
+    if ([...part.querySelectorAll("textarea, input[placeholder]")].some((box) => box.value !== box.defaultValue)) return true;
     return Boolean(picked && !picked.isCollapsed && part.contains(picked.anchorNode));
   };
 

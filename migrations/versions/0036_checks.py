@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0035"
-down_revision = "0034"
+revision = "0036"
+down_revision = "0035"
 branch_labels = None
 depends_on = None
 
@@ -80,10 +80,10 @@ PARTS = [
 ]
 FORK = "redraft_fork(bigint, integer, numeric, double precision, integer, bigint, text, bigint)"
 FORKED = [
-    ("attachments, cut, files, ask, ask_hours,\n", "attachments, cut, files, ask, ask_hours, checks_since,\n"),
+    ("files, ask, ask_hours, temperature,\n", "files, ask, ask_hours, temperature, checks_since,\n"),
     (
-        "source.files, source.ask, source.ask_hours, job,",
-        "source.files, source.ask, source.ask_hours, least(source.checks_since, upto + 1), job,",
+        "source.ask_hours, source.temperature, job,",
+        "source.ask_hours, source.temperature, least(source.checks_since, upto + 1), job,",
     ),
     (
         "AND i.finished_at IS NOT NULL AND k.guard IS NULL\n",
