@@ -1,11 +1,11 @@
-# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-evolve | bench-guard | bench-hints | bench-loop | bench-page | bench-queue | bench-batch | bench-stop | bench-tokens | bench-cli | chaos | soak.
+# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-evolve | bench-guard | bench-hints | bench-loop | bench-page | bench-queue | bench-batch | bench-stop | bench-memory | bench-tokens | bench-cli | chaos | soak.
 # Each makes what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: bench-evolve bench-hints bench-loop bench-stop demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-page bench-queue bench-batch bench-streams bench-tokens bench-cli chaos soak docs lock clean
+.PHONY: bench-evolve bench-hints bench-loop bench-memory bench-stop demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-page bench-queue bench-batch bench-streams bench-tokens bench-cli chaos soak docs lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock ops/requirements-uv.lock
 	@$(PYTHON) ops/install.py $(VENV)
@@ -81,12 +81,12 @@ bench-demo: $(STAMP)
 	$(BIN)/python ops/bench_demo.py --seeds $(SEEDS) $(if $(MODEL),--model $(MODEL)) $(if $(ENGINE),--engine $(ENGINE))
 
 # Strategies that only choose among drafts, on the packaged pool, blind and with a checker, in a minute or two;
-# STRATEGIES chooses others, of which some ask an engine (ENDPOINT).
+# STRATEGIES chooses others, of which some ask an engine (ENDPOINT). SET=carwash POOL=tests/pools/carwash-… is another set.
 POOL := tests/pools/humaneval-qwen2.5-coder-1.5b.jsonl.xz
 STRATEGIES ?= single best_of_n
 bench-loop: $(STAMP)
-	$(BIN)/redraft bench loop humaneval $(STRATEGIES) --pool $(POOL) --mode blind --seeds 200 --page bench-loop-blind.html $(if $(ENDPOINT),--endpoint $(ENDPOINT))
-	$(BIN)/redraft bench loop humaneval $(STRATEGIES) --pool $(POOL) --mode checker --seeds 200 --page bench-loop-checker.html $(if $(ENDPOINT),--endpoint $(ENDPOINT))
+	$(BIN)/redraft bench loop $(SET) $(STRATEGIES) --pool $(POOL) --mode blind --seeds 200 --page bench-loop-blind.html $(if $(ENDPOINT),--endpoint $(ENDPOINT))
+	$(BIN)/redraft bench loop $(SET) $(STRATEGIES) --pool $(POOL) --mode checker --seeds 200 --page bench-loop-checker.html $(if $(ENDPOINT),--endpoint $(ENDPOINT))
 
 # Whether hints help a model (MODEL, or that at ENDPOINT): the tasks of SET on which it is stuck, with no hint, a right one,
 # a useless one and a wrong one. HINTS is a file of JSON lines. Goes on where it was interrupted.
@@ -112,6 +112,10 @@ bench-batch: $(STAMP)
 # What a job that can't be solved costs, and how many solvable ones are given up: ladder's rules in a simulation.
 bench-stop: $(STAMP)
 	$(BIN)/python ops/bench_stop.py
+
+# What choosing among lessons is worth, in a simulation of memories that help and that hurt.
+bench-memory: $(STAMP)
+	$(BIN)/python ops/bench_memory.py
 
 # How long each page of the live page takes over 100 jobs with 1,000 iterations each, and how many statements it reads.
 bench-page: $(STAMP)

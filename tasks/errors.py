@@ -157,6 +157,17 @@ class CanaryFailed(EngineFault):
     """The engine's answer to a known prompt is wrong: none of its answers can be trusted."""
 
 
+class NotDelivered(ServiceFault):
+    """A receiver of an event did not take it. Parameters: `why`, for people; `seconds` that it asks to be left alone,
+    and `final` where it says that it never wants one again."""
+
+    service = "hook"
+
+    def __init__(self, why: str, *, seconds: float = 0.0, final: bool = False) -> None:
+        self.seconds, self.final = seconds, final
+        super().__init__(why)
+
+
 class SandboxUnavailable(ServiceFault):
     """The sandbox cannot start here, so no model-written code runs. `redraft doctor` says why."""
 

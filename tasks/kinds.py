@@ -88,6 +88,20 @@ class StopCode(StrEnum):
                 return JobState.FAILED
 
 
+class HookEvent(StrEnum):
+    """What a hook can be told of."""
+
+    ACCEPTED = "job.accepted"
+    UNSOLVED = "job.unsolved"
+    OVER_BUDGET = "job.over_budget"  # unsolved, since its budget or its batch's is spent
+    NEEDS_INPUT = "job.needs_input"
+    QUARANTINED = "job.quarantined"
+    FAILED = "job.failed"
+    CANCELLED = "job.cancelled"
+    ENGINE_DOWN = "engine.down"
+    ENGINE_UP = "engine.up"
+
+
 class Lane(StrEnum):
     """Where a step runs: the 31B model, the small model, deterministic checks, the cloud."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from dataclasses import dataclass
 
 from tasks.journal import JournalledModel
-from tasks.memory.ranking import most_helpful
+from tasks.memory.ranking import is_worth_recalling, most_helpful
 from tasks.policy import JUDGES
 from tasks.ports import LessonRecords, MemoryBank
 from tasks.prompts import build, parse, redact
@@ -32,7 +33,8 @@ class MemoryLessonService:
 
     def recall(self, job: Job) -> tuple[Lesson, ...]:
         """At most one success and one failure of the job's owner and family, those that fit best and helped most: one
-        of each helps more than four of each (ReasoningBank). Raises `MemoryUnavailable`, `DatabaseUnavailable`."""
+        of each helps more than four of each (ReasoningBank). None where such jobs do no better with lessons. Raises
+        `MemoryUnavailable`, `DatabaseUnavailable`."""
         text = f"{job.spec.title}\n{job.spec.problem[:QUERY_CHARS]}"
         found = [
             self.bank.search(job.owner, text, family=family_of(job), kind=kind, limit=CONSIDERED)
@@ -41,8 +43,14 @@ class MemoryLessonService:
         similar = [[match for match in matches if match.similarity >= LEAST_SIMILARITY] for matches in found]
         numbers = [match.lesson.id for matches in similar for match in matches]
         records = self.records.records(numbers) if numbers else {}
-        chosen = (most_helpful(matches, records) for matches in similar)
-        return tuple(match.lesson for match in chosen if match is not None)
+        chosen = [match for matches in similar if (match := most_helpful(matches, records)) is not None]
+        if not chosen or not self._helps(job):
+            return ()
+        return tuple(match.lesson for match in chosen)
+
+    def _helps(self, job: Job) -> bool:
+        chance = random.Random(f"recall {job.id}")  # noqa: S311 - a fair draw, no secret
+        return is_worth_recalling(self.records.experience(job.owner, family_of(job)), chance)
 
     def has_lesson(self, job: Job) -> bool:
         """Whether deterministic checks accepted an answer, or visible ones said what was wrong with all of them."""

@@ -74,10 +74,13 @@ def _of_toml(name: str) -> str:
 # Never passed to a part that doesn't need them: whoever can inspect Flower's process sees its environment.
 _KEYS = ("OPENAI_API_KEY", "REDRAFT_OPENAI_API_KEY", "REDRAFT_ENDPOINT_KEY", "REDRAFT_ADVISER_KEY")
 SECRETS = (*_KEYS, *(f"{key}_FILE" for key in _KEYS))
+_OF_HOOKS = ("REDRAFT_WEBHOOK_URLS", "REDRAFT_WEBHOOK_SECRET")
+HOOK_SECRETS = (*_OF_HOOKS, *(f"{name}_FILE" for name in _OF_HOOKS))
 
 
-def child_environment(home: Path, *, secrets: bool = False) -> dict[str, str]:
-    """The environment of a part of the local stack: this process's environment with the part's home, and without the
-    keys of models unless it needs `secrets`."""
-    kept = {name: value for name, value in os.environ.items() if secrets or name not in SECRETS}
+def child_environment(home: Path, *, secrets: bool = False, hooks: bool = False) -> dict[str, str]:
+    """The environment of a part of the local stack: this process's environment with the part's home, without the keys
+    of models unless it needs `secrets`, and without what only who tells `hooks` needs."""
+    left_out = {*(() if secrets else SECRETS), *(() if hooks else HOOK_SECRETS)}
+    kept = {name: value for name, value in os.environ.items() if name not in left_out}
     return {**kept, "REDRAFT_HOME": str(home)}

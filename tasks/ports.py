@@ -26,6 +26,7 @@ from tasks.types import (
     EscalationKind,
     EscalationRecord,
     EscalationState,
+    Experience,
     FileSet,
     Grant,
     Health,
@@ -210,6 +211,9 @@ class LessonRecords(Protocol):
 
     def records(self, lessons: Sequence[int]) -> Mapping[int, Record]:
         """Those of `lessons` that are stored. Raises `DatabaseUnavailable`."""
+
+    def experience(self, owner: str, family: str) -> Experience:
+        """What became of the owner's last jobs, those of the family. Raises `DatabaseUnavailable`."""
 
 
 class LessonService(Protocol):

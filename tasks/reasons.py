@@ -52,6 +52,17 @@ _TEXTS = {
     StopCode.ATTACHMENT_LOST: "{detail}",
     StopCode.JOURNAL_MISMATCH: "{detail}",
 }
+# What is left of a text where it may be read outside: nothing that a model, a plug-in or a service wrote.
+_WITHOUT_DETAIL = {
+    StopCode.IMPOSSIBLE: "reviews found the problem impossible as posed",
+    StopCode.GAVE_UP: "its strategy sees no further move",
+    StopCode.SERVICE_FAULTS: "{used} faults of services in a row",
+    StopCode.MISSING_PLUGIN: "{used} turns in a row found no worker that has its plug-ins",
+    StopCode.DEFECT: "a defect (its events hold the traceback)",
+    StopCode.MALFORMED: "what is stored of it is malformed",
+    StopCode.ATTACHMENT_LOST: "an attachment of it is lost",
+    StopCode.JOURNAL_MISMATCH: "a journalled call answers another prompt",
+}
 # Why the search for a better score ended, where the job was accepted with the best that it had.
 _ENDED_BY = {
     StopCode.PLATEAU: "nothing better came in {used} iterations",
@@ -112,6 +123,13 @@ def explain(stop: Stop) -> str:
     return (_TEXTS[stop.code] + chosen).format(
         used=_amount(stop, stop.used), limit=_amount(stop, stop.limit), detail=stop.detail or "-"
     )
+
+
+def explain_without_detail(stop: Stop) -> str:
+    """The same for readers elsewhere: without the words of a model, a plug-in or a service, which may quote the
+    problem."""
+    short = _WITHOUT_DETAIL.get(stop.code)
+    return short.format(used=_amount(stop, stop.used)) if short else explain(stop)
 
 
 def _why_ended(stop: Stop) -> str:

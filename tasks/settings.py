@@ -6,6 +6,7 @@ A secret may be stored in a file that `REDRAFT_<NAME>_FILE` names, as containers
 from __future__ import annotations
 
 import functools
+import json
 import os
 import tomllib
 from decimal import Decimal
@@ -27,7 +28,7 @@ from pydantic_settings import (
 from tasks.errors import InvalidInput
 from tasks.locations import default_home, read_secret
 from tasks.redaction import check_pattern
-from tasks.types import Egress, HelpRules, Modality
+from tasks.types import Egress, HelpRules, HookEvent, Modality
 
 # The context of a model: below the least there is no room for a problem and an answer, and no model has the most.
 LEAST_CONTEXT_TOKENS, MOST_CONTEXT_TOKENS = 512, 16_777_216
@@ -209,6 +210,23 @@ class Settings(BaseSettings):
     # While a provider's circuit is open, a job that would ask it waits, or goes on locally.
     cloud_away: Literal["wait", "local"] = "wait"
 
+    # Who is told of events, by the relay: addresses of webhooks, separated by spaces (many hold a token), and the
+    # secret that signs what is sent there. Two, separated by a space, both sign while one takes the other's place.
+    webhook_urls: SecretStr = SecretStr("")
+    webhook_secret: SecretStr = SecretStr("")
+    # A program and its arguments, which gets each event on standard input; no shell.
+    hook_command: Annotated[tuple[str, ...], NoDecode] = ()
+    # Which events; empty: all.
+    hook_events: Annotated[tuple[HookEvent, ...], NoDecode] = ()
+    # For an answer, or for the command to end: receivers are advised to answer first and work then.
+    hook_seconds: float = Field(default=20.0, gt=0, le=300)
+    # With pauses of 5 seconds that double up to two hours these take a day: who is away for a night hears of it.
+    hook_tries: int = Field(default=24, ge=1, le=1000)
+    # An outage that lasts so long is told of; an engine that ends is started again within a minute or two.
+    engine_down_seconds: float = Field(default=120.0, ge=0)
+    # Where people open the live page, for the link in an event. Empty: the local stack's.
+    page_url: str = ""
+
     # Where the local stack's parts listen on loopback. 0: a free port, which the home keeps.
     postgres_port: int = Field(default=0, ge=0, le=65_535)
     valkey_port: int = Field(default=0, ge=0, le=65_535)
@@ -247,7 +265,8 @@ class Settings(BaseSettings):
     def secrets(self) -> frozenset[str]:
         """The values that no log, event or message may show: keys, passwords, and addresses that hold one."""
         values = (getattr(self, name) for name in type(self).model_fields)
-        return secrets_in(*(value.get_secret_value() for value in values if isinstance(value, SecretStr)))
+        several = (*self.webhook_urls.get_secret_value().split(), *self.webhook_secret.get_secret_value().split())
+        return secrets_in(*several, *(value.get_secret_value() for value in values if isinstance(value, SecretStr)))
 
     @field_validator("endpoint_context_tokens")
     @classmethod
@@ -266,7 +285,21 @@ class Settings(BaseSettings):
             else value
         )
 
-    @field_validator("flower_hosts", "ui_hosts", "cloud_fallbacks", "adviser_gives", mode="before")
+    @field_validator("hook_command", mode="before")
+    @classmethod
+    def _program(cls, value: Any) -> Any:
+        """Reads a JSON list from the environment."""
+        if not isinstance(value, str):
+            return value
+        try:
+            words = json.loads(value) if value.strip() else []
+        except ValueError:
+            words = None
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValueError('a list of texts, the program and its arguments: ["/usr/local/bin/tell", "me"]')
+        return words
+
+    @field_validator("flower_hosts", "ui_hosts", "cloud_fallbacks", "adviser_gives", "hook_events", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         """Splits text from the environment at commas."""

@@ -6,9 +6,12 @@ A key goes into a header and into no message: what is raised names the address w
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 MOST_BYTES = 4 * 1024 * 1024
 # Of an error's body, for the message.
 ERROR_CHARACTERS = 400
+# Of a body that nobody needs, after its status.
+BODY_SECONDS = 1.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -70,6 +75,64 @@ def stream(url: str, *, body: Any, seconds: float) -> Generator[bytes, None, Non
         raise RequestFailed(f"{public_url(url)}: {error or type(error).__name__}") from error
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a server said: the status, the headers by their names in lower case, the beginning of the body."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def line(self) -> str:
+        """The status in the words of the standard, whatever the server calls it."""
+        with contextlib.suppress(ValueError):
+            return f"{self.status} {HTTPStatus(self.status).phrase}"
+        return str(self.status)
+
+
+def post(url: str, *, content: bytes, headers: Mapping[str, str], seconds: float, most_bytes: int) -> Answer:
+    """POST of `content` as it is, to somebody else's server: whatever it answers, and no redirect is followed.
+
+    `seconds` bounds the whole request until the status has come, however slowly it comes; the body is read a second
+    longer at most. Raises `RequestFailed`, which names no address.
+    """
+    import asyncio
+
+    import httpx2
+
+    try:
+        return asyncio.run(_post(url, content, headers, seconds, most_bytes))
+    except TimeoutError as error:
+        raise RequestFailed(f"no answer within {seconds:g} s") from error
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+        raise RequestFailed(f"{error or type(error).__name__}".replace(url, "…")) from error
+
+
+async def _post(url: str, content: bytes, headers: Mapping[str, str], seconds: float, most_bytes: int) -> Answer:
+    import asyncio
+
+    import httpx2
+
+    received = bytearray()
+    async with asyncio.timeout(seconds) as limit:
+        async with (
+            httpx2.AsyncClient(verify=_tls(), trust_env=_trusts_proxy(url), timeout=seconds) as client,
+            client.stream(
+                "POST", url, content=content, headers={"Accept-Encoding": "identity", **headers}, follow_redirects=False
+            ) as response,
+        ):
+            limit.reschedule(None)
+            with contextlib.suppress(TimeoutError, httpx2.HTTPError):
+                async with asyncio.timeout(BODY_SECONDS):
+                    async for chunk in response.aiter_raw():
+                        received += chunk
+                        if len(received) >= most_bytes:
+                            break
+            text = received[:most_bytes].decode(errors="replace")
+            return Answer(status=response.status_code, headers=dict(response.headers), text=text)
+
+
 def answers(url: str, headers: Mapping[str, str] | None = None) -> bool:
     """Whether an address answers, and well."""
     try:
@@ -102,9 +165,12 @@ def _read(response: httpx2.Response, most_bytes: int) -> str:
 def _client(url: str, seconds: float) -> httpx2.Client:
     import httpx2
 
-    # A proxy has no business between us and our own machine.
-    trust_env = urlsplit(url).hostname not in LOOPBACK
-    return httpx2.Client(verify=_tls(), trust_env=trust_env, follow_redirects=True, timeout=seconds)
+    return httpx2.Client(verify=_tls(), trust_env=_trusts_proxy(url), follow_redirects=True, timeout=seconds)
+
+
+def _trusts_proxy(url: str) -> bool:
+    """A proxy has no business between us and our own machine."""
+    return urlsplit(url).hostname not in LOOPBACK
 
 
 @functools.cache

@@ -4,6 +4,7 @@ delivered, but for the choice of a handler for each topic."""
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 
 import structlog
 
@@ -11,7 +12,7 @@ from tasks.errors import DatabaseUnavailable
 from tasks.ports import MemoryBank
 from tasks.store.lesson_queries import REMOVE, IndexDelivery
 from tasks.store.lesson_writes import UPSERT
-from tasks.store.outbox import Handler, Outbox
+from tasks.store.outbox import FOR_EVER, Handler, OnGivenUp, Outbox, Patience
 from tasks.store.session import Database
 from tasks.taskrecords import NO_RECORD, TaskRecord
 
@@ -30,31 +31,40 @@ def memory_handlers(bank: MemoryBank) -> dict[str, Handler]:
 
 
 class OutboxWorker:
-    """Parameters: `url` of the database (a worker's login), and a handler for each topic."""
+    """Parameters: `url` of the database (a worker's login), the others as of `Outbox`."""
 
-    def __init__(self, url: str, handlers: dict[str, Handler], record: TaskRecord = NO_RECORD) -> None:
+    def __init__(
+        self,
+        url: str,
+        handlers: Mapping[str, Handler],
+        record: TaskRecord = NO_RECORD,
+        *,
+        patience: Patience = FOR_EVER,
+        on_given_up: OnGivenUp = lambda connection, row, why, final: None,
+    ) -> None:
         self._url, self._handlers, self._record = url, handlers, record
+        self._patience, self._on_given_up = patience, on_given_up
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop`, and then to the end of the delivery under way; one that is cut is delivered again later."""
         with Database(self._url, name="redraft outbox", pool=1, lock_seconds=LOCK_SECONDS) as database:
-            outbox = Outbox(database, self._handlers)
+            outbox = Outbox(database, self._handlers, patience=self._patience, on_given_up=self._on_given_up)
             while not stop.is_set():
-                if not _deliver(outbox, self._record):
+                if not self._deliver(outbox):
                     stop.wait(LOOK_SECONDS)
 
-
-def _deliver(outbox: Outbox, record: TaskRecord) -> bool:
-    """Whether there was something to deliver."""
-    try:
-        failed = outbox.deliver()
-    except DatabaseUnavailable as error:
-        record.failed()
-        log.warning("the outbox waits for Postgres", why=str(error).split("\n")[0])
-        return False
-    if failed:
-        record.failed()
-        log.warning("a delivery failed and is tried again", why=failed.split("\n")[0])
-    else:
-        record.succeeded()
-    return failed is not None
+    def _deliver(self, outbox: Outbox) -> bool:
+        """Whether there was something to deliver."""
+        topics = ", ".join(self._handlers)
+        try:
+            failed = outbox.deliver()
+        except DatabaseUnavailable as error:
+            self._record.failed()
+            log.warning("the outbox waits for Postgres", topics=topics, why=str(error).split("\n")[0])
+            return False
+        if failed:
+            self._record.failed()
+            log.warning("a delivery failed and is tried again", topics=topics, why=failed.split("\n")[0])
+        else:
+            self._record.succeeded()
+        return failed is not None

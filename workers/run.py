@@ -20,7 +20,7 @@ from tasks.errors import EngineFault, RedraftError
 from tasks.loop import ENGINE_LANES
 from tasks.settings import Settings
 from tasks.store.live_text import LiveTextWriter
-from tasks.store.presence import announcing
+from tasks.store.presence import STARTING, announcing
 from tasks.store.process_reports import EngineNumbers, ProcessReporter
 from tasks.taskrecords import TaskRecords
 from tasks.types import Lane
@@ -58,7 +58,7 @@ def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, la
 def _start_engine(settings: Settings, url: str, host: ModelHost, lanes: frozenset[Lane]) -> None:
     """Starts the engine. Meanwhile, and where it does not come up, the worker's row says why its lanes are closed."""
     home, outages = Home(root=settings.home), Outages()
-    outages.fails("it is starting")
+    outages.fails(STARTING)
     with announcing(url, lambda: starting_worker(lanes, outages)):
         try:
             host.start()

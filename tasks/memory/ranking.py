@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from collections.abc import Mapping, Sequence
 
-from tasks.types import Lesson, Match, Record
+from tasks.types import Experience, Lesson, Match, Record
 
 # Each search fetches this many times more than it returns, so that fusion has something to fuse.
 DEPTH = 4
@@ -17,6 +18,8 @@ RECENCY = 0.05
 WORTH = 0.33
 # A lesson that helped a smaller share of the jobs that recalled it is not recalled again: none of four, or one of nine.
 LEAST_WORTH = 0.2
+# Jobs of a family that recall lessons before it is asked whether that helps.
+TRIED = 8
 # Similarities that agree to this many digits count as equal.
 SAME_DIGITS = 4
 
@@ -34,6 +37,17 @@ def most_helpful(matches: Sequence[Match], records: Mapping[int, Record]) -> Mat
     worths = {match.lesson.id: worth(records.get(match.lesson.id, unknown)) for match in matches}
     useful = [match for match in matches if worths[match.lesson.id] >= LEAST_WORTH]
     return max(useful, key=lambda match: match.score + WORTH * (2 * worths[match.lesson.id] - 1), default=None)
+
+
+def is_worth_recalling(experience: Experience, chance: random.Random) -> bool:
+    """Whether a job of a family is to recall lessons: by Thompson sampling between its jobs that recalled some and
+    those that recalled none (W. R. Thompson, Biometrika 25, 1933), so that a memory that hurts is soon asked seldom,
+    and one that helps is left out seldom. The first `TRIED` jobs always recall."""
+    taught, without = experience.taught, experience.without
+    if taught.solved + taught.failed < TRIED:
+        return True
+    helps = chance.betavariate(1 + taught.solved, 1 + taught.failed)
+    return helps >= chance.betavariate(1 + without.solved, 1 + without.failed)
 
 
 def lesson_text(lesson: Lesson) -> str:

@@ -20,6 +20,7 @@ from psycopg.rows import namedtuple_row
 from tasks.kinds import Acceptance, JobState, Lane
 from tasks.store.address import parameters
 from tasks.store.faults import explain, unreachable
+from tasks.store.hookrows import HOOKS, HookRow, hook_row
 from tasks.store.workerrows import WORKERS, WorkerRow, worker_row
 
 _LINE = """
@@ -247,6 +248,10 @@ class JobLines:
         """Whether a provider's circuit is open."""
         query = "SELECT EXISTS (SELECT FROM providers WHERE open_until IS NOT NULL) AS open"
         return any(row.open for row in self._rows(query))
+
+    def hooks(self) -> tuple[HookRow, ...]:
+        """Every hook that the relay has registered; needs a worker's login."""
+        return tuple(hook_row(row) for row in self._rows(HOOKS))
 
     def now(self) -> datetime:
         """The database's clock."""

@@ -13,11 +13,28 @@ from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import NoSuchLesson
 from tasks.ports import MemoryBank
 from tasks.store.session import Database
-from tasks.types import Lesson, LessonKind, Record
+from tasks.thompson import Counts
+from tasks.types import Experience, Lesson, LessonKind, Record
 
 REMOVE = "memory.remove"
 # Cosine from which two lessons of one owner, family and kind are one.
 SAME = 0.95
+
+# An owner's jobs that say whether lessons help: enough to tell, and few enough to follow a change of the model.
+LAST_JOBS = 200
+_EXPERIENCE = text("""
+WITH each AS (
+    (SELECT * FROM jobs WHERE owner = :owner AND state = 'accepted' ORDER BY id DESC LIMIT :last)
+    UNION ALL
+    (SELECT * FROM jobs WHERE owner = :owner AND state = 'unsolved' ORDER BY id DESC LIMIT :last)
+), recent AS (
+    SELECT state = 'accepted' AS solved, coalesce(recalled, '[]') <> '[]' AS taught,
+           ARRAY(SELECT one ->> 'kind' FROM jsonb_array_elements(checks) AS one) AS kinds
+    FROM each ORDER BY id DESC LIMIT :last
+)
+SELECT taught, count(*) FILTER (WHERE solved) AS solved, count(*) FILTER (WHERE NOT solved) AS failed
+FROM recent WHERE kinds @> CAST(:kinds AS text[]) AND kinds <@ CAST(:kinds AS text[]) GROUP BY taught
+""")
 
 _ROWS = "SELECT l.*, j.title FROM lessons l JOIN jobs j ON j.id = l.job_id "
 _IN_THE_INDEX = "l.quarantined_at IS NULL AND l.duplicate_of IS NULL"
@@ -82,6 +99,14 @@ class StoredRecords:
         with self._database.connect() as connection:
             rows = connection.execute(query, {"lessons": list(lessons)}).all()
         return {row.id: Record(helped=row.helped, hurt=row.hurt) for row in rows}
+
+    def experience(self, owner: str, family: str) -> Experience:
+        """As the port has it, of the last `LAST_JOBS` that ended by themselves."""
+        given = {"owner": owner, "kinds": family.split("+"), "last": LAST_JOBS}
+        with self._database.connect() as connection:
+            rows = connection.execute(_EXPERIENCE, given).all()
+        counts = {row.taught: Counts(solved=row.solved, failed=row.failed) for row in rows}
+        return Experience(taught=counts.get(True, Counts()), without=counts.get(False, Counts()))
 
 
 def indexed(database: Database) -> Iterator[Lesson]:

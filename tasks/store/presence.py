@@ -19,6 +19,8 @@ from tasks.store.workerrows import WORKER_SILENCE_SECONDS
 log = structlog.get_logger()
 
 REGISTRATION_SECONDS = 3.0
+# Why the engine of a worker does not answer that has just begun.
+STARTING = "it is starting"
 # Whoever died without signing off is of no use to anybody after this long.
 FORGOTTEN_SECONDS = 86_400.0
 

@@ -386,11 +386,12 @@ events = Table(
     Index("events_at", "at", **_BY_TIME),
 )
 
+# An effect of no job, such as an engine's outage, names none.
 outbox = Table(
     "outbox",
     metadata,
     Column("id", BigInteger, Identity(always=False), primary_key=True),
-    _job(),
+    Column("job_id", BigInteger, ForeignKey("jobs.id", ondelete="CASCADE")),
     Column("topic", Text, nullable=False),
     Column("payload", JSONB, nullable=False),
     Column("attempts", Integer, nullable=False, server_default=_ZERO),
@@ -398,7 +399,30 @@ outbox = Table(
     _moment("deliver_at", required=True),
     _moment("delivered_at"),
     _moment("created_at", required=True),
-    Index("outbox_due", "deliver_at", postgresql_where=text("delivered_at IS NULL")),
+    _moment("given_up_at"),
+    Index("outbox_due", "deliver_at", postgresql_where=text("delivered_at IS NULL AND given_up_at IS NULL")),
+    Index("outbox_undelivered", "topic", postgresql_where=text("delivered_at IS NULL")),
+)
+
+# Whom the outbox tells of events, as the relay's settings name them; where each is reached is known to the relay alone.
+hooks = Table(
+    "hooks",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("events", ARRAY(Text), nullable=False),
+    Column("delivered", BigInteger, nullable=False, server_default=_ZERO),
+    _moment("delivered_at"),
+    _moment("gone_at"),
+)
+
+# Of an engine's host, once its outage was told.
+engine_outages = Table(
+    "engine_outages",
+    metadata,
+    Column("host", Text, primary_key=True),
+    Column("why", Text, nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False),
+    _moment("told_at", required=True),
 )
 
 hints = Table(

@@ -12,6 +12,7 @@ from tasks.kinds import (
     GuardKind,
     Health,
     HintSource,
+    HookEvent,
     JobState,
     Lane,
     LessonKind,
@@ -35,7 +36,7 @@ from tasks.types.answers import (
     RequestSize,
     Usage,
 )
-from tasks.types.job import Claim, Hint, Job, Lesson, Match, OpenIteration, Record, TurnReport, unstored_job
+from tasks.types.job import Claim, Experience, Hint, Job, Lesson, Match, OpenIteration, Record, TurnReport, unstored_job
 from tasks.types.moves import (
     Aggregate,
     Ask,
@@ -90,6 +91,7 @@ __all__ = [
     "EscalationKind",
     "EscalationRecord",
     "EscalationState",
+    "Experience",
     "FileSet",
     "Goal",
     "Grant",
@@ -99,6 +101,7 @@ __all__ = [
     "HelpRules",
     "Hint",
     "HintSource",
+    "HookEvent",
     "Iteration",
     "Job",
     "JobSpec",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from tasks.kinds import HintSource, Lane, LessonKind
+from tasks.thompson import Counts
 from tasks.types.moves import Candidate, Iteration, Move, Spend, Stop
 from tasks.types.specs import JobSpec
 
@@ -33,6 +34,14 @@ class Record:
 
     helped: int
     hurt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experience:
+    """What became of an owner's last jobs of one family: of those that recalled lessons, and of those `without`."""
+
+    taught: Counts = field(default_factory=Counts)
+    without: Counts = field(default_factory=Counts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

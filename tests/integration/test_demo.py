@@ -124,7 +124,7 @@ def test_ctrl_c_while_the_stack_starts_stops_what_was_started(environment: dict[
     status = subprocess.run(
         [*DEMO[:-1], "status", "--json"], env=environment, capture_output=True, text=True, check=True
     )
-    assert json.loads(status.stdout) == {"parts": [], "circuits": []}
+    assert json.loads(status.stdout) == {"parts": [], "circuits": [], "hooks": []}
 
 
 def test_the_demo_has_seven_problems_each_with_a_hidden_check() -> None:

@@ -23,7 +23,8 @@ from tasks.store.outbox import Outbox
 from tasks.store.queries import job_summary
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
-from tasks.types import Budget, ChatRequest, CheckSpec, JobSpec, JobState
+from tasks.thompson import Counts
+from tasks.types import Budget, ChatRequest, CheckSpec, Experience, JobSpec, JobState
 from tests.loops import ENGINE_AND_CHECKS, take, twin_loop
 from workers.outbox_worker import memory_handlers
 
@@ -112,6 +113,10 @@ def test_a_lesson_that_four_jobs_recalled_in_vain_is_recalled_no_more(
     run(fleet, bank, lambda request: "ANSWER: 7")
     assert ["What earlier jobs taught" in prompts(fleet, job, "draft")[0] for job in hurt] == [True] * 4 + [False]
     assert (read_lesson(user, 1).helped, read_lesson(user, 1).hurt) == (0, 4)
+    owner, known = read_lesson(user, 1).lesson.owner, StoredRecords(fleet)
+    both = Experience(taught=Counts(failed=4), without=Counts(solved=1, failed=1))
+    assert known.experience(owner, "answer") == both
+    assert known.experience(owner, "answer+python") == known.experience("nobody", "answer") == Experience()
 
 
 def test_what_a_job_recalled_stays_as_it_was_though_the_memory_changes(

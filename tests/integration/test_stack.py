@@ -179,7 +179,7 @@ def test_a_job_is_solved_a_killed_worker_replaced_and_down_leaves_nothing(
 
     assert redraft("down").returncode == 0
     assert of_home(home) == []
-    assert json.loads(redraft("status", "--json").stdout) == {"parts": [], "circuits": []}
+    assert json.loads(redraft("status", "--json").stdout) == {"parts": [], "circuits": [], "hooks": []}
 
 
 @pytest.mark.slow  # test_banks.py and test_memory.py stand for it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import select
@@ -52,7 +53,12 @@ def schema(sandbox, candidate):
 
 def sandboxes():
     """The sandboxes below this process."""
-    return [child.pid for child in psutil.Process().children() if "bwrap" in " ".join(child.cmdline())]
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # one that has ended, and that nobody has waited for yet
+            if "bwrap" in " ".join(child.cmdline()):
+                found.append(child.pid)
+    return found
 
 
 def test_one_program_answers_many_orders_each_for_itself(sandbox):

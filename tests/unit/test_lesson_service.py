@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -13,8 +14,10 @@ from tasks.journal import JournalledModel
 from tasks.lesson_service import MemoryLessonService, family_of
 from tasks.llm.scripted import ScriptedModel
 from tasks.memory.embedder import Embedder
+from tasks.memory.ranking import is_worth_recalling
 from tasks.memory.twin import InMemoryBank
 from tasks.sampling import Sampling
+from tasks.thompson import Counts
 from tasks.types import (
     Acceptance,
     CallKey,
@@ -22,6 +25,7 @@ from tasks.types import (
     CandidateRef,
     ChatRequest,
     CheckSpec,
+    Experience,
     GuardKind,
     Iteration,
     Job,
@@ -71,18 +75,23 @@ class Records:
     """Helped and hurt, by lesson."""
 
     counted: Mapping[int, tuple[int, int]]
+    known: Experience = dataclasses.field(default_factory=Experience)
 
     def records(self, lessons: Sequence[int]) -> Mapping[int, Record]:
         return {n: Record(helped=self.counted[n][0], hurt=self.counted[n][1]) for n in lessons if n in self.counted}
+
+    def experience(self, owner: str, family: str) -> Experience:
+        return self.known if (owner, family) == ("ada", "python") else Experience()
 
 
 def lesson_service(
     answer: Callable[[ChatRequest], str] = lambda request: SAID,
     records: Mapping[int, tuple[int, int]] = {},
+    known: Experience = Experience(),  # noqa: B008
 ) -> tuple[MemoryLessonService, InMemoryBank, Journal]:
     journal, bank = Journal(), InMemoryBank(MODEL)
     model = JournalledModel(ledger=journal, model=ScriptedModel(answer), sampling=Sampling())  # type: ignore[arg-type]
-    return MemoryLessonService(bank=bank, model=model, records=Records(records)), bank, journal
+    return MemoryLessonService(bank=bank, model=model, records=Records(records, known)), bank, journal
 
 
 def job(*checks: CheckSpec, title: str = "Count the vowels", **fields: Any) -> Job:
@@ -182,6 +191,27 @@ def test_of_lessons_that_fit_those_that_helped_come_first_and_those_that_never_d
     found = {lesson.id for lesson in made.recall(job())}
     assert found <= recalled
     assert bool(found) is bool(recalled)
+
+
+@pytest.mark.parametrize(
+    ("taught", "without", "recalls"),
+    [((0, 7), (9, 0), 100), ((0, 30), (30, 0), 0), ((30, 0), (0, 30), 100), ((0, 0), (0, 0), 100)],
+)
+def test_where_jobs_do_better_without_lessons_few_recall_any(
+    taught: tuple[int, int], without: tuple[int, int], recalls: int
+) -> None:
+    known = Experience(
+        taught=Counts(solved=taught[0], failed=taught[1]), without=Counts(solved=without[0], failed=without[1])
+    )
+    assert sum(is_worth_recalling(known, random.Random(number)) for number in range(100)) == recalls
+    made, bank, _ = lesson_service(known=known)
+    bank.upsert(kept(1, LessonKind.SUCCESS, "counting vowels in a text"))
+    assert bool(made.recall(job())) is bool(recalls)
+
+
+def test_where_nobody_knows_half_of_the_jobs_recall_lessons() -> None:
+    known = Experience(taught=Counts(solved=8, failed=8), without=Counts(solved=8, failed=8))
+    assert 30 < sum(is_worth_recalling(known, random.Random(number)) for number in range(100)) < 70
 
 
 def test_what_fits_much_better_comes_before_what_helped_once() -> None:

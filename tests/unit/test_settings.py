@@ -83,6 +83,16 @@ def test_the_keys_of_models_are_kept_from_parts_that_need_none_in_files_too(
     assert "REDRAFT_OPENAI_API_KEY_FILE" in child_environment(tmp_path, secrets=True)
 
 
+def test_the_addresses_of_webhooks_are_kept_from_parts_that_tell_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {f"REDRAFT_WEBHOOK_{name}" for name in ("URLS", "SECRET", "URLS_FILE", "SECRET_FILE")}
+    for name in names:
+        monkeypatch.setenv(name, "x")
+    assert not names & set(child_environment(tmp_path, secrets=True))
+    assert names <= set(child_environment(tmp_path, hooks=True))
+
+
 def test_what_an_endpoint_takes_is_a_list_with_commas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings().endpoint_modalities == {Modality.TEXT}
     for text in ("image", "text, image", '["image"]'):

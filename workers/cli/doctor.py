@@ -56,6 +56,7 @@ def examine(settings: Settings, *, deep: bool = False) -> Iterator[Finding]:
         ("engine", services.engine),
         ("memory", services.memory),
         ("cloud", services.cloud),
+        ("hooks", services.hooks),
     )
     for name, check in checks:
         finding = _guarded(name, check, settings)

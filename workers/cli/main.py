@@ -69,6 +69,7 @@ COMMANDS: dict[str, Entry] = {
     "hint": Entry(module="workers.cli.advice", help="Give a job advice, which its next iteration sees."),
     "answer": Entry(module="workers.cli.advice", help="Answer what a job asks you."),
     "budget": Entry(module="workers.cli.budget", help="Limit what may be used in a day, and show it.", group=True),
+    "hooks": Entry(module="workers.cli.hooks", help="List, test and retry who is told of events.", group=True),
     "cost": Entry(module="workers.cli.cost", help="Add up tokens and dollars by job, owner, model or day."),
     "sql": Entry(module="workers.cli.sql", help="Query the documented views, read-only."),
     "memory": Entry(module="workers.cli.memory", help="Search and manage the lessons of earlier jobs.", group=True),

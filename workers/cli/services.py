@@ -186,6 +186,29 @@ def cloud(settings: Settings) -> Finding:
     return Finding(name="cloud", outcome="ok", detail=detail)
 
 
+def hooks(settings: Settings) -> Finding | None:
+    """Whether those who are told of events hear of them; None where nobody is, or the login may not know."""
+    from tasks.errors import RedraftError
+    from workers.addresses import worker_database_url
+    from workers.cli.client import job_lines
+    from workers.hooks.configured import hooks_of
+
+    named = {hook.name for hook in hooks_of(settings)}
+    try:
+        with job_lines(worker_database_url(), name="redraft doctor") as lines:
+            rows = lines.hooks()
+    except RedraftError:
+        return None
+    if missing := sorted(named - {row.name for row in rows}):
+        detail = f"{', '.join(missing)}: in the settings here, and unknown to the relay"
+        return Finding(name="hooks", outcome="warn", detail=detail, advice="the relay reads them when it starts")
+    if trouble := [f"{row.name}: {row.trouble}" for row in rows if row.trouble]:
+        advice = "`redraft hooks test` shows the answer, `redraft hooks retry` sends again"
+        return Finding(name="hooks", outcome="warn", detail="; ".join(trouble), advice=advice)
+    told = ", ".join(f"{row.name} was told of {row.delivered}" for row in rows)
+    return Finding(name="hooks", outcome="ok", detail=told) if rows else None
+
+
 def promises(settings: Settings) -> Iterator[Finding]:
     """One finding for each invariant of the design, over all the rows that the login may see."""
     from tasks.errors import RedraftError

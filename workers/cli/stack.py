@@ -17,6 +17,7 @@ from workers.cli.status import warn
 from workers.engine.record import read_record
 from workers.engine.select import build_host, choose_for, hardware_for
 from workers.home import Home
+from workers.hooks.configured import hooks_of
 from workers.http_client import public_url
 from workers.local import stack as local
 from workers.stackfile import StackFile, read
@@ -100,6 +101,7 @@ def start_options(
     if running is not None:
         refuse_change(running, asked)
     else:
+        hooks_of(asked)
         build_host(asked, note)
         if not asked.endpoint:
             fetch_engine(asked, choose_for(asked, hardware_for(asked)))

@@ -15,6 +15,7 @@ from workers.home import Home
 
 if TYPE_CHECKING:
     from tasks.store.breakers import Circuit
+    from tasks.store.hookrows import HookRow
     from workers.local.record import PartStatus
 
 app = typer.Typer(rich_markup_mode=None)
@@ -41,7 +42,7 @@ def status(as_json: Json = False) -> None:
     from workers.local import stack as local
 
     home = Home(root=default_home())
-    parts, kind, circuits = local.status(home), _engine(home), _circuits()
+    parts, kind, circuits, hooks = local.status(home), _engine(home), _circuits(), _hooks()
     if as_json:
         names = ("name", "pid", "port", "address", "health", "why", "warning")
         rows = [{name: getattr(part, name) for name in names} for part in parts]
@@ -49,6 +50,7 @@ def status(as_json: Json = False) -> None:
             {
                 "parts": [row | kind if row["name"] == "engine" else row for row in rows],
                 "circuits": [dataclasses.asdict(circuit) for circuit in circuits],
+                "hooks": [dataclasses.asdict(hook) for hook in hooks],
             }
         )
     elif not parts:
@@ -64,6 +66,9 @@ def status(as_json: Json = False) -> None:
         warn(parts)
     for circuit in () if as_json else circuits:
         note(f"circuit of {circuit}")
+    for hook in () if as_json else hooks:
+        if hook.trouble:
+            note(f"hook {hook.name}: {hook.trouble}; see `redraft hooks ls`")
 
 
 def warn(parts: Iterable[PartStatus]) -> None:
@@ -87,6 +92,18 @@ def _circuits() -> Sequence[Circuit]:
     from workers.cli.providers import open_circuits
 
     return open_circuits()
+
+
+def _hooks() -> Sequence[HookRow]:
+    """Who is told of events; none where the login may not know."""
+    from workers.addresses import worker_database_url
+    from workers.cli.client import job_lines
+
+    try:
+        with job_lines(worker_database_url(), name="redraft status") as lines:
+            return lines.hooks()
+    except RedraftError:
+        return ()
 
 
 def _engine(home: Home) -> dict[str, str]:

@@ -51,6 +51,7 @@ class ProcessPart:
     probe: Callable[[int], bool]
     engine: WorkerProbe | None = None
     needs_secrets: bool = False  # only parts that talk to models get their keys
+    tells_hooks: bool = False  # the same of webhooks' addresses and secrets
     port: int | None = None
     address: str | None = None
     deaths: int = 0
@@ -70,7 +71,7 @@ class ProcessPart:
             self.argv,
             log=self.home.log / f"{self.name}.log",
             folder=self.home.root,
-            environment=child_environment(self.home.root, secrets=self.needs_secrets),
+            environment=child_environment(self.home.root, secrets=self.needs_secrets, hooks=self.tells_hooks),
         )
         self.started_at = time.monotonic()
         self.seen_ok = False
@@ -191,9 +192,9 @@ def memory_part(home: Home, stack: StackFile) -> ProcessPart:
 
 
 def relay_part(home: Home) -> ProcessPart:
-    """The relay; it has no port, so it is healthy as long as it lives."""
+    """The relay, which also tells hooks; it has no port, so it is healthy as long as it lives."""
     argv = [sys.executable, "-m", "workers.cli.main", "relay"]
-    return ProcessPart(name="relay", argv=argv, home=home, probe=lambda pid: True)
+    return ProcessPart(name="relay", argv=argv, home=home, probe=lambda pid: True, tells_hooks=True)
 
 
 @dataclass(slots=True, kw_only=True)

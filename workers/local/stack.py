@@ -106,7 +106,7 @@ def status(home: Home) -> list[PartStatus]:
 def _spawn_supervisor(
     home: Home, options: Mapping[str, str], argv: Sequence[str], *, attached: bool
 ) -> subprocess.Popen[bytes]:
-    environment = {**child_environment(home.root, secrets=True), **options}
+    environment = {**child_environment(home.root, secrets=True, hooks=True), **options}
     log = home.log / "supervisor.log"
     if attached:
         return spawn(argv, log=log, folder=home.root, environment=environment)

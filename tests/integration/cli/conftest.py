@@ -56,7 +56,7 @@ def admin(urls: Urls) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
     with psycopg.connect(urls.admin.replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute(
             "TRUNCATE jobs, batches, family_counts, workers, owner_usage, daily_limits, daily_warnings, attachments, "
-            "providers "
+            "providers, hooks, engine_outages "
             "RESTART IDENTITY CASCADE"
         )
         yield connection

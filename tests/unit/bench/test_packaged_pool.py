@@ -1,4 +1,4 @@
-"""The pool that comes with the source: it can be read, and it is complete as far as it goes."""
+"""The pools that come with the source: they can be read, and they are complete as far as they go."""
 
 from __future__ import annotations
 
@@ -6,21 +6,28 @@ from pathlib import Path
 
 import pytest
 
+from workers.bench.carwash import carwash
 from workers.bench.humaneval import NUMBERS
 from workers.bench.pool import read_pool
 
 POOLS = sorted(Path("tests/pools").glob("*.jsonl.xz"))
 
 
-def test_there_is_one() -> None:
-    assert [path.name for path in POOLS] == ["humaneval-qwen2.5-coder-1.5b.jsonl.xz"]
+TASKS = {
+    "humaneval": {f"HumanEval/{number}" for number in NUMBERS},
+    "carwash": {task.name for task in carwash().tasks},
+}
+
+
+def test_there_are_two() -> None:
+    names = ["carwash-qwen2.5-coder-1.5b-q4.jsonl.xz", "humaneval-qwen2.5-coder-1.5b.jsonl.xz"]
+    assert [path.name for path in POOLS] == names
 
 
 @pytest.mark.parametrize("path", POOLS, ids=lambda path: path.name)
-def test_every_draft_has_its_verdicts_and_is_of_the_first_half(path: Path) -> None:
+def test_every_draft_has_its_verdicts_and_is_of_its_set(path: Path) -> None:
     pool = read_pool(path)
-    assert pool.header.set == "humaneval"
-    assert {task for task, _ in pool.drafts} <= {f"HumanEval/{number}" for number in NUMBERS}
+    assert {task for task, _ in pool.drafts} <= TASKS[pool.header.set], "of HumanEval the first half alone"
     for draft in pool.drafts.values():
         assert draft.checked
         assert draft.guard is not None or (draft.visible and draft.scoring)

@@ -79,4 +79,6 @@ def test_cards_and_the_profile_s_own_flags_are_said_last(profiles: Mapping[str, 
     assert "--threads" not in flags
     assert flags[-len(profile.argv) :] == list(profile.argv)
     whole = dataclasses.replace(choice, context_tokens=0)
+    assert "--kv-unified" in LlamaCpp().flags(dataclasses.replace(choice, context_tokens=2 * profile.max_model_len - 1))
+    assert "--kv-unified" not in LlamaCpp().flags(whole), "each slot has room for the longest request"
     assert values(list(LlamaCpp().flags(whole)))["--ctx-size"] == str(2 * profile.max_model_len)

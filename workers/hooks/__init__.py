@@ -1,0 +1,1 @@
+"""Hooks: who is told of events outside, by a signed webhook or by a command."""
