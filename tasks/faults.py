@@ -30,8 +30,10 @@ class Faults:
             self.add(error)
 
     def error(self, where: str = "") -> InvalidInput:
-        """All faults as one error, their fields behind `where`. There must be one."""
-        found = [InvalidInput(f"{where}{fault.field}", fault.value, fault.allowed) for fault in self._found]
+        """All faults as one error, their fields behind `where`, each once: the jobs of a sweep share theirs. There must
+        be one."""
+        faults = {str(fault): fault for fault in self._found}.values()
+        found = [InvalidInput(f"{where}{fault.field}", fault.value, fault.allowed) for fault in faults]
         return found[0] if len(found) == 1 else InvalidInputs(found)
 
     def refuse(self, where: str = "") -> None:

@@ -13,6 +13,7 @@ from workers.cli import chosen, completion, output
 if TYPE_CHECKING:
     from tasks.client import Client
     from tasks.store.summaries import JobSummary
+    from workers.bench.statistics import Estimate
     from workers.cli.groups import Group
 
 app = typer.Typer()
@@ -50,7 +51,7 @@ def compare(
         if jobs:
             _show_jobs([client.summary(job) for job in dict.fromkeys(jobs)], as_json=as_json)
             return
-        groups = _tagged(client, tag) if sweep is None else _points(client, sweep)
+        groups = _tagged(client, tag) if sweep is None else _sweep(client, sweep)
         digests = client.problem_digests([job for group in groups.values() for job in group])
     _show_groups(groups, digests, as_json=as_json)
 
@@ -66,7 +67,7 @@ def _tagged(client: Client, tags: Sequence[str]) -> Mapping[str, Sequence[JobSum
     return groups
 
 
-def _points(client: Client, name: str) -> Mapping[str, Sequence[JobSummary]]:
+def _sweep(client: Client, name: str) -> Mapping[str, Sequence[JobSummary]]:
     """The jobs of a sweep by their point, in the order of the points. Raises `InvalidInput`."""
     from tasks.errors import InvalidInput
 
@@ -112,38 +113,40 @@ def _show_groups(groups: Mapping[str, Sequence[JobSummary]], digests: Mapping[in
     if as_json:
         output.emit({"groups": [dataclasses.asdict(group) for group in found]})
         return
-    names = ("group", "jobs", "problems", "solved", "solved %", f"- {found[0].name}", "tokens", "tokens/solved")
+    several = any(group.problems > 1 for group in found)
+    names = ("group", "solved", "problems", "%", "- first", "tokens", "seconds", "usd")
+    shown = [place for place, name in enumerate(names) if several or name != "problems"]
+    columns = [names[place] for place in shown]
     rows = [_row(group) for group in found]
-    columns = (*names, "seconds", "usd")
-    output.table(columns, rows, right=columns[1:])
+    output.table(columns, [[row[place] for place in shown] for row in rows], right=columns[1:])
     for line in _notes(found):
         output.note(line)
 
 
 def _row(group: Group) -> tuple[str, ...]:
-    from workers.cli.bench_table import difference, percent
-
     return (
         group.name,
-        str(group.ended),
+        f"{group.solved} of {group.ended}",
         str(group.problems),
-        str(group.solved),
-        percent(group.rate),
-        difference(group.difference),
-        _number(group.tokens),
-        _number(group.tokens_per_solved),
-        _number(group.seconds),
+        _points(group.rate),
+        "-" if group.difference is None else _points(group.difference, sign="+"),
+        "-" if group.tokens is None else output.count(round(group.tokens)),
+        "-" if group.seconds is None else output.count(round(group.seconds)),
         "-" if group.usd is None else output.usd(group.usd),
     )
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else output.count(round(value))
+def _points(estimate: Estimate, sign: str = "") -> str:
+    """In per cent, with the interval: whole numbers, for it is wide."""
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return "-"
+    value, low, high = (f"{100 * share:{sign}.0f}" for share in (estimate.value, estimate.low, estimate.high))
+    return f"{value} ({low} to {high})"
 
 
 def _notes(found: Sequence[Group]) -> list[str]:
     """What a reader of the table must know."""
-    notes = []
+    notes = ["solved jobs of those that ended; % of the problems, each counted once, with its 95 % interval"]
     open_jobs = sum(group.unfinished for group in found)
     if open_jobs:
         notes.append(f"{open_jobs} jobs have not ended and are left out: the easy ones tend to end first")

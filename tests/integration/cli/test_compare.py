@@ -66,10 +66,10 @@ def test_groups_are_compared_over_the_problems_that_ended_on_both_sides(
 def test_the_table_says_what_is_left_out_and_over_what_a_difference_is(redraft: Redraft) -> None:
     said = redraft("compare", "--tag", "old", "--tag", "new")
     head, old, new = (line.split("\t") for line in said.out.splitlines())
-    assert head[:6] == ["group", "jobs", "problems", "solved", "solved %", "- old"]
-    assert (old[:4], old[5]) == (["old", "4", "4", "1"], "-")
-    assert old[4].startswith("25.0 (0.0 to ")
-    assert new[5].startswith("+50.0 (")
+    assert head == ["group", "solved", "problems", "%", "- first", "tokens", "seconds", "usd"]
+    assert (old[:3], old[4:]) == (["old", "1 of 4", "4"], ["-", "100", "60", "$0.50"])
+    assert old[3].startswith("25 (0 to ")
+    assert new[4].startswith("+50 (+")
     assert "1 jobs have not ended and are left out" in said.err
     assert "1 cancelled jobs are left out" in said.err
     assert "new - old: over the 4 problems of both" in said.err
@@ -83,9 +83,9 @@ def test_the_points_of_a_sweep_are_its_groups(redraft: Redraft, admin: Admin, tm
     [(name,)] = admin.execute("SELECT DISTINCT substr(tags[1], 7) FROM jobs").fetchall()
     said = redraft("compare", "--sweep", str(name))
     rows = [line.split("\t") for line in said.out.splitlines()[1:]]
-    assert [row[:4] for row in rows] == [["correct", "4", "1", "0"], ["ladder", "4", "1", "4"]]
-    assert rows[0][4] == "0.0 (0.0 to 49.0)"  # Wilson, 0 of 4
-    assert rows[1][4] == "100.0 (51.0 to 100.0)"
+    assert [row[:2] for row in rows] == [["correct", "0 of 4"], ["ladder", "4 of 4"]]
+    assert rows[0][2] == "0 (0 to 49)"  # Wilson, 0 of 4
+    assert rows[1][2:4] == ["100 (51 to 100)", "+100 (+31 to +100)"]  # Newcombe: 1 - hypot(0.49, 0.49)
     assert "of one problem alone: the intervals say nothing of others" in said.err
 
 
@@ -124,5 +124,5 @@ def test_a_group_of_which_nothing_has_ended_has_no_rate(redraft: Redraft, ada: D
     put(ada, admin, "new", ["accepted", "accepted"])
     said = redraft("compare", "--tag", "old", "--tag", "new")
     rows = [line.split("\t") for line in said.out.splitlines()[1:]]
-    assert rows[0][1:] == ["0", "0", "0", "-", "-", "-", "-", "-", "-"]
-    assert rows[1][5] == "-"
+    assert rows[0][1:] == ["0 of 0", "0", "-", "-", "-", "-", "-"]
+    assert rows[1][4] == "-"

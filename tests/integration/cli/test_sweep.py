@@ -79,6 +79,11 @@ def test_one_point_that_is_not_allowed_stores_none(redraft: Redraft, admin: Admi
     assert admin.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
 
 
+def test_what_is_wrong_at_every_seed_is_said_once(redraft: Redraft) -> None:
+    told = redraft("submit", "sum.md", "--sweep", "temperature=0.6,3", "--seeds", "5")
+    assert (told.code, told.err.count("\n")) == (2, 1)
+
+
 def test_the_same_key_gives_the_same_sweep_back(redraft: Redraft, admin: Admin) -> None:
     first = redraft("submit", "sum.md", *SWEEP, "--key", "k")
     again = redraft("submit", "sum.md", *SWEEP, "--key", "k")
