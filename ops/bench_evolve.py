@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     ]
     if missing:
         begun = time.monotonic()
-        with running(given.model) as rig, counting(lambda: rig.engine.url) as server:
+        with running(given.model) as rig, counting(lambda: rig.engine_url) as server:
             checks = checks_of(load_settings())
             with Bench(rig, server, checks, given.python, setup, given.tokens) as bench:
                 for seed, problem, sides in missing:

@@ -45,6 +45,12 @@ class Rig:
         assert record is not None, "the stack runs an engine"
         return record
 
+    @property
+    def engine_url(self) -> str:
+        """Of the engine that runs now; empty while it is started again."""
+        record = read_record(self._home)
+        return record.url if record else ""
+
     def run_jobs(
         self, jobs: int, *, seed: int, iterations: int = 1, strategy: str = "single", task: str = STORY
     ) -> list[int]:

@@ -1,5 +1,5 @@
 """Whole runs of a strategy on landscapes: an answer is a number, its value the height there, and the author reads the
-prompt as a model does. No database, no engine."""
+prompt as a model does. No database, no engine. `python -m tests.landscapes` prints how `evolve` and `climb` do."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from statistics import mean
 from typing import Any
 
 from tasks.escalation import NoCloud
 from tasks.operators import Operators
-from tasks.policy import repeated
+from tasks.policy import Climb, Evolve, repeated
 from tasks.ports import Strategy
 from tasks.prompts.layout import WHOLE
 from tasks.sampling import call_seed
@@ -193,3 +194,21 @@ def _completion(text: str) -> Completion:
         text=text, finish_reason="stop", model="author", prompt_tokens=1, cached_tokens=0, completion_tokens=1,
         seconds=0.0,
     )  # fmt: skip
+
+
+def main() -> None:
+    """How both strategies do with four candidates at once, over seeds that no test has."""
+    seeds = range(200, 280)
+    for strategy in (Climb(), Evolve()):
+        hills = [explore(strategy, HILL, seed=seed, width=4, iterations=24) for seed in seeds]
+        early, late = (mean(run.best_after(iterations) for run in hills) for iterations in (12, 24))
+        rivals = sum(explore(strategy, RIVALS, seed=seed, width=4, iterations=24).best > 3 for seed in seeds)
+        left = sum(explore(strategy, TRAP, seed=seed, width=4, iterations=24).best > 2.8 for seed in seeds[:32])
+        print(
+            f"{strategy.name}: one hill {early:.2f} after 12 iterations, {late:.2f} after 24; "
+            f"the higher of two hills in {rivals} of {len(seeds)}; left the lower top in {left} of 32"
+        )
+
+
+if __name__ == "__main__":
+    main()

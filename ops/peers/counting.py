@@ -65,8 +65,8 @@ class Contest:
 
 
 class CountingServer:
-    """Serves the contests that it is told of. `engine` returns the engine's URL, which ends in /v1 and is another one
-    once it was started again."""
+    """Serves the contests that it is told of. `engine` returns the engine's URL, which ends in /v1: another one once it
+    was started again, and an empty one until then."""
 
     def __init__(self, engine: Callable[[], str]) -> None:
         self._engine, self._contests = engine, dict[str, Contest]()

@@ -172,8 +172,9 @@ def test_an_engine_that_is_away_costs_a_peer_no_tokens(counting: ModuleType) -> 
     contest = counting.Contest(budget=100, evaluate=lambda text: verdict(1.0), share=lambda value: value)
     with serve.serving(Engine) as gone:
         pass
-    with counting.counting(lambda: f"{gone}/v1") as server:
-        address = server.open("tsp-1", contest)
-        with pytest.raises(urllib.error.HTTPError, match="503"):
-            post(f"{address}/v1/chat/completions", {"max_tokens": 4096})
+    for url in (f"{gone}/v1", ""):
+        with counting.counting(lambda url=url: url) as server:
+            address = server.open("tsp-1", contest)
+            with pytest.raises(urllib.error.HTTPError, match="503"):
+                post(f"{address}/v1/chat/completions", {"max_tokens": 4096})
     assert (contest.used, contest.spent.is_set()) == (0, False)

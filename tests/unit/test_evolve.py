@@ -40,6 +40,20 @@ def test_another_seed_chooses_other_parents() -> None:
     assert len(chosen) > 1
 
 
+@pytest.mark.parametrize(("width", "least"), [(1, 0), (2, 1), (3, 2), (4, 2), (5, 3)])
+def test_half_of_several_slots_change_the_best_and_the_others_are_drawn(width: int, least: int) -> None:
+    run = explore(Evolve(), HILL, seed=1, width=width, iterations=9)
+    best = max(run.candidates, key=lambda candidate: candidate.rank).ref
+    drawn, history = [], run.history[: max(4, best.iteration)]
+    for seed in range(12):
+        limits = dataclasses.replace(LIMITS, goal=Goal(), width=width, seed=seed)
+        decision = Evolve().decide(history, limits)
+        assert isinstance(decision, Mutate)
+        assert decision.parents[:least] == (best,) * least
+        drawn += decision.parents[least:]
+    assert len(set(drawn)) > 1, "the rest depends on the seed"
+
+
 def test_long_parents_are_edited_and_short_ones_are_written_again() -> None:
     short, long = (explore(Evolve(), landscape, iterations=12) for landscape in (HILL, LONG))
     assert {d.edits for d in short.decisions if isinstance(d, Mutate)} == {False}
@@ -192,7 +206,7 @@ def test_a_job_without_a_score_is_evolved_by_its_checks() -> None:
     assert decision.inspirations[0] == drafts[3].ref
     right = one(5, "right", accepted=True, score=1.0)
     assert Evolve().decide(past(*drafts, right), plain).code is StopCode.ACCEPTED  # type: ignore[union-attr]
-    idle = [one(n, f"more {n}", operator=Operator.RESTART if n % 4 else Operator.MUTATE) for n in range(5, 16)]
+    idle = [one(n, f"more {n}", operator=Operator.RESTART if n % 4 else Operator.MUTATE) for n in range(5, 26)]
     stop = Evolve().decide(past(*drafts, *idle), plain)
     assert isinstance(stop, Stop)
     assert stop.code is StopCode.NO_GAIN
