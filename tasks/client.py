@@ -26,7 +26,7 @@ from tasks import follow as following
 from tasks.board import Board
 from tasks.errors import InvalidInput, NoSuchJob
 from tasks.follow import PATIENCE_SECONDS, Patient, Snapshot
-from tasks.store import bills, breakers, fleet, hints, lesson_queries, lifecycle, queries, questions
+from tasks.store import bills, breakers, check_edits, fleet, hints, lesson_queries, lifecycle, queries, questions
 from tasks.store.bills import Bill
 from tasks.store.breakers import Circuit
 from tasks.store.costs import CostBy, costs
@@ -53,7 +53,7 @@ from tasks.store.summaries import (
     Submitted,
 )
 from tasks.store.workerrows import WorkerRow
-from tasks.types import BatchBudget, Changes, Egress, Hint, Job, JobState, Lesson
+from tasks.types import BatchBudget, Changes, CheckSpec, Egress, Hint, Job, JobState, Lesson
 
 if TYPE_CHECKING:  # what a submission needs takes longer to import than most commands run
     from tasks.measuring import TokenCount
@@ -204,6 +204,11 @@ class Client:
         """What was changed of a job by `edit`, the first first."""
         return queries.edits_of(self._database, _number(job))
 
+    def checks(self, job: JobRef) -> tuple[tuple[CheckSpec, ...], int]:
+        """The checks of a job as its next iteration will have them, and the edit that gave it them: what
+        `Changes.checks` and `Changes.checks_edit` build on."""
+        return check_edits.checks_of(self._database, _number(job))
+
     def egress(self, job: JobRef) -> tuple[EgressRow, ...]:
         """Every request that was sent to the cloud for a job, word for word, the first first."""
         return queries.job_egress(self._database, _number(job))
@@ -353,8 +358,9 @@ class Client:
         return lifecycle.fork(self._database, _number(job), upto, changes)
 
     def edit(self, job: JobRef, changes: Changes) -> JobState:
-        """Changes the budget, the priority and the tags that `changes` names, at once; one that ended unsolved goes on
-        with a larger budget. Returns the state it has then. Raises `InvalidInput` where that is not allowed."""
+        """Changes what `changes` names of the budget, the priority and the tags, at once, and of the title and the
+        checks, with the next iteration; one that ended unsolved goes on with a larger budget. Returns the state it has
+        then. Raises `InvalidInput` where that is not allowed."""
         return lifecycle.edit(self._database, _number(job), changes)
 
     def answer(self, job: JobRef, text: str) -> JobState:

@@ -107,6 +107,17 @@ class OperatorNeeded(RedraftError):
         super().__init__("only an operator may settle an escalation: set REDRAFT_DATABASE_URL to a worker's login")
 
 
+# ── what happened meanwhile ────────────────────────────────────────────────────────────────────
+
+
+class ChecksChanged(RedraftError):
+    """Somebody changed a job's checks after it was decided that an answer passed them: it is decided again."""
+
+    def __init__(self, job: int) -> None:
+        self.job = job
+        super().__init__(f"job {job}: its checks were changed, and its answer must be checked again")
+
+
 # ── faults of the infrastructure: retried apart, never a candidate's failure ───────────────────
 
 

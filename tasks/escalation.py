@@ -152,7 +152,9 @@ class Escalation:
             return self._postpone(turn, number, record, answer, refused=True)
         lower = self.advisers[record.plan.kind].next_plan(record.plan) if answer.end is CloudEnd.RETIRED else None
         if lower is not None:  # the next model of the ladder: the request was not taken, and nothing is charged
-            return self._admitted(turn, number, self.ledger.fall_through(turn.claim, number, lower))
+            record = self.ledger.fall_through(turn.claim, number, lower)
+            passing(CrashPoint.POSTPONED)
+            return self._resume(turn, number, record) if record.open else None
         return self._settle(turn, number, record, answer)
 
     def _postpone(

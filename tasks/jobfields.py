@@ -214,9 +214,10 @@ def read_changes(
     strategies: Sequence[str] = (),
     priority: int | None = None,
     tags: Sequence[str] | None = None,
+    title: str | None = None,
 ) -> Changes:
     """The changes of a retry, a fork or an edit, under the rules of a submission. Raises `InvalidInput`."""
-    named = {"seed": seed, "priority": priority, "tags": None if tags is None else list(tags)}
+    named = {"seed": seed, "priority": priority, "tags": None if tags is None else list(tags), "title": title}
     raw = {name: value for name, value in named.items() if value is not None}
     fields = check_fields({"budget": parse_budget_flag(budget), **raw})
     for unit in ONCE:
@@ -228,6 +229,7 @@ def read_changes(
         seed=seed,
         priority=priority,
         tags=None if tags is None else tuple(dict.fromkeys(fields.tags)),
+        title=title,
     )
 
 

@@ -92,7 +92,7 @@ def file_block(name: str, text: str | None) -> str:
 
 def _before(job: Job, candidate: Candidate) -> Mapping[str, str]:
     """The files that a candidate changes. One whose own files can't be made left those as they were."""
-    known = {one.ref: one for iteration in job.history for one in iteration.candidates}
+    known = {one.ref: one for iteration in job.iterations for one in iteration.candidates}
     lineage: list[Candidate] = []
     parent = candidate.parent
     while parent is not None and parent in known:

@@ -128,6 +128,7 @@ class Operator(StrEnum):
     DISTIL = "distil"
     INPUTS = "inputs"  # calls with which programs are told apart
     ASK = "ask"  # a question to the person who posed the problem
+    RECHECK = "recheck"  # no call: candidates of before are checked by the checks as they are now
 
 
 class Egress(StrEnum):

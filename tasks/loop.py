@@ -5,6 +5,7 @@ Over ports only: it knows no database, no server and no clock but the one it is 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Mapping
@@ -12,11 +13,21 @@ from dataclasses import dataclass, field
 
 from tasks.crashpoints import CrashPoint, passing
 from tasks.deadline import Clock
-from tasks.errors import JobFailed, LimitReached, MemoryUnavailable, PluginUnavailable, ProblemTooLong
+from tasks.errors import ChecksChanged, JobFailed, LimitReached, MemoryUnavailable, PluginUnavailable, ProblemTooLong
 from tasks.heartbeat import Heartbeat
 from tasks.operators import Operators
 from tasks.outcomes import settle
-from tasks.policy import Advised, LoopRules, choose, deadline_of, engine_lane, limits_of, settled
+from tasks.policy import (
+    Advised,
+    LoopRules,
+    Rechecked,
+    choose,
+    deadline_of,
+    engine_lane,
+    is_outdated,
+    limits_of,
+    settled,
+)
 from tasks.ports import Ledger, LessonService, Strategy
 from tasks.progress import NO_PROGRESS, Progress
 from tasks.reasons import describe
@@ -35,6 +46,7 @@ from tasks.types import (
     Limits,
     OpenIteration,
     Probe,
+    Recheck,
     Stop,
     StopCode,
     operator_of,
@@ -120,14 +132,14 @@ class Loop:
             self.ledger.stop(turn.claim, move)
             return turn
         lessons = job.lessons if job.lessons is not None else self._recall(turn)
-        number = len(job.history) + 1
+        number = len(job.iterations) + 1
         hints = self.ledger.begin(turn.claim, number, move, lessons)
         passing(CrashPoint.BEGUN)
         opened = OpenIteration(number=number, move=move)
         return turn.of(dataclasses.replace(job, lessons=lessons, hints=hints, waiting_hints=0, open=opened))
 
     def _attempt(self, turn: Turn, iteration: OpenIteration) -> tuple[Candidate, ...]:
-        turn.need(Lane.CLOUD if isinstance(iteration.move, Escalate) else self._engine_lane(turn.job))
+        turn.need(self._lane_of(iteration.move, turn.job))
         turn.report(str(operator_of(iteration.move)))
         candidates = self.operators.attempt(turn, iteration)
         self.ledger.commit_candidates(turn.claim, iteration.number, candidates)
@@ -169,7 +181,7 @@ class Loop:
         """What is left of the budget does not pay for the open iteration: a job with accepted candidates ends with the
         best choice among them. Raises `limit` where it has none, or the context is too small."""
         job = self.ledger.load(turn.claim)
-        if job.open is None or isinstance(limit, ProblemTooLong):
+        if job.open is None or job.new_checks or isinstance(limit, ProblemTooLong):
             raise limit
         iteration = Iteration(
             number=job.open.number,
@@ -185,7 +197,10 @@ class Loop:
         measured = any(candidate.fitness is not None for candidate in iteration.candidates)
         if choice is None or (choice == end and not measured):
             raise limit
-        self._close(turn, dataclasses.replace(job, history=history), choice)
+        try:
+            self._close(turn, dataclasses.replace(job, history=history), choice)
+        except ChecksChanged:
+            raise limit from None
 
     def _validate(
         self, turn: Turn, iteration: OpenIteration, candidates: tuple[Candidate, ...]
@@ -202,18 +217,26 @@ class Loop:
         return candidates
 
     def _record(self, turn: Turn, iteration: Iteration) -> None:
-        """Decides on what came of the iteration and on what is left of the budget now, and records both."""
+        """Decides on what came of the iteration and on what is left of the budget now, and records both; decides again
+        where somebody changed the checks in between."""
         job = dataclasses.replace(turn.job, history=(*turn.job.history, iteration))
-        job = self.ledger.refresh(turn.claim, job)
-        self._close(turn, job, self._decide(job))
+        recorded = False
+        while not recorded:
+            job = self.ledger.refresh(turn.claim, job)
+            with contextlib.suppress(ChecksChanged):
+                self._close(turn, job, self._decide(job))
+                recorded = True
 
     def _decide(self, job: Job) -> Decision:
         """The strategy's decision. Raises `JobFailed` where it accepts what the checks did not."""
         limits = self._limits(job)
-        strategy = Advised(strategy=self.strategies[job.spec.strategy], job=job)
+        strategy = Advised(strategy=Rechecked(strategy=self.strategies[job.spec.strategy], job=job), job=job)
         decision = strategy.decide(job.history, limits)
         if isinstance(decision, Stop):
             decision = settled(decision, job.history, limits)
+        if is_outdated(decision, job):  # no iteration is left in which the new checks could judge it
+            used, limit = len(job.iterations), job.spec.budget.iterations
+            return Stop(code=StopCode.BUDGET_ITERATIONS, used=used, limit=limit)
         accepted = {str(c.ref) for iteration in job.history for c in iteration.candidates if c.accepted}
         if isinstance(decision, Stop) and decision.code is StopCode.ACCEPTED and decision.detail not in accepted:
             name = job.spec.strategy
@@ -225,7 +248,7 @@ class Loop:
         iteration = job.history[-1]
         ended = dataclasses.replace(job, ended=decision) if isinstance(decision, Stop) else None
         due = ended is not None and job.spec.memory and self.lesson_service.has_lesson(ended)
-        lane = Lane.CLOUD if isinstance(decision, Escalate) else self._engine_lane(job)
+        lane = self._lane_of(decision, job)
         passing(CrashPoint.DECIDED)
         goal = self._limits(job).goal
         noise = goal.noise if goal else 0.0
@@ -272,6 +295,16 @@ class Loop:
 
     def _limits(self, job: Job) -> Limits:
         return limits_of(job, self.rules)
+
+    def _lane_of(self, decision: Decision, job: Job) -> Lane:
+        """Where the first step of a decision runs."""
+        match decision:
+            case Escalate():
+                return Lane.CLOUD
+            case Recheck():
+                return Lane.CHECK
+            case _:
+                return self._engine_lane(job)
 
     def _engine_lane(self, job: Job) -> Lane:
         return engine_lane(job.spec.lane, job.history, self._limits(job))

@@ -37,6 +37,7 @@ from tasks.types import (
     OpenIteration,
     Operator,
     Probe,
+    Recheck,
     Revise,
     Synthesise,
     operator_of,
@@ -79,6 +80,11 @@ class Operators:
                 return _in_parallel([partial(self._merge, turn, iteration, 0)])
             case Mutate(parents=parents):
                 return _in_parallel([partial(self._mutate, turn, iteration, slot) for slot in range(len(parents))])
+            case Recheck(parents=parents):
+                return tuple(
+                    _again(parent, CandidateRef(iteration=iteration.number, slot=slot))
+                    for slot, parent in enumerate(_found(turn.job, parents))
+                )
             case Probe() | Ask():
                 return ()  # they make none: see `inputs` and `question`
             case Escalate():
@@ -194,13 +200,25 @@ def _tested(job: Job) -> frozenset[str]:
 
 def _found(job: Job, refs: Sequence[CandidateRef]) -> tuple[Candidate, ...]:
     """The job's candidates of these names, in their order."""
-    known = {candidate.ref: candidate for earlier in job.history for candidate in earlier.candidates}
+    known = {candidate.ref: candidate for earlier in job.iterations for candidate in earlier.candidates}
     return tuple(known[ref] for ref in refs)
 
 
 def _children(job: Job, parent: CandidateRef) -> tuple[Candidate, ...]:
     """What was made of a candidate in earlier iterations."""
     return tuple(c for earlier in job.history for c in earlier.candidates if c.parent == parent)
+
+
+def _again(parent: Candidate, ref: CandidateRef) -> Candidate:
+    """The candidate anew, without what earlier checks made of it: the first of a lineage. What it is edits of stays."""
+    return Candidate(
+        ref=ref,
+        operator=Operator.RECHECK,
+        text=parent.text,
+        root=ref,
+        parent=parent.parent,
+        let_through=parent.let_through,
+    )
 
 
 def _inspirations(seed: int, key: CallKey, move: Mutate, parent: CandidateRef) -> tuple[CandidateRef, ...]:

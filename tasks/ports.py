@@ -288,7 +288,7 @@ class EscalationLedger(Protocol):
 
     def fall_through(self, claim: Claim, number: int, plan: CloudPlan) -> EscalationRecord:
         """The provider has the model no more, and has taken nothing: `plan`, for another one, takes the place of the
-        request, as `intend` has it."""
+        request, `unsent` until it is intended again; or is `refused`, as `intend` has it."""
 
     def postpone(self, claim: Claim, number: int, why: str, seconds: float, health: Health, *, refused: bool) -> None:
         """It was surely not accepted, and is sent after `seconds`: `waiting` where the provider has `refused` it now or

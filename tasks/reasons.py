@@ -14,6 +14,7 @@ from tasks.types import (
     Escalate,
     Mutate,
     Probe,
+    Recheck,
     Revise,
     Stop,
     StopCode,
@@ -88,6 +89,8 @@ def describe(decision: Decision) -> str:
         case Aggregate():
             parents = ", ".join(map(str, decision.parents))
             verb, detail, why = "aggregate", f"{decision.slots} of {parents}", decision.why
+        case Recheck():
+            verb, detail, why = "recheck", ", ".join(map(str, decision.parents)), decision.why
         case Synthesise():
             verb, detail, why = "synthesise", ", ".join(map(str, decision.parents)), decision.why
         case Mutate():

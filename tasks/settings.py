@@ -177,8 +177,8 @@ class Settings(BaseSettings):
     cloud_cache: Literal["job", "owner", "none"] = "job"
     # Asked in turn where the model before is retired. Their prices are those of the table, or of the setting `prices`.
     cloud_fallbacks: Annotated[tuple[str, ...], NoDecode] = ()
-    # `flex` costs about half and may take minutes longer, or be refused when the cloud is busy. What it really costs is
-    # not reported, so the table's price is charged unless `cloud_prices` gives another.
+    # `flex` costs half and may take minutes longer, or be refused when the cloud is busy. It is charged its own price,
+    # which `cloud_prices`, or `prices` under `MODEL:flex`, may give instead of the table.
     cloud_tier: Literal["default", "flex"] = "default"
     # Another stronger model, behind any OpenAI-compatible chat endpoint (a larger local one, another provider): it
     # gives the kinds of help that it is named for, and the cloud the others. What it is sent leaves as egress allows,

@@ -41,6 +41,7 @@ from tasks.types import (
     Limits,
     Mutate,
     Probe,
+    Recheck,
     Revise,
     Stop,
     Synthesise,
@@ -81,6 +82,8 @@ def state_document(job: Job, limits: Limits, strategy: Decider) -> dict[str, Any
         "lessons": None if job.lessons is None else [dataclasses.asdict(lesson) for lesson in job.lessons],
         "hints": [dataclasses.asdict(hint) for hint in job.hints],
         "waiting_hints": job.waiting_hints,
+        "earlier": [dataclasses.asdict(iteration) for iteration in job.earlier],
+        "new_checks": job.new_checks,
         "history": [dataclasses.asdict(iteration) for iteration in job.history],
         "open": opened,
         "incumbent": incumbent,
@@ -118,6 +121,8 @@ def _decision(decision: Decision) -> dict[str, Any]:
             name, fields = "probe", dataclasses.asdict(decision)
         case Ask():
             name, fields = "ask", dataclasses.asdict(decision)
+        case Recheck():
+            name, fields = "recheck", dataclasses.asdict(decision)
         case Escalate():
             name, fields = "escalate", dataclasses.asdict(decision)
         case Stop():

@@ -112,7 +112,7 @@ def check(
     faults.refuse()
     origins = tuple(job.where for job in raw)
     submission = Submission(specs=tuple(specs), origins=origins, contents=contents, egress=rules.egress)
-    return _tried(submission, rules, functools.partial(progress, "loaded"))
+    return tried(submission, rules, functools.partial(progress, "loaded"))
 
 
 def read_jobs(
@@ -169,10 +169,7 @@ def _judged(raw: RawJob, fields: JobFields, rules: Rules) -> tuple[FileSet, tupl
     """The job's files and its checks. A check is read with the files beside it, so those come first."""
     files = read_files(raw.folder, fields.files, fields.read_only, without=_own_name(raw))
     checks = build_checks(fields.checks, raw.folder, rules.validators, files)
-    if (option := unheard(checks)) is not None:
-        number, name, value = option
-        where = "the score that decides, which is the one held out, else the first"
-        raise InvalidInput(f"checks[{number}].{name}", value, f"an option of {where}")
+    refuse_unheard(checks)
     return without_checks(files, checks), checks
 
 
@@ -207,12 +204,21 @@ def _spec(
     )
 
 
+def refuse_unheard(checks: Sequence[CheckSpec]) -> None:
+    """Raises `InvalidInput` where a score that does not decide says how the job ends."""
+    if (option := unheard(checks)) is not None:
+        number, name, value = option
+        where = "the score that decides, which is the one held out, else the first"
+        raise InvalidInput(f"checks[{number}].{name}", value, f"an option of {where}")
+
+
 def _own_name(raw: RawJob) -> tuple[str, ...]:
     """The name of the job file in its folder: it names the checks, so it is none of the job's files."""
     return (raw.file,) if raw.file else ()
 
 
-def _tried(submission: Submission, rules: Rules, progress: Callable[[int, int], None]) -> Submission:
+def tried(submission: Submission, rules: Rules, progress: Callable[[int, int], None]) -> Submission:
+    """The submission, whose checks were tried as far as `rules` allow. Raises `InvalidInput`."""
     if rules.runtimes is not None:
         check_runtimes(submission.checks(), rules.runtimes)
     if rules.sandbox is None:

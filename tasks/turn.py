@@ -50,7 +50,7 @@ class Turn:
     def report(self, step: str, best: Candidate | None = None) -> None:
         """Tells that the turn has come to `step`, and the score of the `best` candidate, else of the incumbent."""
         job = self.job
-        number = job.open.number if job.open else len(job.history)
+        number = job.open.number if job.open else len(job.iterations)
         best = best or job.incumbent
         score, value = (best.score, value_of(best)) if best else (0.0, None)
         self.progress.report(

@@ -153,7 +153,7 @@ def is_unjudged(job: Job, iteration: OpenIteration, candidate: Candidate) -> boo
 def _checks(job: Job, candidate: Candidate) -> tuple[CheckSpec, ...]:
     """The job's checks as they see the candidate. Raises `EditError` where it is edits that don't apply."""
     if is_unapplied(candidate):
-        for parent in (c for earlier in job.history for c in earlier.candidates if c.ref == candidate.parent):
+        for parent in (c for earlier in job.iterations for c in earlier.candidates if c.ref == candidate.parent):
             edited(candidate.text, parent.text)
         raise EditError("The edits were not applied.")
     return checks_on(job, candidate)

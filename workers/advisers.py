@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from urllib.parse import urlsplit
 
@@ -11,7 +11,7 @@ from tasks.errors import InvalidInput
 from tasks.llm.completions import ChatCompletions
 from tasks.llm.prices import Prices, prices_of
 from tasks.llm.responsebody import CloudTerms, chat_json
-from tasks.llm.responses import LOOPBACK, OpenAIResponses
+from tasks.llm.responses import LOOPBACK, OpenAIResponses, provider_of
 from tasks.settings import Settings
 from tasks.types import EscalationKind
 
@@ -25,9 +25,21 @@ def build_advisers(settings: Settings) -> Mapping[EscalationKind, Adviser]:
     if settings.openai_api_key.get_secret_value():
         advisers = {kind: _cloud(settings, kind) for kind in EscalationKind}
     if settings.adviser_url:
-        given = {kind for kind in EscalationKind if ("hint" if kind.is_hint else "answer") in settings.adviser_gives}
-        advisers |= {kind: _endpoint(settings, kind) for kind in given}
+        advisers |= {kind: _endpoint(settings, kind) for kind in _given(settings)}
     return advisers
+
+
+def providers_of(settings: Settings) -> Mapping[EscalationKind, str]:
+    """Who would give each kind of help, by host and port: known without a key, which only workers of the cloud have."""
+    provided = dict.fromkeys(EscalationKind, provider_of(settings.openai_base_url))
+    if settings.adviser_url:
+        provided |= dict.fromkeys(_given(settings), provider_of(settings.adviser_url))
+    return provided
+
+
+def _given(settings: Settings) -> Sequence[EscalationKind]:
+    """The kinds of help for which the endpoint is named."""
+    return [kind for kind in EscalationKind if ("hint" if kind.is_hint else "answer") in settings.adviser_gives]
 
 
 def _cloud(settings: Settings, kind: EscalationKind) -> Adviser:
@@ -42,7 +54,9 @@ def _cloud(settings: Settings, kind: EscalationKind) -> Adviser:
         offers=[
             Offer(
                 terms=_terms(settings, kind, model),
-                prices=prices_of(model, None if number else settings.cloud_prices, settings.prices),
+                prices=prices_of(
+                    model, None if number else settings.cloud_prices, settings.prices, settings.cloud_tier
+                ),
             )
             for number, model in enumerate(models)
         ],

@@ -16,7 +16,6 @@ from tasks.escalation import Escalation, NoCloud
 from tasks.journal import JournalledModel
 from tasks.judge_panel import ModelJudgePanel
 from tasks.lesson_service import MemoryLessonService, NoLessonService
-from tasks.llm.responses import provider_of
 from tasks.loop import ENGINE_LANES, Loop
 from tasks.operators import Operators
 from tasks.policy import LoopRules
@@ -38,7 +37,7 @@ from tasks.validation import Validation
 from tasks.validators.checks import RegisteredChecks
 from tasks.waits import WaitRules
 from workers.addresses import memory_bank
-from workers.advisers import build_advisers
+from workers.advisers import build_advisers, providers_of
 from workers.engine.admission import AdmissionController
 from workers.engine.host import ModelHost, NoEngine, model_names
 from workers.engine.outage import Outages
@@ -193,7 +192,7 @@ def _loop_rules(parts: WorkerParts) -> LoopRules:
         modalities=parts.host.profile.modalities,
         models=model_names(parts.host),
         help=settings.help_rules,
-        skips=frozenset({provider_of(settings.openai_base_url)} if settings.cloud_away == "local" else ()),
+        skips=providers_of(settings) if settings.cloud_away == "local" else {},
     )
 
 

@@ -60,13 +60,21 @@ PRICES = {
 }
 
 
+# Of the standard prices, what a tier costs: flex is billed at the rates of the Batch API, which are half of them, for
+# cached and long prompts as well. Read on the date above at the page above, and at its guide of flex processing.
+FLEX = "flex"
+TIERS_SOURCE = "https://developers.openai.com/api/docs/guides/flex-processing"
+TIERS = {"default": Decimal(1), FLEX: Decimal("0.5")}
+
 # USD for a million tokens in, cached and out.
 Triple = tuple[Decimal, Decimal, Decimal]
 
 
-def prices_of(model: str, override: Triple | None = None, own: Mapping[str, Triple] | None = None) -> Prices:
-    """The prices of `model`; a dated snapshot costs the same. `override` beats the operator's `own` table, which beats
-    ours.
+def prices_of(
+    model: str, override: Triple | None = None, own: Mapping[str, Triple] | None = None, tier: str = "default"
+) -> Prices:
+    """The prices of `model` on a service tier; a dated snapshot costs the same. `override` beats the operator's `own`
+    table, in which a tier may have an entry of its own (`gpt-5.4:flex`); that beats ours.
 
     Raises `InvalidInput` for a model without prices: a budget in USD can't be kept on guesses.
     """
@@ -74,6 +82,8 @@ def prices_of(model: str, override: Triple | None = None, own: Mapping[str, Trip
         return _given("setting cloud_prices", override)
     undated = re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model)
     for name in (model, undated):
+        if own and tier != "default" and f"{name}:{tier}" in own:
+            return _given(f"setting prices.{name}:{tier}", own[f"{name}:{tier}"])
         if own and name in own:
             return _given(f"setting prices.{name}", own[name])
     prices = PRICES.get(undated)
@@ -82,7 +92,12 @@ def prices_of(model: str, override: Triple | None = None, own: Mapping[str, Trip
         raise InvalidInput(
             "setting cloud_model", model, f"known prices are of {names}; give its own with REDRAFT_CLOUD_PRICES"
         )
-    return prices
+    return _on_tier(prices, tier)
+
+
+def _on_tier(prices: Prices, tier: str) -> Prices:
+    share = TIERS[tier]
+    return Prices(prompt=prices.prompt * share, cached=prices.cached * share, completion=prices.completion * share)
 
 
 def _given(where: str, given: Triple) -> Prices:

@@ -7,6 +7,7 @@ name from here, not from the modules below.
 from tasks.policy.advice import Advised, advised_at
 from tasks.policy.aggregate import Aggregation
 from tasks.policy.best_of_n import BestOfN
+from tasks.policy.changed import RECHECKED, Rechecked, is_outdated
 from tasks.policy.climb import Climb
 from tasks.policy.clusters import choose, clusters, conclude_by_choice, passing
 from tasks.policy.correct import Correct
@@ -56,6 +57,7 @@ from tasks.policy.unapplied import is_unapplied
 __all__ = [
     "JUDGES",
     "NEARLY_EQUAL",
+    "RECHECKED",
     "REVISIONS_PER_LINEAGE",
     "SAME_CRITIQUE",
     "Advised",
@@ -66,6 +68,7 @@ __all__ = [
     "Evolve",
     "Ladder",
     "LoopRules",
+    "Rechecked",
     "Single",
     "accept",
     "advised_at",
@@ -86,6 +89,7 @@ __all__ = [
     "impossible",
     "is_decisive",
     "is_executable",
+    "is_outdated",
     "is_stale",
     "is_unapplied",
     "limits_of",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks.policy.endings import settled, spent
-from tasks.ports import Strategy
+from tasks.ports import Decider
 from tasks.reasons import explain
 from tasks.types import (
     Ask,
@@ -51,7 +51,7 @@ class Advised:
     the cloud. Where a job that may ask its owner would still end or ask the cloud, it asks its owner first. A job that
     nobody advised and that may not ask is decided on as it is."""
 
-    strategy: Strategy
+    strategy: Decider
     job: Job
 
     def decide(self, history: Sequence[Iteration], limits: Limits) -> Decision:
@@ -80,7 +80,7 @@ class Advised:
 
     def _may_ask(self, history: Sequence[Iteration], limits: Limits) -> bool:
         """Whether a question is left, the last one was answered, and an iteration is left for the answer."""
-        asked = sum(iteration.operator is Operator.ASK for iteration in history)
+        asked = sum(iteration.operator is Operator.ASK for iteration in (*self.job.earlier, *history))
         answered = sum(bool(hint.question) for hint in self.job.hints)
         enough = limits.budget.iterations - len(history) >= ASKED_AND_USED
         return self.job.spec.ask and answered == asked < limits.help.questions and enough
@@ -101,7 +101,7 @@ def advised_at(job: Job, history: Sequence[Iteration]) -> int | None:
     """The first iteration that sees the newest advice of a person, the next one where advice waits; None where nobody
     gave any."""
     if job.waiting_hints:
-        return len(history) + 1
+        return len(job.earlier) + len(history) + 1
     return max(
         (hint.iteration for hint in job.hints if hint.source is HintSource.PERSON and hint.iteration is not None),
         default=None,

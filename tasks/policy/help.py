@@ -7,6 +7,7 @@ start costs no dollars either, but it throws away what was learnt, which is what
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -25,6 +26,8 @@ def helped(history: Sequence[Iteration], limits: Limits, otherwise: Decision) ->
     kind = rung(history, limits)
     if kind is None:
         return otherwise
+    if kind in limits.away:
+        return _without(kind, history, limits, otherwise)
     match otherwise:
         case Stop():
             return Escalate(kind=kind, why=explain(otherwise))
@@ -33,6 +36,15 @@ def helped(history: Sequence[Iteration], limits: Limits, otherwise: Decision) ->
             return Escalate(kind=kind, why=why) if why else otherwise
         case _:
             return otherwise
+
+
+def _without(kind: EscalationKind, history: Sequence[Iteration], limits: Limits, otherwise: Decision) -> Decision:
+    """What the strategy would do by itself, while the provider of this kind of help is away; a fresh start in the place
+    of help says so."""
+    if not isinstance(otherwise, Draft) or not otherwise.restart or not any(reasons(history, limits)):
+        return otherwise
+    skipped = f"no {kind}, for {limits.away[kind]} is away"
+    return dataclasses.replace(otherwise, why=f"{otherwise.why}; {skipped}" if otherwise.why else skipped)
 
 
 def rung(history: Sequence[Iteration], limits: Limits) -> EscalationKind | None:

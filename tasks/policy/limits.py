@@ -3,13 +3,27 @@ clock is an argument."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tasks.deadline import Clock, Deadline
 from tasks.policy.endings import JUDGES, rejected
 from tasks.scoring import goal_of
-from tasks.types import CheckSpec, Draft, Egress, HelpRules, Iteration, Job, JobSpec, Lane, Limits, Modality, Operator
+from tasks.types import (
+    CheckSpec,
+    Draft,
+    Egress,
+    EscalationKind,
+    HelpRules,
+    Iteration,
+    Job,
+    JobSpec,
+    Lane,
+    Limits,
+    Modality,
+    Operator,
+)
 
 # The kind of check whose candidates are programs with functions to call.
 EXECUTED = "python"
@@ -19,8 +33,8 @@ EXECUTED = "python"
 class LoopRules:
     """What a worker's loop goes by. `width` is how many slots its engine serves a job at once, 0 without an engine;
     `modalities` are what its model takes and `models` the names that it goes by; `help` says when a job asks for help;
-    while the circuits of all providers in `skips` are open, jobs go on without it; the rest counts rejected
-    iterations."""
+    while the circuit of the provider that `skips` names for a kind of help is open, jobs go on without that kind; the
+    rest counts rejected iterations."""
 
     width: int
     move_up_after: int
@@ -28,13 +42,15 @@ class LoopRules:
     modalities: frozenset[Modality] = frozenset(Modality)
     models: frozenset[str] = frozenset()
     help: HelpRules = field(default_factory=HelpRules)
-    skips: frozenset[str] = frozenset()
+    skips: Mapping[EscalationKind, str] = field(default_factory=dict)
 
 
 def limits_of(job: Job, rules: LoopRules) -> Limits:
-    """What a decision on the job must keep to, as things stood when it was read."""
+    """What a decision on the job must keep to, as things stood when it was read. Its iterations are those that are left
+    for the history, which leaves out those of before a change of the checks."""
+    left = job.spec.budget.iterations - len(job.earlier)
     return Limits(
-        budget=job.spec.budget,
+        budget=dataclasses.replace(job.spec.budget, iterations=left),
         spend=job.spend,
         hours=hours_used(job),
         # A batch leaves a job after each try, and its jobs keep the engine busy together.
@@ -44,17 +60,12 @@ def limits_of(job: Job, rules: LoopRules) -> Limits:
         goal=goal_of(job.spec.checks),
         files=bool(job.spec.files),
         seed=job.spec.seed,
-        egress=_egress(job, rules),
+        egress=(job.spec.egress or Egress.NEVER) if job.cloud else Egress.NEVER,
+        away={kind: provider for kind, provider in rules.skips.items() if provider in job.away},
         escalate_after=rules.escalate_after,
         move_up_after=rules.move_up_after,
         help=rules.help,
     )
-
-
-def _egress(job: Job, rules: LoopRules) -> Egress:
-    """How much may leave for the job now: nothing while no worker serves the cloud, or its providers are away."""
-    away = bool(rules.skips) and rules.skips <= job.away
-    return (job.spec.egress or Egress.NEVER) if job.cloud and not away else Egress.NEVER
 
 
 def is_decisive(checks: Sequence[CheckSpec]) -> bool:
@@ -91,7 +102,7 @@ def width_of(job: Job, otherwise: int) -> int:
     """How many candidates the job's drafting worker makes at once, `otherwise` where it has drafted none: only a worker
     with an engine knows its own width."""
     pending = [job.open.move.slots] if job.open is not None and isinstance(job.open.move, Draft) else []
-    drafted = [len(i.candidates) for i in job.history if i.operator in (Operator.DRAFT, Operator.RESTART)]
+    drafted = [len(i.candidates) for i in job.iterations if i.operator in (Operator.DRAFT, Operator.RESTART)]
     return max([*pending, *drafted], default=otherwise)
 
 

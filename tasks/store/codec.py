@@ -35,6 +35,7 @@ from tasks.types import (
     Omission,
     Operator,
     Probe,
+    Recheck,
     Revise,
     Synthesise,
     Verdict,
@@ -63,6 +64,8 @@ def move_to_json(move: Move) -> dict[str, Any]:  # noqa: PLR0911 - one a move
             return {"kind": "probe", "why": move.why}
         case Ask():
             return {"kind": "ask", "why": move.why}
+        case Recheck():
+            return {"kind": "recheck", "parents": _refs_to_json(move.parents), "why": move.why}
         case Escalate():
             return {"kind": "escalate", "asks": move.kind, "why": move.why}
         case _:
@@ -89,6 +92,8 @@ def move_from_json(stored: Mapping[str, Any]) -> Move:  # noqa: PLR0911 - one a 
             return Probe(why=why)
         case "ask":
             return Ask(why=why)
+        case "recheck":
+            return Recheck(parents=parents, why=why)
         case "escalate":
             return Escalate(kind=EscalationKind(stored["asks"]), why=why)
         case _:

@@ -67,13 +67,18 @@ class PostgresEscalations:
             ).scalar_one()
             _give_back(connection, claim, number)
             leases.note(connection, claim.job, "model retired", f"{gone} is served no more: {plan.model} is asked")
-            return self._intend(connection, claim, number, plan)
+            return self._intend(connection, claim, number, plan, later=True)
 
-    def _intend(self, connection: Connection, claim: Claim, number: int, plan: CloudPlan) -> EscalationRecord:
-        """The row of a request that is about to be sent, has to wait, or can't be paid for."""
+    def _intend(
+        self, connection: Connection, claim: Claim, number: int, plan: CloudPlan, *, later: bool = False
+    ) -> EscalationRecord:
+        """The row of a request that is about to be sent, has to wait, or can't be paid for; of one that is to be sent
+        `later`, what is known before it is sent."""
         why, seconds = _unaffordable(connection, claim, plan), 0.0
         state = EscalationState.REFUSED if why else EscalationState.INTENT
-        if not why:
+        if later and not why:
+            state = EscalationState.UNSENT
+        elif not why:
             seconds, why = breakers.admit(connection, plan.provider, claim.job, self._breaker)
             state = EscalationState.UNSENT if seconds else EscalationState.INTENT
         row = {

@@ -102,7 +102,8 @@ INVARIANTS = (
     Invariant(
         name="I2 candidates come from the journal",
         promise="each candidate is the text of the last journalled call of its slot, or its parent with the edits of "
-        "that call; one that a fork began with is that of the job it was forked from",
+        "that call; one that is checked again is that of before; one that a fork began with is that of the job it was "
+        "forked from",
         query=f"""
             SELECT k.job_id AS job,
                    format('candidate %s.%s is not what the journal holds', k.iteration, k.slot) AS what
@@ -112,6 +113,13 @@ INVARIANTS = (
             WHERE k.operator IN {_MAKERS}
               AND CASE k.operator WHEN 'edit' THEN answer.text IS NULL ELSE answer.text IS DISTINCT FROM k.text END
               AND k.iteration > coalesce(j.forked_iteration, 0)
+            UNION ALL
+            SELECT k.job_id, format('candidate %s.%s is not the one that was to be checked again', k.iteration, k.slot)
+            FROM candidates k JOIN iterations i ON i.job_id = k.job_id AND i.number = k.iteration
+            LEFT JOIN candidates o ON o.job_id = k.job_id
+              AND o.iteration = (i.move #>> ARRAY['parents', k.slot::text, '0'])::integer
+              AND o.slot = (i.move #>> ARRAY['parents', k.slot::text, '1'])::integer
+            WHERE k.operator = 'recheck' AND o.text IS DISTINCT FROM k.text
             UNION ALL
             SELECT k.job_id, format('candidate %s.%s is not that of job %s', k.iteration, k.slot, j.forked_from)
             FROM candidates k JOIN jobs j ON j.id = k.job_id LEFT JOIN candidates o
@@ -175,7 +183,8 @@ INVARIANTS = (
     ),
     Invariant(
         name="I4 a score follows from the verdicts",
-        promise="a checked candidate's score, fitness and acceptance are what its verdicts say",
+        promise="the score, fitness and acceptance of a candidate that the job's checks of now have judged are what "
+        "its verdicts say",
         query=f"""
             SELECT k.job_id AS job,
                    format('candidate %s.%s: score %s, fitness %s, accepted %s; its verdicts say %s, %s',
@@ -188,7 +197,7 @@ INVARIANTS = (
                   AND v.iteration = k.iteration AND v.slot = k.slot AND v.check_name = c.value ->> 'name') v
             {_GOAL} LEFT JOIN verdicts d ON d.job_id = k.job_id AND d.iteration = k.iteration AND d.slot = k.slot
               AND d.check_name = g.name
-            WHERE k.checked AND (abs(k.score - v.score) > 1e-9
+            WHERE k.checked AND k.iteration >= j.checks_since AND (abs(k.score - v.score) > 1e-9
                OR k.accepted <> (v.valid AND (g.target IS NULL
                                  OR coalesce(d.value * g.sign >= g.target * g.sign, false)))
                OR k.fitness IS DISTINCT FROM CASE WHEN v.valid THEN d.value * g.sign END
@@ -197,7 +206,7 @@ INVARIANTS = (
     Invariant(
         name="I4 a move follows from the decision",
         promise="each recorded decision is the move that followed or the end that came; only a retry goes on after "
-        "one, and what follows a question is decided with its answer",
+        "one, and what follows a question or a change of the checks is decided with it",
         query="""
             WITH decided AS (
                 SELECT i.job_id, i.number, i.operator, i.decision, i.next_operator, i.stop_code, j.state,
@@ -208,6 +217,8 @@ INVARIANTS = (
                    format('iteration %s decided %L, and %s is a %s', d.number, d.decision, n.number, n.operator) AS what
             FROM decided d JOIN iterations n ON n.job_id = d.job_id AND n.number = d.number + 1
             WHERE d.operator <> 'ask' AND d.next_operator IS DISTINCT FROM n.operator
+              AND NOT EXISTS (SELECT 1 FROM edits e WHERE e.job_id = d.job_id AND e.iteration = n.number
+                              AND e.checks IS NOT NULL)
               AND NOT (d.stop_code IS NOT NULL AND d.retried)
             UNION ALL
             SELECT job_id, format('iteration %s decided %L, and the job is %s', number, decision, state) FROM decided
@@ -306,15 +317,15 @@ INVARIANTS = (
     ),
     Invariant(
         name="the incumbent is never lost",
-        promise="no recorded candidate is better than a job's answer, by more than the noise of its score where it has "
-        "one, and the answer is that candidate's text",
+        promise="no recorded candidate that was judged by the checks as they are now is better than a job's answer, by "
+        "more than the noise of its score where it has one, and the answer is that candidate's text",
         query=f"""
             SELECT j.id AS job, format('the answer scores %s, a recorded candidate %s', j.score, k.score) AS what
             FROM jobs j JOIN LATERAL (
                 SELECT max(k.score) AS score, max(k.fitness) AS fitness
                 FROM candidates k JOIN iterations i ON i.job_id = k.job_id AND i.number = k.iteration
                   AND i.finished_at IS NOT NULL
-                WHERE k.job_id = j.id AND k.guard IS NULL) k ON true
+                WHERE k.job_id = j.id AND k.guard IS NULL AND k.iteration >= j.checks_since) k ON true
             WHERE k.fitness IS NULL AND k.score > coalesce(j.score, -1)
             UNION ALL
             SELECT j.id, format('the answer has fitness %s, recorded candidate %s.%s has %s', a.fitness, k.iteration,
@@ -322,7 +333,7 @@ INVARIANTS = (
             FROM jobs j {_GOAL} JOIN candidates k ON k.job_id = j.id AND k.guard IS NULL AND k.fitness IS NOT NULL
             JOIN iterations i ON i.job_id = k.job_id AND i.number = k.iteration AND i.finished_at IS NOT NULL
             LEFT JOIN candidates a ON a.job_id = j.id AND a.iteration = j.answer_iteration AND a.slot = j.answer_slot
-            WHERE a.fitness IS NULL OR k.fitness > a.fitness + g.noise
+            WHERE k.iteration >= j.checks_since AND (a.fitness IS NULL OR k.fitness > a.fitness + g.noise)
             UNION ALL
             SELECT j.id, format('the answer is not candidate %s.%s', j.answer_iteration, j.answer_slot)
             FROM jobs j LEFT JOIN candidates k ON k.job_id = j.id AND k.iteration = j.answer_iteration

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, text
 
 from tasks.errors import NoSuchJob
-from tasks.store import attachments, breakers, budgets, codec, fleet, hints, stored
+from tasks.store import attachments, breakers, budgets, check_edits, codec, fleet, hints, stored
 from tasks.store.session import Database, explained
 from tasks.store.tables import candidates, iterations, jobs, verdicts
 from tasks.types import (
@@ -63,22 +63,15 @@ def read_job(connection: Connection, job: int) -> Job | None:
     ).all()
     checked, by_iteration = _candidates(connection, job)
     spec, given = stored.spec_of(row), hints.read(connection, job)
+    past = _past(rounds, by_iteration)
     return Job(
         id=job,
         owner=row.owner,
         spec=spec,
         lane=Lane(lane),
-        history=tuple(
-            Iteration(
-                number=r.number,
-                operator=Operator(r.operator),
-                candidates=tuple(by_iteration.get(r.number, ())),
-                inputs=tuple(r.inputs or ()),
-                hint=r.hint,
-            )
-            for r in rounds
-            if r.finished_at is not None
-        ),
+        history=tuple(iteration for iteration in past if iteration.number >= row.checks_since),
+        earlier=tuple(iteration for iteration in past if iteration.number < row.checks_since),
+        new_checks=check_edits.waiting(connection, job),
         open=_open(rounds, by_iteration, checked),
         incumbent=next((c for c in by_iteration.get(row.answer_iteration, ()) if c.ref.slot == row.answer_slot), None),
         spend=_spend(row),
@@ -96,9 +89,24 @@ def read_job(connection: Connection, job: int) -> Job | None:
     )
 
 
+def _past(rounds: Sequence[Row[Any]], by_iteration: Mapping[int, list[Candidate]]) -> tuple[Iteration, ...]:
+    """All iterations that are recorded."""
+    return tuple(
+        Iteration(
+            number=row.number,
+            operator=Operator(row.operator),
+            candidates=tuple(by_iteration.get(row.number, ())),
+            inputs=tuple(row.inputs or ()),
+            hint=row.hint,
+        )
+        for row in rounds
+        if row.finished_at is not None
+    )
+
+
 def refresh(connection: Connection, job: Job) -> Job:
-    """The job with its budget, its spend, its hours, the hints that wait and the lanes that are served as they are now,
-    and all else as it was."""
+    """The job with its budget, its spend, its hours, the hints and the change of its checks that wait, and the lanes
+    that are served as they are now, and all else as it was."""
     given = hints.read(connection, job.id)
     row = connection.execute(select(jobs, text(_IDLE), text(_NOW)).where(jobs.c.id == job.id)).one()
     return dataclasses.replace(
@@ -110,6 +118,7 @@ def refresh(connection: Connection, job: Job) -> Job:
         cloud=_cloud(connection, job.owner),
         away=breakers.away(connection),
         waiting_hints=len(given) - len(hints.seen(given)),
+        new_checks=check_edits.waiting(connection, job.id),
     )
 
 

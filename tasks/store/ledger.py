@@ -10,12 +10,13 @@ from sqlalchemy import Connection, Row, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from tasks.crashpoints import CrashPoint, passing
-from tasks.errors import JournalMismatch
+from tasks.errors import ChecksChanged, JournalMismatch
 from tasks.reasons import describe
 from tasks.scoring import best_of, is_better, value_of
 from tasks.store import (
     batches,
     budgets,
+    check_edits,
     codec,
     contexts,
     hints,
@@ -61,8 +62,9 @@ class PostgresLedger:
     # ── reading ──────────────────────────────────────────────────────────────────────────────
 
     def load(self, claim: Claim) -> Job:
-        """The job with all that is committed of it; an open iteration without a call takes the hints that wait. Raises
-        `LeaseLost`, `MalformedJob`, `AttachmentLost`, `DatabaseUnavailable`."""
+        """The job with all that is committed of it; an open iteration without a call takes the hints that wait, and the
+        changes of its checks and title hold from then on. Raises `LeaseLost`, `MalformedJob`, `AttachmentLost`,
+        `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
             connection.execute(  # an iteration's time begins with its first turn, not in the queue
@@ -70,6 +72,7 @@ class PostgresLedger:
                 .where(iterations.c.job_id == claim.job, iterations.c.started_at.is_(None))
                 .values(started_at=text("now()"))
             )
+            check_edits.take(connection, claim.job)
             taken = _take_hints(connection, claim)
             job = job_loader.read_job(connection, claim.job)
         assert job is not None  # the fence has found its lease
@@ -236,11 +239,16 @@ class PostgresLedger:
     ) -> None:
         """Closes the open iteration, keeps the incumbent unless it is beaten by more than `noise`, and stops the job or
         opens the next iteration; then gives the lease back, to be claimed once more where a lesson is due. One
-        transaction."""
+        transaction. An incumbent that other checks judged is beaten by any candidate. Raises `ChecksChanged` where the
+        decision accepts an answer and a change of the checks waits that is to judge it; `LeaseLost`,
+        `DatabaseUnavailable`."""
         chosen = decision.detail if isinstance(decision, Stop) else ""
         best = best_of(iteration.candidates, chosen)
         with self._database.begin() as connection:
             leases.fence(connection, claim)
+            accepts = isinstance(decision, Stop) and decision.code is StopCode.ACCEPTED
+            if accepts and check_edits.waiting(connection, claim.job):
+                raise ChecksChanged(claim.job)
             connection.execute(
                 update(iterations)
                 .where(iterations.c.job_id == claim.job, iterations.c.number == iteration.number)
@@ -260,7 +268,9 @@ class PostgresLedger:
                 update(jobs)
                 .where(jobs.c.id == claim.job)
                 .values(iterations=iteration.number, crashes=0, faults=0)
-                .returning(jobs.c.score, jobs.c.answer_iteration, jobs.c.answer_slot, jobs.c.batch_id)
+                .returning(
+                    jobs.c.score, jobs.c.answer_iteration, jobs.c.answer_slot, jobs.c.batch_id, jobs.c.checks_since
+                )
             ).one()
             budgets.warn_of_time(connection, claim.job)
             passing(CrashPoint.RECORDING)
@@ -395,7 +405,8 @@ def _take_hints(connection: Connection, claim: Claim) -> bool:
 
 
 def _incumbent(connection: Connection, claim: Claim, row: Row[Any]) -> Candidate | None:
-    if row.answer_iteration is None:
+    """The best so far, by the checks as they are now."""
+    if row.answer_iteration is None or row.answer_iteration < row.checks_since:
         return None
     ref = CandidateRef(iteration=row.answer_iteration, slot=row.answer_slot)
     stored = connection.execute(select(candidates).where(*_at(claim, ref))).one()

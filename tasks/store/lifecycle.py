@@ -4,6 +4,7 @@ locks the job's lease row (migration 0004). Knows nothing of workers."""
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from tasks.errors import InvalidInput, NoSuchJob
+from tasks.store import codec
 from tasks.store.session import Database, explained
 from tasks.types import Changes, JobState
 
@@ -64,16 +66,26 @@ def fork(database: Database, job: int, upto: int, changes: Changes) -> int:
 
 
 def edit(database: Database, job: int, changes: Changes) -> JobState:
-    """Changes the budget, the priority and the tags of a job that has not ended, as far as `changes` names them; one
-    that ended unsolved is queued again with a larger budget. Nothing of it is in a prompt, so it holds at once: a
-    budget from the next call and decision on.
+    """Changes the budget, the priority, the tags, the title and the checks of a job that has not ended, as far as
+    `changes` names them; one that ended unsolved is queued again with a larger budget. A budget holds from the next
+    call and decision on, and what is in a prompt, the title and the checks, from the next iteration on.
 
     Returns the state it has then. Raises `InvalidInput` where it has ended otherwise, has used more than the new
-    budget, or nothing would change; `NoSuchJob`, `DatabaseUnavailable`.
+    budget, its checks were changed after `changes.checks_edit`, or nothing would change; `NoSuchJob`,
+    `DatabaseUnavailable`.
     """
-    query = "SELECT redraft_edit(:job, :usd, :hours, :iterations, :tokens, :priority, CAST(:tags AS text[]))"
-    tags = None if changes.tags is None else list(changes.tags)
-    return _state(database, job, query, {**_budget(changes), "priority": changes.priority, "tags": tags})
+    query = """SELECT redraft_edit(:job, :usd, :hours, :iterations, :tokens, :priority, CAST(:tags AS text[]), :title,
+                                   CAST(:checks AS jsonb), :checks_edit)"""
+    checks = None if changes.checks is None else json.dumps(codec.checks_to_json(changes.checks))
+    values = {
+        **_budget(changes),
+        "priority": changes.priority,
+        "tags": None if changes.tags is None else list(changes.tags),
+        "title": changes.title,
+        "checks": checks,
+        "checks_edit": changes.checks_edit,
+    }
+    return _state(database, job, query, values)
 
 
 def _budget(changes: Changes) -> dict[str, Any]:

@@ -239,7 +239,15 @@ def edits_of(database: Database, job: int) -> tuple[EditRow, ...]:
     with database.connect() as connection, explained():
         rows = connection.execute(text("SELECT * FROM edits WHERE job_id = :job ORDER BY id"), {"job": job})
         return tuple(
-            EditRow(by=row.given_by, at=row.created_at, before=row.before, after=row.after, iterations=row.iterations)
+            EditRow(
+                by=row.given_by,
+                at=row.created_at,
+                before=row.before,
+                after=row.after,
+                iterations=row.iterations,
+                waits=row.waits,
+                iteration=row.iteration,
+            )
             for row in rows
         )
 

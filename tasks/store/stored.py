@@ -32,7 +32,7 @@ def spec_of(row: Row[Any]) -> JobSpec:
     return JobSpec(
         title=row.title,
         problem=row.problem,
-        checks=_checks(row.checks),
+        checks=checks_of(row.checks),
         budget=budget_of(row),
         strategy=row.strategy,
         lane=_lane(row.lane),
@@ -58,7 +58,8 @@ def _lane(value: Any) -> Lane:
     return Lane(value)
 
 
-def _checks(stored: Any) -> tuple[CheckSpec, ...]:
+def checks_of(stored: Any) -> tuple[CheckSpec, ...]:
+    """The checks of a stored list. Raises `MalformedJob`."""
     _require(isinstance(stored, list) and 1 <= len(stored) <= CHECKS, "checks", stored, f"a list of 1 to {CHECKS}")
     checks = tuple(_check(f"checks[{number}]", one) for number, one in enumerate(stored))
     names = [check.name for check in checks]

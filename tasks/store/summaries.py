@@ -231,13 +231,16 @@ class IterationRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditRow:
     """A change of a job by a person: the fields that differ, before and after, by their names in a job file
-    (`budget.tokens`). `iterations` were recorded by then."""
+    (`budget.tokens`). `iterations` were recorded by then. A change of the title or the checks `waits` for the next
+    iteration, and `iteration` is the first that it held for, None where it holds for none or for no certain one."""
 
     by: str
     at: datetime
     before: Mapping[str, object]
     after: Mapping[str, object]
     iterations: int
+    waits: bool = False
+    iteration: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -141,6 +141,7 @@ jobs = Table(
     Column("budget_local_tokens", BigInteger),
     Column("budget_cloud_tokens", BigInteger),
     Column("budget_gpu_seconds", Double),
+    Column("checks_since", Integer, nullable=False, server_default=text("1")),
     ForeignKeyConstraint(["owner", "batch_id"], ["batches.owner", "batches.id"], name="jobs_batch"),
     UniqueConstraint("owner", "key", name="jobs_owner_key"),
     Index("jobs_owner_state", "owner", "state", "id"),
@@ -448,7 +449,13 @@ edits = Table(
     Column("before", JSONB, nullable=False),
     Column("after", JSONB, nullable=False),
     Column("iterations", Integer, nullable=False),
+    Column("title", Text),
+    Column("checks", JSONB),
+    Column("checks_before", JSONB),
+    Column("waits", Boolean, nullable=False, server_default=text("false")),
+    Column("iteration", Integer),
     Index("edits_job", "job_id", "id"),
+    Index("edits_waiting", "job_id", postgresql_where=text("waits")),
 )
 
 questions = Table(

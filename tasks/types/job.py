@@ -99,7 +99,11 @@ class Job:
     hours: the job was paused, or had ended before a retry. `read_at` is when it was read; hours are counted by the
     database's clock only. `texts` are the contents of its text attachments by hash. `batch` is the number of the batch
     whose budget it shares. `hints` are those that its open iteration sees, in the order in which they were given,
-    and `waiting_hints` says how many no iteration has seen yet."""
+    and `waiting_hints` says how many no iteration has seen yet.
+
+    `history` has the iterations whose candidates were judged by the checks as they are now; `earlier` has those of
+    before the last change of them, whose verdicts say nothing any more. `new_checks` says that a change of the checks
+    waits for the next iteration."""
 
     id: int
     owner: str
@@ -120,6 +124,13 @@ class Job:
     batch: int | None = None
     hints: tuple[Hint, ...] = ()
     waiting_hints: int = 0
+    earlier: tuple[Iteration, ...] = ()
+    new_checks: bool = False
+
+    @property
+    def iterations(self) -> tuple[Iteration, ...]:
+        """All that are recorded."""
+        return (*self.earlier, *self.history)
 
 
 def unstored_job(spec: JobSpec, texts: Mapping[str, str] | None = None) -> Job:

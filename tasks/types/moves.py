@@ -209,7 +209,16 @@ class Stop:
         return self.code.state
 
 
-Move = Draft | Revise | Aggregate | Synthesise | Mutate | Probe | Escalate | Ask
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recheck:
+    """Check `parents` by the job's checks as they are now, which differ from those that judged them. Each candidate has
+    the text of a parent; no model is called."""
+
+    parents: tuple[CandidateRef, ...]
+    why: str = ""
+
+
+Move = Draft | Revise | Aggregate | Synthesise | Mutate | Probe | Escalate | Ask | Recheck
 Decision = Move | Stop
 
 
@@ -232,6 +241,8 @@ def operator_of(move: Move) -> Operator:  # noqa: PLR0911 - one a move
             return Operator.INPUTS
         case Ask():
             return Operator.ASK
+        case Recheck():
+            return Operator.RECHECK
         case Escalate(kind=kind):
             return Operator.HINT if kind.is_hint else Operator.ESCALATE
         case _:
@@ -271,7 +282,8 @@ class Limits:
     programs, whose behaviour a probe can compare; `files` that they are files, of which an answer writes those that it
     changes; `goal` is that of a job with a score; `seed` is the job's, of which a
     strategy's choices by chance are a function; `egress` is how much of the job may leave for help now, `never` where
-    nobody serves it; `help` says when it asks for help; the rest counts rejected iterations."""
+    nobody serves it; `away` are the kinds of help that it goes on without now, each with its provider; `help` says when
+    it asks for help; the rest counts rejected iterations."""
 
     budget: Budget
     spend: Spend
@@ -283,6 +295,7 @@ class Limits:
     goal: Goal | None = None
     seed: int = 0
     egress: Egress = Egress.NEVER
+    away: Mapping[EscalationKind, str] = field(default_factory=dict)
     escalate_after: int = 10
     move_up_after: int = 3
     help: HelpRules = field(default_factory=HelpRules)

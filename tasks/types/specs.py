@@ -152,7 +152,8 @@ class JobSpec:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
     """What a retry, a fork or an edit changes of a job's specification; None leaves it as it is. Units as in
-    `Budget`."""
+    `Budget`. `checks` take the place of all that the job has since its edit `checks_edit`, 0 where nobody has changed
+    them."""
 
     usd: Decimal | None = None
     hours: float | None = None
@@ -162,3 +163,6 @@ class Changes:
     seed: int | None = None
     priority: int | None = None
     tags: tuple[str, ...] | None = None
+    title: str | None = None
+    checks: tuple[CheckSpec, ...] | None = None
+    checks_edit: int = 0

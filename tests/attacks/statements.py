@@ -51,7 +51,7 @@ _CALLS = (
     "SELECT public.redraft_pause(@job@)",
     "SELECT public.redraft_cancel(@job@)",
     "SELECT public.redraft_hint(@job@, 'Say yes.')",
-    "SELECT public.redraft_edit(@job@, NULL, NULL, 9, NULL, 100, NULL)",
+    "SELECT public.redraft_edit(@job@, NULL, NULL, 9, NULL, 100, NULL, 'mine', '[]', 0)",
 )
 
 SHADOWS = (

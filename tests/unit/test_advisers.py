@@ -14,7 +14,7 @@ from tasks.llm.responses import OpenAIResponses
 from tasks.settings import Settings
 from tasks.types import EscalationKind, Usage
 from tests.turns import job_of
-from workers.advisers import build_advisers
+from workers.advisers import build_advisers, providers_of
 
 HINTS = [EscalationKind.HINT, EscalationKind.HINT_ON_BEST]
 LOCAL = {"adviser_url": "http://127.0.0.1:8001/v1", "adviser_model": "large"}
@@ -117,3 +117,19 @@ def test_bad_settings_are_one_line(settings: dict[str, Any], refused: str) -> No
 
 def test_the_endpoint_s_key_is_a_secret() -> None:
     assert "sk-of-it" in Settings(**LOCAL, adviser_key="sk-of-it").secrets()
+
+
+def test_flex_is_reserved_and_charged_at_its_own_price() -> None:
+    standard, flex = (advisers(**CLOUD, cloud_tier=tier)[EscalationKind.ANSWER] for tier in ("default", "flex"))
+    job = job_of(problem="How many posts?")
+    assert flex.plan(job, EscalationKind.ANSWER).usd * 2 == standard.plan(job, EscalationKind.ANSWER).usd
+    assert flex.cost("gpt-5.4", USAGE) * 2 == standard.cost("gpt-5.4", USAGE)
+
+
+def test_who_would_help_is_known_without_a_key() -> None:
+    own = Settings(
+        openai_base_url="https://cloud.example/v1", adviser_url="http://127.0.0.1:8001/v1", adviser_gives="hint"
+    )
+    hints = {EscalationKind.HINT: "127.0.0.1:8001", EscalationKind.HINT_ON_BEST: "127.0.0.1:8001"}
+    assert providers_of(own) == {**hints, EscalationKind.ANSWER: "cloud.example"}
+    assert set(providers_of(Settings()).values()) == {"api.openai.com"}

@@ -99,7 +99,7 @@ class Ledger:
 
     def fall_through(self, claim: Claim, number: int, plan: CloudPlan) -> EscalationRecord:
         self._write("fall through", claim, number)
-        self.record = EscalationRecord(plan=plan, state=EscalationState.INTENT, open=True, tries=1)
+        self.record = EscalationRecord(plan=plan, state=EscalationState.UNSENT, open=True)
         return self.record
 
     def postpone(self, claim: Claim, number: int, why: str, seconds: float, health: Health, *, refused: bool) -> None:
@@ -686,7 +686,8 @@ def test_a_model_that_is_retired_is_followed_by_the_next_with_the_same_words_and
     ledger, cloud = Ledger(), Retiring("c")
     completion = asking(ledger, cloud, "a", "b", "c").answer(turn(), NUMBER)
     assert completion is not None
-    assert ledger.writes == ["intend", "fall through", "fall through", "identify", "settle"]
+    again = ["fall through", "intend again"]
+    assert ledger.writes == ["intend", *again, *again, "identify", "settle"]
     bodies = [json.loads(request) for request, *_ in cloud.sent]
     assert [body.pop("model") for body in bodies] == ["a", "b", "c"]
     assert bodies[0] == bodies[1] == bodies[2]

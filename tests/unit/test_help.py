@@ -206,3 +206,23 @@ def test_an_aggregation_asks_where_it_would_begin_anew() -> None:
     history = past(population, [replace(draft(2), text=population[0].text, repeats=refs[0])])
     decision = Aggregation().decide([history[0], replace(history[1], operator=Operator.AGGREGATE)], limits)
     assert decision == Escalate(kind=EscalationKind.HINT, why="2 iterations were rejected")
+
+
+def test_help_whose_provider_is_away_is_gone_without_and_the_fresh_start_says_so() -> None:
+    limits = replace(ALLOWED, escalate_after=4, away={EscalationKind.HINT: "near:8000"})
+    said = f"{ANEW.why}; no hint, for near:8000 is away"
+    assert helped(failing(4), limits, ANEW) == replace(ANEW, why=said)
+    assert helped(failing(3), limits, ANEW) == ANEW
+    assert helped(failing(4), limits, STOP) == STOP
+
+
+def test_while_hints_are_away_no_answer_is_asked_for_in_their_place() -> None:
+    limits = replace(ALLOWED, escalate_after=2, away=dict.fromkeys((EscalationKind.ANSWER,), "far"))
+    assert isinstance(helped(failing(4), limits, ANEW), Escalate)
+    hinted = then(failing(4), Operator.HINT, hint="Count the ends.")
+    hinted = then(hinted, Operator.HINT, hint="Both of them.")
+    rules = replace(NEVER, hint_iterations=1)
+    later = then(hinted, Operator.DRAFT, draft(7, score=0.5))
+    assert helped(later, replace(limits, help=rules), ANEW) == replace(
+        ANEW, why=f"{ANEW.why}; no answer, for far is away"
+    )

@@ -343,3 +343,31 @@ def test_a_true_gain_is_seen_through_the_noise() -> None:
     best = incumbents(made, noise=0.4)[-1]
     assert best is not None
     assert best.ref.iteration > 10
+
+
+def test_the_noise_of_a_score_that_does_not_decide_is_unheard() -> None:
+    assert unheard([score(noise=0.5), score(held_out=True)]) == (0, "noise", 0.5)
+
+
+def test_a_value_is_a_scores_alone() -> None:
+    other = replace(verdict(3.0), kind="command", check="command:x", held_out=True)
+    assert value_of(candidate(1, 2.0, verdicts=(verdict(2.0), other))) == 2.0
+
+
+def test_without_a_noise_the_least_gain_counts() -> None:
+    worse, better = candidate(1, 2.0), candidate(2, 2.25)
+    assert is_better(better, worse)
+    rounds = [
+        Iteration(number=one.ref.iteration, operator=Operator.DRAFT, candidates=(one,)) for one in (worse, better)
+    ]
+    assert incumbents(rounds) == (worse, better)
+
+
+def test_the_best_of_an_iteration_is_the_one_that_a_stop_names_and_never_degenerate() -> None:
+    low, high = candidate(1, 1.0), candidate(1, 2.0, slot=1)
+    assert best_of([low, high]) == high
+    assert best_of([low, high], chosen=str(low.ref)) == low
+    assert best_of([high, low], chosen="9.9") == high
+    cut = candidate(1, None, slot=2, guard=GuardKind.CYCLE, score=0.9)
+    whole = candidate(1, None, slot=3, score=0.1)
+    assert best_of([cut, whole]) == whole

@@ -39,7 +39,7 @@ def files_at(job: Job, iteration: int, text: str | None) -> Mapping[str, str]:
     from tasks.edits import EditError
     from tasks.jobfiles import files_of
 
-    candidates = (one for past in job.history if past.number == iteration for one in past.candidates)
+    candidates = (one for past in job.iterations if past.number == iteration for one in past.candidates)
     candidate = next((one for one in candidates if one.text == text), None)
     try:
         return job.spec.files.writable if candidate is None else files_of(job, candidate)

@@ -21,7 +21,7 @@ from tasks.store.job_loader import load_job
 from tasks.store.lifecycle import request_cancel
 from tasks.store.queries import job_egress, job_summary
 from tasks.store.session import Database
-from tasks.types import Budget, Claim, Health, JobState
+from tasks.types import Budget, Claim, EscalationKind, Health, JobState
 from tests.chaos.crashes import Fatal
 from tests.doubles import Killed
 from tests.integration.escalation.cases import ALL, RIGHT, loop, put, rows, run, until_escalation
@@ -103,6 +103,32 @@ def test_killed_around_a_wait_it_is_accepted_at_most_once_and_none_is_lost(
     lost = fatal.deaths[CrashPoint.INTENDED] or fatal.deaths[CrashPoint.POSTED]
     assert asked.state == ("unknown" if lost else "done")
     assert asked.usd == (asked.reserved_usd if lost else job_summary(user, job).spend.usd)
+    with Database(admin_url) as admin:
+        assert breaches(admin, drained=True) == ()
+
+
+@pytest.mark.parametrize("point", [CrashPoint.POSTPONED, CrashPoint.INTENDED, CrashPoint.POSTED, CrashPoint.IDENTIFIED])
+def test_killed_after_an_id_was_found_retired_the_next_one_is_asked(
+    user: Database, fleet: Database, admin_url: str, point: CrashPoint
+) -> None:
+    """The answer that there is no such model is kept before the next one is asked: only a request of the next one, of
+    which nobody knows whether it was sent, is given up."""
+    fatal = Fatal((point, 2 if point is CrashPoint.INTENDED else 1))
+    with serving([RIGHT]) as standin:
+        standin.retired, standin.models = frozenset({"gpt-5.4"}), ("gpt-5.4", "gpt-5.4-mini")
+        job = put(user, budget=Budget(iterations=3))
+        with armed(fatal):
+            while (claim := take(fleet, *ALL)) is not None:
+                try:
+                    loop(fleet, standin.url, fallbacks=("gpt-5.4-mini",)).turn(claim, ALL, SilentHeartbeat())
+                except Killed:
+                    outlive(fleet)
+        assert fatal.deaths.total() == 1
+        sent = [body["model"] for body in standin.bodies]
+    (asked,) = rows(fleet, job)
+    lost = point in (CrashPoint.INTENDED, CrashPoint.POSTED)
+    assert sent == ["gpt-5.4", "gpt-5.4-mini"][: 1 if point is CrashPoint.INTENDED else 2]
+    assert (asked.model, asked.state) == ("gpt-5.4-mini", "unknown" if lost else "done")
     with Database(admin_url) as admin:
         assert breaches(admin, drained=True) == ()
 
@@ -192,15 +218,17 @@ def test_a_provider_that_takes_each_request_and_fails_it_is_away_too(fleet: Data
     assert _away(fleet) == {"p"}
 
 
-def test_a_job_may_go_on_without_a_provider_that_is_away(user: Database, fleet: Database) -> None:
+def test_a_job_may_go_on_without_the_kinds_of_help_whose_provider_is_away(user: Database, fleet: Database) -> None:
     job = put(user)
-    rules = LoopRules(width=1, move_up_after=3, escalate_after=2, skips=frozenset({"p"}))
-    assert limits_of(load_job(fleet, job), rules).egress == "full"
+    skips = {EscalationKind.HINT: "near", EscalationKind.HINT_ON_BEST: "near", EscalationKind.ANSWER: "far"}
+    rules = LoopRules(width=1, move_up_after=3, escalate_after=2, skips=skips)
+    assert limits_of(load_job(fleet, job), rules).away == {}
     with fleet.begin() as connection:
-        breakers.heard(connection, "p", 1, Health.UNUSABLE, "401", STRICT)
-    assert limits_of(load_job(fleet, job), rules).egress == "never"
-    waiting = dataclasses.replace(rules, skips=frozenset())
-    assert limits_of(load_job(fleet, job), waiting).egress == "full"
+        breakers.heard(connection, "near", 1, Health.UNUSABLE, "401", STRICT)
+    limits = limits_of(load_job(fleet, job), rules)
+    assert (limits.egress, limits.away) == ("full", {kind: "near" for kind in skips if kind.is_hint})
+    waiting = dataclasses.replace(rules, skips={})
+    assert limits_of(load_job(fleet, job), waiting).away == {}
 
 
 def test_what_a_problem_says_changes_neither_its_checks_nor_what_leaves(user: Database, fleet: Database) -> None:

@@ -152,7 +152,7 @@ CALLS = (
     "redraft_hint({job}, 'Look again.')",
     "redraft_go_on({job})",
     "redraft_answer({job}, 'Yes.')",
-    "redraft_edit({job}, NULL, NULL, 9, NULL, 5, NULL)",
+    "redraft_edit({job}, NULL, NULL, 9, NULL, 5, NULL, NULL, NULL, 0)",
     "redraft_quarantine(1)",
 )
 

@@ -65,6 +65,19 @@ def test_the_operators_table_goes_before_ours_and_a_snapshot_may_have_a_price_of
         prices_of("near", None, {"near": (Decimal(1), Decimal(1), Decimal(-2))})
 
 
+def test_flex_costs_half_cached_and_long_prompts_included() -> None:
+    flex = prices_of("gpt-5.4-2026-03-05", tier="flex")
+    for used in (usage(9_000, 0, 700), usage(9_000, 8_000, 700), usage(LONG_PROMPT_TOKENS + 2, 0, 1000)):
+        assert flex.cost(used) * 2 == GPT.cost(used)
+
+
+def test_a_tier_may_have_a_price_of_the_operators_own() -> None:
+    own = {"far-1": (Decimal(4), Decimal(4), Decimal(8)), "far-1:flex": (Decimal(1), Decimal(1), Decimal(3))}
+    assert prices_of("far-1", None, own, "flex").completion == Decimal(3)
+    assert prices_of("far-1", None, {"far-1": own["far-1"]}, "flex").completion == Decimal(8)  # not halved by a guess
+    assert prices_of("gpt-5.4", (Decimal(7), Decimal(7), Decimal(7)), own, "flex").prompt == Decimal(7)
+
+
 def test_a_price_of_nothing_is_a_price() -> None:
     free = prices_of("gpt-5.4", (Decimal(0), Decimal(0), Decimal(0)))
     assert free.cost(usage(1_000_000, 10, 1_000_000)) == 0
