@@ -69,7 +69,7 @@ def test_what_was_refused_by_a_wrong_check_is_accepted_by_the_right_one_without_
     job, model = put(user), ScriptedModel(eighteen)
     one_turn(fleet, ledger, model)
     assert job_summary(user, job).score == 0.0
-    assert lifecycle.edit(user, job, CHANGED) is JobState.QUEUED
+    assert lifecycle.edit(user, job, CHANGED) is JobState.RUNNING
     [made] = edits_of(user, job)
     assert (made.waits, made.iteration, made.iterations) == (True, None, 1)
     run(fleet, ledger, model)
