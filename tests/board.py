@@ -302,7 +302,7 @@ class ScriptedClient:
         return self._ask(f"hint {advice}", job)
 
     def edit(self, job: int, changes: Changes) -> JobState:
-        named = (f"{name}={value}" for name, value in dataclasses.asdict(changes).items() if value is not None)
+        named = (f"{name}={value}" for name, value in dataclasses.asdict(changes).items() if value)
         return self._ask(f"edit {' '.join(named)}", job)
 
     def answer(self, job: int, text: str) -> JobState:

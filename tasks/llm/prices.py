@@ -60,8 +60,8 @@ PRICES = {
 }
 
 
-# Of the standard prices, what a tier costs: flex is billed at the rates of the Batch API, which are half of them, for
-# cached and long prompts as well. Read on the date above at the page above, and at its guide of flex processing.
+# Of the standard prices, what a tier costs. A copy of the guide below says that flex is billed at the rates of the Batch
+# API; that those are half, for this model too, is what others write. An operator's own prices come before it.
 FLEX = "flex"
 TIERS_SOURCE = "https://developers.openai.com/api/docs/guides/flex-processing"
 TIERS = {"default": Decimal(1), FLEX: Decimal("0.5")}

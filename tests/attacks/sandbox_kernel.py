@@ -112,7 +112,7 @@ PRIVILEGES = {
             if hard == resource.RLIM_INFINITY: through(name + " is unlimited")
             attempt(lambda: resource.setrlimit(limit, (hard + 1, hard + 1)), name)""",
     "run before others": """
-        attempt(lambda: os.setpriority(os.PRIO_PROCESS, 0, -10), "nice")
+        attempt(lambda: os.setpriority(os.PRIO_PROCESS, 0, -20), "nice")
         attempt(lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50)), "real time")""",
     "be spared when memory runs out": """
         attempt(lambda: os.write(os.open("/proc/self/oom_score_adj", os.O_WRONLY), b"-1000"), "oom_score_adj")""",

@@ -106,7 +106,9 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
             for operator in Operator
             if f'"{operator}"' in str(expected[name].get("iterations"))
         }
-        assert made >= set(Operator) - {Operator.REVIEW, Operator.JUDGE, Operator.DISTIL}, "every move is cut somewhere"
+        # test_check_edits.py cuts the last at any write.
+        elsewhere = {Operator.REVIEW, Operator.JUDGE, Operator.DISTIL, Operator.RECHECK}
+        assert made >= set(Operator) - elsewhere, "every move is cut somewhere"
         for name, outcomes in given_up.items():
             assert all("escalations" in difference(expected[name], one) for options in outcomes for one in options)
 

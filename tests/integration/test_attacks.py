@@ -17,7 +17,7 @@ from tests.attacks.suite import AREAS, attacks, tried
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 # The grader has 230 attacks of a third of a second, the sandbox and the database some that last until a limit; those on
 # checks are all tried in test_warm, too. `make attack`, and so `make check-all`, leaves out none.
-EVERY = {"grader": 8, "checks": 5, "sandbox": 3, "database": 2, "files": 1}
+EVERY = {"grader": 12, "checks": 8, "sandbox": 3, "database": 4, "files": 1}
 
 
 @pytest.mark.parametrize("area", AREAS)

@@ -144,7 +144,7 @@ def comparable(runs: Sequence[Run]) -> list[dict[str, Any]]:
     return [run.model_dump(exclude={"prompt_tokens", "seconds"}) for run in runs]
 
 
-@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("mode", [Mode.CHECKER, pytest.param(Mode.BLIND, marks=pytest.mark.slow)])
 def test_a_live_run_comes_to_what_the_replay_says(alice: Client, fleet: Database, mode: Mode) -> None:
     strategies = [Single(), BestOfN(), Correct(), Aggregation(), Ladder()]
     live = Live(client=alice, checks=CHECKS, name="r", mode=mode, tokens=TOKENS)

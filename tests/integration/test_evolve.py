@@ -52,7 +52,7 @@ def outcome(user: Database, job: int) -> tuple[Any, ...]:
     return end.state, end.value, end.reason, history, made
 
 
-@pytest.mark.parametrize("strategy", ["evolve", "climb"])
+@pytest.mark.parametrize("strategy", ["evolve", pytest.param("climb", marks=pytest.mark.slow)])
 def test_a_crash_at_any_write_changes_nothing_of_what_is_made(user: Database, fleet: Database, strategy: str) -> None:
     ledger, checks = PostgresLedger(fleet, fault_cap=3), MeasuredChecks()
     fields: dict[str, Any] = {"checks": checks, "sampling": SAMPLING, "width": 2}

@@ -209,6 +209,7 @@ def test_a_killed_memory_costs_no_job_and_comes_back_with_what_it_knew(
     assert len(found()) == 1
 
 
+@pytest.mark.slow  # test_supervisor.py kills a supervisor
 def test_nothing_outlives_a_killed_owner_and_the_next_up_goes_on(redraft: Redraft, home: Path, tiny: str) -> None:
     assert redraft("up", "--detach", "--endpoint", tiny).returncode == 0
     stack = read(home)
@@ -260,6 +261,7 @@ def test_every_port_is_loopback_and_no_secret_is_in_a_command_line(redraft: Redr
             urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=5)
 
 
+@pytest.mark.slow  # test_stream_faults.py plays whole jobs over such answers
 def test_up_and_status_say_in_one_line_that_answers_stand_in_the_field_for_thoughts(redraft: Redraft) -> None:
     with recorded.serving("reasoning_only") as server:
         up = redraft("up", "--detach", "--endpoint", server.url, "--context-tokens", "2048")

@@ -93,6 +93,7 @@ def test_json_lines_are_stored_in_one_transaction(redraft: Redraft, files: Path,
     assert stored(admin) == 2
 
 
+@pytest.mark.slow  # test_submit.py of the units names the faults of many lines, and another test here stores several
 def test_ten_thousand_lines_are_stored_together_in_their_order_or_not_at_all(
     redraft: Redraft, files: Path, admin: Admin
 ) -> None:
