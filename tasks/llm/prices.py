@@ -60,8 +60,8 @@ PRICES = {
 }
 
 
-# Of the standard prices, what a tier costs. A copy of the guide below says that flex is billed at the rates of the Batch
-# API; that those are half, for this model too, is what others write. An operator's own prices come before it.
+# Of the standard prices, what a tier costs. A copy of the guide below says that flex is billed at the rates of the
+# Batch API; that those are half, for this model too, is what others write. An operator's own prices come before it.
 FLEX = "flex"
 TIERS_SOURCE = "https://developers.openai.com/api/docs/guides/flex-processing"
 TIERS = {"default": Decimal(1), FLEX: Decimal("0.5")}
