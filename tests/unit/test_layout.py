@@ -21,3 +21,11 @@ def test_every_target_that_the_makefile_names_has_a_rule() -> None:
     (remembered,) = re.findall(r"^# The only commands to remember: make (.*)\.$", makefile, re.MULTILINE)
     ruled = set(re.findall(r"^([a-z-]+):(?!=)", makefile, re.MULTILINE))
     assert {*named.split(), *remembered.split(" | ")} <= ruled
+
+
+def test_each_decision_has_a_number_of_its_own_in_its_file_s_name_alone() -> None:
+    pages = sorted((ROOT / "ops" / "decisions").glob("*.md"))
+    numbers = [re.match(r"\d{4}(?=-)", page.name) for page in pages]
+    assert all(numbers), [page.name for page in pages]
+    assert len({match[0] for match in numbers if match}) == len(pages)
+    assert [page.name for page in pages if not re.match(r"# [A-Z]", page.read_text())] == []
