@@ -15,7 +15,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Headless, and reaching nothing beyond this machine. Skips where the machine has none. Playwright's event loop
-    runs as long as this does, and no other may run beside it: not for the session, as other files' tests have theirs."""
+    runs as long as this does, and no other may run beside it: not for the session, as other tests have theirs."""
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make test installs it")
     path = os.environ.get("REDRAFT_TEST_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
