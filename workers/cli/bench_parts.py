@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,7 +63,7 @@ def checks_of(settings: Settings) -> Checks:
 
 @contextmanager
 def started(settings: Settings, endpoint: str, model: str) -> Iterator[ModelHost]:
-    """The endpoint, the engine of this home that runs, or one that is started and stopped again."""
+    """The endpoint, the engine of this home that runs, or one that is started and stopped again, at SIGTERM, too."""
     from workers.engine.select import build_host, running_engine
 
     running = None if endpoint else running_engine(settings)
@@ -72,11 +74,13 @@ def started(settings: Settings, endpoint: str, model: str) -> Iterator[ModelHost
     else:
         named = {"endpoint": "", "model": model or settings.model}
     host = build_host(settings.model_copy(update=named), note)
-    host.start()
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
+        host.start()
         yield host
     finally:
         host.stop()
+        signal.signal(signal.SIGTERM, before)
 
 
 def at_once(host: ModelHost) -> int:
