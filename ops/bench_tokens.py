@@ -1,5 +1,6 @@
 """`make bench-tokens`: what an engine alone gives a plain client, in output tokens a second, by threads and by requests
-at once; or with `--drafts`, what it saves that drafts of one prompt share its prefill.
+at once; or with `--drafts`, what it saves that drafts of one prompt share its prefill. `--prompt-lines` makes each
+prompt so long, and `--one-kv-space` gives all slots of llama.cpp one KV space.
 
 Prints the processor with its instruction sets. `--busy` keeps so many processes computing beside it. vLLM binds its
 threads itself. Medians of `--runs`.
@@ -57,6 +58,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--busy", type=int, default=0, help="processes that compute beside it")
     parser.add_argument("--drafts", type=int, help="of one prompt, instead of requests with prompts of their own")
+    parser.add_argument("--prompt-lines", type=int, default=0, help="of 18 tokens each, before each request's question")
+    parser.add_argument("--one-kv-space", action="store_true", help="for all slots of llama.cpp")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # and its engine with it
     cpu = read_cpu()
@@ -67,11 +70,14 @@ def main() -> None:
     with busy(given.busy):
         for name in given.model:
             for threads in given.threads or range(1, cpu.cores + 1):
-                with engine(name, threads) as (server, label):
+                with engine(name, threads, one_kv_space=given.one_kv_space) as (server, label):
                     if given.drafts:
                         rows += [(name, label, *row) for row in drafts(server, given.drafts, given.tokens, given.runs)]
                     else:
-                        rates = (rate(server, number, given.tokens, given.runs) for number in given.requests)
+                        rates = (
+                            rate(server, number, given.tokens, given.runs, given.prompt_lines)
+                            for number in given.requests
+                        )
                         rows.append((name, label, *(f"{one:.0f}" for one in rates)))
                 if label == "its own":
                     break
@@ -81,13 +87,15 @@ def main() -> None:
 
 
 @contextmanager
-def engine(name: str, threads: int) -> Iterator[tuple[EngineServer, str]]:
+def engine(name: str, threads: int, *, one_kv_space: bool = False) -> Iterator[tuple[EngineServer, str]]:
     """The profile's engine in a home of its own, with so many threads where it is llama.cpp on a processor; and its
     threads in words."""
     settings = load_settings()
     with tempfile.TemporaryDirectory(prefix="redraft-bench-") as folder:
         home = Home(root=Path(folder))
         profile = load_profiles(home.root)[name]
+        if one_kv_space:
+            profile = profile.model_copy(update={"argv": (*profile.argv, "--kv-unified")})
         choice = choose(name, hardware_for(settings), {name: profile})
         if choice.threads:
             choice = dataclasses.replace(choice, threads=threads)
@@ -99,9 +107,11 @@ def engine(name: str, threads: int) -> Iterator[tuple[EngineServer, str]]:
             server.stop()
 
 
-def rate(server: EngineServer, number: int, tokens: int, runs: int) -> float:
-    """Output tokens a second of so many requests at once, each with a short prompt of its own."""
-    return statistics.median(_rate(server, [[[[body(tokens)]]] for _ in range(number)]) for _ in range(runs))
+def rate(server: EngineServer, number: int, tokens: int, runs: int, prompt_lines: int) -> float:
+    """Output tokens a second of so many requests at once, each with a prompt of its own."""
+    return statistics.median(
+        _rate(server, [[[[body(tokens, prompt_lines)]]] for _ in range(number)]) for _ in range(runs)
+    )
 
 
 def _rate(server: EngineServer, chains: Sequence[Sequence[Sequence[Calls]]]) -> float:
@@ -111,9 +121,15 @@ def _rate(server: EngineServer, chains: Sequence[Sequence[Sequence[Calls]]]) -> 
     return made / (time.monotonic() - begun)
 
 
-def body(tokens: int) -> dict[str, object]:
+def facts(works: int, lines: int) -> str:
+    """So many lines, which no other works' prompt begins with."""
+    return "".join(f"Pump {line} of works {works} feeds basin {line * 7}.\n" for line in range(lines))
+
+
+def body(tokens: int, prompt_lines: int) -> dict[str, object]:
     """A request whose answer has exactly so many tokens."""
-    story = {"role": "user", "content": f"Write a story about the number {next(TOPICS)}."}
+    topic = next(TOPICS)
+    story = {"role": "user", "content": f"{facts(topic, prompt_lines)}Write a story about the number {topic}."}
     stream = {"stream": True, "stream_options": {"include_usage": True}}
     return {"messages": [story], "temperature": 0.8, "top_k": 20, "max_tokens": tokens, "ignore_eos": True, **stream}
 
@@ -146,8 +162,7 @@ def draft_together(server: EngineServer, admission: Admission, number: int, toke
         capabilities=server.capabilities,
     )
     works = next(TOPICS)
-    facts = "".join(f"Pump {line} of works {works} feeds basin {line * 7}.\n" for line in range(PROMPT_LINES))
-    messages = (Message(role="user", content=f"{facts}\nWrite a story about pump 3."),)
+    messages = (Message(role="user", content=f"{facts(works, PROMPT_LINES)}\nWrite a story about pump 3."),)
     size = RequestSize(
         messages=messages, prompt_tokens=model.count_tokens(messages), completion_tokens=tokens, together=number
     )
