@@ -6,21 +6,20 @@ event is lost, and so is what a killed worker was listening to. It must not know
 
 from __future__ import annotations
 
-import json
 import queue
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tasks.errors import Cancelled, CloudUnreached, EgressForbidden, EngineFault, LimitReached, TurnEnded
+from tasks.errors import EngineFault
 from tasks.llm.answer import Answer
 from tasks.llm.responses import POLL_SECONDS, STREAM_SILENCE_SECONDS, OpenAIResponses
 from tasks.llm.sse import DONE
-from tasks.llm.stream import Stream, chat
+from tasks.llm.stream import Send, Stream, chat
 from tasks.llm.thoughts import Expectation
 from tasks.ports import Heartbeat
-from tasks.types import CloudAnswer, CloudEnd, Egress, EscalationKind, Health, Usage
+from tasks.types import CloudAnswer, CloudEnd, Health, Usage
 
 NOT_KEPT = "a chat endpoint keeps no answer that could be fetched again"
 
@@ -28,30 +27,6 @@ NOT_KEPT = "a chat endpoint keeps no answer that could be fetched again"
 class ChatCompletions(OpenAIResponses):
     """Implements `CloudModel` over chat completions; parameters as of `OpenAIResponses`. The id that it reports is its
     own, once the first event has come: servers' ids need not differ."""
-
-    def start(
-        self,
-        request: str,
-        egress: Egress,
-        on_id: Callable[[str], None],
-        heartbeat: Heartbeat,
-        kind: EscalationKind = EscalationKind.ANSWER,
-    ) -> CloudAnswer:
-        """See `CloudModel.start`: at most one POST, whatever happens."""
-        if not egress.allows(kind):
-            raise EgressForbidden(egress)
-        heartbeat.check()
-        body: Mapping[str, Any] = json.loads(request)
-        stream = self._stream(chat(body), silence=max(self._first_seconds, STREAM_SILENCE_SECONDS))
-        try:
-            return self._follow(stream, str(body.get("model", "")), on_id, heartbeat)
-        except (TurnEnded, LimitReached) as stop:
-            stream.close()
-            if not stream.sent and not isinstance(stop, Cancelled):  # a cancelled job has no next turn to send it
-                raise CloudUnreached(f"the turn ended before anything was sent ({stop})", stopped=True) from stop
-            raise
-        finally:
-            stream.close()
 
     def attach(self, response_id: str, heartbeat: Heartbeat) -> CloudAnswer:
         """Nothing is left to fetch."""
@@ -61,9 +36,14 @@ class ChatCompletions(OpenAIResponses):
         """The connection is closed by then, which is all that can be done."""
         return CloudAnswer(end=CloudEnd.CANCELLED, error="cancelled")
 
-    def _follow(self, stream: Stream, model: str, on_id: Callable[[str], None], heartbeat: Heartbeat) -> CloudAnswer:
-        begun, answer, identified = time.monotonic(), Answer(Expectation(unknown=True), runs_on=True), False
-        silence, last = self._first_seconds, begun
+    def _post(self, body: Mapping[str, Any]) -> Send:
+        return chat(body)
+
+    def _follow(
+        self, stream: Stream, model: str, on_id: Callable[[str], None], begun: float, heartbeat: Heartbeat
+    ) -> CloudAnswer:
+        answer, identified = Answer(Expectation(unknown=True), runs_on=True), False
+        silence, last = self._first_seconds, time.monotonic()
         heartbeat.expect_silence(silence)
         while True:
             heartbeat.check()

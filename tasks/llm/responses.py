@@ -87,11 +87,9 @@ class OpenAIResponses:
         heartbeat.check()
         begun = time.monotonic()
         body: Mapping[str, Any] = json.loads(request)
-        stream = self._stream(_create(body), silence=max(self._first_seconds, STREAM_SILENCE_SECONDS))
+        stream = self._stream(self._post(body), silence=max(self._first_seconds, STREAM_SILENCE_SECONDS))
         try:
-            response_id, answer = self._await_id(stream, on_id, heartbeat)
-            if answer is None:
-                answer = self._await_end(stream, begun, heartbeat)
+            return self._follow(stream, str(body.get("model", "")), on_id, begun, heartbeat)
         except (TurnEnded, LimitReached) as stop:
             stream.close()
             if not stream.sent and not isinstance(stop, Cancelled):  # a cancelled job has no next turn to send it
@@ -99,7 +97,6 @@ class OpenAIResponses:
             raise
         finally:
             stream.close()
-        return answer or self._poll(response_id, begun, heartbeat)
 
     def attach(self, response_id: str, heartbeat: Heartbeat) -> CloudAnswer:
         """See `CloudModel.attach`: GETs only."""
@@ -125,6 +122,20 @@ class OpenAIResponses:
         return ended(response, time.monotonic() - begun) or CloudAnswer(end=CloudEnd.CANCELLED, error="cancelled")
 
     # ── one stream ───────────────────────────────────────────────────────────────────────────
+
+    def _post(self, body: Mapping[str, Any]) -> Send:
+        """The request that `start` sends."""
+        return _create(body)
+
+    def _follow(
+        self, stream: Stream, model: str, on_id: Callable[[str], None], begun: float, heartbeat: Heartbeat
+    ) -> CloudAnswer:
+        """The answer of that request, begun at `begun` by the monotonic clock; its stream is closed by `start`."""
+        response_id, answer = self._await_id(stream, on_id, heartbeat)
+        if answer is None:
+            answer = self._await_end(stream, begun, heartbeat)
+        stream.close()
+        return answer or self._poll(response_id, begun, heartbeat)
 
     def _await_id(
         self, stream: Stream, on_id: Callable[[str], None], heartbeat: Heartbeat
