@@ -4,208 +4,46 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
-from tasks.advisers import Adviser, Offer
 from tasks.crashpoints import CrashPoint, armed
-from tasks.deadline import NO_DEADLINE, Deadline
-from tasks.errors import Cancelled, CloudFault, CloudUnreached, CloudWaits, LimitReached
-from tasks.escalation import HOURS_OVER, Escalation, NoCloud
-from tasks.llm.prices import Prices, most_tokens
-from tasks.llm.responsebody import CloudTerms
-from tasks.ports import Heartbeat
+from tasks.deadline import Deadline
+from tasks.errors import Cancelled, LimitReached
+from tasks.escalation import HOURS_OVER, NoCloud
+from tasks.llm.prices import most_tokens
 from tasks.prompts import build
 from tasks.prompts import help as help_prompts
-from tasks.turn import Turn
 from tasks.types import (
-    Claim,
     CloudAnswer,
     CloudEnd,
-    CloudPlan,
     Completion,
     Egress,
     EscalationKind,
-    EscalationRecord,
     EscalationState,
-    Health,
     Usage,
 )
-from tasks.waits import WaitRules
-from tests.advisers import ENGINE, one_api
-from tests.turns import CLAIM, StoppedClock, job_of, turn_of
-
-NUMBER = 3
-ID = "resp_1"
-TERMS = CloudTerms(model="gpt-5.4", effort="high", output_tokens=1000)
-HINT_TERMS = CloudTerms(model="gpt-5.4", effort="low", output_tokens=300)
-PRICES = Prices(prompt=Decimal(2), cached=Decimal(1), completion=Decimal(10))
-USAGE = Usage(prompt_tokens=100, cached_tokens=40, completion_tokens=30)
-ANSWER = CloudAnswer(end=CloudEnd.COMPLETED, model="gpt-5.4-2026", text="ANSWER: 42", usage=USAGE, seconds=2.5)
-PLAN = CloudPlan(model="planned", request="{}", usd=Decimal("0.5"), prompt_tokens=900, completion_tokens=800)
-FULL = job_of(egress=Egress.FULL)
-LOOP = "A good start:\n" + "And so it goes on. " * 200
-FAULT_CAP = 3
-WAITS = WaitRules(tries=3, seconds=600.0)
-CIRCUIT = "the circuit of cloud.example is open: no route"
-BUSY = CloudAnswer(end=CloudEnd.BUSY, error="429", health=Health.FAULT, retry_seconds=20.0)
-
-
-class Ledger:
-    """Implements `EscalationLedger` for one escalation; keeps the names of its writes."""
-
-    def __init__(
-        self, record: EscalationRecord | None = None, *, refuse: bool = False, circuit_seconds: float = 0.0
-    ) -> None:
-        self.record, self.refuse, self.circuit_seconds = record, refuse, circuit_seconds
-        self.writes: list[str] = []
-        self.held_back: str | None = None
-        self.postponed: tuple[str, float, bool] | None = None
-        self.settled: tuple[EscalationState, str] | None = None
-        self.charged: Completion | None = None
-        self.health: Health | None = None
-
-    def find(self, claim: Claim, number: int) -> EscalationRecord | None:
-        assert (claim, number) == (CLAIM, NUMBER)
-        return self.record
-
-    def intend(self, claim: Claim, number: int, plan: CloudPlan) -> EscalationRecord:
-        self._write("intend", claim, number)
-        state = EscalationState.REFUSED if self.refuse else EscalationState.INTENT
-        self.record = EscalationRecord(plan=plan, state=state, open=not self.refuse, tries=1)
-        return self._admitted()
-
-    def intend_again(self, claim: Claim, number: int) -> EscalationRecord:
-        self._write("intend again", claim, number)
-        assert self.record is not None
-        self.record = replace(self.record, state=EscalationState.INTENT, tries=self.record.tries + 1)
-        return self._admitted()
-
-    def _admitted(self) -> EscalationRecord:
-        assert self.record is not None
-        if self.circuit_seconds:
-            self.record = replace(
-                self.record,
-                state=EscalationState.UNSENT,
-                tries=self.record.tries - 1,
-                wait_seconds=self.circuit_seconds,
-                error=CIRCUIT,
-            )
-        return self.record
-
-    def fall_through(self, claim: Claim, number: int, plan: CloudPlan) -> EscalationRecord:
-        self._write("fall through", claim, number)
-        self.record = EscalationRecord(plan=plan, state=EscalationState.UNSENT, open=True)
-        return self.record
-
-    def postpone(self, claim: Claim, number: int, why: str, seconds: float, health: Health, *, refused: bool) -> None:
-        self._write("postpone", claim, number)
-        self.postponed, self.health = (why, seconds, refused), health
-
-    def hold_back(self, claim: Claim, number: int, why: str, health: Health = Health.UNKNOWN) -> None:
-        self._write("hold back", claim, number)
-        self.held_back, self.health = why, health
-
-    def identify(self, claim: Claim, number: int, response_id: str) -> None:
-        self._write("identify", claim, number)
-        assert self.record is not None
-        self.record = replace(self.record, response_id=response_id)
-
-    def settle(
-        self,
-        claim: Claim,
-        number: int,
-        state: EscalationState,
-        completion: Completion,
-        error: str = "",
-        health: Health = Health.UNKNOWN,
-    ) -> None:
-        self._write("settle", claim, number)
-        self.settled, self.charged, self.health = (state, error), completion, health
-
-    def _write(self, name: str, claim: Claim, number: int) -> None:
-        assert (claim, number) == (CLAIM, NUMBER)
-        self.writes.append(name)
-
-
-class Cloud:
-    """Implements `CloudModel`: gives its `response`, raised where it is an error; keeps what it is sent."""
-
-    provider = "cloud.example"
-
-    def __init__(self, response: CloudAnswer | Exception = ANSWER, cancelled: CloudAnswer = ANSWER) -> None:
-        self.response, self.cancelled = response, cancelled
-        self.sent: list[tuple[str, EscalationKind, Egress]] = []
-        self.attached: list[str] = []
-        self.cancels: list[str] = []
-        self.heartbeats: list[Heartbeat] = []
-        self.identifies = True
-        self.served: frozenset[str] | None = None
-        self.asked_for_models = 0
-
-    def start(
-        self,
-        request: str,
-        egress: Egress,
-        on_id: Callable[[str], None],
-        heartbeat: Heartbeat,
-        kind: EscalationKind = EscalationKind.ANSWER,
-    ) -> CloudAnswer:
-        self.sent.append((request, kind, egress))
-        self.heartbeats.append(heartbeat)
-        if self.identifies:
-            on_id(ID)
-        return self._respond()
-
-    def models(self, heartbeat: Heartbeat) -> frozenset[str] | None:
-        self.asked_for_models += 1
-        return self.served
-
-    def attach(self, response_id: str, heartbeat: Heartbeat) -> CloudAnswer:
-        self.attached.append(response_id)
-        self.heartbeats.append(heartbeat)
-        return self._respond()
-
-    def cancel(self, response_id: str) -> CloudAnswer:
-        self.cancels.append(response_id)
-        return self.cancelled
-
-    def _respond(self) -> CloudAnswer:
-        if isinstance(self.response, Exception):
-            raise self.response
-        return self.response
-
-
-def escalation(ledger: Ledger, cloud: Cloud, waits: WaitRules = WAITS) -> Escalation:
-    advisers = one_api(cloud, TERMS, HINT_TERMS, PRICES)
-    return Escalation(ledger=ledger, advisers=advisers, fault_cap=FAULT_CAP, waits=waits)
-
-
-def turn(deadline: Deadline = NO_DEADLINE, egress: Egress = Egress.FULL) -> Turn:
-    return turn_of(job_of(egress=egress), deadline=deadline)
-
-
-def over() -> Deadline:
-    """A deadline that has passed."""
-    clock = StoppedClock()
-    return Deadline(at=clock.now - 1, hours=2.0, clock=clock)
-
-
-def record(state: EscalationState = EscalationState.RUNNING, **fields: Any) -> EscalationRecord:
-    return EscalationRecord(**{"plan": PLAN, "state": state, "open": True, "response_id": ID, **fields})
-
-
-def unsent(**fields: Any) -> EscalationRecord:
-    return record(EscalationState.UNSENT, **{"response_id": None, "tries": 1, **fields})
-
-
-def refused(**fields: Any) -> EscalationRecord:
-    """One that the provider did not take."""
-    return record(EscalationState.WAITING, **{"response_id": None, "tries": 1, "refusals": 1, "error": "429", **fields})
+from tests.advisers import ENGINE
+from tests.escalations import (
+    ANSWER,
+    FULL,
+    ID,
+    LOOP,
+    NUMBER,
+    PLAN,
+    PRICES,
+    USAGE,
+    Cloud,
+    Ledger,
+    escalation,
+    over,
+    record,
+    turn,
+    unsent,
+)
+from tests.turns import StoppedClock, job_of, turn_of
 
 
 def test_without_a_cloud_there_is_no_answer() -> None:
@@ -374,182 +212,6 @@ def test_the_clouds_heartbeat_ends_with_the_jobs_hours(attached: bool) -> None:
         heartbeat.check()
 
 
-def test_a_cloud_out_of_reach_waits_for_another_turn() -> None:
-    ledger, cloud = Ledger(unsent()), Cloud(CloudUnreached("no route"))
-    cloud.identifies = False
-    with pytest.raises(CloudWaits, match="no route") as waits:
-        escalation(ledger, cloud).answer(turn(), NUMBER)
-    assert ledger.postponed == ("no route", waits.value.seconds, False)
-    assert (ledger.writes, ledger.settled, ledger.health) == (["intend again", "postpone"], None, Health.FAULT)
-
-
-def test_a_turn_that_ended_before_it_had_sent_anything_says_nothing_of_the_provider() -> None:
-    ledger, cloud = Ledger(), Cloud(CloudUnreached("drained", stopped=True))
-    cloud.identifies = False
-    with pytest.raises(CloudWaits):
-        escalation(ledger, cloud).answer(turn(), NUMBER)
-    assert ledger.health is Health.UNKNOWN
-
-
-def test_a_cloud_that_stays_out_of_reach_is_given_up_and_nothing_is_charged() -> None:
-    ledger, cloud = Ledger(unsent(tries=2)), Cloud(CloudUnreached("no route"))
-    cloud.identifies = False
-    assert escalation(ledger, cloud).answer(turn(), NUMBER) is None
-    assert (ledger.held_back, ledger.settled) == ("no route; it was tried 3 times", None)
-    assert ledger.health is Health.FAULT
-
-
-def test_a_cloud_out_of_reach_when_the_hours_end_is_not_tried_again() -> None:
-    clock = StoppedClock()
-    deadline = Deadline(at=clock.now + 1, hours=2.0, clock=clock)
-
-    class Slow(Cloud):
-        def start(self, *arguments: Any) -> CloudAnswer:
-            clock.now += 1
-            raise CloudUnreached("no route")
-
-    ledger = Ledger(unsent())
-    assert escalation(ledger, Slow()).answer(turn(deadline), NUMBER) is None
-    assert ledger.held_back is not None
-    assert "hours" in ledger.held_back
-
-
-def test_what_the_provider_did_not_take_waits_as_long_as_it_says() -> None:
-    ledger, cloud, passed = Ledger(), Cloud(BUSY), list[CrashPoint]()
-    cloud.identifies = False
-    with armed(passed.append), pytest.raises(CloudWaits) as waits:
-        escalation(ledger, cloud).answer(turn(), NUMBER)
-    assert 20 <= waits.value.seconds <= 24
-    assert ledger.postponed == ("429", waits.value.seconds, True)
-    assert (ledger.writes, ledger.health) == (["intend", "postpone"], Health.FAULT)
-    assert passed == [CrashPoint.INTENDED, CrashPoint.POSTPONED]
-
-
-def test_a_response_that_was_never_run_waits_though_it_had_an_id() -> None:
-    ledger, cloud = Ledger(record(tries=1)), Cloud(BUSY)
-    with pytest.raises(CloudWaits):
-        escalation(ledger, cloud).answer(turn(), NUMBER)
-    assert (cloud.attached, ledger.writes) == ([ID], ["postpone"])
-
-
-def test_before_its_time_nothing_is_sent_and_nothing_is_written() -> None:
-    ledger, cloud = Ledger(refused(wait_seconds=12.5)), Cloud()
-    with pytest.raises(CloudWaits, match="429") as waits:
-        escalation(ledger, cloud).answer(turn(), NUMBER)
-    assert (waits.value.seconds, ledger.writes, cloud.sent) == (12.5, [], [])
-
-
-def test_at_its_time_the_same_request_is_sent_again() -> None:
-    ledger, cloud = Ledger(refused()), Cloud()
-    assert escalation(ledger, cloud).answer(turn(), NUMBER) is not None
-    assert ledger.writes == ["intend again", "identify", "settle"]
-    assert cloud.sent == [(PLAN.request, EscalationKind.ANSWER, Egress.FULL)]
-
-
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        ({"tries": 2}, "429; it was tried 3 times"),
-        ({"waited_seconds": 595.0}, "429; it would have waited"),
-    ],
-)
-def test_a_provider_that_stays_busy_is_given_up_and_nothing_is_charged(fields: dict[str, Any], said: str) -> None:
-    ledger, cloud = Ledger(refused(**fields)), Cloud(BUSY)
-    cloud.identifies = False
-    assert escalation(ledger, cloud).answer(turn(), NUMBER) is None
-    assert ledger.settled is not None
-    state, error = ledger.settled
-    assert (state, ledger.postponed) == (EscalationState.FAILED, None)
-    assert error.startswith(said)
-    assert ledger.charged is not None
-    assert (ledger.charged.usd, ledger.charged.completion_tokens) == (Decimal(0), 0)
-
-
-def test_a_provider_that_was_busy_and_is_then_out_of_reach_has_been_sent_the_request() -> None:
-    """So it ends as failed, not as unsent, and `redraft egress` shows it."""
-    ledger, cloud = Ledger(refused(tries=2)), Cloud(CloudUnreached("no route"))
-    cloud.identifies = False
-    assert escalation(ledger, cloud).answer(turn(), NUMBER) is None
-    assert ledger.settled == (EscalationState.FAILED, "no route; it was tried 3 times")
-
-
-def test_a_wait_that_would_outlast_the_jobs_hours_is_not_begun() -> None:
-    clock = StoppedClock()
-    ledger, cloud = Ledger(refused()), Cloud(BUSY)
-    cloud.identifies = False
-    deadline = Deadline(at=clock.now + 15, hours=2.0, clock=clock)
-    assert escalation(ledger, cloud).answer(turn(deadline), NUMBER) is None
-    assert ledger.settled == (EscalationState.FAILED, "429; the job's hours end before it may be sent again")
-
-
-def test_a_request_that_waits_when_the_hours_are_over_ends_uncharged() -> None:
-    ledger, cloud = Ledger(refused(wait_seconds=5.0)), Cloud()
-    assert escalation(ledger, cloud).answer(turn(over()), NUMBER) is None
-    assert (ledger.settled, cloud.sent) == ((EscalationState.FAILED, HOURS_OVER), [])
-    assert ledger.charged is not None
-    assert ledger.charged.usd == 0
-
-
-@pytest.mark.parametrize("stored", [None, unsent(), refused()])
-def test_an_open_circuit_keeps_a_request_back(stored: EscalationRecord | None) -> None:
-    ledger, cloud, passed = Ledger(stored, circuit_seconds=30.0), Cloud(), list[CrashPoint]()
-    with armed(passed.append), pytest.raises(CloudWaits, match="circuit") as waits:
-        escalation(ledger, cloud).answer(turn(), NUMBER)
-    assert (waits.value.seconds, cloud.sent, passed) == (30.0, [], [])
-    assert ledger.writes == ["intend again" if stored else "intend"]
-
-
-@pytest.mark.parametrize(("stored", "state"), [(None, "unsent"), (refused(), "failed")])
-def test_a_deployment_may_have_its_jobs_go_on_without_a_provider_that_is_away(
-    stored: EscalationRecord | None, state: str
-) -> None:
-    ledger, cloud = Ledger(stored, circuit_seconds=30.0), Cloud()
-    local = WaitRules(tries=3, seconds=600.0, local=True)
-    assert escalation(ledger, cloud, local).answer(turn(), NUMBER) is None
-    said = f"{CIRCUIT}; the job goes on without it"
-    assert cloud.sent == []
-    if state == "unsent":
-        assert (ledger.held_back, ledger.settled) == (said, None)
-    else:
-        assert ledger.settled == (EscalationState.FAILED, said)
-
-
-def test_the_circuit_hears_how_a_request_has_ended() -> None:
-    for answer, health in [
-        (ANSWER, Health.WELL),
-        (replace(ANSWER, end=CloudEnd.REJECTED, health=Health.UNUSABLE), Health.UNUSABLE),
-        (replace(ANSWER, end=CloudEnd.LOST, health=Health.FAULT), Health.FAULT),
-    ]:
-        ledger = Ledger()
-        escalation(ledger, Cloud(answer)).answer(turn(), NUMBER)
-        assert ledger.health is health
-
-
-def test_a_turn_that_was_killed_says_nothing_of_the_provider() -> None:
-    ledger = Ledger(record(EscalationState.INTENT, response_id=None))
-    escalation(ledger, Cloud()).answer(turn(), NUMBER)
-    assert ledger.health is Health.UNKNOWN
-
-
-def test_a_response_that_cannot_be_fetched_is_a_fault_for_a_later_turn() -> None:
-    ledger = Ledger(record(faults=1))
-    with pytest.raises(CloudFault, match="away"):
-        escalation(ledger, Cloud(CloudFault("away"))).answer(turn(), NUMBER)
-    assert ledger.writes == []
-
-
-def test_a_response_that_cannot_be_fetched_too_often_is_given_up_and_charged_whole() -> None:
-    ledger = Ledger(record(faults=2))
-    assert escalation(ledger, Cloud(CloudFault("away"))).answer(turn(), NUMBER) is None
-    assert ledger.settled is not None
-    state, error = ledger.settled
-    assert state is EscalationState.UNKNOWN
-    assert "given up" in error
-    assert "away" in error
-    assert ledger.charged is not None
-    assert (ledger.charged.usd, ledger.charged.finish_reason) == (PLAN.usd, "lost")
-
-
 def test_a_cancelled_job_cancels_its_response_and_pays_what_it_cost() -> None:
     cancelled = CloudAnswer(end=CloudEnd.CANCELLED, usage=USAGE, error="stopped")
     ledger, cloud = Ledger(), Cloud(Cancelled("by its owner"), cancelled)
@@ -653,74 +315,3 @@ def test_an_answer_that_falls_into_a_loop_is_cut_back_to_before_it() -> None:
     assert (completion.text, completion.finish_reason) == ("A good start:\n", "guard")
     assert completion.guard is not None
     assert completion.guard.at_char == len("A good start:\n")
-
-
-def ladder(cloud: Cloud, *models: str) -> Adviser:
-    """An adviser with these models, each half the price of the one before."""
-    prices = [Prices(prompt=Decimal(8) / 2**n, cached=Decimal(0), completion=Decimal(8) / 2**n) for n in range(9)]
-    offers = [
-        Offer(terms=replace(TERMS, model=model), prices=price) for model, price in zip(models, prices, strict=False)
-    ]
-    return Adviser(api=cloud, offers=offers, engine=ENGINE)
-
-
-class Retiring(Cloud):
-    """Has only some models."""
-
-    def __init__(self, *left: str) -> None:
-        super().__init__()
-        self.left = left
-
-    def start(self, request: str, *arguments: Any) -> CloudAnswer:
-        if json.loads(request)["model"] not in self.left:
-            self.sent.append((request, EscalationKind.ANSWER, Egress.FULL))
-            return CloudAnswer(end=CloudEnd.RETIRED, error="HTTP 404: no such model")
-        return super().start(request, *arguments)
-
-
-def asking(ledger: Ledger, cloud: Cloud, *models: str) -> Escalation:
-    return replace(escalation(ledger, cloud), advisers={EscalationKind.ANSWER: ladder(cloud, *models)})
-
-
-def test_a_model_that_is_retired_is_followed_by_the_next_with_the_same_words_and_its_own_price() -> None:
-    ledger, cloud = Ledger(), Retiring("c")
-    completion = asking(ledger, cloud, "a", "b", "c").answer(turn(), NUMBER)
-    assert completion is not None
-    again = ["fall through", "intend again"]
-    assert ledger.writes == ["intend", *again, *again, "identify", "settle"]
-    bodies = [json.loads(request) for request, *_ in cloud.sent]
-    assert [body.pop("model") for body in bodies] == ["a", "b", "c"]
-    assert bodies[0] == bodies[1] == bodies[2]
-    assert ledger.charged is not None
-    assert ledger.charged.usd == ladder(cloud, "a", "b", "c").cost("c", USAGE)
-
-
-def test_where_every_model_is_retired_nothing_is_charged() -> None:
-    ledger, cloud = Ledger(), Retiring()
-    assert asking(ledger, cloud, "a", "b").answer(turn(), NUMBER) is None
-    assert ledger.settled == (EscalationState.FAILED, "HTTP 404: no such model")
-    assert ledger.charged is not None
-    assert (ledger.charged.usd, ledger.charged.prompt_tokens) == (0, 0)
-
-
-@pytest.mark.parametrize(
-    ("served", "asked"), [(None, "a"), (frozenset({"b", "c"}), "b"), (frozenset({"x"}), "a"), (frozenset({"a"}), "a")]
-)
-def test_the_first_model_that_the_provider_lists_is_asked(served: frozenset[str] | None, asked: str) -> None:
-    ledger, cloud = Ledger(), Cloud()
-    cloud.served = served
-    asking(ledger, cloud, "a", "b", "c").answer(turn(), NUMBER)
-    assert ledger.record is not None
-    assert ledger.record.plan.model == json.loads(cloud.sent[0][0])["model"] == asked
-
-
-def test_where_there_is_no_choice_of_models_the_provider_is_not_asked_for_its_list() -> None:
-    cloud = Cloud()
-    escalation(Ledger(), cloud).answer(turn(), NUMBER)
-    assert cloud.asked_for_models == 0
-
-
-def test_a_kind_of_help_that_nobody_gives_is_not_asked_for() -> None:
-    ledger, cloud = Ledger(), Cloud()
-    assert asking(ledger, cloud, "a").answer(turn(), NUMBER, EscalationKind.HINT) is None
-    assert (ledger.writes, cloud.sent, cloud.asked_for_models) == ([], [], 0)
