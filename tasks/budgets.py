@@ -67,6 +67,14 @@ def call_seconds(limit: float, used: float, held: float) -> float:
     return min(left, MOST_CALL_SECONDS, max(left / 4, LEAST_CALL_SECONDS))
 
 
+def turn_seconds(limit: float, used: float, held: float, own: float) -> float:
+    """Seconds that a call of a turn may take, where the time of turns is limited: calls of one turn at once take no
+    more of it than the longest, so one may always last for the `own` seconds that its turn already has of those
+    `held`. 0 where too little is left."""
+    seconds = max(own, call_seconds(limit, used, max(0.0, held - own)))
+    return seconds if seconds >= SPENT_SECONDS else 0.0
+
+
 def crossed(limit: Decimal | float | None, before: Decimal | float, after: Decimal | float) -> tuple[int, ...]:
     """The percents of `WARN_AT` that what is used has come to, from `before` to `after`."""
     if not limit:

@@ -30,7 +30,7 @@ def set_limits(database: Database, owner: str, amounts: Mapping[str, Decimal | i
             {"owner": owner, **amounts},
         )
         connection.execute(
-            text("DELETE FROM daily_limits WHERE num_nonnulls(usd, cloud_tokens, local_tokens, gpu_seconds) = 0")
+            text(f"DELETE FROM daily_limits WHERE num_nonnulls({', '.join(budgets.UNITS)}) = 0")  # noqa: S608
         )
         woken = connection.execute(
             text("""WITH waiting AS (

@@ -78,16 +78,17 @@ WITH RECURSIVE usage AS MATERIALIZED (
 ), claimed AS (
     UPDATE leases l SET epoch = l.epoch + 1, worker = :worker, turn = :turn, stale_task_id = NULL, live_tokens = 0,
            progress_at = now(), interrupted = false, phase = 'claimed', waits_for = '', idle_until = NULL,
+           held_since = now(),
            lease_until = now() + make_interval(secs => :lease)
     FROM pick, leases old WHERE l.job_id = pick.job_id AND old.job_id = l.job_id
-    RETURNING l.job_id, l.epoch, old.stale_task_id
+    RETURNING l.job_id, l.epoch, l.lane, old.stale_task_id
 ), begun AS (
     UPDATE jobs j SET state = 'running', started_at = coalesce(started_at, now())
     FROM claimed c WHERE j.id = c.job_id AND j.state = 'queued'
 ), swept AS ( -- what the last holder had reserved for calls in flight died with it
     DELETE FROM reservations r USING claimed c WHERE r.job_id = c.job_id AND r.epoch < c.epoch
 )
-SELECT job_id, epoch, stale_task_id FROM claimed
+SELECT job_id, epoch, lane, stale_task_id FROM claimed
 """)  # noqa: S608 - its one part is the constant above
 
 
@@ -139,7 +140,8 @@ def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rul
     if row is None:
         return None
     passing(CrashPoint.CLAIMED)
-    return Claim(job=row.job_id, epoch=row.epoch, worker=worker, turn=turn, stale_task_id=row.stale_task_id)
+    stale = row.stale_task_id
+    return Claim(job=row.job_id, epoch=row.epoch, worker=worker, turn=turn, stale_task_id=stale, lane=Lane(row.lane))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -287,11 +287,13 @@ def _in(seconds: float) -> Any:
 
 def _unaffordable(connection: Connection, claim: Claim, plan: CloudPlan) -> str:
     """Why the budget can't pay for the plan's most costly outcome; nothing where it can. Raises `BatchReserved`,
-    `DailyReserved`."""
+    `DailyReserved`, and `DailyLimitReached` where it is the hours of today that are used up."""
     most = Amounts(usd=plan.usd, cloud_tokens=plan.prompt_tokens + plan.completion_tokens)
     try:
         budgets.admit(connection, claim.job, most)
     except (LimitReached, DailyLimitReached) as limit:
+        if isinstance(limit, DailyLimitReached) and limit.unit not in budgets.OF_THE_CLOUD:
+            raise
         return budgets.refusal(limit)
     return ""
 

@@ -176,6 +176,7 @@ leases = Table(
     Column("batch_rank", Double, nullable=False, server_default=_ZERO),
     Column("waits_for", Text, nullable=False, server_default=text("''")),
     _moment("idle_until"),
+    _moment("held_since"),
     Index("leases_interrupted", "lane", postgresql_where=text("interrupted AND runnable AND worker IS NULL")),
     Index("leases_priority", "lane", "priority", postgresql_where=_WAITS),
     Index("leases_queue_rank", "lane", "owner", "queue_rank", postgresql_where=_WAITS),
@@ -610,6 +611,8 @@ owner_usage = Table(
     Column("usd", _USD, nullable=False, server_default=_ZERO),
     Column("cloud_tokens", BigInteger, nullable=False, server_default=_ZERO),
     Column("local_tokens", BigInteger, nullable=False, server_default=_ZERO),
+    Column("hours", Double, nullable=False, server_default=_ZERO),
+    Column("iterations", BigInteger, nullable=False, server_default=_ZERO),
     Index("owner_usage_hour", "hour"),
 )
 
@@ -622,6 +625,8 @@ daily_limits = Table(
     Column("cloud_tokens", BigInteger),
     Column("local_tokens", BigInteger),
     Column("gpu_seconds", Double),
+    Column("hours", Double),
+    Column("iterations", BigInteger),
     Column("set_by", Text, nullable=False, server_default=text("SESSION_USER")),
     _moment("set_at", required=True),
 )
