@@ -54,11 +54,11 @@ def release(
                 last_worker = CASE WHEN :interrupted THEN NULL ELSE :worker END, interrupted = :interrupted,
                 waiting_since = now(), run_at = now() + make_interval(secs => :delay), lane = :lane,
                 runnable = :runnable, phase = '', waits_for = :waits_for,
-                idle_until = CASE WHEN :idle THEN now() + make_interval(secs => :delay) END WHERE job_id = :job
+                idle_since = CASE WHEN :idle THEN now() END WHERE job_id = :job
                 RETURNING owner, extract(epoch FROM clock_timestamp() - held_since)::float / 3600 AS hours"""),
         {
             "waits_for": waits_for,
-            "idle": idle,
+            "idle": idle and not (done or parked),
             "job": held.job,
             "worker": held.worker,
             "delay": delay_seconds,
@@ -68,11 +68,6 @@ def release(
         },
     ).one()
     count_hours(connection, row.owner, row.hours)
-    if idle:
-        connection.execute(
-            text("UPDATE jobs SET idle_seconds = idle_seconds + :delay WHERE id = :job AND finished_at IS NULL"),
-            {"job": held.job, "delay": delay_seconds},
-        )
     # Of a job that is done too: a slot is free, and the relay need not wait for its next tick to fill it.
     wake(connection, lane)
 

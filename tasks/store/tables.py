@@ -175,7 +175,7 @@ leases = Table(
     Column("batch_first", BigInteger),
     Column("batch_rank", Double, nullable=False, server_default=_ZERO),
     Column("waits_for", Text, nullable=False, server_default=text("''")),
-    _moment("idle_until"),
+    _moment("idle_since"),
     _moment("held_since"),
     Index("leases_interrupted", "lane", postgresql_where=text("interrupted AND runnable AND worker IS NULL")),
     Index("leases_priority", "lane", "priority", postgresql_where=_WAITS),
