@@ -2,7 +2,8 @@
 not whose they are nor where they are kept.
 
 A call is admitted by its most costly outcome, beside all that is used and all that is reserved for calls in flight; it
-is charged what it did use, which is never more. So no limit is passed, whatever runs at once.
+is charged what it did use, which is no more. So no limit is passed, whatever runs at once. Only a provider that reports
+more than it was asked to take at most can pass one: by so much, and nothing begins after it.
 """
 
 from __future__ import annotations
@@ -38,6 +39,19 @@ class Amounts:
     def tokens(self) -> int:
         """Of the cloud and local together."""
         return self.cloud_tokens + self.local_tokens
+
+
+NOTHING = Amounts()
+
+
+def above(used: Amounts, reserved: Amounts) -> Amounts:
+    """What a call used beyond its reservation. The engine's time has none of it: a call is cut when its share is over,
+    and no promise hangs on the last tenth of a second."""
+    return Amounts(
+        usd=max(Decimal(0), used.usd - reserved.usd),
+        cloud_tokens=max(0, used.cloud_tokens - reserved.cloud_tokens),
+        local_tokens=max(0, used.local_tokens - reserved.local_tokens),
+    )
 
 
 class Room(StrEnum):

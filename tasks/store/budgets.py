@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from tasks.budgets import SPENT_SECONDS, Amounts, Room, call_seconds, crossed, room, turn_seconds
+from tasks.budgets import NOTHING, SPENT_SECONDS, Amounts, Room, call_seconds, crossed, room, turn_seconds
 from tasks.errors import BatchLimitReached, DailyLimitReached, DailyReserved, LimitReached
 from tasks.store import batches, leases
 
@@ -132,25 +132,32 @@ def refusal(limit: LimitReached | DailyLimitReached) -> str:
         return str(limit)
     if isinstance(limit, BatchLimitReached):
         return f"its batch can't pay for it: {limit}"
-    needed, left = limit.needed or 0, limit.limit - limit.value
+    needed, left = limit.needed or 0, max(0, limit.limit - limit.value)
     if limit.type == "usd":
         return f"it may cost {needed:.4f} USD, and {left:.4f} of {limit.limit:.2f} are left"
     return f"it may take {needed:,} tokens, and {left:,} of {limit.limit:,} are left"
 
 
-def charge(connection: Connection, job: int, used: Amounts) -> None:
+def charge(connection: Connection, job: int, used: Amounts, over: Amounts = NOTHING) -> None:
     """Adds what a call has cost to the spend of the job and of its batch, and to the usage of its owner's hour; says in
-    the job's events where a limit is used to half, or to four fifths. The caller gives the call's reservation back in
-    the same transaction."""
+    the job's events where a limit is used to half, or to four fifths. What it cost `over` its reservation is part of
+    it, kept beside it and told. The caller gives the call's reservation back in the same transaction."""
     row = connection.execute(
         text("""UPDATE jobs j SET spent_usd = spent_usd + :usd, cloud_tokens = cloud_tokens + :cloud_tokens,
-                    local_tokens = local_tokens + :local_tokens, engine_seconds = engine_seconds + :gpu_seconds
+                    local_tokens = local_tokens + :local_tokens, engine_seconds = engine_seconds + :gpu_seconds,
+                    over_usd = over_usd + :over_usd, over_cloud_tokens = over_cloud_tokens + :over_cloud_tokens,
+                    over_local_tokens = over_local_tokens + :over_local_tokens
                 WHERE id = :job RETURNING owner, spent_usd AS usd, cloud_tokens, local_tokens,
                     engine_seconds AS gpu_seconds, cloud_tokens + local_tokens AS tokens, budget_usd, budget_tokens,
                     budget_cloud_tokens, budget_local_tokens, budget_gpu_seconds,
                     EXISTS (SELECT 1 FROM daily_limits d WHERE d.owner IN ('', '*', j.owner)) AS daily"""),
-        {"job": job, **_parameters(used)},
+        {"job": job, **_parameters(used), **{f"over_{unit}": amount for unit, amount in _parameters(over).items()}},
     ).one()
+    more = [shown(unit, amount) for unit, amount in _parameters(over).items() if amount]
+    if more:
+        leases.note(
+            connection, job, "reservation passed", f"{' and '.join(more)} more than was reserved; all is charged"
+        )
     connection.execute(
         text("""INSERT INTO owner_usage (owner, hour, engine_seconds, usd, cloud_tokens, local_tokens)
                 VALUES (:owner, date_trunc('hour', now(), 'UTC'), :gpu_seconds, :usd, :cloud_tokens, :local_tokens)
@@ -315,5 +322,5 @@ def _warn(connection: Connection, job: int, what: str, unit: str, used: Any, lim
     leases.note(connection, job, "budget warning", f"{what}: {unit} {used:,} of {limit:,} used")
 
 
-def _parameters(amounts: Amounts) -> dict[str, object]:
+def _parameters(amounts: Amounts) -> dict[str, Any]:
     return {unit: getattr(amounts, unit) for unit in COSTS}

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, case, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from tasks.budgets import Amounts
+from tasks.budgets import Amounts, above
 from tasks.errors import DailyLimitReached, LimitReached
 from tasks.redaction import Redaction
 from tasks.store import breakers, budgets, codec, leases
@@ -306,9 +306,12 @@ def _close(
     connection: Connection, claim: Claim, number: int, state: EscalationState, completion: Completion, error: str
 ) -> str:
     """Ends an open escalation, and charges `completion`. Returns its provider."""
+    mine = [*_is(claim, number), escalations.c.finished_at.is_(None)]
+    planned = escalations.c.prompt_tokens + escalations.c.completion_tokens
+    usd, most = connection.execute(select(escalations.c.reserved_usd, planned).where(*mine)).one()
     closed = connection.execute(
         update(escalations)
-        .where(*_is(claim, number), escalations.c.finished_at.is_(None))
+        .where(*mine)
         .values(
             state=state,
             text=completion.text,
@@ -329,7 +332,8 @@ def _close(
     connection.execute(insert(calls).values(row))
     _give_back(connection, claim, number)
     tokens = completion.prompt_tokens + completion.completion_tokens
-    budgets.charge(connection, claim.job, Amounts(usd=completion.usd, cloud_tokens=tokens))
+    used = Amounts(usd=completion.usd, cloud_tokens=tokens)
+    budgets.charge(connection, claim.job, used, above(used, Amounts(usd=usd, cloud_tokens=most)))
     detail = f"{completion.model}, {completion.usd:.4f} USD" + (f": {error}" if error else "")
     leases.note(connection, claim.job, f"escalation {state}", detail)
     return str(closed.provider)

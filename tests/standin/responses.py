@@ -85,6 +85,7 @@ class Rule:
     times: int = 0
     then: str = ""
     retry_after: str = ""
+    output_tokens: int = 0  # what it says that it wrote, where that is not what it did
 
     def __post_init__(self) -> None:
         if self.fault and self.fault not in FAULTS:
@@ -228,7 +229,8 @@ class Made:
         }
 
     def _usage(self) -> dict[str, Any]:
-        taken, given = tokens(_words(self._body)), tokens(self._text) + REASONING_TOKENS
+        taken = tokens(_words(self._body))
+        given = self._rule.output_tokens or tokens(self._text) + REASONING_TOKENS
         return {
             "input_tokens": taken,
             "input_tokens_details": {"cached_tokens": self._cached, "cache_write_tokens": 0},
