@@ -51,13 +51,15 @@ class PostgresEscalations:
             return _find(connection, claim, number)
 
     def intend(self, claim: Claim, number: int, plan: CloudPlan) -> EscalationRecord:
-        """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        """As the port has it. Raises `BatchReserved`, `DailyReserved`, `DailyLimitReached` where it has to wait for a
+        budget, `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
             return self._intend(connection, claim, number, plan)
 
     def fall_through(self, claim: Claim, number: int, plan: CloudPlan) -> EscalationRecord:
-        """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        """As the port has it. Raises as `intend`; by then the request that was not taken is settled, so that the next
+        turn asks anew."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
             gone = connection.execute(
@@ -67,6 +69,8 @@ class PostgresEscalations:
             ).scalar_one()
             _give_back(connection, claim, number)
             leases.note(connection, claim.job, "model retired", f"{gone} is served no more: {plan.model} is asked")
+        with self._database.begin() as connection:
+            leases.fence(connection, claim)
             return self._intend(connection, claim, number, plan, later=True)
 
     def _intend(
