@@ -430,8 +430,9 @@ def _open_iteration(connection: Connection, job: int, number: int, move: Move, *
         upsert(iterations)
         .values(job_id=job, number=number, operator=operator_of(move), move=codec.move_to_json(move), **more)
         .on_conflict_do_nothing()
+        .returning(iterations.c.number)
     )
-    return bool(opened.rowcount)
+    return opened.one_or_none() is not None
 
 
 def _count_for_batch(

@@ -116,6 +116,7 @@ def test_a_crowd_passes_the_day_by_what_was_in_flight_alone(
                     continue
                 if record.state is EscalationState.REFUSED:
                     return iteration - 1
+                ledger.identify(claim, iteration, f"resp_{number}_{iteration}")
                 time.sleep(0.02)
                 ledger.settle(claim, iteration, EscalationState.DONE, completion(300, costs))
                 iteration += 1

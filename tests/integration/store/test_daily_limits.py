@@ -425,11 +425,24 @@ def test_a_job_whose_owner_has_had_the_iterations_of_the_day_goes_on_with_more_o
     assert abs(waiting.idle_seconds) < 5, "its hours stand still, and no more than that"
     assert events(fleet, "waits") == [waiting.waits_for]
     assert value(fleet, "SELECT count(*) FROM iterations WHERE finished_at IS NULL AND started_at IS NULL") == 1
-    daily.set_limits(fleet, "alice", {"iterations": 2})
+    daily.set_limits(fleet, "alice", {"iterations": 4})
     work(fleet, ledger)
     ended = queries.job_summary(user, job)
-    assert (ended.state, ended.iterations, used(fleet, "iterations")) == (JobState.ACCEPTED, 2, 2)
+    assert (ended.state, used(fleet, "iterations")) == (JobState.ACCEPTED, ended.iterations)
     assert breaches(fleet, submitted=[job], drained=True) == ()
+
+
+def test_a_job_that_waits_for_the_next_day_goes_on_by_itself_on_it(user: Database, fleet: Database) -> None:
+    (job,) = submit(user, budget=Budget(iterations=4))
+    daily.set_limits(fleet, "alice", {"iterations": 1})
+    ledger = PostgresLedger(fleet, fault_cap=3)
+    work(fleet, ledger)
+    assert queries.job_summary(user, job).state is JobState.RUNNING
+    pass_hours(fleet, 24)
+    change(fleet, "UPDATE owner_usage SET hour = hour - interval '24 hours'")
+    assert used(fleet, "iterations") == 0
+    work(fleet, ledger)
+    assert (queries.job_summary(user, job).iterations, used(fleet, "iterations")) == (2, 1)
 
 
 def test_a_crowd_begins_no_more_iterations_than_the_day_has(user: Database, login: Callable[..., str]) -> None:
@@ -469,6 +482,7 @@ def test_the_hours_of_a_day_are_those_in_which_workers_hold_jobs(user: Database,
     assert value(fleet, "SELECT sum(hours) FROM owner_usage") == pytest.approx(1.0, abs=0.01)
     claim = take(fleet)
     ledger.reserve(claim, key(), 10)
+    ledger.commit_call(claim, key(), REQUEST, "h", completion(10))
     hold_since(fleet, claim.job, 31)
     with pytest.raises(DailyLimitReached, match=r"alice has used 1.52 hours of 1.50 hours of today") as limit:
         ledger.reserve(claim, key(1), 10)
