@@ -44,6 +44,16 @@ settings.register_profile("redraft", deadline=None)
 settings.load_profile("redraft")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest deselects by -m
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """`make test` runs the engine that Redraft takes on this processor, `make test-slow` the other, too: where vLLM has
+    no fast kernels, its environment and its tests took a quarter of an hour of the processor."""
+    of_vllm = [item for item in items if item.get_closest_marker("vllm")]
+    if of_vllm and choose("smollm2-135m", detect(), load_profiles(config.rootpath)).profile.engine == "llama.cpp":
+        for item in of_vllm:
+            item.add_marker("slow")
+
+
 @pytest.fixture(scope="session")
 def services_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home for the session's services."""
