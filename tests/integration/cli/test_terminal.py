@@ -50,9 +50,7 @@ def ended(shown: Terminal) -> str:
     """What it said at its end; the terminal must be as it was."""
     shown.until("bye")
     words, _, settings = shown.text.partition("ended with ")
-    assert " echo " in settings
-    assert " icanon " in settings
-    assert " isig " in settings
+    assert {"echo", "icanon", "isig"} <= set(settings.split())
     assert "Traceback" not in shown.text
     assert "Error" not in words
     assert shown.shown.rfind(SHOW_CURSOR) >= shown.shown.rfind(HIDE_CURSOR)
