@@ -254,7 +254,7 @@ def test_a_validator_that_raises_fails_its_job_and_the_worker_goes_on(
     ):
         eventually(lambda: job_summary(user, buggy).state.final, checker)
         eventually(lambda: bool(failures(turns(), buggy)), checker)
-        assert failures(turns(), buggy)[0].startswith("a defect: RuntimeError: a bug of the plug-in, at ***")
+        assert failures(turns(), buggy)[0].startswith("RuntimeError: a bug of the plug-in, at ***")
         eventually(lambda: bool(failures(turns(), broken)), checker)
         assert "check 'bad_syntax' is broken on this worker: SyntaxError" in failures(turns(), broken)[0]
         eventually(lambda: job_summary(user, sound).iterations == 1, checker)

@@ -126,7 +126,7 @@ def finishes(job: int, other: EmbeddedPostgres, environment: dict[str, str], fol
         [ended] = ada.wait(job, timeout=120)
         log.seek(0)
         assert ended.state is JobState.ACCEPTED, log.read()
-        assert {row.epoch for row in ada.history(job)} == {6}
+        assert all(row.epoch is not None and row.epoch > 5 for row in ada.history(job))
 
 
 @contextlib.contextmanager
