@@ -1,9 +1,9 @@
 """`make bench-batch`: how many tokens a batch takes for as many solved jobs as first come, first served.
 
-Both orders are the real claim's on a real Postgres, over the same tasks; only the drafts are pretended: each is right
-with its task's own chance, of the Beta distribution of HumanEval at 1.5B, or, with `--pool FILE`, of what a recorded
-pool says of one of its tasks. Two bounds beside them: an order that knows each task's chance, and one that knows how
-the chances are distributed. Needs no engine.
+The batch's order is the real claim's on a real Postgres; in order each of eight workers keeps its job until that ends.
+Only the drafts are pretended: each is right with its task's own chance, of the Beta distribution of HumanEval at 1.5B,
+or, with `--pool FILE`, of what a recorded pool says of one of its tasks. Two bounds beside them: an order that knows
+each task's chance, and one that knows how the chances are distributed. Needs no engine.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import math
 import random
 import statistics
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -35,9 +35,9 @@ DRAFT_TOKENS = (330, 189)
 WORKERS = 8
 # The budget for all tasks together, in drafts a task. 1,500 completion tokens a task are 8.
 POTS = (1, 2, 4, 8)
-# Drafts an iteration and iterations of a job worked on in order: an engine's slots and the default of a job; the same
-# with one draft, which is a batch's; and with 1,500 completion tokens.
-BASELINES = ((4, 30), (1, 30), (1, 8))
+# What a job may spend of its own, by default, and of how many drafts an iteration is that is worked on in order: an
+# engine's slots, or one as in a batch.
+ITERATIONS, DRAFTS = 30, (4, 1)
 # Families that differ by how many of their tasks a draft solves, each with HumanEval's spread.
 FAMILIES = (0.8, 0.45, 0.1)
 
@@ -54,14 +54,6 @@ class Task:
     def right(self, seed: int, job: int, draft: int) -> bool:
         """Whether the n-th draft of a job is right: the same in every order, so that they are compared in pairs."""
         return random.Random(f"{seed}/{job}/{draft}").random() < self.chance  # noqa: S311 - a seeded draw is the point
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """How the tasks are worked on: as one batch or job by job, and how many drafts an iteration has."""
-
-    batch: bool
-    drafts: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,9 +131,35 @@ def family_tasks(chance: random.Random) -> list[Task]:
     return made
 
 
-def curve(database: Database, tasks: Sequence[Task], order: Order, iterations: int, pot: int, seed: int) -> Curve:
+def in_order(tasks: Sequence[Task], drafts: int, pot: int, seed: int) -> Curve:
+    """First come, first served: the order of the claim where no job is of a batch."""
+    made: Counter[int] = Counter()
+    used, tries = 0, list[Try]()
+    waiting, held = iter(range(len(tasks))), [-1] * WORKERS
+    for turn in range(10**9):
+        worker = turn % WORKERS
+        if held[worker] < 0:
+            held[worker] = next(waiting, -1)
+            if max(held) < 0:
+                break
+            continue
+        place = held[worker]
+        used += tasks[place].tokens * drafts
+        if used > pot:
+            break
+        right = any(tasks[place].right(seed, place, made[place] + draft) for draft in range(drafts))
+        made[place] += drafts
+        tries.append(Try(used=used, place=place, right=right))
+        if right or made[place] >= ITERATIONS * drafts:
+            held[worker] = next(waiting, -1)
+            if max(held) < 0:
+                break
+    return Curve(tries=tries)
+
+
+def as_batch(database: Database, tasks: Sequence[Task], pot: int, seed: int) -> Curve:
     """The real claim's order, until `pot` was spent or every job has ended."""
-    jobs = _submit(database, tasks, order, pot, seed)
+    jobs = _submit(database, tasks, pot, seed)
     made: Counter[int] = Counter()
     used, tries = 0, list[Try]()
     held: list[Claim | None] = [None] * WORKERS
@@ -150,16 +168,15 @@ def curve(database: Database, tasks: Sequence[Task], order: Order, iterations: i
         worker = turn % WORKERS
         claim, held[worker] = held[worker], None
         if claim is not None:
-            cost = jobs[claim.job].tokens * order.drafts
+            cost = jobs[claim.job].tokens
             used += cost
             if used > pot:
                 break
             place = claim.job - min(jobs)
-            drafts = range(made[place], made[place] + order.drafts)
-            right = any([jobs[claim.job].right(seed, place, draft) for draft in drafts])
-            made[place] += order.drafts
+            right = jobs[claim.job].right(seed, place, made[place])
+            made[place] += 1
             tries.append(Try(used=used, place=place, right=right))
-            _record(database, claim, order, cost, right, iterations)
+            _record(database, claim, cost, right)
         rules = dispatch.ClaimRules(lease_seconds=1e9)
         held[worker] = dispatch.claim(database, [Lane.GPU], f"worker{worker}", "turn", rules)
         idle = idle + 1 if held[worker] is None else 0
@@ -168,7 +185,7 @@ def curve(database: Database, tasks: Sequence[Task], order: Order, iterations: i
     return Curve(tries=tries)
 
 
-def best(tasks: Sequence[Task], iterations: int, seed: int, *, told: bool) -> Curve:
+def best(tasks: Sequence[Task], seed: int, *, told: bool) -> Curve:
     """A bound: the task first whose solution is expected to cost the fewest tokens, by its chance where the order is
     `told` it, which nobody is; else by how the chances of its family are distributed, given its failures."""
 
@@ -184,12 +201,12 @@ def best(tasks: Sequence[Task], iterations: int, seed: int, *, told: bool) -> Cu
         used += tasks[place].tokens
         right = tasks[place].right(seed, place, failures)
         tries.append(Try(used=used, place=place, right=right))
-        if not right and failures + 1 < iterations:
+        if not right and failures + 1 < ITERATIONS:
             heapq.heappush(open_tasks, (expected(place, failures + 1), place, failures + 1))
     return Curve(tries=tries)
 
 
-def _submit(database: Database, tasks: Sequence[Task], order: Order, pot: int, seed: int) -> dict[int, Task]:
+def _submit(database: Database, tasks: Sequence[Task], pot: int, seed: int) -> dict[int, Task]:
     check = '[{"kind": "answer", "name": "answer", "value": 1}]'
     with database.begin() as connection:
         connection.execute(text("TRUNCATE jobs, batches, family_counts, workers, owner_usage CASCADE"))
@@ -201,7 +218,7 @@ def _submit(database: Database, tasks: Sequence[Task], order: Order, pot: int, s
             {"last": WORKERS - 1},
         )
         made = text("INSERT INTO batches (owner, budget_tokens) VALUES ('owner', :pot) RETURNING id")
-        batch = connection.execute(made, {"pot": pot}).scalar_one() if order.batch else None
+        batch = connection.execute(made, {"pot": pot}).scalar_one()
         query = text("""INSERT INTO jobs (owner, spec_hash, title, problem, checks, strategy, lane, egress, budget_usd,
                         budget_hours, budget_iterations, budget_tokens, batch_id, tags)
                         SELECT 'owner', md5(n || '/' || :seed), 'simulated', 'p', CAST(:check AS jsonb), 'best_of_n',
@@ -212,7 +229,7 @@ def _submit(database: Database, tasks: Sequence[Task], order: Order, pot: int, s
         return dict(zip(sorted(rows), tasks, strict=True))
 
 
-def _record(database: Database, claim: Claim, order: Order, cost: int, right: bool, iterations: int) -> None:
+def _record(database: Database, claim: Claim, cost: int, right: bool) -> None:
     """What the ledger writes of an iteration, as far as the order and the budget depend on it."""
     with database.begin() as connection:
         leases.fence(connection, claim)
@@ -222,20 +239,20 @@ def _record(database: Database, claim: Claim, order: Order, cost: int, right: bo
                     WHERE id = :job RETURNING iterations"""
         number = connection.execute(text(update), row).scalar_one()
         batches.charge(connection, claim.job, tokens=cost, usd=Decimal(0))
-        ended = right or number >= iterations
+        ended = right or number >= ITERATIONS
         leases.release(connection, claim, Lane.GPU, done=ended)
-        if order.batch:
-            batches.count_iteration(connection, claim.job, earlier=number - 1, partly=False, solved=right)
-            if not ended:
-                batches.leave(connection, claim.job)
+        batches.count_iteration(connection, claim.job, earlier=number - 1, partly=False, solved=right)
+        if not ended:
+            batches.leave(connection, claim.job)
 
 
 Draw = Callable[[random.Random], list[Task]]
 
 
-def rows(database: Database, draw: Draw, seeds: int, drafts: int, own: int) -> list[tuple[str, ...]]:
-    """A row for each pot, the mean or median of the seeds: what each order solved, and the share that the batch and the
-    bounds took for as many as first come, first served: of all that it spent, and of what it took until its last."""
+def rows(database: Database, draw: Draw, seeds: int) -> list[tuple[str, ...]]:
+    """A row for each number of drafts and each pot, the mean or median of the seeds: what each order solved, and the
+    share that the batch and the bounds took for as many as first come, first served: of all that it spent, and of what
+    it took until its last."""
     runs = []
     for seed in range(seeds):
         tasks = draw(random.Random(seed))  # noqa: S311
@@ -244,28 +261,28 @@ def rows(database: Database, draw: Draw, seeds: int, drafts: int, own: int) -> l
         runs.append(
             Run(
                 whole=whole,
-                first=curve(database, tasks, Order(batch=False, drafts=drafts), own, most, seed),
-                batch=curve(database, tasks, Order(batch=True), own * drafts, most, seed),
-                known=best(tasks, own * drafts, seed, told=False),
-                told=best(tasks, own * drafts, seed, told=True),
+                firsts={drafts: in_order(tasks, drafts, most, seed) for drafts in DRAFTS},
+                batch=as_batch(database, tasks, most, seed),
+                known=best(tasks, seed, told=False),
+                told=best(tasks, seed, told=True),
             )
         )
-    return [_row(pot, runs) for pot in POTS]
+    return [_row(drafts, pot, runs) for drafts in DRAFTS for pot in POTS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A seed's curves, and the tokens of one draft of every task."""
+    """A seed's curves, in order by the drafts of an iteration, and the tokens of one draft of every task."""
 
     whole: int
-    first: Curve
+    firsts: Mapping[int, Curve]
     batch: Curve
     known: Curve
     told: Curve
 
 
-def _row(pot: int, runs: Sequence[Run]) -> tuple[str, ...]:
-    firsts = [run.first.within(pot * run.whole) for run in runs]
+def _row(drafts: int, pot: int, runs: Sequence[Run]) -> tuple[str, ...]:
+    firsts = [run.firsts[drafts].within(pot * run.whole) for run in runs]
     counts = [len(first.solved) for first in firsts]
     batches_ = [len(run.batch.within(pot * run.whole).solved) for run in runs]
     spent = [first.spent / run.whole for first, run in zip(firsts, runs, strict=True)]
@@ -277,6 +294,7 @@ def _row(pot: int, runs: Sequence[Run]) -> tuple[str, ...]:
     until = [first.until(count) for first, count in zip(firsts, counts, strict=True)]
     batch, known, told = ([getattr(run, name) for run in runs] for name in ("batch", "known", "told"))
     return (
+        str(drafts),
         str(pot),
         f"{statistics.fmean(counts):.1f}",
         f"{statistics.fmean(batches_):.1f}",
@@ -321,6 +339,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args(arguments)
     head = (
+        "drafts in order",
         "pot, drafts a task",
         "solved in order",
         "as a batch",
@@ -331,12 +350,9 @@ def main(arguments: list[str] | None = None) -> None:
         "chances' distribution known",
         "chances known",
     )
-    cases: list[tuple[str, Draw, Sequence[tuple[int, int]]]] = [
-        ("HumanEval's chances", beta_tasks, BASELINES),
-        ("three families", family_tasks, BASELINES[1:2]),
-    ]
+    sets: dict[str, Draw] = {"HumanEval's chances": beta_tasks, "three families": family_tasks}
     if given.pool is not None:
-        cases = [("the pool's chances", lambda chance: pooled_tasks(given.pool, chance), BASELINES[:2])]
+        sets = {"the pool's chances": lambda chance: pooled_tasks(given.pool, chance)}
     with bench_postgres() as around:
         print("the share of an equal part of the engine that each owner got")
         print(table(("night", "the owner of a batch", "ann", "bob"), shares(around, given.seeds)), flush=True)
@@ -344,10 +360,9 @@ def main(arguments: list[str] | None = None) -> None:
         with Database(url) as database, database.begin() as connection:
             connection.execute(text("ALTER DATABASE batch SET synchronous_commit = off"))  # it is about the order
         with Database(url) as database:
-            for name, draw, baselines in cases:
-                for drafts, own in baselines:
-                    print(f"{name}; in order each job has {own} iterations of {drafts} drafts, in the batch of one")
-                    print(table(head, rows(database, draw, given.seeds, drafts, own)), flush=True)
+            for name, draw in sets.items():
+                print(name)
+                print(table(head, rows(database, draw, given.seeds)), flush=True)
 
 
 if __name__ == "__main__":

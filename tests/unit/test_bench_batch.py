@@ -27,28 +27,39 @@ def tasks(bench: ModuleType, *chances: float, tokens: int = 10) -> list[Any]:
 
 def test_who_knows_the_chances_wastes_nothing_before_what_can_be_solved_is(bench: ModuleType) -> None:
     mixed = tasks(bench, 0.0, 1.0, 0.0, 1.0)
-    told, known = (bench.best(mixed, 3, 1, told=each) for each in (True, False))
+    told, known = (bench.best(mixed, 1, told=each) for each in (True, False))
     assert told.solved == [10, 20]
     assert known.solved == [20, 40], "every task once before any twice"
-    assert told.spent == known.spent == 2 * 10 + 2 * 3 * 10
-    assert told.lost == known.lost == 60
+    lost = 2 * bench.ITERATIONS * 10
+    assert told.spent == known.spent == 20 + lost
+    assert told.lost == known.lost == lost
 
 
 def test_of_tasks_alike_the_cheaper_comes_first(bench: ModuleType) -> None:
-    costs = [bench.Task(chance=0.0, chances=bench.HUMANEVAL, tokens=tokens) for tokens in (10, 100)]
-    order = [each.place for each in bench.best(costs, 3, 1, told=False).tries]
-    assert order == [0, 0, 0, 1, 1, 1]
+    costs = [bench.Task(chance=0.0, chances=bench.HUMANEVAL, tokens=tokens) for tokens in (10, 10_000)]
+    order = [each.place for each in bench.best(costs, 1, told=False).tries]
+    assert order == [0] * bench.ITERATIONS + [1] * bench.ITERATIONS
 
 
 def test_both_bounds_make_the_same_tries_in_another_order(bench: ModuleType) -> None:
     for seed in range(5):
         chosen = bench.beta_tasks(random.Random(seed))
-        told, known = (bench.best(chosen, 8, seed, told=each) for each in (True, False))
+        told, known = (bench.best(chosen, seed, told=each) for each in (True, False))
         assert sorted((each.place, each.right) for each in told.tries) == sorted(
             (each.place, each.right) for each in known.tries
         )
         half = len(told.solved) // 2
         assert told.until(half) < known.until(half)
+
+
+def test_in_order_each_worker_keeps_its_job_until_that_ends(bench: ModuleType) -> None:
+    hopeless, easy = [0.0] * (bench.WORKERS - 1), [1.0] * 5
+    curve = bench.in_order(tasks(bench, *hopeless, *easy), 2, 10**9, 1)
+    first = [each.place for each in curve.tries[: 2 * bench.WORKERS]]
+    assert first == [*range(bench.WORKERS), *range(bench.WORKERS - 1), bench.WORKERS]
+    assert curve.solved == [20 * (bench.WORKERS * n) for n in range(1, 6)]
+    assert curve.lost == len(hopeless) * bench.ITERATIONS * 20
+    assert bench.in_order(tasks(bench, *easy), 2, 45, 1).solved == [20, 40], "the pot ends it"
 
 
 def test_a_curve_is_read_at_a_pot_and_at_a_count(bench: ModuleType) -> None:
