@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Byte code is kept: where the environment says that none is, each of the many processes of a stack compiles Redraft anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: bench-evolve bench-hints bench-loop bench-memory bench-stop demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-page bench-queue bench-batch bench-streams bench-tokens bench-cli chaos soak docs lock clean
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,15 +30,28 @@ from workers.engine.hardware import detect
 from workers.engine.llamacpp import LlamaCpp
 from workers.engine.profiles import load_profiles
 from workers.engine.server import EngineServer
-from workers.home import Home, free_port
+from workers.home import Home, free_port, unprivileged_ids
 from workers.http_client import answers
 from workers.local.postgres import EmbeddedPostgres
 from workers.local.valkey import EmbeddedValkey
 
 _number = itertools.count(1)
+MEMORY = Path("/dev/shm")
+# A process of tests has one or two databases of 10 MB at a time, and some grow.
+MEMORY_BYTES = 2 * 10**9
 # A time is never asserted: the machines are noisy.
 settings.register_profile("redraft", deadline=None)
 settings.load_profile("redraft")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest deselects by -m
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """`make test` runs the engine that Redraft takes on this processor, `make test-slow` the other, too: where vLLM has
+    no fast kernels, its environment and its tests took a quarter of an hour of the processor."""
+    of_vllm = [item for item in items if item.get_closest_marker("vllm")]
+    if of_vllm and choose("smollm2-135m", detect(), load_profiles(config.rootpath)).profile.engine == "llama.cpp":
+        for item in of_vllm:
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")
@@ -51,11 +67,15 @@ def postgres(services_home: Home) -> Iterator[EmbeddedPostgres]:
     """A real Postgres, gone at the end of the session; it doesn't wait for the disk, as no test cuts the power."""
     server = EmbeddedPostgres(services_home)
     server.start()
-    with _superuser(server) as connection:
+    with _superuser(server) as connection, _memory_folder() as folder:
         connection.execute("ALTER SYSTEM SET fsync = off")
         connection.execute("SELECT pg_reload_conf()")
-    yield server
-    server.stop()
+        if folder:
+            connection.execute(sql.SQL("CREATE TABLESPACE memory LOCATION {}").format(sql.Literal(str(folder))))
+            connection.execute("ALTER DATABASE template1 SET TABLESPACE memory")
+        connection.close()
+        yield server
+        server.stop()
     _remove(services_home.postgres_folder())
 
 
@@ -180,9 +200,23 @@ def memory_part(tmp_path: Path) -> Iterator[Callable[[], MemoryPart]]:
         process.wait()
 
 
-def _remove(folder: Path) -> None:
-    import shutil
+@contextlib.contextmanager
+def _memory_folder() -> Iterator[Path | None]:
+    """A folder in memory for the databases, None where there is little. Each has 300 files, and ext4 looks through the
+    inodes that were freed in the last minutes whenever it makes a file: after hundreds of databases each took 0.5 s."""
+    if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < MEMORY_BYTES:
+        yield None
+        return
+    folder = Path(tempfile.mkdtemp(prefix="redraft-tests-", dir=MEMORY))
+    try:
+        if ids := unprivileged_ids():
+            os.chown(folder, *ids)
+        yield folder
+    finally:
+        _remove(folder)
 
+
+def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 

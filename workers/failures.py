@@ -6,12 +6,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import structlog
-
 from tasks.errors import InvalidInput
 from workers.home import Home, write_private
-
-log = structlog.get_logger()
 
 
 def write_failure(home: Home, part: str, why: str) -> None:
@@ -44,7 +40,11 @@ def _write(home: Home, path: Path, line: str) -> None:
         home.make()
         write_private(path, line)
     except (OSError, InvalidInput) as error:
-        log.warning("a line for the status could not be left", file=path.name, line=line, error=str(error))
+        import structlog  # which takes longer to import than `redraft status` takes to read
+
+        structlog.get_logger().warning(
+            "a line for the status could not be left", file=path.name, line=line, error=str(error)
+        )
 
 
 def _read(path: Path) -> str:

@@ -20,6 +20,7 @@ from tasks.errors import EngineFault, RedraftError
 from tasks.loop import ENGINE_LANES
 from tasks.settings import Settings
 from tasks.store.live_text import LiveTextWriter
+from tasks.store.pooler import refuse_pooler_at
 from tasks.store.presence import STARTING, announcing
 from tasks.store.process_reports import EngineNumbers, ProcessReporter
 from tasks.taskrecords import TaskRecords
@@ -47,8 +48,9 @@ HAND_BACK_SECONDS = 5.0
 def run_worker(settings: Settings, *, app: Celery, url: str, host: ModelHost, lanes: frozenset[Lane]) -> None:
     """Until TERM, QUIT or INT: then every turn is handed back at its next checkpoint and the engine is stopped.
 
-    Raises `EngineFault` where the engine does not come up.
+    Raises `EngineFault` where the engine does not come up, and `InvalidInput` where a pooler answers for the database.
     """
+    refuse_pooler_at(url, "a worker")
     arm_process(settings.crash_at)
     if lanes & ENGINE_LANES:
         _start_engine(settings, url, host, lanes)

@@ -19,6 +19,7 @@ from tasks.store import codec
 from tasks.store.address import conninfo
 from tasks.store.faults import first_line
 from tasks.store.heartbeats import LeaseHeartbeat
+from tasks.store.pooler import refuse_pooler
 from tasks.store.presence import REGISTRATION_SECONDS, WorkerRegistration, deregister, forget_others, register
 from tasks.taskrecords import NO_RECORD, TaskRecord
 from tasks.types import Claim
@@ -81,6 +82,7 @@ class LeaseRenewer:
         while not stop.is_set():
             try:
                 with self._connect() as connection:
+                    refuse_pooler(connection, "a worker")
                     connection.execute("LISTEN redraft_cancel")
                     connection.execute("LISTEN redraft_pause")
                     forget_others(connection, self._registration())

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import ProgrammingError
 
 from tasks.errors import DatabaseUnavailable, InvalidInput
+from tasks.store.pooler import refuse_pooler_at
 from tasks.store.session import Database
 
 
@@ -46,6 +47,7 @@ def upgrade(admin_url: str, revision: str = "head") -> None:
     A database without a schema is made at once where `revision` is "head"; a revision by its number is reached through
     all before it.
     """
+    refuse_pooler_at(admin_url, "a migration")
     with Database(admin_url) as database, database.connect() as connection, _explained(revision):
         command.upgrade(_with(connection, fresh=revision == "head"), revision)
 
@@ -55,6 +57,7 @@ def downgrade(admin_url: str, revision: str) -> None:
 
     Raises `InvalidInput`, `DatabaseUnavailable`.
     """
+    refuse_pooler_at(admin_url, "a migration")
     with Database(admin_url) as database, database.connect() as connection, _explained(revision):
         command.downgrade(_with(connection), revision)
 

@@ -1,4 +1,5 @@
-"""Waiting for Postgres's NOTIFY. A notice says only that a look is worth while: whoever misses one looks later."""
+"""Waiting for Postgres's NOTIFY. A notice says only that a look is worth while: whoever misses one looks later, and so
+does whoever a pooler keeps from hearing any."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from collections.abc import Collection
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
+from tasks.store.pooler import is_pooled
 from tasks.store.session import Database
 
 # Sent with a job's number when it has ended.
@@ -51,5 +53,6 @@ class Notices:
             pooled.detach()  # a connection that listens must not go back into the pool
             self._connection = connection
             connection.autocommit = True
-            connection.execute(f"LISTEN {self._channel}")
+            if not is_pooled(connection):
+                connection.execute(f"LISTEN {self._channel}")
         return self._connection

@@ -9,6 +9,7 @@ import psycopg
 
 from tasks.errors import DatabaseUnavailable
 from tasks.store.address import conninfo
+from tasks.store.pooler import refuse_pooler
 
 
 class Notifications:
@@ -31,7 +32,7 @@ class Notifications:
 @contextlib.contextmanager
 def listening(url: str, *channels: str, name: str) -> Iterator[Notifications]:
     """Listens until the end of the block; `name` is the connection's in pg_stat_activity. Raises
-    `DatabaseUnavailable`, also where the connection is lost meanwhile."""
+    `DatabaseUnavailable`, also where the connection is lost meanwhile, and `InvalidInput` where a pooler answers."""
     with _explained():
         connection = psycopg.connect(
             conninfo(url),
@@ -41,6 +42,7 @@ def listening(url: str, *channels: str, name: str) -> Iterator[Notifications]:
         )
     with contextlib.closing(connection):
         with _explained():
+            refuse_pooler(connection, "the relay")
             for channel in channels:
                 connection.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(channel)))
         yield Notifications(connection)

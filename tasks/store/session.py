@@ -23,12 +23,15 @@ class Database:
     """A pool of connections to one database. Safe to share between threads, not between processes.
 
     Parameters: `url` as `address` has it, `name` shown by pg_stat_activity, `pool` connections kept,
-    `lock_seconds` a statement waits for a lock at most (0: the login's own setting).
+    `lock_seconds` a statement waits for a lock at most (0: the login's own setting). With such a limit it is a
+    worker's, and connects to Postgres itself; without one nothing is prepared, and a pooler by the transaction will do.
     """
 
     def __init__(self, url: str, *, name: str = "redraft", pool: int = 5, lock_seconds: float = 0.0) -> None:
         given = parameters(url, name)
-        if lock_seconds:
+        if not lock_seconds:
+            given["prepare_threshold"] = None
+        else:
             given["options"] = f"{given.get('options', '')} -c lock_timeout={int(lock_seconds * 1000)}".strip()
         self.engine: Engine = create_engine(
             "postgresql+psycopg://",  # the rest is libpq's to read, as it was written

@@ -22,7 +22,7 @@ from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.types import Attachment, CheckSpec, Claim, JobSpec, Lane
 from tests.attacks.attack import Attack
-from tests.attacks.statements import ALL, COMMON, TABLES, Script
+from tests.attacks.statements import ALL, TABLES, Script
 from tests.background import running
 
 AREA = "database"
@@ -108,8 +108,10 @@ class _Scene:
         changed = [name for name in after if after[name] != before.get(name)]
         if changed:
             return f"it changed {', '.join(changed)}"
-        if MARK in shown:
-            return f"it was shown {MARK!r}"
+        named = any("@victim@" in statement for statement in script.statements)
+        for text in (MARK,) if named else (MARK, VICTIM):
+            if text in shown:
+                return f"it was shown {text!r}"
         return f"it ran: {script.statements[-1][:100]}" if script.refused and ran else None
 
     def _try(self, statements: Sequence[str]) -> tuple[str, bool]:
@@ -170,7 +172,7 @@ class _Scene:
     @contextlib.contextmanager
     def _held(self) -> Iterator[tuple[Any, Claim, Claim]]:
         """A worker that holds one job of the victim's and one of the attacker's."""
-        card = WorkerRegistration(name="attacked", host="h", pid=1, lanes=("gpu",), slots=2, model="m", version="0")
+        card = WorkerRegistration(name="holder", host="h", pid=1, lanes=("gpu",), slots=2, model="m", version="0")
         renewer = LeaseRenewer(self.admin_url, lambda: card, lease_seconds=LEASE_SECONDS)
         with Database(self.admin_url) as database:
             held, mine = self._claim(database, self.victim), self._claim(database, self.attacker)
@@ -185,11 +187,11 @@ class _Scene:
         job = _submit(url, "to be held")
         with database.begin() as connection:
             connection.exec_driver_sql(
-                "UPDATE leases SET epoch = 1, worker = 'attacked', turn = 't', lease_until = now() + %s::interval"
+                "UPDATE leases SET epoch = 1, worker = 'holder', turn = 't', lease_until = now() + %s::interval"
                 " WHERE job_id = %s",
                 (f"{LEASE_SECONDS} s", job),
             )
-        return Claim(job=job, epoch=1, worker="attacked", turn="t")
+        return Claim(job=job, epoch=1, worker="holder", turn="t")
 
     def _stopped(self, held: Claim) -> str | None:
         """What no longer goes on beside the open transaction."""
@@ -280,6 +282,15 @@ _PAST = (
     "INSERT INTO owner_usage VALUES ('@victim@', now(), 1)",
     "INSERT INTO daily_limits (owner, usd) VALUES ('@victim@', 1) ON CONFLICT DO NOTHING",
     "INSERT INTO daily_warnings VALUES ('@victim@', current_date, 'usd', 50) ON CONFLICT DO NOTHING",
+    "INSERT INTO events (job_id, kind, detail) VALUES (@job@, 'fault', '@mark@')",
+    "INSERT INTO hints (job_id, text, given_by) VALUES (@job@, '@mark@', '@victim@')",
+    "INSERT INTO questions (job_id, iteration, text, answer_until) VALUES (@job@, 1, '@mark@', now())",
+    "INSERT INTO edits (job_id, given_by, before, after, iterations, title)"
+    " VALUES (@job@, '@victim@', '{}', '{}', 1, '@mark@')",
+    "INSERT INTO live_text (job_id, epoch, iteration, operator, slot, attempt, text, thoughts, chars, thought_chars,"
+    " tokens) VALUES (@job@, 1, 1, 'draft', 0, 1, '@mark@', '@mark@', 1, 1, 1)",
+    "INSERT INTO batches (owner, budget_tokens) VALUES ('@victim@', 1)",
+    "INSERT INTO family_counts (owner, family, earlier, partly) VALUES ('@victim@', '@mark@', 1, false)",
     "ANALYZE",
 )
 
@@ -287,13 +298,9 @@ _PAST = (
 def _state(admin: Connection, job: int) -> dict[str, Any]:
     """What no submitter may change: the victim's rows, the logins and their rights, the schema."""
     found: dict[str, Any] = {}
-    for table in TABLES:
-        mine = {"jobs": "id = %(job)s"}.get(table, "job_id = %(job)s")
-        if table in ("attachments", "owner_usage", "daily_limits", "daily_warnings"):
-            mine = "owner = %(victim)s"
-        query = f"SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM public.{table} t" + (
-            "" if table in COMMON else f" WHERE {mine}"
-        )
+    for table, columns in TABLES.items():
+        mine = "job_id = %(job)s" if "job_id" in columns else "owner = %(victim)s" if "owner" in columns else "true"
+        query = f"SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM public.{table} t WHERE {mine}"
         found[f"the victim's {table}"] = admin.execute(query.encode(), {"job": job, "victim": VICTIM}).fetchone()
     for name, query in _CATALOGUE.items():
         digest = f"SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM ({query}) t"

@@ -5,20 +5,23 @@ Nothing here is an answer of ours to what it tries."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
-TABLES = (
-    "jobs", "leases", "iterations", "candidates", "verdicts", "calls", "events", "lessons", "escalations",
-    "hints", "edits", "questions", "attachments", "outbox", "reservations", "crashes",
-    "owner_usage", "workers", "live_text", "alembic_version",
-    "daily_limits", "daily_warnings",
-)  # fmt: skip
+_SCHEMA = (Path(__file__).parents[2] / "migrations" / "schema.sql").read_text()
+# Every table of the schema with its columns, and every view: what a migration adds is attacked without being named.
+TABLES = {
+    name: tuple(re.findall(r"^    ([a-z_][a-z0-9_]*) (?!.*GENERATED)", body, re.MULTILINE))
+    for name, body in re.findall(
+        r"^CREATE (?:UNLOGGED )?TABLE public\.(\w+) \((.*?)^\);", _SCHEMA, re.MULTILINE | re.DOTALL
+    )
+}
+VIEWS = tuple(re.findall(r"^CREATE VIEW public\.(\w+) ", _SCHEMA, re.MULTILINE))
 # Tables that a submitter may look into whole: they hold nothing of anybody's.
-COMMON = ("workers", "alembic_version")
-VIEWS = (
-    "job_summary", "iteration_history", "verdict_history", "call_history", "spend_by_day", "memory_lessons",
-    "escalation_history", "hint_history",
-)  # fmt: skip
+COMMON = ("workers", "providers", "alembic_version")
+# Those in which a submission makes rows of its own; what else may stand in them is among the forgeries.
+SUBMITTED = ("jobs", "batches", "attachments")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,6 +262,15 @@ READS = (
 
 WRITES = (
     *(_must_fail(f"deletes from {name}", f"DELETE FROM public.{name}") for name in TABLES),
+    *(
+        _must_fail(f"updates {name} in {columns[-1]}", f"UPDATE public.{name} SET {columns[-1]} = DEFAULT")
+        for name, columns in TABLES.items()
+    ),
+    *(
+        _must_fail(f"inserts {columns[-1]} into {name}",
+                   f"INSERT INTO public.{name} ({columns[-1]}) SELECT NULL WHERE false")
+        for name, columns in TABLES.items() if name not in SUBMITTED
+    ),
     *(
         _must_fail(f"updates {name}", f"UPDATE public.{name} SET {column} = {column}")
         for name, column in (

@@ -34,7 +34,7 @@ from workers.home import Home
 # The CPU engine caches whole blocks of this many tokens, and never the last one.
 BLOCK_TOKENS = 128
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.engine, pytest.mark.vllm, pytest.mark.timeout(1200)]
 
 
 def server(home: Home) -> EngineServer:

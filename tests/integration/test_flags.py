@@ -19,7 +19,7 @@ from workers.engine.placement import Choice
 from workers.engine.profiles import Profile, Speculation, load_profiles, read_profile
 from workers.engine.vllm import Vllm
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.engine, pytest.mark.vllm, pytest.mark.timeout(1200)]
 
 CARDS = tuple(Gpu(index=index, name="x", memory_gib=80, compute_capability=9.0) for index in (0, 1))
 Found = Mapping[str, Mapping[str, Any]]

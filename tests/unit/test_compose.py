@@ -20,6 +20,7 @@ from pydantic import SecretStr
 
 from tasks.settings import Settings, load_settings
 from tasks.types import Lane
+from tests.pages import DOCS, blocks
 from workers.cli.main import run
 from workers.cli.worker import parse_lanes
 from workers.home import Home
@@ -113,6 +114,26 @@ def test_what_runs_candidates_has_no_key_and_no_way_out() -> None:
     }
     others = [service for name, service in OURS.items() if name not in ("check", "runtimes")]
     assert all(service["security_opt"] == ["no-new-privileges:true"] for service in others)
+
+
+def test_the_relay_reaches_webhooks_and_the_override_of_the_page_on_them_names_settings() -> None:
+    assert SERVICES["relay"]["networks"] == ["inside", "outside"]
+    (block,) = blocks(DOCS / "webhooks.md", "yaml")
+    override = yaml.safe_load(block)
+    relay = override["services"].pop("relay")
+    assert override["services"] == {}
+    for variable, value in relay["environment"].items():
+        name = variable.removeprefix("REDRAFT_").removesuffix("_FILE").lower()
+        assert Settings.model_fields[name].annotation is SecretStr
+        assert value == f"/run/secrets/{name}"
+    assert {name: {"file": f"./secrets/{name}"} for name in relay["secrets"]} == override["secrets"]
+    merged = {
+        **SERVICES["relay"],
+        "environment": {**SERVICES["relay"]["environment"], **relay["environment"]},
+        "secrets": SERVICES["relay"]["secrets"] + relay["secrets"],
+    }
+    secrets = {**COMPOSE["secrets"], **override["secrets"]}
+    checked({**COMPOSE, "services": {**SERVICES, "relay": merged}, "secrets": secrets})
 
 
 def test_what_candidates_can_use_up_is_bounded() -> None:

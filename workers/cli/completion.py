@@ -4,11 +4,16 @@ no error. Imports little, for it runs at each press."""
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 from tasks.errors import RedraftError
 
 OFFERED = 100
+# Of a title. Typer's script for zsh evaluates what is offered, and a backslash gets through its quoting; rich would
+# take brackets for markup.
+_LEFT_OUT = re.compile(r"[^\w .,:!?+=/()-]+")
+TITLE_CHARACTERS = 60
 
 
 def states(incomplete: str) -> list[str]:
@@ -32,7 +37,7 @@ def jobs(incomplete: str) -> list[tuple[str, str]]:
 
     found: list[tuple[str, str]] = []
     with _quiet(), job_lines(name="redraft completion") as lines:
-        found = [(str(job.job), f"{job.state}: {job.title}") for job in lines.newest(limit=OFFERED)]
+        found = [(str(job.job), f"{job.state}: {_plain(job.title)}") for job in lines.newest(limit=OFFERED)]
     return [(number, words) for number, words in found if number.startswith(incomplete)]
 
 
@@ -44,6 +49,11 @@ def tags(incomplete: str) -> list[str]:
     with _quiet(), job_lines(name="redraft completion") as lines:
         found = lines.tags(incomplete, OFFERED)
     return list(found)
+
+
+def _plain(title: str) -> str:
+    """What a shell may be told of it."""
+    return " ".join(_LEFT_OUT.sub(" ", title).split())[:TITLE_CHARACTERS] or "-"
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from typer.main import get_command, get_group
 
 from tasks.errors import InvalidInput, RedraftError
 from tasks.printable import printable
+from workers.cli.defaults import keep_defaults
 
 # What the system refuses, and no traceback explains any better.
 OF_THE_SYSTEM = frozenset(
@@ -102,6 +103,7 @@ class LazyGroup(TyperGroup):
         app.rich_markup_mode = None  # one look for all, and no import of rich for a page of help
         loaded = get_group(app)
         command = loaded if entry.group else loaded.commands[cmd_name]
+        keep_defaults(command)
         command.name = cmd_name
         command.help = command.help or entry.help
         return command
@@ -164,7 +166,9 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Runs one command line and returns its exit code; whatever goes wrong becomes lines on stderr."""
     try:
-        code = get_command(app).main(args=arguments, prog_name="redraft", standalone_mode=False)
+        command = get_command(app)
+        keep_defaults(command)
+        code = command.main(args=arguments, prog_name="redraft", standalone_mode=False)
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED

@@ -10,6 +10,7 @@ import pytest
 
 from tests.attacks.attack import Attack
 from tests.attacks.database import ATTACKER, attacks
+from tests.attacks.statements import COMMON, TABLES, VIEWS
 
 pytestmark = pytest.mark.integration
 
@@ -28,6 +29,27 @@ def test_there_are_at_least_sixty_statements_and_each_has_a_name_of_its_own(
     assert {attack.area for attack in every} == {"database"}
 
 
+def test_every_table_and_view_that_a_submitter_may_read_would_show_the_victim(
+    admin_url: str, named: dict[str, Attack]
+) -> None:
+    """Each holds something of the victim's, so that a policy which is missing is seen."""
+    with psycopg.connect(admin_url.replace("+psycopg", "", 1), autocommit=True) as admin:
+        readable = {
+            str(name)
+            for (name,) in admin.execute(
+                "SELECT relname FROM pg_class WHERE relkind IN ('r', 'v') AND relnamespace = 'public'::regnamespace"
+                " AND has_table_privilege('redraft_submitter', oid, 'SELECT')"
+            )
+        }
+        assert readable <= {*TABLES, *VIEWS}
+        try:
+            admin.execute(f"ALTER ROLE {ATTACKER} BYPASSRLS")  # type: ignore[arg-type]
+            shown = {name for name in readable if (named[f"reads {name}"].attempt() or "").startswith("it was shown")}
+        finally:
+            admin.execute(f"ALTER ROLE {ATTACKER} NOBYPASSRLS")  # type: ignore[arg-type]
+    assert shown == readable - {*COMMON}
+
+
 @pytest.mark.parametrize(
     ("fall", "name", "said"),
     [
@@ -39,6 +61,9 @@ def test_there_are_at_least_sixty_statements_and_each_has_a_name_of_its_own(
         (f"GRANT CREATE ON SCHEMA public TO {ATTACKER}", "makes: CREATE TABLE public.t (a int)", "it changed the rel"),
         (f"GRANT INSERT (state) ON jobs TO {ATTACKER}", "submits with a state of its own", "it changed what a subm"),
         (f"GRANT UPDATE ON jobs TO {ATTACKER}", "updates jobs", "it ran"),
+        (f"GRANT UPDATE (gone_at) ON hooks TO {ATTACKER}", "updates hooks in gone_at", "it ran"),
+        (f"GRANT INSERT ON metric_totals TO {ATTACKER}", "inserts value into metric_totals", "it ran"),
+        (f"ALTER ROLE {ATTACKER} BYPASSRLS", "reads owner_usage", "it was shown"),
         (
             f"GRANT UPDATE ON leases TO {ATTACKER}; ALTER ROLE {ATTACKER} BYPASSRLS",
             "holds rows for update",

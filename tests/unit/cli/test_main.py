@@ -38,7 +38,8 @@ def test_help_lists_every_command_and_imports_none_of_them() -> None:
     code = (
         "import sys; from workers.cli.main import run; run(['--help'])\n"
         "heavy = {'rich', 'pydantic', 'sqlalchemy', 'psycopg', 'celery', 'yaml', 'tasks.settings'}\n"
-        "ours = {m for m in sys.modules if m.startswith('workers.cli.')} - {'workers.cli.main'}\n"
+        "spare = {'workers.cli.main', 'workers.cli.defaults'}\n"
+        "ours = {m for m in sys.modules if m.startswith('workers.cli.')} - spare\n"
         "print(sorted(ours | heavy & set(sys.modules)), file=sys.stderr)"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -76,6 +77,20 @@ def test_what_people_look_at_often_imports_little(
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[] True"
+
+
+@pytest.mark.parametrize("arguments", [["ls"], ["ls", "--json"], ["watch"], ["status"], ["down"], ["alive"]])
+def test_what_nobody_gave_is_not_checked_by_a_library_that_takes_long_to_import(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDRAFT_DATABASE_URL", "postgres://ada:hush@127.0.0.1:1/none")
+    slow = {"pydantic", *({"rich"} if arguments[0] in ("status", "down") or arguments == ["ls"] else ())}
+    code = (
+        f"import sys; from workers.cli.main import run; run({arguments!r})\n"
+        f"print(sorted({slow!r} & set(sys.modules)), file=sys.stderr)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stderr.splitlines()[-1] == "[]"
 
 
 def test_each_fault_of_an_input_is_a_line_until_there_are_too_many_to_read(
