@@ -127,7 +127,7 @@ def family_tasks(chance: random.Random) -> list[Task]:
     for _ in range(TASKS):
         mean = chance.choice(FAMILIES)
         chances = Chances(alpha=mean * spread, beta=(1 - mean) * spread)
-        made.append(Task(chance=chances.draw(chance), chances=chances, tokens=tokens, family=f"{mean:.0%}"))
+        made.append(Task(chance=chances.draw(chance), chances=chances, tokens=tokens, family=f"p{mean * 100:.0f}"))
     return made
 
 

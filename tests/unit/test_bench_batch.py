@@ -83,4 +83,4 @@ def test_tasks_of_a_pool_are_drawn_with_what_its_drafts_say_and_cost(bench: Modu
 def test_families_differ_by_what_they_are_drawn_from(bench: ModuleType) -> None:
     drawn = bench.family_tasks(random.Random(1))
     means = {task.family: round(task.chances.mean, 2) for task in drawn}
-    assert means == {f"{mean:.0%}": mean for mean in bench.FAMILIES}
+    assert means == {f"p{mean * 100:.0f}": mean for mean in bench.FAMILIES}
