@@ -2,7 +2,8 @@
 not whose they are nor where they are kept.
 
 A call is admitted by its most costly outcome, beside all that is used and all that is reserved for calls in flight; it
-is charged what it did use, which is never more. So no limit is passed, whatever runs at once.
+is charged what it did use, which is no more. So no limit is passed, whatever runs at once. Only a provider that reports
+more than it was asked to take at most can pass one: by so much, and nothing begins after it.
 """
 
 from __future__ import annotations
@@ -40,6 +41,19 @@ class Amounts:
         return self.cloud_tokens + self.local_tokens
 
 
+NOTHING = Amounts()
+
+
+def above(used: Amounts, reserved: Amounts) -> Amounts:
+    """What a call used beyond its reservation. The engine's time has none of it: a call is cut when its share is over,
+    and no promise hangs on the last tenth of a second."""
+    return Amounts(
+        usd=max(Decimal(0), used.usd - reserved.usd),
+        cloud_tokens=max(0, used.cloud_tokens - reserved.cloud_tokens),
+        local_tokens=max(0, used.local_tokens - reserved.local_tokens),
+    )
+
+
 class Room(StrEnum):
     """Whether a limit has room for a call."""
 
@@ -65,6 +79,14 @@ def call_seconds(limit: float, used: float, held: float) -> float:
     if left < SPENT_SECONDS:
         return 0.0
     return min(left, MOST_CALL_SECONDS, max(left / 4, LEAST_CALL_SECONDS))
+
+
+def turn_seconds(limit: float, used: float, held: float, own: float) -> float:
+    """Seconds that a call of a turn may take, where the time of turns is limited: calls of one turn at once take no
+    more of it than the longest, so one may always last for the `own` seconds that its turn already has of those
+    `held`. 0 where too little is left."""
+    seconds = max(own, call_seconds(limit, used, max(0.0, held - own)))
+    return seconds if seconds >= SPENT_SECONDS else 0.0
 
 
 def crossed(limit: Decimal | float | None, before: Decimal | float, after: Decimal | float) -> tuple[int, ...]:

@@ -259,10 +259,10 @@ class DailyReserved(TurnEnded):
 
 class DailyLimitReached(TurnEnded):
     """A limit of today, of a job's owner or of the deployment, does not pay for what comes next: the job goes on after
-    `seconds`, when the day is over."""
+    `seconds`, when the day is over. `unit` is that of the limit."""
 
-    def __init__(self, why: str, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(self, why: str, seconds: float, unit: str = "") -> None:
+        self.seconds, self.unit = seconds, unit
         super().__init__(why)
 
 

@@ -82,7 +82,7 @@ class Loop:
         Raises `LeaseLost` where somebody else holds the job by now, `DatabaseUnavailable` where nothing
         can be written: then the lease runs out and another turn goes on from the journal.
         """
-        lane = Lane.GPU
+        lane = claim.lane
         try:
             job = self.ledger.load(claim)
             lane = job.lane

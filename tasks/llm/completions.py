@@ -57,21 +57,21 @@ class ChatCompletions(OpenAIResponses):
                 if now - last < silence:
                     continue
                 item = TimeoutError(f"nothing came back within {silence:g} s")
-            if not isinstance(item, dict):
+            if not isinstance(item, dict) or (item.get("error") and not identified):
                 if item is None and (whole := self._whole(answer, model, begun)):
                     return whole
                 if identified:
                     line = "it hung up in the middle of its answer" if item is None else " ".join(str(item).split())
                     return CloudAnswer(end=CloudEnd.LOST, model=model, error=self._redact(line), health=Health.FAULT)
                 return self._unanswered(stream, item)
-            if not identified and not item.get("error"):
+            if not identified:
                 on_id(f"chat_{uuid.uuid4().hex}")
                 identified = True
             try:
                 tokens = answer.take(item)
             except EngineFault as fault:
-                end = CloudEnd.FAILED if identified else CloudEnd.LOST
-                return CloudAnswer(end=end, model=model, error=self._redact(str(fault)), health=Health.FAULT)
+                failed, line = CloudEnd.FAILED, self._redact(str(fault))
+                return CloudAnswer(end=failed, model=model, error=line, health=Health.FAULT)
             heartbeat.beat(tokens)
             last, silence = time.monotonic(), STREAM_SILENCE_SECONDS
             heartbeat.expect_silence(silence)

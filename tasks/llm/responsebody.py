@@ -11,6 +11,7 @@ from tasks.llm.refusals import Refusal, error_codes, unrun
 from tasks.types import CloudAnswer, CloudEnd, Health, Usage
 
 MESSAGE_CHARS = 300
+NO_USAGE = Usage(prompt_tokens=0, cached_tokens=0, completion_tokens=0)
 ENDS = {"completed": CloudEnd.COMPLETED, "incomplete": CloudEnd.INCOMPLETE, "failed": CloudEnd.FAILED}
 
 
@@ -71,6 +72,8 @@ def _read(response: Mapping[str, Any], seconds: float) -> CloudAnswer | None:
     if end is None:
         return None
     text, usage = _text(response), _usage(response.get("usage"))
+    if usage == NO_USAGE and response.get("output"):  # it has made something, and counts none of it
+        usage = None
     refused = _failure(response, usage) if end is CloudEnd.FAILED else None
     return CloudAnswer(
         end=refused.end if refused else end,
@@ -87,7 +90,7 @@ def _read(response: Mapping[str, Any], seconds: float) -> CloudAnswer | None:
 def _failure(response: Mapping[str, Any], usage: Usage | None) -> Refusal | None:
     """What a response that failed says: where it used nothing and has no output, that the model was not run."""
     codes = error_codes(response)
-    refused = None if usage or response.get("output") else unrun(codes)
+    refused = None if usage not in (None, NO_USAGE) or response.get("output") else unrun(codes)
     fault = Refusal(end=CloudEnd.FAILED, health=Health.FAULT) if "server_error" in codes else None
     return refused or fault
 

@@ -158,7 +158,7 @@ class OpenAIResponses:
                     heartbeat.beat()
                     return str(response["id"]), ended(response, 0.0)
                 if item.get("type") == "error":
-                    return "", self._error_event(item)
+                    return "", self._unanswered(stream, item)
                 continue
             return "", self._unanswered(stream, item)
 
@@ -169,11 +169,13 @@ class OpenAIResponses:
             return CloudAnswer(end=CloudEnd.LOST, error=line, health=Health.FAULT)
         return CloudAnswer(end=refused.end, error=line, health=refused.health)
 
-    def _unanswered(self, stream: Stream, item: Exception | None) -> CloudAnswer:
+    def _unanswered(self, stream: Stream, item: Exception | Mapping[str, Any] | None) -> CloudAnswer:
         """How a request that got no id ended. Raises `CloudUnreached` where it was never sent."""
         import openai
 
         stream.close()
+        if isinstance(item, Mapping):
+            return self._error_event(item)
         line = self._redact("it hung up without an event" if item is None else describe_error(item))
         if not stream.sent:
             raise CloudUnreached(line)

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from tasks.budgets import Amounts
+from tasks.budgets import Amounts, above
 from tasks.errors import NoSuchEscalation, NotSettleable, OperatorNeeded
 from tasks.store import budgets, leases
 from tasks.store.session import Database, explained
@@ -64,7 +64,8 @@ def settle(
                  """),
             {**changed, "iteration": iteration},
         )
-        budgets.charge(connection, job, Amounts(usd=usd - row.usd, cloud_tokens=counted - before))
+        over = above(Amounts(usd=usd, cloud_tokens=counted), Amounts(usd=row.reserved_usd, cloud_tokens=before))
+        budgets.charge(connection, job, Amounts(usd=usd - row.usd, cloud_tokens=counted - before), over)
         detail = f"iteration {iteration}: {usd} USD instead of {bill.before}, by {bill.by}"
         leases.note(connection, job, "escalation settled", detail)
         return Bill(job=job, iteration=iteration, tokens=counted, **bill._mapping)

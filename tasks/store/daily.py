@@ -30,16 +30,14 @@ def set_limits(database: Database, owner: str, amounts: Mapping[str, Decimal | i
             {"owner": owner, **amounts},
         )
         connection.execute(
-            text("DELETE FROM daily_limits WHERE num_nonnulls(usd, cloud_tokens, local_tokens, gpu_seconds) = 0")
+            text(f"DELETE FROM daily_limits WHERE num_nonnulls({', '.join(budgets.UNITS)}) = 0")  # noqa: S608
         )
         woken = connection.execute(
             text("""WITH waiting AS (
-                        SELECT job_id, idle_until FROM leases WHERE idle_until > now() AND worker IS NULL FOR UPDATE
-                    ), hours AS (
-                        UPDATE jobs j SET idle_seconds = greatest(0, j.idle_seconds
-                            - extract(epoch FROM w.idle_until - now())) FROM waiting w WHERE j.id = w.job_id
+                        SELECT job_id FROM leases WHERE idle_since IS NOT NULL AND run_at > now() AND worker IS NULL
+                        FOR UPDATE
                     )
-                    UPDATE leases l SET run_at = now(), waits_for = '', idle_until = NULL
+                    UPDATE leases l SET run_at = now(), waits_for = ''
                     FROM waiting w WHERE l.job_id = w.job_id RETURNING l.lane""")
         ).scalars()
         for lane in sorted(set(woken)):

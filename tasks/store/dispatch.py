@@ -77,17 +77,20 @@ WITH RECURSIVE usage AS MATERIALIZED (
                         FROM next) AS one LIMIT 1
 ), claimed AS (
     UPDATE leases l SET epoch = l.epoch + 1, worker = :worker, turn = :turn, stale_task_id = NULL, live_tokens = 0,
-           progress_at = now(), interrupted = false, phase = 'claimed', waits_for = '', idle_until = NULL,
+           progress_at = now(), interrupted = false, phase = 'claimed', waits_for = '', idle_since = NULL,
+           held_since = now(),
            lease_until = now() + make_interval(secs => :lease)
     FROM pick, leases old WHERE l.job_id = pick.job_id AND old.job_id = l.job_id
-    RETURNING l.job_id, l.epoch, old.stale_task_id
+    RETURNING l.job_id, l.epoch, l.lane, l.run_at, old.stale_task_id, old.idle_since
 ), begun AS (
-    UPDATE jobs j SET state = 'running', started_at = coalesce(started_at, now())
-    FROM claimed c WHERE j.id = c.job_id AND j.state = 'queued'
+    UPDATE jobs j SET state = CASE j.state WHEN 'queued' THEN 'running' ELSE j.state END,
+           started_at = coalesce(j.started_at, now()),
+           idle_seconds = j.idle_seconds + coalesce(extract(epoch FROM least(now(), c.run_at) - c.idle_since), 0)
+    FROM claimed c WHERE j.id = c.job_id AND (j.state = 'queued' OR c.idle_since IS NOT NULL)
 ), swept AS ( -- what the last holder had reserved for calls in flight died with it
     DELETE FROM reservations r USING claimed c WHERE r.job_id = c.job_id AND r.epoch < c.epoch
 )
-SELECT job_id, epoch, stale_task_id FROM claimed
+SELECT job_id, epoch, lane, stale_task_id FROM claimed
 """)  # noqa: S608 - its one part is the constant above
 
 
@@ -139,7 +142,8 @@ def claim(database: Database, lanes: Iterable[Lane], worker: str, turn: str, rul
     if row is None:
         return None
     passing(CrashPoint.CLAIMED)
-    return Claim(job=row.job_id, epoch=row.epoch, worker=worker, turn=turn, stale_task_id=row.stale_task_id)
+    stale = row.stale_task_id
+    return Claim(job=row.job_id, epoch=row.epoch, worker=worker, turn=turn, stale_task_id=stale, lane=Lane(row.lane))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

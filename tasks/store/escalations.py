@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, case, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from tasks.budgets import Amounts
+from tasks.budgets import Amounts, above
 from tasks.errors import DailyLimitReached, LimitReached
 from tasks.redaction import Redaction
 from tasks.store import breakers, budgets, codec, leases
@@ -51,13 +51,15 @@ class PostgresEscalations:
             return _find(connection, claim, number)
 
     def intend(self, claim: Claim, number: int, plan: CloudPlan) -> EscalationRecord:
-        """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        """As the port has it. Raises `BatchReserved`, `DailyReserved`, `DailyLimitReached` where it has to wait for a
+        budget, `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
             return self._intend(connection, claim, number, plan)
 
     def fall_through(self, claim: Claim, number: int, plan: CloudPlan) -> EscalationRecord:
-        """As the port has it. Raises `LeaseLost`, `DatabaseUnavailable`."""
+        """As the port has it. Raises as `intend`; by then the request that was not taken is settled, so that the next
+        turn asks anew."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
             gone = connection.execute(
@@ -67,6 +69,8 @@ class PostgresEscalations:
             ).scalar_one()
             _give_back(connection, claim, number)
             leases.note(connection, claim.job, "model retired", f"{gone} is served no more: {plan.model} is asked")
+        with self._database.begin() as connection:
+            leases.fence(connection, claim)
             return self._intend(connection, claim, number, plan, later=True)
 
     def _intend(
@@ -287,11 +291,13 @@ def _in(seconds: float) -> Any:
 
 def _unaffordable(connection: Connection, claim: Claim, plan: CloudPlan) -> str:
     """Why the budget can't pay for the plan's most costly outcome; nothing where it can. Raises `BatchReserved`,
-    `DailyReserved`."""
+    `DailyReserved`, and `DailyLimitReached` where it is the hours of today that are used up."""
     most = Amounts(usd=plan.usd, cloud_tokens=plan.prompt_tokens + plan.completion_tokens)
     try:
         budgets.admit(connection, claim.job, most)
     except (LimitReached, DailyLimitReached) as limit:
+        if isinstance(limit, DailyLimitReached) and limit.unit not in budgets.OF_THE_CLOUD:
+            raise
         return budgets.refusal(limit)
     return ""
 
@@ -304,9 +310,12 @@ def _close(
     connection: Connection, claim: Claim, number: int, state: EscalationState, completion: Completion, error: str
 ) -> str:
     """Ends an open escalation, and charges `completion`. Returns its provider."""
+    mine = [*_is(claim, number), escalations.c.finished_at.is_(None)]
+    planned = escalations.c.prompt_tokens + escalations.c.completion_tokens
+    usd, most = connection.execute(select(escalations.c.reserved_usd, planned).where(*mine)).one()
     closed = connection.execute(
         update(escalations)
-        .where(*_is(claim, number), escalations.c.finished_at.is_(None))
+        .where(*mine)
         .values(
             state=state,
             text=completion.text,
@@ -327,7 +336,8 @@ def _close(
     connection.execute(insert(calls).values(row))
     _give_back(connection, claim, number)
     tokens = completion.prompt_tokens + completion.completion_tokens
-    budgets.charge(connection, claim.job, Amounts(usd=completion.usd, cloud_tokens=tokens))
+    used = Amounts(usd=completion.usd, cloud_tokens=tokens)
+    budgets.charge(connection, claim.job, used, above(used, Amounts(usd=usd, cloud_tokens=most)))
     detail = f"{completion.model}, {completion.usd:.4f} USD" + (f": {error}" if error else "")
     leases.note(connection, claim.job, f"escalation {state}", detail)
     return str(closed.provider)

@@ -227,17 +227,36 @@ INVARIANTS = (
     ),
     Invariant(
         name="I5 no budget is passed",
-        promise="a job's tokens, US dollars and iterations stay within its budget",
+        promise="a job's tokens, US dollars and iterations stay within its budget, but for what calls used above "
+        "their reservations",
         query="""
             SELECT id AS job, format('%s of %s tokens, %s of %s USD, %s of %s iterations', local_tokens + cloud_tokens,
                    budget_tokens, spent_usd, budget_usd, iterations, budget_iterations) AS what
-            FROM jobs WHERE local_tokens + cloud_tokens > budget_tokens OR spent_usd > budget_usd
-                         OR iterations > budget_iterations OR local_tokens > budget_local_tokens
-                         OR cloud_tokens > budget_cloud_tokens
+            FROM jobs WHERE local_tokens - over_local_tokens + cloud_tokens - over_cloud_tokens > budget_tokens
+                         OR spent_usd - over_usd > budget_usd OR iterations > budget_iterations
+                         OR local_tokens - over_local_tokens > budget_local_tokens
+                         OR cloud_tokens - over_cloud_tokens > budget_cloud_tokens
             UNION ALL
             SELECT j.id, format('%s of %s completion tokens', sum(c.completion_tokens), j.budget_completion_tokens)
             FROM jobs j JOIN calls c ON c.job_id = j.id AND c.operator <> 'escalate'
-            GROUP BY j.id HAVING sum(c.completion_tokens) > j.budget_completion_tokens""",
+            GROUP BY j.id HAVING sum(c.completion_tokens) - j.over_local_tokens > j.budget_completion_tokens""",
+    ),
+    Invariant(
+        name="I5 what passes a reservation is known",
+        promise="what a job's escalations cost above their reservations is what it is kept to have, and part of its "
+        "spend",
+        query="""
+            SELECT j.id AS job, format('%s USD are kept as above reservations; its escalations have %s', j.over_usd,
+                                       coalesce(e.over, 0)) AS what
+            FROM jobs j LEFT JOIN (
+                SELECT job_id, sum(greatest(0, usd - reserved_usd)) AS over FROM escalations
+                WHERE finished_at IS NOT NULL GROUP BY job_id) e ON e.job_id = j.id
+            WHERE j.over_usd <> coalesce(e.over, 0)
+            UNION ALL
+            SELECT id, format('%s and %s tokens are kept as above reservations, of %s and %s', over_local_tokens,
+                              over_cloud_tokens, local_tokens, cloud_tokens)
+            FROM jobs WHERE over_local_tokens NOT BETWEEN 0 AND local_tokens
+                         OR over_cloud_tokens NOT BETWEEN 0 AND cloud_tokens""",
     ),
     Invariant(
         name="I5 spend is the sum of the calls",
@@ -262,18 +281,19 @@ INVARIANTS = (
                                        r.tokens, j.budget_tokens) AS what
             FROM jobs j JOIN (SELECT job_id, sum(tokens) AS tokens FROM reservations GROUP BY job_id) r
               ON r.job_id = j.id
-            WHERE j.local_tokens + j.cloud_tokens + r.tokens > j.budget_tokens
+            WHERE j.local_tokens - j.over_local_tokens + j.cloud_tokens - j.over_cloud_tokens + r.tokens
+                  > j.budget_tokens
             UNION ALL
             SELECT j.id, format('%s USD are spent and %s reserved of %s', j.spent_usd, e.usd, j.budget_usd)
             FROM jobs j JOIN LATERAL (
                 SELECT sum(reserved_usd) AS usd FROM escalations
                 WHERE job_id = j.id AND finished_at IS NULL) e ON true
-            WHERE j.spent_usd + e.usd > j.budget_usd""",
+            WHERE j.spent_usd - j.over_usd + e.usd > j.budget_usd""",
     ),
     Invariant(
         name="I5 a batch is charged what its jobs are",
         promise="what a batch has spent is what its jobs are charged, and stays within its budget with all that calls "
-        "in flight and open escalations may cost",
+        "in flight and open escalations may cost, but for what calls used above their reservations",
         query=f"""
             SELECT j.first AS job, format('batch %s has spent %s tokens and %s USD; its jobs %s and %s', b.id, b.tokens,
                                           b.usd, j.tokens, j.usd) AS what
@@ -285,8 +305,10 @@ INVARIANTS = (
             SELECT (SELECT min(id) FROM jobs WHERE batch_id = b.id),
                    format('batch %s has spent %s of %s tokens and %s of %s USD, and reserved %s and %s', b.id, b.tokens,
                           b.budget_tokens, b.usd, b.budget_usd, r.tokens, r.usd)
-            FROM batches b CROSS JOIN LATERAL ({RESERVED.format(batch="b.id")}) r
-            WHERE b.tokens + r.tokens > b.budget_tokens OR b.usd + r.usd > b.budget_usd""",
+            FROM batches b CROSS JOIN LATERAL ({RESERVED.format(batch="b.id")}) r CROSS JOIN LATERAL (
+                SELECT coalesce(sum(over_local_tokens + over_cloud_tokens), 0) AS tokens,
+                       coalesce(sum(over_usd), 0) AS usd FROM jobs WHERE batch_id = b.id) o
+            WHERE b.tokens - o.tokens + r.tokens > b.budget_tokens OR b.usd - o.usd + r.usd > b.budget_usd""",
     ),
     Invariant(
         name="I6 one decision is at most one request",

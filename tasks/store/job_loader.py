@@ -33,9 +33,11 @@ from tasks.types import (
     Verdict,
 )
 
-# Up to now where the job is paused or has ended, so that its hours stand still.
+# Up to now where the job is paused, has ended or waits for the end of a day, so that its hours stand still.
 _IDLE = """idle_seconds + CASE WHEN started_at IS NULL THEN 0
-               ELSE coalesce(extract(epoch FROM now() - coalesce(paused_at, finished_at)), 0) END AS idle"""
+               ELSE coalesce(extract(epoch FROM now() - coalesce(paused_at, finished_at)), 0) END
+           + coalesce((SELECT extract(epoch FROM least(now(), l.run_at) - l.idle_since) FROM leases l
+                       WHERE l.job_id = jobs.id), 0) AS idle"""
 # Not the transaction's beginning: it may have waited for its lease row.
 _NOW = "clock_timestamp() AS now"
 

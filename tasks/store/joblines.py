@@ -31,7 +31,8 @@ SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.lane, j.iterations, j.s
        q.text AS question, q.answer_until,
        l.lane AS next_lane, extract(epoch FROM l.run_at - clock_timestamp())::float AS resting_seconds,
        (j.idle_seconds + CASE WHEN j.started_at IS NULL THEN 0 ELSE coalesce(extract(epoch FROM
-           coalesce(j.finished_at, clock_timestamp()) - j.paused_at), 0) END)::float AS idle_seconds,
+           coalesce(j.finished_at, clock_timestamp()) - j.paused_at), 0) END
+        + coalesce(extract(epoch FROM least(clock_timestamp(), l.run_at) - l.idle_since), 0))::float AS idle_seconds,
        coalesce((SELECT i.operator FROM iterations i WHERE i.job_id = j.id AND i.finished_at IS NULL
                  ORDER BY i.number DESC LIMIT 1), '') AS operator,
        clock_timestamp() AS now

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from tasks.budgets import Amounts
+from tasks.budgets import NOTHING, Amounts, above
 from tasks.crashpoints import CrashPoint, passing
 from tasks.errors import JournalMismatch, LimitReached
 from tasks.store import budgets, codec, leases
@@ -83,13 +83,15 @@ def commit(connection: Connection, job: int, key: CallKey, row: dict[str, Any], 
     """Writes the call's `row`, settles its reservation, and adds it to the spend of the job and its batch, and
     to the usage of its owner."""
     connection.execute(insert(calls).values(row))
-    connection.execute(reservations.delete().where(*_is(reservations, job, key)))
+    settled = reservations.delete().where(*_is(reservations, job, key)).returning(reservations.c.tokens)
+    reserved = connection.execute(settled).scalar_one_or_none()
     used = Amounts(
         usd=completion.usd,
         local_tokens=completion.prompt_tokens + completion.completion_tokens,
         gpu_seconds=completion.seconds,
     )
-    budgets.charge(connection, job, used)
+    over = NOTHING if reserved is None else above(used, Amounts(local_tokens=reserved))
+    budgets.charge(connection, job, used, over)
 
 
 def _is(table: Any, job: int, key: CallKey) -> list[Any]:

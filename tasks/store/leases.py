@@ -49,15 +49,16 @@ def release(
     resumed where its owner asked for a pause. One `interrupted` by its worker's end is claimed first, by any worker.
     `waits_for` says why it goes on only then; where it is `idle` until then its hours stand still."""
     parked = not done and park(connection, held.job, f"its worker {held.worker} gave it back")
-    connection.execute(
+    row = connection.execute(
         text("""UPDATE leases SET worker = NULL, turn = NULL, lease_until = NULL,
                 last_worker = CASE WHEN :interrupted THEN NULL ELSE :worker END, interrupted = :interrupted,
                 waiting_since = now(), run_at = now() + make_interval(secs => :delay), lane = :lane,
                 runnable = :runnable, phase = '', waits_for = :waits_for,
-                idle_until = CASE WHEN :idle THEN now() + make_interval(secs => :delay) END WHERE job_id = :job"""),
+                idle_since = CASE WHEN :idle THEN now() END WHERE job_id = :job
+                RETURNING owner, extract(epoch FROM clock_timestamp() - held_since)::float / 3600 AS hours"""),
         {
             "waits_for": waits_for,
-            "idle": idle,
+            "idle": idle and not (done or parked),
             "job": held.job,
             "worker": held.worker,
             "delay": delay_seconds,
@@ -65,14 +66,20 @@ def release(
             "runnable": not (done or parked),
             "interrupted": interrupted,
         },
-    )
-    if idle:
-        connection.execute(
-            text("UPDATE jobs SET idle_seconds = idle_seconds + :delay WHERE id = :job AND finished_at IS NULL"),
-            {"job": held.job, "delay": delay_seconds},
-        )
+    ).one()
+    count_hours(connection, row.owner, row.hours)
     # Of a job that is done too: a slot is free, and the relay need not wait for its next tick to fill it.
     wake(connection, lane)
+
+
+def count_hours(connection: Connection, owner: str, hours: float | None) -> None:
+    """Adds the time that a lease was held to what its owner has used in this hour; None where nobody knows it."""
+    connection.execute(
+        text("""INSERT INTO owner_usage (owner, hour, engine_seconds, hours)
+                VALUES (:owner, date_trunc('hour', now(), 'UTC'), 0, :hours)
+                ON CONFLICT (owner, hour) DO UPDATE SET hours = owner_usage.hours + EXCLUDED.hours"""),
+        {"owner": owner, "hours": hours or 0.0},
+    )
 
 
 def wake(connection: Connection, lane: str) -> None:

@@ -64,18 +64,20 @@ class PostgresLedger:
     def load(self, claim: Claim) -> Job:
         """The job with all that is committed of it; an open iteration without a call takes the hints that wait, and the
         changes of its checks and title hold from then on. Raises `LeaseLost`, `MalformedJob`, `AttachmentLost`,
-        `DatabaseUnavailable`."""
+        `DatabaseUnavailable`, and `DailyLimitReached` before anything of an iteration that may not begin today."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
-            connection.execute(  # an iteration's time begins with its first turn, not in the queue
+            check_edits.take(connection, claim.job)
+            begun = connection.execute(  # an iteration's time begins with its first turn, not in the queue
                 update(iterations)
                 .where(iterations.c.job_id == claim.job, iterations.c.started_at.is_(None))
                 .values(started_at=text("now()"))
-            )
-            check_edits.take(connection, claim.job)
+            ).rowcount
             taken = _take_hints(connection, claim)
             job = job_loader.read_job(connection, claim.job)
-        assert job is not None  # the fence has found its lease
+            assert job is not None  # the fence has found its lease
+            if begun and job.ended is None:
+                budgets.begin_iteration(connection, claim.job)
         if taken:
             passing(CrashPoint.HINTS_TAKEN)
         return job
@@ -128,7 +130,7 @@ class PostgresLedger:
 
     def begin(self, claim: Claim, number: int, move: Move, lessons: Sequence[Lesson]) -> tuple[Hint, ...]:
         """Opens iteration `number`, which takes the hints that wait; again is harmless. Returns the hints that it sees.
-        Raises `LeaseLost`, `DatabaseUnavailable`."""
+        Raises `DailyLimitReached` where it may not begin today, `LeaseLost`, `DatabaseUnavailable`."""
         with self._database.begin() as connection:
             leases.fence(connection, claim)
             connection.execute(
@@ -136,7 +138,8 @@ class PostgresLedger:
                 .where(jobs.c.id == claim.job, jobs.c.recalled.is_(None))
                 .values(recalled=codec.lessons_to_json(lessons))
             )
-            _open_iteration(connection, claim.job, number, move, started_at=text("now()"))
+            if _open_iteration(connection, claim.job, number, move, started_at=text("now()")):
+                budgets.begin_iteration(connection, claim.job)
             _take_hints(connection, claim)
             return hints.seen(hints.read(connection, claim.job))
 
@@ -421,12 +424,15 @@ def _replace_incumbent(connection: Connection, claim: Claim, best: Candidate) ->
     connection.execute(update(iterations).where(*improved).values(improved=True))
 
 
-def _open_iteration(connection: Connection, job: int, number: int, move: Move, **more: Any) -> None:
-    connection.execute(
+def _open_iteration(connection: Connection, job: int, number: int, move: Move, **more: Any) -> bool:
+    """Opens it, and says whether it was not open yet."""
+    opened = connection.execute(
         upsert(iterations)
         .values(job_id=job, number=number, operator=operator_of(move), move=codec.move_to_json(move), **more)
         .on_conflict_do_nothing()
+        .returning(iterations.c.number)
     )
+    return opened.one_or_none() is not None
 
 
 def _count_for_batch(

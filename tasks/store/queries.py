@@ -38,7 +38,7 @@ SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations,
        j.pause_requested_at IS NOT NULL AS pause_requested, l.worker, l.phase, l.live_tokens,
        j.idle_seconds + CASE WHEN j.started_at IS NULL THEN 0 ELSE coalesce(extract(epoch FROM
            coalesce(j.finished_at, clock_timestamp()) - j.paused_at), 0) END
-       - coalesce(extract(epoch FROM greatest(l.idle_until, clock_timestamp()) - clock_timestamp()), 0) AS idle_seconds,
+       + coalesce(extract(epoch FROM least(clock_timestamp(), l.run_at) - l.idle_since), 0) AS idle_seconds,
        coalesce((SELECT i.operator FROM iterations i WHERE i.job_id = j.id AND i.finished_at IS NULL
                  ORDER BY i.number DESC LIMIT 1), '') AS operator,
        j.moved_up, j.stop_code, j.stop_used, j.stop_limit, j.stop_needed, j.stop_ended_by,

@@ -22,8 +22,9 @@ WHERE old.job_id = l.job_id AND l.job_id IN (
     SELECT job_id FROM leases
     WHERE worker IS NOT NULL AND (lease_until < now() OR progress_at < now() - make_interval(secs => :stall))
     FOR UPDATE SKIP LOCKED)
-RETURNING l.job_id, old.worker, l.lane, old.epoch, old.phase, old.lease_until < now() AS expired,
+RETURNING l.job_id, l.owner, old.worker, l.lane, old.epoch, old.phase, old.lease_until < now() AS expired,
     extract(epoch FROM now() - old.progress_at) AS quiet,
+    extract(epoch FROM now() - old.held_since)::float / 3600 AS hours,
     (SELECT greatest(0, extract(epoch FROM now() - w.seen_at)) FROM workers w WHERE w.name = old.worker) AS unseen
 """)
 
@@ -56,6 +57,8 @@ def reap(database: Database, *, crash_cap: int, stall_seconds: float = STALL_SEC
                 leases.end(connection, row.job_id, crashes)
             else:
                 leases.park(connection, row.job_id, f"after its worker {row.worker} went silent")
+        for row in sorted(freed, key=lambda row: row.owner):  # in one order, as another reaper's
+            leases.count_hours(connection, row.owner, row.hours)
         for lane in {row.lane for row in freed}:
             leases.wake(connection, lane)
         return tuple(row.job_id for row in freed)

@@ -102,6 +102,9 @@ jobs = Table(
     Column("answer_iteration", Integer),
     Column("answer_slot", Integer),
     Column("spent_usd", _USD, nullable=False, server_default=_ZERO),
+    Column("over_usd", _USD, nullable=False, server_default=_ZERO),
+    Column("over_local_tokens", BigInteger, nullable=False, server_default=_ZERO),
+    Column("over_cloud_tokens", BigInteger, nullable=False, server_default=_ZERO),
     Column("local_tokens", BigInteger, nullable=False, server_default=_ZERO),
     Column("cloud_tokens", BigInteger, nullable=False, server_default=_ZERO),
     Column("engine_seconds", Double, nullable=False, server_default=_ZERO),
@@ -175,7 +178,8 @@ leases = Table(
     Column("batch_first", BigInteger),
     Column("batch_rank", Double, nullable=False, server_default=_ZERO),
     Column("waits_for", Text, nullable=False, server_default=text("''")),
-    _moment("idle_until"),
+    _moment("idle_since"),
+    _moment("held_since"),
     Index("leases_interrupted", "lane", postgresql_where=text("interrupted AND runnable AND worker IS NULL")),
     Index("leases_priority", "lane", "priority", postgresql_where=_WAITS),
     Index("leases_queue_rank", "lane", "owner", "queue_rank", postgresql_where=_WAITS),
@@ -610,6 +614,8 @@ owner_usage = Table(
     Column("usd", _USD, nullable=False, server_default=_ZERO),
     Column("cloud_tokens", BigInteger, nullable=False, server_default=_ZERO),
     Column("local_tokens", BigInteger, nullable=False, server_default=_ZERO),
+    Column("hours", Double, nullable=False, server_default=_ZERO),
+    Column("iterations", BigInteger, nullable=False, server_default=_ZERO),
     Index("owner_usage_hour", "hour"),
 )
 
@@ -622,6 +628,8 @@ daily_limits = Table(
     Column("cloud_tokens", BigInteger),
     Column("local_tokens", BigInteger),
     Column("gpu_seconds", Double),
+    Column("hours", Double),
+    Column("iterations", BigInteger),
     Column("set_by", Text, nullable=False, server_default=text("SESSION_USER")),
     _moment("set_at", required=True),
 )

@@ -78,6 +78,7 @@ class Claim:
     worker: str
     turn: str  # the Celery task id, as Flower shows it
     stale_task_id: str | None = None  # the turn whose holder died, to be ended in Flower
+    lane: Lane = Lane.GPU  # of the step that comes next
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -319,6 +319,7 @@ FORGERIES = (
             ("answer_iteration", "1"), ("iterations", "5"), ("spent_usd", "-1000"), ("local_tokens", "-1000000"),
             ("engine_seconds", "-1e9"), ("crashes", "-1000"), ("faults", "-1000"), ("recalled", "'[]'"),
             ("forked_from", "@job@"), ("submitted_at", "now() - interval '9 years'"), ("idle_seconds", "1e9"),
+            ("over_usd", "1000"), ("over_local_tokens", "1000000"), ("over_cloud_tokens", "1000000"),
             ("lesson_due", "true"), ("reason", "'forged'"), ("started_at", "now()"), ("finished_at", "now()"),
         )
     ),

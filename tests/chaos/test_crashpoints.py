@@ -53,6 +53,7 @@ def fleet(login: Callable[..., str]) -> Iterator[Database]:
         yield database
 
 
+@pytest.mark.slow  # tests of the loop, of moves, escalations and evolve cut their jobs at any write
 def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
     user: Database, fleet: Database, postgres: EmbeddedPostgres, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -130,7 +130,8 @@ def finish(fleet: Database, jobs: list[int], url: str, chance: random.Random) ->
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("evaluators", [12, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.slow  # test_score_faults.py stands for it
+@pytest.mark.parametrize("evaluators", [12, 500])
 def test_bad_evaluators_and_killed_workers_lose_and_double_nothing(
     user: Database, workers: Database, fleet_url: str, evaluators: int
 ) -> None:

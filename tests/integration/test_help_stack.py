@@ -192,6 +192,7 @@ def test_a_problem_that_is_too_hard_is_advised_twice_then_answered_and_the_answe
     assert by_help["local"]["usd"] == 0
 
 
+@pytest.mark.slow  # the tests of escalation do it without a stack
 def test_a_person_s_hint_solves_a_job_that_was_given_up_and_its_prompt_can_be_read(stack: Stack) -> None:
     job = stack.submit("size", RANGE, "--egress", "never", strategy="single")
     stack("wait", job, "--timeout", "240", code=3)
@@ -208,6 +209,7 @@ def test_a_person_s_hint_solves_a_job_that_was_given_up_and_its_prompt_can_be_re
     assert set(held.values()) == {False, True}
 
 
+@pytest.mark.slow  # the tests of escalation do it without a stack
 def test_a_question_waits_without_an_engine_until_it_is_answered(stack: Stack) -> None:
     job = stack.submit("size", RANGE, "--egress", "never", "--ask", strategy="single")
     stack("wait", job, "--timeout", "240", code=5)

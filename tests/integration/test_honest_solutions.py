@@ -25,7 +25,7 @@ def sandbox():
 
 
 # In one process too: these tests ask for nothing that only the stand-in would give.
-@pytest.mark.parametrize("isolation", ["process", "shared"])
+@pytest.mark.parametrize("isolation", ["process", pytest.param("shared", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", HONEST)
 def test_an_honest_solution_is_accepted(sandbox, name, isolation):
     tests, solution = HONEST[name]

@@ -120,6 +120,7 @@ def test_an_unknown_runtime_is_a_fault_of_the_machine_and_no_verdict(real_sandbo
         PythonValidator().validate(ANSWER, spec, real_sandbox, SilentHeartbeat())
 
 
+@pytest.mark.slow  # the refusal of a package that is not what the lock names stands for it
 def test_an_added_runtime_has_a_lock_that_builds_the_same_again(folder, registry):
     sandbox = BubblewrapSandbox(folder)
     runtimes = NamedRuntimes(folder, sandbox.verify_packages)

@@ -220,6 +220,7 @@ def test_nothing_outlives_a_killed_owner_and_the_next_up_goes_on(redraft: Redraf
     assert all(part.health == "ok" for part in parts(home).values())
 
 
+@pytest.mark.slow  # test_supervisor.py looks at the services of a stack
 def test_every_port_is_loopback_and_no_secret_is_in_a_command_line(redraft: Redraft, home: Path, tiny: str) -> None:
     assert redraft("up", "--detach", "--endpoint", tiny).returncode == 0
     stack = read(home)

@@ -49,7 +49,10 @@ FAULTS = (
     "error_event",  # the first event is an error: the rate limit is reached
     "failed",  # ends with response.failed after the model has run
     "unrun",  # ends with response.failed, for the rate limit is reached: no output, no usage
+    "unrun_counted",  # the same, and its usage is there, and says nothing
+    "unrun_quota",  # ends with response.failed, for the account has no money
     "incomplete",  # ends with response.incomplete at max_output_tokens
+    "incomplete_thoughts",  # the same, and the thoughts took all of them: no text
     "answer_filter",  # ends with response.incomplete, for the answer met the content filter
     "refused",  # ends as completed, with a refusal instead of a text
     "withdrawn",  # ends as cancelled, though nobody here cancelled it
@@ -85,6 +88,7 @@ class Rule:
     times: int = 0
     then: str = ""
     retry_after: str = ""
+    output_tokens: int = 0  # what it says that it wrote, where that is not what it did
 
     def __post_init__(self) -> None:
         if self.fault and self.fault not in FAULTS:
@@ -150,7 +154,7 @@ class Made:
 
     def _script(self) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "response.created", {}
-        if self._rule.fault == "unrun":
+        if self._rule.fault.startswith("unrun"):
             yield "response.failed", {}
             return
         yield "response.in_progress", {}
@@ -160,8 +164,8 @@ class Made:
         if self._rule.fault == "withdrawn":
             self.cancel()
             return
-        if self._rule.fault == "failed":
-            yield "response.failed", {}
+        if self._rule.fault in ("failed", "incomplete_thoughts"):
+            yield f"response.{self._rule.fault.removesuffix('_thoughts')}", {}
             return
         place = {"item_id": self._item, "output_index": 1, "content_index": 0}
         yield "response.output_item.added", {"output_index": 1, "item": self._message("", "in_progress")}
@@ -195,9 +199,12 @@ class Made:
 
     def _snapshot(self) -> dict[str, Any]:
         ended = self._status in ("completed", "incomplete")
+        message = [] if self._rule.fault == "incomplete_thoughts" else [self._message(self._text, self._status)]
         thought = {"id": self._item.replace("msg", "rs"), "type": "reasoning", "summary": []}
         failed = {"code": "server_error", "message": "The model failed to answer."}
-        if self._rule.fault == "unrun":
+        if self._rule.fault == "unrun_quota":
+            failed = {"code": "insufficient_quota", "message": "You exceeded your current quota."}
+        elif self._rule.fault.startswith("unrun"):
             failed = {"code": "rate_limit_exceeded", "message": "Rate limit reached."}
         cut = "content_filter" if self._rule.fault == "answer_filter" else "max_output_tokens"
         return {
@@ -212,7 +219,7 @@ class Made:
             "max_output_tokens": self._body.get("max_output_tokens"),
             "metadata": {},
             "model": self._body["model"],
-            "output": [thought, self._message(self._text, self._status)] if ended else [],
+            "output": [thought, *message] if ended else [],
             "parallel_tool_calls": True,
             "previous_response_id": None,
             "prompt_cache_key": self._body.get("prompt_cache_key"),
@@ -224,18 +231,13 @@ class Made:
             "tools": [],
             "top_p": 1.0,
             "truncation": "disabled",
-            "usage": self._usage() if ended else None,
+            "usage": self._usage() if ended else _counted(0, 0, 0, 0) if self._rule.fault == "unrun_counted" else None,
         }
 
     def _usage(self) -> dict[str, Any]:
-        taken, given = tokens(_words(self._body)), tokens(self._text) + REASONING_TOKENS
-        return {
-            "input_tokens": taken,
-            "input_tokens_details": {"cached_tokens": self._cached, "cache_write_tokens": 0},
-            "output_tokens": given,
-            "output_tokens_details": {"reasoning_tokens": REASONING_TOKENS},
-            "total_tokens": taken + given,
-        }
+        taken = tokens(_words(self._body))
+        given = self._rule.output_tokens or tokens(self._text) + REASONING_TOKENS
+        return _counted(taken, self._cached, given, REASONING_TOKENS)
 
 
 @dataclass(kw_only=True)
@@ -297,6 +299,16 @@ def _shared(one: str, other: str) -> int:
     same = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     cached = tokens(one[:same]) // CACHE_STEP * CACHE_STEP
     return cached if cached >= CACHE_LEAST else 0
+
+
+def _counted(taken: int, cached: int, given: int, thought: int) -> dict[str, Any]:
+    return {
+        "input_tokens": taken,
+        "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0},
+        "output_tokens": given,
+        "output_tokens_details": {"reasoning_tokens": thought},
+        "total_tokens": taken + given,
+    }
 
 
 def _part(text: str) -> dict[str, Any]:

@@ -7,7 +7,18 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.budgets import Amounts, Room, call_seconds, crossed, most_cost, most_together, room
+from tasks.budgets import (
+    NOTHING,
+    Amounts,
+    Room,
+    above,
+    call_seconds,
+    crossed,
+    most_cost,
+    most_together,
+    room,
+    turn_seconds,
+)
 from tasks.types import BatchBudget, Budget, Egress
 
 CENTS = st.integers(min_value=0, max_value=70)
@@ -46,6 +57,33 @@ def test_no_order_of_calls_that_begin_and_end_passes_a_limit(limit: int, steps: 
         else:
             account.end(amount, percent)
         assert account.used + account.held <= limit
+
+
+@given(limit=st.integers(min_value=1, max_value=200), steps=STEPS, factor=st.integers(min_value=100, max_value=300))
+def test_a_limit_is_passed_by_what_calls_use_above_their_reservations_alone(
+    limit: int, steps: list[tuple[bool, int, int]], factor: int
+) -> None:
+    """Each call ends, and has used some percent of its reservation, of which more than all is possible."""
+    account, over = Account(limit), 0
+    for begins, amount, percent in steps:
+        if begins:
+            fits = account.used + account.held + amount <= limit
+            before = account.held
+            account.begin(amount)
+            assert (account.held == before + amount) or not fits, "whatever was passed, nothing more begins"
+        elif account.in_flight:
+            reserved, used = account.in_flight[amount % len(account.in_flight)], account.used
+            account.end(amount, percent * factor // 100)
+            charged = account.used - used
+            over += above(Amounts(local_tokens=charged), Amounts(local_tokens=reserved)).local_tokens
+        assert account.used - over + account.held <= limit
+
+
+def test_what_is_above_a_reservation_is_told_unit_by_unit() -> None:
+    reserved = Amounts(usd=Decimal("0.10"), cloud_tokens=100, gpu_seconds=5.0)
+    used = Amounts(usd=Decimal("0.12"), cloud_tokens=90, local_tokens=7, gpu_seconds=9.0)
+    assert above(used, reserved) == Amounts(usd=Decimal("0.02"), local_tokens=7)
+    assert above(reserved, reserved) == NOTHING
 
 
 @given(limit=CENTS, used=CENTS, held=CENTS, needed=CENTS)
@@ -99,6 +137,33 @@ def test_no_call_of_several_at_once_takes_all_that_is_left() -> None:
     assert call_seconds(100.0, 0.0, 0.0) == 30.0
     assert call_seconds(100.0, 80.0, 5.0) == 15.0
     assert call_seconds(100.0, 99.5, 0.0) == 0.0
+
+
+@given(
+    limit=st.floats(min_value=1, max_value=10_000),
+    steps=st.lists(st.tuples(st.integers(0, 4), st.booleans(), st.floats(min_value=0, max_value=200)), max_size=60),
+)
+def test_turns_whose_calls_are_cut_stay_together_within_the_hours(
+    limit: float, steps: list[tuple[int, bool, float]]
+) -> None:
+    """A turn has the time of the longest of its calls in flight; while they last, its time is used by the clock."""
+    used, turns = 0.0, dict[int, float]()
+    for turn, calls, passing in steps:
+        if calls:
+            given = turn_seconds(limit, used, sum(turns.values()), turns.get(turn, 0.0))
+            assert given >= turns.get(turn, 0.0) or given == 0.0
+            turns[turn] = max(given, turns.get(turn, 0.0))
+        else:
+            used += sum(min(left, passing) for left in turns.values())
+            turns = {one: left - passing for one, left in turns.items() if left > passing}
+        assert used + sum(turns.values()) <= limit + 1e-6
+
+
+def test_a_second_call_of_a_turn_lasts_as_long_as_the_first_where_nothing_else_is_left() -> None:
+    assert turn_seconds(100.0, 0.0, 0.0, 0.0) == 30.0
+    assert turn_seconds(40.0, 0.0, 40.0, 40.0) == 40.0
+    assert turn_seconds(40.0, 0.0, 40.0, 0.0) == 0.0
+    assert turn_seconds(40.0, 39.5, 0.0, 0.0) == 0.0
 
 
 # ── warnings ──────────────────────────────────────────────────────────────────────────────────────

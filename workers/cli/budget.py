@@ -15,10 +15,17 @@ if TYPE_CHECKING:
     from tasks.store.summaries import DailyLimit
 
 app = typer.Typer()
-UNITS = ("usd", "cloud_tokens", "local_tokens", "gpu_seconds")
+UNITS = ("usd", "cloud_tokens", "local_tokens", "gpu_seconds", "hours", "iterations")
 # Of the database's columns: 8 digits before the point for dollars, a bigint for the rest.
 _TOKENS = Decimal(10**15)
-MOST = {"usd": Decimal(99_999_999), "cloud_tokens": _TOKENS, "local_tokens": _TOKENS, "gpu_seconds": Decimal(10**12)}
+MOST = {
+    "usd": Decimal(99_999_999),
+    "cloud_tokens": _TOKENS,
+    "local_tokens": _TOKENS,
+    "gpu_seconds": Decimal(10**12),
+    "hours": Decimal(10**9),
+    "iterations": _TOKENS,
+}
 
 
 @app.command()
@@ -37,7 +44,11 @@ def ls(as_json: output.Json = False) -> None:
         print("no limit of a day is set: `redraft budget set usd=5` sets one for the deployment")
         return
     lines = [
-        (limit.owner or "the deployment", limit.unit, *(_amount(one) for one in (limit.limit, limit.used, limit.held)))
+        (
+            limit.owner or "the deployment",
+            limit.unit,
+            *(_amount(limit.unit, one) for one in (limit.limit, limit.used, limit.held)),
+        )
         for limit in limits
     ]
     output.table(("of", "unit", "limit", "used", "in flight"), lines, right=("limit", "used", "in flight"))
@@ -51,7 +62,8 @@ def set_limits(
     amounts: Annotated[
         list[str],
         typer.Argument(
-            metavar="UNIT=NUMBER...", help="Of usd, cloud_tokens, local_tokens, gpu_seconds; `none` removes."
+            metavar="UNIT=NUMBER...",
+            help="Of usd, cloud_tokens, local_tokens, gpu_seconds, hours, iterations; `none` removes.",
         ),
     ],
     owner: Annotated[
@@ -64,8 +76,8 @@ def set_limits(
 ) -> None:
     """Limit what the deployment, or an owner, may use in a day (UTC). Needs a worker's login or a superuser's.
 
-    A limit of usd or cloud_tokens keeps jobs from the cloud, and they go on locally; one of local_tokens or gpu_seconds
-    lets them wait until the day is over. It holds at once, for jobs that run too.
+    A limit of usd or cloud_tokens keeps jobs from the cloud, and they go on locally; any other lets them wait until
+    the day is over. It holds at once, for jobs that run too.
     """
     from tasks.errors import InvalidInput
     from tasks.store.daily import EACH_OWNER
@@ -82,7 +94,7 @@ def set_limits(
         return
     for unit, amount in given.items():
         whose = "each owner" if owner == EACH_OWNER else f"owner {owner}" if owner else "the deployment"
-        print(f"{whose}: {'no limit' if amount is None else f'{_amount(amount)} a day'} of {unit}")
+        print(f"{whose}: {'no limit' if amount is None else f'{_amount(unit, amount)} a day'} of {unit}")
 
 
 def read_amounts(texts: Sequence[str]) -> dict[str, Decimal | int | float | None]:
@@ -110,7 +122,7 @@ def _number(unit: str, written: str, part: str, allowed: str) -> Decimal | int |
         raise InvalidInput("UNIT=NUMBER", part, f"{allowed}; at most {MOST[unit]:,}")
     if unit == "usd":
         return number
-    if unit == "gpu_seconds":
+    if unit in ("gpu_seconds", "hours"):
         return float(number)
     if number != int(number):
         raise InvalidInput("UNIT=NUMBER", part, f"{unit} are whole")
@@ -129,5 +141,6 @@ def document(limit: DailyLimit) -> dict[str, Any]:
     }
 
 
-def _amount(amount: Decimal | float) -> str:
-    return f"{amount:,.4f}" if isinstance(amount, Decimal) else f"{amount:,.0f}"
+def _amount(unit: str, amount: Decimal | float) -> str:
+    decimals = {"usd": 4, "hours": 2}.get(unit, 0)
+    return f"{amount:,.{decimals}f}"

@@ -16,7 +16,7 @@ def line(row: EscalationRow) -> str:
         return _running(row)
     match row.state:
         case "done":
-            said = f"answered, {output.usd(row.usd)}"
+            said = f"answered, {output.usd(row.usd)}{_above(row)}"
         case "refused":
             said = f"not sent, for the budget can't pay for it: {row.error}"
         case "unsent":
@@ -90,4 +90,11 @@ def _charge(row: EscalationRow) -> str:
     if not row.usd:
         return "nothing was charged"
     whole = row.usd == row.reserved_usd
-    return f"charged in full, {output.usd(row.usd)}" if whole else f"{output.usd(row.usd)} by the usage it reported"
+    if whole:
+        return f"charged in full, {output.usd(row.usd)}"
+    return f"{output.usd(row.usd)} by the usage it reported{_above(row)}"
+
+
+def _above(row: EscalationRow) -> str:
+    """What was reserved, where that was no upper bound."""
+    return f", more than the {output.usd(row.reserved_usd)} that was reserved" if row.usd > row.reserved_usd else ""

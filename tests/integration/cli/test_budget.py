@@ -46,10 +46,26 @@ def test_limits_of_a_day_are_set_shown_and_removed(redraft: Redraft, admin: Admi
     assert redraft("budget", "ls").out.startswith("no limit of a day is set")
 
 
+def test_hours_and_iterations_of_a_day_are_set_and_shown(redraft: Redraft, admin: Admin, urls: Urls) -> None:
+    said = redraft("budget", "set", "hours=7.5,iterations=200", "--owner", "ada", "--url", urls.admin)
+    assert said.out == "owner ada: 7.50 a day of hours\nowner ada: 200 a day of iterations\n"
+    admin.execute(
+        """INSERT INTO owner_usage (owner, hour, engine_seconds, hours, iterations)
+           VALUES ('ada', date_trunc('hour', now()), 0, 1.25, 17)"""
+    )
+    table = redraft("budget", "ls").out.splitlines()
+    assert [line.split() for line in table[1:]] == [
+        ["ada", "hours", "7.50", "1.25", "0.00"],
+        ["ada", "iterations", "200", "17", "0"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ("dollars=5", "units are usd, cloud_tokens, local_tokens, gpu_seconds"),
+        ("dollars=5", "units are usd, cloud_tokens, local_tokens, gpu_seconds, hours, iterations"),
+        ("iterations=2.5", "iterations are whole"),
+        ("hours=-1", "from 0"),
         ("usd=-1", "from 0"),
         ("usd=nan", "at most 99,999,999"),
         ("usd=much", "UNIT=NUMBER, from 0"),

@@ -47,6 +47,7 @@ ENDS = (
     End(fault="overloaded", times=1, state="done", charged="some", says="answered", posts=2),
     End(fault="error_event", times=1, state="done", charged="some", says="answered", posts=2),
     End(fault="unrun", times=1, state="done", charged="some", says="answered", posts=2, accepted=2),
+    End(fault="unrun_counted", times=1, state="done", charged="some", says="answered", posts=2, accepted=2),
     # It stays so: an honest end, uncharged.
     End(
         fault="rate_limit",
@@ -66,6 +67,7 @@ ENDS = (
     ),
     # Not accepted, and no waiting mends it.
     End(fault="quota", state="failed", charged="nothing", says="exceeded your current quota", accepted=0),
+    End(fault="unrun_quota", state="failed", charged="nothing", says="exceeded your current quota.; nothing was"),
     End(fault="unauthorized", state="failed", charged="nothing", says="401: Incorrect API key", accepted=0),
     End(fault="forbidden", state="failed", charged="nothing", says="403: Country not supported.", accepted=0),
     End(fault="model_gone", state="failed", charged="nothing", says="404: The model `gpt-5.4` does not", accepted=0),
@@ -82,6 +84,7 @@ ENDS = (
     End(fault="failed", state="failed", charged="all", says="The model failed to answer.; charged in full"),
     End(fault="withdrawn", state="failed", charged="all", says="cancelled; charged in full"),
     End(fault="incomplete", state="failed", charged="some", says="incomplete: max_output_tokens; $0.0"),
+    End(fault="incomplete_thoughts", state="failed", charged="some", says="incomplete: max_output_tokens; $0.0"),
     End(fault="answer_filter", state="failed", charged="some", says="incomplete: content_filter; $0.0"),
     End(fault="refused", state="failed", charged="some", says="the model refused: I can't help with that.; $0.0"),
     # The stream breaks, the answer is fetched by its id.

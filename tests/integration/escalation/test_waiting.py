@@ -4,16 +4,19 @@ none is sent twice."""
 from __future__ import annotations
 
 import dataclasses
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from tasks.crashpoints import CrashPoint, armed
+from tasks.errors import DailyReserved
 from tasks.heartbeat import SilentHeartbeat
 from tasks.policy import LoopRules
 from tasks.policy.limits import limits_of
-from tasks.store import breakers, dispatch
+from tasks.store import breakers, daily, dispatch
+from tasks.store.bills import settle
 from tasks.store.escalation_rows import escalation_rows
 from tasks.store.escalations import PostgresEscalations, abandon
 from tasks.store.invariants import breaches
@@ -21,7 +24,7 @@ from tasks.store.job_loader import load_job
 from tasks.store.lifecycle import request_cancel
 from tasks.store.queries import job_egress, job_summary
 from tasks.store.session import Database
-from tasks.types import Budget, Claim, EscalationKind, Health, JobState
+from tasks.types import Budget, Claim, CloudPlan, EscalationKind, Health, JobState
 from tests.chaos.crashes import Fatal
 from tests.doubles import Killed
 from tests.integration.escalation.cases import ALL, RIGHT, loop, put, rows, run, until_escalation
@@ -129,6 +132,60 @@ def test_killed_after_an_id_was_found_retired_the_next_one_is_asked(
     lost = point in (CrashPoint.INTENDED, CrashPoint.POSTED)
     assert sent == ["gpt-5.4", "gpt-5.4-mini"][: 1 if point is CrashPoint.INTENDED else 2]
     assert (asked.model, asked.state) == ("gpt-5.4-mini", "unknown" if lost else "done")
+    with Database(admin_url) as admin:
+        assert breaches(admin, drained=True) == ()
+
+
+def test_a_model_that_is_retired_while_other_requests_hold_the_day_is_not_given_up(
+    user: Database, fleet: Database
+) -> None:
+    """The next model has to wait for the day's dollars: what the first one did not take is over by then."""
+    for _ in range(2):
+        put(user)
+    daily.set_limits(fleet, "alice", {"usd": Decimal("0.10")})
+    one, other = (claim_now(fleet) for _ in range(2))
+    assert one is not None
+    assert other is not None
+    ledger = PostgresEscalations(fleet)
+    plan = CloudPlan(model="new", request="{}", usd=Decimal("0.06"), prompt_tokens=9, completion_tokens=1)
+    assert ledger.intend(other, 1, plan).state == "intent"
+    assert ledger.intend(one, 1, dataclasses.replace(plan, model="old", usd=Decimal("0.04"))).state == "intent"
+    with pytest.raises(DailyReserved):
+        ledger.fall_through(one, 1, plan)
+    assert ledger.find(one, 1) is None
+    ledger.hold_back(other, 1, "its circuit is open")
+    assert ledger.intend(one, 1, plan).state == "intent"
+
+
+@pytest.mark.parametrize("retired", [True, False], ids=["404", "429"])
+def test_killed_between_a_refusal_and_its_record_nobody_can_tell_it_from_a_request_that_was_taken(
+    user: Database, fleet: Database, admin_url: str, retired: bool
+) -> None:
+    """By the server's count nothing was accepted; what is kept is the intent alone, so it is charged until the operator
+    says what the bill does."""
+
+    class Deaf(PostgresEscalations):
+        """Killed where it would write what the provider said."""
+
+        def fall_through(self, *arguments: Any) -> Any:
+            raise Killed
+
+        def postpone(self, *arguments: Any, **fields: Any) -> None:
+            raise Killed
+
+    with serving([RIGHT if retired else BUSY]) as standin:
+        standin.retired = frozenset({"gpt-5.4"} if retired else ())
+        job = put(user, budget=Budget(iterations=3))
+        until_escalation(fleet, standin.url)
+        with pytest.raises(Killed):
+            turn(fleet, standin.url, take(fleet, *ALL), asked=Deaf(fleet), fallbacks=("gpt-5.4-mini",))
+        outlive(fleet)
+        run(fleet, standin.url, fallbacks=("gpt-5.4-mini",))
+        assert (standin.posts, standin.accepted) == (1, 0)
+    (asked,) = rows(fleet, job)
+    assert (asked.state, asked.usd) == ("unknown", asked.reserved_usd)
+    settle(fleet, job, asked.iteration, usd=Decimal(0))
+    assert job_summary(user, job).spend.usd == 0
     with Database(admin_url) as admin:
         assert breaches(admin, drained=True) == ()
 

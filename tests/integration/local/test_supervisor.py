@@ -117,6 +117,7 @@ def test_a_killed_service_is_started_again_on_its_port(home: Home, name: str) ->
     assert after.port == before.port
 
 
+@pytest.mark.slow  # a killed service stands for it
 def test_postgres_that_was_told_to_end_and_waits_for_its_sessions_is_started_again(home: Home) -> None:
     stack = up(home)
     before = part(home, "postgres")
@@ -128,6 +129,7 @@ def test_postgres_that_was_told_to_end_and_waits_for_its_sessions_is_started_aga
     assert eventually(lambda: (now := part(home, "postgres")) is not None and now.health == "ok")
 
 
+@pytest.mark.slow  # a killed service stands for it
 def test_a_service_that_hangs_is_started_again(home: Home) -> None:
     up(home)
     before = part(home, "valkey")
@@ -170,6 +172,7 @@ def test_a_second_up_is_harmless_and_two_at_once_make_one_stack(home: Home) -> N
     assert sum("-D" in process.cmdline() for process in of(home)) == 1
 
 
+@pytest.mark.slow  # test_demo.py stops a stack that is starting
 def test_down_ends_a_stack_that_is_only_just_starting(home: Home) -> None:
     starting = up_beside(home)
     assert eventually(lambda: holder(home) is not None)

@@ -224,7 +224,7 @@ def test_what_became_of_each_iteration_is_counted_for_its_owner_and_family(user:
     ]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_batch_takes_no_more_than_its_owners_share(admin_url: str, seed: int) -> None:
     """Engine seconds of owners who all have more to do than the night is long: each at least 90 % of an equal part."""
     simulation = importlib.import_module("dispatch.simulation")

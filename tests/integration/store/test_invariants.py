@@ -199,6 +199,13 @@ BROKEN = {
         "UPDATE jobs SET spent_usd = 0.01",
         "UPDATE calls SET operator = 'escalate' WHERE iteration = 1",
     ),
+    "I5 what passes a reservation is known": (
+        "UPDATE jobs SET over_usd = 0.01",
+        "UPDATE jobs SET over_local_tokens = local_tokens + 1",
+        "UPDATE jobs SET over_cloud_tokens = -1",
+        f"{ESCALATED} VALUES (1, 1, 'answer', 'm', 'failed', '{{}}', 0.1); "
+        "UPDATE escalations SET usd = 0.2, finished_at = now()",
+    ),
     "I5 what is reserved fits too": (
         f"{ESCALATED} VALUES (1, 1, 'answer', 'm', 'intent', '{{}}', 2.5)",
         f"UPDATE jobs SET spent_usd = 1.9; {ESCALATED} VALUES (1, 1, 'answer', 'm', 'unsent', '{{}}', 0.2)",

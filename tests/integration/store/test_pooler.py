@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -58,7 +59,7 @@ def pgbouncer(folder: Path, direct: Addresses, mode: str) -> Iterator[Addresses]
     drop: list[str] = []
     if os.geteuid() == 0:  # it refuses to be root
         drop = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-        for path in (folder, *folder.parents[:2]):
+        for path in (folder, *folder.parents[: len(folder.relative_to(tempfile.gettempdir()).parts) - 1]):
             path.chmod(0o755)
     assert PGBOUNCER is not None
     with subprocess.Popen([*drop, PGBOUNCER, "-q", str(ini)], stderr=subprocess.DEVNULL) as process:

@@ -131,9 +131,29 @@ def empty(handler: serve.Handler) -> None:
     handler.end(40, 0)
 
 
+def filtered(handler: serve.Handler) -> None:
+    handler.begin()
+    handler.word("Sort ")
+    handler.word(finish="content_filter")
+    handler.end(40, 2)
+
+
+def limited(handler: serve.Handler) -> None:
+    handler.begin()
+    handler.event({"error": {"message": f"slow down, {KEY}", "code": "rate_limit_exceeded"}})
+
+
+def failing_at_once(handler: serve.Handler) -> None:
+    handler.begin()
+    handler.event({"error": {"message": f"out of memory at {KEY}"}})
+
+
 @pytest.mark.parametrize(
     ("act", "end", "identified", "used"),
     [
+        (filtered, CloudEnd.FAILED, True, True),
+        (limited, CloudEnd.BUSY, False, False),
+        (failing_at_once, CloudEnd.LOST, False, False),
         (broken, CloudEnd.LOST, True, False),
         (short, CloudEnd.INCOMPLETE, True, True),
         (uncounted, CloudEnd.COMPLETED, True, False),

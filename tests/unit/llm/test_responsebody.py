@@ -9,7 +9,15 @@ import httpx2
 import openai
 import pytest
 
-from tasks.llm.responsebody import MESSAGE_CHARS, CloudTerms, describe_error, ended, error_message, request_json
+from tasks.llm.responsebody import (
+    MESSAGE_CHARS,
+    NO_USAGE,
+    CloudTerms,
+    describe_error,
+    ended,
+    error_message,
+    request_json,
+)
 from tasks.types import CloudAnswer, CloudEnd, Usage
 
 TERMS = CloudTerms(model="gpt-5.4", effort="high", output_tokens=4096)
@@ -78,6 +86,15 @@ def test_usage_without_details_counts_what_is_said() -> None:
     assert answer_of(usage={"input_tokens": 3}).usage == Usage(prompt_tokens=3, cached_tokens=0, completion_tokens=0)
     no_details = {"input_tokens": 3, "input_tokens_details": {}, "output_tokens": 1}
     assert answer_of(usage=no_details).usage == Usage(prompt_tokens=3, cached_tokens=0, completion_tokens=1)
+
+
+def test_a_usage_of_nothing_is_believed_of_a_response_that_made_nothing() -> None:
+    nothing = {"input_tokens": 0, "output_tokens": 0}
+    limited = {"code": "rate_limit_exceeded", "message": "Slow down."}
+    assert answer_of(status="failed", error=limited, usage=nothing).end is CloudEnd.BUSY
+    failed = answer_of(status="failed", error={"code": "server_error", "message": "It broke."}, usage=nothing)
+    assert (failed.end, failed.usage) == (CloudEnd.FAILED, NO_USAGE)
+    assert answer_of(output=OUTPUT, usage=nothing).usage is None, "so that the whole reservation is charged"
 
 
 @pytest.mark.parametrize("status", ["queued", "in_progress", "something new", None])

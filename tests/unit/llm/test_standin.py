@@ -113,7 +113,15 @@ def test_a_stream_has_the_sdks_events_and_ends_with_text_and_usage(standin: Stan
 
 @pytest.mark.parametrize(
     ("fault", "status"),
-    [("failed", "failed"), ("unrun", "failed"), ("incomplete", "incomplete"), ("answer_filter", "incomplete")],
+    [
+        ("failed", "failed"),
+        ("unrun", "failed"),
+        ("unrun_counted", "failed"),
+        ("unrun_quota", "failed"),
+        ("incomplete", "incomplete"),
+        ("incomplete_thoughts", "incomplete"),
+        ("answer_filter", "incomplete"),
+    ],
 )
 def test_a_response_that_fails_says_so_in_its_last_event_and_when_it_is_fetched(
     standin: StandIn, fault: str, status: str

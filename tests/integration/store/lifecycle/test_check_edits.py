@@ -174,6 +174,28 @@ def test_a_fork_begins_with_the_checks_that_its_job_has(
     assert breaches(fleet) == ()
 
 
+def test_a_fork_has_the_newest_checks_and_title_though_no_iteration_has_seen_them(
+    user: Database, fleet: Database, ledger: PostgresLedger
+) -> None:
+    job = put(user, budget=Budget(iterations=4))
+    one_turn(fleet, ledger, ScriptedModel(eighteen))
+    lifecycle.edit(user, job, Changes(checks=(HIDDEN,), title="Fence posts"))
+    last = check_edits.checks_of(user, job)[1]
+    lifecycle.edit(user, job, Changes(checks=(RIGHT,), checks_edit=last, priority=9))
+    made = lifecycle.fork(user, job, 1, Changes())
+    assert check_edits.checks_of(user, made)[0] == (RIGHT,)
+    one, other = edits_of(user, made)
+    assert [(edit.by, edit.at, edit.after) for edit in (one, other)] == [
+        (edit.by, edit.at, edit.after) for edit in edits_of(user, job)
+    ]
+    lifecycle.request_cancel(user, job)
+    run(fleet, ledger, ScriptedModel(eighteen))
+    summary = job_summary(user, made)
+    assert (summary.title, summary.state, summary.answer) == ("Fence posts", JobState.ACCEPTED, "ANSWER: 18")
+    assert operators(user, made) == ["draft", "recheck"]
+    assert breaches(fleet, submitted=[made], drained=True) == ()
+
+
 def test_without_an_iteration_left_an_answer_that_has_still_to_be_judged_is_not_accepted(
     user: Database, fleet: Database, ledger: PostgresLedger
 ) -> None:
