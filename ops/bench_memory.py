@@ -14,7 +14,7 @@ import statistics
 from collections.abc import Sequence
 from enum import StrEnum
 
-from bench_batch import PASS_AT_1, concentration
+from chances import HUMANEVAL
 from figures import table
 
 from tasks.lesson_service import CONSIDERED
@@ -40,10 +40,10 @@ class Choice(StrEnum):
 
 def solved(effects: Sequence[float], choice: Choice, seed: int) -> float:
     """The share of jobs that are solved."""
-    night, total = _Night(effects, choice, seed), concentration()
+    night = _Night(effects, choice, seed)
     for number in range(JOBS):
         chance = random.Random(f"{seed} {number}")  # noqa: S311 - the same jobs for every choice
-        night.job(chance, chance.betavariate(PASS_AT_1 * total, (1 - PASS_AT_1) * total))
+        night.job(chance, HUMANEVAL.draw(chance))
     return (night.taught.solved + night.without.solved) / JOBS
 
 

@@ -48,7 +48,7 @@ from tasks.policy.lineages import (
     repeats,
     stuck,
 )
-from tasks.policy.progress import impossible, no_gain
+from tasks.policy.progress import impossible, in_doubt, no_gain
 from tasks.policy.repeats import distinct, is_stale, marked, repeated
 from tasks.policy.similarity import similarity
 from tasks.policy.single import Single
@@ -87,6 +87,7 @@ __all__ = [
     "hours_used",
     "identity",
     "impossible",
+    "in_doubt",
     "is_decisive",
     "is_executable",
     "is_outdated",

@@ -9,7 +9,7 @@ from typing import ClassVar
 from tasks.policy.clusters import choose, clusters, conclude_by_choice, passing
 from tasks.policy.help import helped
 from tasks.policy.lineages import by_root, head, stuck
-from tasks.policy.progress import OBJECTIONS, PATIENCE, impossible, no_gain
+from tasks.policy.progress import OBJECTIONS, PATIENCE, impossible, in_doubt, no_gain, objections_in, since_hint
 from tasks.policy.repeats import distinct, is_stale
 from tasks.types import Aggregate, Candidate, Decision, Draft, Iteration, Limits, Operator, Probe, Revise, Stop
 
@@ -33,7 +33,7 @@ class Ladder:
     agree: int = 3
     lead: int = 2
     most: int = 16
-    first: int = 4
+    first: int = 2
     parents: int = 4
     patience: int = PATIENCE
     objections: int = OBJECTIONS
@@ -73,15 +73,16 @@ class Ladder:
             self._aggregate(history, limits),
             _redraft(history, limits),
         )
+        another = self._another_opinion(history, limits)
         match history[-1].operator:
             case Operator.RESTART:
-                return aggregate or repair or redraft
+                return another or aggregate or repair or redraft
             case Operator.AGGREGATE:
                 return repair or redraft
             case Operator.DRAFT if not is_stale(history[-1]):
                 return repair or redraft
             case _:
-                return redraft
+                return another or redraft
 
     def _given_up(self, history: Sequence[Iteration]) -> Stop | None:
         return impossible(history, self.objections) or no_gain(history, self.patience)
@@ -90,6 +91,14 @@ class Ladder:
         heads = _heads(history)[: limits.width]
         why = "none passes" if limits.goal is None else "a better score"
         return Revise(parents=tuple(sorted(head.ref for head in heads)), analyse=True, why=why) if heads else None
+
+    def _another_opinion(self, history: Sequence[Iteration], limits: Limits) -> Revise | None:
+        """Repairs of other lineages, at once, while those in which the problem was found impossible are in doubt."""
+        if not in_doubt(history):
+            return None
+        objected = {candidate.root for candidate in objections_in(since_hint(history))}
+        others = [head.ref for head in _heads(history) if head.root not in objected][: limits.width]
+        return Revise(parents=tuple(sorted(others)), analyse=True, why="another opinion") if others else None
 
     def _aggregate(self, history: Sequence[Iteration], limits: Limits) -> Aggregate | None:
         """The best candidates into one, unless nothing better came since they last were."""

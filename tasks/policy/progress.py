@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from tasks.types import Candidate, Iteration, Operator, Stop, StopCode
 
 # Iterations without a better score, and fresh starts among them, after which no other is tried: the fewest that drop at
-# most 2 % of solvable jobs in the simulation of `make bench-stop`.
-PATIENCE = 20
+# most 2 % of solvable jobs in the simulation of `make bench-stop`, where repairs object, too.
+PATIENCE = 25
 FRESH_STARTS = 2
 # Reviews of different lineages that must find a problem impossible: one alone is wrong too often.
 OBJECTIONS = 2
@@ -25,6 +25,15 @@ def impossible(history: Sequence[Iteration], enough: int = OBJECTIONS) -> Stop |
     if _best([i for i in history if i.number > first]) > _best([i for i in history if i.number <= first]):
         return None
     return Stop(code=StopCode.IMPOSSIBLE, detail=objections[-1].objection)
+
+
+def in_doubt(history: Sequence[Iteration]) -> bool:
+    """Whether at least half of the lineages that were reviewed found the problem impossible, and some did. A hint is a
+    new beginning."""
+    since = since_hint(history)
+    objected = {candidate.root for candidate in objections_in(since)}
+    reviewed = {c.root for iteration in since for c in iteration.candidates if c.revision > 0 and c.guard is None}
+    return bool(objected) and 2 * len(objected) >= len(reviewed)
 
 
 def no_gain(history: Sequence[Iteration], patience: int = PATIENCE) -> Stop | None:
