@@ -79,8 +79,8 @@ def terminal(
     pid, descriptor = pty.fork()
     if pid == 0:  # pragma: no cover - another process
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # in the background it is inherited as ignored
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         os.execvpe(argv[0], list(argv), dict(environment))
-    fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     opened = Terminal(pid, descriptor)
     try:
         yield opened

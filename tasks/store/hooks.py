@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, Row, text
 
-from tasks.store import leases
+from tasks.store import leases, metric_totals
 from tasks.store.hookrows import HOOKS, HookRow, hook_row
 from tasks.store.session import Database, explained
 from tasks.types import HookEvent
@@ -20,6 +20,8 @@ log = structlog.get_logger()
 
 # The outbox's topic of a hook is this and its name.
 TOPIC = "hook "
+# A counter, by hook.
+GIVEN_UP = "redraft_hook_given_up_total"
 
 
 def register(database: Database, hooks: Mapping[str, Sequence[HookEvent]]) -> None:
@@ -33,6 +35,7 @@ def register(database: Database, hooks: Mapping[str, Sequence[HookEvent]]) -> No
                         ON CONFLICT (name) DO UPDATE SET events = EXCLUDED.events"""),
                 {"name": name, "events": [str(event) for event in events]},
             )
+            metric_totals.add(connection, GIVEN_UP, {"hook": name}, 0)  # one that is not there has no first increase
         connection.execute(
             text("""UPDATE outbox SET given_up_at = now(), last_error = 'the hook is no longer configured'
                     WHERE delivered_at IS NULL AND given_up_at IS NULL AND starts_with(topic, :topic)
@@ -70,13 +73,15 @@ class HookDelivery:
         log.error(
             "a hook could not be told, and is tried no more", hook=self._name, event_id=row.payload["id"], why=why
         )
+        given_up = 1
         if final:
             connection.execute(text("UPDATE hooks SET gone_at = now() WHERE name = :name"), {"name": self._name})
-            connection.execute(
+            given_up += connection.execute(
                 text("""UPDATE outbox SET given_up_at = now(), last_error = :why
                         WHERE topic = :topic AND delivered_at IS NULL AND given_up_at IS NULL"""),
                 {"topic": self.topic, "why": why},
-            )
+            ).rowcount
+        metric_totals.add(connection, GIVEN_UP, {"hook": self._name}, given_up)
         if row.job_id is not None:
             connection.execute(text("SELECT 1 FROM leases WHERE job_id = :job FOR UPDATE"), {"job": row.job_id})
             tries = f"{row.attempts} {'try' if row.attempts == 1 else 'tries'}"

@@ -43,5 +43,6 @@ VALUES ('ada', date_trunc('hour', now(), 'UTC'), 5, 0.5, 900), ('bob', date_trun
 INSERT INTO daily_limits (owner, usd, local_tokens) VALUES ('', 4, NULL), ('*', NULL, 1000), ('bob', NULL, 2000);
 INSERT INTO events (job_id, kind) VALUES (1, 'lease expired'), (1, 'fault'), (3, 'accepted');
 INSERT INTO metric_totals (name, labels, value) VALUES ('redraft_engine_restarts_total', '{"model": "m"}', 2),
-    ('redraft_background_task_failures_total', '{"part": "relay", "task": "relay"}', 3);
+    ('redraft_background_task_failures_total', '{"part": "relay", "task": "relay"}', 3),
+    ('redraft_hook_given_up_total', '{"hook": "ops"}', 1);
 """

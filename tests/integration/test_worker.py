@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -9,8 +10,10 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -26,6 +29,8 @@ from tasks.types import Budget, CheckSpec, Egress, JobSpec, JobState, Lane, Stop
 from tests.integration.escalation.cases import HIDDEN, RIGHT, VISIBLE, loop
 from tests.plugins import install
 from tests.standin.responses import serving
+from workers.home import free_port
+from workers.http_client import answers
 
 pytestmark = pytest.mark.integration
 
@@ -95,6 +100,43 @@ def eventually(condition: Callable[[], bool], running: subprocess.Popen[bytes], 
         assert running.poll() is None, "the worker died"
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def flower(environment: dict[str, str], folder: Path) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """Flower as the stack runs it; gives what its page of turns shows."""
+    port = free_port()
+    config = folder / "flowerconfig.py"
+    config.write_text(f"address = '127.0.0.1'\nport = {port}\nbasic_auth = ['ada:hush']\n")
+    asked = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/tasks",
+        headers={"Authorization": f"Basic {base64.b64encode(b'ada:hush').decode()}"},
+    )
+
+    def turns() -> list[dict[str, Any]]:
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            return list(json.load(answer).values())
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "workers.flower", f"--conf={config}"],
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as running:
+        try:
+            eventually(lambda: answers(f"http://127.0.0.1:{port}/healthcheck"), running)
+            yield turns
+        finally:
+            running.terminate()
+
+
+def failures(turns: list[dict[str, Any]], job: int) -> list[str]:
+    """What Flower says of the job's turns that failed."""
+    return [
+        str(turn["exception"])
+        for turn in turns
+        if turn["state"] == "FAILURE" and str(turn["kwargs"]).startswith(f"job {job} ·")
+    ]
 
 
 def of_engines(running: subprocess.Popen[bytes]) -> list[str]:
@@ -206,10 +248,15 @@ def test_a_validator_that_raises_fails_its_job_and_the_worker_goes_on(
     check_by(fleet, buggy, "raises")
     check_by(fleet, broken, "bad_syntax")
     with (
+        flower(environment, tmp_path) as turns,
         process(["relay"], environment),
         process(["worker", "--lane", "check"], {**environment, "PYTHONPATH": str(plugins)}) as checker,
     ):
         eventually(lambda: job_summary(user, buggy).state.final, checker)
+        eventually(lambda: bool(failures(turns(), buggy)), checker)
+        assert failures(turns(), buggy)[0].startswith("RuntimeError: a bug of the plug-in, at ***")
+        eventually(lambda: bool(failures(turns(), broken)), checker)
+        assert "check 'bad_syntax' is broken on this worker: SyntaxError" in failures(turns(), broken)[0]
         eventually(lambda: job_summary(user, sound).iterations == 1, checker)
         eventually(lambda: "fault" in events_of(fleet, broken), checker)
     ended = job_summary(user, buggy)

@@ -73,6 +73,7 @@ FROM_THE_DATABASE = (
     _gauge("redraft_outbox_pending", "Side effects that were not delivered yet.", "topic"),
     _gauge("redraft_outbox_age_seconds", "Age of the oldest of them.", "topic"),
     _gauge("redraft_outbox_attempts", "The most tries of one of them.", "topic"),
+    _counter("redraft_hook_given_up_total", "Events of which a hook was not told, and is not told by itself.", "hook"),
     _gauge("redraft_database_bytes", "Size of the database."),
 )
 DATABASE_UP = _gauge(

@@ -17,6 +17,7 @@ from tasks.store.engine_watch import EngineWatch
 from tasks.store.hints import advise
 from tasks.store.hooks import HookDelivery
 from tasks.store.ledger import PostgresLedger
+from tasks.store.metrics import read_metrics
 from tasks.store.outbox import Outbox, Patience
 from tasks.store.presence import STARTING
 from tasks.store.session import Database
@@ -246,6 +247,13 @@ def test_pauses_double_and_are_no_shorter_than_the_receiver_asks(fleet: Database
     assert (hook.waiting, hook.trouble) == (1, "1 event waits: 429")
 
 
+def given_up(fleet: Database) -> float:
+    """What the metrics say of it."""
+    found = {sample.name: sample for sample in read_metrics(fleet)}["redraft_hook_given_up_total"]
+    assert found.labels == {"hook": "ops"}
+    return found.value
+
+
 def test_after_its_last_try_it_is_given_up_and_said_so_until_it_is_sent_again(
     user: Database, fleet: Database, job: int
 ) -> None:
@@ -259,6 +267,7 @@ def test_after_its_last_try_it_is_given_up_and_said_so_until_it_is_sent_again(
     (hook,) = hooks.hook_rows(fleet)
     assert (hook.waiting, hook.given_up) == (0, 1)
     assert hook.trouble == "1 event was given up: 500 Internal Server Error"
+    assert given_up(fleet) == 1
     with user.connect() as connection:
         noted = connection.execute(text("SELECT detail FROM events WHERE kind = 'not told'")).scalar_one()
     assert noted == "ops, after 3 tries: 500 Internal Server Error"
@@ -273,8 +282,10 @@ def test_a_receiver_that_wants_no_more_is_left_alone_until_somebody_tries_again(
 ) -> None:
     lifecycle.request_cancel(user, put(user))
     carrier = outbox(fleet, Receiver(NotDelivered("410 Gone", final=True)))
+    assert given_up(fleet) == 0
     assert carrier.deliver() == "410 Gone"
     assert carrier.deliver() is None
+    assert given_up(fleet) == 2
     lifecycle.request_cancel(user, put(user))
     assert len(rows(fleet)) == 2
     assert hooks.hook_rows(fleet)[0].trouble.startswith("its receiver wants no more (410), since ")
