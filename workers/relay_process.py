@@ -13,6 +13,7 @@ from tasks.crashpoints import arm_process
 from tasks.errors import PartFailed
 from tasks.settings import Settings
 from tasks.store.metric_totals import MetricTotals
+from tasks.store.pooler import refuse_pooler_at
 from tasks.store.process_reports import ProcessReporter
 from tasks.taskrecords import TaskRecords
 from workers.addresses import memory_bank
@@ -31,8 +32,10 @@ HOOK_STOP_SECONDS = 1.0
 
 
 def run_relay(settings: Settings, *, url: str, broker: str) -> None:
-    """Until TERM or INT. Raises `InvalidInput` where the settings name a hook that can't be, and `PartFailed` where a
-    background task died; the reason stays for `redraft status` until a relay is at work again."""
+    """Until TERM or INT. Raises `InvalidInput` where the settings name a hook that can't be or a pooler answers for the
+    database, and `PartFailed` where a background task died; the reason stays for `redraft status` until a relay is at
+    work again."""
+    refuse_pooler_at(url, "the relay")  # before its tasks take what few connections a pooler has
     arm_process(settings.crash_at)
     home, stop, deaths = Home(root=settings.home), threading.Event(), list[str]()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -206,7 +206,7 @@ def test_a_job_without_a_score_is_evolved_by_its_checks() -> None:
     assert decision.inspirations[0] == drafts[3].ref
     right = one(5, "right", accepted=True, score=1.0)
     assert Evolve().decide(past(*drafts, right), plain).code is StopCode.ACCEPTED  # type: ignore[union-attr]
-    idle = [one(n, f"more {n}", operator=Operator.RESTART if n % 4 else Operator.MUTATE) for n in range(5, 26)]
+    idle = [one(n, f"more {n}", operator=Operator.RESTART if n % 4 else Operator.MUTATE) for n in range(5, 30)]
     stop = Evolve().decide(past(*drafts, *idle), plain)
     assert isinstance(stop, Stop)
     assert stop.code is StopCode.NO_GAIN

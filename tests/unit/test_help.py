@@ -183,7 +183,7 @@ def test_rules_count_from_the_last_help_on() -> None:
 
 
 def test_a_hint_gives_a_job_that_would_end_another_beginning_and_one_that_never_came_does_not() -> None:
-    worn = [*failing(10), *failing(11, Operator.RESTART, first=11)]
+    worn = [*failing(10), *failing(16, Operator.RESTART, first=11)]
     assert no_gain(worn) is not None
     assert no_gain(then(worn, Operator.HINT, hint="Sort first.")) is None
     assert no_gain(then(worn, Operator.HINT)) is not None
