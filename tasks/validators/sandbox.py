@@ -25,7 +25,7 @@ from tasks.validators.orphans import end_orphans
 from tasks.validators.packages import BUILD_SECONDS as PACKAGES_BUILD_SECONDS
 from tasks.validators.packages import IMPORT_ALL, NamedRuntimes
 from tasks.validators.runtime import Runtime, default_runtime_folder, ensure
-from tasks.validators.sandboxrun import HEARTBEAT_SECONDS, Run, wall_seconds
+from tasks.validators.sandboxrun import HEARTBEAT_SECONDS, Run
 from tasks.validators.slots import unprivileged_uid
 from tasks.validators.toolchains import TOOLCHAINS, require
 
@@ -59,7 +59,7 @@ class BubblewrapSandbox:
 
     def _run(self, runtime: Runtime, job: SandboxJob, heartbeat: Heartbeat) -> SandboxResult:
         with self._slot(heartbeat, exclusive=job.exclusive), self._uid(heartbeat) as uid:
-            heartbeat.expect_silence(wall_seconds(job) + START_SECONDS)
+            heartbeat.expect_silence(job.timeout_seconds + START_SECONDS)
             return Run(runtime, job, uid, self._cpu_cores).result(heartbeat)
 
     def run_joined(

@@ -33,9 +33,6 @@ from tasks.validators.watcher import ResourceLimits, Watcher
 
 CHECK_SECONDS = 0.02  # between two looks at memory: a process can touch some 50 MB in that time
 HEARTBEAT_SECONDS = 0.25
-# A comparison program of ours imports for seconds where the disk is cold and the machine busy, as after a start. That
-# is no time of the candidate's; the limit on CPU, which a pattern without end meets, has no such grace.
-IMPORT_SECONDS = 30.0
 # Output beyond what is kept is thrown away; so far beyond, nobody means it.
 OUTPUT_KILL_FACTOR, OUTPUT_KILL_BYTES = 64, 2**20
 _LIMIT_BYTES = {"report": 4 * 2**20, "status": 2**16}
@@ -58,7 +55,6 @@ class Run:
         self._runtime, self._job, self._uid, self._joined_fds = runtime, job, uid, joined_fds or {}
         self._exchange = exchange
         self._cpu_seconds = job.timeout_seconds * cpu_cores + 1
-        self._wall_seconds = wall_seconds(job)
         self.stack = ExitStack()
         self._limit: str | None = None
         self._group: Path | None = None
@@ -157,7 +153,7 @@ class Run:
         if now >= self._next_heartbeat:
             heartbeat.check()
             self._next_heartbeat = now + HEARTBEAT_SECONDS
-        if now - self._began > self._wall_seconds:
+        if now - self._began > self._job.timeout_seconds:
             self._limit = "wall"
         elif exceeds_output_limit(streams):
             self._limit = "output"
@@ -203,11 +199,6 @@ class Run:
 
 _KILLED = 137  # 128 + SIGKILL, as a shell and bwrap would say
 _CPU_EXCEEDED = 152  # 128 + SIGXCPU
-
-
-def wall_seconds(job: SandboxJob) -> float:
-    """What a run of its own may take on the clock."""
-    return job.timeout_seconds + (IMPORT_SECONDS if job.servable else 0.0)
 
 
 def exceeds_output_limit(streams: Mapping[str, Stream]) -> bool:
