@@ -143,6 +143,8 @@ def _plain(row: Row[Any]) -> str:
             "lease_until",
             "waiting_since",
             "waits_since",
+            "held_since",
+            "idle_since",
             "queue_rank",
             "answer_until",
         ):

@@ -184,11 +184,13 @@ def test_workers_that_claim_at_once_take_each_job_once_and_miss_none(
     assert Counter(taken) == Counter(made)
 
 
-def test_of_hand_backs_at_once_one_wakes_the_relay_and_none_waits_for_another(
+def test_of_hand_backs_at_once_one_wakes_the_relay_and_none_waits_for_another_owners(
     login: Callable[..., str], fleet: Database
 ) -> None:
-    with Database(login("ann")) as ann:
-        submissions.submit_jobs(ann, [SPEC] * 3)
+    """Those of one owner add to one row of what that owner used, and wait for each other's commit."""
+    for owner in ("ann", "ben", "cyd"):
+        with Database(login(owner)) as database:
+            submissions.submit_jobs(database, [SPEC])
     held = [claim for number in range(3) if (claim := dispatch.claim(fleet, [Lane.GPU], f"w{number}", "turn", RULES))]
     plain = login("fleet", "redraft_worker").replace("+psycopg", "", 1)
     with psycopg.connect(plain, autocommit=True) as relay:

@@ -4,6 +4,7 @@ the transaction, and what needs a session is refused in a line."""
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tasks.client import Client
@@ -125,6 +127,19 @@ def refused(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err.splitlines()[-1].partition("database URL: 'a connection pooler' is not allowed; ")[2]
 
 
+@pytest.fixture
+def log() -> Iterator[None]:
+    """As it was: a worker and a relay write theirs to what pytest captures, which is closed after the test."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.usefixtures("log")
 @pytest.mark.parametrize("mode", ["transaction", "session"])
 def test_what_needs_a_session_says_where_postgres_is(
     mode: str,
