@@ -94,11 +94,12 @@ def deck(task: Task, mode: Mode) -> Deck:
 
 
 def otherwise(request: ChatRequest) -> str:
-    """What is no draft: a review, or an answer made of others."""
+    """What is no draft: a review, or an answer made of others, by its seed: what a replay says of a draft that the budget
+    cut short is said in other words than a check's."""
     prompt = request.messages[-1].content
     if "List the problems of the answer now" in prompt:
         return "- It does not multiply: `I do not know`"
-    return f"Of {len(prompt)} characters I make this.\nANSWER: {len(prompt) % 3 + 41}"
+    return f"By the number {request.seed} I make this.\nANSWER: {request.seed % 3 + 41}"
 
 
 def model(seeds: int, mode: Mode) -> ScriptedModel:
