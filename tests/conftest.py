@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 from hypothesis import settings
 from psycopg import sql
 
@@ -47,7 +49,7 @@ settings.load_profile("redraft")
 @pytest.hookimpl(tryfirst=True)  # before pytest deselects by -m
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """`make test` runs the engine that Redraft takes on this processor, `make test-slow` the other, too: where vLLM has
-    no fast kernels, its environment and its tests took a quarter of an hour of the processor."""
+    no fast kernels, its environment and its tests took longer than those of any other part."""
     of_vllm = [item for item in items if item.get_closest_marker("vllm")]
     if of_vllm and choose("smollm2-135m", detect(), load_profiles(config.rootpath)).profile.engine == "llama.cpp":
         for item in of_vllm:
@@ -166,6 +168,19 @@ def llama_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSer
     server.stop()
 
 
+@pytest.fixture
+def log_as_it_was() -> Iterator[None]:
+    """For tests that set the log up, or call a command that does: its lines go to what pytest captures, which is closed
+    after the test, and whatever logged after it in this process would fail."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryPart:
     """The embedded memory: where it answers, and to whom."""
@@ -203,7 +218,7 @@ def memory_part(tmp_path: Path) -> Iterator[Callable[[], MemoryPart]]:
 @contextlib.contextmanager
 def _memory_folder() -> Iterator[Path | None]:
     """A folder in memory for the databases, None where there is little. Each has 300 files, and ext4 looks through the
-    inodes that were freed in the last minutes whenever it makes a file: after hundreds of databases each took 0.5 s."""
+    inodes that were freed in the last minutes whenever it makes a file, which soon is most of what a test takes."""
     if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < MEMORY_BYTES:
         yield None
         return

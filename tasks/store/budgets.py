@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, text
 
 from tasks.budgets import NOTHING, SPENT_SECONDS, Amounts, Room, call_seconds, crossed, room, turn_seconds
 from tasks.errors import BatchLimitReached, DailyLimitReached, DailyReserved, LimitReached
-from tasks.store import batches, leases
+from tasks.store import batches, leases, usage
 
 # What is used and reserved of a job. A call in flight holds its reservation; an escalation outlives its holder, so it
 # holds what it reserved until it is settled.
@@ -116,12 +116,7 @@ def begin_iteration(connection: Connection, job: int) -> None:
     for limits in _lock_today(connection, row.owner, row.daily):
         _require_today(limits, "iterations", 1)
         _seconds_of(limits, 0.0)
-    connection.execute(
-        text("""INSERT INTO owner_usage (owner, hour, engine_seconds, iterations)
-                VALUES (:owner, date_trunc('hour', now(), 'UTC'), 0, 1)
-                ON CONFLICT (owner, hour) DO UPDATE SET iterations = owner_usage.iterations + 1"""),
-        {"owner": row.owner},
-    )
+    usage.add(connection, row.owner, iterations=1)
     if row.daily:
         _warn_of_today(connection, job, row.owner)
 
@@ -158,16 +153,7 @@ def charge(connection: Connection, job: int, used: Amounts, over: Amounts = NOTH
         leases.note(
             connection, job, "reservation passed", f"{' and '.join(more)} more than was reserved; all is charged"
         )
-    connection.execute(
-        text("""INSERT INTO owner_usage (owner, hour, engine_seconds, usd, cloud_tokens, local_tokens)
-                VALUES (:owner, date_trunc('hour', now(), 'UTC'), :gpu_seconds, :usd, :cloud_tokens, :local_tokens)
-                ON CONFLICT (owner, hour)
-                DO UPDATE SET engine_seconds = owner_usage.engine_seconds + EXCLUDED.engine_seconds,
-                    usd = owner_usage.usd + EXCLUDED.usd,
-                    cloud_tokens = owner_usage.cloud_tokens + EXCLUDED.cloud_tokens,
-                    local_tokens = owner_usage.local_tokens + EXCLUDED.local_tokens"""),
-        {"owner": row.owner, **_parameters(used)},
-    )
+    usage.add(connection, row.owner, used)
     batches.charge(connection, job, tokens=used.tokens, usd=used.usd)
     for unit in ("usd", "tokens", "cloud_tokens", "local_tokens", "gpu_seconds"):
         limit, after = getattr(row, f"budget_{unit}"), getattr(row, unit)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 
 from tasks.errors import LeaseLost
 from tasks.reasons import explain
+from tasks.store import usage
 from tasks.types import Claim, JobState, Lane, Stop, StopCode
 
 # First pause after a fault of a service; it doubles with each in a row, up to the longest.
@@ -67,19 +68,9 @@ def release(
             "interrupted": interrupted,
         },
     ).one()
-    count_hours(connection, row.owner, row.hours)
+    usage.add(connection, row.owner, hours=row.hours or 0.0)  # none where an older release took the lease
     # Of a job that is done too: a slot is free, and the relay need not wait for its next tick to fill it.
     wake(connection, lane)
-
-
-def count_hours(connection: Connection, owner: str, hours: float | None) -> None:
-    """Adds the time that a lease was held to what its owner has used in this hour; None where nobody knows it."""
-    connection.execute(
-        text("""INSERT INTO owner_usage (owner, hour, engine_seconds, hours)
-                VALUES (:owner, date_trunc('hour', now(), 'UTC'), 0, :hours)
-                ON CONFLICT (owner, hour) DO UPDATE SET hours = owner_usage.hours + EXCLUDED.hours"""),
-        {"owner": owner, "hours": hours or 0.0},
-    )
 
 
 def wake(connection: Connection, lane: str) -> None:

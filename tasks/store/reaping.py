@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from tasks.store import leases, lost_work
+from tasks.store import leases, lost_work, usage
 from tasks.store.session import Database
 from tasks.types import Stop, StopCode
 
@@ -58,7 +58,7 @@ def reap(database: Database, *, crash_cap: int, stall_seconds: float = STALL_SEC
             else:
                 leases.park(connection, row.job_id, f"after its worker {row.worker} went silent")
         for row in sorted(freed, key=lambda row: row.owner):  # in one order, as another reaper's
-            leases.count_hours(connection, row.owner, row.hours)
+            usage.add(connection, row.owner, hours=row.hours or 0.0)
         for lane in {row.lane for row in freed}:
             leases.wake(connection, lane)
         return tuple(row.job_id for row in freed)

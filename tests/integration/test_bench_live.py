@@ -94,8 +94,8 @@ def deck(task: Task, mode: Mode) -> Deck:
 
 
 def otherwise(request: ChatRequest) -> str:
-    """What is no draft: a review, or an answer made of others, by its seed: what is wrong with a draft that the
-    budget cut short a replay says in other words than a check."""
+    """What is no draft: a review, or an answer made of others, by its seed: what is wrong with a draft that was
+    cut at its most tokens a replay says in other words than a check."""
     prompt = request.messages[-1].content
     if "List the problems of the answer now" in prompt:
         return "- It does not multiply: `I do not know`"

@@ -6,23 +6,13 @@ import contextlib
 import contextvars
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
 
 from workers.logs import configure_log
 
-
-@pytest.fixture(autouse=True)
-def as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    logging.captureWarnings(False)
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("log_as_it_was")
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:

@@ -8,101 +8,40 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from typing import Any
 
 import pytest
-from sqlalchemy import text
 
-from tasks.errors import CloudWaits, DailyLimitReached, DailyReserved, InvalidInput, LimitReached
-from tasks.heartbeat import SilentHeartbeat
-from tasks.llm.scripted import ScriptedModel
+from tasks.errors import DailyLimitReached, DailyReserved, InvalidInput, LimitReached
 from tasks.outcomes import settle
-from tasks.policy import hours_used
 from tasks.store import budgets, daily, dispatch, lifecycle, queries, reaping
 from tasks.store.escalations import PostgresEscalations
 from tasks.store.invariants import breaches
-from tasks.store.job_loader import load_job
 from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
-from tasks.store.submissions import submit_jobs
 from tasks.types import (
-    Ask,
     Budget,
-    CallKey,
     Changes,
-    ChatRequest,
-    CheckSpec,
-    Claim,
-    CloudPlan,
-    Completion,
-    Draft,
-    Egress,
     EscalationState,
-    JobSpec,
     JobState,
     Lane,
-    Message,
-    Operator,
     Stop,
     StopCode,
 )
-from tests import loops
+from tests.integration.store.spending import (
+    REQUEST,
+    RULES,
+    change,
+    completion,
+    events,
+    key,
+    plan,
+    submit,
+    take,
+    value,
+    work,
+)
 
 pytestmark = pytest.mark.integration
-CHECK = CheckSpec(name="answer", kind="answer", value={"exact": "42"})
-REQUEST = ChatRequest(messages=(Message(role="user", content="?"),))
-RULES = dispatch.ClaimRules(affinity_seconds=0)
-
-
-def submit(user: Database, count: int = 1, budget: Budget | None = None, **fields: Any) -> list[int]:
-    spec = JobSpec(title="t", problem="p", checks=(CHECK,), budget=budget or Budget(), egress=Egress.FULL, **fields)
-    return [one.job for one in submit_jobs(user, [spec] * count, egress=Egress.FULL)]
-
-
-def take(fleet: Database, worker: str = "w") -> Claim:
-    claim = dispatch.claim(fleet, [Lane.GPU], worker, "turn", RULES)
-    assert claim is not None
-    return claim
-
-
-def key(slot: int = 0) -> CallKey:
-    return CallKey(iteration=1, operator=Operator.DRAFT, slot=slot, attempt=1)
-
-
-def completion(tokens: int, usd: Decimal = Decimal(0), seconds: float = 0.1) -> Completion:
-    return Completion(
-        text="ANSWER: 7",
-        finish_reason="stop",
-        model="m",
-        prompt_tokens=tokens - 1,
-        cached_tokens=0,
-        completion_tokens=1,
-        seconds=seconds,
-        usd=usd,
-    )
-
-
-def plan(usd: str, tokens: int = 100) -> CloudPlan:
-    return CloudPlan(model="m", request="{}", usd=Decimal(usd), prompt_tokens=tokens - 10, completion_tokens=10)
-
-
-def value(database: Database, query: str, **parameters: object) -> Any:
-    with database.connect() as connection:
-        return connection.execute(text(query), parameters).scalar_one()
-
-
-def change(database: Database, statement: str, **parameters: object) -> None:
-    with database.begin() as connection:
-        connection.execute(text(statement), parameters)
-
-
-def events(database: Database, kind: str) -> list[str]:
-    with database.connect() as connection:
-        query = text("SELECT detail FROM events WHERE kind = :kind ORDER BY id")
-        return list(connection.execute(query, {"kind": kind}).scalars())
-
-
-# ── crowds ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_ten_jobs_with_half_a_dollar_for_the_day_never_send_more_than_it_pays_for(
@@ -203,9 +142,6 @@ def test_two_owners_share_the_day_of_a_deployment_and_each_has_one_of_its_own(
         assert breaches(fleet) == ()
 
 
-# ── what a job does ───────────────────────────────────────────────────────────────────────────────
-
-
 def test_a_local_limit_makes_a_job_wait_for_the_next_day_and_a_larger_one_lets_it_go_on(
     user: Database, fleet: Database
 ) -> None:
@@ -287,292 +223,6 @@ def test_an_owner_can_not_set_a_limit_nor_see_anothers(user: Database, login: Ca
         daily.set_limits(user, "alice", {"usd": Decimal(100)})
 
 
-# ── waits that are cut short ──────────────────────────────────────────────────────────────────────
-
-
-def pass_hours(fleet: Database, hours: float) -> None:
-    """The clock goes on: every moment that is kept of jobs and leases is so much longer ago."""
-    moments = text("""SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'
-                      AND table_name IN ('jobs', 'leases') AND data_type LIKE 'timestamp%'""")
-    with fleet.begin() as connection:
-        for table, column in connection.execute(moments).all():
-            earlier = f"UPDATE {table} SET {column} = {column} - make_interval(secs => 3600 * :hours)"
-            connection.execute(text(earlier), {"hours": hours})
-
-
-def wait_for_six_hours(fleet: Database, ledger: PostgresLedger) -> None:
-    ledger.wait(take(fleet), Lane.GPU, "the day is over", seconds=6 * 3600, idle=True)
-
-
-def worked(fleet: Database, job: int) -> float:
-    """Hours that count, as the three places say that tell of them."""
-    loaded, summary = load_job(fleet, job), queries.job_summary(fleet, job)
-    assert summary.started_at is not None
-    shown = (((summary.finished_at or summary.now) - summary.started_at).total_seconds() - summary.idle_seconds) / 3600
-    assert hours_used(loaded) == pytest.approx(shown, abs=0.02)
-    return shown
-
-
-def test_a_wait_for_the_next_day_that_a_pause_cuts_short_stands_still_once(user: Database, fleet: Database) -> None:
-    (job,) = submit(user)
-    ledger = PostgresLedger(fleet, fault_cap=3)
-    wait_for_six_hours(fleet, ledger)
-    pass_hours(fleet, 1)
-    assert worked(fleet, job) == pytest.approx(0, abs=0.02)
-    lifecycle.request_pause(user, job)
-    pass_hours(fleet, 2)
-    assert worked(fleet, job) == pytest.approx(0, abs=0.02)
-    lifecycle.resume(user, job)
-    assert worked(fleet, job) == pytest.approx(0, abs=0.02)
-    pass_hours(fleet, 0.5)  # in the queue, where it looks at once whether it still has to wait
-    wait_for_six_hours(fleet, ledger)
-    pass_hours(fleet, 7)  # of which it is in the queue for one
-    claim = take(fleet)
-    assert worked(fleet, job) == pytest.approx(1.5, abs=0.02)
-    assert hours_used(ledger.load(claim)) == pytest.approx(1.5, abs=0.02)
-    assert value(fleet, "SELECT idle_seconds FROM jobs") == pytest.approx(9 * 3600, abs=60)
-
-
-def test_a_wait_for_the_next_day_that_a_cancel_cuts_short_stands_still_once(user: Database, fleet: Database) -> None:
-    (job,) = submit(user)
-    wait_for_six_hours(fleet, PostgresLedger(fleet, fault_cap=3))
-    pass_hours(fleet, 1)
-    lifecycle.request_cancel(user, job)
-    assert worked(fleet, job) == pytest.approx(0, abs=0.02)
-    pass_hours(fleet, 2)
-    lifecycle.retry(user, job, Changes())
-    take(fleet)
-    assert worked(fleet, job) == pytest.approx(0, abs=0.02)
-    assert value(fleet, "SELECT idle_seconds FROM jobs") == pytest.approx(3 * 3600, abs=60)
-
-
-def test_a_pause_that_was_asked_for_before_the_wait_stands_still_once(user: Database, fleet: Database) -> None:
-    (job,) = submit(user)
-    claim, ledger = take(fleet), PostgresLedger(fleet, fault_cap=3)
-    lifecycle.request_pause(user, job)
-    ledger.wait(claim, Lane.GPU, "the day is over", seconds=6 * 3600, idle=True)
-    pass_hours(fleet, 2)
-    assert queries.job_summary(user, job).state is JobState.PAUSED
-    lifecycle.resume(user, job)
-    assert worked(fleet, job) == pytest.approx(0, abs=0.02)
-    assert value(fleet, "SELECT idle_seconds FROM jobs") == pytest.approx(2 * 3600, abs=60)
-
-
-def test_a_wait_for_the_cloud_counts_but_for_its_pause(user: Database, fleet: Database) -> None:
-    (job,) = submit(user)
-    ledger = PostgresLedger(fleet, fault_cap=3)
-    settle(ledger, take(fleet), Lane.GPU, CloudWaits(6 * 3600, "429"))
-    pass_hours(fleet, 1)
-    lifecycle.request_pause(user, job)
-    pass_hours(fleet, 2)
-    lifecycle.resume(user, job)
-    pass_hours(fleet, 1)
-    assert worked(fleet, job) == pytest.approx(2, abs=0.02)
-
-
-def test_a_job_that_needs_input_and_is_cancelled_and_retried_stands_still_once(user: Database, fleet: Database) -> None:
-    (job,) = submit(user, ask=True)
-    claim, ledger = take(fleet), PostgresLedger(fleet, fault_cap=3)
-    ledger.load(claim)
-    ledger.begin(claim, 1, Ask(why="stuck"), ())
-    ledger.ask(claim, 1, "Which one?", hours=24)
-    pass_hours(fleet, 2)
-    assert lifecycle.request_pause(user, job) is JobState.NEEDS_INPUT
-    assert worked(fleet, job) == pytest.approx(0, abs=0.02)
-    lifecycle.request_cancel(user, job)
-    pass_hours(fleet, 1)
-    lifecycle.retry(user, job, Changes())
-    take(fleet)
-    assert worked(fleet, job) == pytest.approx(0, abs=0.02)
-    assert value(fleet, "SELECT idle_seconds FROM jobs") == pytest.approx(3 * 3600, abs=60)
-
-
-def test_a_budget_of_hours_is_edited_by_those_that_count_while_a_job_waits(user: Database, fleet: Database) -> None:
-    (job,) = submit(user)
-    wait_for_six_hours(fleet, PostgresLedger(fleet, fault_cap=3))
-    pass_hours(fleet, 3)
-    lifecycle.edit(user, job, Changes(hours=1.0))
-
-
-# ── hours and iterations ──────────────────────────────────────────────────────────────────────────
-
-
-def hold_since(fleet: Database, job: int, minutes: float) -> None:
-    """Its worker has held the job for so long."""
-    change(
-        fleet,
-        "UPDATE leases SET held_since = now() - make_interval(secs => 60 * :m) WHERE job_id = :job",
-        m=minutes,
-        job=job,
-    )
-
-
-def used(fleet: Database, unit: str, owner: str = "alice") -> float:
-    (found,) = [one for one in daily.read_limits(fleet) if (one.owner, one.unit) == (owner, unit)]
-    return float(found.used)
-
-
-def test_a_job_whose_owner_has_had_the_iterations_of_the_day_goes_on_with_more_of_them(
-    user: Database, fleet: Database
-) -> None:
-    (job,) = submit(user, budget=Budget(iterations=4))
-    daily.set_limits(fleet, "alice", {"iterations": 1})
-    ledger = PostgresLedger(fleet, fault_cap=3)
-    work(fleet, ledger)
-    waiting = queries.job_summary(user, job)
-    assert (waiting.state, waiting.iterations) == (JobState.RUNNING, 1)
-    assert waiting.waits_for == "owner alice has used 1 iterations of 1 iterations of today (UTC)"
-    assert abs(waiting.idle_seconds) < 5, "its hours stand still, and no more than that"
-    assert events(fleet, "waits") == [waiting.waits_for]
-    assert value(fleet, "SELECT count(*) FROM iterations WHERE finished_at IS NULL AND started_at IS NULL") == 1
-    daily.set_limits(fleet, "alice", {"iterations": 4})
-    work(fleet, ledger)
-    ended = queries.job_summary(user, job)
-    assert (ended.state, used(fleet, "iterations")) == (JobState.ACCEPTED, ended.iterations)
-    assert breaches(fleet, submitted=[job], drained=True) == ()
-
-
-def test_a_job_that_waits_for_the_next_day_goes_on_by_itself_on_it(user: Database, fleet: Database) -> None:
-    (job,) = submit(user, budget=Budget(iterations=4, hours=48))
-    daily.set_limits(fleet, "alice", {"iterations": 1})
-    ledger = PostgresLedger(fleet, fault_cap=3)
-    work(fleet, ledger)
-    assert queries.job_summary(user, job).state is JobState.RUNNING
-    pass_hours(fleet, 24)
-    change(fleet, "UPDATE owner_usage SET hour = hour - interval '24 hours'")
-    assert used(fleet, "iterations") == 0
-    work(fleet, ledger)
-    assert (queries.job_summary(user, job).iterations, used(fleet, "iterations")) == (2, 1)
-
-
-def test_a_crowd_begins_no_more_iterations_than_the_day_has(user: Database, login: Callable[..., str]) -> None:
-    submit(user, 8)
-    with Database(login("fleet", "redraft_worker"), pool=9, lock_seconds=10) as fleet:
-        daily.set_limits(fleet, daily.DEPLOYMENT, {"iterations": 5})
-
-        def begin(number: int) -> bool:
-            ledger, claim = PostgresLedger(fleet, fault_cap=3), take(fleet, f"w{number}")
-            ledger.load(claim)
-            try:
-                ledger.begin(claim, 1, Draft(slots=1), ())
-                ledger.begin(claim, 1, Draft(slots=1), ())  # again is harmless
-            except DailyLimitReached as limit:
-                settle(ledger, claim, Lane.GPU, limit)
-                return False
-            return True
-
-        with ThreadPoolExecutor(8) as pool:
-            assert sum(pool.map(begin, range(8))) == 5
-        assert value(fleet, "SELECT count(*) FROM iterations") == 5
-        assert used(fleet, "iterations", "") == 5
-
-
-def test_the_hours_of_a_day_are_those_in_which_workers_hold_jobs(user: Database, fleet: Database) -> None:
-    """Two jobs are held at once for half an hour; one is given back, and one loses its worker."""
-    jobs = submit(user, 2)
-    daily.set_limits(fleet, "alice", {"hours": 1.5})
-    claims, ledger = [take(fleet, f"w{n}") for n in (1, 2)], PostgresLedger(fleet, fault_cap=3)
-    for job in jobs:
-        hold_since(fleet, job, 30)
-    assert used(fleet, "hours") == pytest.approx(1.0, abs=0.01)
-    ledger.hand_over(claims[0], Lane.GPU)
-    change(fleet, "UPDATE leases SET lease_until = now() - interval '1 s' WHERE job_id = :job", job=claims[1].job)
-    assert reaping.reap(fleet, crash_cap=9) == (claims[1].job,)
-    assert used(fleet, "hours") == pytest.approx(1.0, abs=0.01)
-    assert value(fleet, "SELECT sum(hours) FROM owner_usage") == pytest.approx(1.0, abs=0.01)
-    claim = take(fleet)
-    ledger.reserve(claim, key(), 10)
-    ledger.commit_call(claim, key(), REQUEST, "h", completion(10))
-    hold_since(fleet, claim.job, 31)
-    with pytest.raises(DailyLimitReached, match=r"alice has used 1.52 hours of 1.50 hours of today") as limit:
-        ledger.reserve(claim, key(1), 10)
-    with pytest.raises(DailyLimitReached):  # nor does anything leave, and it is not given up
-        PostgresEscalations(fleet).intend(claim, 1, plan("0.06"))
-    assert value(fleet, "SELECT count(*) FROM escalations") == 0
-    settle(ledger, claim, Lane.GPU, limit.value)
-    assert "1.52 hours" in queries.job_summary(user, claim.job).waits_for
-    with pytest.raises(DailyLimitReached):
-        ledger.begin(take(fleet), 1, Draft(slots=1), ())
-
-
-def test_calls_of_several_turns_have_the_hours_of_the_day_in_shares(user: Database, fleet: Database) -> None:
-    submit(user, 3)
-    daily.set_limits(fleet, "alice", {"hours": 50 / 3600})
-    one, other, third = (take(fleet, f"w{n}") for n in range(3))
-    ledger = PostgresLedger(fleet, fault_cap=3)
-    assert ledger.reserve(one, key(0), 10).seconds == pytest.approx(30, abs=1)
-    assert ledger.reserve(one, key(1), 10).seconds == pytest.approx(30, abs=1), "beside it, no more of the hours"
-    assert ledger.reserve(other, key(0), 10).seconds == pytest.approx(20, abs=2)
-    with pytest.raises(DailyReserved, match="and calls in flight hold the rest"):
-        ledger.reserve(third, key(0), 10)
-    with pytest.raises(DailyReserved):
-        ledger.begin(third, 1, Draft(slots=1), ())
-    for slot in (0, 1):
-        ledger.commit_call(one, key(slot), REQUEST, "h", completion(10))
-    assert ledger.reserve(third, key(0), 10).seconds == pytest.approx(28, abs=2)
-
-
-def test_a_crowd_shares_the_hours_of_a_day(user: Database, login: Callable[..., str]) -> None:
-    crowd, most = 6, 70.0
-    submit(user, crowd)
-    stop, highest = threading.Event(), list[float]()
-    with Database(login("fleet", "redraft_worker"), pool=crowd + 2, lock_seconds=10) as fleet:
-        daily.set_limits(fleet, daily.DEPLOYMENT, {"hours": most / 3600})
-
-        def take_share(number: int) -> None:
-            chance, ledger = random.Random(number), PostgresLedger(fleet, fault_cap=3)
-            for step in range(40):
-                claim = dispatch.claim(fleet, [Lane.GPU], f"w{number}", "turn", RULES)
-                if claim is None:
-                    continue
-                at = key(slot=1000 * number + step)
-                try:
-                    ledger.reserve(claim, at, 10)
-                except DailyReserved:
-                    ledger.hand_over(claim, Lane.GPU)
-                    continue
-                time.sleep(chance.random() / 50)
-                ledger.commit_call(claim, at, REQUEST, "h", completion(10))
-                ledger.hand_over(claim, Lane.GPU)
-
-        def watch() -> None:
-            while not stop.wait(0.01):
-                with fleet.connect() as connection:
-                    (row,) = budgets.today(connection, "alice")
-                highest.append(3600 * (row.used_hours + row.held_hours))
-
-        watching = threading.Thread(target=watch)
-        watching.start()
-        with ThreadPoolExecutor(crowd) as pool:
-            list(pool.map(take_share, range(crowd)))
-        stop.set()
-        watching.join()
-    # A share is of 30 seconds, or the 10 that are left; what is beside the calls, some moments of each, is not cut.
-    assert 60 < max(highest) < most + 8, "the shares fill it, and no more"
-
-
-def test_hours_and_iterations_warn_once_at_half_and_at_four_fifths(user: Database, fleet: Database) -> None:
-    (job, *_) = submit(user, 9)
-    daily.set_limits(fleet, daily.DEPLOYMENT, {"iterations": 9, "hours": 1.0})
-    ledger = PostgresLedger(fleet, fault_cap=3)
-    for number in range(9):
-        ledger.begin(take(fleet, f"w{number}"), 1, Draft(slots=1), ())
-    hold_since(fleet, job, 50)
-    (claim,) = [Claim(job=job, epoch=1, worker=value(fleet, "SELECT worker FROM leases WHERE job_id = 1"), turn="turn")]
-    ledger.reserve(claim, key(), 10)
-    ledger.commit_call(claim, key(), REQUEST, "h", completion(10))
-    of = "of the deployment's limit of today (UTC)"
-    assert events(fleet, "budget warning") == [
-        f"50 % {of}: iterations 5 of 9 used",
-        f"80 % {of}: iterations 8 of 9 used",
-        f"50 % {of}: hours 0.83 of 1.0 used",
-        f"80 % {of}: hours 0.83 of 1.0 used",
-    ]
-
-
-# ── a job's own ───────────────────────────────────────────────────────────────────────────────────
-
-
 def test_a_jobs_local_and_cloud_tokens_have_limits_of_their_own(user: Database, fleet: Database) -> None:
     (job,) = submit(user, budget=Budget(local_tokens=100, cloud_tokens=50))
     claim, ledger = take(fleet), PostgresLedger(fleet, fault_cap=3)
@@ -613,12 +263,6 @@ def test_a_job_is_warned_once_at_half_and_once_at_four_fifths(user: Database, fl
         "50 % of the job's budget: tokens 500 of 1,000 used",
         "80 % of the job's budget: tokens 800 of 1,000 used",
     ]
-
-
-def work(fleet: Database, ledger: PostgresLedger) -> None:
-    """Turns until no job may be claimed; a wait is not cut short."""
-    while (claim := dispatch.claim(fleet, loops.ENGINE_AND_CHECKS, "w", "turn", RULES)) is not None:
-        loops.twin_loop(ledger, ScriptedModel(loops.corrected)).turn(claim, loops.ENGINE_AND_CHECKS, SilentHeartbeat())
 
 
 def test_a_whole_job_works_until_its_owners_day_is_over_and_ends_as_it_would_have_on_the_next(

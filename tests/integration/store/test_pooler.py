@@ -4,7 +4,6 @@ the transaction, and what needs a session is refused in a line."""
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import shutil
 import subprocess
@@ -17,16 +16,15 @@ from pathlib import Path
 
 import psycopg
 import pytest
-import structlog
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tasks.client import Client
 from tasks.errors import InvalidInput
 from tasks.settings import load_settings
-from tasks.store import migrate
 from tasks.store.address import conninfo
 from tasks.store.joblines import JobLines
 from tasks.store.lease_renewer import LeaseRenewer
+from tasks.store.pooler import is_pooled
 from tasks.store.presence import WorkerRegistration
 from tasks.types import JobState
 from workers.cli.main import run
@@ -127,19 +125,7 @@ def refused(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err.splitlines()[-1].partition("database URL: 'a connection pooler' is not allowed; ")[2]
 
 
-@pytest.fixture
-def log() -> Iterator[None]:
-    """As it was: a worker and a relay write theirs to what pytest captures, which is closed after the test."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    logging.captureWarnings(False)
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-
-
-@pytest.mark.usefixtures("log")
+@pytest.mark.usefixtures("log_as_it_was")
 @pytest.mark.parametrize("mode", ["transaction", "session"])
 def test_what_needs_a_session_says_where_postgres_is(
     mode: str,
@@ -175,5 +161,8 @@ def test_leases_are_not_renewed_through_it(fleet_url: str, tmp_path: Path) -> No
             renewer.run(threading.Event())
 
 
-def test_postgres_itself_is_no_pooler(admin_url: str) -> None:
-    migrate.upgrade(admin_url)
+def test_postgres_itself_is_no_pooler(admin_url: str, tmp_path: Path) -> None:
+    with psycopg.connect(conninfo(admin_url)) as connection:
+        assert not is_pooled(connection)
+    with pgbouncer(tmp_path, {"admin": admin_url}, "session") as addresses, psycopg.connect(addresses["admin"]) as one:
+        assert is_pooled(one)
