@@ -84,19 +84,18 @@ bench-demo: $(STAMP)
 
 # Strategies that only choose among drafts, on the packaged pool, blind and with a checker, in a minute or two;
 # STRATEGIES chooses others, of which some ask an engine (ENDPOINT). SET=carwash POOL=tests/pools/carwash-… is another set.
-POOL := tests/pools/humaneval-qwen2.5-coder-1.5b.jsonl.xz
+PACKAGED_POOL := tests/pools/humaneval-qwen2.5-coder-1.5b.jsonl.xz
 STRATEGIES ?= single best_of_n
 bench-loop: $(STAMP)
-	$(BIN)/redraft bench loop $(SET) $(STRATEGIES) --pool $(POOL) --mode blind --seeds 200 --page bench-loop-blind.html $(if $(ENDPOINT),--endpoint $(ENDPOINT))
-	$(BIN)/redraft bench loop $(SET) $(STRATEGIES) --pool $(POOL) --mode checker --seeds 200 --page bench-loop-checker.html $(if $(ENDPOINT),--endpoint $(ENDPOINT))
+	$(BIN)/redraft bench loop $(or $(SET),humaneval) $(STRATEGIES) --pool $(or $(POOL),$(PACKAGED_POOL)) --mode blind --seeds 200 --page bench-loop-blind.html $(if $(ENDPOINT),--endpoint $(ENDPOINT))
+	$(BIN)/redraft bench loop $(or $(SET),humaneval) $(STRATEGIES) --pool $(or $(POOL),$(PACKAGED_POOL)) --mode checker --seeds 200 --page bench-loop-checker.html $(if $(ENDPOINT),--endpoint $(ENDPOINT))
 
 # Whether hints help a model (MODEL, or that at ENDPOINT): the tasks of SET on which it is stuck, with no hint, a right one,
 # a useless one and a wrong one. HINTS is a file of JSON lines. Goes on where it was interrupted.
-SET ?= ops/hints
 HINTS ?= ops/hints/hints.jsonl
 DRAFTS ?= 8
 bench-hints: $(STAMP)
-	$(BIN)/redraft bench hints $(SET) --hints $(HINTS) --stuck $(DRAFTS) --drafts $(DRAFTS) $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(if $(MODEL),--model $(MODEL))
+	$(BIN)/redraft bench hints $(or $(SET),ops/hints) --hints $(HINTS) --stuck $(DRAFTS) --drafts $(DRAFTS) $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(if $(MODEL),--model $(MODEL))
 
 bench-streams: $(STAMP)
 	$(BIN)/python ops/bench_streams.py
