@@ -5,26 +5,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SECONDS = 1.0  # the limit of each
-# An argument of each evaluator, by which its processes are found from outside.
+HUNG_SECONDS = 1.0  # the limit of those that never end
+# Of those that end by themselves: a starved machine must not end them before.
+SECONDS = 10.0
+_TOO_LONG = f"more than the {HUNG_SECONDS:.0f} s allowed"
+# An argument of each evaluator, by which its processes are found from outside; its limit is the next one.
 MARK = "redraft-evaluator-under-test"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluator:
-    """`source` is a Python program. `value` is the score that must be recorded; None where the candidate must count as
-    invalid, and the feedback say why: it holds `said`."""
+    """`source` is a Python program, and `seconds` its limit. `value` is the score that must be recorded; None where the
+    candidate must count as invalid, and the feedback say why: it holds `said`."""
 
     name: str
     source: str
     value: float | None = None
     said: str = ""
+    seconds: float = SECONDS
 
 
-def printing(name: str, *lines: str, value: float | None = None, said: str = "", then: str = "") -> Evaluator:
+def printing(
+    name: str, *lines: str, value: float | None = None, said: str = "", then: str = "", seconds: float = SECONDS
+) -> Evaluator:
     """An evaluator that prints the lines, and then does something else."""
     prints = "".join(f"print({line!r}, flush=True)\n" for line in lines)
-    return Evaluator(name=name, source=f"import os, time\n{prints}{then}", value=value, said=said)
+    return Evaluator(name=name, source=f"import os, time\n{prints}{then}", value=value, said=said, seconds=seconds)
+
+
+def hanging(name: str, *lines: str, then: str, said: str = _TOO_LONG) -> Evaluator:
+    """One that prints the lines, and never ends by itself."""
+    return printing(name, *lines, said=said, then=then, seconds=HUNG_SECONDS)
 
 
 _LEAVES_A_SCORE = """
@@ -45,7 +56,6 @@ for _ in range(5):
 print(9, flush=True)
 time.sleep(60)
 """
-_TOO_LONG = "more than the 1 s allowed"
 
 EVALUATORS = (
     printing("honest", '{"score": 1.5, "feedback": "good"}', value=1.5),
@@ -55,11 +65,11 @@ EVALUATORS = (
     printing(
         "leaves a process behind", "3.5", value=3.5, then="if not os.fork():\n    os.setsid()\n    time.sleep(60)"
     ),
-    printing("hung", then="time.sleep(60)", said=_TOO_LONG),
-    printing("hung with a score", '{"score": 9}', then="time.sleep(60)", said=_TOO_LONG),
-    printing("busy", then="while True: pass", said=_TOO_LONG),
-    Evaluator(name="hung with children", source=_CHILDREN_THAT_STAY, said=_TOO_LONG),
-    printing("forking", then="while True:\n    try: os.fork()\n    except OSError: pass", said="did not finish"),
+    hanging("hung", then="time.sleep(60)"),
+    hanging("hung with a score", '{"score": 9}', then="time.sleep(60)"),
+    hanging("busy", then="while True: pass"),
+    Evaluator(name="hung with children", source=_CHILDREN_THAT_STAY, said=_TOO_LONG, seconds=HUNG_SECONDS),
+    hanging("forking", then="while True:\n    try: os.fork()\n    except OSError: pass", said="did not finish"),
     printing("crashing", '{"score": 9}', then="os.abort()", said="crashed (SIGABRT)"),
     printing("failing", '{"score": 9}', then="raise SystemExit(3)", said="exit code 3"),
     printing("endless", then="while True: print('{\"score\": 9}')", said="wrote far too much"),
