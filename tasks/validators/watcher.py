@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,14 +93,24 @@ class Watcher:
     def _file_usage(self) -> tuple[int, int]:
         used_bytes = files = 0
         for path in self._temporary:
-            with suppress(OSError):
-                mount = f"/proc/{self._root}/root{path}"
-                if os.stat(mount).st_dev == self._host_devices.get(path):  # noqa: PTH116 - often
+            with suppress(OSError), _opened(f"/proc/{self._root}/root{path}") as folder:
+                if os.fstat(folder).st_dev == self._host_devices.get(path):
                     continue  # bwrap has not changed its root yet: this is the host's own folder
-                status = os.statvfs(mount)
+                status = os.fstatvfs(folder)
                 used_bytes += (status.f_blocks - status.f_bfree) * status.f_frsize
                 files += status.f_files - status.f_ffree
         return used_bytes, files
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[int]:
+    """A descriptor of a folder. While bwrap changes its root the same path means one folder after another, for a moment
+    the host's again."""
+    descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def descendants(root: int) -> Iterator[int]:
