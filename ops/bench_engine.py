@@ -178,7 +178,7 @@ def _as_long(request: dict[str, Any], tokens: int) -> dict[str, Any]:
 
 async def send_all(url: str, model: str, chains: Chains) -> int:
     """All jobs at once; the engine itself is the only limit. Output tokens of all answers."""
-    # A connection for each request: llama.cpp closes one that was idle for five seconds, maybe just as the next is sent.
+    # A connection for each request: llama.cpp closes one that was idle for five seconds, perhaps as the next is sent.
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
     async with httpx2.AsyncClient(timeout=600, limits=limits, trust_env=False) as client:
 
