@@ -13,6 +13,7 @@ from tasks.reasons import explain
 from tasks.types import (
     Ask,
     Decision,
+    Draft,
     Egress,
     Escalate,
     HintSource,
@@ -21,6 +22,7 @@ from tasks.types import (
     JobState,
     Limits,
     Operator,
+    Revise,
     Stop,
     StopCode,
 )
@@ -47,7 +49,8 @@ ASKED_AND_USED = 2
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advised:
     """The decisions of `strategy` on `job`: where it would give the job up, what it decides on the iterations since a
-    person's newest advice alone, as far as the budget goes. Advice that no iteration has seen comes before a request to
+    person's newest advice alone, as far as the budget goes. Advice that no iteration has seen is drafted with where the
+    strategy would revise, for a revision holds on to the answer that was rejected; and it comes before a request to
     the cloud. Where a job that may ask its owner would still end or ask the cloud, it asks its owner first. A job that
     nobody advised and that may not ask is decided on as it is."""
 
@@ -57,6 +60,8 @@ class Advised:
     def decide(self, history: Sequence[Iteration], limits: Limits) -> Decision:
         """As `Strategy` has it."""
         decision = self.strategy.decide(history, limits)
+        if isinstance(decision, Revise) and self.job.waiting_hints:
+            return Draft(slots=limits.width, why="advice that no draft has seen")
         if not _is_stuck(decision) or spent(history, limits) is not None:
             return decision
         first = advised_at(self.job, history)

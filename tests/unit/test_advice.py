@@ -29,6 +29,7 @@ from tasks.types import (
     JobSpec,
     Limits,
     Operator,
+    Revise,
     Spend,
     Stop,
     StopCode,
@@ -77,6 +78,14 @@ def test_the_rejected_answer_of_the_cloud_is_not_the_end_where_advice_came_after
     history = (rejected(1), rejected(2), rejected(3, Operator.ESCALATE))
     assert decide(job(*history, egress=Egress.FULL), Ladder()) == Stop(code=StopCode.CLOUD_REJECTED)
     assert isinstance(decide(job(*history, waiting=1, egress=Egress.FULL), Ladder()), Draft)
+
+
+@pytest.mark.parametrize("strategy", [Correct(), Ladder()])
+def test_advice_is_drafted_with_before_anything_is_revised(strategy: Strategy) -> None:
+    history = (rejected(1), rejected(2))
+    assert isinstance(decide(job(*history), strategy), Revise)
+    assert decide(job(*history, waiting=1), strategy) == Draft(slots=2, why="advice that no draft has seen")
+    assert isinstance(decide(job(*history, rejected(3), seen=3), strategy), Revise)
 
 
 class Asking:
