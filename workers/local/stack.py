@@ -39,23 +39,29 @@ def start(
     running = read(home.root)
     child = None if running else _spawn_supervisor(home, options, supervisor_argv, attached=attached)
     told, is_running = "", bool(running)
-    while True:
-        stack, parts = read(home.root), status(home)
-        if stack and parts and all(part.health == "ok" for part in parts):
-            return stack
-        failed = _failure(home, child, parts)
-        if not failed and (child is None or child.poll() == ALREADY_RUNNING):  # another process owns the stack
-            alive = holder(home) is not None
-            if is_running and not alive:
-                failed = "the stack was stopped while it started"
-            elif not alive:  # a `redraft down` held the lock for a moment
-                child = _spawn_supervisor(home, options, supervisor_argv, attached=attached)
-            is_running = is_running or alive
-        if failed:
-            stop(home)
-            raise PartFailed(failed)
-        told = _progress(home, parts, told, say)
-        time.sleep(POLL_SECONDS)
+    try:
+        while True:
+            stack, parts = read(home.root), status(home)
+            if stack and parts and all(part.health == "ok" for part in parts):
+                return stack
+            failed = _failure(home, child, parts)
+            if not failed and (child is None or child.poll() == ALREADY_RUNNING):  # another process owns the stack
+                alive = holder(home) is not None
+                if is_running and not alive:
+                    failed = "the stack was stopped while it started"
+                elif not alive:  # a `redraft down` held the lock for a moment
+                    child = _spawn_supervisor(home, options, supervisor_argv, attached=attached)
+                is_running = is_running or alive
+            if failed:
+                stop(home)
+                raise PartFailed(failed)
+            told = _progress(home, parts, told, say)
+            time.sleep(POLL_SECONDS)
+    except KeyboardInterrupt:
+        if child is not None and holder(home) is None:  # else it would start the stack after `stop` had found none
+            child.kill()
+            child.wait()
+        raise
 
 
 def is_ours(stack: StackFile) -> bool:
