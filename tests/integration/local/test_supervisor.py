@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
@@ -227,3 +228,23 @@ def test_nothing_is_secret_in_command_lines_or_logs_and_down_leaves_nothing(home
     local.stop(home)
     assert of(home) == []
     local.stop(home)  # again is harmless
+
+
+def test_ctrl_c_ends_a_supervisor_that_has_hardly_begun(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds no lock yet, so that whoever stops the stack finds none."""
+    begun: list[int] = []
+    spawn = local._spawn_supervisor
+
+    def noted(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        child = spawn(*arguments, **options)
+        begun.append(child.pid)
+        return child
+
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(local, "_spawn_supervisor", noted)
+    monkeypatch.setattr(time, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        local.start(home, {}, print, attached=False, supervisor_argv=("sleep", "60"))
+    assert [psutil.pid_exists(pid) for pid in begun] == [False]
