@@ -43,6 +43,10 @@ class Board:
         """The login's jobs since a moment, and what goes on now."""
         return board.night(self._database, since)
 
+    def first_submission(self) -> datetime | None:
+        """When the oldest of the login's jobs was submitted; None where there is none."""
+        return board.first_submission(self._database)
+
     def ended_work(self, since: datetime, *, seconds: int) -> tuple[Stretch, ...]:
         """What ended in each stretch of so many `seconds`, counted from 1970, that begins at `since` or later."""
         return board.ended_work(self._database, since, seconds=seconds)

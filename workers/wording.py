@@ -17,11 +17,15 @@ def score(score: float | None, value: float | None = None) -> str:
     return "-" if score is None else f"{score:.2f}"
 
 
+_UNITS = ((10**3, "k"), (10**6, "M"), (10**9, "B"), (10**12, "T"))
+
+
 def count(number: int) -> str:
-    """A number of tokens: 950, 81.2k, 2.0M."""
+    """A number of tokens: 950, 81.2k, 2.0M, 1.5B."""
     if number < 1000:
         return str(number)
-    return f"{number / 1000:.1f}k" if number < 999_950 else f"{number / 1_000_000:.1f}M"
+    size, unit = next(((size, unit) for size, unit in _UNITS if number < 999.95 * size), _UNITS[-1])
+    return f"{number / size:.1f}{unit}"
 
 
 def duration(seconds: float) -> str:

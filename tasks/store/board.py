@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Row, text
 
@@ -82,6 +82,7 @@ AND (:owner = '' OR j.owner = :owner) AND (:strategy = '' OR j.strategy = :strat
 AND (:text = '' OR j.id = :number OR j.title ILIKE :pattern ESCAPE '!' OR :text = ANY(j.tags))
 """
 
+_FIRST = text("SELECT submitted_at FROM jobs ORDER BY id LIMIT 1")
 _AT_WORK = text(_LINE + "WHERE j.state = 'running' AND l.worker IS NOT NULL ORDER BY j.id LIMIT :limit")
 _WAITING = text(
     _LINE
@@ -130,6 +131,12 @@ def night(database: Database, since: datetime) -> Night:
         calls_in_flight=flight.calls,
         tokens_per_second=flight.rate,
     )
+
+
+def first_submission(database: Database) -> datetime | None:
+    """When the oldest of the login's jobs was submitted; None where there is none. Raises `DatabaseUnavailable`."""
+    with database.connect() as connection, explained():
+        return cast("datetime | None", connection.execute(_FIRST).scalar_one_or_none())
 
 
 def lanes(database: Database) -> tuple[LaneRow, ...]:

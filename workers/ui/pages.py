@@ -48,10 +48,10 @@ class Overview(Handler):
 
     async def get(self) -> None:
         """Shows it. Raises `HTTPError` 400."""
-        hours = self.number("hours") or NIGHT_HOURS
+        session, engine = self.signed_in, self.context.engine
+        hours = self.number("hours") or usual_hours(await self.read(session.client.board.first_submission))
         if hours not in HOURS:
             raise HTTPError(400, reason=f"hours is one of {', '.join(map(str, HOURS))}")
-        session, engine = self.signed_in, self.context.engine
         board, width = session.client.board, hours * 3600 // STRETCHES
         now = datetime.now(UTC)
         since = begin(now - timedelta(hours=hours), width)
@@ -80,6 +80,12 @@ class Overview(Handler):
             ended=ended,
             fault=fault,
         )
+
+
+def usual_hours(first: datetime | None) -> int:
+    """How far the overview looks back where nobody says: a night, or an hour where the `first` job is younger."""
+    young = first is not None and datetime.now(UTC) - first < timedelta(hours=HOURS[0])
+    return HOURS[0] if young else NIGHT_HOURS
 
 
 def night_plots(load: Sequence[Load], hours: int) -> NightPlots:

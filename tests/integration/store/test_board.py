@@ -92,6 +92,9 @@ def test_the_night_says_what_is_at_work_and_what_waits(ada: Board) -> None:
     counts = {count.state: count.jobs for count in night.states if count.jobs}
     assert counts == {JobState.RUNNING: 1, JobState.QUEUED: 2}
     assert (night.calls_in_flight, round(night.tokens_per_second)) == (1, 10)
+    first = ada.first_submission()
+    assert first is not None
+    assert timedelta(0) <= night.now - first < timedelta(minutes=10)
     assert [line.job for line in ada.at_work(10)] == [1]
     assert [line.job for line in ada.waiting(10)] == [2, 3]
     work = ada.ended_work(datetime.now(UTC) - timedelta(hours=1), seconds=600)
@@ -141,6 +144,7 @@ def test_another_owner_sees_nothing_of_it(ada: Board, bob: Board) -> None:
     assert not any(count.jobs for count in night.states)
     assert (night.calls_in_flight, night.tokens) == (0, 0)
     assert bob.find(JobFilter(), limit=10).jobs == ()
+    assert bob.first_submission() is None
     assert bob.ended_work(since, seconds=600) == ()
     assert bob.curve(1) == bob.iterations(1, limit=9) == bob.candidates(1, 1, 9) == bob.events(1, limit=9) == ()
     assert bob.verdicts(1, after=0) == bob.in_flight(1) == bob.live_text(1) == bob.chosen((1,)) == ()

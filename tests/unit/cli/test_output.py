@@ -77,7 +77,18 @@ def test_a_note_and_a_line_are_printable(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr() == ("check\\x1b[1m failed\n", "job \\u202e1\n")
 
 
-@pytest.mark.parametrize(("number", "shown"), [(950, "950"), (81_234, "81.2k"), (999_960, "1.0M"), (2_000_000, "2.0M")])
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (950, "950"),
+        (81_234, "81.2k"),
+        (999_960, "1.0M"),
+        (2_000_000, "2.0M"),
+        (999_950_000, "1.0B"),
+        (10**12, "1.0T"),
+        (10**16, "10000.0T"),
+    ],
+)
 def test_tokens_are_shown_short(number: int, shown: str) -> None:
     assert output.count(number) == shown
 

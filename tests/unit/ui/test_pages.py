@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tasks.errors import DatabaseUnavailable
 from tests.board import ScriptedBoard, ScriptedClient
 from tests.pageserver import serving
+from workers.ui.pages import usual_hours
 
 PAGES = (
     "/", "/?hours=168", "/jobs", "/jobs?q=booked&state=running&strategy=correct&tag=intervals", "/jobs?before=5",
@@ -28,6 +30,12 @@ def test_each_page_reads_without_a_script_and_carries_nothing_inline(path: str) 
     assert re.findall(r"<script[^>]*>", answer.body) == ['<script src="/static/ui.js" defer>']
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=", answer.body)
     assert not re.search(r"(?:src|href)=\"(?:https?:)?//", answer.body)
+
+
+@pytest.mark.parametrize(("minutes", "hours"), [(None, 12), (0, 1), (59, 1), (61, 12), (60 * 24 * 30, 12)])
+def test_the_overview_of_a_young_queue_begins_an_hour_ago(minutes: int | None, hours: int) -> None:
+    first = None if minutes is None else datetime.now(UTC) - timedelta(minutes=minutes)
+    assert usual_hours(first) == hours
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/nothing", "/jobs/99", "/jobs/3/answer", "/health", "/static/ui.js"])
