@@ -27,7 +27,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bench_demo import processor
@@ -64,6 +64,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--problems", nargs="+", choices=known, default=known)
     parser.add_argument("--sides", nargs="+", default=["evolve", PEER], help="strategies, and openevolve[-rewrite]")
     parser.add_argument("--minutes", type=float, help="no run begins after so many")
+    parser.add_argument(
+        "--at-once", type=int, default=1, metavar="N", help="pairs, to fill the engine's batch (default: 1)"
+    )
     parser.add_argument("--rows", type=Path, default=Path("bench-evolve.jsonl"), help="the file that rows are kept in")
     given = parser.parse_args(argv)
     chosen = [problem for problem in problems() if problem.name in given.problems]
@@ -80,13 +83,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         with running(given.model) as rig, counting(lambda: rig.engine_url) as server:
             checks = checks_of(load_settings())
             with Bench(rig, server, checks, given.python, setup, given.tokens) as bench:
-                for seed, problem, sides in missing:
-                    if given.minutes and time.monotonic() - begun > 60 * given.minutes:
-                        break
-                    for row in bench.run(problem, sides, seed):
-                        rows[row.key] = row
-                        append(given.rows, row)
-                        print(f"{row.problem} {row.side} {row.seed}: {row.best:g}", file=sys.stderr)
+                for row in bench.run_all(missing, given.at_once, lambda: late(begun, given.minutes)):
+                    rows[row.key] = row
+                    append(given.rows, row)
+                    print(f"{row.problem} {row.side} {row.seed}: {row.best:g}", file=sys.stderr)
     names = {problem.name for problem in chosen}
     shown = [row for row in rows.values() if row.problem in names and row.side in given.sides]
     print(text(shown, given.sides, f"{processor()}; {given.model}, {given.tokens} completion tokens a run"))
@@ -106,6 +106,39 @@ class Bench:
     def __exit__(self, *_: object) -> None:
         for process in self._peers:
             _end(process)
+
+    def run_all(
+        self, pairs: Iterable[tuple[int, Problem, Sequence[str]]], at_once: int, late: Callable[[], bool]
+    ) -> Iterator[Row]:
+        """Seeds, problems and the sides that are missing: so many pairs at once, none begun once it is `late`."""
+        waiting, ended = iter(pairs), queue.Queue[Row | BaseException | None]()
+        lock = threading.Lock()
+
+        def work() -> None:
+            try:
+                while not late():
+                    with lock:
+                        pair = next(waiting, None)
+                    if pair is None:
+                        break
+                    seed, problem, sides = pair
+                    for row in self.run(problem, sides, seed):
+                        ended.put(row)
+                ended.put(None)
+            except BaseException as error:  # noqa: BLE001 - the caller raises it
+                ended.put(error)
+
+        for _ in range(at_once):
+            threading.Thread(target=work, daemon=True).start()
+        at_work = at_once
+        while at_work:
+            row = ended.get()
+            if isinstance(row, BaseException):
+                raise row
+            if row is None:
+                at_work -= 1
+            else:
+                yield row
 
     def run(self, problem: Problem, sides: Sequence[str], seed: int) -> Iterator[Row]:
         """All sides at once, whoever is ready first."""
@@ -212,6 +245,11 @@ class Bench:
     def _evaluate(self, answer: str, checks: Sequence[CheckSpec]) -> Verdict:
         [verdict] = self._checks.validate(answer, checks, SilentHeartbeat())
         return verdict
+
+
+def late(begun: float, minutes: float | None) -> bool:
+    """Whether so many minutes have passed since `begun`, a reading of the monotonic clock."""
+    return minutes is not None and time.monotonic() - begun > 60 * minutes
 
 
 def setup_of(model: str, tokens: int) -> str:
