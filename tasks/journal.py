@@ -217,7 +217,8 @@ def prompt_hash(request: ChatRequest) -> str:
     """SHA-256, in hex, of the canonical JSON of the messages and the sampling. Whether it thinks is the model's; that
     it may run on follows from the calls before it, where it is complete from the prompt."""
     fields = dataclasses.asdict(request)
-    del fields["thinking_tokens"], fields["runs_on"], fields["asks_code"], fields["asks_lines"]
+    for name in ("thinking_tokens", "runs_on", "asks_code", "asks_block", "asks_lines"):
+        del fields[name]
     canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -112,6 +112,7 @@ class RetryLadder:
             thinking_tokens=attempt.thinking_tokens,
             runs_on=attempt.runs_on,
             asks_code=prompt.asks_code,
+            asks_block=prompt.asks_block,
             asks_lines=prompt.asks_lines,
         )
 

@@ -34,6 +34,6 @@ class LinesEnd:
 
 def end_of(request: ChatRequest) -> AnswerEnd | None:
     """What finds the end of the answer to such a request; None where only the model knows it."""
-    if request.asks_code:
-        return CodeBlockEnd()
+    if request.asks_code or request.asks_block:
+        return CodeBlockEnd(any_language=request.asks_block)
     return LinesEnd(request.asks_lines) if request.asks_lines else None

@@ -11,17 +11,30 @@ from tasks.types import Candidate, CandidateRef, Draft, Iteration, Limits, Opera
 
 # Plans that a fresh start is told to move away from.
 PLANS = 5
+# One in so many completion tokens of a budget goes to the first drafts at most; what comes of them needs the others.
+FOUNDING_PART = 4
+TOKEN_CHARS = 4
 
 
 def found(history: Sequence[Iteration], limits: Limits, first: int) -> Draft | Revise | None:
-    """`first` drafts at least, then a repair of what needs one; None where there are parents, and nothing to repair."""
+    """`first` drafts at least, unless they take more than their part of a small budget, then a repair of what needs
+    one; None where there are parents, and nothing to repair."""
     begins = all(iteration.operator is Operator.DRAFT for iteration in history)
-    if begins and len(distinct(history)) < first and not (history and is_stale(history[-1])):
+    few = len(distinct(history)) < first and not _took_their_part(history, limits)
+    if begins and few and not (history and is_stale(history[-1])):
         return Draft(slots=limits.width)
     broken = _broken(history, limits)[: limits.width]
     if broken:
         return Revise(parents=broken, analyse=True, why="a check refused it")
     return None if valid(history, limits) else another_plan(history, limits, "nothing is valid")
+
+
+def _took_their_part(history: Sequence[Iteration], limits: Limits) -> bool:
+    """Whether the answers so far are, by their length, a quarter of the completion tokens that the job may take."""
+    if limits.budget.completion_tokens is None:
+        return False
+    written = sum(len(candidate.text) for iteration in history for candidate in iteration.candidates)
+    return FOUNDING_PART * written > TOKEN_CHARS * limits.budget.completion_tokens
 
 
 def another_plan(history: Sequence[Iteration], limits: Limits, why: str) -> Draft:

@@ -11,6 +11,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Collection, Sequence
 
+from tasks.edits import Body, body_of
 from tasks.jobfiles import shown_text
 from tasks.prompts import roles
 from tasks.prompts.hints import hints
@@ -29,6 +30,7 @@ from tasks.prompts.layout import (
 from tasks.prompts.plans import plans
 from tasks.prompts.prefix import has_check, prefix, problem_chars, statement
 from tasks.prompts.redact import feedback, measured, visible_failures
+from tasks.scoring import SCORE
 from tasks.types import Candidate, Cut, Job, Modality, Prompt
 
 # Rejected answers that a stronger model is shown where it writes one, and those whose plans it is told for a hint.
@@ -242,8 +244,11 @@ def _prompt(job: Job, shortener: Shortener, prefix: str, *rest: str, advised: bo
 
 
 def _in_one_block(job: Job, prompt: Prompt) -> Prompt:
-    """The prompt, whose answer is complete with its code block where code is asked for."""
-    return dataclasses.replace(prompt, asks_code=has_check(job, "python") and not job.spec.files)
+    """The prompt, whose answer is complete with its code block where code is asked for, or a program measures it."""
+    if job.spec.files:
+        return prompt
+    code = has_check(job, "python")
+    return dataclasses.replace(prompt, asks_code=code, asks_block=not code and has_check(job, SCORE))
 
 
 def _goal(job: Job) -> str:
@@ -255,6 +260,8 @@ def _goal(job: Job) -> str:
         return "Write the JSON code block now."
     if has_check(job, "answer"):
         return "Solve it now and end with the line `ANSWER: …`."
+    if has_check(job, SCORE):
+        return "Write the whole answer now, and nothing else: a program reads it."
     return "Write the whole answer now."
 
 
@@ -268,6 +275,8 @@ def _goal_after(job: Job) -> str:
         return "Then write the JSON code block."
     if has_check(job, "answer"):
         return "Then solve it and end with the line `ANSWER: …`."
+    if has_check(job, SCORE):
+        return "Then write the whole answer, and nothing after it: a program reads it."
     return "Then write the whole answer."
 
 
@@ -291,7 +300,10 @@ def _candidate(job: Job, candidate: Candidate, shortener: Shortener, chars: int 
     chars = _candidate_chars(job) if chars is None else chars
     if candidate.let_through is not None and candidate.verdicts and not candidate.accepted:
         chars = min(chars, LET_THROUGH_CHARS)
-    return "# The answer\n" + fence(_shortened(candidate, shown_text(job, candidate).strip(), shortener, chars), "")
+    body = Body(text=shown_text(job, candidate).strip())
+    if has_check(job, SCORE) and not job.spec.files:
+        body = body_of(body.text)  # the prose around its code would be written again
+    return "# The answer\n" + fence(_shortened(candidate, body.text, shortener, chars), body.label or "")
 
 
 def _candidate_chars(job: Job) -> int:

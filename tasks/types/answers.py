@@ -48,7 +48,8 @@ class Prompt(Sequence[Message]):
     """The messages of one call. All prompts of a job begin with the same `prefix`, and `rest` follows; `attachments`
     are its images and sounds. `problem_chars` are the characters of the whole problem and its text attachments;
     `omissions` is what was left out of it.
-    With `asks_code` the answer is one code block, with `asks_lines` so many lines."""
+    With `asks_code` the answer is one block of Python, with `asks_block` one of any language where it has a block at
+    all, with `asks_lines` so many lines."""
 
     system: str
     prefix: str
@@ -57,6 +58,7 @@ class Prompt(Sequence[Message]):
     problem_chars: int = 0
     omissions: tuple[Omission, ...] = ()
     asks_code: bool = False
+    asks_block: bool = False
     asks_lines: int = 0
 
     @property
@@ -108,8 +110,8 @@ class RequestSize:
 class ChatRequest:
     """One request to a chat model. `choices`, where set, restrict the answer to one of them. `max_tokens` limit the
     answer, `thinking_tokens` the thoughts before it. With `runs_on` an answer that repeats itself is let run on; with
-    `asks_code` it ends with its first code block that defines something, with `asks_lines` after so many lines of
-    text."""
+    `asks_code` it ends with its first block of Python that defines something, with `asks_block` with that or the first
+    block of another language, with `asks_lines` after so many lines of text."""
 
     messages: tuple[Message, ...]
     temperature: float = 1.0
@@ -121,6 +123,7 @@ class ChatRequest:
     thinking_tokens: int = 0
     runs_on: bool = False
     asks_code: bool = False
+    asks_block: bool = False
     asks_lines: int = 0
 
 

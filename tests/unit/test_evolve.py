@@ -31,6 +31,27 @@ from tests.landscapes import HILL, LONG, Landscape, Run, explore
 from tests.unit.test_ladder import LIMITS
 
 
+def test_the_first_drafts_take_a_quarter_of_a_small_budget_at_most() -> None:
+    def drafts(completion_tokens: int | None) -> Decision:
+        budget = dataclasses.replace(LIMITS.budget, completion_tokens=completion_tokens)
+        limits = dataclasses.replace(LIMITS, goal=Goal(), width=2, budget=budget)
+        said = [
+            Candidate(
+                ref=CandidateRef(iteration=1, slot=slot),
+                operator=Operator.DRAFT,
+                text=f"{slot}" * 1_000,
+                revision=0,
+                root=CandidateRef(iteration=1, slot=slot),
+            )
+            for slot in range(2)
+        ]
+        return Evolve().decide([Iteration(number=1, operator=Operator.DRAFT, candidates=tuple(said))], limits)
+
+    assert isinstance(drafts(None), Draft)
+    assert isinstance(drafts(2_000), Draft)
+    assert isinstance(drafts(1_999), Revise)
+
+
 def test_another_seed_chooses_other_parents() -> None:
     run = explore(Evolve(), HILL, seed=1, width=4, iterations=6)
     chosen = {
@@ -114,7 +135,7 @@ def test_a_gain_within_the_noise_is_none() -> None:
 
 @pytest.mark.parametrize("strategy", [Evolve(), Climb()])
 def test_it_ends_at_the_target_and_not_at_the_first_valid_candidate(strategy: Strategy) -> None:
-    run = explore(strategy, HILL, goal=Goal(target=-0.5))
+    run = explore(strategy, HILL, goal=Goal(target=-0.5), seed=3)
     stop = run.decisions[-1]
     assert isinstance(stop, Stop)
     assert (stop.code, stop.value) == (StopCode.ACCEPTED, run.best)

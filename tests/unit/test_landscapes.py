@@ -37,8 +37,8 @@ def test_evolve_leaves_a_local_top_by_another_plan_and_climb_stays_on_it() -> No
 
 
 def test_evolve_comes_to_the_higher_top_from_an_island_that_began_lower() -> None:
-    climbed = [explore(Climb(), RIVALS, seed=seed, width=4, iterations=24).best > 3 for seed in range(12)]
-    evolved = [explore(Evolve(), RIVALS, seed=seed, width=4, iterations=24).best > 3 for seed in range(12)]
+    climbed = [explore(Climb(), RIVALS, seed=seed, width=4, iterations=24).best > 3 for seed in range(24)]
+    evolved = [explore(Evolve(), RIVALS, seed=seed, width=4, iterations=24).best > 3 for seed in range(24)]
     assert sum(evolved) > sum(climbed) + 3
 
 

@@ -153,6 +153,7 @@ class HintBench:
         return ChatRequest(
             messages=prompt.messages,
             asks_code=prompt.asks_code,
+            asks_block=prompt.asks_block,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             top_k=sampling.top_k,

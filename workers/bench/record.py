@@ -146,6 +146,7 @@ class Recorder:
         return ChatRequest(
             messages=prompt.messages,
             asks_code=prompt.asks_code,
+            asks_block=prompt.asks_block,
             temperature=0.0 if number == GREEDY else sampling.temperature,
             top_p=sampling.top_p,
             top_k=sampling.top_k,

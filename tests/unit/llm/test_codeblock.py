@@ -47,6 +47,22 @@ def test_anything_else_goes_on(text: str) -> None:
     assert end_of(text, 1) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("```json\n[[0, 1]]\n```\nThis network", "```json\n[[0, 1]]\n```"),
+        ("```\n^(a|b)$\n```\nmatches", "```\n^(a|b)$\n```"),
+        ("```c\nint f(void);\n```\nor\n```c\nint g(void);\n```\n", "```c\nint f(void);\n```"),
+        ("```bash\npip install x\n```\nthen\n```js\nf()\n```\n", "```bash\npip install x\n```\nthen\n```js\nf()\n```"),
+        (f"```Python\nhalf(4)\n```\nfor\n{SOLUTION}\nmore", f"```Python\nhalf(4)\n```\nfor\n{SOLUTION}"),
+        ("```\n\n```\n```\nx\n```\n", "```\n\n```\n```\nx\n```"),
+    ],
+)
+def test_of_any_language_it_is_the_first_block_that_is_no_call_of_a_program(text: str, kept: str) -> None:
+    finder = CodeBlockEnd(any_language=True)
+    assert finder.feed(text) == len(kept)
+
+
 def test_a_shorter_text_is_another_one() -> None:
     finder = CodeBlockEnd()
     assert finder.feed("I think of a sketch that is longer than the solution itself\n```\nx = 1\n") is None

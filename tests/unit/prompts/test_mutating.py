@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from tasks.prompts.build import revise
 from tasks.prompts.mutating import DIRECTIONS, TRIED, Change, mutate
 from tasks.types import Candidate, CandidateRef, CheckSpec, FileSet, GuardKind, Job, Operator, Verdict
 from tests.unit.prompts.cases import job_of
@@ -87,6 +88,19 @@ def test_changes_of_one_parent_are_told_different_things() -> None:
     prompts = [shown(Change(parent=PARENT, number=number)) for number in range(1, 2 * len(DIRECTIONS) + 1)]
     assert len(set(prompts)) == len(prompts)
     assert all(DIRECTIONS[number % len(DIRECTIONS)] in prompt for number, prompt in enumerate(prompts))
+
+
+def test_an_answer_that_a_program_measures_ends_with_its_block() -> None:
+    whole, edits = (mutate(JOB, Change(parent=PARENT, edits=edits)) for edits in (False, True))
+    assert (whole.asks_block, whole.asks_code) == (True, False)
+    assert not edits.asks_block
+    assert whole[-1].content.endswith("Write the whole answer now, and nothing else: a program reads it.")
+
+
+def test_the_prose_around_a_measured_answer_is_shown_to_no_reviser() -> None:
+    assert "# The answer\n```python\nr = 0.25\n```" in revise(JOB, PARENT, ())[-1].content
+    prose = job_of(CheckSpec(name="judge:form", kind="judge", value="Is it clear?"))
+    assert "First I pack." in revise(prose, PARENT, ())[-1].content
 
 
 def test_edits_are_requested_with_their_form_and_no_code_block_ends_the_answer() -> None:
