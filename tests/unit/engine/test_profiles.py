@@ -1,9 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import json
+import os
+import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -178,3 +183,30 @@ def test_the_engine_sees_only_its_own_cards_and_no_hub_for_local_weights(
     assert (on_cpu["HF_HUB_OFFLINE"], on_cpu["VLLM_CPU_KVCACHE_SPACE"]) == ("1", "2")
     assert {on_gpu["VLLM_NO_USAGE_STATS"], on_cpu["DO_NOT_TRACK"]} == {"1"}
     assert on_cpu["PATH"].startswith("/e:")
+
+
+def test_on_the_cpu_vllm_finds_a_plugin_with_which_its_processes_sleep_while_they_wait(
+    profiles: Mapping[str, Profile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "PYTHONPATH" not in Vllm().environment(Choice(profile=profiles["gemma-4-31b-fp8"]))
+    folder = Vllm().environment(Choice(profile=profiles["smollm2-135m"]))["PYTHONPATH"]
+    [plugin] = [
+        point
+        for found in importlib.metadata.distributions(path=[folder])
+        for point in found.entry_points
+        if point.group == "vllm.general_plugins"
+    ]
+    looks = ModuleType("vllm.distributed.device_communicators.shm_broadcast")
+    another = ModuleType(looks.__name__)
+    looks.sched_yield = os.sched_yield  # type: ignore[attr-defined]
+    monkeypatch.syspath_prepend(folder)
+    for module in (another, looks):
+        parent = ModuleType("vllm.distributed.device_communicators")
+        parent.shm_broadcast = module  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, parent.__name__, parent)
+        plugin.load()()
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    looks.sched_yield()
+    assert slept == [pytest.approx(0.0002)]
+    assert not hasattr(another, "sched_yield")
