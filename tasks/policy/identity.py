@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 
+from tasks.syntaxtrees import parse
 from tasks.types import Candidate
 from tasks.validators.extraction import code_of
 
@@ -25,7 +26,7 @@ def _identity(text: str, executable: bool) -> str:
 
 def _tree(source: str) -> ast.Module | None:
     try:
-        tree = ast.parse(source)
+        tree = parse(source)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return None
     for node in ast.walk(tree):

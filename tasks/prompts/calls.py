@@ -7,6 +7,8 @@ import ast
 import re
 from collections.abc import Collection, Iterator, Sequence
 
+from tasks.syntaxtrees import parse
+
 CALLS = 12
 CALL_CHARS = 1_000
 SIGNATURES = 4
@@ -17,7 +19,7 @@ def signatures(source: str, names: Collection[str] = ()) -> dict[str, str]:
     """The public functions that Python source defines at its top level, each by name with the line that begins it, at
     most `SIGNATURES`; only those of `names`, where it defines any of them. Empty where the source does not parse."""
     try:
-        tree = ast.parse(source)
+        tree = parse(source)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return {}
     functions = {
@@ -44,7 +46,7 @@ def _signature(function: ast.FunctionDef) -> str:
 def _calls_of(line: str, names: Collection[str]) -> Iterator[str]:
     """The first call of a line, as Python writes it."""
     try:
-        tree = ast.parse(line.strip())
+        tree = parse(line.strip())
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return
     for node in ast.walk(tree):

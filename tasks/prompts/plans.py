@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 
 from tasks.prompts.layout import shorten
+from tasks.syntaxtrees import parse
 from tasks.types import Candidate
 from tasks.validators.extraction import code_of
 
@@ -43,7 +44,7 @@ def plan(text: str) -> str:
 def _outline(source: str) -> str:
     """What Python source is made of: loops, calls of other people's functions, recursion; empty where it is none."""
     try:
-        tree = ast.parse(source)
+        tree = parse(source)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return ""
     own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 
+from tasks.syntaxtrees import parse
 from tasks.validators.testreport import ExceptionInfo, TestReport
 
 SOLUTION = "solution"
@@ -18,7 +19,7 @@ _SHARE = "; `isolation: shared` on the check loads the solution into the tests' 
 def unsupported(sources: Mapping[str, str]) -> str | None:
     """Where and why the tests need the solution in their own process; None where they don't."""
     for path, source in sources.items():
-        tree = ast.parse(source)
+        tree = parse(source)
         for line, why in (*_subclasses(tree), *_programs(tree)):
             return f"tests that reach the solution by its names (line {line} of {path} {why}){_SHARE}"
     return None
@@ -33,7 +34,7 @@ def unloadable(report: TestReport, sources: Mapping[str, str]) -> str | None:
             f"tests whose fixtures there are ({test} asks for {fixture!r}, which neither pytest nor conftest.py offers)"
         )
     faults = [fault for test, fault in report.exceptions.items() if test not in report.collected]
-    depends_on_solution = report.used_solution or any(_imports_all(ast.parse(source)) for source in sources.values())
+    depends_on_solution = report.used_solution or any(_imports_all(parse(source)) for source in sources.values())
     for fault in faults:
         if not depends_on_solution or fault.type in ("ImportError", "ModuleNotFoundError", "SyntaxError"):
             return f"tests that can be loaded ({_describe(fault)})"

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from tasks.errors import InvalidInput
 from tasks.ports import Heartbeat, Sandbox
+from tasks.syntaxtrees import parse
 from tasks.types import JOINED, CheckSpec, FileSet, SandboxJob, SandboxResult, Verdict
 from tasks.validators.ending import ended
 from tasks.validators.examination import unloadable, unsupported
@@ -214,7 +215,7 @@ def _modules(names: Iterable[str]) -> list[str]:
 def _tree(source: str, *, required: bool) -> ast.Module | None:
     """None for a file beside the tests that is no Python, unless it was `required` at submission."""
     try:
-        return ast.parse(source)
+        return parse(source)
     except (SyntaxError, ValueError):
         if required:
             raise
@@ -241,7 +242,7 @@ def _identifiers(tree: ast.AST) -> Iterator[str]:
 def solution_names(sources: Iterable[str]) -> list[str]:
     """The names of the solution that tests use: imported names, and attributes of the module."""
     names: dict[str, None] = {}
-    for node in (node for source in sources for node in ast.walk(ast.parse(source))):
+    for node in (node for source in sources for node in ast.walk(parse(source))):
         if isinstance(node, ast.ImportFrom) and node.module == "solution":
             names.update((alias.name, None) for alias in node.names if alias.name != "*")
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "solution":
@@ -251,9 +252,7 @@ def solution_names(sources: Iterable[str]) -> list[str]:
 
 def names_of_tests(source: str) -> list[str]:
     """The name of every function or method test… in the source of a test file."""
-    functions = (
-        node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    )
+    functions = (node for node in ast.walk(parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
     return [node.name for node in functions if node.name.startswith("test")]
 
 
@@ -261,7 +260,7 @@ def required_names(source: str) -> list[str]:
     """The tests at the top level of a file, which pytest must collect whatever the solution does."""
     return [
         node.name
-        for node in ast.parse(source).body
+        for node in parse(source).body
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and node.name.startswith("test")
         and not any("fixture" in ast.unparse(decorator) for decorator in node.decorator_list)
@@ -271,7 +270,7 @@ def required_names(source: str) -> list[str]:
 def _standard_imports(source: str) -> list[str]:
     """Modules of the standard library that the test file imports, which a solution must not change."""
     names: set[str] = set()
-    for node in ast.parse(source).body:
+    for node in parse(source).body:
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

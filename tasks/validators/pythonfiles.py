@@ -27,6 +27,7 @@ from pathlib import Path, PurePosixPath
 from tasks.decoding import exact
 from tasks.errors import InvalidInput
 from tasks.jobfolder import CHECK_FILES_BYTES, Missing, anchored, locate, read
+from tasks.syntaxtrees import parse
 from tasks.validators.files import text_of
 from tasks.validators.imports import NamedPath, paths_of
 from tasks.validators.modules import CONFTEST, PACKAGE, SOLUTION, Modules, Unresolved, is_test, reserved_names
@@ -232,7 +233,7 @@ def _parse_module(text: str, display_name: str) -> ast.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # warnings about the user's own code
-            tree = ast.parse(text)
+            tree = parse(text)
             compile(tree, display_name, "exec", dont_inherit=True)
     except SyntaxError as error:
         raise InvalidInput("python", display_name, f"valid Python (line {error.lineno}: {error.msg})") from None

@@ -5,11 +5,11 @@ Trusts only lines that carry the run's nonce; must not know how the tests were r
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tasks.syntaxtrees import literal
 from tasks.validators.text import clipped
 
 FEEDBACK_CHARS = 1500
@@ -80,7 +80,7 @@ def read(content: bytes, nonce: str) -> TestReport:
         if len(line) > LINE_BYTES or not line.startswith(begins):
             continue
         try:
-            document = ast.literal_eval(line.decode())
+            document = literal(line.decode())
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             continue
         if isinstance(document, list) and len(document) == 3 and document[0] == nonce:

@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tasks.syntaxtrees import parse
+
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
     ast.LtE: ast.Lt,
@@ -88,11 +90,11 @@ def _other_figures(number: str) -> Iterator[str]:
 
 def _bare(source: str) -> ast.Module:
     """The program without docstrings, its lines counted as they are printed."""
-    tree = ast.parse(source)
+    tree = parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
-    return ast.parse(ast.unparse(tree))
+    return parse(ast.unparse(tree))
 
 
 def _variants(node: ast.AST) -> Iterator[ast.AST]:
