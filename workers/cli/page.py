@@ -47,7 +47,7 @@ svg text { fill: currentColor; font: 12px system-ui, sans-serif; }
 .passed { color: var(--best); } .failed { color: var(--bad); }
 @media (max-width: 40rem) {
   body { margin: 1rem auto; } table.facts th { width: 6.5rem; } svg text { font-size: 17px; }
-  table.rounds { font-size: .85rem; } table.rounds th, table.rounds td { padding-right: .6rem; } }
+  table.rounds { font-size: .78rem; } table.rounds th, table.rounds td { padding-right: .45rem; } }
 """
 
 
