@@ -1,7 +1,7 @@
 """`make bench-evolve`: Redraft's strategies for jobs with a score beside OpenEvolve, at equal completion tokens.
 
-Five of the examples, each with a simple start that both sides are given: OpenEvolve as its initial program, Redraft in
-the text of the problem. Both use one engine and one model at the same time, and the visible evaluator of the example in
+Five of the examples, each with a simple start that both sides are given: OpenEvolve as its initial program, Redraft as
+the job's `start`. Both use one engine and one model at the same time, and the visible evaluator of the example in
 Redraft's sandbox, without a target. Redraft's side is a job on a stack of its own; OpenEvolve has its defaults but for
 the model and its address, and `openevolve-rewrite` is told to write whole programs. What is compared is the best value
 of each, the start's included, after the same completion tokens: a job has them as its budget, and a server before the
@@ -179,7 +179,7 @@ class Bench:
     def _redraft(self, problem: Problem, job: JobSpec, strategy: str, seed: int) -> Sequence[Made]:
         spec = dataclasses.replace(
             job,
-            problem=f"{job.problem}\n\n{problem.beginning}",
+            start=problem.start,
             strategy=strategy,
             seed=seed,
             budget=dataclasses.replace(UNLIMITED, completion_tokens=self._tokens),

@@ -6,7 +6,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from peers.counting import Share
 
@@ -26,12 +25,6 @@ class Problem:
     start: str
     file: str = "start.py"
     share: Share
-
-    @property
-    def beginning(self) -> str:
-        """The start, as a problem's text shows it."""
-        label = {".py": "python", ".json": "json"}.get(Path(self.file).suffix, "")
-        return f"Begin with this answer, which is valid but not good:\n\n```{label}\n{self.start.strip()}\n```"
 
 
 CIRCLES = """def pack():

@@ -53,6 +53,7 @@ _ALLOWED = {
     "ask": "true or false",
     "ask_hours": "a number more than 0 and at most 8,760",
     "temperature": "a number from 0 to 2",
+    "start": "the name of a file with the answer to begin with",
     "model": "the name of a model as workers serve it: 1 to 200 letters, digits and . _ : / -, or `any`",
     "files": "a list of 1 to 50 globs such as src/**",
     "files[]": "a glob such as src/**, 1 to 200 characters",
@@ -106,6 +107,7 @@ class JobFields(_Strict):
     ask: bool = False
     ask_hours: Annotated[float, Field(gt=0, le=8_760, allow_inf_nan=False)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
+    start: Annotated[str, Field(min_length=1, max_length=1_000)] | None = None
     model: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}$")] = ANY_MODEL
 
 

@@ -29,6 +29,7 @@ _SINGLE = (
     "ask",
     "ask_hours",
     "temperature",
+    "start",
 )
 
 
@@ -52,6 +53,7 @@ class Flags:
     ask: bool | None = None
     ask_hours: float | None = None
     temperature: float | None = None
+    start: Typed | None = None
 
 
 def with_flags(raw: RawJob, flags: Flags) -> RawJob:

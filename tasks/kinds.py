@@ -129,6 +129,7 @@ class Operator(StrEnum):
     INPUTS = "inputs"  # calls with which programs are told apart
     ASK = "ask"  # a question to the person who posed the problem
     RECHECK = "recheck"  # no call: candidates of before are checked by the checks as they are now
+    START = "start"  # no call: the answer that the job was submitted with
 
 
 class Egress(StrEnum):

@@ -18,11 +18,10 @@ from tasks.heartbeat import Heartbeat
 from tasks.operators import Operators
 from tasks.outcomes import settle
 from tasks.policy import (
-    Advised,
     LoopRules,
-    Rechecked,
     choose,
     deadline_of,
+    decider,
     engine_lane,
     is_outdated,
     limits_of,
@@ -47,6 +46,7 @@ from tasks.types import (
     OpenIteration,
     Probe,
     Recheck,
+    Start,
     Stop,
     StopCode,
     operator_of,
@@ -230,7 +230,7 @@ class Loop:
     def _decide(self, job: Job) -> Decision:
         """The strategy's decision. Raises `JobFailed` where it accepts what the checks did not."""
         limits = self._limits(job)
-        strategy = Advised(strategy=Rechecked(strategy=self.strategies[job.spec.strategy], job=job), job=job)
+        strategy = decider(self.strategies[job.spec.strategy], job)
         decision = strategy.decide(job.history, limits)
         if isinstance(decision, Stop):
             decision = settled(decision, job.history, limits)
@@ -301,7 +301,7 @@ class Loop:
         match decision:
             case Escalate():
                 return Lane.CLOUD
-            case Recheck():
+            case Recheck() | Start():
                 return Lane.CHECK
             case _:
                 return self._engine_lane(job)

@@ -39,6 +39,7 @@ from tasks.types import (
     Probe,
     Recheck,
     Revise,
+    Start,
     Synthesise,
     operator_of,
 )
@@ -85,6 +86,9 @@ class Operators:
                     _again(parent, CandidateRef(iteration=iteration.number, slot=slot))
                     for slot, parent in enumerate(_found(turn.job, parents))
                 )
+            case Start():
+                ref = CandidateRef(iteration=iteration.number, slot=0)
+                return (Candidate(ref=ref, operator=Operator.START, text=turn.job.spec.start, root=ref),)
             case Probe() | Ask():
                 return ()  # they make none: see `inputs` and `question`
             case Escalate():

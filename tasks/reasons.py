@@ -16,6 +16,7 @@ from tasks.types import (
     Probe,
     Recheck,
     Revise,
+    Start,
     Stop,
     StopCode,
     Synthesise,
@@ -91,6 +92,8 @@ def describe(decision: Decision) -> str:
             verb, detail, why = "aggregate", f"{decision.slots} of {parents}", decision.why
         case Recheck():
             verb, detail, why = "recheck", ", ".join(map(str, decision.parents)), decision.why
+        case Start():
+            verb, detail, why = "start", "the owner's answer", decision.why
         case Synthesise():
             verb, detail, why = "synthesise", ", ".join(map(str, decision.parents)), decision.why
         case Mutate():

@@ -43,6 +43,7 @@ from tasks.types import (
     Probe,
     Recheck,
     Revise,
+    Start,
     Stop,
     Synthesise,
 )
@@ -123,6 +124,8 @@ def _decision(decision: Decision) -> dict[str, Any]:
             name, fields = "ask", dataclasses.asdict(decision)
         case Recheck():
             name, fields = "recheck", dataclasses.asdict(decision)
+        case Start():
+            name, fields = "start", dataclasses.asdict(decision)
         case Escalate():
             name, fields = "escalate", dataclasses.asdict(decision)
         case Stop():

@@ -25,6 +25,7 @@ from tasks.jobflags import Flags, with_flags
 from tasks.measuring import TokenCount, problem_tokens
 from tasks.ports import Sandbox
 from tasks.scoring import unheard
+from tasks.startfile import read_start
 from tasks.store.session import Database
 from tasks.store.submissions import submit_jobs
 from tasks.store.summaries import Submitted
@@ -157,12 +158,23 @@ def build_spec(raw: RawJob, rules: Rules) -> tuple[JobSpec, tuple[AttachedFile, 
         attached = read_attachments(problem, raw.folder)
     if fields.ask_hours is not None and not fields.ask and "ask" not in at_fault:
         faults.add(InvalidInput("ask_hours", fields.ask_hours, "given with `ask: true` (--ask)"))
+    start = ""
+    with faults.gather():
+        start = _start(raw, fields)
     files, checks = FileSet(), tuple[CheckSpec, ...]()
     if at_fault.isdisjoint(("checks", "files", "read_only")):
         with faults.gather():
             files, checks = _judged(raw, fields, rules)
     faults.refuse(f"{raw.where}: ")
-    return _spec(fields, problem, checks, files, attached, rules), attached
+    return dataclasses.replace(_spec(fields, problem, checks, files, attached, rules), start=start), attached
+
+
+def _start(raw: RawJob, fields: JobFields) -> str:
+    if fields.start is None:
+        return ""
+    if fields.files:
+        raise InvalidInput("start", fields.start, "left out where the job has `files`: it begins with those")
+    return read_start(raw.folder, fields.start)
 
 
 def _judged(raw: RawJob, fields: JobFields, rules: Rules) -> tuple[FileSet, tuple[CheckSpec, ...]]:

@@ -11,6 +11,7 @@ from tasks.policy.changed import RECHECKED, Rechecked, is_outdated
 from tasks.policy.climb import Climb
 from tasks.policy.clusters import choose, clusters, conclude_by_choice, passing
 from tasks.policy.correct import Correct
+from tasks.policy.decider import decider
 from tasks.policy.endings import (
     JUDGES,
     accept,
@@ -52,6 +53,7 @@ from tasks.policy.progress import impossible, in_doubt, no_gain
 from tasks.policy.repeats import distinct, is_stale, marked, repeated
 from tasks.policy.similarity import similarity
 from tasks.policy.single import Single
+from tasks.policy.started import Started
 from tasks.policy.unapplied import is_unapplied
 
 __all__ = [
@@ -70,6 +72,7 @@ __all__ = [
     "LoopRules",
     "Rechecked",
     "Single",
+    "Started",
     "accept",
     "advised_at",
     "by_root",
@@ -79,6 +82,7 @@ __all__ = [
     "conclude",
     "conclude_by_choice",
     "deadline_of",
+    "decider",
     "distinct",
     "engine_lane",
     "given_up",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from tasks.policy.endings import accept
-from tasks.types import Decision, Draft, Iteration, Limits, Stop, StopCode
+from tasks.types import Decision, Draft, Iteration, Limits, Operator, Stop, StopCode
 
 
 class Single:
@@ -15,7 +15,8 @@ class Single:
     name: ClassVar[str] = "single"
 
     def decide(self, history: Sequence[Iteration], limits: Limits) -> Decision:
-        """Drafts once and stops."""
-        if not history:
+        """Drafts once, unless the owner's answer is accepted, and stops."""
+        accepted = accept(history) if history else None
+        if accepted is None and all(iteration.operator is Operator.START for iteration in history):
             return Draft(slots=1)
-        return accept(history) or Stop(code=StopCode.DRAFT_REJECTED)
+        return accepted or Stop(code=StopCode.DRAFT_REJECTED)

@@ -37,6 +37,7 @@ from tasks.types import (
     Probe,
     Recheck,
     Revise,
+    Start,
     Synthesise,
     Verdict,
 )
@@ -66,6 +67,8 @@ def move_to_json(move: Move) -> dict[str, Any]:  # noqa: PLR0911 - one a move
             return {"kind": "ask", "why": move.why}
         case Recheck():
             return {"kind": "recheck", "parents": _refs_to_json(move.parents), "why": move.why}
+        case Start():
+            return {"kind": "start", "why": move.why}
         case Escalate():
             return {"kind": "escalate", "asks": move.kind, "why": move.why}
         case _:
@@ -94,6 +97,8 @@ def move_from_json(stored: Mapping[str, Any]) -> Move:  # noqa: PLR0911 - one a 
             return Ask(why=why)
         case "recheck":
             return Recheck(parents=parents, why=why)
+        case "start":
+            return Start(why=why)
         case "escalate":
             return Escalate(kind=EscalationKind(stored["asks"]), why=why)
         case _:

@@ -102,8 +102,8 @@ INVARIANTS = (
     Invariant(
         name="I2 candidates come from the journal",
         promise="each candidate is the text of the last journalled call of its slot, or its parent with the edits of "
-        "that call; one that is checked again is that of before; one that a fork began with is that of the job it was "
-        "forked from",
+        "that call; one that is checked again is that of before; one that the owner gave is that of the job; one "
+        "that a fork began with is that of the job it was forked from",
         query=f"""
             SELECT k.job_id AS job,
                    format('candidate %s.%s is not what the journal holds', k.iteration, k.slot) AS what
@@ -120,6 +120,9 @@ INVARIANTS = (
               AND o.iteration = (i.move #>> ARRAY['parents', k.slot::text, '0'])::integer
               AND o.slot = (i.move #>> ARRAY['parents', k.slot::text, '1'])::integer
             WHERE k.operator = 'recheck' AND o.text IS DISTINCT FROM k.text
+            UNION ALL
+            SELECT k.job_id, format('candidate %s.%s is not the answer that the job begins with', k.iteration, k.slot)
+            FROM candidates k JOIN jobs j ON j.id = k.job_id WHERE k.operator = 'start' AND k.text <> j.start
             UNION ALL
             SELECT k.job_id, format('candidate %s.%s is not that of job %s', k.iteration, k.slot, j.forked_from)
             FROM candidates k JOIN jobs j ON j.id = k.job_id LEFT JOIN candidates o

@@ -49,6 +49,7 @@ def spec_of(row: Row[Any]) -> JobSpec:
         ask=row.ask,
         ask_hours=row.ask_hours,
         temperature=row.temperature,
+        start=row.start,
     )
 
 

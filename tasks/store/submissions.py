@@ -79,6 +79,7 @@ _LATER = (
     "budget_cloud_tokens",
     "budget_gpu_seconds",
     "temperature",
+    "start",
 )
 
 
@@ -123,6 +124,7 @@ def _columns(spec: JobSpec) -> dict[str, Any]:
         "ask": spec.ask,
         "ask_hours": spec.ask_hours,
         "temperature": spec.temperature,
+        "start": spec.start,
     }
 
 

@@ -218,7 +218,14 @@ class Recheck:
     why: str = ""
 
 
-Move = Draft | Revise | Aggregate | Synthesise | Mutate | Probe | Escalate | Ask | Recheck
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Check the answer that the job was submitted with, as its first candidate; no model is called."""
+
+    why: str = ""
+
+
+Move = Draft | Revise | Aggregate | Synthesise | Mutate | Probe | Escalate | Ask | Recheck | Start
 Decision = Move | Stop
 
 
@@ -243,6 +250,8 @@ def operator_of(move: Move) -> Operator:  # noqa: PLR0911 - one a move
             return Operator.ASK
         case Recheck():
             return Operator.RECHECK
+        case Start():
+            return Operator.START
         case Escalate(kind=kind):
             return Operator.HINT if kind.is_hint else Operator.ESCALATE
         case _:

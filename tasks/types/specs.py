@@ -121,7 +121,7 @@ class JobSpec:
     by any name that its workers know; empty for any. `cut` allows a problem that is longer than a model's context to be
     shown in part. With `files` an answer is a set of files, or edits to them. With `ask` a job that is stuck asks its
     owner a question, and waits `ask_hours` for the answer at most. `temperature` is that of its answers, None for the
-    model's own."""
+    model's own. `start` is an answer of the owner's, which is the first candidate; empty where there is none."""
 
     title: str
     problem: str
@@ -142,6 +142,7 @@ class JobSpec:
     ask: bool = False
     ask_hours: float = ASK_HOURS
     temperature: float | None = None
+    start: str = ""
 
     @property
     def modalities(self) -> frozenset[Modality]:

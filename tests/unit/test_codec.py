@@ -55,6 +55,7 @@ def stored(*checks: dict[str, Any]) -> tuple[CheckSpec, ...]:
             "ask": False,
             "ask_hours": 24.0,
             "temperature": None,
+            "start": "",
             "model": "",
             "lane": "gpu",
             "egress": "never",

@@ -45,6 +45,7 @@ def row(**fields: Any) -> Any:
         "ask": False,
         "ask_hours": 24.0,
         "temperature": None,
+        "start": "",
     }
     return SimpleNamespace(**{**given, **fields})
 

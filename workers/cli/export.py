@@ -82,7 +82,7 @@ def written_to(target: Path | None) -> Iterator[None]:
 
 def _state(client: Client, number: int) -> dict[str, Any]:
     from tasks.errors import InvalidInput
-    from tasks.policy import Advised, LoopRules, limits_of, width_of
+    from tasks.policy import LoopRules, decider, limits_of, width_of
     from tasks.settings import load_settings
     from tasks.state import state_document
     from workers.strategies import load_strategies
@@ -96,7 +96,7 @@ def _state(client: Client, number: int) -> dict[str, Any]:
         move_up_after=settings.move_up_after,
         help=settings.help_rules,
     )
-    return state_document(job, limits_of(job, rules), Advised(strategy=known[job.spec.strategy], job=job))
+    return state_document(job, limits_of(job, rules), decider(known[job.spec.strategy], job))
 
 
 def _iterations(client: Client, summaries: Sequence[JobSummary]) -> Iterator[dict[str, Any]]:

@@ -55,6 +55,7 @@ def submit(
     ask: options.Ask = False,
     ask_timeout: options.AskTimeout = None,
     temperature: options.Temperature = None,
+    start: options.Start = None,
     sweep: options.Sweep = [],  # noqa: B006
     seeds: options.Seeds = None,
     dry_run: options.DryRun = False,
@@ -89,6 +90,7 @@ def submit(
         ask_hours=ask_timeout,
         model=model,
         temperature=temperature,
+        start=start,
     )
     given = Given(files=files, flags=flags, axes=sweep, seeds=seeds, pool_budget=pool_budget)
     if dry_run:

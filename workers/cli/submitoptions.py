@@ -62,6 +62,9 @@ AskTimeout = Annotated[
 Temperature = Annotated[
     float | None, typer.Option(metavar="T", help="Of its answers, 0 to 2. Default: the model's own.")
 ]
+Start = Annotated[
+    str | None, typer.Option(metavar="FILE", help="An answer of yours that the job begins with, and improves on.")
+]
 Sweep = Annotated[
     list[str],
     typer.Option(
@@ -81,10 +84,13 @@ Wait = Annotated[bool, typer.Option("--wait", help="Wait until the jobs are fini
 Timeout = Annotated[float | None, typer.Option(min=0, help="With --wait: wait at most this many seconds.")]
 
 
-def read_flags(check: Sequence[str], hidden_check: Sequence[str], budget: Sequence[str], **single: Any) -> Flags:
+def read_flags(
+    check: Sequence[str], hidden_check: Sequence[str], budget: Sequence[str], *, start: str | None, **single: Any
+) -> Flags:
     """The flags of the jobs; `single` are those with one value. Raises `InvalidInput` for all that can't be read."""
     from tasks.faults import Faults
     from tasks.jobflags import Flags, parse_budget_flag, parse_check_flag
+    from tasks.jobfolder import Typed
 
     faults = Faults()
     checks, amounts = [], {}
@@ -95,4 +101,5 @@ def read_flags(check: Sequence[str], hidden_check: Sequence[str], budget: Sequen
     with faults.gather():
         amounts = dict(parse_budget_flag(budget))
     faults.refuse()
-    return Flags(checks=tuple(checks), budget=amounts, **single)
+    typed = None if start is None else Typed(start)
+    return Flags(checks=tuple(checks), budget=amounts, start=typed, **single)

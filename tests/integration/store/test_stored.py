@@ -209,6 +209,7 @@ EDGES = {
     "budget_iterations": (10_000, 10_001),
     "budget_tokens": (10**12, 10**12 + 1),
     "temperature": (2, 2.1),
+    "start": ("s" * 200_000, "s" * 200_001),
     "checks": (checks(memory_mb=65_536, timeout_seconds=3600), checks(memory_mb=65_537)),
 }
 FORMS = {
@@ -269,6 +270,7 @@ SUBMISSION = (
         "budget_cloud_tokens",
         "budget_gpu_seconds",
         "temperature",
+        "start",
     }
 )
 
