@@ -298,6 +298,28 @@ void multiply(int n, const double *a, const double *b, double *c) {
 
 
 @compiler
+def test_a_kernel_whose_helper_nobody_waits_for_is_refused(evaluator: Evaluator) -> None:
+    helped = """
+#include <signal.h>
+#include <unistd.h>
+static void product(int n, const double *a, const double *b, double *c);
+void multiply(int n, const double *a, const double *b, double *c) {
+    int ends[2];
+    signal(SIGCHLD, SIG_IGN);
+    if (pipe(ends)) return;
+    if (!fork()) {
+        product(n, a, b, c);
+        for (size_t done = 0, all = 8L * n * n; done < all;) done += write(ends[1], (char *)c + done, all - done);
+        _exit(0);
+    }
+    for (size_t done = 0, all = 8L * n * n; done < all;) done += read(ends[0], (char *)c + done, all - done);
+    close(ends[0]), close(ends[1]);
+}
+""" + SIMPLE_KERNEL.replace("void multiply", "static void product")
+    assert "started other processes" in evaluator.refusal("c_kernel", helped, SIZE="200", ROUNDS="4")
+
+
+@compiler
 @pytest.mark.parametrize(
     ("source", "said"),
     [
