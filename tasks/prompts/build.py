@@ -75,7 +75,8 @@ def repair(job: Job, parent: Candidate, *, cut: Cut = WHOLE) -> Prompt:
     shortener = Shortener(cut)
     shown = (_candidate(job, parent, shortener), *_said(job, parent, shortener))
     order = f"Write the paragraph first. {_goal_after(job)}"
-    return _prompt(job, shortener, prefix(job, shortener), roles.repair(job), *shown, order)
+    prompt = _prompt(job, shortener, prefix(job, shortener), roles.repair(job), *shown, order)
+    return _in_one_block(job, prompt) if has_check(job, SCORE) else prompt
 
 
 def redraft(job: Job, tried: Sequence[Candidate], *, cut: Cut = WHOLE) -> Prompt:
@@ -276,7 +277,7 @@ def _goal_after(job: Job) -> str:
     if has_check(job, "answer"):
         return "Then solve it and end with the line `ANSWER: …`."
     if has_check(job, SCORE):
-        return "Then write the whole answer, and nothing after it: a program reads it."
+        return "Then write the whole answer in one code block, and nothing after it: a program reads the block."
     return "Then write the whole answer."
 
 

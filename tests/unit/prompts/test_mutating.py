@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from tasks.prompts.build import revise
+from tasks.prompts.build import repair, revise
 from tasks.prompts.mutating import DIRECTIONS, TRIED, Change, mutate
 from tasks.types import Candidate, CandidateRef, CheckSpec, FileSet, GuardKind, Job, Operator, Verdict
 from tests.unit.prompts.cases import job_of
@@ -95,6 +95,17 @@ def test_an_answer_that_a_program_measures_ends_with_its_block() -> None:
     assert (whole.asks_block, whole.asks_code) == (True, False)
     assert not edits.asks_block
     assert whole[-1].content.endswith("Write the whole answer now, and nothing else: a program reads it.")
+
+
+def test_a_repair_of_a_measured_answer_has_it_in_a_block_after_the_paragraph() -> None:
+    prompt = repair(JOB, PARENT)
+    assert prompt[-1].content.endswith(
+        "Write the paragraph first. Then write the whole answer in one code block, and nothing after it: a program "
+        "reads the block."
+    )
+    assert prompt.asks_block
+    code = job_of(CheckSpec(name="python:t.py", kind="python", value="f(1) == 1"))
+    assert not repair(code, PARENT).asks_code
 
 
 def test_the_prose_around_a_measured_answer_is_shown_to_no_reviser() -> None:
