@@ -174,7 +174,7 @@ def _start(raw: RawJob, fields: JobFields) -> str:
         return ""
     if fields.files:
         raise InvalidInput("start", fields.start, "left out where the job has `files`: it begins with those")
-    return read_start(raw.folder, fields.start)
+    return read_start(raw.folder, raw.fields["start"])  # as it was written: the flag's may be any file
 
 
 def _judged(raw: RawJob, fields: JobFields, rules: Rules) -> tuple[FileSet, tuple[CheckSpec, ...]]:
