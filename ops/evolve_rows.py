@@ -12,7 +12,7 @@ from typing import Any
 
 from figures import share_interval, table
 
-from tasks.types import Job
+from tasks.types import Job, Operator
 
 # In how many pairs Redraft is to be better.
 WANTED = 0.7
@@ -83,6 +83,8 @@ def made_by_calls(job: Job, calls: Sequence[Mapping[str, Any]]) -> Sequence[Made
             tokens[place] = tokens.get(place, 0) + call["tokens"]
     for iteration in job.history:
         for candidate in iteration.candidates:
+            if candidate.operator is Operator.START:  # which was given
+                continue
             [verdict, *_] = candidate.verdicts or [None]
             made.append(
                 Made(

@@ -96,7 +96,9 @@ def test_the_tokens_of_a_slot_are_its_candidates_and_what_the_guard_cut_is_waste
         {"iteration": 1, "slot": 1, "operator": "revise", "tokens": 7, "cut": False},
         {"iteration": 2, "slot": 0, "operator": "mutate", "tokens": 3, "cut": False},
     ]
-    made = rows.made_by_calls(dataclasses.replace(job_of(), history=(iteration,)), calls)
+    given = dataclasses.replace(candidate(0, 9.0), operator=Operator.START)
+    start = Iteration(number=3, operator=Operator.START, candidates=(given,))
+    made = rows.made_by_calls(dataclasses.replace(job_of(), history=(iteration, start)), calls)
     assert [(one.tokens, one.value) for one in made] == [(10, None), (20, 4.0), (12, None), (3, None)]
     assert made[2].said == "why not"
     assert sum(one.tokens for one in made) == sum(call["tokens"] for call in calls)
