@@ -122,9 +122,18 @@ class Work:
     sampling: Sampling = NEW
     hints: tuple[tuple[int, str], ...] = ()  # each with how many iterations are recorded before it is given
     answers: tuple[str, ...] = ()  # to its questions in their order; an empty one never comes
+    start: str = ""
 
 
 SUM = Work(strategy="correct", problem="What is six times seven?", checks=CHECKS, answer=answer)
+# Begins with an answer that is wrong, and corrects it.
+BEGUN = Work(
+    strategy="correct",
+    problem="What is six times seven?",
+    checks=CHECKS,
+    answer=answer,
+    start="I guess it is\nANSWER: 7",
+)
 STUCK = Work(strategy="correct", problem="What is six times seven?", checks=CHECKS, answer=stubborn)
 DOUBLE = Work(strategy="ladder", problem="Double it.", checks=(EXAMPLE,), answer=program, checked_by=ExecutedChecks())
 
@@ -209,6 +218,7 @@ class House:
             egress=egress,
             seed=11,
             ask=bool(work.answers),
+            start=work.start,
         )
         job = submit_jobs(self._user, [spec], egress=egress, pool=self._pool)[0].job
         outbox = Outbox(self._fleet, memory_handlers(bank))

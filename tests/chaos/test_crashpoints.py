@@ -20,7 +20,20 @@ from tasks.store.ledger import PostgresLedger
 from tasks.store.session import Database
 from tasks.types import BatchBudget, CallKey, Claim, Operator
 from tests.chaos.crashes import Fatal, Passing, Toll, difference
-from tests.chaos.house import ASKING, CLIMB, DOUBLE, EVOLVE, HEEDING, MERGE, REOPENED, STUCK, UNANSWERED, House, Upgrade
+from tests.chaos.house import (
+    ASKING,
+    BEGUN,
+    CLIMB,
+    DOUBLE,
+    EVOLVE,
+    HEEDING,
+    MERGE,
+    REOPENED,
+    STUCK,
+    UNANSWERED,
+    House,
+    Upgrade,
+)
 from tests.standin.responses import Rule, serving
 from workers.local.postgres import EmbeddedPostgres
 
@@ -88,6 +101,7 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
             "reopened": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=REOPENED),
             "asking": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=ASKING),
             "unanswered": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=UNANSWERED),
+            "begun": House(user, fleet, escalate_after=10, url=standin.url, known=None, work=BEGUN),
             "upgrade": Upgrade(postgres),
         }
         ordinary = {name: Fatal() for name in runs}
@@ -144,6 +158,7 @@ def test_a_crash_at_any_point_or_at_any_two_changes_nothing(
                 "reopened",
                 "asking",
                 "unanswered",
+                "begun",
                 "upgrade",
             ]
             name = chance.choice(names)
