@@ -33,7 +33,7 @@ class Ladder:
     agree: int = 3
     lead: int = 2
     most: int = 16
-    first: int = 2
+    first: int = 4
     parents: int = 4
     patience: int = PATIENCE
     objections: int = OBJECTIONS

@@ -196,7 +196,7 @@ def test_a_problem_that_two_reviews_find_impossible_ends_with_their_words(user: 
     summary = job_summary(user, job)
     assert (summary.state, summary.stop_code) == (JobState.UNSOLVED, StopCode.IMPOSSIBLE)
     assert "`double(1) == 2` and `double(1) == 3`" in summary.reason
-    assert summary.iterations == 2
+    assert summary.iterations == 3
 
 
 class Executed(ExecutedChecks):

@@ -80,7 +80,7 @@ def test_the_rejected_answer_of_the_cloud_is_not_the_end_where_advice_came_after
     assert isinstance(decide(job(*history, waiting=1, egress=Egress.FULL), Ladder()), Draft)
 
 
-@pytest.mark.parametrize("strategy", [Correct(), Ladder()])
+@pytest.mark.parametrize("strategy", [Correct(), Ladder(first=2)])
 def test_advice_is_drafted_with_before_anything_is_revised(strategy: Strategy) -> None:
     history = (rejected(1), rejected(2))
     assert isinstance(decide(job(*history), strategy), Revise)

@@ -287,11 +287,11 @@ def test_help_is_asked_for_before_a_job_ends_without_gain_and_a_hint_is_a_new_be
 
 def test_where_nothing_passes_it_repairs_and_redrafts_in_turn() -> None:
     made = [Outcome(False, words=n, score=0.5) for n in range(12)]
-    _, decisions = play(made, replace(LIMITS, budget=replace(LIMITS.budget, iterations=6)))
+    _, decisions = play(made, replace(LIMITS, budget=replace(LIMITS.budget, iterations=6)), Ladder(first=2))
     assert kinds(decisions) == ["draft", "revise", "restart", "aggregate", "revise", "restart", "stop"]
     assert decisions[1] == Revise(parents=decisions[1].parents, analyse=True, why="none passes")  # type: ignore[union-attr]
     assert [str(ref) for ref in decisions[2].avoid] == ["1.0", "1.1"]  # type: ignore[union-attr]
-    later = kinds(play(made, LIMITS, Ladder(first=4))[1])
+    later = kinds(play(made, LIMITS)[1])
     assert later[:4] == ["draft", "draft", "revise", "restart"]
     assert decisions[-1] == Stop(code=StopCode.BUDGET_ITERATIONS, used=6, limit=6)
 
@@ -362,13 +362,13 @@ def test_where_nothing_gets_better_over_several_fresh_starts_the_job_ends_with_t
 
 def test_two_reviews_of_different_lineages_that_find_the_problem_impossible_end_the_job() -> None:
     said = [Outcome(False, words=n, objection="`a` is not `b`") for n in range(40)]
-    history, decisions = play(said, LIMITS)
+    history, decisions = play(said, LIMITS, Ladder(first=2))
     assert kinds(decisions) == ["draft", "revise", "stop"]
     assert decisions[-1] == Stop(code=StopCode.IMPOSSIBLE, detail="`a` is not `b`")
     (first, second) = history[-1].candidates
     alone = [*history[:-1], replace(history[-1], candidates=(first, replace(second, objection="")))]
     assert impossible(alone) is None
-    assert impossible(alone, 1) == Ladder(objections=1).decide(alone, LIMITS) == decisions[-1]
+    assert impossible(alone, 1) == Ladder(first=2, objections=1).decide(alone, LIMITS) == decisions[-1]
     later = candidate(CandidateRef(iteration=4, slot=0), Outcome(False, words=50, score=0.5), Operator.DRAFT)
     again = [*history, Iteration(number=4, operator=Operator.RESTART, candidates=(later,))]
     assert impossible(again) is None, "something came nearer to it since"
@@ -444,11 +444,12 @@ def again(lineage: Sequence[Candidate]) -> Sequence[Candidate]:
 
 def test_a_hint_settles_a_doubt() -> None:
     made = [Outcome(False, words=n, objection="`a` is not `b`" if n == 2 else "") for n in range(9)]
-    history = play(made, LIMITS)[0][:2]
+    early = Ladder(first=2)
+    history = play(made, LIMITS, early)[0][:2]
     assert in_doubt(history)
-    assert kinds([Ladder().decide(history, LIMITS)]) == ["revise"]
+    assert kinds([early.decide(history, LIMITS)]) == ["revise"]
     hinted = [*history, Iteration(number=3, operator=Operator.HINT, candidates=(), hint="Sort first.")]
     assert not in_doubt(hinted)
-    assert kinds([Ladder().decide(hinted, LIMITS)]) == ["restart"]
+    assert kinds([early.decide(hinted, LIMITS)]) == ["restart"]
     silent = [Outcome(False, words=n) for n in range(9)]
-    assert kinds([Ladder().decide(play(silent, LIMITS)[0][:2], LIMITS)]) == ["restart"]
+    assert kinds([early.decide(play(silent, LIMITS, early)[0][:2], LIMITS)]) == ["restart"]
