@@ -1,4 +1,4 @@
-# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-evolve | bench-guard | bench-hints | bench-loop | bench-page | bench-queue | bench-batch | bench-stop | bench-memory | bench-tokens | bench-cli | chaos | soak.
+# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-evolve | bench-guard | bench-hints | bench-loop | bench-page | bench-queue | bench-batch | bench-stop | bench-memory | bench-tokens | bench-cli | bench-waiting | chaos | soak.
 # Each makes what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Byte code is kept: where the environment says that none is, each of the many processes of a stack compiles Redraft anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: bench-evolve bench-hints bench-loop bench-memory bench-stop demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-page bench-queue bench-batch bench-streams bench-tokens bench-cli chaos soak docs lock clean
+.PHONY: bench-evolve bench-hints bench-loop bench-memory bench-stop demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-page bench-queue bench-batch bench-streams bench-tokens bench-cli bench-waiting chaos soak docs lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock ops/requirements-uv.lock
 	@$(PYTHON) ops/install.py $(VENV)
@@ -99,6 +99,10 @@ bench-hints: $(STAMP)
 
 bench-streams: $(STAMP)
 	$(BIN)/python ops/bench_streams.py
+
+# What vLLM on the CPU takes of a core while it waits for its worker, with and without the plugin that lets it sleep.
+bench-waiting: $(STAMP)
+	$(BIN)/python ops/bench_waiting.py
 
 # Recall, false alarms, delay and CPU of the guard, in half a minute. With ENDPOINT=http://…/v1 MODEL=NAME it measures
 # the tokens that the guard saves on an engine.
