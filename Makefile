@@ -1,4 +1,4 @@
-# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-engine | bench-evolve | bench-guard | bench-hints | bench-loop | bench-page | bench-queue | bench-batch | bench-stop | bench-memory | bench-tokens | bench-cli | bench-waiting | chaos | soak.
+# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-directions | bench-engine | bench-evolve | bench-guard | bench-hints | bench-loop | bench-page | bench-queue | bench-batch | bench-stop | bench-memory | bench-tokens | bench-cli | bench-waiting | chaos | soak.
 # Each makes what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Byte code is kept: where the environment says that none is, each of the many processes of a stack compiles Redraft anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: bench-evolve bench-hints bench-loop bench-memory bench-stop demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-page bench-queue bench-batch bench-streams bench-tokens bench-cli bench-waiting chaos soak docs lock clean
+.PHONY: bench-directions bench-evolve bench-hints bench-loop bench-memory bench-stop demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-page bench-queue bench-batch bench-streams bench-tokens bench-cli bench-waiting chaos soak docs lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock ops/requirements-uv.lock
 	@$(PYTHON) ops/install.py $(VENV)
@@ -137,6 +137,11 @@ bench-queue: $(STAMP) $(PEERS)/.installed
 # in ops/bench_evolve.py.
 bench-evolve: $(STAMP) $(PEERS)/.installed
 	$(BIN)/python ops/bench_evolve.py $(PEERS)/bin/python $(BENCH_EVOLVE)
+
+# What each direction of a change is worth, on the same examples. ENDPOINT=http://…/v1
+# MODEL=NAME; DIRECTIONS="--samples 4 --directions …".
+bench-directions: $(STAMP)
+	$(BIN)/python ops/bench_directions.py --endpoint $(ENDPOINT) --model $(MODEL) $(DIRECTIONS)
 
 $(PEERS)/.installed: ops/requirements-bench.lock
 	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)

@@ -59,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     known = [problem.name for problem in problems()]
     parser.add_argument("python", help="an interpreter with ops/requirements-bench.lock")
     parser.add_argument("--model", default=MODEL, help="the name of a profile")
+    parser.add_argument("--endpoint", help="the base URL of a server of that model, ending in /v1; else one is started")
     parser.add_argument("--tokens", type=int, default=TOKENS, help="completion tokens of a run")
     parser.add_argument("--seeds", type=int, default=5, help="how many: 1, 2, 3, …")
     parser.add_argument("--problems", nargs="+", choices=known, default=known)
@@ -80,9 +81,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     ]
     if missing:
         begun = time.monotonic()
-        with running(given.model) as rig, counting(lambda: rig.engine_url) as server:
+        options = {"endpoint": given.endpoint, "endpoint_model": given.model} if given.endpoint else {}
+        with (
+            running(given.model, **options) as rig,
+            counting(lambda: given.endpoint or rig.engine_url) as server,
+        ):
             checks = checks_of(load_settings())
-            with Bench(rig, server, checks, given.python, setup, given.tokens) as bench:
+            model = given.model if given.endpoint else rig.engine.model
+            with Bench(rig, server, checks, given.python, model, setup, given.tokens) as bench:
                 for row in bench.run_all(missing, given.at_once, lambda: late(begun, given.minutes)):
                     rows[row.key] = row
                     append(given.rows, row)
@@ -95,9 +101,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 class Bench:
     """Runs sides on one engine. When it is left, no peer runs on."""
 
-    def __init__(self, rig: Rig, server: CountingServer, checks: Checks, python: str, setup: str, tokens: int) -> None:
+    def __init__(
+        self, rig: Rig, server: CountingServer, checks: Checks, python: str, model: str, setup: str, tokens: int
+    ) -> None:
         self._rig, self._server, self._checks = rig, server, checks
-        self._python, self._setup, self._tokens = python, setup, tokens
+        self._python, self._model, self._setup, self._tokens = python, model, setup, tokens
         self._peers: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Bench:
@@ -226,7 +234,7 @@ class Bench:
             str(folder),
             address,
         ]
-        command += [self._rig.engine.model, str(seed), FORMS[side]]
+        command += [self._model, str(seed), FORMS[side]]
         with (folder / "log").open("w") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
             self._peers.append(process)

@@ -14,6 +14,8 @@ PLANS = 5
 # One in so many completion tokens of a budget goes to the first drafts at most; what comes of them needs the others.
 FOUNDING_PART = 4
 TOKEN_CHARS = 4
+# Repairs none of which was valid, after which none is asked for as long as there is something valid to go on from.
+REPAIRS_NEEDED = 4
 
 
 def found(history: Sequence[Iteration], limits: Limits, first: int) -> Draft | Revise | None:
@@ -45,8 +47,10 @@ def another_plan(history: Sequence[Iteration], limits: Limits, why: str) -> Draf
 
 def _broken(history: Sequence[Iteration], limits: Limits) -> tuple[CandidateRef, ...]:
     """What has a repair to come, one for each: candidates that a check refused, of lineages in which nothing is valid,
-    or of a last iteration that brought nothing valid."""
+    or of a last iteration that brought nothing valid. None where repairs fail, while there is something valid."""
     repaired, sound = children(history), {candidate.root for candidate in valid(history, limits)}
+    if sound and _repairs_fail(history, limits):
+        return ()
     last = history[-1] if history else None
     in_vain = last is not None and not any(is_valid(candidate, limits) for candidate in last.candidates)
     return tuple(
@@ -55,6 +59,13 @@ def _broken(history: Sequence[Iteration], limits: Limits) -> tuple[CandidateRef,
         if not is_valid(one, limits) and one.operator is not Operator.REVISE and not repaired[one.ref]
         if _can_be_repaired(one) and (one.root not in sound or (in_vain and last and one.ref.iteration == last.number))
     )
+
+
+def _repairs_fail(history: Sequence[Iteration], limits: Limits) -> bool:
+    """Whether none of the last repairs was valid."""
+    repairs = [one for iteration in history for one in iteration.candidates if one.operator is Operator.REVISE]
+    last = repairs[-REPAIRS_NEEDED:]
+    return len(last) == REPAIRS_NEEDED and not any(is_valid(one, limits) for one in last)
 
 
 def _can_be_repaired(candidate: Candidate) -> bool:

@@ -47,13 +47,15 @@ _EDITS = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """One change of `parent`: the `number`-th of all, after those that came of `tried`. `inspirations` are shown beside
-    it, and with `edits` it is to be written as search/replace blocks."""
+    it, and with `edits` it is to be written as search/replace blocks. `direction` says what to do instead of what is
+    the number's turn."""
 
     parent: Candidate
     number: int = 1
     tried: Sequence[Candidate] = ()
     inspirations: Sequence[Candidate] = ()
     edits: bool = False
+    direction: str = ""
 
 
 def mutate(job: Job, change: Change, *, cut: Cut = WHOLE) -> Prompt:
@@ -71,7 +73,7 @@ def mutate(job: Job, change: Change, *, cut: Cut = WHOLE) -> Prompt:
         "# Task\nBelow is an answer to the problem above, with what is known of it. Make one change to it after which "
         f"it {better}."
     )
-    direction = DIRECTIONS[(change.number - 1) % len(DIRECTIONS)]
+    direction = change.direction or DIRECTIONS[(change.number - 1) % len(DIRECTIONS)]
     form = _FILES if job.spec.files else _EDITS if change.edits else _WHOLE
     order = f"Change {change.number} of this answer: {direction}. {form}"
     return build.change(job, role, shown, order, whole=not change.edits, cut=cut)

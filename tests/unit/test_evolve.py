@@ -219,6 +219,31 @@ def test_where_even_the_repairs_are_refused_it_takes_another_plan() -> None:
     assert decision == Draft(slots=1, restart=True, avoid=tuple(d.ref for d in drafts), why="nothing is valid")
 
 
+@pytest.mark.parametrize(("refused", "expected"), [(3, Revise), (4, Draft)])
+def test_a_model_whose_repairs_fail_is_not_asked_for_more_where_something_is_valid(
+    refused: int, expected: type[Decision]
+) -> None:
+    start = one(1, "the start", 1.0, operator=Operator.START)
+    drafts = [one(n, f"text {n}") for n in range(2, 7)]
+    repairs = [
+        one(n, f"repair {n}", root=d.ref, parent=d.ref, revision=1, operator=Operator.REVISE)
+        for n, d in enumerate(drafts[:refused], 7)
+    ]
+    assert isinstance(Evolve().decide(past(start, *drafts, *repairs), SCORED), expected)
+
+
+def test_a_repair_that_helped_keeps_repairs_going() -> None:
+    start = one(1, "the start", 1.0, operator=Operator.START)
+    drafts = [one(n, f"text {n}") for n in range(2, 8)]
+    repairs = [
+        one(n, f"repair {n}", 2.0 if n == 10 else None, root=d.ref, parent=d.ref, revision=1, operator=Operator.REVISE)
+        for n, d in enumerate(drafts[:4], 8)
+    ]
+    decision = Evolve().decide(past(start, *drafts, *repairs), SCORED)
+    assert isinstance(decision, Revise)
+    assert decision.parents == (drafts[4].ref,)
+
+
 def test_a_job_without_a_score_is_evolved_by_its_checks() -> None:
     plain = dataclasses.replace(LIMITS, width=1)
     drafts = [one(n, f"text {n}", score=n / 10) for n in range(1, 5)]
