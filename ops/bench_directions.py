@@ -25,8 +25,8 @@ from tasks.prompts import mutating
 from tasks.sampling import Sampling
 from tasks.scoring import fitness_of
 from tasks.settings import load_settings
-from tasks.types import Candidate, CandidateRef, ChatRequest, Job, Operator, unstored_job
-from workers.bench.record import draft_seed
+from tasks.types import Candidate, CandidateRef, Job, Operator, unstored_job
+from workers.bench.record import draft_request, draft_seed
 from workers.cli.bench_parts import checks_of, model_of
 from workers.packaged import ops
 
@@ -101,16 +101,7 @@ def parents(checks: Checks, names: Sequence[str]) -> Sequence[Parent]:
 def change(model: ChatModel, sampling: Sampling, checks: Checks, parent: Parent, direction: str, number: int) -> Sample:
     """Asks for one change, and evaluates it."""
     prompt = mutating.mutate(parent.job, mutating.Change(parent=parent.candidate, direction=direction))
-    request = ChatRequest(
-        messages=prompt.messages,
-        asks_code=prompt.asks_code,
-        asks_block=prompt.asks_block,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        top_k=sampling.top_k,
-        max_tokens=sampling.answer_tokens,
-        seed=draft_seed(f"{parent.name}, {direction}", number),
-    )
+    request = draft_request(prompt, sampling, draft_seed(f"{parent.name}, {direction}", number))
     completion = model.complete(request, SilentHeartbeat())
     fitness, before = None, parent.candidate.fitness
     assert before is not None, "parents are valid"

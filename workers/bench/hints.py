@@ -24,7 +24,7 @@ from tasks.prompts import build
 from tasks.sampling import Sampling
 from tasks.types import ChatRequest, Hint, HintSource, StopCode, unstored_job
 from workers.bench import lines
-from workers.bench.record import draft_seed
+from workers.bench.record import draft_request, draft_seed
 from workers.bench.runs import Run
 from workers.bench.tasks import Mode, Task, TaskSet
 
@@ -150,16 +150,7 @@ class HintBench:
             given = Hint(source=HintSource.CLOUD, text=hint, by="bench", at=_LONG_AGO)
             job = dataclasses.replace(job, hints=(given,))
         prompt, sampling = build.draft(job), self.sampling
-        return ChatRequest(
-            messages=prompt.messages,
-            asks_code=prompt.asks_code,
-            asks_block=prompt.asks_block,
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            top_k=sampling.top_k,
-            max_tokens=sampling.answer_tokens,
-            seed=draft_seed(task.name, number),
-        )
+        return draft_request(prompt, sampling, draft_seed(task.name, number))
 
     def _is_right(self, task: Task, text: str) -> bool:
         checks = (*task.spec.checks, *task.scoring)

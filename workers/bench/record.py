@@ -143,16 +143,7 @@ class Recorder:
     def _request(self, task: Task, number: int) -> ChatRequest:
         sampling = self.sampling
         prompt = draft_prompt(task.spec)
-        return ChatRequest(
-            messages=prompt.messages,
-            asks_code=prompt.asks_code,
-            asks_block=prompt.asks_block,
-            temperature=0.0 if number == GREEDY else sampling.temperature,
-            top_p=sampling.top_p,
-            top_k=sampling.top_k,
-            max_tokens=sampling.answer_tokens,
-            seed=draft_seed(task.name, number),
-        )
+        return draft_request(prompt, sampling, draft_seed(task.name, number), greedy=number == GREEDY)
 
 
 def check_drafts(path: Path, tasks: TaskSet, checks: Checks, *, parallel: int, progress: Progress) -> None:
@@ -187,6 +178,20 @@ def check_drafts(path: Path, tasks: TaskSet, checks: Checks, *, parallel: int, p
 def draft_prompt(spec: JobSpec) -> Prompt:
     """What a model is shown for the first draft of such a job."""
     return build.draft(unstored_job(spec))
+
+
+def draft_request(prompt: Prompt, sampling: Sampling, seed: int, *, greedy: bool = False) -> ChatRequest:
+    """One call for an answer to a prompt, as the model is sampled or at temperature 0."""
+    return ChatRequest(
+        messages=prompt.messages,
+        asks_code=prompt.asks_code,
+        asks_block=prompt.asks_block,
+        temperature=0.0 if greedy else sampling.temperature,
+        top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        max_tokens=sampling.answer_tokens,
+        seed=seed,
+    )
 
 
 def draft_seed(task: str, number: int) -> int:
