@@ -74,8 +74,9 @@ class ScriptedBoard:
             job=job, title=text("title"), state=state, reason=text("reason") if state.final else "",
             acceptance=Acceptance.VERIFIED if state is JobState.ACCEPTED else None, strategy=text("strategy"),
             owner=text("owner"), tags=(text("tag"),), lane="gpu", model="", iterations=ITERATIONS - 1,
-            most_iterations=100, score=0.75, value=None, tokens=81_200, most_tokens=2_000_000, usd=Decimal("0.04"),
-            submitted_at=NOON, started_at=NOON, finished_at=NOON + timedelta(hours=1) if state.final else None,
+            most_iterations=100, score=0.75, value=None, measured=False, tokens=81_200, most_tokens=2_000_000,
+            usd=Decimal("0.04"), submitted_at=NOON, started_at=NOON,
+            finished_at=NOON + timedelta(hours=1) if state.final else None,
             worker="w-1" if state is JobState.RUNNING else None, phase=text("phase"), live_tokens=120,
             progress_at=NOON + timedelta(hours=2), run_at=NOON, waiting_since=NOON, served=True, context_above=0,
             cancel_requested=False, pause_requested=False, now=NOON + timedelta(hours=2),
@@ -158,7 +159,7 @@ class ScriptedBoard:
         operator = "aggregate" if merging else "draft" if number % 10 == 1 else "revise"
         return IterationLine(
             iteration=number, operator=operator, parents=parents, decision=self.text("decision"), score=0.5, value=None,
-            best_slot=0, improved=number % 7 == 6, worker="w-1", started_at=NOON,
+            measured=False, best_slot=0, improved=number % 7 == 6, worker="w-1", started_at=NOON,
             finished_at=NOON + timedelta(seconds=42) if number < ITERATIONS else None, prompt_tokens=4000,
             cached_tokens=3000, completion_tokens=900, usd=Decimal(0),
             hint=self.text("hint") if number % 20 == 19 else "",
@@ -174,7 +175,7 @@ class ScriptedBoard:
             root=CandidateRef(iteration=draft, slot=slot), revision=number - draft,
             parent=CandidateRef(iteration=number - 1, slot=slot) if number > draft else None,
             guard="cycle" if number % 13 == 5 and slot else None, let_through=None, score=0.5, value=None,
-            accepted=number == ITERATIONS - 1 and not slot, checked=True, repeats=None,
+            measured=False, accepted=number == ITERATIONS - 1 and not slot, checked=True, repeats=None,
             objection=self.text("objection") if slot and number % 9 == 0 else "", passed=1, checks=2,
         )  # fmt: skip
 

@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Protocol
 
 
 def usd(amount: Decimal) -> str:
     """Money; fractions of a cent are shown where there are only such."""
     return f"${amount:.2f}" if amount == 0 or amount >= Decimal("0.01") else f"${amount:.4f}"
+
+
+class Scored(Protocol):
+    """A row with a score; `measured` says that a check of kind score measures the job's answers."""
+
+    @property
+    def score(self) -> float | None:
+        """In [0, 1], None before anything was checked."""
+
+    @property
+    def value(self) -> float | None:
+        """What was measured, None where nothing valid was."""
+
+    @property
+    def measured(self) -> bool:
+        """Whether the job has a score."""
+
+
+def score_of(row: Scored) -> str:
+    """A row's score as `score` writes it, or that its answer is invalid: of a job with a score, 0.00 would read as a
+    value, and as the best one where less is better."""
+    invalid = row.measured and row.value is None and row.score is not None
+    return "invalid" if invalid else score(row.score, row.value)
 
 
 def score(score: float | None, value: float | None = None) -> str:

@@ -10,6 +10,7 @@ from typing import Any, cast
 from sqlalchemy import Row, text
 
 from tasks.store.board_rows import Choices, JobFilter, JobLine, JobPage, LaneRow, Night, StateCount, Stretch
+from tasks.store.measured import MEASURED
 from tasks.store.session import Database, explained
 from tasks.store.workerrows import WORKER_SILENCE_SECONDS
 from tasks.types import Acceptance, JobState, Lane
@@ -64,9 +65,10 @@ FROM verdicts WHERE created_at >= :since AND kind <> 'judge' GROUP BY 1
 
 _LINE = f"""
 SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.owner, j.tags, l.lane, j.model, j.iterations,
-       j.budget_iterations, j.score, j.value, j.local_tokens + j.cloud_tokens AS tokens, j.budget_tokens, j.spent_usd,
-       j.submitted_at, j.started_at, j.finished_at, l.worker, l.phase, l.live_tokens, l.progress_at, l.run_at,
-       l.waiting_since, l.context_above, j.cancel_requested_at IS NOT NULL AS cancel_requested,
+       j.budget_iterations, j.score, j.value, {MEASURED} AS measured, j.local_tokens + j.cloud_tokens AS tokens,
+       j.budget_tokens, j.spent_usd, j.submitted_at, j.started_at, j.finished_at, l.worker, l.phase,
+       l.live_tokens, l.progress_at, l.run_at, l.waiting_since, l.context_above,
+       j.cancel_requested_at IS NOT NULL AS cancel_requested,
        j.pause_requested_at IS NOT NULL AS pause_requested, clock_timestamp() AS now,
        EXISTS (SELECT 1 FROM workers w WHERE l.lane = ANY(w.lanes) AND (j.model = '' OR j.model = ANY(w.models))
                AND w.seen_at > now() - make_interval(secs => {WORKER_SILENCE_SECONDS})) AS served,
@@ -269,6 +271,7 @@ def _line(row: Row[Any]) -> JobLine:
         most_iterations=row.budget_iterations,
         score=row.score,
         value=row.value,
+        measured=row.measured,
         tokens=row.tokens,
         most_tokens=row.budget_tokens,
         usd=row.spent_usd,

@@ -73,8 +73,8 @@ class Stretch:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobLine:
     """A job in a list. `run_at` is when a waiting one may be claimed, `lane` the next step's, `served` whether a live
-    worker serves it with the job's model, `fault` the last one's text where it waits after a fault, `ahead` how many
-    of the owner's own jobs come before it in its lane."""
+    worker serves it with the job's model, `measured` whether it has a score, `fault` the last one's text where it waits
+    after a fault, `ahead` how many of the owner's own jobs come before it in its lane."""
 
     job: int
     title: str
@@ -90,6 +90,7 @@ class JobLine:
     most_iterations: int
     score: float | None
     value: float | None
+    measured: bool
     tokens: int
     most_tokens: int
     usd: Decimal
@@ -167,6 +168,7 @@ class IterationLine:
     decision: str
     score: float | None
     value: float | None
+    measured: bool
     best_slot: int | None
     improved: bool
     worker: str | None
@@ -193,6 +195,7 @@ class CandidateLine:
     let_through: str | None
     score: float
     value: float | None
+    measured: bool
     accepted: bool
     checked: bool
     repeats: CandidateRef | None

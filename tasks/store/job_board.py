@@ -23,6 +23,7 @@ from tasks.store.board_rows import (
     Message,
     VerdictLine,
 )
+from tasks.store.measured import MEASURED
 from tasks.store.session import Database, explained
 from tasks.store.summaries import EventRow
 from tasks.types import CandidateRef
@@ -34,6 +35,9 @@ SAID_CHARS = 6_000
 # Calls of one iteration: eight slots with their attempts, reviews and votes.
 MOST_CALLS = 400
 
+# Of the job that is asked for.
+_MEASURED = f"(SELECT {MEASURED} FROM jobs j WHERE j.id = :job) AS measured"  # noqa: S608 - a constant
+
 _CURVE = text("""
 SELECT * FROM (
     SELECT i.number, i.score, k.value, i.improved, i.operator FROM iterations i
@@ -42,9 +46,9 @@ SELECT * FROM (
 ) newest ORDER BY number
 """)
 
-_ITERATIONS = """
+_ITERATIONS = f"""
 SELECT i.number, i.operator, i.move -> 'parents' AS parents, i.decision, i.score, k.value, i.best_slot, i.improved,
-       i.worker, i.started_at, i.finished_at, i.inputs, i.hint, c.*
+       i.worker, i.started_at, i.finished_at, i.inputs, i.hint, {_MEASURED}, c.*
 FROM iterations i
 LEFT JOIN candidates k ON k.job_id = i.job_id AND k.iteration = i.number AND k.slot = i.best_slot
 LEFT JOIN LATERAL (
@@ -53,7 +57,7 @@ LEFT JOIN LATERAL (
            coalesce(sum(x.completion_tokens), 0)::bigint AS completion_tokens, coalesce(sum(x.usd), 0) AS usd
     FROM calls x WHERE x.job_id = i.job_id AND x.iteration = i.number) c ON true
 WHERE i.job_id = :job
-"""
+"""  # noqa: S608 - its one part is a constant
 _NEWEST = text(
     _ITERATIONS + "AND (CAST(:before AS int) IS NULL OR i.number < :before) ORDER BY i.number DESC LIMIT :limit"
 )
@@ -62,23 +66,24 @@ _ONE = text(_ITERATIONS + "AND i.number = :iteration")
 _CANDIDATES = """
 SELECT k.iteration, k.slot, k.operator, k.root_iteration, k.root_slot, k.revision, k.parent_iteration, k.parent_slot,
        k.guard, k.let_through, k.score, k.value, k.accepted, k.checked, k.repeats_iteration, k.repeats_slot,
-       k.objection, coalesce(v.passed, 0) AS passed, coalesce(v.checks, 0) AS checks{texts}
+       k.objection, coalesce(v.passed, 0) AS passed, coalesce(v.checks, 0) AS checks, {measured}{texts}
 FROM candidates k
 LEFT JOIN LATERAL (
     SELECT count(*) FILTER (WHERE x.passed) AS passed, count(*) AS checks FROM verdicts x
     WHERE x.job_id = k.job_id AND x.iteration = k.iteration AND x.slot = k.slot) v ON true
 WHERE k.job_id = :job AND k.iteration BETWEEN :first AND :last ORDER BY k.iteration, k.slot
 """
-_BETWEEN = text(_CANDIDATES.format(texts=""))
+_BETWEEN = text(_CANDIDATES.format(measured=_MEASURED, texts=""))
 _WITH_TEXTS = text(
     _CANDIDATES.format(
+        measured=_MEASURED,
         texts=""", k.text, (SELECT p.text FROM candidates p WHERE p.job_id = k.job_id
-                            AND p.iteration = k.parent_iteration AND p.slot = k.parent_slot) AS parent_text"""
+                            AND p.iteration = k.parent_iteration AND p.slot = k.parent_slot) AS parent_text""",
     )
 )
 
 # From the candidate back to its draft, by each one's parent.
-_ANCESTRY = text("""
+_ANCESTRY = text(f"""
 WITH RECURSIVE line AS (
     SELECT k.*, 0 AS depth FROM candidates k WHERE k.job_id = :job AND k.iteration = :iteration AND k.slot = :slot
     UNION ALL
@@ -87,9 +92,9 @@ WITH RECURSIVE line AS (
 )
 SELECT k.iteration, k.slot, k.operator, k.root_iteration, k.root_slot, k.revision, k.parent_iteration, k.parent_slot,
        k.guard, k.let_through, k.score, k.value, k.accepted, k.checked, k.repeats_iteration, k.repeats_slot,
-       k.objection, 0 AS passed, 0 AS checks
+       k.objection, 0 AS passed, 0 AS checks, {_MEASURED}
 FROM line k ORDER BY depth DESC
-""")
+""")  # noqa: S608 - its one part is a constant
 
 _VERDICTS = text("""
 SELECT iteration, slot, check_name, kind, passed, held_out, score, value, feedback, seconds, isolation FROM verdicts
@@ -261,6 +266,7 @@ def _iteration(row: Row[Any]) -> IterationLine:
         decision=row.decision,
         score=row.score,
         value=row.value,
+        measured=row.measured,
         best_slot=row.best_slot,
         improved=row.improved,
         worker=row.worker,
@@ -285,6 +291,7 @@ def _candidate(row: Row[Any]) -> CandidateLine:
         let_through=row.let_through,
         score=row.score,
         value=row.value,
+        measured=row.measured,
         accepted=row.accepted,
         checked=row.checked,
         repeats=_ref(row.repeats_iteration, row.repeats_slot),

@@ -21,12 +21,14 @@ from tasks.kinds import Acceptance, JobState, Lane
 from tasks.store.address import parameters
 from tasks.store.faults import explain, unreachable
 from tasks.store.hookrows import HOOKS, HookRow, hook_row
+from tasks.store.measured import MEASURED
 from tasks.store.workerrows import WORKERS, WorkerRow, worker_row
 
-_LINE = """
-SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.lane, j.iterations, j.score, j.value, j.spent_usd,
-       j.local_tokens + j.cloud_tokens AS tokens, j.budget_usd, j.budget_hours, j.budget_iterations, j.budget_tokens,
-       j.submitted_at, j.started_at, j.finished_at, j.cancel_requested_at IS NOT NULL AS cancel_requested,
+_LINE = f"""
+SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.lane, j.iterations, j.score, j.value, {MEASURED} AS measured,
+       j.spent_usd, j.local_tokens + j.cloud_tokens AS tokens, j.budget_usd, j.budget_hours, j.budget_iterations,
+       j.budget_tokens, j.submitted_at, j.started_at, j.finished_at,
+       j.cancel_requested_at IS NOT NULL AS cancel_requested,
        j.pause_requested_at IS NOT NULL AS pause_requested, j.model, l.worker, l.phase, l.context_above, l.waits_for,
        q.text AS question, q.answer_until,
        l.lane AS next_lane, extract(epoch FROM l.run_at - clock_timestamp())::float AS resting_seconds,
@@ -37,7 +39,7 @@ SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.lane, j.iterations, j.s
                  ORDER BY i.number DESC LIMIT 1), '') AS operator,
        clock_timestamp() AS now
 FROM jobs j JOIN leases l ON l.job_id = j.id LEFT JOIN questions q ON q.job_id = j.id AND q.closed_at IS NULL
-"""
+"""  # noqa: S608 - its one part is a constant
 
 _WHERE = """
 WHERE (%(states)s::text[] IS NULL OR j.state = ANY(%(states)s)) AND j.tags @> %(tags)s::text[]
@@ -61,8 +63,9 @@ _FOLLOWED = """
 class JobLine:
     """One job of a list. `now` is the database's clock when it was read; `worker`, `phase` and `operator` are of the
     turn under way; `resting_seconds` are those until it may be taken again, `waits_for` why, where it is no fault;
-    `idle_seconds` are those that its hours do not count; `next_lane` is the lane of its next step, `context_above` the
-    largest context that its problem did not fit into; `question` is what it asks its owner, `answer_until` how long."""
+    `idle_seconds` are those that its hours do not count, `measured` that it has a score; `next_lane` is the lane of its
+    next step, `context_above` the largest context that its problem did not fit into; `question` is what it asks its
+    owner, `answer_until` how long."""
 
     job: int
     title: str
@@ -73,6 +76,7 @@ class JobLine:
     iterations: int
     score: float | None
     value: float | None
+    measured: bool
     usd: Decimal
     tokens: int
     budget_usd: Decimal
@@ -305,6 +309,7 @@ def _line(row: Any) -> JobLine:
         iterations=row.iterations,
         score=row.score,
         value=row.value,
+        measured=row.measured,
         usd=Decimal(row.spent_usd),
         tokens=row.tokens,
         budget_usd=Decimal(row.budget_usd),

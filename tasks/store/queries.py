@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, select, text
 
 from tasks.errors import NoSuchJob
 from tasks.store import hints
+from tasks.store.measured import MEASURED
 from tasks.store.session import Database, explained
 from tasks.store.summaries import (
     BatchSummary,
@@ -30,9 +31,10 @@ from tasks.store.workerrows import WORKER_SILENCE_SECONDS
 from tasks.types import Acceptance, BatchBudget, Budget, Egress, JobState, Lane, Spend, StopCode
 
 _SUMMARY = f"""
-SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations, j.score, j.value, j.answer_iteration,
-       j.owner, j.tags, j.spent_usd, j.local_tokens, j.cloud_tokens, j.engine_seconds, j.lane, j.egress, j.priority,
-       j.key, j.budget_usd, j.budget_hours, j.budget_iterations, j.budget_tokens, j.budget_completion_tokens,
+SELECT j.id, j.title, j.state, j.reason, j.acceptance, j.strategy, j.iterations, j.score, j.value,
+       {MEASURED} AS measured, j.answer_iteration, j.owner, j.tags, j.spent_usd,
+       j.local_tokens, j.cloud_tokens, j.engine_seconds, j.lane, j.egress, j.priority, j.key,
+       j.budget_usd, j.budget_hours, j.budget_iterations, j.budget_tokens, j.budget_completion_tokens,
        j.budget_local_tokens, j.budget_cloud_tokens, j.budget_gpu_seconds, l.waits_for,
        j.submitted_at, j.started_at, j.finished_at, j.cancel_requested_at IS NOT NULL AS cancel_requested,
        j.pause_requested_at IS NOT NULL AS pause_requested, l.worker, l.phase, l.live_tokens,
@@ -135,7 +137,9 @@ def batch_summary(database: Database, batch: int) -> BatchSummary | None:
 def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
     """A job's recorded iterations, the first first. Raises `NoSuchJob`, `DatabaseUnavailable`."""
     with database.connect() as connection, explained():
-        if connection.execute(select(jobs.c.id).where(jobs.c.id == job)).one_or_none() is None:
+        found = connection.execute(text(f"SELECT {MEASURED} AS measured FROM jobs j WHERE j.id = :job"), {"job": job})  # noqa: S608
+        known = found.one_or_none()
+        if known is None:
             raise NoSuchJob(job)
         verdicts: dict[tuple[int, int], list[VerdictRow]] = {}
         query = text("SELECT * FROM verdict_history WHERE job = :job ORDER BY iteration, slot, ordinal")
@@ -165,6 +169,7 @@ def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
                 candidate=row.candidate,
                 score=row.score,
                 value=row.value,
+                measured=known.measured,
                 improved=row.improved,
                 guard=row.guard,
                 let_through=row.let_through,
@@ -300,6 +305,7 @@ def _summary(row: Row[Any]) -> JobSummary:
         iterations=row.iterations,
         score=row.score,
         value=row.value,
+        measured=row.measured,
         answer=row.answer,
         answer_iteration=row.answer_iteration,
         owner=row.owner,

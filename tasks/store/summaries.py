@@ -94,8 +94,8 @@ class JobSummary:
     `cut` allows a problem that is too long to be shown in part, `left_out` is what calls left out of their prompts, and
     `context_above` is the largest context that its problem did not fit into: it waits for a worker with more.
     `waits_for` says why a job that nobody holds goes on only later.
-    `batch` is the number of the batch whose budget it shares. `value` is its answer's, where the job has a score.
-    `question` is what it asks while it needs input, and waits for until `answer_until`."""
+    `batch` is the number of the batch whose budget it shares. `value` is its answer's, where the job has a score
+    (`measured`). `question` is what it asks while it needs input, and waits for until `answer_until`."""
 
     job: int
     title: str
@@ -142,6 +142,7 @@ class JobSummary:
     batch: int | None = None
     judged_by: JudgedBy | None = None
     value: float | None = None
+    measured: bool = False
     stop_ended_by: StopCode | None = None
     question: str | None = None
     answer_until: datetime | None = None
@@ -195,9 +196,9 @@ class IterationRow:
     """A recorded iteration with its best candidate; tokens are summed over all its calls, those `set_aside` included,
     and `omissions` is what their prompts left out. `behaviour` is the digest of what the candidate does, `inputs` are
     those of a probe, `hint` the advice that an escalation brought; `repeated_tokens` are those of completions in slots
-    whose candidate is a rejected one again. `value` is the candidate's, where the job has a score; `improved` says that
-    it became the incumbent. `hints` are those of people that it is the first to see, `question` is what it
-    asked."""
+    whose candidate is a rejected one again. `value` is the candidate's, where the job has a score (`measured`);
+    `improved` says that it became the incumbent. `hints` are those of people that it is the first to see, `question` is
+    what it asked."""
 
     iteration: int
     operator: str
@@ -223,6 +224,7 @@ class IterationRow:
     hint: str = ""
     repeated_tokens: int = 0
     value: float | None = None
+    measured: bool = False
     improved: bool = False
     hints: tuple[Hint, ...] = ()
     question: str = ""

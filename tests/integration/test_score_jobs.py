@@ -22,6 +22,7 @@ from tasks.validators.sandbox import BubblewrapSandbox, default_runtime_folder
 from tests.loops import ENGINE_AND_CHECKS, take, twin_loop
 from workers.cli import history, jobs
 from workers.strategies import load_strategies
+from workers.wording import score_of
 
 pytestmark = pytest.mark.integration
 
@@ -98,6 +99,11 @@ def test_the_shortest_valid_answer_is_accepted_at_the_plateau_and_its_deciding_v
     assert "70" not in shown
     assert "decide" not in shown
     assert breaches(fleet, submitted=[job], drained=True) == ()
+
+    shown_scores = ["invalid", "7028", "invalid", "7013", "7015", "7018"]
+    assert [score_of(row) for row in rounds] == shown_scores
+    assert [score_of(row) for row in reversed(alice.board.iterations(job, limit=9))] == shown_scores
+    assert [score_of(row) for row in alice.board.candidates(job, 1, 6)] == shown_scores
 
     document = history.document(rounds[3])
     assert (document["value"], document["verdicts"][0]["value"]) == (7013.0, 13.0)

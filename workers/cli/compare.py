@@ -93,7 +93,7 @@ def _show_jobs(jobs: Sequence[JobSummary], *, as_json: bool) -> None:
         (
             str(job.job),
             str(job.state),
-            output.score(job.score, job.value),
+            output.score_of(job),
             str(job.iterations),
             output.count(tokens(job)),
             f"{seconds(job):.0f}",

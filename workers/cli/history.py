@@ -107,8 +107,8 @@ def unified(old: IterationRow, new: IterationRow) -> str:
         difflib.unified_diff(
             (old.candidate or "").splitlines(),
             (new.candidate or "").splitlines(),
-            fromfile=f"iteration {old.iteration} ({old.operator}, score {output.score(old.score, old.value)})",
-            tofile=f"iteration {new.iteration} ({new.operator}, score {output.score(new.score, new.value)})",
+            fromfile=f"iteration {old.iteration} ({old.operator}, score {output.score_of(old)})",
+            tofile=f"iteration {new.iteration} ({new.operator}, score {output.score_of(new)})",
             lineterm="",
         )
     )
@@ -187,7 +187,7 @@ def _line(row: IterationRow) -> tuple[str, ...]:
     return (
         str(row.iteration),
         row.operator,
-        output.score(row.score, row.value),
+        output.score_of(row),
         f"degenerate ({row.guard})" if row.guard else f"{verdicts or inputs or _advice(row) or '-'}{let_through}",
         output.count(row.prompt_tokens + row.completion_tokens),
         "-" if row.seconds is None else f"{row.seconds:.1f}",
@@ -206,7 +206,7 @@ def _advice(row: IterationRow) -> str:
 
 def _print_whole(row: IterationRow) -> None:
     print()
-    score = output.score(row.score, row.value)
+    score = output.score_of(row)
     output.line(f"── iteration {row.iteration} · {row.operator} · score {score} " + "─" * 20)
     for hint in row.hints:
         output.line(f"hint of {hint.by} ({hint.source}):")

@@ -156,7 +156,7 @@ def result(
     elif summary.answer is not None and whole is None:
         output.text(summary.answer)
     if not as_json and summary.state != "accepted":
-        score = output.score(summary.score, summary.value)
+        score = output.score_of(summary)
         best = f"the best so far (iteration {summary.answer_iteration}, score {score})"
         output.note(f"job {summary.job} is {summary.state}: {'no answer yet' if summary.answer is None else best}")
     raise typer.Exit(exit_code(summary))
@@ -289,7 +289,7 @@ def _details(job: JobSummary, batch: BatchSummary | None = None, held: str = "")
         ("lane", f"{job.lane}, moved up to {Lane.GPU}" if job.moved_up else str(job.lane)),
         *([("model", _model(job))] if job.model else []),
         ("iterations", f"{job.iterations} of {budget.iterations}"),
-        ("score", output.score(job.score, job.value)),
+        ("score", output.score_of(job)),
         ("answer", f"of iteration {job.answer_iteration}" if job.answer is not None else "none yet"),
         ("spend", f"{output.usd(spend.usd)} of {output.usd(budget.usd)}"),
         ("tokens", f"{output.count(spend.local_tokens + spend.cloud_tokens)} of {output.count(budget.tokens)}"),
@@ -344,7 +344,7 @@ def _line(job: JobLine) -> tuple[str, ...]:
         str(job.job),
         str(job.state),
         str(job.iterations),
-        output.score(job.score, job.value),
+        output.score_of(job),
         output.usd(job.usd),
         output.count(job.tokens),
         output.duration(job.age_seconds),

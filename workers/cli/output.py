@@ -18,6 +18,7 @@ from tasks.printable import printable, printable_json
 from workers.wording import count as count  # noqa: PLC0414
 from workers.wording import duration as duration  # noqa: PLC0414
 from workers.wording import score as score  # noqa: PLC0414
+from workers.wording import score_of as score_of  # noqa: PLC0414
 from workers.wording import usd as usd  # noqa: PLC0414
 
 # What every command offers.

@@ -150,7 +150,7 @@ def _facts(job: JobSummary, judged_by: str, cloud_only: str, rounds: Sequence[It
     rows = [
         ("model", ", ".join(models) or job.model or "-"),
         *([("judged by", judged_by)] if judged_by else []),
-        ("score", output.score(job.score, job.value)),
+        ("score", output.score_of(job)),
         *([("left out", "; ".join(map(omissions.of_job, job.left_out)))] if job.left_out else []),
         *([("shared", f"{shared}: judged in the candidate's process")] if shared else []),
         ("strategy", job.strategy),
@@ -277,7 +277,7 @@ def _overview(rounds: Sequence[IterationRow]) -> str:
     )
     lines = "".join(
         f'<tr><td class=number><a href="#i{row.iteration}">{row.iteration}</a></td><td>{_text(row.operator)}</td>'
-        f"<td class=number>{output.score(row.score, row.value)}</td><td>{_checks(row)}</td>"
+        f"<td class=number>{output.score_of(row)}</td><td>{_checks(row)}</td>"
         f"<td class=number>{output.count(row.prompt_tokens + row.completion_tokens)}</td>"
         f"<td class=number>{_seconds(row)}</td></tr>"
         for row in rounds
@@ -308,7 +308,7 @@ def _iteration(row: IterationRow, story: Story) -> str:
     ]
     parts = [
         f'<article id="i{row.iteration}"><h3>Iteration {row.iteration}: {_text(row.operator)}, '
-        f"score {output.score(row.score, row.value)}</h3>",
+        f"score {output.score_of(row)}</h3>",
         f'<p class="soft">{" · ".join(part for part in about if part)}</p>',
     ]
     if row.guard:

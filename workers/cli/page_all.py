@@ -72,7 +72,7 @@ def _line(job: JobSummary) -> str:
     cells = (
         f'<a href="{file_name(job.job)}">{job.job}</a>',
         f'<span class="{kind}">{_text(job.state)}</span>',
-        _text(output.score(job.score, job.value)),
+        _text(output.score_of(job)),
         str(job.iterations),
         output.count(tokens(job)),
         output.usd(job.spend.usd),

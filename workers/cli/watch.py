@@ -128,7 +128,7 @@ def change_line(job: JobSummary) -> str:
         f"job {job.job}",
         f"{job.state} ({job.acceptance})" if job.acceptance else str(job.state),
         f"iteration {job.iterations if job.state.final else job.iterations + 1} of {job.budget.iterations}",
-        f"score {output.score(job.score, job.value)}",
+        f"score {output.score_of(job)}",
         doing(job),
         f"{output.count(job.spend.local_tokens + job.spend.cloud_tokens)} tokens",
         output.usd(job.spend.usd),

@@ -60,7 +60,7 @@ COLUMNS = (
     Column(name="job", worth=0, cell=lambda job, look: str(job.job)),
     Column(name="state", worth=0, cell=lambda job, look: str(job.state), right=False),
     Column(name="iter", worth=0, cell=lambda job, look: f"{_iteration(job)}/{job.budget_iterations}"),
-    Column(name="score", worth=0, cell=lambda job, look: output.score(job.score, job.value)),
+    Column(name="score", worth=0, cell=lambda job, look: output.score_of(job)),
     Column(name="tok/s", worth=1, cell=lambda job, look: rate(look.rates.get(job.job, 0.0))),
     Column(name="used", worth=2, cell=lambda job, look: f"{min(1.0, used(job)):.0%}"),
     Column(name="budget", worth=6, cell=lambda job, look: bar(job), right=False),

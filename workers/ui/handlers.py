@@ -76,7 +76,7 @@ def templates() -> Loader:
     namespace = {
         "shown": text.shown,
         **{name: getattr(text, name) for name in ("clipped", "one_line", "ago", "clock")},
-        **{name: getattr(wording, name) for name in ("usd", "score", "count", "duration")},
+        **{name: getattr(wording, name) for name in ("usd", "score", "score_of", "count", "duration")},
     }
     return Loader(str(HERE / "templates"), autoescape="shown", namespace=namespace)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from tasks.store.board_rows import CandidateLine, IterationLine
 from tasks.types import CandidateRef
+from workers.wording import score_of
 
 COLUMN, ROW, EDGE = 34, 26, 18
 # Rows of a drawing; the candidates of further lineages share the last one.
@@ -86,7 +87,7 @@ def _node(
     marks = ["node", f"op-{operator}"]
     marks += ["accepted"] if line.accepted else ["degenerate"] if line.guard else []
     marks += ["improved"] if line.ref in improved else []
-    name = f"candidate {line.ref}, {operator}, score {line.score:.2f}"
+    name = f"candidate {line.ref}, {operator}, score {score_of(line)}"
     return (
         f'<a href="/jobs/{job}/iterations/{line.ref.iteration}#c{line.ref.slot}" aria-label="{name}">'
         f'<circle class="{" ".join(marks)}" cx="{x:.0f}" cy="{y:.0f}" r="{7 if line.ref in improved else 5}">'

@@ -9,6 +9,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
+from tasks.client import Client
 from tasks.errors import DatabaseUnavailable
 from tasks.kinds import JobState
 from tasks.store import submissions
@@ -17,6 +18,7 @@ from tasks.store.presence import WorkerRegistration, announcing, forget_others, 
 from tasks.store.session import Database
 from tasks.types import Budget, CheckSpec, JobSpec
 from workers.cli import waiting
+from workers.wording import score_of
 
 pytestmark = pytest.mark.integration
 
@@ -112,3 +114,26 @@ def test_a_server_that_restarts_is_read_again_and_a_missing_schema_is_said(
     assert lines.workers() == ()
     with JobLines(empty_database, name="t") as elsewhere, pytest.raises(DatabaseUnavailable, match="db upgrade"):
         elsewhere.newest()
+
+
+@pytest.mark.parametrize(("kind", "shown"), [("score", "invalid"), ("answer", "0.00")])
+def test_every_list_calls_an_answer_without_a_value_invalid_only_where_the_job_has_a_score(
+    alice: Client,
+    lines: JobLines,
+    fleet_connection: psycopg.Connection[tuple[object, ...]],
+    user: Database,
+    kind: str,
+    shown: str,
+) -> None:
+    check = dataclasses.replace(CHECK, kind=kind)
+    (submitted,) = submissions.submit_jobs(user, [dataclasses.replace(SPEC, checks=(CHECK, check))])
+
+    def rows() -> list[str]:
+        lists = (lines.newest(), alice.list(), [alice.summary(submitted.job)], alice.board.chosen((submitted.job,)))
+        return [score_of(row) for rows in lists for row in rows]
+
+    assert rows() == ["-"] * 4
+    fleet_connection.execute("UPDATE jobs SET score = 0 WHERE id = %s", (submitted.job,))
+    assert rows() == [shown] * 4
+    fleet_connection.execute("UPDATE jobs SET score = 1, value = 7 WHERE id = %s", (submitted.job,))
+    assert rows() == ["7"] * 4

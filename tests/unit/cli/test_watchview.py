@@ -28,6 +28,7 @@ LINE = JobLine(
     iterations=3,
     score=0.5,
     value=None,
+    measured=False,
     usd=Decimal("0.04"),
     tokens=81_234,
     budget_usd=Decimal(2),
