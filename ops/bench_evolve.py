@@ -51,6 +51,8 @@ TOKENS = 3000
 UNLIMITED = Budget(hours=8_760, iterations=10_000, tokens=10**12)
 # After the last token a candidate may still be evaluated; a peer that then does nothing more is ended.
 PATIENCE_SECONDS = 600.0
+# Each job at once is followed by a connection of one login, which may have 20; 13 have been seen to work.
+MOST_AT_ONCE = 13
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -66,7 +68,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--sides", nargs="+", default=["evolve", PEER], help="strategies, and openevolve[-rewrite]")
     parser.add_argument("--minutes", type=float, help="no run begins after so many")
     parser.add_argument(
-        "--at-once", type=int, default=1, metavar="N", help="pairs, to fill the engine's batch (default: 1)"
+        "--at-once",
+        type=int,
+        default=1,
+        choices=range(1, MOST_AT_ONCE + 1),
+        metavar="N",
+        help=f"pairs, to fill the engine's batch (default: 1, at most {MOST_AT_ONCE})",
     )
     parser.add_argument("--rows", type=Path, default=Path("bench-evolve.jsonl"), help="the file that rows are kept in")
     given = parser.parse_args(argv)
