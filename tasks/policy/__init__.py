@@ -51,6 +51,7 @@ from tasks.policy.lineages import (
 )
 from tasks.policy.progress import impossible, in_doubt, no_gain
 from tasks.policy.repeats import distinct, is_stale, marked, repeated
+from tasks.policy.self_consistency import SelfConsistency
 from tasks.policy.similarity import similarity
 from tasks.policy.single import Single
 from tasks.policy.started import Started
@@ -71,6 +72,7 @@ __all__ = [
     "Ladder",
     "LoopRules",
     "Rechecked",
+    "SelfConsistency",
     "Single",
     "Started",
     "accept",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tasks.policy.clusters import choose, clusters, conclude_by_choice, passing
+from tasks.policy.agreement import AGREE, LEAD, MOST, compare, drafts
+from tasks.policy.clusters import conclude_by_choice, passing
 from tasks.policy.help import helped
 from tasks.policy.lineages import by_root, head, stuck
 from tasks.policy.progress import OBJECTIONS, PATIENCE, impossible, in_doubt, no_gain, objections_in, since_hint
 from tasks.policy.repeats import distinct, is_stale
-from tasks.types import Aggregate, Candidate, Decision, Draft, Iteration, Limits, Operator, Probe, Revise, Stop
+from tasks.types import Aggregate, Candidate, Decision, Draft, Iteration, Limits, Operator, Revise, Stop
 
 # Plans that a redraft is told to move away from.
 PLANS = 5
@@ -30,9 +31,9 @@ class Ladder:
     """
 
     name: ClassVar[str] = "ladder"
-    agree: int = 3
-    lead: int = 2
-    most: int = 16
+    agree: int = AGREE
+    lead: int = LEAD
+    most: int = MOST
     first: int = 4
     parents: int = 4
     patience: int = PATIENCE
@@ -45,28 +46,14 @@ class Ladder:
             return end
         candidates = passing(history) if limits.goal is None else ()
         if candidates:
-            return self._compare(history, candidates, limits)
+            return compare(history, candidates, limits, agree=self.agree, lead=self.lead, most=self.most)
         return helped(history, limits, self._search(history, limits))
-
-    def _compare(self, history: Sequence[Iteration], candidates: Sequence[Candidate], limits: Limits) -> Decision:
-        """More drafts, until enough of those that pass agree; none where nothing can tell what they do."""
-        groups = clusters(candidates, executable=limits.executable)
-        if not limits.executable and all(candidate.behaviour is None for candidate in candidates):
-            return choose(history, limits) or Draft(slots=limits.width)
-        sizes = [len(group) for group in groups]
-        agreed = sizes[0] >= self.agree and sizes[0] >= self.lead + sum(sizes[1:2])
-        if agreed or _drafts(c for i in history for c in i.candidates) >= self.most:
-            return choose(history, limits) or Draft(slots=limits.width)
-        found = f"{sizes[0]} of {len(candidates)} that pass behave alike"
-        if limits.executable and len(groups) > 1 and not _probed(history):
-            return Probe(why=f"{len(candidates)} pass, and {len(groups)} of them differ")
-        return Draft(slots=limits.width, why=found)
 
     def _search(self, history: Sequence[Iteration], limits: Limits) -> Decision:
         """Repairs, redrafts by another plan and aggregates in turn, while nothing passes, or to raise a score."""
         if limits.goal is None and (stop := self._given_up(history)) is not None:
             return stop
-        if not history or (_drafts(distinct(history)) < self.first and not is_stale(history[-1])):
+        if not history or (drafts(distinct(history)) < self.first and not is_stale(history[-1])):
             return Draft(slots=limits.width)
         repair, aggregate, redraft = (
             self._repair(history, limits),
@@ -122,11 +109,3 @@ def _heads(history: Sequence[Iteration]) -> Sequence[Candidate]:
     """The best candidate of each lineage that is worth another revision, the best first."""
     lineages = [lineage for lineage in by_root(history) if lineage[0].repeats is None and stuck(lineage) is None]
     return sorted(map(head, lineages), key=lambda head: (head.rank, head.ref), reverse=True)
-
-
-def _drafts(candidates: Iterable[Candidate]) -> int:
-    return sum(candidate.operator in (Operator.DRAFT, Operator.RESTART) for candidate in candidates)
-
-
-def _probed(history: Sequence[Iteration]) -> bool:
-    return any(iteration.operator is Operator.INPUTS for iteration in history)

@@ -1,4 +1,4 @@
-"""The strategies `ladder` and `aggregate`, and the clusters that they choose from."""
+"""The strategies `ladder`, `self_consistency` and `aggregate`, and the clusters that they choose from."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tasks.policy import (
     REVISIONS_PER_LINEAGE,
     Aggregation,
     Ladder,
+    SelfConsistency,
     by_root,
     choose,
     clusters,
@@ -159,11 +160,12 @@ def play(
         history.append(Iteration(number=len(history) + 1, operator=operator_of(decision), candidates=tuple(new)))
 
 
-both = st.sampled_from([Ladder(), Aggregation()])
+choosers = st.sampled_from([Ladder(), SelfConsistency(), Aggregation()])
+voters = pytest.mark.parametrize("voter", [Ladder, SelfConsistency])
 
 
 @settings(max_examples=150)
-@given(outcomes, some_limits, both)
+@given(outcomes, some_limits, choosers)
 def test_it_ends_within_its_iterations_and_never_chooses_what_a_check_rejected(
     made: list[Outcome], limits: Limits, strategy: Strategy
 ) -> None:
@@ -180,7 +182,7 @@ def test_it_ends_within_its_iterations_and_never_chooses_what_a_check_rejected(
 
 
 @settings(max_examples=150)
-@given(outcomes, some_limits, both)
+@given(outcomes, some_limits, choosers)
 def test_where_passing_is_proof_the_first_that_passes_ends_it(
     made: list[Outcome], limits: Limits, strategy: Strategy
 ) -> None:
@@ -204,7 +206,7 @@ def test_it_probes_programs_once_and_revises_nothing_that_passed_or_is_degenerat
 
 
 @settings(max_examples=150)
-@given(outcomes, some_limits, both)
+@given(outcomes, some_limits, choosers)
 def test_no_lineage_is_revised_too_often_and_nothing_is_made_of_the_same_candidates_twice(
     made: list[Outcome], limits: Limits, strategy: Strategy
 ) -> None:
@@ -219,7 +221,7 @@ def test_no_lineage_is_revised_too_often_and_nothing_is_made_of_the_same_candida
 
 
 @settings(max_examples=100)
-@given(outcomes, some_limits, both)
+@given(outcomes, some_limits, choosers)
 def test_what_only_repeats_itself_is_followed_by_another_plan_or_the_end(
     made: list[Outcome], limits: Limits, strategy: Strategy
 ) -> None:
@@ -237,34 +239,42 @@ def kinds(decisions: Sequence[Decision]) -> list[str]:
     ]
 
 
-def test_three_of_the_same_code_are_enough_without_a_probe() -> None:
-    _, decisions = play([Outcome(True)], LIMITS)
+@voters
+def test_three_of_the_same_code_are_enough_without_a_probe(voter: type[Ladder | SelfConsistency]) -> None:
+    _, decisions = play([Outcome(True)], LIMITS, voter())
     assert kinds(decisions) == ["draft", "draft", "stop"]
-    assert decisions[-1] == Ladder().decide(play([Outcome(True)], LIMITS)[0], LIMITS)
+    assert decisions[-1] == voter().decide(play([Outcome(True)], LIMITS, voter())[0], LIMITS)
 
 
-def test_candidates_that_differ_are_compared_by_what_they_do_and_the_largest_cluster_wins() -> None:
+@voters
+def test_candidates_that_differ_are_compared_by_what_they_do_and_the_largest_cluster_wins(
+    voter: type[Ladder | SelfConsistency],
+) -> None:
     made = [Outcome(True, "wrong", words=0), Outcome(True, "right", words=1), Outcome(True, "right", words=2)]
     made += [Outcome(True, "right", words=n) for n in range(3, 9)]
-    _, decisions = play(made, LIMITS)
+    _, decisions = play(made, LIMITS, voter())
     assert kinds(decisions) == ["draft", "probe", "draft", "stop"]
     assert isinstance(decisions[-1], Stop)
     assert (decisions[-1].detail, decisions[-1].used, decisions[-1].limit) == ("1.1", 3, 4), "not the first that passed"
 
 
-def test_answers_are_compared_by_their_value_without_a_probe() -> None:
+@voters
+def test_answers_are_compared_by_their_value_without_a_probe(voter: type[Ladder | SelfConsistency]) -> None:
     blind = replace(LIMITS, executable=False)
     values = ("41", "42", "42", "42")
     answers = [draft(n, f"text {n}", accepted=True, score=1.0, behaviour=value) for n, value in enumerate(values, 1)]
     history = [Iteration(number=n, operator=Operator.DRAFT, candidates=(one,)) for n, one in enumerate(answers, 1)]
-    assert isinstance(Ladder().decide(history[:3], blind), Draft)
-    stop = Ladder().decide(history, blind)
+    assert isinstance(voter().decide(history[:3], blind), Draft)
+    stop = voter().decide(history, blind)
     assert isinstance(stop, Stop)
     assert (stop.detail, stop.used, stop.limit) == ("2.0", 3, 4)
 
 
-def test_of_texts_that_nothing_can_compare_the_first_that_passes_is_the_answer() -> None:
-    _, decisions = play([Outcome(True, words=n) for n in range(9)], replace(LIMITS, executable=False))
+@voters
+def test_of_texts_that_nothing_can_compare_the_first_that_passes_is_the_answer(
+    voter: type[Ladder | SelfConsistency],
+) -> None:
+    _, decisions = play([Outcome(True, words=n) for n in range(9)], replace(LIMITS, executable=False), voter())
     assert kinds(decisions) == ["draft", "stop"]
     assert isinstance(decisions[-1], Stop)
     assert decisions[-1].detail == "1.0"
@@ -296,9 +306,19 @@ def test_where_nothing_passes_it_repairs_and_redrafts_in_turn() -> None:
     assert decisions[-1] == Stop(code=StopCode.BUDGET_ITERATIONS, used=6, limit=6)
 
 
-def test_drafting_ends_where_they_never_agree() -> None:
+def test_without_repairs_it_drafts_on_until_one_passes_and_then_compares() -> None:
+    made = [Outcome(False, words=n, score=0.5) for n in range(8)] + [Outcome(True, words=9)] * 3
+    decisions = play(made, LIMITS, SelfConsistency())[1]
+    assert kinds(decisions) == ["draft"] * 6 + ["stop"]
+    assert not any(decision.avoid for decision in decisions if isinstance(decision, Draft))
+    assert isinstance(decisions[-1], Stop)
+    assert (decisions[-1].detail, decisions[-1].used) == ("5.0", 3)
+
+
+@voters
+def test_drafting_ends_where_they_never_agree(voter: type[Ladder | SelfConsistency]) -> None:
     made = [Outcome(True, f"b{n}", words=n) for n in range(40)]
-    history, decisions = play(made, LIMITS, Ladder(most=8))
+    history, decisions = play(made, LIMITS, voter(most=8))
     assert sum(len(iteration.candidates) for iteration in history) == 8
     assert isinstance(decisions[-1], Stop)
     assert decisions[-1].detail == "1.0", "of equal clusters, the one with the first draft"

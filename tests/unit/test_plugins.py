@@ -51,9 +51,17 @@ def test_a_stored_check_of_a_broken_kind_waits_for_another_worker(broken: Path, 
 def test_all_others_work(broken: Path) -> None:
     strategies = load_strategies()
     assert set(strategies.broken) == set(registry.broken()) == set(BROKEN)
-    assert {"single", "best_of_n", "correct", "aggregate", "ladder", "evolve", "climb", "raises"} == set(
-        strategies.working
-    )
+    assert {
+        "single",
+        "best_of_n",
+        "self_consistency",
+        "correct",
+        "aggregate",
+        "ladder",
+        "evolve",
+        "climb",
+        "raises",
+    } == set(strategies.working)
     assert strategies.working["raises"].name == "raises"
     assert registry.find("raises").kind == "raises"
     assert registry.find("answer").kind == "answer"

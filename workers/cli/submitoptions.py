@@ -38,7 +38,7 @@ Strategy = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="correct, ladder, evolve, climb, aggregate, best_of_n or single.",
+        help="correct, ladder, evolve, climb, aggregate, self_consistency, best_of_n or single.",
         autocompletion=completion.strategies,
     ),
 ]
