@@ -1,5 +1,5 @@
 """What a replay asks of an engine beyond the drafts of its pool, and of checks: answered once and kept in a file beside
-the pool, so that a second run is free."""
+the pool, so that a second run is free. What a packaged pool's strategies ask is packaged beside it, compressed."""
 
 from __future__ import annotations
 
@@ -88,12 +88,13 @@ _ROW: TypeAdapter[_Asked] = TypeAdapter(Annotated[_Asked, Field(discriminator="k
 
 
 class Kept:
-    """The file, read whole and appended to. Safe to share between threads: what several ask for at once is asked
-    once."""
+    """The file, read whole and appended to; what its compressed twin (`.xz`) has is known, too. Safe to share between
+    threads: what several ask for at once is asked once. Raises `InvalidInput` where one of them can't be read."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock, self._locks = path, threading.Lock(), dict[str, threading.Lock]()
-        self._rows: dict[str, _Asked] = {row.digest: row for row in lines.read(path, _ROW)}
+        files = (path.with_name(f"{path.name}.xz"), path)
+        self._rows: dict[str, _Asked] = {row.digest: row for each in files for row in lines.read(each, _ROW)}
 
     def row(self, digest: str, ask: Callable[[], _Asked]) -> _Asked:
         """What was answered, or what `ask` answers now, which is kept."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -60,6 +61,20 @@ def test_without_an_engine_an_unknown_request_is_bad_input(tmp_path: Path) -> No
     other = ChatRequest(messages=REQUEST.messages, seed=2)
     with pytest.raises(InvalidInput, match="--endpoint"):
         model(path, None).complete(other, SilentHeartbeat())
+
+
+def test_what_is_packaged_beside_it_is_known_and_left_as_it_is(tmp_path: Path) -> None:
+    path, packaged = tmp_path / "asked.jsonl", tmp_path / "asked.jsonl.xz"
+    model(path, ScriptedModel(lambda request: "fine")).complete(REQUEST, SilentHeartbeat())
+    packaged.write_bytes(lzma.compress(path.read_bytes()))
+    path.unlink()
+    before, other = packaged.read_bytes(), ChatRequest(messages=REQUEST.messages, seed=2)
+    both = model(path, ScriptedModel(lambda request: "new"))
+    assert [both.complete(request, SilentHeartbeat()).text for request in (REQUEST, other)] == ["fine", "new"]
+    assert packaged.read_bytes() == before
+    assert path.read_text().count("\n") == 1
+    again = model(path, None)
+    assert [again.complete(request, SilentHeartbeat()).text for request in (REQUEST, other)] == ["fine", "new"]
 
 
 def test_a_verdict_is_kept_for_these_checks_alone(tmp_path: Path) -> None:

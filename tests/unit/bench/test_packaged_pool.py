@@ -10,7 +10,7 @@ from workers.bench.carwash import carwash
 from workers.bench.humaneval import NUMBERS
 from workers.bench.pool import read_pool
 
-POOLS = sorted(Path("tests/pools").glob("*.jsonl.xz"))
+POOLS = sorted(path for path in Path("tests/pools").glob("*.jsonl.xz") if not path.name.endswith(".asked.jsonl.xz"))
 
 
 TASKS = {
