@@ -1,6 +1,7 @@
 """`make bench-tokens`: what an engine alone gives a plain client, in output tokens a second, by threads and by requests
 at once; or with `--drafts`, what it saves that drafts of one prompt share its prefill. `--prompt-lines` makes each
-prompt so long, and `--one-kv-space` gives all slots of llama.cpp one KV space.
+prompt so long, `--one-kv-space` gives all slots of llama.cpp one KV space, and `--waits` sets how its threads wait for
+each other: `active` spins, `passive` sleeps.
 
 Prints the processor with its instruction sets. `--busy` keeps so many processes computing beside it. vLLM binds its
 threads itself. Medians of `--runs`.
@@ -60,6 +61,7 @@ def main() -> None:
     parser.add_argument("--drafts", type=int, help="of one prompt, instead of requests with prompts of their own")
     parser.add_argument("--prompt-lines", type=int, default=0, help="of 18 tokens each, before each request's question")
     parser.add_argument("--one-kv-space", action="store_true", help="for all slots of llama.cpp")
+    parser.add_argument("--waits", nargs="+", choices=("active", "passive"), default=[""], help="threads of llama.cpp")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # and its engine with it
     cpu = read_cpu()
@@ -69,8 +71,8 @@ def main() -> None:
     rows: list[tuple[str, ...]] = []
     with busy(given.busy):
         for name in given.model:
-            for threads in given.threads or range(1, cpu.cores + 1):
-                with engine(name, threads, one_kv_space=given.one_kv_space) as (server, label):
+            for threads, waits in itertools.product(given.threads or range(1, cpu.cores + 1), given.waits):
+                with engine(name, threads, waits, one_kv_space=given.one_kv_space) as (server, label):
                     if given.drafts:
                         rows += [(name, label, *row) for row in drafts(server, given.drafts, given.tokens, given.runs)]
                     else:
@@ -87,22 +89,24 @@ def main() -> None:
 
 
 @contextmanager
-def engine(name: str, threads: int, *, one_kv_space: bool = False) -> Iterator[tuple[EngineServer, str]]:
-    """The profile's engine in a home of its own, with so many threads where it is llama.cpp on a processor; and its
-    threads in words."""
+def engine(name: str, threads: int, waits: str, *, one_kv_space: bool = False) -> Iterator[tuple[EngineServer, str]]:
+    """The profile's engine in a home of its own, with so many threads that wait in this way where it is llama.cpp on a
+    processor; and its threads in words."""
     settings = load_settings()
     with tempfile.TemporaryDirectory(prefix="redraft-bench-") as folder:
         home = Home(root=Path(folder))
         profile = load_profiles(home.root)[name]
         if one_kv_space:
             profile = profile.model_copy(update={"argv": (*profile.argv, "--kv-unified")})
+        if waits:
+            profile = profile.model_copy(update={"env": {**profile.env, "OMP_WAIT_POLICY": waits}})
         choice = choose(name, hardware_for(settings), {name: profile})
         if choice.threads:
             choice = dataclasses.replace(choice, threads=threads)
         server = EngineServer(choice, backend_for(choice, settings), home=home, cache=settings.cache, say=tell)
         server.start()
         try:
-            yield server, str(threads) if choice.threads else "its own"
+            yield server, f"{threads} {waits}".rstrip() if choice.threads else "its own"
         finally:
             server.stop()
 
