@@ -19,7 +19,7 @@ from tasks.lesson_service import MemoryLessonService
 from tasks.llm.scripted import ScriptedModel
 from tasks.memory.embedder import Embedder
 from tasks.memory.twin import InMemoryBank
-from tasks.policy import Aggregation, BestOfN, Correct, Ladder, Single
+from tasks.policy import Aggregation, BestOfN, Correct, Ladder, SelfConsistency, Single
 from tasks.sampling import Sampling, call_seed
 from tasks.store.invariants import breaches
 from tasks.store.ledger import PostgresLedger
@@ -147,7 +147,7 @@ def comparable(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("mode", [Mode.CHECKER, pytest.param(Mode.BLIND, marks=pytest.mark.slow)])
 def test_a_live_run_comes_to_what_the_replay_says(alice: Client, fleet: Database, mode: Mode) -> None:
-    strategies = [Single(), BestOfN(), Correct(), Aggregation(), Ladder()]
+    strategies = [Single(), BestOfN(), SelfConsistency(), Correct(), Aggregation(), Ladder()]
     live = Live(client=alice, checks=CHECKS, name="r", mode=mode, tokens=TOKENS)
     measured: list[Run] = []
     for strategy in strategies:
@@ -162,7 +162,7 @@ def test_a_live_run_comes_to_what_the_replay_says(alice: Client, fleet: Database
     assert max(run.completion_tokens for run in measured) == TOKENS
     spent = {run.stop for run in measured if run.completion_tokens == TOKENS}
     assert StopCode.BUDGET_COMPLETION_TOKENS in spent
-    assert breaches(fleet, submitted=range(1, 41), drained=True) == ()
+    assert breaches(fleet, submitted=range(1, 49), drained=True) == ()
 
 
 def test_a_run_of_the_same_name_finds_its_jobs_and_another_mode_is_refused(alice: Client, fleet: Database) -> None:

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -111,18 +111,25 @@ class Kept:
 
 class KeptModel:
     """Implements `ChatModel`: answers from `kept`, or by `engine`, whose answer is kept. Without an engine it raises
-    `InvalidInput` where the answer is not there."""
+    `InvalidInput` where the answer is not there.
 
-    def __init__(self, kept: Kept, engine: ChatModel | None, *, name: str, context_tokens: int) -> None:
+    An engine is asked with the least of the `limits` that is enough, and the answer is cut to what was granted: else
+    each run that has other tokens left would ask anew."""
+
+    def __init__(
+        self, kept: Kept, engine: ChatModel | None, *, name: str, context_tokens: int, limits: Collection[int] = ()
+    ) -> None:
         self.name, self.context_tokens = name, context_tokens
-        self._kept, self._engine = kept, engine
+        self._kept, self._engine, self._limits = kept, engine, limits
 
     def complete(self, request: ChatRequest, heartbeat: Heartbeat) -> Completion:
         """As the port has it."""
-        digest = f"{self.name} {prompt_hash(request)}"
-        row = self._kept.row(digest, lambda: _Answer.of(digest, self._ask(request, heartbeat)))
+        most = min((limit for limit in self._limits if limit >= request.max_tokens), default=request.max_tokens)
+        asked = dataclasses.replace(request, max_tokens=most)
+        digest = f"{self.name} {prompt_hash(asked)}"
+        row = self._kept.row(digest, lambda: _Answer.of(digest, self._ask(asked, heartbeat)))
         assert isinstance(row, _Answer)
-        return row.completion(self.name)
+        return _within(row.completion(self.name), request.max_tokens)
 
     def _ask(self, request: ChatRequest, heartbeat: Heartbeat) -> Completion:
         if self._engine is None:
@@ -178,6 +185,15 @@ class KeptChecks:
     def grade(self, verdicts: Sequence[Verdict], checks: Sequence[CheckSpec]) -> tuple[float, bool]:
         """As the port has it."""
         return self.checks.grade(verdicts, checks)
+
+
+def _within(completion: Completion, tokens: int) -> Completion:
+    """The answer, or as much of it as so many tokens are: a share of its characters."""
+    if completion.completion_tokens <= tokens:
+        return completion
+    text = completion.text[: len(completion.text) * tokens // completion.completion_tokens]
+    cut = dataclasses.replace(completion, text=text, completion_tokens=tokens, finish_reason="length")
+    return dataclasses.replace(cut, guard=None, let_through=None)
 
 
 def _digest(candidate: str, checks: Sequence[CheckSpec], inputs: Sequence[str] = ()) -> str:

@@ -67,7 +67,6 @@ def open_pool(
     if engine is not None and engine.name != header.model:
         raise InvalidInput("--endpoint", engine.name, f"a server of the pool's model, {header.model}")
     kept = Kept(beside(path))
-    model = KeptModel(kept, engine, name=header.model, context_tokens=CONTEXT_TOKENS)
     sampling = Sampling(
         temperature=header.sampling.temperature,
         top_p=header.sampling.top_p,
@@ -75,6 +74,8 @@ def open_pool(
         answer_tokens=header.sampling.max_tokens,
         review_tokens=header.sampling.max_tokens // 2,
     )
+    limits = (sampling.review_tokens, sampling.answer_tokens)
+    model = KeptModel(kept, engine, name=header.model, context_tokens=CONTEXT_TOKENS, limits=limits)
     decks = [
         Deck(
             task=task,

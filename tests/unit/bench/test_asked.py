@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import lzma
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -61,6 +62,28 @@ def test_without_an_engine_an_unknown_request_is_bad_input(tmp_path: Path) -> No
     other = ChatRequest(messages=REQUEST.messages, seed=2)
     with pytest.raises(InvalidInput, match="--endpoint"):
         model(path, None).complete(other, SilentHeartbeat())
+
+
+def test_an_answer_within_a_larger_limit_serves_smaller_ones_and_is_cut_to_them(tmp_path: Path) -> None:
+    asked = list[int]()
+
+    def answer(request: ChatRequest) -> str:
+        asked.append(request.max_tokens)
+        return "one two three four"
+
+    kept = KeptModel(Kept(tmp_path / "a"), ScriptedModel(answer), name="m", context_tokens=100, limits=(20, 40))
+    tokens = [*range(1, 21), 50]
+    answers = {n: kept.complete(dataclasses.replace(REQUEST, max_tokens=n), SilentHeartbeat()) for n in tokens}
+    assert asked == [20, 50]
+    whole = answers[20].completion_tokens
+    assert 1 < whole < 20
+    assert {n: (one.text, one.finish_reason) for n, one in answers.items() if n >= whole} == {
+        n: ("one two three four", "stop") for n in tokens if n >= whole
+    }
+    for n in range(1, whole):
+        assert "one two three four".startswith(answers[n].text)
+        assert len(answers[n].text) < len("one two three four")
+        assert (answers[n].completion_tokens, answers[n].finish_reason) == (n, "length")
 
 
 def test_what_is_packaged_beside_it_is_known_and_left_as_it_is(tmp_path: Path) -> None:
