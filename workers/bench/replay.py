@@ -44,6 +44,8 @@ _CLAIM = Claim(job=0, epoch=1, worker="replay", turn="replay")
 _HEARTBEAT = SilentHeartbeat()
 # A replay is limited by its completion tokens alone.
 _UNLIMITED = Budget(hours=1e6, iterations=10_000, tokens=10**12)
+# The iteration of which every probe's call has its seed; most probes are a run's second iteration.
+_PROBE = 2
 
 
 def play(deck: Deck, strategy: Strategy, seed: int) -> Run:
@@ -98,7 +100,7 @@ class _Player:
             case Draft(avoid=()):
                 candidates = self._draw(number, move)
             case Probe():
-                inputs = self._probe(number, move)
+                inputs = self._probe(move)
             case _:
                 candidates = self._ask(number, move)
         executable = self._limits().executable
@@ -111,10 +113,10 @@ class _Player:
         made = self._operators.attempt(self._turn(iteration, self._job.spec.seed), iteration)
         return tuple(self._check(candidate) for candidate in made)
 
-    def _probe(self, number: int, move: Probe) -> tuple[str, ...]:
+    def _probe(self, move: Probe) -> tuple[str, ...]:
         """The inputs that the model wrote; every accepted candidate is run on them. All runs of a task with one prompt
-        share what it wrote, so that hundreds of them ask once."""
-        iteration = OpenIteration(number=number, move=move)
+        share what it wrote, whenever they ask, so that hundreds of them ask once."""
+        iteration = OpenIteration(number=_PROBE, move=move)
         inputs = self._operators.inputs(self._turn(iteration, seed=0), iteration)
         self._history = tuple(
             dataclasses.replace(

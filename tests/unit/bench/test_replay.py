@@ -183,12 +183,12 @@ def code(number: int, remark: str) -> str:
     return f"```python\ndef f(x):\n    y = {remark!r}\n    return {number}\n```"
 
 
-def programs(returned: Sequence[int], wanted: int, asked: list[ChatRequest]) -> Deck:
+def programs(returned: Sequence[int], wanted: int, asked: list[ChatRequest], *, remark: str = "draft {}") -> Deck:
     """Drafts that all pass the examples and return these numbers, of which `wanted` is right; no two are the same
-    code."""
+    code, unless the `remark` has no place for the draft's number."""
     check = CheckSpec(name="python:t.py", kind="python", value="t.py", files={"t.py": "from solution import f"})
     drafts = [
-        draft_of("a", number, "vs" if value == wanted else "v", text=code(value, f"draft {number}"))
+        draft_of("a", number, "vs" if value == wanted else "v", text=code(value, remark.format(number)))
         for number, value in enumerate(returned)
     ]
 
@@ -217,11 +217,11 @@ def test_a_probe_tells_candidates_apart_and_the_largest_cluster_is_the_answer() 
     assert (blind_luck.right, blind_luck.any_right) == (False, True)
 
 
-def test_what_a_probe_asks_is_the_same_for_every_seed() -> None:
+def test_what_a_probe_asks_is_the_same_for_every_seed_and_in_every_iteration() -> None:
     asked = list[ChatRequest]()
-    deck = programs([7, 1, 7, 1, 7, 7], 7, asked)
-    for seed in range(5):
-        play(deck, Ladder(), seed)
+    deck = programs([7, 1, 7, 1, 7, 7], 7, asked, remark="one draft")
+    runs = [play(deck, Ladder(agree=4), seed) for seed in range(9)]
+    assert len({run.iterations for run in runs}) > 2, "they ask at other times"
     assert len({request.seed for request in asked}) == 1
 
 
