@@ -85,7 +85,7 @@ bench-demo: $(STAMP)
 # Strategies that only choose among drafts, on the packaged pool, blind and with a checker, in a minute or two;
 # STRATEGIES chooses others, of which some ask an engine (ENDPOINT). SET=carwash POOL=tests/pools/carwash-… is another set.
 PACKAGED_POOL := tests/pools/humaneval-qwen2.5-coder-1.5b.jsonl.xz
-STRATEGIES ?= single best_of_n
+STRATEGIES ?= single best_of_n self_consistency
 bench-loop: $(STAMP)
 	$(BIN)/redraft bench loop $(or $(SET),humaneval) $(STRATEGIES) --pool $(or $(POOL),$(PACKAGED_POOL)) --mode blind --seeds 200 --page bench-loop-blind.html $(if $(ENDPOINT),--endpoint $(ENDPOINT))
 	$(BIN)/redraft bench loop $(or $(SET),humaneval) $(STRATEGIES) --pool $(or $(POOL),$(PACKAGED_POOL)) --mode checker --seeds 200 --page bench-loop-checker.html $(if $(ENDPOINT),--endpoint $(ENDPOINT))

@@ -27,11 +27,16 @@ def test_every_target_that_the_makefile_names_has_a_rule() -> None:
 @pytest.mark.parametrize(
     ("target", "given", "said", "unsaid"),
     [
-        ("bench-loop", [], "bench loop humaneval single best_of_n --pool tests/pools/humaneval-", "ops/hints"),
+        (
+            "bench-loop",
+            [],
+            "bench loop humaneval single best_of_n self_consistency --pool tests/pools/humaneval-",
+            "ops/hints",
+        ),
         (
             "bench-loop",
             ["SET=carwash", "POOL=mine.xz"],
-            "bench loop carwash single best_of_n --pool mine.xz",
+            "bench loop carwash single best_of_n self_consistency --pool mine.xz",
             "humaneval",
         ),
         ("bench-hints", [], "bench hints ops/hints ", "humaneval"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import lzma
 from pathlib import Path
 
 import pytest
@@ -33,3 +35,13 @@ def test_every_draft_has_its_verdicts_and_is_of_its_set(path: Path) -> None:
         assert draft.guard is not None or (draft.visible and draft.scoring)
         assert (draft.temperature == 0) is (draft.draft == 0)
         assert 0 < draft.completion_tokens <= pool.header.sampling.max_tokens
+
+
+def test_what_is_asked_beyond_a_pool_is_packaged_once_each_and_of_its_model() -> None:
+    path = Path("tests/pools/humaneval-qwen2.5-coder-1.5b.asked.jsonl.xz")
+    rows = [json.loads(line) for line in lzma.decompress(path.read_bytes()).splitlines()]
+    assert len({row["digest"] for row in rows}) == len(rows)
+    asked = [row for row in rows if row["kind"] == "answer"]
+    assert all(row["digest"].startswith("qwen2.5-coder-1.5b ") for row in asked)
+    assert len(asked) > 60, "calls for most of the 82 tasks"
+    assert {row["kind"] for row in rows} == {"answer", "behaviour"}
