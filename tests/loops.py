@@ -17,7 +17,7 @@ from tasks.judge_panel import NoJudgePanel
 from tasks.lesson_service import NoLessonService
 from tasks.loop import Loop
 from tasks.operators import Operators
-from tasks.policy import Aggregation, BestOfN, Climb, Correct, Evolve, Ladder, LoopRules, Single
+from tasks.policy import Aggregation, BestOfN, Climb, Correct, Evolve, Ladder, LoopRules, SelfConsistency, Single
 from tasks.ports import ChatModel, Checks, Cloud, JudgePanel, LessonService, Strategy
 from tasks.sampling import Sampling
 from tasks.store import dispatch, reaping
@@ -31,7 +31,16 @@ from tasks.validation import Validation
 from tasks.validators.checks import RegisteredChecks
 from tests.doubles import NoSandbox
 
-PACKAGED: tuple[Strategy, ...] = (Correct(), Single(), BestOfN(), Ladder(), Aggregation(), Evolve(), Climb())
+PACKAGED: tuple[Strategy, ...] = (
+    Correct(),
+    Single(),
+    BestOfN(),
+    SelfConsistency(),
+    Ladder(),
+    Aggregation(),
+    Evolve(),
+    Climb(),
+)
 ENGINE_AND_CHECKS = frozenset({Lane.GPU, Lane.CHECK})
 
 

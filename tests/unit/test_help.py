@@ -7,7 +7,18 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.policy import Aggregation, BestOfN, Climb, Correct, helped, impossible, no_gain, reasons, rung
+from tasks.policy import (
+    Aggregation,
+    BestOfN,
+    Climb,
+    Correct,
+    SelfConsistency,
+    helped,
+    impossible,
+    no_gain,
+    reasons,
+    rung,
+)
 from tasks.types import (
     Aggregate,
     Candidate,
@@ -195,7 +206,7 @@ def test_a_hint_gives_a_job_that_would_end_another_beginning_and_one_that_never_
 
 def test_strategies_that_compare_or_count_alone_never_ask() -> None:
     limits = replace(LIMITS, egress=Egress.FULL, escalate_after=1, budget=replace(LIMITS.budget, iterations=99))
-    for strategy in (BestOfN(), Climb()):
+    for strategy in (BestOfN(), SelfConsistency(), Climb()):
         assert not isinstance(strategy.decide(failing(40), limits), Escalate)
 
 

@@ -18,6 +18,7 @@ from tasks.policy import (
     BestOfN,
     Correct,
     Ladder,
+    SelfConsistency,
     Single,
     conclude,
     plateau,
@@ -295,7 +296,7 @@ def play(
         assert len(made) <= ITERATIONS
 
 
-SEARCHING = (BestOfN(), Correct(), Aggregation(), Ladder())
+SEARCHING = (BestOfN(), SelfConsistency(), Correct(), Aggregation(), Ladder())
 
 
 @pytest.mark.parametrize("strategy", SEARCHING, ids=lambda strategy: strategy.name)

@@ -6,7 +6,19 @@ import dataclasses
 
 import pytest
 
-from tasks.policy import Aggregation, BestOfN, Climb, Correct, Evolve, Ladder, LoopRules, Single, decider, limits_of
+from tasks.policy import (
+    Aggregation,
+    BestOfN,
+    Climb,
+    Correct,
+    Evolve,
+    Ladder,
+    LoopRules,
+    SelfConsistency,
+    Single,
+    decider,
+    limits_of,
+)
 from tasks.ports import Strategy
 from tasks.reasons import describe
 from tasks.state import state_document
@@ -35,7 +47,7 @@ RULES = LoopRules(width=2, move_up_after=3, escalate_after=9)
 ANSWER = CheckSpec(name="answer", kind="answer", value={"exact": "42"})
 SCORE = CheckSpec(name="score", kind="score", value={"command": ["./e", "{candidate}"], "goal": "maximise"})
 FIRST = CandidateRef(iteration=1, slot=0)
-EVERY = [Single(), BestOfN(), Correct(), Aggregation(), Ladder(), Evolve(), Climb()]
+EVERY = [Single(), BestOfN(), SelfConsistency(), Correct(), Aggregation(), Ladder(), Evolve(), Climb()]
 
 
 def decide(strategy: Strategy, job: Job) -> Decision:
