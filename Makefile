@@ -82,7 +82,7 @@ SEEDS ?= 20
 bench-demo: $(STAMP)
 	$(BIN)/python ops/bench_demo.py --seeds $(SEEDS) $(if $(MODEL),--model $(MODEL)) $(if $(ENGINE),--engine $(ENGINE))
 
-# Strategies that only choose among drafts, on the packaged pool, blind and with a checker, in a minute or two;
+# Strategies that only choose among drafts, on the packaged pool, blind and with a checker, in five minutes;
 # STRATEGIES chooses others, of which some ask an engine (ENDPOINT). SET=carwash POOL=tests/pools/carwash-… is another set.
 PACKAGED_POOL := tests/pools/humaneval-qwen2.5-coder-1.5b.jsonl.xz
 STRATEGIES ?= single best_of_n self_consistency
