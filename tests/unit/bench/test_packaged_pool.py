@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,15 @@ def test_what_is_asked_beyond_a_pool_is_packaged_once_each_and_of_its_model() ->
     assert all(row["digest"].startswith("qwen2.5-coder-1.5b ") for row in asked)
     assert len(asked) > 60, "calls for most of the 82 tasks"
     assert {row["kind"] for row in rows} == {"answer", "behaviour"}
+
+
+def test_what_a_choice_among_the_drafts_that_pass_can_win_is_as_the_measured_page_counts_it() -> None:
+    passing: dict[str, list[bool]] = {f"HumanEval/{number}": [] for number in NUMBERS}
+    for (task, _), draft in read_pool(Path("tests/pools/humaneval-qwen2.5-coder-1.5b.jsonl.xz")).drafts.items():
+        if draft.guard is None and all(verdict.passed for verdict in draft.visible or ()):
+            passing[task].append(draft.right)
+    mixed = [right for right in passing.values() if set(right) == {True, False}]
+    alike = Counter(str(set(right)) for right in passing.values() if right not in mixed)
+    assert alike == {"{True}": 65, "{False}": 2, "set()": 1}
+    assert sum(2 * sum(right) > len(right) for right in mixed) == 11
+    assert sorted((sum(r), len(r) - sum(r)) for r in mixed if 2 * sum(r) < len(r)) == [(2, 6), (3, 4), (3, 8)]
