@@ -35,7 +35,8 @@ NOTHING = Estimate(value=None, low=None, high=None)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """A strategy over all tasks. Rates are shares of runs; `chosen` is the share of right answers where any candidate
-    was right; tokens are completion tokens; `differences` are in the rate of solved tasks, to the named strategies."""
+    was right; tokens are completion tokens; `differences` are in the rate of solved tasks, to the named strategies, and
+    `twin` is the one to the strategy's own twin, where it has one."""
 
     strategy: str
     tasks: int
@@ -50,15 +51,20 @@ class Summary:
     looped: float
     repeated: float
     differences: Mapping[str, Estimate]
+    twin: Estimate | None = None
 
 
-def summarize(runs: Sequence[Run], references: Sequence[str] = (), *, seed: int = 0) -> tuple[Summary, ...]:
+def summarize(
+    runs: Sequence[Run], references: Sequence[str] = (), *, twins: Mapping[str, str] | None = None, seed: int = 0
+) -> tuple[Summary, ...]:
     """One summary a strategy, in the order in which they first occur. Every strategy must have run on every task.
-    Raises `ValueError` where one has not."""
+    `twins` names, for a strategy, the one that alone it is compared with besides the `references`. Raises `ValueError`
+    where a strategy has not run on a task."""
     names, tasks = tuple(dict.fromkeys(run.strategy for run in runs)), sorted({run.task for run in runs})
     table = {name: _by_task([run for run in runs if run.strategy == name], tasks) for name in names}
     drawn = _draws(len(tasks), seed)
-    return tuple(_summary(name, table, drawn, [other for other in references if other in table]) for name in names)
+    known, own = [other for other in references if other in table], twins or {}
+    return tuple(_summary(name, table, drawn, known, own.get(name)) for name in names)
 
 
 def solve_rate(tasks: Mapping[str, Sequence[bool]], *, seed: int = 0) -> Estimate:
@@ -130,7 +136,11 @@ def _by_task(runs: Sequence[Run], tasks: Sequence[str]) -> Sequence[Sequence[Run
 
 
 def _summary(
-    name: str, table: Mapping[str, Sequence[Sequence[Run]]], drawn: NDArray[np.int64], references: Sequence[str]
+    name: str,
+    table: Mapping[str, Sequence[Sequence[Run]]],
+    drawn: NDArray[np.int64],
+    references: Sequence[str],
+    twin: str | None,
 ) -> Summary:
     groups = table[name]
     solved, ones = _means(groups, lambda run: run.solved), np.ones(len(groups))
@@ -138,6 +148,10 @@ def _summary(
     any_right = _means(groups, lambda run: run.any_right)
     accepted = _means(groups, lambda run: run.accepted)
     calls = _means(groups, lambda run: run.calls)
+
+    def to(other: str) -> Estimate:
+        return _ratio(solved - _means(table[other], lambda run: run.solved), ones, drawn)
+
     return Summary(
         strategy=name,
         tasks=len(groups),
@@ -151,11 +165,8 @@ def _summary(
         tokens=float(tokens.mean()),
         looped=float(_means(groups, lambda run: run.degenerate).sum() / max(1e-9, calls.sum())),
         repeated=float(_means(groups, lambda run: run.repeated_tokens).sum() / max(1e-9, tokens.sum())),
-        differences={
-            other: _ratio(solved - _means(table[other], lambda run: run.solved), ones, drawn)
-            for other in references
-            if other != name
-        },
+        differences={other: to(other) for other in references if other != name},
+        twin=to(twin) if twin else None,
     )
 
 

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from workers.bench.runs import Run
     from workers.bench.tasks import TaskSet
 
+    # What they rest on, in words, and what came of each.
+    Compared = tuple[dict[str, str], Sequence[Run]]
+
+# Behind the name of a strategy that is replayed beside its live jobs.
+REPLAYED = " replayed"
+
 
 def loop(
     tasks: SetName,
@@ -32,7 +38,12 @@ def loop(
     ],
     pool: Annotated[Path | None, typer.Option("--pool", help="A recorded pool of the set, to replay.")] = None,
     live: Annotated[
-        str, typer.Option("--live", metavar="RUN", help="Real jobs on the stack instead; the same name goes on.")
+        str,
+        typer.Option(
+            "--live",
+            metavar="RUN",
+            help="Real jobs on the stack; with --pool beside their replay. The same name goes on.",
+        ),
     ] = "",
     mode: Annotated[
         Mode, typer.Option("--mode", help="checker: the scoring checks are part of the job. blind: they are not.")
@@ -60,29 +71,57 @@ def loop(
     """Compare strategies at equal completion tokens, on recorded drafts or on real jobs.
 
     Strategies that only choose among drafts need no engine. What the others ask an engine for is kept beside the pool,
-    so that the same command is free the next time.
+    so that the same command is free the next time. With --live and --pool both are shown, with the difference.
     """
+    from workers.bench.live import WITH_MEMORY
     from workers.bench.sets import load_set
     from workers.bench.statistics import summarize
     from workers.bench.variants import load_variant
     from workers.cli import bench_table
 
-    if (pool is None) == (not live):
-        raise InvalidInput("--pool", str(pool or ""), "either --pool FILE, or --live RUN")
-    if memory and pool is not None:
-        raise InvalidInput("--memory", "", "beside --live only: drafts that are recorded have recalled nothing")
-    task_set, names = load_set(tasks), list(dict.fromkeys(strategies))
-    chosen = [load_variant(name) for name in names]
-    if pool is None:
-        facts, runs = _live(task_set, chosen, live, mode, tokens, seeds or 1, limit, memory)
-    else:
+    if pool is None and not live:
+        raise InvalidInput("--pool", "", "--pool FILE, --live RUN, or both")
+    if memory and (pool is not None or not live):
+        raise InvalidInput("--memory", "", "beside --live alone: drafts that are recorded have recalled nothing")
+    task_set = load_set(tasks)
+    chosen = [load_variant(name) for name in dict.fromkeys(strategies)]
+    if live:
+        _refuse_variants(chosen)
+    found = []
+    if pool is not None:
         from workers.bench.deck import Terms
 
         terms = Terms(mode=mode, tokens=tokens, width=width, greedy_first=greedy)
-        facts, runs = _replay(task_set, chosen, pool, terms, seeds or 100, endpoint, parallel, limit)
-    summaries = summarize(runs, (*bench_table.REFERENCES, *(names if memory else ())))
+        found.append(_replay(task_set, chosen, pool, terms, seeds or 100, endpoint, parallel, limit))
+    if live:
+        names = [strategy.name for strategy in chosen]
+        found.append(_live(task_set, names, live, mode, tokens, seeds or 1, limit, memory))
+    if len(found) == 2:
+        facts, runs = _beside(*found)
+        twin, twins = "its replay", {name: name + REPLAYED for name in names}
+    else:
+        [(facts, runs)] = found
+        twin, twins = ("without memory", {name + WITH_MEMORY: name for name in names}) if memory else ("", {})
+    summaries = summarize(runs, bench_table.REFERENCES, twins=twins)
     title = bench_table.title_of(task_set.name, mode)
-    bench_table.write(title, facts, summaries, runs, page=page, as_json=as_json)
+    bench_table.write(title, facts, summaries, runs, twin=twin, page=page, as_json=as_json)
+
+
+def _refuse_variants(strategies: Sequence[Strategy]) -> None:
+    from workers.bench.variants import Variant
+
+    for strategy in strategies:
+        if isinstance(strategy, Variant):
+            raise InvalidInput("STRATEGY", strategy.name, "beside --pool only: a worker knows strategies by name alone")
+
+
+def _beside(replay: Compared, live: Compared) -> Compared:
+    """Both of one mode, on the tasks that both have: the replayed strategies under names of their own."""
+    shared = {run.task for run in replay[1]} & {run.task for run in live[1]}
+    replayed = [run.model_copy(update={"strategy": run.strategy + REPLAYED}) for run in replay[1]]
+    runs = [run for run in (*live[1], *replayed) if run.task in shared]
+    facts = {**live[0], "tasks": f"{len(shared)}, live and replayed"}
+    return facts | {f"replay: {name}": fact for name, fact in replay[0].items() if name not in ("mode", "tasks")}, runs
 
 
 def _replay(
@@ -94,7 +133,7 @@ def _replay(
     endpoint: str,
     parallel: int,
     limit: int | None,
-) -> tuple[dict[str, str], Sequence[Run]]:
+) -> Compared:
     from workers.bench.comparison import open_pool
     from workers.cli.bench_table import replay_facts
 
@@ -112,23 +151,18 @@ def _replay(
 
 def _live(
     tasks: TaskSet,
-    strategies: Sequence[Strategy],
+    names: Sequence[str],
     name: str,
     mode: Mode,
     tokens: int,
     seeds: int,
     limit: int | None,
     memory: bool,
-) -> tuple[dict[str, str], Sequence[Run]]:
+) -> Compared:
     from workers.bench.live import Live
-    from workers.bench.variants import Variant
     from workers.cli.bench_table import live_facts
     from workers.cli.client import connect
 
-    varied = [strategy.name for strategy in strategies if isinstance(strategy, Variant)]
-    if varied:
-        raise InvalidInput("STRATEGY", varied[0], "beside --pool only: a worker knows strategies by name alone")
-    names = [strategy.name for strategy in strategies]
     runs, progress = [], Progress("jobs measured")
     tasks = dataclasses.replace(tasks, tasks=tasks.tasks[:limit])
     with connect(name="redraft bench") as client:

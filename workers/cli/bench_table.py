@@ -21,10 +21,11 @@ _MODES = {Mode.CHECKER: "with a checker", Mode.BLIND: "blind"}
 
 def write(
     title: str, facts: Mapping[str, str], summaries: Sequence[Summary], runs: Sequence[Run], *,
-    page: Path | None, as_json: bool,
+    twin: str = "", page: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """The table, or one JSON document, on stdout; the page where one is wanted."""
-    columns, rows = columns_of(summaries), [_row(summary, summaries) for summary in summaries]
+    """The table, or one JSON document, on stdout; the page where one is wanted. `twin` says what strategies that have
+    one are compared with."""
+    columns, rows = columns_of(summaries, twin), [_row(summary, summaries, twin) for summary in summaries]
     if page is not None:
         page.write_text(comparison_page(title, facts, columns, rows, summaries, runs), encoding="utf-8")
     if as_json:
@@ -40,17 +41,18 @@ def title_of(tasks: str, mode: Mode) -> str:
     return f"{tasks}, {_MODES[mode]}"
 
 
-def columns_of(summaries: Sequence[Summary]) -> list[str]:
-    """The names of the table's columns."""
+def columns_of(summaries: Sequence[Summary], twin: str = "") -> list[str]:
+    """The names of the table's columns; the last one is that of the twins, where there are any."""
     fixed = ["strategy", "solved %", "false accepted %", "any right %", "chosen right %", "tokens", "tokens/solved"]
-    return [*fixed, "s/solved", "loops %", "repeats %", *(f"- {name}" for name in _references(summaries))]
+    others = (*_references(summaries), *filter(None, (twin,)))
+    return [*fixed, "s/solved", "loops %", "repeats %", *(f"- {name}" for name in others)]
 
 
 def _references(summaries: Sequence[Summary]) -> list[str]:
     return list(dict.fromkeys(name for summary in summaries for name in summary.differences))
 
 
-def _row(summary: Summary, summaries: Sequence[Summary]) -> list[str]:
+def _row(summary: Summary, summaries: Sequence[Summary], twin: str) -> list[str]:
     return [
         summary.strategy,
         percent(summary.solved),
@@ -63,6 +65,7 @@ def _row(summary: Summary, summaries: Sequence[Summary]) -> list[str]:
         f"{100 * summary.looped:.1f}",
         f"{100 * summary.repeated:.1f}",
         *(difference(summary.differences.get(name)) for name in _references(summaries)),
+        *([difference(summary.twin)] if twin else []),
     ]
 
 

@@ -62,6 +62,15 @@ def test_a_paired_difference_is_sure_where_two_rates_alone_are_not() -> None:
     assert base.differences == {}
 
 
+def test_a_strategy_is_compared_with_its_own_twin_alone() -> None:
+    runs = [run_of(n, "plain", accepted=True, right=n < 4) for n in range(10)]
+    runs += [run_of(n, "plain, taught", accepted=True, right=n < 7) for n in range(10)]
+    plain, taught = summarize(runs, twins={"plain, taught": "plain"})
+    assert taught.twin is not None
+    assert taught.twin.value == pytest.approx(0.3)
+    assert (plain.twin, plain.differences, taught.differences) == (None, {}, {})
+
+
 def test_more_runs_of_a_task_do_not_make_more_tasks() -> None:
     once = [run_of(n, "one", accepted=True, right=n % 2 == 0) for n in range(20)]
     assert summarize(once)[0].solved == summarize(once * 50)[0].solved
