@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, text
+from sqlalchemy import Connection, Row, text
 
 from tasks.errors import NoSuchJob
 from tasks.store import hints
@@ -26,7 +26,6 @@ from tasks.store.summaries import (
     SetAsideCall,
     VerdictRow,
 )
-from tasks.store.tables import jobs
 from tasks.store.workerrows import WORKER_SILENCE_SECONDS
 from tasks.types import Acceptance, BatchBudget, Budget, Egress, JobState, Lane, Spend, StopCode
 
@@ -137,10 +136,7 @@ def batch_summary(database: Database, batch: int) -> BatchSummary | None:
 def job_history(database: Database, job: int) -> tuple[IterationRow, ...]:
     """A job's recorded iterations, the first first. Raises `NoSuchJob`, `DatabaseUnavailable`."""
     with database.connect() as connection, explained():
-        found = connection.execute(text(f"SELECT {MEASURED} AS measured FROM jobs j WHERE j.id = :job"), {"job": job})  # noqa: S608
-        known = found.one_or_none()
-        if known is None:
-            raise NoSuchJob(job)
+        known = _known(connection, job)
         verdicts: dict[tuple[int, int], list[VerdictRow]] = {}
         query = text("SELECT * FROM verdict_history WHERE job = :job ORDER BY iteration, slot, ordinal")
         for v in connection.execute(query, {"job": job}):
@@ -263,8 +259,7 @@ def job_egress(database: Database, job: int) -> tuple[EgressRow, ...]:
     query = text("""SELECT * FROM escalation_history WHERE job = :job AND state NOT IN ('refused', 'unsent')
                     ORDER BY escalation""")
     with database.connect() as connection, explained():
-        if connection.execute(select(jobs.c.id).where(jobs.c.id == job)).one_or_none() is None:
-            raise NoSuchJob(job)
+        known = _known(connection, job)
         return tuple(
             EgressRow(
                 escalation=row.escalation,
@@ -288,10 +283,20 @@ def job_egress(database: Database, job: int) -> tuple[EgressRow, ...]:
                 value_before=row.value_before,
                 score_after=row.score_after,
                 value_after=row.value_after,
+                measured=known.measured,
                 accepted=row.accepted,
             )
             for row in connection.execute(query, {"job": job})
         )
+
+
+def _known(connection: Connection, job: int) -> Row[Any]:
+    """Whether the job has a score (`measured`). Raises `NoSuchJob`."""
+    found = connection.execute(text(f"SELECT {MEASURED} AS measured FROM jobs j WHERE j.id = :job"), {"job": job})  # noqa: S608 - a constant
+    row = found.one_or_none()
+    if row is None:
+        raise NoSuchJob(job)
+    return row
 
 
 def _summary(row: Row[Any]) -> JobSummary:

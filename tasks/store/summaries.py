@@ -261,12 +261,23 @@ class CostRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BestScore:
+    """That of a best candidate: None where there is none. `value` is what was measured, where the job has a score
+    (`measured`)."""
+
+    score: float | None
+    value: float | None
+    measured: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EgressRow:
     """What left for the cloud: `request` is its JSON as it was sent. `reserved_usd` is what it could cost at most,
     `usd` what it was charged, `error` why it brought no answer; `request_sha256` is the hash of its canonical JSON, and
     `redactions` how many secrets of which kind were taken out of it before. The score and the value `before` are those
     of the best candidate until then, those `after` of the best one that was written with it, up to the next escalation;
-    `accepted` says that one of these passed every check. None where there is no such candidate."""
+    `accepted` says that one of these passed every check. None where there is no such candidate. `measured` says that
+    the job has a score."""
 
     escalation: int
     iteration: int
@@ -287,9 +298,20 @@ class EgressRow:
     value_before: float | None = None
     score_after: float | None = None
     value_after: float | None = None
+    measured: bool = False
     accepted: bool = False
     request_sha256: str = ""
     redactions: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def best_before(self) -> BestScore:
+        """Of the candidates until then."""
+        return BestScore(score=self.score_before, value=self.value_before, measured=self.measured)
+
+    @property
+    def best_after(self) -> BestScore:
+        """Of those that were written with it."""
+        return BestScore(score=self.score_after, value=self.value_after, measured=self.measured)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,11 +70,11 @@ def _texts(request: dict[str, Any]) -> dict[str, str]:
 
 def outcome(row: EgressRow) -> str:
     """Whether it helped: the best before it, and the best that was written with it."""
-    before = output.score(row.score_before, row.value_before)
+    before = output.score_of(row.best_before)
     if row.score_after is None:
         return f"the best before scored {before}; nothing has been written with it yet"
     accepted = "accepted" if row.accepted else "not accepted"
-    return f"the best before scored {before}, with it {output.score(row.score_after, row.value_after)}, {accepted}"
+    return f"the best before scored {before}, with it {output.score_of(row.best_after)}, {accepted}"
 
 
 def _print_whole(row: EgressRow) -> None:

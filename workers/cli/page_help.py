@@ -29,8 +29,8 @@ def _line(row: EgressRow) -> str:
         f"{row.state}: {row.error}" if row.error else row.state,
         output.count(row.prompt_tokens + row.completion_tokens),
         output.usd(row.usd if row.finished_at else row.reserved_usd) + ("" if row.finished_at else " at most"),
-        output.score(row.score_before, row.value_before),
-        output.score(row.score_after, row.value_after),
+        output.score_of(row.best_before),
+        output.score_of(row.best_after),
         "yes" if row.accepted else "no",
     )
     cells = (

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tasks.store.summaries import EgressRow, EventRow, IterationRow, JobSummary, VerdictRow
 from tasks.types import Acceptance, Budget, Egress, JobState, Lane, Spend
+from workers.cli.egress import outcome
 from workers.cli.page import Story, page, score_plot
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -211,3 +212,10 @@ def test_help_is_shown_with_what_it_cost_and_whether_it_helped() -> None:
     assert "advice\nSort <first>." in text
     assert "; an estimate: $1.00" in text
     assert "Help" not in "\n".join(Tags(page(JOB, ROUNDS)).text)
+
+
+def test_help_on_a_job_with_a_score_says_whether_the_best_was_invalid() -> None:
+    measured = dataclasses.replace(HELP, measured=True, score_before=0.0, score_after=1.0, value_after=-12.5)
+    made = page(JOB, (TRIED,), "", [measured])
+    assert "hint on best\ngpt-5.4\ndone\n1.5k\n$0.04\ninvalid\n-12.5\nno" in "\n".join(Tags(made).text)
+    assert outcome(measured) == "the best before scored invalid, with it -12.5, not accepted"
