@@ -1,6 +1,7 @@
 """Keeps min(runnable jobs, free slots) wake-ups in each lane's queue, at once on NOTIFY and anyway every second;
-frees leases that ran out, ends the time of questions, and settles the escalations that finished jobs left open.
-Level-triggered: there is no message to lose, and two relays do no harm. Must not know what a job is."""
+frees leases that ran out, unless the machine stood still, ends the time of questions, and settles the escalations that
+finished jobs left open. Level-triggered: there is no message to lose, and two relays do no harm. Must not know what a
+job is."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from tasks.store.session import WORKER_LOCK_SECONDS, Database
 from tasks.taskrecords import NO_RECORD, TaskRecord
 from tasks.types import Lane
 from workers.broker import Broker
+from workers.standstill import Standstill
 
 log = structlog.get_logger()
 
@@ -28,8 +30,8 @@ GATHER_SECONDS = 0.01
 
 class Relay:
     """Parameters: `url` of the database (a worker's login), the Celery `app`, `crash_cap` and `stall_seconds` of the
-    reaper; `on_ready` is called when the relay has looked for the first time, and after each time that a service was
-    away."""
+    reaper, `lease_seconds` of a lease; `on_ready` is called when the relay has looked for the first time, and after
+    each time that a service was away."""
 
     def __init__(
         self,
@@ -39,13 +41,14 @@ class Relay:
         *,
         crash_cap: int,
         stall_seconds: float,
+        lease_seconds: float,
         on_ready: Callable[[], None] = lambda: None,
         record: TaskRecord = NO_RECORD,
     ) -> None:
         self._url, self._record = url, record
         self._database = Database(url, name="redraft relay", pool=2, lock_seconds=WORKER_LOCK_SECONDS)
         self._app, self._crash_cap, self._stall_seconds, self._on_ready = app, crash_cap, stall_seconds, on_ready
-        self._broker = Broker(broker)
+        self._broker, self._standstill = Broker(broker), Standstill(lease_seconds)
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop`, which it hears within a tick. A service that is away is tried again every second."""
@@ -71,14 +74,16 @@ class Relay:
 
     def tick(self) -> dict[str, int]:
         """One look: reaps, tops up; returns the wake-ups sent by lane."""
-        for job in reaping.reap(self._database, crash_cap=self._crash_cap, stall_seconds=self._stall_seconds):
-            log.info("a lease ran out, or its holder got nowhere", job=job)
+        if self._standstill.over():
+            for job in reaping.reap(self._database, crash_cap=self._crash_cap, stall_seconds=self._stall_seconds):
+                log.info("a lease ran out, or its holder got nowhere", job=job)
         for job in questions.give_up(self._database):
             log.info("a job goes on without an answer", job=job)
         for job in escalations.abandon(self._database):
             log.info("an escalation of a finished job is charged in full", job=job)
         sent = {lane.lane: self._top_up(lane) for lane in dispatch.demand(self._database, [str(lane) for lane in Lane])}
         self._record.succeeded()
+        self._standstill.rests(TICK_SECONDS + GATHER_SECONDS)
         return {lane: number for lane, number in sent.items() if number}
 
     def _top_up(self, lane: dispatch.LaneDemand) -> int:

@@ -56,6 +56,7 @@ def run_relay(settings: Settings, *, url: str, broker: str) -> None:
         broker,
         crash_cap=settings.crash_cap,
         stall_seconds=settings.stall_seconds,
+        lease_seconds=settings.lease_seconds,
         on_ready=lambda: clear_failure(home, PART),
         record=records.of(PART),
     )
