@@ -13,6 +13,11 @@ from tasks.errors import Cancelled, LeaseLost, Paused, ShuttingDown
 from tasks.texttail import TextTail
 from tasks.types import CallKey, Claim
 
+# The lengths of a lease after which a turn that makes progress ends, though nobody said that it is lost: where the
+# database is silent, somebody else may hold the job by then. One length would end every turn of a process that stood
+# still, before its renewer can ask. Who makes no progress is not renewed, and ends with the lease.
+LEASES_SILENT = 2
+
 
 @dataclass(slots=True)
 class LeaseHeartbeat:
@@ -53,8 +58,7 @@ class LeaseHeartbeat:
     def check(self) -> None:
         """Raises `LeaseLost`, `Cancelled`, `Paused` or `ShuttingDown`."""
         now = time.monotonic()
-        # Even where the database is silent: past the lease somebody else may hold the job.
-        if self.lost or now > self.renewed_at + self.lease_seconds:
+        if self.lost or now > self.renewed_at + self.lease_seconds * (LEASES_SILENT if now <= self.alive_until else 1):
             raise LeaseLost(f"job {self.claim.job}: the lease was not renewed in time")
         if self.cancelled:
             raise Cancelled(f"job {self.claim.job}: cancelled by its owner")

@@ -393,3 +393,28 @@ def test_a_slot_that_makes_no_progress_loses_its_lease(user: Database, fleet: Da
         assert reaping.reap(fleet, crash_cap=3) == (job,)
         with pytest.raises(LeaseLost):
             heartbeat.check()
+
+
+def test_a_process_that_stood_still_renews_what_nobody_has_taken(
+    user: Database, fleet: Database, worker_url: str
+) -> None:
+    """Its turn goes on, though its lease ran out meanwhile; past two lengths of a lease it ends by itself."""
+    put(user)
+    card = WorkerRegistration(name="w1", host="h", pid=1, lanes=("gpu",), slots=1, model="m", version="0")
+    claim = dispatch.claim(fleet, [Lane.GPU], "w1", "t", dispatch.ClaimRules(lease_seconds=1))
+    assert claim is not None
+    renewer = LeaseRenewer(worker_url, lambda: card, lease_seconds=1)
+    heartbeat = renewer.hold(claim)
+    time.sleep(1.2)
+    heartbeat.check()
+    held = heartbeat.renewed_at
+    with running(renewer.run):
+        until = time.monotonic() + 5
+        while heartbeat.renewed_at == held and time.monotonic() < until:
+            time.sleep(0.02)
+        heartbeat.check()
+    assert heartbeat.renewed_at > held
+    assert reaping.reap(fleet, crash_cap=3) == ()
+    heartbeat.renewed_at -= 2.5
+    with pytest.raises(LeaseLost):
+        heartbeat.check()
