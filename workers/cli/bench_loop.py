@@ -53,6 +53,9 @@ def loop(
         int | None,
         typer.Option("--seeds", min=1, help="Runs of each task, each with draws of its own. Default: 100, live 1."),
     ] = None,
+    replays: Annotated[
+        int | None, typer.Option("--replays", min=1, help="Beside --live: replays of each task. Default: 100.")
+    ] = None,
     memory: Annotated[
         bool, typer.Option("--memory", help="Live: each strategy without lessons, and as NAME+memory with them.")
     ] = False,
@@ -81,6 +84,8 @@ def loop(
 
     if pool is None and not live:
         raise InvalidInput("--pool", "", "--pool FILE, --live RUN, or both")
+    if replays is not None and (pool is None or not live):
+        raise InvalidInput("--replays", replays, "beside --live and --pool alone: otherwise --seeds counts the runs")
     if memory and (pool is not None or not live):
         raise InvalidInput("--memory", "", "beside --live alone: drafts that are recorded have recalled nothing")
     task_set = load_set(tasks)
@@ -92,7 +97,8 @@ def loop(
         from workers.bench.deck import Terms
 
         terms = Terms(mode=mode, tokens=tokens, width=width, greedy_first=greedy)
-        found.append(_replay(task_set, chosen, pool, terms, seeds or 100, endpoint, parallel, limit))
+        runs_each = replays if live else seeds
+        found.append(_replay(task_set, chosen, pool, terms, runs_each or 100, endpoint, parallel, limit))
     if live:
         names = [strategy.name for strategy in chosen]
         found.append(_live(task_set, names, live, mode, tokens, seeds or 1, limit, memory))

@@ -85,7 +85,7 @@ def test_live_jobs_stand_beside_their_replay(
 
     monkeypatch.setattr(bench_loop, "_live", live)
     capsys.readouterr()
-    command = ["bench", "loop", "carwash", "single", "best_of_n", "--pool", str(pool), "--live", "r", "--seeds", "1"]
+    command = ["bench", "loop", "carwash", "single", "best_of_n", "--pool", str(pool), "--live", "r", "--replays", "1"]
     assert run([*command, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     by_name = {row["strategy"]: row for row in found["strategies"]}
@@ -99,7 +99,7 @@ def test_live_jobs_stand_beside_their_replay(
     assert found["facts"]["tasks"] == "6, live and replayed"
     assert found["facts"]["replay: drafts"].startswith("64, recorded")
     assert run(command) == 0
-    assert capsys.readouterr().out.splitlines()[0].endswith("- single\t- best_of_n\t- its replay")
+    assert capsys.readouterr().out.splitlines()[0].endswith("- best_of_n\t- single\t- its replay")
 
 
 def test_a_pool_without_verdicts_has_nothing_to_replay(pool: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,6 +112,7 @@ def test_a_pool_without_verdicts_has_nothing_to_replay(pool: Path, capsys: pytes
     [
         (["loop", "carwash", "single"], "--pool FILE, --live RUN, or both"),
         (["loop", "carwash", "single", "--memory", "--pool", "p.jsonl"], "beside --live alone"),
+        (["loop", "carwash", "single", "--replays", "2", "--pool", "p.jsonl"], "beside --live and --pool alone"),
         (["loop", "carwash", "single", "--memory", "--pool", "p.jsonl", "--live", "x"], "beside --live alone"),
         (["loop", "carwash", "ladder:agree=2", "--pool", "p.jsonl", "--live", "x"], "beside --pool only"),
         (["loop", "carwash", "nonsense", "--pool", "p.jsonl"], "STRATEGY: 'nonsense' is not allowed"),
