@@ -82,12 +82,7 @@ def loop(
     from workers.bench.variants import load_variant
     from workers.cli import bench_table
 
-    if pool is None and not live:
-        raise InvalidInput("--pool", "", "--pool FILE, --live RUN, or both")
-    if replays is not None and (pool is None or not live):
-        raise InvalidInput("--replays", replays, "beside --live and --pool alone: otherwise --seeds counts the runs")
-    if memory and (pool is not None or not live):
-        raise InvalidInput("--memory", "", "beside --live alone: drafts that are recorded have recalled nothing")
+    _refuse_together(pool, live, memory, replays)
     task_set = load_set(tasks)
     chosen = [load_variant(name) for name in dict.fromkeys(strategies)]
     if live:
@@ -113,6 +108,16 @@ def loop(
     bench_table.write(title, facts, summaries, runs, twin=twin, page=page, as_json=as_json)
 
 
+def _refuse_together(pool: Path | None, live: str, memory: bool, replays: int | None) -> None:
+    """Raises `InvalidInput` where options need others, or exclude them."""
+    if pool is None and not live:
+        raise InvalidInput("--pool", "", "--pool FILE, --live RUN, or both")
+    if replays is not None and (pool is None or not live):
+        raise InvalidInput("--replays", replays, "beside --live and --pool alone: otherwise --seeds counts the runs")
+    if memory and (pool is not None or not live):
+        raise InvalidInput("--memory", "", "beside --live alone: drafts that are recorded have recalled nothing")
+
+
 def _refuse_variants(strategies: Sequence[Strategy]) -> None:
     from workers.bench.variants import Variant
 
@@ -123,11 +128,12 @@ def _refuse_variants(strategies: Sequence[Strategy]) -> None:
 
 def _beside(replay: Compared, live: Compared) -> Compared:
     """Both of one mode, on the tasks that both have: the replayed strategies under names of their own."""
-    shared = {run.task for run in replay[1]} & {run.task for run in live[1]}
-    replayed = [run.model_copy(update={"strategy": run.strategy + REPLAYED}) for run in replay[1]]
-    runs = [run for run in (*live[1], *replayed) if run.task in shared]
-    facts = {**live[0], "tasks": f"{len(shared)}, live and replayed"}
-    return facts | {f"replay: {name}": fact for name, fact in replay[0].items() if name not in ("mode", "tasks")}, runs
+    (replay_facts, replays), (live_facts, jobs) = replay, live
+    shared = {run.task for run in replays} & {run.task for run in jobs}
+    replayed = [run.model_copy(update={"strategy": run.strategy + REPLAYED}) for run in replays]
+    facts = {f"replay: {name}": fact for name, fact in replay_facts.items() if name not in ("mode", "tasks")}
+    runs = [run for run in (*jobs, *replayed) if run.task in shared]
+    return {**live_facts, "tasks": f"{len(shared)}, live and replayed", **facts}, runs
 
 
 def _replay(
