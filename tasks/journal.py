@@ -89,6 +89,7 @@ class JournalledModel:
         draw: int | None = None,
         together: int = 1,
         warmth: int = 0,
+        runs_on: bool = False,
     ) -> Completion:
         """One answer for `key`, whose attempt is the first; at most `attempts` calls.
 
@@ -96,7 +97,7 @@ class JournalledModel:
         last attempt may still carry its guard: then it is degenerate and nothing may be built on it. With `choices`
         the answer is one of them. `draw` stands for the first attempt's number in its seed, where calls differ by more
         than their attempt. So many first attempts with this prompt are sent `together`. `warmth` counts steps above the
-        model's own temperature.
+        model's own temperature. With `runs_on` the answer may repeat itself.
 
         Raises `LimitReached` before a call that the budget can't pay or that would begin after the job's hours, and
         after one that they cut short; `ProblemTooLong`, `PromptTooLong`, `EngineFault`, and what the turn's heartbeat
@@ -111,6 +112,7 @@ class JournalledModel:
             draw=key.attempt if draw is None else draw,
             warmth=warmth,
             temperature=turn.job.spec.temperature,
+            runs_on=runs_on,
         )
         attempt = ladder.first()
         while True:

@@ -130,6 +130,7 @@ class Operator(StrEnum):
     ASK = "ask"  # a question to the person who posed the problem
     RECHECK = "recheck"  # no call: candidates of before are checked by the checks as they are now
     START = "start"  # no call: the answer that the job was submitted with
+    VARY = "vary"  # no call: another candidate with one number changed, or without one part
 
 
 class Egress(StrEnum):

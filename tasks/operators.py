@@ -9,13 +9,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import assert_never
 
-from tasks.edits import EditError, edited
+from tasks.edits import EditError, edited, variants_of
 from tasks.errors import DailyLimitReached, LimitReached
 from tasks.jobfiles import shown_text
 from tasks.journal import JournalledModel
-from tasks.policy import passing
+from tasks.llm.guard import scan
+from tasks.policy import passing, written
 from tasks.ports import Cloud
 from tasks.prompts import build, calls, mutating, parse
 from tasks.prompts.redact import without_held_out
@@ -80,7 +82,8 @@ class Operators:
             case Synthesise():
                 return _in_parallel([partial(self._merge, turn, iteration, 0)])
             case Mutate(parents=parents):
-                return _in_parallel([partial(self._mutate, turn, iteration, slot) for slot in range(len(parents))])
+                changes = _in_parallel([partial(self._mutate, turn, iteration, slot) for slot in range(len(parents))])
+                return (*changes, *_variants(turn.job, iteration))
             case Recheck(parents=parents):
                 return tuple(
                     _again(parent, CandidateRef(iteration=iteration.number, slot=slot))
@@ -159,7 +162,8 @@ class Operators:
             inspirations=_found(job, _inspirations(job.spec.seed, key, move, parent.ref)),
             edits=move.edits,
         )
-        completion = self.model.ask(turn, key, lambda cut: mutating.mutate(job, change, cut=cut), warmth=move.warmth)
+        ask = partial(self.model.ask, warmth=move.warmth, runs_on=_repeats(parent))
+        completion = ask(turn, key, lambda cut: mutating.mutate(job, change, cut=cut))
         candidate = _revision(completion, ref, parent, operator)
         if not move.edits or candidate.guard is not None:
             return candidate
@@ -173,7 +177,7 @@ class Operators:
         job, ref = turn.job, CandidateRef(iteration=iteration.number, slot=slot)
         (parent,) = _found(job, (parent_ref,))
         key = CallKey(iteration=iteration.number, operator=Operator.REVISE, slot=slot, attempt=1)
-        completion = self.model.ask(turn, key, lambda cut: build.repair(job, parent, cut=cut))
+        completion = self.model.ask(turn, key, lambda cut: build.repair(job, parent, cut=cut), runs_on=_repeats(parent))
         candidate = _revision(completion, ref, parent)
         return dataclasses.replace(candidate, objection=parse.objection(completion.text, job.spec.problem))
 
@@ -185,7 +189,9 @@ class Operators:
         review = self.model.ask(turn, key, lambda cut: build.review(job, parent, cut=cut))
         bugs = () if review.guard else parse.bugs(review.text, shown_text(job, parent))
         key = dataclasses.replace(key, operator=Operator.REVISE)
-        completion = self.model.ask(turn, key, lambda cut: build.revise(job, parent, bugs, cut=cut))
+        completion = self.model.ask(
+            turn, key, lambda cut: build.revise(job, parent, bugs, cut=cut), runs_on=_repeats(parent)
+        )
         return _revision(completion, ref, parent)
 
     def _escalate(self, turn: Turn, iteration: OpenIteration, kind: EscalationKind) -> tuple[Candidate, ...]:
@@ -209,8 +215,36 @@ def _found(job: Job, refs: Sequence[CandidateRef]) -> tuple[Candidate, ...]:
 
 
 def _children(job: Job, parent: CandidateRef) -> tuple[Candidate, ...]:
-    """What was made of a candidate in earlier iterations."""
-    return tuple(c for earlier in job.history for c in earlier.candidates if c.parent == parent)
+    """What a model made of a candidate in earlier iterations."""
+    return tuple(candidate for candidate in written(job.history) if candidate.parent == parent)
+
+
+def _repeats(parent: Candidate) -> bool:
+    """Whether a candidate repeats itself, so that what is made of it may, too."""
+    return parent.let_through is not None or scan(parent.text) is not None
+
+
+def _variants(job: Job, iteration: OpenIteration) -> Sequence[Candidate]:
+    """The next variants of the candidate that the move varies, of those whose text the job has not had; in the slots
+    after those of the changes."""
+    move = iteration.move
+    if not isinstance(move, Mutate) or move.varied is None:
+        return ()
+    [varied] = _found(job, [move.varied])
+    before = [parent.text for parent in _found(job, [varied.parent])] if varied.parent else []
+    had = {candidate.text for earlier in job.history for candidate in earlier.candidates}
+    new = (text for text in variants_of(varied.text, *before) if text not in had)
+    return [
+        Candidate(
+            ref=CandidateRef(iteration=iteration.number, slot=len(move.parents) + number),
+            operator=Operator.VARY,
+            text=text,
+            root=varied.root,
+            revision=varied.revision + 1,
+            parent=varied.ref,
+        )
+        for number, text in enumerate(islice(new, move.variants))
+    ]
 
 
 def _again(parent: Candidate, ref: CandidateRef) -> Candidate:

@@ -97,7 +97,9 @@ def describe(decision: Decision) -> str:
         case Synthesise():
             verb, detail, why = "synthesise", ", ".join(map(str, decision.parents)), decision.why
         case Mutate():
-            verb, detail, why = str(operator_of(decision)), ", ".join(map(str, decision.parents)), decision.why
+            varied = f"; {decision.variants} variants of {decision.varied}" if decision.varied else ""
+            parents = ", ".join(map(str, decision.parents))
+            verb, detail, why = str(operator_of(decision)), parents + varied, decision.why
         case Probe():
             verb, detail, why = "probe", "inputs", decision.why
         case Ask():

@@ -58,7 +58,7 @@ class RetryLadder:
     """The attempts at the call `key`, at most `attempts`. With `choices` the answer is one of them, chosen without
     chance, in at most `CHOICE_TOKENS`. `draw` stands for the first attempt's number in its seed. `warmth` counts steps
     of `WARMTH` above the model's own temperature; `temperature`, where set, takes its place in answers that are
-    checked, the job's first one included."""
+    checked, the job's first one included. With `runs_on` every attempt may repeat itself, as what it changes does."""
 
     key: CallKey
     seed: int
@@ -68,11 +68,12 @@ class RetryLadder:
     choices: tuple[str, ...] = ()
     warmth: int = 0
     temperature: float | None = None
+    runs_on: bool = False
 
     def first(self) -> Attempt:
         """A model that thinks does so before free text, never before a choice."""
         thinking = 0 if self.choices else self.sampling.reasoning_tokens(self.key.operator)
-        return Attempt(key=self.key, thinking_tokens=thinking)
+        return Attempt(key=self.key, thinking_tokens=thinking, runs_on=self.runs_on)
 
     def after(self, attempt: Attempt, completion: Completion) -> Attempt | None:
         """The next attempt, or None where the completion will do, or was the last. A model whose thoughts left no room
@@ -83,14 +84,14 @@ class RetryLadder:
             return dataclasses.replace(attempt, key=key)
         lost_in_thought = bool(completion.reasoning) and not completion.text.strip()
         sound = completion.guard is None and not lost_in_thought
-        if sound or attempt.runs_on:
+        if sound or (attempt.runs_on and not self.runs_on):
             return None
         hits = attempt.hits if completion.guard is None else (*attempt.hits, completion.guard)
-        retries, runs_on = attempt.retries + 1, self._meant(hits)
-        if retries >= self.attempts and not runs_on:
+        retries, meant = attempt.retries + 1, not self.runs_on and self._meant(hits)
+        if retries >= self.attempts and not meant:
             return None
         thinking = 0 if lost_in_thought else attempt.thinking_tokens
-        return Attempt(key=key, retries=retries, thinking_tokens=thinking, hits=hits, runs_on=runs_on)
+        return Attempt(key=key, retries=retries, thinking_tokens=thinking, hits=hits, runs_on=self.runs_on or meant)
 
     def _meant(self, hits: tuple[GuardHit, ...]) -> bool:
         """Whether the last hit is where an earlier one was, in what is checked: the next attempt is let run on. Where

@@ -96,6 +96,7 @@ def state_document(job: Job, limits: Limits, strategy: Decider) -> dict[str, Any
             "decisive": limits.decisive,
             "executable": limits.executable,
             "goal": None if limits.goal is None else dataclasses.asdict(limits.goal),
+            "varies": limits.varies,
             "cloud": limits.egress is not Egress.NEVER,
             "egress": str(limits.egress),
             "help": dataclasses.asdict(limits.help),

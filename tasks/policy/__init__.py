@@ -49,6 +49,7 @@ from tasks.policy.lineages import (
     repeats,
     stuck,
 )
+from tasks.policy.population import written
 from tasks.policy.progress import impossible, in_doubt, no_gain
 from tasks.policy.repeats import distinct, is_stale, marked, repeated
 from tasks.policy.self_consistency import SelfConsistency
@@ -117,4 +118,5 @@ __all__ = [
     "stop_at",
     "stuck",
     "width_of",
+    "written",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tasks.policy.population import children, is_valid, valid
+from tasks.policy.population import children, is_valid, valid, written
 from tasks.policy.repeats import distinct, is_stale
 from tasks.policy.unapplied import is_unapplied
 from tasks.types import Candidate, CandidateRef, Draft, Iteration, Limits, Operator, Revise
@@ -16,6 +16,7 @@ FOUNDING_PART = 4
 TOKEN_CHARS = 4
 # Repairs none of which was valid, after which none is asked for as long as there is something valid to go on from.
 REPAIRS_NEEDED = 4
+_NOT_REPAIRED = (Operator.REVISE, Operator.VARY)
 
 
 def found(history: Sequence[Iteration], limits: Limits, first: int) -> Draft | Revise | None:
@@ -35,8 +36,8 @@ def _took_their_part(history: Sequence[Iteration], limits: Limits) -> bool:
     """Whether the answers so far are, by their length, a quarter of the completion tokens that the job may take."""
     if limits.budget.completion_tokens is None:
         return False
-    written = sum(len(candidate.text) for iteration in history for candidate in iteration.candidates)
-    return FOUNDING_PART * written > TOKEN_CHARS * limits.budget.completion_tokens
+    chars = sum(len(candidate.text) for iteration in history for candidate in iteration.candidates)
+    return FOUNDING_PART * chars > TOKEN_CHARS * limits.budget.completion_tokens
 
 
 def another_plan(history: Sequence[Iteration], limits: Limits, why: str) -> Draft:
@@ -52,11 +53,11 @@ def _broken(history: Sequence[Iteration], limits: Limits) -> tuple[CandidateRef,
     if sound and _repairs_fail(history, limits):
         return ()
     last = history[-1] if history else None
-    in_vain = last is not None and not any(is_valid(candidate, limits) for candidate in last.candidates)
+    in_vain = last is not None and not any(is_valid(candidate, limits) for candidate in written([last]))
     return tuple(
         one.ref
         for one in distinct(history)
-        if not is_valid(one, limits) and one.operator is not Operator.REVISE and not repaired[one.ref]
+        if not is_valid(one, limits) and one.operator not in _NOT_REPAIRED and not repaired[one.ref]
         if _can_be_repaired(one) and (one.root not in sound or (in_vain and last and one.ref.iteration == last.number))
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from tasks.deadline import Clock, Deadline
 from tasks.policy.endings import JUDGES, rejected
-from tasks.scoring import goal_of
+from tasks.scoring import deciding, goal_of
 from tasks.types import (
     CheckSpec,
     Draft,
@@ -58,6 +58,7 @@ def limits_of(job: Job, rules: LoopRules) -> Limits:
         decisive=is_decisive(job.spec.checks),
         executable=is_executable(job.spec),
         goal=goal_of(job.spec.checks),
+        varies=may_vary(job.spec),
         files=bool(job.spec.files),
         seed=job.spec.seed,
         egress=(job.spec.egress or Egress.NEVER) if job.cloud else Egress.NEVER,
@@ -77,6 +78,15 @@ def is_decisive(checks: Sequence[CheckSpec]) -> bool:
 def is_executable(spec: JobSpec) -> bool:
     """Whether candidates are programs with functions to call; several files are none."""
     return not spec.files and any(check.kind == EXECUTED for check in spec.checks)
+
+
+def may_vary(spec: JobSpec) -> bool:
+    """Whether variants of a candidate that no model writes may be measured: not where that costs a model's tokens, and
+    not where the best of so many would be the best by chance, as the score is noisy or held out."""
+    check = deciding(spec.checks)
+    if check is None or check.held_out or spec.files or any(one.kind in JUDGES for one in spec.checks):
+        return False
+    return not check.value.get("noise")
 
 
 def _knows_the_answer(check: CheckSpec) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tasks.edits import body_of
+from tasks.policy.population import climbed
 from tasks.policy.unapplied import is_unapplied
 from tasks.types import Candidate, CandidateRef, Iteration, Limits, Mutate, Operator
 
@@ -14,6 +15,10 @@ EDITS_PAY = 1_500
 # The last edits that are looked at, and the fewest that say whether the model can write any.
 EDITS_LOOKED_AT = 8
 EDITS_NEEDED = 4
+# Variants of the best candidate that are measured beside the changes of one iteration, at most, and the seconds that
+# their evaluators may take together by what the candidate's own took: a model's answer takes longer.
+VARIANTS = 16
+VARIANT_SECONDS = 10.0
 
 
 def mutation(
@@ -26,15 +31,25 @@ def mutation(
     why: str = "",
 ) -> Mutate:
     """A change of each parent: edits where all are long, unless most of the last ones were refused: then the model
-    can't write them. An answer of several files is a change of its parent's in any case."""
+    can't write them. An answer of several files is a change of its parent's in any case. Beside them variants of the
+    best candidate, which cost no tokens."""
     long = not limits.files and all(len(body_of(parent.text).text) > EDITS_PAY for parent in parents)
+    best = climbed(history, limits) if limits.varies else None
     return Mutate(
         parents=tuple(parent.ref for parent in parents),
         inspirations=inspirations,
         edits=long and not _refused(history),
         warmth=warmth,
+        varied=best.ref if best else None,
+        variants=_variants(best) if best else 0,
         why=why,
     )
+
+
+def _variants(best: Candidate) -> int:
+    """How many variants of it fit into the time of an iteration; one at least."""
+    seconds = sum(verdict.seconds for verdict in best.verdicts)
+    return max(1, min(VARIANTS, int(VARIANT_SECONDS / max(seconds, VARIANT_SECONDS / VARIANTS))))
 
 
 def _refused(history: Sequence[Iteration]) -> bool:

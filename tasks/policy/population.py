@@ -6,14 +6,14 @@ An island is what descends from one draft, so that nothing is stored of it but t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from tasks.policy.lineages import NEARLY_EQUAL
 from tasks.policy.repeats import distinct
 from tasks.policy.similarity import similarity
 from tasks.policy.unapplied import is_unapplied
 from tasks.scoring import best_of, is_better
-from tasks.types import Candidate, CandidateRef, Iteration, Limits
+from tasks.types import Candidate, CandidateRef, Iteration, Limits, Operator
 
 # Islands that go on, those with the best members; the others die out.
 ISLANDS = 4
@@ -32,8 +32,15 @@ def is_valid(candidate: Candidate, limits: Limits) -> bool:
 
 
 def valid(history: Sequence[Iteration], limits: Limits) -> Sequence[Candidate]:
-    """All candidates that may be parents, the first first."""
-    return [candidate for candidate in distinct(history) if is_valid(candidate, limits)]
+    """All candidates that may be parents, the first first. A variant is one only if it is better than what it varies:
+    there are many of them, and they are nearly equal."""
+    found = [candidate for candidate in distinct(history) if is_valid(candidate, limits)]
+    ranks = {candidate.ref: candidate.rank for candidate in found}
+    return [
+        one
+        for one in found
+        if one.operator is not Operator.VARY or one.parent not in ranks or one.rank > ranks[one.parent]
+    ]
 
 
 def ranked(candidates: Iterable[Candidate]) -> Sequence[Candidate]:
@@ -64,8 +71,13 @@ def islands(history: Sequence[Iteration], limits: Limits, young: frozenset[Candi
 
 
 def children(history: Sequence[Iteration]) -> Counter[CandidateRef]:
-    """How many candidates were made of each, whatever came of them."""
-    return Counter(c.parent for iteration in history for c in iteration.candidates if c.parent is not None)
+    """How many candidates a model made of each, whatever came of them."""
+    return Counter(c.parent for c in written(history) if c.parent is not None)
+
+
+def written(history: Sequence[Iteration]) -> Iterator[Candidate]:
+    """All candidates but the variants, which no model wrote."""
+    return (c for iteration in history for c in iteration.candidates if c.operator is not Operator.VARY)
 
 
 def _unlike(members: Sequence[Candidate]) -> Island:

@@ -59,7 +59,9 @@ def move_to_json(move: Move) -> dict[str, Any]:  # noqa: PLR0911 - one a move
             return {"kind": "synthesise", "parents": _refs_to_json(move.parents), "why": move.why}
         case Mutate():
             parents, inspirations = _refs_to_json(move.parents), _refs_to_json(move.inspirations)
-            how = {"edits": move.edits, "warmth": move.warmth}
+            how: dict[str, Any] = {"edits": move.edits, "warmth": move.warmth}
+            if move.varied is not None:
+                how |= {"varied": [move.varied.iteration, move.varied.slot], "variants": move.variants}
             return {"kind": "mutate", "parents": parents, "inspirations": inspirations, **how, "why": move.why}
         case Probe():
             return {"kind": "probe", "why": move.why}
@@ -87,9 +89,15 @@ def move_from_json(stored: Mapping[str, Any]) -> Move:  # noqa: PLR0911 - one a 
         case "synthesise":
             return Synthesise(parents=parents, why=why)
         case "mutate":
-            inspirations = _refs_from_json(stored["inspirations"])
+            [varied] = _refs_from_json([stored["varied"]]) if "varied" in stored else [None]
             return Mutate(
-                parents=parents, inspirations=inspirations, edits=stored["edits"], warmth=stored["warmth"], why=why
+                parents=parents,
+                inspirations=_refs_from_json(stored["inspirations"]),
+                edits=stored["edits"],
+                warmth=stored["warmth"],
+                varied=varied,
+                variants=stored.get("variants", 0),
+                why=why,
             )
         case "probe":
             return Probe(why=why)

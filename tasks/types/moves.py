@@ -149,12 +149,15 @@ class Mutate:
     """Change each of `parents` for a better value, in parallel: one candidate each, so that a parent may be there more
     than once. Each author is shown the first of `inspirations` and some of the others, with their values. With `edits`
     the change is a list of search/replace blocks, else the whole answer is written again. `warmth` counts the steps by
-    which the temperature is above the model's own."""
+    which the temperature is above the model's own. Beside them so many `variants` of the candidate `varied` are
+    measured, which no model writes."""
 
     parents: tuple[CandidateRef, ...]
     inspirations: tuple[CandidateRef, ...] = ()
     edits: bool = False
     warmth: int = 0
+    varied: CandidateRef | None = None
+    variants: int = 0
     why: str = ""
 
 
@@ -289,10 +292,10 @@ class Limits:
     """The limits of a decision, and what is used so far. `width` is the number of parallel slots; `decisive` says that
     a candidate which passes the checks is right, where without it that is no proof; `executable` that candidates are
     programs, whose behaviour a probe can compare; `files` that they are files, of which an answer writes those that it
-    changes; `goal` is that of a job with a score; `seed` is the job's, of which a
-    strategy's choices by chance are a function; `egress` is how much of the job may leave for help now, `never` where
-    nobody serves it; `away` are the kinds of help that it goes on without now, each with its provider; `help` says when
-    it asks for help; the rest counts rejected iterations."""
+    changes; `goal` is that of a job with a score; `varies` says that variants of a candidate, which no model writes,
+    may be measured; `seed` is the job's, of which a strategy's choices by chance are a function; `egress` is how much
+    of the job may leave for help now, `never` where nobody serves it; `away` are the kinds of help that it goes on
+    without now, each with its provider; `help` says when it asks for help; the rest counts rejected iterations."""
 
     budget: Budget
     spend: Spend
@@ -302,6 +305,7 @@ class Limits:
     executable: bool = False
     files: bool = False
     goal: Goal | None = None
+    varies: bool = False
     seed: int = 0
     egress: Egress = Egress.NEVER
     away: Mapping[EscalationKind, str] = field(default_factory=dict)

@@ -15,7 +15,7 @@ MOST_ROWS = 40
 # Operators that take several candidates, whose edges come from the move and not from one parent.
 MERGING = frozenset({"aggregate", "synthesise"})
 _KNOWN = frozenset(
-    {"draft", "revise", "restart", "aggregate", "synthesise", "mutate", "edit", "escalate", "inputs", "hint"}
+    {"draft", "revise", "restart", "aggregate", "synthesise", "mutate", "edit", "vary", "escalate", "inputs", "hint"}
 )
 
 

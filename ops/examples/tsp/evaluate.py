@@ -14,6 +14,7 @@ The lower bound is that of Held and Karp (Operations Research 18, 1970), approac
 import argparse
 import math
 import random
+from collections import Counter
 
 from redraft_evaluation import Refused, Solution, last_block, report
 
@@ -119,9 +120,10 @@ def length(cities, order, name):
         raise Refused(f"tour() must return a list of indices; for {name} it returned {str(order)[:80]}.")
     if sorted(order) != list(range(size)):
         missing = sorted(set(range(size)) - set(order))
+        twice = sorted(city for city, times in Counter(order).items() if times > 1)
         raise Refused(
-            f"The tour of {name} must hold each of the indices 0 to {size - 1} once; it holds {len(order)} and misses "
-            f"{missing[:5]}."
+            f"The tour of {name} must hold each of the indices 0 to {size - 1} once; it holds {len(order)}, misses "
+            f"{missing[:5]} and has {twice[:5]} more than once."
         )
     return sum(distance(cities[a], cities[b]) for a, b in zip(order, order[1:] + order[:1], strict=True))
 
