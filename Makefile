@@ -1,4 +1,4 @@
-# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-directions | bench-engine | bench-evolve | bench-guard | bench-hints | bench-loop | bench-page | bench-queue | bench-batch | bench-stop | bench-memory | bench-tokens | bench-cli | bench-waiting | chaos | soak.
+# The only commands to remember: make demo | test | test-slow | check | check-all | mutate | attack | bench | bench-demo | bench-directions | bench-engine | bench-evolve | bench-guard | bench-hints | bench-loop | bench-page | bench-queue | bench-batch | bench-stop | bench-memory | bench-tokens | bench-variants | bench-cli | bench-waiting | chaos | soak.
 # Each makes what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Byte code is kept: where the environment says that none is, each of the many processes of a stack compiles Redraft anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: bench-directions bench-evolve bench-hints bench-loop bench-memory bench-stop demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-page bench-queue bench-batch bench-streams bench-tokens bench-cli bench-waiting chaos soak docs lock clean
+.PHONY: bench-directions bench-evolve bench-hints bench-loop bench-memory bench-stop demo test test-slow check check-all mutate attack bench bench-engine bench-checks bench-demo bench-guard bench-page bench-queue bench-batch bench-streams bench-tokens bench-variants bench-cli bench-waiting chaos soak docs lock clean
 
 $(STAMP): pyproject.toml ops/requirements.lock ops/requirements-uv.lock
 	@$(PYTHON) ops/install.py $(VENV)
@@ -142,6 +142,10 @@ bench-evolve: $(STAMP) $(PEERS)/.installed
 # MODEL=NAME; DIRECTIONS="--samples 4 --directions …".
 bench-directions: $(STAMP)
 	$(BIN)/python ops/bench_directions.py --endpoint $(ENDPOINT) --model $(MODEL) $(DIRECTIONS)
+
+# What variants of an answer are worth that no model writes, on the same examples. VARIANTS="--evaluations 100 --problems tsp".
+bench-variants: $(STAMP)
+	$(BIN)/python ops/bench_variants.py $(VARIANTS)
 
 $(PEERS)/.installed: ops/requirements-bench.lock
 	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)

@@ -65,9 +65,22 @@ class Row:
         """Those of them that made no candidate with a value."""
         return sum(one.tokens for one in self.made if one.value is None)
 
+    @property
+    def gains(self) -> Sequence[Made]:
+        """The candidates that were better than the start and all before them."""
+        best, found = self.start, list[Made]()
+        for one in self.made:
+            if one.value is not None and self._better(one.value, best):
+                best = one.value
+                found.append(one)
+        return found
+
     def is_better(self, other: Row) -> bool:
         """Whether its best value is."""
-        return self.best != other.best and (self.best > other.best) == (self.goal == "maximise")
+        return self._better(self.best, other.best)
+
+    def _better(self, value: float, other: float) -> bool:
+        return value > other if self.goal == "maximise" else value < other
 
 
 def made_by_calls(job: Job, calls: Sequence[Mapping[str, Any]]) -> Sequence[Made]:
@@ -107,7 +120,19 @@ def text(rows: Sequence[Row], sides: Sequence[str], title: str) -> str:
         start = next(row.start for row in found if row)
         cells.append([problem, str(seed), f"{start:.6g}", *(f"{row.best:.6g}" if row else "-" for row in found)])
     lines = [title, table(("problem", "seed", "start", *sides), cells, str.rjust)]
-    lines.append(table(("side", "runs", "tokens", "wasted", "candidates", "valid"), _spent(rows, sides), str.rjust))
+    heads = (
+        "side",
+        "runs",
+        "tokens",
+        "wasted",
+        "candidates",
+        "valid",
+        "gains",
+        "variants",
+        "valid variants",
+        "their gains",
+    )
+    lines.append(table(heads, _spent(rows, sides), str.rjust))
     lines += ["", *_compared(by_key, sides)]
     return "\n".join(lines)
 
@@ -116,11 +141,17 @@ def _spent(rows: Sequence[Row], sides: Sequence[str]) -> list[list[str]]:
     cells = []
     for side in sides:
         own = [row for row in rows if row.side == side]
-        made = [one for row in own for one in row.made]
+        made = [
+            [one for row in own for one in row.made if (one.by == Operator.VARY) == varied] for varied in (False, True)
+        ]
+        gains = [one.by == Operator.VARY for row in own for one in row.gains]
         tokens, wasted = sum(row.tokens for row in own), sum(row.wasted for row in own)
-        valid = sum(one.value is not None for one in made)
+        counts = [
+            (len(found), sum(one.value is not None for one in found), gains.count(varied))
+            for varied, found in zip((False, True), made, strict=True)
+        ]
         share = f"{wasted / tokens:.0%}" if tokens else "-"
-        cells.append([side, str(len(own)), f"{tokens:,}", share, str(len(made)), str(valid)])
+        cells.append([side, str(len(own)), f"{tokens:,}", share, *(str(count) for kind in counts for count in kind)])
     return cells
 
 

@@ -43,7 +43,7 @@ def variants_of(answer: str, parent: str = "") -> Iterator[str]:
     seen = {text}
     for start, end, new in _steps(text, origin):
         varied = text[:start] + new + text[end:]
-        if varied not in seen and varied.strip() and (meaning is None or _meaning(varied) not in (None, meaning)):
+        if varied not in seen and varied.strip() and _is_another(meaning, _meaning(varied)):
             seen.add(varied)
             yield body.answer(varied)
 
@@ -91,13 +91,18 @@ def _cuts(text: str) -> Iterator[_Step]:
     yield from sorted(cuts)
 
 
-def _meaning(text: str) -> str | None:
-    """What remains of a program in Python or of JSON without its layout; None for any other text."""
+def _meaning(text: str) -> tuple[str, str]:
+    """The language of a text, JSON, Python or any other, and what remains of it without its layout."""
     try:
-        return json.dumps(json.loads(text))
+        return "json", json.dumps(json.loads(text))
     except (ValueError, RecursionError):
         pass
     try:
-        return ast.dump(parse(text))
+        return "python", ast.dump(parse(text))
     except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return None
+        return "", text
+
+
+def _is_another(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Whether a text means something else than another in its language; in no language that is known here it does."""
+    return not one[0] or (one[0] == other[0] and one[1] != other[1])

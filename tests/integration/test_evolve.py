@@ -61,6 +61,7 @@ def test_a_crash_at_any_write_changes_nothing_of_what_is_made(user: Database, fl
     expected, crashes, jobs = outcome(user, whole), 0, [whole]
     assert job_summary(user, whole).state is JobState.ACCEPTED
     assert job_summary(user, whole).stop_ended_by is StopCode.BUDGET_ITERATIONS
+    assert "vary" in {operator for _, _, operator, _ in expected[4]}
     edits = [made for _, _, operator, made in expected[4] if operator == "edit"]
     assert {"<<<<<<< SEARCH" in made for made in edits} == {True, False}, "some apply, and some don't"
     assert all(made.startswith(LONG) for made in edits if "<<<<<<< SEARCH" not in made)

@@ -65,6 +65,14 @@ def test_tokens_of_answers_without_a_value_are_wasted(rows: ModuleType) -> None:
     assert (one.tokens, one.wasted) == (300, 200)
 
 
+def test_variants_and_what_they_gained_are_counted_apart(rows: ModuleType) -> None:
+    one = row(rows, "evolve", 9.0, None, 7.0, 8.0, 6.0)
+    kinds = ["mutate", "mutate", "vary", "vary", "mutate"]
+    one = dataclasses.replace(one, made=[dataclasses.replace(c, by=by) for c, by in zip(one.made, kinds, strict=True)])
+    [line] = [line for line in rows.text([one], ["evolve"], "title").splitlines() if line.strip().startswith("evolve")]
+    assert line.split() == ["evolve", "1", "500", "20%", "3", "2", "1", "2", "2", "1"]
+
+
 def test_equal_values_are_no_win_of_either_side(rows: ModuleType) -> None:
     for goal in ("minimise", "maximise"):
         same = row(rows, "evolve", 7.0, goal=goal), row(rows, "openevolve", 7.0, goal=goal)

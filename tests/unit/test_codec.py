@@ -124,6 +124,7 @@ ONE, OTHER = CandidateRef(iteration=1, slot=0), CandidateRef(iteration=2, slot=3
         Synthesise(parents=(ONE, OTHER)),
         Mutate(parents=(ONE, ONE, OTHER), why="w"),
         Mutate(parents=(ONE,), inspirations=(OTHER, ONE), edits=True, warmth=3),
+        Mutate(parents=(ONE,), varied=OTHER, variants=16),
         Probe(why="w"),
         Escalate(why="w"),
         Ask(why="w"),

@@ -72,6 +72,13 @@ def test_three_attempts_are_made_the_last_with_a_shorter_prompt(bad: Completion)
     assert [attempt.retries for attempt in (first, second, third)] == [0, 1, 2]
 
 
+def test_a_change_of_what_repeats_itself_runs_on_at_each_attempt() -> None:
+    rungs = ladder(runs_on=True)
+    attempts = climb(rungs, DEGENERATE, DEGENERATE, DEGENERATE)
+    assert [(attempt.runs_on, attempt.cut) for attempt in attempts] == [(True, WHOLE)] * ATTEMPTS
+    assert rungs.after(rungs.first(), SOUND) is None
+
+
 def hit_at(at_char: int, unit: str = "", kind: GuardKind = GuardKind.TEMPLATE) -> Completion:
     hit = GuardHit(kind=kind, at_char=at_char, copies=12, period_chars=40, unit=unit)
     return dataclasses.replace(SOUND, guard=hit)
