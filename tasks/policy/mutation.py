@@ -17,8 +17,8 @@ EDITS_LOOKED_AT = 8
 EDITS_NEEDED = 4
 # Variants of the best candidate that are measured beside the changes of one iteration, at most, and the seconds that
 # their evaluators may take together by what the candidate's own took: a model's answer takes longer.
-VARIANTS = 16
-VARIANT_SECONDS = 10.0
+VARIANTS = 32
+VARIANT_SECONDS = 20.0
 
 
 def mutation(
