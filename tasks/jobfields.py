@@ -23,7 +23,7 @@ LANES = (Lane.GPU, Lane.FAST)
 # `hint` would send nothing, for hints from the cloud are not built: a stored job may still have it.
 EGRESS = tuple(Egress)
 # Fields of a budget that are set at submission alone.
-ONCE = ("completion_tokens", "local_tokens", "cloud_tokens", "gpu_seconds")
+ONCE = ("completion_tokens", "local_tokens", "cloud_tokens", "gpu_seconds", "evaluations")
 # Stands for the field where its name itself is not allowed.
 NAMELESS = "fields"
 # No pin: a flag that overrides the job file's.
@@ -32,7 +32,8 @@ ANY_MODEL = "any"
 _ALLOWED = {
     "title": "one line of text, 1 to 200 characters",
     "checks": "a list of checks, each `KIND: VALUE`",
-    "budget": "fields among usd, hours, iterations, tokens, local_tokens, cloud_tokens, gpu_seconds, completion_tokens",
+    "budget": "fields among usd, hours, iterations, tokens, local_tokens, cloud_tokens, gpu_seconds, "
+    "completion_tokens, evaluations",
     "budget.usd": "a number more than 0 and at most 100,000 (`egress: never` spends nothing in the cloud)",
     "budget.hours": "a number more than 0 and at most 8,760",
     "budget.iterations": "a whole number from 1 to 10,000",
@@ -40,6 +41,7 @@ _ALLOWED = {
     "budget.completion_tokens": "a whole number from 1 to 1,000,000,000,000",
     "budget.local_tokens": "a whole number from 1 to 1,000,000,000,000",
     "budget.cloud_tokens": "a whole number from 1 to 1,000,000,000,000",
+    "budget.evaluations": "a whole number from 1 to 1,000,000,000,000",
     "budget.gpu_seconds": "a number more than 0 and at most 31,536,000",
     "strategy": "the name of a strategy",
     "lane": f"one of {', '.join(LANES)}",
@@ -78,6 +80,7 @@ class BudgetFields(_Strict):
     local_tokens: Annotated[int, Field(ge=1, le=10**12)] | None = None
     cloud_tokens: Annotated[int, Field(ge=1, le=10**12)] | None = None
     gpu_seconds: Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)] | None = None
+    evaluations: Annotated[int, Field(ge=1, le=10**12)] | None = None
 
     def amounts(self) -> dict[str, Any]:
         """The fields that are written; dollars with the digits that were written, not their binary fraction."""

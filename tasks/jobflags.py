@@ -87,7 +87,7 @@ def parse_budget_flag(texts: Sequence[str], flag: str = "--budget") -> Mapping[s
                 flag,
                 part,
                 "NAME=NUMBER among usd, hours, iterations, tokens, local_tokens, cloud_tokens, gpu_seconds, "
-                "completion_tokens: usd=2,hours=4",
+                "completion_tokens, evaluations: usd=2,hours=4",
             )
         if name in budget:
             raise InvalidInput(flag, part, f"{name} is given once")

@@ -36,6 +36,7 @@ class StopCode(StrEnum):
     BUDGET_LOCAL_TOKENS = "budget_local_tokens"
     BUDGET_CLOUD_TOKENS = "budget_cloud_tokens"
     BUDGET_GPU_SECONDS = "budget_gpu_seconds"
+    BUDGET_EVALUATIONS = "budget_evaluations"
     BATCH_TOKENS = "batch_tokens"  # of the budget that it shares with its batch
     BATCH_HOURS = "batch_hours"
     CONTEXT = "context"  # even the shortest prompt is longer than the model's context
@@ -73,6 +74,7 @@ class StopCode(StrEnum):
                 | StopCode.BUDGET_LOCAL_TOKENS
                 | StopCode.BUDGET_CLOUD_TOKENS
                 | StopCode.BUDGET_GPU_SECONDS
+                | StopCode.BUDGET_EVALUATIONS
                 | StopCode.BATCH_TOKENS
                 | StopCode.BATCH_HOURS
                 | StopCode.CONTEXT

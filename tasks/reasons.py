@@ -30,6 +30,7 @@ _UNITS = {
     StopCode.BUDGET_LOCAL_TOKENS: " local tokens",
     StopCode.BUDGET_CLOUD_TOKENS: " cloud tokens",
     StopCode.BUDGET_GPU_SECONDS: " GPU-seconds",
+    StopCode.BUDGET_EVALUATIONS: " evaluations",
     StopCode.BUDGET_ITERATIONS: " iterations",
     StopCode.BUDGET_HOURS: "",  # a duration names its own units
     StopCode.BATCH_TOKENS: " tokens",

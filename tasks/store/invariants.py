@@ -242,7 +242,11 @@ INVARIANTS = (
             UNION ALL
             SELECT j.id, format('%s of %s completion tokens', sum(c.completion_tokens), j.budget_completion_tokens)
             FROM jobs j JOIN calls c ON c.job_id = j.id AND c.operator <> 'escalate'
-            GROUP BY j.id HAVING sum(c.completion_tokens) - j.over_local_tokens > j.budget_completion_tokens""",
+            GROUP BY j.id HAVING sum(c.completion_tokens) - j.over_local_tokens > j.budget_completion_tokens
+            UNION ALL
+            SELECT j.id, format('%s of %s evaluations', count(DISTINCT (v.iteration, v.slot)), j.budget_evaluations)
+            FROM jobs j JOIN verdicts v ON v.job_id = j.id
+            GROUP BY j.id HAVING count(DISTINCT (v.iteration, v.slot)) > j.budget_evaluations""",
     ),
     Invariant(
         name="I5 what passes a reservation is known",

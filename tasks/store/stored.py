@@ -171,6 +171,7 @@ def budget_of(row: Row[Any]) -> Budget:
         local_tokens=row.budget_local_tokens,
         cloud_tokens=row.budget_cloud_tokens,
         gpu_seconds=row.budget_gpu_seconds,
+        evaluations=row.budget_evaluations,
     )
 
 

@@ -80,6 +80,7 @@ _LATER = (
     "budget_gpu_seconds",
     "temperature",
     "start",
+    "budget_evaluations",
 )
 
 
@@ -116,6 +117,7 @@ def _columns(spec: JobSpec) -> dict[str, Any]:
         "budget_local_tokens": spec.budget.local_tokens,
         "budget_cloud_tokens": spec.budget.cloud_tokens,
         "budget_gpu_seconds": spec.budget.gpu_seconds,
+        "budget_evaluations": spec.budget.evaluations,
         "memory": spec.memory,
         "model": spec.model,
         "attachments": [codec.attachment_to_json(attachment) for attachment in spec.attachments],

@@ -146,6 +146,7 @@ jobs = Table(
     Column("budget_gpu_seconds", Double),
     Column("checks_since", Integer, nullable=False, server_default=text("1")),
     Column("start", Text, nullable=False, server_default=text("''")),
+    Column("budget_evaluations", BigInteger),
     ForeignKeyConstraint(["owner", "batch_id"], ["batches.owner", "batches.id"], name="jobs_batch"),
     UniqueConstraint("owner", "key", name="jobs_owner_key"),
     Index("jobs_owner_state", "owner", "state", "id"),

@@ -52,9 +52,9 @@ class CheckSpec:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
     """What a job may spend at most: US dollars, wall hours since its start, iterations, tokens in + out, and of those
-    apart the local ones and the cloud's; seconds of the engine, two calls at once counting twice. With
-    `completion_tokens` no local call is begun once it has written so many, and the last is cut to what is left. None is
-    no limit."""
+    apart the local ones and the cloud's; seconds of the engine, two calls at once counting twice; `evaluations`, the
+    candidates that checks run on. With `completion_tokens` no local call is begun once it has written so many, and the
+    last is cut to what is left. None is no limit."""
 
     usd: Decimal = Decimal("2.00")
     hours: float = 4.0
@@ -64,6 +64,7 @@ class Budget:
     local_tokens: int | None = None
     cloud_tokens: int | None = None
     gpu_seconds: float | None = None
+    evaluations: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from tasks.heartbeat import SilentHeartbeat
 from tasks.llm.scripted import ScriptedModel
@@ -58,7 +59,13 @@ class MeasuredChecks:
 
 
 def put(
-    user: Database, *, iterations: int = 6, strategy: str = "best_of_n", tokens: int = 2_000_000, **options: Any
+    user: Database,
+    *,
+    iterations: int = 6,
+    strategy: str = "best_of_n",
+    tokens: int = 2_000_000,
+    evaluations: int | None = None,
+    **options: Any,
 ) -> int:
     check = CheckSpec(name="score:evaluate.py", kind=SCORE, value={"goal": "maximise", **options})
     made = JobSpec(
@@ -67,7 +74,7 @@ def put(
         checks=(check,),
         egress=Egress.NEVER,
         strategy=strategy,
-        budget=Budget(iterations=iterations, tokens=tokens),
+        budget=Budget(iterations=iterations, tokens=tokens, evaluations=evaluations),
     )
     return submit_jobs(user, [made])[0].job
 
@@ -208,3 +215,20 @@ def test_no_crash_makes_the_answer_another_or_a_worse_one(user: Database, fleet:
                 break
     assert crashes >= 20
     assert breaches(fleet, submitted=jobs, drained=True) == ()
+
+
+@pytest.mark.parametrize("strategy", ["best_of_n", "evolve"])
+def test_exactly_the_budgeted_evaluations_are_made_and_the_best_of_them_is_the_answer(
+    user: Database, fleet: Database, strategy: str
+) -> None:
+    values = [float(value) for value in (3, 1, 4, 1, 5, 9, 2, 6)]
+    job = put(user, strategy=strategy, iterations=30, evaluations=7)
+    run(fleet, PostgresLedger(fleet, fault_cap=3), ScriptedModel(saying(*values)), checks=MeasuredChecks(), width=2)
+    summary = job_summary(user, job)
+    assert (summary.state, summary.stop_ended_by) == (JobState.ACCEPTED, StopCode.BUDGET_EVALUATIONS)
+    assert summary.reason.endswith("the budget of 7 evaluations is spent")
+    with user.connect() as connection:
+        query = text("SELECT count(*), max(value) FROM verdicts WHERE job_id = :job")
+        count, best = connection.execute(query, {"job": job}).one()
+    assert (count, summary.value) == (7, best)
+    assert breaches(fleet, submitted=[job], drained=True) == ()

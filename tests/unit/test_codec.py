@@ -45,7 +45,10 @@ def stored(*checks: dict[str, Any]) -> tuple[CheckSpec, ...]:
     row = SimpleNamespace(
         **dict.fromkeys(("title", "problem", "strategy", "key", "owner"), ""),
         **dict.fromkeys(("budget_usd", "budget_hours", "budget_iterations", "budget_tokens", "priority", "seed"), 1),
-        **{f"budget_{unit}": None for unit in ("completion_tokens", "local_tokens", "cloud_tokens", "gpu_seconds")},
+        **{
+            f"budget_{unit}": None
+            for unit in ("completion_tokens", "local_tokens", "cloud_tokens", "gpu_seconds", "evaluations")
+        },
         **{
             "tags": [],
             "attachments": [],

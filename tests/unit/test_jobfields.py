@@ -11,7 +11,7 @@ from tasks.errors import InvalidInput
 from tasks.jobfields import check_fields, check_name, read_batch_budget, refuse_unstorable
 from tasks.types import BatchBudget
 
-BUDGET = "usd, hours, iterations, tokens, completion_tokens, local_tokens, cloud_tokens, gpu_seconds"
+BUDGET = "usd, hours, iterations, tokens, completion_tokens, local_tokens, cloud_tokens, gpu_seconds, evaluations"
 
 
 def refused(fields: dict[str, Any]) -> InvalidInput:

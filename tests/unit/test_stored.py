@@ -39,6 +39,7 @@ def row(**fields: Any) -> Any:
         "budget_local_tokens": None,
         "budget_cloud_tokens": 5000,
         "budget_gpu_seconds": None,
+        "budget_evaluations": None,
         "attachments": [],
         "cut": False,
         "files": {},

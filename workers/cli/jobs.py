@@ -252,6 +252,7 @@ def document(job: JobSummary) -> dict[str, Any]:
             "local_tokens": job.budget.local_tokens,
             "cloud_tokens": job.budget.cloud_tokens,
             "gpu_seconds": job.budget.gpu_seconds,
+            "evaluations": job.budget.evaluations,
         },
         "waits_for": job.waits_for or None,
         "worker": job.worker,

@@ -165,7 +165,7 @@ def test_a_table_that_holds_what_no_submission_writes_still_refuses_it_from_now_
         valid = """SELECT bool_or(convalidated) FROM pg_constraint WHERE contype = 'c' AND conname ~ '^jobs_'
                    AND conname NOT IN ('jobs_stop_code', 'jobs_model', 'jobs_completion_tokens', 'jobs_files',
                        'jobs_ask_hours', 'jobs_local_tokens', 'jobs_cloud_tokens', 'jobs_gpu_seconds',
-                       'jobs_temperature', 'jobs_start')"""
+                       'jobs_temperature', 'jobs_start', 'jobs_evaluations')"""
         assert admin.execute(valid).fetchone() == (False,)
 
 

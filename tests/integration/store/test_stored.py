@@ -269,6 +269,7 @@ SUBMISSION = (
         "budget_local_tokens",
         "budget_cloud_tokens",
         "budget_gpu_seconds",
+        "budget_evaluations",
         "temperature",
         "start",
     }
