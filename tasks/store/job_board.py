@@ -71,12 +71,17 @@ FROM candidates k
 LEFT JOIN LATERAL (
     SELECT count(*) FILTER (WHERE x.passed) AS passed, count(*) AS checks FROM verdicts x
     WHERE x.job_id = k.job_id AND x.iteration = k.iteration AND x.slot = k.slot) v ON true
-WHERE k.job_id = :job AND k.iteration BETWEEN :first AND :last ORDER BY k.iteration, k.slot
+WHERE k.job_id = :job AND k.iteration BETWEEN :first AND :last {which} ORDER BY k.iteration, k.slot
 """
-_BETWEEN = text(_CANDIDATES.format(measured=_MEASURED, texts=""))
+# Of the many variants those alone of which something was made, and those that were the best of their iteration.
+_NOTABLE = """AND (k.operator <> 'vary' OR (k.iteration, k.slot) IN (
+    SELECT parent_iteration, parent_slot FROM candidates WHERE job_id = :job
+    UNION ALL SELECT number, best_slot FROM iterations WHERE job_id = :job))"""
+_BETWEEN = text(_CANDIDATES.format(measured=_MEASURED, texts="", which=_NOTABLE))
 _WITH_TEXTS = text(
     _CANDIDATES.format(
         measured=_MEASURED,
+        which="",
         texts=""", k.text, (SELECT p.text FROM candidates p WHERE p.job_id = k.job_id
                             AND p.iteration = k.parent_iteration AND p.slot = k.parent_slot) AS parent_text""",
     )
@@ -155,7 +160,8 @@ def iterations(database: Database, job: int, *, before: int | None, limit: int) 
 
 
 def candidates(database: Database, job: int, first: int, last: int) -> tuple[CandidateLine, ...]:
-    """The candidates of iterations `first` to `last`, in order. Raises `DatabaseUnavailable`."""
+    """The candidates of iterations `first` to `last`, in order, without the variants that led to nothing. Raises
+    `DatabaseUnavailable`."""
     with database.connect() as connection, explained():
         rows = connection.execute(_BETWEEN, {"job": job, "first": first, "last": last})
         return tuple(map(_candidate, rows))

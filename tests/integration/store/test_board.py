@@ -152,3 +152,16 @@ def test_another_owner_sees_nothing_of_it(ada: Board, bob: Board) -> None:
     for read in (lambda: bob.iteration(1, 2), lambda: bob.call(1, 1)):
         with pytest.raises(NoSuchJob):
             read()
+
+
+def test_variants_that_led_to_nothing_are_on_the_page_of_their_iteration_alone(ada: Board, admin_url: str) -> None:
+    with Database(admin_url) as admin, admin.begin() as connection:
+        connection.execute(
+            text("""INSERT INTO candidates (job_id, iteration, slot, operator, text, root_iteration, root_slot,
+                                            revision, parent_iteration, parent_slot, score)
+                    VALUES (1, 2, 1, 'vary', 'd', 1, 1, 1, 1, 1, 0.1), (1, 2, 2, 'vary', 'e', 1, 1, 1, 1, 1, 0.6),
+                           (1, 2, 3, 'vary', 'f', 1, 1, 1, 1, 1, 0.2), (1, 3, 0, 'mutate', 'g', 1, 1, 2, 2, 2, 0.1)""")
+        )
+        connection.execute(text("UPDATE iterations SET best_slot = 3 WHERE job_id = 1 AND number = 2"))
+    assert [str(line.ref) for line in ada.candidates(1, 1, 3)] == ["1.0", "1.1", "2.0", "2.2", "2.3", "3.0"]
+    assert [str(one.line.ref) for one in ada.iteration(1, 2).candidates] == ["2.0", "2.1", "2.2", "2.3"]
