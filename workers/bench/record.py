@@ -147,8 +147,9 @@ class Recorder:
 
 
 def check_drafts(path: Path, tasks: TaskSet, checks: Checks, *, parallel: int, progress: Progress) -> None:
-    """Adds the verdicts of visible and scoring checks on every draft of the file that has none. Raises `InvalidInput`,
-    and what the sandbox raises."""
+    """Adds the verdicts of visible and scoring checks on every draft of the file that has none. What a check rejected
+    because its time was over is checked once more after all others, alone: on a busy machine a right draft may be cut
+    off. Raises `InvalidInput`, and what the sandbox raises."""
     by_name = {task.name: task for task in tasks.tasks}
     pool = read_pool(path)
     if pool.header.prompts != prompts_digest(tasks):
@@ -166,13 +167,22 @@ def check_drafts(path: Path, tasks: TaskSet, checks: Checks, *, parallel: int, p
 
     with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="check") as executor:
         futures = [executor.submit(check, draft) for draft in wanted]
+        late, done = list[PooledDraft](), 0
         try:
-            for done, future in enumerate(as_completed(futures), start=1):
-                append(path, future.result())
+            for future in as_completed(futures):
+                checked = future.result()
+                if _was_cut_off(checked, by_name[checked.task]):
+                    late.append(pool.drafts[checked.task, checked.draft])
+                    continue
+                append(path, checked)
+                done += 1
                 progress(done, len(wanted), 0)
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise
+    for number, draft in enumerate(late, start=done + 1):
+        append(path, check(draft))
+        progress(number, len(wanted), 0)
 
 
 def draft_prompt(spec: JobSpec) -> Prompt:
@@ -222,3 +232,10 @@ def _verdicts(checks: Checks, text: str, specs: Sequence[CheckSpec]) -> tuple[Po
     """One check at a time, so that each is run."""
     heartbeat = SilentHeartbeat()
     return tuple(PooledVerdict.of(verdict) for spec in specs for verdict in checks.validate(text, (spec,), heartbeat))
+
+
+def _was_cut_off(checked: Checked, task: Task) -> bool:
+    """Whether a check rejected the draft when its time was over."""
+    timeouts = {check.name: check.timeout_seconds for check in (*task.spec.checks, *task.scoring)}
+    verdicts = (*checked.visible, *checked.scoring)
+    return any(not verdict.passed and verdict.seconds >= timeouts[verdict.check] for verdict in verdicts)

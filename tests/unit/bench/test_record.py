@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -155,6 +156,22 @@ def test_every_check_is_run_on_every_draft_once(tmp_path: Path) -> None:
     assert checks.tried == 6
     assert [draft.right for draft in drafts] == [True] * 3
     assert [verdict.passed for draft in drafts for verdict in draft.visible or ()] == [False] * 3
+
+
+def test_a_draft_whose_time_was_over_is_checked_once_more_after_all_others(tmp_path: Path) -> None:
+    class Busy(Contains):
+        """Cuts the first draft off at its second check, as on a machine with much other work."""
+
+        def validate(self, candidate: str, checks: Sequence[CheckSpec], heartbeat: Heartbeat) -> tuple[Verdict, ...]:
+            [verdict] = super().validate(candidate, checks, heartbeat)
+            late = dataclasses.replace(verdict, passed=False, score=0.0, seconds=checks[0].timeout_seconds)
+            return (late if self.tried == 2 else verdict,)
+
+    path, checks = tmp_path / "pool.jsonl", Busy()
+    record(path, model_of(answer="ANSWER: 2"), tasks_of("a", "b"), drafts=1)
+    check_drafts(path, tasks_of("a", "b"), checks, parallel=1, progress=silent)  # type: ignore[arg-type]
+    assert [draft.right for name in ("a", "b") for draft in read_pool(path).of(name)] == [True] * 4
+    assert checks.tried == 2 * 4 + 2, "two checks of each draft, and those of the first again"
 
 
 def test_a_degenerate_draft_is_not_checked_and_not_right(tmp_path: Path) -> None:
