@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 
 from tasks.edits import body_of
-from tasks.policy.population import climbed
+from tasks.policy.population import climbed, is_valid
 from tasks.policy.unapplied import is_unapplied
 from tasks.types import Candidate, CandidateRef, Iteration, Limits, Mutate, Operator
 
@@ -16,7 +17,7 @@ EDITS_PAY = 1_500
 EDITS_LOOKED_AT = 8
 EDITS_NEEDED = 4
 # Variants of the best candidate that are measured beside the changes of one iteration, at most, and the seconds that
-# their evaluators may take together by what the candidate's own took: a model's answer takes longer.
+# their evaluators may take together by the median of the last valid candidates: a model's answer takes longer.
 VARIANTS = 32
 VARIANT_SECONDS = 20.0
 
@@ -41,14 +42,16 @@ def mutation(
         edits=long and not _refused(history),
         warmth=warmth,
         varied=best.ref if best else None,
-        variants=_variants(best) if best else 0,
+        variants=_variants(history, limits) if best else 0,
         why=why,
     )
 
 
-def _variants(best: Candidate) -> int:
-    """How many variants of it fit into the time of an iteration; one at least."""
-    seconds = sum(verdict.seconds for verdict in best.verdicts)
+def _variants(history: Sequence[Iteration], limits: Limits) -> int:
+    """How many variants fit into the time of an iteration; one at least. One evaluation on a busy machine decides
+    nothing."""
+    known = [one for iteration in history for one in iteration.candidates if is_valid(one, limits)][-VARIANTS:]
+    seconds = median(sum(verdict.seconds for verdict in one.verdicts) for one in known)
     return max(1, min(VARIANTS, int(VARIANT_SECONDS / max(seconds, VARIANT_SECONDS / VARIANTS))))
 
 

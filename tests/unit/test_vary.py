@@ -85,15 +85,22 @@ def test_only_a_score_that_is_visible_and_without_noise_and_costs_no_tokens_has_
 
 
 @pytest.mark.parametrize("strategy", [Evolve(), Climb()])
-@pytest.mark.parametrize(("seconds", "variants"), [(0.0, VARIANTS), (0.5, VARIANTS), (2.0, 10), (60.0, 1)])
-def test_there_are_fewer_of_them_the_longer_the_best_candidate_took(
-    strategy: Strategy, seconds: float, variants: int
+@pytest.mark.parametrize(
+    ("seconds", "variants"),
+    [((0.0,), VARIANTS), ((0.5,), VARIANTS), ((2.0,), 10), ((60.0,), 1), ((60.0, 2.0, 0.1), 10), ((9.0, 0.1), 4)],
+)
+def test_there_are_fewer_of_them_the_longer_valid_candidates_took(
+    strategy: Strategy, seconds: tuple[float, ...], variants: int
 ) -> None:
-    start = one(1, PROGRAM, 1.0, seconds=9.0, operator=Operator.START)
-    best = one(2, "def rate(): return 1", 2.0, seconds=seconds, operator=Operator.MUTATE)
-    decision = strategy.decide(past([start], [best]), SCORED)
+    start, *later = (
+        one(n, f"{PROGRAM} # {n}", float(n), seconds=took, operator=Operator.START if n == 1 else Operator.MUTATE)
+        for n, took in enumerate(seconds, 1)
+    )
+    broken = one(len(seconds) + 1, "broken", seconds=30.0, operator=Operator.VARY, root=start.root)
+    history = past([start], *([candidate] for candidate in later), [broken])
+    decision = strategy.decide(history, SCORED)
     assert isinstance(decision, Mutate)
-    assert (decision.varied, decision.variants) == (best.ref, variants)
+    assert (decision.varied, decision.variants) == (CandidateRef(iteration=len(seconds), slot=0), variants)
 
 
 def test_the_log_says_how_many_variants_of_which_candidate() -> None:
