@@ -37,6 +37,7 @@ EXPLANATIONS = {
         code=StopCode.BUDGET_LOCAL_TOKENS, used=80, limit=100, needed=50
     ),
     "the budget of 5,000 cloud tokens is spent": Stop(code=StopCode.BUDGET_CLOUD_TOKENS, used=5000, limit=5000),
+    "the budget of 9 evaluations is spent": Stop(code=StopCode.BUDGET_EVALUATIONS, used=9, limit=9),
     "the budget of 600 GPU-seconds is spent": Stop(code=StopCode.BUDGET_GPU_SECONDS, used=600.0, limit=600.0),
     "the budget of 2.00 USD is spent": Stop(code=StopCode.BUDGET_USD, limit=2),
     "the next call may take 4,096 tokens and 1,200 of 2,000,000 are left": Stop(
