@@ -75,7 +75,7 @@ def descend(checks: Checks, parent: Parent, evaluations: int, parallel: int) -> 
 
     with ThreadPoolExecutor(parallel) as executor:
         while len(descent.found) < evaluations:
-            batch = list(islice((text for text in variants_of(best, before) if text not in had), VARIANTS))
+            batch = list(islice(variants_of(best, before, had), VARIANTS))
             if not batch:
                 break
             found = list(executor.map(evaluate, batch))

@@ -231,9 +231,9 @@ def _variants(job: Job, iteration: OpenIteration) -> Sequence[Candidate]:
     if not isinstance(move, Mutate) or move.varied is None:
         return ()
     [varied] = _found(job, [move.varied])
-    before = [parent.text for parent in _found(job, [varied.parent])] if varied.parent else []
+    before = _found(job, [varied.parent])[0].text if varied.parent else ""
     had = {candidate.text for earlier in job.history for candidate in earlier.candidates}
-    new = (text for text in variants_of(varied.text, *before) if text not in had)
+    new = variants_of(varied.text, before, had)
     return [
         Candidate(
             ref=CandidateRef(iteration=iteration.number, slot=len(move.parents) + number),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import chain, zip_longest
 
 from tasks.edits.whole import body_of
@@ -22,7 +22,7 @@ FACTORS = (1.1, 0.9, 1.03, 0.97, 1.01, 0.99)
 # Characters that a text of a single line loses at each place.
 CUTS = (8, 4, 2, 1)
 # Characters from which on a text has no variants, and a number is none.
-LONGEST = 20_000
+LONGEST = 10_000
 LONGEST_NUMBER = 15
 # A bracketed group without another one in it, and the comma after it.
 _GROUP = re.compile(r"[\[({][^\[\](){}\n]*[\])}],?[ \t]*")
@@ -31,9 +31,10 @@ _GROUP = re.compile(r"[\[({][^\[\](){}\n]*[\])}],?[ \t]*")
 _Step = tuple[int, int, str]
 
 
-def variants_of(answer: str, parent: str = "") -> Iterator[str]:
-    """The variants of `answer`, each once: numbers and parts by turns, from the place on where it differs from its
-    `parent`, and then those before it. Of a program in Python, and of JSON, only what is still one, and another one."""
+def variants_of(answer: str, parent: str = "", had: Collection[str] = ()) -> Iterator[str]:
+    """The variants of `answer`, each once, without those that were `had`: numbers and parts by turns, from the place on
+    where it differs from its `parent`, and then those before it. Of a program in Python, and of JSON, only what is
+    still one, and another one."""
     body, before = body_of(answer), body_of(parent).text
     text = body.text
     if len(text) > LONGEST:
@@ -43,9 +44,12 @@ def variants_of(answer: str, parent: str = "") -> Iterator[str]:
     seen = {text}
     for start, end, new in _steps(text, origin):
         varied = text[:start] + new + text[end:]
-        if varied not in seen and varied.strip() and _is_another(meaning, _meaning(varied)):
-            seen.add(varied)
-            yield body.answer(varied)
+        if varied in seen or not varied.strip():
+            continue
+        seen.add(varied)
+        whole = body.answer(varied)
+        if whole not in had and _is_another(varied, meaning):  # parsing is what takes time
+            yield whole
 
 
 def _steps(text: str, origin: int) -> Iterator[_Step]:
@@ -103,6 +107,10 @@ def _meaning(text: str) -> tuple[str, str]:
         return "", text
 
 
-def _is_another(one: tuple[str, str], other: tuple[str, str]) -> bool:
-    """Whether a text means something else than another in its language; in no language that is known here it does."""
-    return not one[0] or (one[0] == other[0] and one[1] != other[1])
+def _is_another(text: str, meaning: tuple[str, str]) -> bool:
+    """Whether a text has another meaning in the same language; in none that is known here it has."""
+    language, content = meaning
+    if not language:
+        return True
+    its_language, its_content = _meaning(text)
+    return its_language == language and its_content != content

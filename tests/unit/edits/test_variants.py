@@ -68,6 +68,11 @@ def test_the_order_begins_where_the_answer_differs_from_its_parent() -> None:
     assert set(variants_of(answer, parent)) == set(variants_of(answer))
 
 
+def test_what_was_had_does_not_come_again() -> None:
+    first, *others = variants_of("(lion|puma)$")
+    assert list(variants_of("(lion|puma)$", had={first})) == others
+
+
 def test_an_answer_keeps_its_code_block_and_loses_the_prose_around_it() -> None:
     answer = "Here it is.\n```python\nsize = 4\n```\nIt is small."
     assert next(variants_of(answer)) == "```python\nsize = 5\n```\n"
