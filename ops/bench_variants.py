@@ -2,8 +2,9 @@
 
 `evolve` and `climb` measure variants of their best candidate (`tasks/edits/variants.py`). Nothing else is done here: it
 begins with the simple starts of `make bench-evolve`, and with the baselines of the same examples, and goes on from the
-best of each batch for `--evaluations` candidates, or until none is left. Printed are how many were valid, at which one
-the first gain came, and the best value after each quarter. No model is asked, and nothing is kept.
+best of each batch, the last of equal ones, for `--evaluations` candidates, or until none is left. Printed are how many
+were valid, at which one the first gain came, and the best value after each quarter. No model is asked, and nothing is
+kept.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def main() -> None:
 
 
 def descend(checks: Checks, parent: Parent, evaluations: int, parallel: int) -> Descent:
-    """Measures variants of the best so far, a batch at a time."""
+    """Measures variants of the last that is as good as the best so far, a batch at a time."""
     before, best, fitness = "", parent.candidate.text, parent.candidate.fitness
     assert fitness is not None, "parents are valid"
     descent, had = Descent(name=parent.name, start=fitness), {best}
@@ -81,8 +82,9 @@ def descend(checks: Checks, parent: Parent, evaluations: int, parallel: int) -> 
             found = list(executor.map(evaluate, batch))
             had.update(batch)
             descent.found += found
-            value, text = max(zip(_known(found), batch, strict=True))
-            if value > fitness:
+            value = max(_known(found))
+            if value >= fitness:
+                text = batch[len(batch) - 1 - found[::-1].index(value)]
                 before, best, fitness = best, text, value
     return descent
 

@@ -15,7 +15,7 @@ PLANS = 5
 FOUNDING_PART = 4
 TOKEN_CHARS = 4
 # Repairs none of which was valid, after which none is asked for as long as there is something valid to go on from.
-REPAIRS_NEEDED = 4
+REPAIRS_NEEDED = 2
 _NOT_REPAIRED = (Operator.REVISE, Operator.VARY)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from tasks.edits import body_of
-from tasks.policy.population import climbed, is_valid
+from tasks.policy.population import drifted, is_valid
 from tasks.policy.unapplied import is_unapplied
 from tasks.types import Candidate, CandidateRef, Iteration, Limits, Mutate, Operator
 
@@ -35,14 +35,14 @@ def mutation(
     can't write them. An answer of several files is a change of its parent's in any case. Beside them variants of the
     best candidate, which cost no tokens."""
     long = not limits.files and all(len(body_of(parent.text).text) > EDITS_PAY for parent in parents)
-    best = climbed(history, limits) if limits.varies else None
+    varied = drifted(history, limits) if limits.varies else None
     return Mutate(
         parents=tuple(parent.ref for parent in parents),
         inspirations=inspirations,
         edits=long and not _refused(history),
         warmth=warmth,
-        varied=best.ref if best else None,
-        variants=_variants(history, limits) if best else 0,
+        varied=varied.ref if varied else None,
+        variants=_variants(history, limits) if varied else 0,
         why=why,
     )
 

@@ -103,6 +103,22 @@ def test_there_are_fewer_of_them_the_longer_valid_candidates_took(
     assert (decision.varied, decision.variants) == (CandidateRef(iteration=len(seconds), slot=0), variants)
 
 
+@pytest.mark.parametrize("strategy", [Evolve(), Climb()])
+def test_the_last_variant_that_is_as_good_as_the_best_is_varied_next(strategy: Strategy) -> None:
+    equals = [variant(2, slot, f"step {slot}", START, 1.0) for slot in (1, 2)]
+    worse, broken = variant(2, 3, "worse", START, 0.5), variant(2, 4, "broken", START)
+    copy = one(2, "a copy", 1.0, operator=Operator.MUTATE, root=START.ref, parent=START.ref, revision=1)
+    history = past([START], [copy, *equals, worse, broken])
+    decision = strategy.decide(history, SCORED)
+    assert isinstance(decision, Mutate)
+    assert decision.varied == equals[-1].ref
+    assert set(decision.parents) <= {START.ref, copy.ref}, "a model is not asked to change it"
+    better = variant(3, 1, "better", equals[-1], 1.5)
+    decision = strategy.decide(past([START], [copy, *equals, worse, broken], [better]), SCORED)
+    assert isinstance(decision, Mutate)
+    assert decision.varied == better.ref
+
+
 def test_the_log_says_how_many_variants_of_which_candidate() -> None:
     move = Mutate(parents=(START.ref,), varied=START.ref, variants=3, why="1 islands")
     assert describe(move) == "mutate (1.0; 3 variants of 1.0): 1 islands"
