@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import contextvars
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import assert_never
 
-from tasks.edits import EditError, edited, variants_of
+from tasks.edits import EditError, edited, repairs_of, variants_of
 from tasks.errors import DailyLimitReached, LimitReached
 from tasks.jobfiles import shown_text
 from tasks.journal import JournalledModel
@@ -225,15 +225,14 @@ def _repeats(parent: Candidate) -> bool:
 
 
 def _variants(job: Job, iteration: OpenIteration) -> Sequence[Candidate]:
-    """The next variants of the candidate that the move varies, of those whose text the job has not had; in the slots
-    after those of the changes."""
+    """The next variants of the candidates that the move varies, by turns, of those whose text the job has not had; in
+    the slots after those of the changes."""
     move = iteration.move
-    if not isinstance(move, Mutate) or move.varied is None:
+    if not isinstance(move, Mutate):
         return ()
-    [varied] = _found(job, [move.varied])
-    before = _found(job, [varied.parent])[0].text if varied.parent else ""
     had = {candidate.text for earlier in job.history for candidate in earlier.candidates}
-    new = variants_of(varied.text, before, had)
+    by_turns = zip_longest(*(_variants_of(job, varied, had) for varied in _found(job, move.varied)))
+    new = (one for turn in by_turns for one in turn if one is not None)
     return [
         Candidate(
             ref=CandidateRef(iteration=iteration.number, slot=len(move.parents) + number),
@@ -243,8 +242,16 @@ def _variants(job: Job, iteration: OpenIteration) -> Sequence[Candidate]:
             revision=varied.revision + 1,
             parent=varied.ref,
         )
-        for number, text in enumerate(islice(new, move.variants))
+        for number, (varied, text) in enumerate(islice(new, move.variants))
     ]
+
+
+def _variants_of(job: Job, varied: Candidate, had: Collection[str]) -> Iterator[tuple[Candidate, str]]:
+    """A candidate with each of its variants, or of its repairs where it has no value."""
+    if varied.fitness is None:
+        return ((varied, text) for text in repairs_of(varied.text, had))
+    before = _found(job, [varied.parent])[0].text if varied.parent else ""
+    return ((varied, text) for text in variants_of(varied.text, before, had))
 
 
 def _again(parent: Candidate, ref: CandidateRef) -> Candidate:

@@ -98,8 +98,8 @@ def describe(decision: Decision) -> str:
         case Synthesise():
             verb, detail, why = "synthesise", ", ".join(map(str, decision.parents)), decision.why
         case Mutate():
-            varied = f"; {decision.variants} variants of {decision.varied}" if decision.varied else ""
-            parents = ", ".join(map(str, decision.parents))
+            parents, varied = ", ".join(map(str, decision.parents)), ", ".join(map(str, decision.varied))
+            varied = f"; {decision.variants} variants of {varied}" if varied else ""
             verb, detail, why = str(operator_of(decision)), parents + varied, decision.why
         case Probe():
             verb, detail, why = "probe", "inputs", decision.why

@@ -7,6 +7,7 @@ ambiguous is refused, never guessed. Must not know jobs, checks or the disk. `op
 from tasks.edits.answer import FILES, FILES_BYTES, apply_answer, left_out
 from tasks.edits.applying import apply_edits
 from tasks.edits.blocks import Edit, EditError, read_edits
+from tasks.edits.program_repair import repairs_of
 from tasks.edits.variants import variants_of
 from tasks.edits.whole import Body, body_of, edited, has_edits
 
@@ -23,5 +24,6 @@ __all__ = [
     "has_edits",
     "left_out",
     "read_edits",
+    "repairs_of",
     "variants_of",
 ]

@@ -47,7 +47,7 @@ def _within(decision: Decision, left: int) -> Decision:
             return dataclasses.replace(decision, parents=parents[:left])
         case Mutate(parents=parents, variants=variants):
             spare = min(variants, max(0, left - len(parents)))
-            varied = decision.varied if spare else None
+            varied = decision.varied if spare else ()
             return dataclasses.replace(decision, parents=parents[:left], varied=varied, variants=spare)
         case _:
             return decision

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tasks.policy.population import children, is_valid, valid, written
+from tasks.policy.population import can_be_repaired, children, is_valid, valid, written
 from tasks.policy.repeats import distinct, is_stale
-from tasks.policy.unapplied import is_unapplied
-from tasks.types import Candidate, CandidateRef, Draft, Iteration, Limits, Operator, Revise
+from tasks.types import CandidateRef, Draft, Iteration, Limits, Operator, Revise
 
 # Plans that a fresh start is told to move away from.
 PLANS = 5
@@ -58,7 +57,7 @@ def _broken(history: Sequence[Iteration], limits: Limits) -> tuple[CandidateRef,
         one.ref
         for one in distinct(history)
         if not is_valid(one, limits) and one.operator not in _NOT_REPAIRED and not repaired[one.ref]
-        if _can_be_repaired(one) and (one.root not in sound or (in_vain and last and one.ref.iteration == last.number))
+        if can_be_repaired(one) and (one.root not in sound or (in_vain and last and one.ref.iteration == last.number))
     )
 
 
@@ -67,7 +66,3 @@ def _repairs_fail(history: Sequence[Iteration], limits: Limits) -> bool:
     repairs = [one for iteration in history for one in iteration.candidates if one.operator is Operator.REVISE]
     last = repairs[-REPAIRS_NEEDED:]
     return len(last) == REPAIRS_NEEDED and not any(is_valid(one, limits) for one in last)
-
-
-def _can_be_repaired(candidate: Candidate) -> bool:
-    return bool(candidate.text.strip()) and not is_unapplied(candidate)

@@ -31,6 +31,12 @@ def is_valid(candidate: Candidate, limits: Limits) -> bool:
     return limits.goal is None or candidate.fitness is not None
 
 
+def can_be_repaired(candidate: Candidate) -> bool:
+    """Whether a candidate that a check refused has a text to repair: not what the guard cut, nor edits that don't
+    apply."""
+    return candidate.guard is None and bool(candidate.text.strip()) and not is_unapplied(candidate)
+
+
 def valid(history: Sequence[Iteration], limits: Limits) -> Sequence[Candidate]:
     """All candidates that may be parents, the first first. A variant is one only if it is better than what it varies:
     there are many of them, and they are nearly equal."""

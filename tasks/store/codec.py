@@ -60,8 +60,8 @@ def move_to_json(move: Move) -> dict[str, Any]:  # noqa: PLR0911 - one a move
         case Mutate():
             parents, inspirations = _refs_to_json(move.parents), _refs_to_json(move.inspirations)
             how: dict[str, Any] = {"edits": move.edits, "warmth": move.warmth}
-            if move.varied is not None:
-                how |= {"varied": [move.varied.iteration, move.varied.slot], "variants": move.variants}
+            if move.varied:
+                how |= {"varied": _refs_to_json(move.varied), "variants": move.variants}
             return {"kind": "mutate", "parents": parents, "inspirations": inspirations, **how, "why": move.why}
         case Probe():
             return {"kind": "probe", "why": move.why}
@@ -89,13 +89,14 @@ def move_from_json(stored: Mapping[str, Any]) -> Move:  # noqa: PLR0911 - one a 
         case "synthesise":
             return Synthesise(parents=parents, why=why)
         case "mutate":
-            [varied] = _refs_from_json([stored["varied"]]) if "varied" in stored else [None]
+            varied = stored.get("varied", [])
+            one = bool(varied) and isinstance(varied[0], int)  # stored before several could be varied
             return Mutate(
                 parents=parents,
                 inspirations=_refs_from_json(stored["inspirations"]),
                 edits=stored["edits"],
                 warmth=stored["warmth"],
-                varied=varied,
+                varied=_refs_from_json([varied] if one else varied),
                 variants=stored.get("variants", 0),
                 why=why,
             )

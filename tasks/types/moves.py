@@ -149,14 +149,14 @@ class Mutate:
     """Change each of `parents` for a better value, in parallel: one candidate each, so that a parent may be there more
     than once. Each author is shown the first of `inspirations` and some of the others, with their values. With `edits`
     the change is a list of search/replace blocks, else the whole answer is written again. `warmth` counts the steps by
-    which the temperature is above the model's own. Beside them so many `variants` of the candidate `varied` are
-    measured, which no model writes."""
+    which the temperature is above the model's own. Beside them so many `variants` of the candidates `varied` are
+    measured, which no model writes: of a valid one variants, of others repairs."""
 
     parents: tuple[CandidateRef, ...]
     inspirations: tuple[CandidateRef, ...] = ()
     edits: bool = False
     warmth: int = 0
-    varied: CandidateRef | None = None
+    varied: tuple[CandidateRef, ...] = ()
     variants: int = 0
     why: str = ""
 

@@ -127,7 +127,8 @@ ONE, OTHER = CandidateRef(iteration=1, slot=0), CandidateRef(iteration=2, slot=3
         Synthesise(parents=(ONE, OTHER)),
         Mutate(parents=(ONE, ONE, OTHER), why="w"),
         Mutate(parents=(ONE,), inspirations=(OTHER, ONE), edits=True, warmth=3),
-        Mutate(parents=(ONE,), varied=OTHER, variants=16),
+        Mutate(parents=(ONE,), varied=(OTHER,), variants=16),
+        Mutate(parents=(ONE,), varied=(OTHER, ONE), variants=16),
         Probe(why="w"),
         Escalate(why="w"),
         Ask(why="w"),
@@ -136,6 +137,12 @@ ONE, OTHER = CandidateRef(iteration=1, slot=0), CandidateRef(iteration=2, slot=3
 )
 def test_a_move_comes_back_from_the_database_as_it_was(move: Move) -> None:
     assert move_from_json(json.loads(json.dumps(move_to_json(move)))) == move
+
+
+def test_a_mutation_stored_when_one_candidate_was_varied_alone_can_be_read() -> None:
+    move = Mutate(parents=(ONE,), varied=(OTHER,), variants=16)
+    stored = move_to_json(move)
+    assert move_from_json({**stored, "varied": stored["varied"][0]}) == move
 
 
 def test_moves_of_earlier_releases_are_read() -> None:

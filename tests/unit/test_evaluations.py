@@ -77,8 +77,11 @@ def decide(strategy: Decider, of: Job) -> Decision:
         (Aggregate(parents=REFS, slots=4), Aggregate(parents=REFS, slots=3)),
         (Revise(parents=REFS), Revise(parents=REFS[:3])),
         (Recheck(parents=REFS), Recheck(parents=REFS[:3])),
-        (Mutate(parents=REFS[:2], varied=REFS[0], variants=9), Mutate(parents=REFS[:2], varied=REFS[0], variants=1)),
-        (Mutate(parents=REFS[:4], varied=REFS[0], variants=9), Mutate(parents=REFS[:3])),
+        (
+            Mutate(parents=REFS[:2], varied=(REFS[0],), variants=9),
+            Mutate(parents=REFS[:2], varied=(REFS[0],), variants=1),
+        ),
+        (Mutate(parents=REFS[:4], varied=(REFS[0],), variants=9), Mutate(parents=REFS[:3])),
         (Probe(), Probe()),
         (Escalate(), Escalate()),
     ],

@@ -81,7 +81,7 @@ def test_only_a_score_that_is_visible_and_without_noise_and_costs_no_tokens_has_
     limits = limits_of(job, RULES)
     assert limits.varies is expected
     decision = Evolve().decide(job.history, limits)
-    assert (getattr(decision, "varied", None) == START.ref) is expected
+    assert (getattr(decision, "varied", None) == (START.ref,)) is expected
 
 
 @pytest.mark.parametrize("strategy", [Evolve(), Climb()])
@@ -100,7 +100,7 @@ def test_there_are_fewer_of_them_the_longer_valid_candidates_took(
     history = past([start], *([candidate] for candidate in later), [broken])
     decision = strategy.decide(history, SCORED)
     assert isinstance(decision, Mutate)
-    assert (decision.varied, decision.variants) == (CandidateRef(iteration=len(seconds), slot=0), variants)
+    assert (decision.varied, decision.variants) == ((CandidateRef(iteration=len(seconds), slot=0),), variants)
 
 
 @pytest.mark.parametrize("strategy", [Evolve(), Climb()])
@@ -111,17 +111,40 @@ def test_the_last_variant_that_is_as_good_as_the_best_is_varied_next(strategy: S
     history = past([START], [copy, *equals, worse, broken])
     decision = strategy.decide(history, SCORED)
     assert isinstance(decision, Mutate)
-    assert decision.varied == equals[-1].ref
+    assert decision.varied == (equals[-1].ref,)
     assert set(decision.parents) <= {START.ref, copy.ref}, "a model is not asked to change it"
     better = variant(3, 1, "better", equals[-1], 1.5)
     decision = strategy.decide(past([START], [copy, *equals, worse, broken], [better]), SCORED)
     assert isinstance(decision, Mutate)
-    assert decision.varied == better.ref
+    assert decision.varied == (better.ref,)
+
+
+@pytest.mark.parametrize("strategy", [Evolve(), Climb()])
+def test_what_was_refused_since_the_mutation_before_is_repaired_without_a_model(strategy: Strategy) -> None:
+    def of_start(number: int, slot: int, text: str, operator: Operator, **fields: Any) -> Candidate:
+        return one(number, text, slot=slot, operator=operator, root=START.ref, parent=START.ref, revision=1, **fields)
+
+    mutate, revise = Operator.MUTATE, Operator.REVISE
+    older = of_start(2, 0, "older", mutate)
+    refused = [of_start(3, slot, f"refused {slot}", mutate) for slot in range(2)]
+    hung, empty = of_start(3, 2, "hung", mutate, seconds=11.0), of_start(3, 3, " ", mutate)
+    repairs = [of_start(number, 0, f"repair {number}", revise) for number in (4, 5, 6)]
+    tried = variant(3, 4, "variant", START)
+    history = past([START], [older], [*refused, hung, empty, tried], *([repair] for repair in repairs))
+    decision = strategy.decide(history, SCORED)
+    assert isinstance(decision, Mutate)
+    assert decision.varied == (START.ref, refused[1].ref, *(repair.ref for repair in repairs))
+    best = one(7, "best", 2.0, operator=mutate, root=START.ref, parent=START.ref, revision=1)
+    decision = strategy.decide((*history, *past(*[[best]] * 7)[6:]), SCORED)
+    assert isinstance(decision, Mutate)
+    assert decision.varied == (best.ref,), "each has its turn once"
 
 
 def test_the_log_says_how_many_variants_of_which_candidate() -> None:
-    move = Mutate(parents=(START.ref,), varied=START.ref, variants=3, why="1 islands")
+    move = Mutate(parents=(START.ref,), varied=(START.ref,), variants=3, why="1 islands")
     assert describe(move) == "mutate (1.0; 3 variants of 1.0): 1 islands"
+    broken = dataclasses.replace(move, varied=(START.ref, CandidateRef(iteration=2, slot=1)))
+    assert describe(broken) == "mutate (1.0; 3 variants of 1.0, 2.1): 1 islands"
 
 
 def test_a_variant_is_a_parent_only_where_it_is_better_and_is_never_repaired() -> None:
@@ -160,7 +183,7 @@ def attempt(job: Job, move: Mutate | Revise, author: Author) -> tuple[Candidate,
 
 def test_variants_stand_beside_the_changes_each_new_to_the_job() -> None:
     job = dataclasses.replace(job_of(checks=(SCORE,)), history=past([START]))
-    move = Mutate(parents=(START.ref, START.ref), varied=START.ref, variants=3)
+    move = Mutate(parents=(START.ref, START.ref), varied=(START.ref,), variants=3)
     first = attempt(job, move, Author("changed"))
     assert [(c.ref.slot, c.operator) for c in first] == [
         (0, Operator.MUTATE), (1, Operator.MUTATE), (2, Operator.VARY), (3, Operator.VARY), (4, Operator.VARY),
@@ -170,6 +193,21 @@ def test_variants_stand_beside_the_changes_each_new_to_the_job() -> None:
     assert attempt(job, move, Author("changed")) == first, "another worker makes the same ones"
     later = attempt(dataclasses.replace(job, history=past([START], first)), move, Author("changed"))
     assert not {c.text for c in later[2:]} & {c.text for c in first[2:]}
+
+
+def test_variants_of_the_best_and_repairs_of_what_was_refused_come_by_turns() -> None:
+    text = "def rate():\n    value = 0.5\n    print(values)\n    return value"
+    broken = one(2, text, operator=Operator.MUTATE, root=START.ref, parent=START.ref, revision=1)
+    job = dataclasses.replace(job_of(checks=(SCORE,)), history=past([START], [broken]))
+    move = Mutate(parents=(START.ref,), varied=(START.ref, broken.ref), variants=4)
+    _, *found = attempt(job, move, Author("changed"))
+    assert [(c.ref.slot, c.parent, c.operator) for c in found] == [
+        (slot, parent, Operator.VARY) for slot, parent in enumerate((START.ref, broken.ref) * 2, 1)
+    ]
+    assert [c.text for c in found[1::2]] == [
+        "def rate():\n    value = 0.5\n    return value", "def rate():\n    print(values)\n    return value",
+    ]  # fmt: skip
+    assert {c.revision for c in found[1::2]} == {2}
 
 
 def test_variants_that_were_tried_are_no_changes_that_a_model_is_told_of() -> None:
