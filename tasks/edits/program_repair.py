@@ -2,7 +2,7 @@
 out. Pure.
 
 After GenProg (Weimer, Nguyen, Le Goues, Forrest, ICSE 2009), whose edits a test suite chooses among, and Kali (Qi,
-Long, Achour, Rinard, ISSTA 2015), which leaves statements out and does nothing else.
+Long, Achour, Rinard, ISSTA 2015), which removes and adds nothing.
 """
 
 from __future__ import annotations
