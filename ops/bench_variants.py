@@ -22,7 +22,7 @@ from figures import table
 
 from tasks.edits import variants_of
 from tasks.heartbeat import SilentHeartbeat
-from tasks.policy.mutation import VARIANTS
+from tasks.policy.variation import VARIANTS
 from tasks.ports import Checks
 from tasks.scoring import fitness_of
 from tasks.settings import load_settings

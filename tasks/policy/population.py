@@ -65,16 +65,6 @@ def climbed(history: Sequence[Iteration], limits: Limits) -> Candidate | None:
     return best
 
 
-def drifted(history: Sequence[Iteration], limits: Limits) -> Candidate | None:
-    """What is varied next: the last variant that is as good as the best candidate, and without one that candidate. Of
-    an answer none of whose variants is better, such a step aside may have a variant that is."""
-    best = climbed(history, limits)
-    if best is None:
-        return None
-    found = [one for iteration in history for one in iteration.candidates if one.operator is Operator.VARY]
-    return next((one for one in reversed(found) if one.rank == best.rank and is_valid(one, limits)), best)
-
-
 def islands(history: Sequence[Iteration], limits: Limits, young: frozenset[CandidateRef]) -> tuple[Island, ...]:
     """The living islands, the one with the best member first: the best ones, and those of the roots `young`. The
     members of each the best first, none of which is nearly the text of a better one."""

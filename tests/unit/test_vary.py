@@ -11,8 +11,8 @@ import pytest
 from tasks.escalation import NoCloud
 from tasks.operators import Operators
 from tasks.policy import Climb, Evolve, LoopRules, limits_of
-from tasks.policy.mutation import VARIANTS
 from tasks.policy.population import children, valid
+from tasks.policy.variation import VARIANTS
 from tasks.ports import Strategy
 from tasks.prompts.layout import WHOLE
 from tasks.reasons import describe
