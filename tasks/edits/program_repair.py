@@ -2,13 +2,14 @@
 out. Pure.
 
 After GenProg (Weimer, Nguyen, Le Goues, Forrest, ICSE 2009), whose edits a test suite chooses among, and Kali (Qi,
-Long, Achour, Rinard, ISSTA 2015), which removes and adds nothing.
+Long, Achour, Rinard, ISSTA 2015), which can only leave something out.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
+import io
 import sys
 from collections.abc import Collection, Iterator
 
@@ -17,7 +18,6 @@ from tasks.syntaxtrees import parse
 
 # Characters from which on a program is not repaired.
 LONGEST = 10_000
-# Statements without which a program does less than nothing: what was asked for, and what it returns.
 _NEEDED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Return, ast.Pass)
 
 
@@ -29,20 +29,33 @@ def repairs_of(answer: str, had: Collection[str] = ()) -> Iterator[str]:
     if len(body.text) > LONGEST:
         return
     try:
-        tree = parse(body.text)
-        missing = _not_imported(tree)
-        text = "".join(f"import {name}\n" for name in missing) + body.text
+        text = _with_imports(body.text, parse(body.text))
         tree = parse(text)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return
-    lines = text.splitlines(keepends=True)
-    fewer = (_without(lines, statement, only) for statement, only in _statements(tree))
+    fewer = (_without(_lines(text), statement, only) for statement, only in _statements(tree))
     seen = {body.text}
     for repaired in (text, *fewer):
         whole = body.answer(repaired)
         if repaired not in seen and whole not in had:
             seen.add(repaired)
             yield whole
+
+
+def _lines(text: str) -> list[str]:
+    """As Python counts them: `str.splitlines` ends lines at other characters, too."""
+    return io.StringIO(text).readlines()
+
+
+def _with_imports(text: str, tree: ast.Module) -> str:
+    """The program with the modules that it forgot, after what it has of `__future__`."""
+    first = max((one.end_lineno or 0 for one in tree.body if _is_of_future(one)), default=0)
+    lines, imports = _lines(text), [f"import {name}\n" for name in _not_imported(tree)]
+    return "".join((*lines[:first], *imports, *lines[first:]))
+
+
+def _is_of_future(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
 
 
 def _not_imported(tree: ast.Module) -> list[str]:
@@ -72,7 +85,7 @@ def _statements(tree: ast.Module) -> list[tuple[ast.stmt, bool]]:
             waits_for = _names(node.test) if isinstance(node, ast.While) else set()
             for statement in block:
                 only = len(block) == 1
-                if isinstance(statement, _NEEDED) or _is_text(statement) or (only and isinstance(node, ast.Module)):
+                if _is_needed(statement) or (only and isinstance(node, ast.Module)):
                     continue
                 if not waits_for & _names(statement) and _stands_alone(statement, block):
                     found.append((statement, only))
@@ -83,9 +96,10 @@ def _names(node: ast.AST) -> set[str]:
     return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
 
 
-def _is_text(statement: ast.stmt) -> bool:
-    """Whether it is a docstring."""
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+def _is_needed(statement: ast.stmt) -> bool:
+    """Whether it stays: what was asked for, what it returns, and what does nothing, as a docstring."""
+    text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return isinstance(statement, _NEEDED) or text or _is_of_future(statement)
 
 
 def _stands_alone(statement: ast.stmt, block: list[ast.stmt]) -> bool:

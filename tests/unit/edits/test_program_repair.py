@@ -58,6 +58,14 @@ def test_the_only_statement_of_a_block_gives_way_to_pass() -> None:
     ]
 
 
+def test_a_module_is_imported_after_the_features_of_the_future() -> None:
+    program = 'from __future__ import annotations\n\ndef f(a):\n    mark = "\x0c"\n    return math.floor(a)'
+    first, second = repairs_of(program)
+    assert first == program.replace("annotations\n", "annotations\nimport math\n")
+    assert second == first.replace('    mark = "\x0c"\n', ""), "a form feed ends no line"
+    compile(first, "first", "exec")
+
+
 @pytest.mark.parametrize(
     "text",
     [
