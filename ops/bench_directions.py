@@ -3,23 +3,27 @@
 `evolve` and `climb` tell a model in turn how to change an answer (`tasks/prompts/mutating.py`). Each direction is asked
 here for `--samples` changes of every answer to begin with: the simple starts of `make bench-evolve`, and the baselines
 of the same examples. Printed are the completion tokens of an answer, how many are valid, how many have just the value
-of their parent, how many are better, and the better ones per 1,000 tokens. `--directions` measures others. Nothing of
-it is kept.
+of their parent, how many are better, and the better ones per 1,000 tokens; and of how many invalid ones a repair
+without a model (`tasks/edits/program_repair.py`) is valid, and better than the parent. `--directions` measures others.
+Nothing of it is kept.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 
 from evolve_problems import job_of, problems
 from figures import share_interval, table
 
+from tasks.edits import repairs_of
 from tasks.heartbeat import SilentHeartbeat
+from tasks.policy.variation import REPAIRED_SECONDS, VARIANTS
 from tasks.ports import ChatModel, Checks
 from tasks.prompts import mutating
 from tasks.sampling import Sampling
@@ -44,13 +48,15 @@ class Parent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One change: its completion tokens, its fitness (None where it is invalid) and that of its parent."""
+    """One change: its completion tokens, its fitness (None where it is invalid) and that of its parent; of an invalid
+    one also the best fitness of its repairs."""
 
     parent: str
     direction: str
     tokens: int
     fitness: float | None
     before: float
+    repaired: float | None = None
 
 
 def main() -> None:
@@ -103,17 +109,25 @@ def change(model: ChatModel, sampling: Sampling, checks: Checks, parent: Parent,
     prompt = mutating.mutate(parent.job, mutating.Change(parent=parent.candidate, direction=direction))
     request = draft_request(prompt, sampling, draft_seed(f"{parent.name}, {direction}", number))
     completion = model.complete(request, SilentHeartbeat())
-    fitness, before = None, parent.candidate.fitness
+    before = parent.candidate.fitness
     assert before is not None, "parents are valid"
+
+    def measured(text: str) -> float | None:
+        verdicts = checks.validate(text, parent.job.spec.checks, SilentHeartbeat())
+        return fitness_of(verdicts, parent.job.spec.checks)
+
+    fitness, found, begun = None, [], time.monotonic()
     if completion.guard is None:
-        verdicts = checks.validate(completion.text, parent.job.spec.checks, SilentHeartbeat())
-        fitness = fitness_of(verdicts, parent.job.spec.checks)
+        fitness = measured(completion.text)
+        if fitness is None and time.monotonic() - begun <= REPAIRED_SECONDS:
+            found = [measured(text) for text in islice(repairs_of(completion.text), VARIANTS)]
     return Sample(
         parent=parent.name,
         direction=direction,
         tokens=completion.completion_tokens,
         fitness=fitness,
         before=before,
+        repaired=max((one for one in found if one is not None), default=None),
     )
 
 
@@ -124,6 +138,8 @@ def _table(what: str, groups: Sequence[tuple[str, Sequence[Sample]]]) -> str:
         equal = sum(sample.fitness == sample.before for sample in valid)
         better = sum(sample.fitness > sample.before for sample in valid if sample.fitness is not None)
         tokens = sum(sample.tokens for sample in samples)
+        repaired = [sample for sample in samples if sample.repaired is not None]
+        repaired_better = sum(sample.repaired > sample.before for sample in repaired if sample.repaired is not None)
         low, high = share_interval(better, len(samples))
         rows.append(
             (
@@ -134,9 +150,21 @@ def _table(what: str, groups: Sequence[tuple[str, Sequence[Sample]]]) -> str:
                 f"{equal / len(samples):.0%}",
                 f"{better / len(samples):.1%} ({low:.1%} to {high:.1%})",
                 f"{1000 * better / tokens:.2f}",
+                f"{len(repaired)} of {len(samples) - len(valid)}",
+                str(repaired_better),
             )
         )
-    head = (what, "changes", "tokens", "valid", "equal", "better (95 %)", "better per 1,000 tokens")
+    head = (
+        what,
+        "changes",
+        "tokens",
+        "valid",
+        "equal",
+        "better (95 %)",
+        "better per 1,000 tokens",
+        "repaired",
+        "then better",
+    )
     return table(head, rows)
 
 
