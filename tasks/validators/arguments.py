@@ -36,6 +36,7 @@ _LAST_IN_PATH = (
 NOT_STARTED = frozenset({126, 127})  # the exit codes of a shell and of prlimit
 # The names of the sandbox's own interpreter; all other programs in the sandbox are in these folders.
 _PYTHON = frozenset({"python", "python3"})
+_SHELLS = frozenset({"sh", "bash", "dash"})
 _SYSTEM_FOLDERS = ("/usr/", "/bin/", "/sbin/", "/lib/")
 _ALLOWED = 'a list such as ["./verify.sh", "{candidate}"], or one text that is split as a shell does'
 
@@ -43,7 +44,8 @@ _ALLOWED = 'a list such as ["./verify.sh", "{candidate}"], or one text that is s
 def read_program(
     field: str, value: Any, folder: Path | None, job_files: FileSet = NO_FILES
 ) -> tuple[list[str], dict[str, str | bytes]]:
-    """The arguments that a user wrote, program first, and the files among them by their paths below `folder`.
+    """The arguments that a user wrote, program first, and the files among them by their paths below `folder`, those
+    included that a script after `sh -c` names, unless an answer writes them.
 
     A `.py` program is run by the sandbox's Python. Of `job_files` none that an answer writes may be an argument but the
     program. Raises `InvalidInput` for `field`.
@@ -57,10 +59,11 @@ def read_program(
             allowed = "a file that `files` does not match, or that `read_only` names: the answer writes this one"
             raise InvalidInput(field, argument, f'{allowed} (sh -c "…" runs the answer\'s)')
         if path is not None:
-            _, content = read_content(field, path, root, FILE_BYTES)
-            # A byte order mark, or a CR after `#!/bin/sh`, would confuse an interpreter; data stays as it is.
-            script = _is_script(path, content)
-            files[path] = text_of(field, argument, content) if script else exact(content)
+            files[path] = _content(field, argument, path, root)
+    for word in _script_words(argv):
+        path = _file_of(field, word, root, program=False)
+        if path is not None and not job_files.is_writable(path):
+            files[path] = _content(field, word, path, root)
     if CANDIDATE in files:
         raise InvalidInput(field, value, f"files with other names than `{CANDIDATE}`, which is the answer's")
     first = _normalized(argv[0])
@@ -135,6 +138,25 @@ def _programs(program: str) -> str:
     missing = next((one.advice for one in TOOLCHAINS.values() if one.program == program), "")
     allowed = "a file beside the job file, or a program such as sh or python"
     return f"{allowed}; {program} is missing: {missing}" if missing else allowed
+
+
+def _content(field: str, argument: str, path: str, root: Path) -> str | bytes:
+    """Of a file: a byte order mark, or a CR after `#!/bin/sh`, would confuse an interpreter; data stays as it is."""
+    _, content = read_content(field, path, root, FILE_BYTES)
+    return text_of(field, argument, content) if _is_script(path, content) else exact(content)
+
+
+def _script_words(argv: Sequence[str]) -> Sequence[str]:
+    """The words of the script of `sh -c`, without the candidate's and those that lead out of the folder."""
+    if len(argv) < 3 or PurePosixPath(argv[0]).name not in _SHELLS or argv[1] != "-c":
+        return ()
+    lexer = shlex.shlex(argv[2], posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    try:
+        words = list(lexer)
+    except ValueError:
+        return ()
+    return [word for word in words if word != CANDIDATE and ".." not in PurePosixPath(word).parts]
 
 
 def _is_script(name: str, content: bytes) -> bool:

@@ -37,6 +37,15 @@ def folder(tmp_path):
         ),
         ("grep -c 'two words' {candidate}", ["grep", "-c", "two words", "{candidate}"], []),
         (["/bin/sh", "-c", "exit 0"], ["/bin/sh", "-c", "exit 0"], []),
+        *(
+            ([shell, "-c", script], [shell, "-c", script], files)
+            for shell in ("sh", "/bin/sh")
+            for script, files in (
+                ("cc x.c && ./verify.sh a.out; sort <data/words.txt", ["verify.sh", "data/words.txt"]),
+                ("cat candidate ../verify.sh data", []),
+                ("echo 'verify.sh", []),
+            )
+        ),
     ],
 )
 def test_a_program_and_the_files_it_names_are_stored(folder, value, argv, files):
