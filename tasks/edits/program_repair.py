@@ -13,11 +13,9 @@ import io
 import sys
 from collections.abc import Collection, Iterator
 
-from tasks.edits.whole import body_of
+from tasks.edits.whole import LONGEST, body_of
 from tasks.syntaxtrees import parse
 
-# Characters from which on a program is not repaired.
-LONGEST = 10_000
 _NEEDED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Return, ast.Pass)
 
 

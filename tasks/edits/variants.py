@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Iterator
 from itertools import chain, zip_longest
 
-from tasks.edits.whole import body_of
+from tasks.edits.whole import LONGEST, body_of
 from tasks.syntaxtrees import parse
 
 _NUMBER = re.compile(r"(?<![\w.])(?:\d+\.\d*|\.\d+|\d+)(?:[eE][+-]?\d\d?)?(?![\w.])", re.ASCII)
@@ -21,8 +21,7 @@ _NUMBER = re.compile(r"(?<![\w.])(?:\d+\.\d*|\.\d+|\d+)(?:[eE][+-]?\d\d?)?(?![\w
 FACTORS = (1.1, 0.9, 1.03, 0.97, 1.01, 0.99)
 # Characters that a text of a single line loses at each place.
 CUTS = (8, 4, 2, 1)
-# Characters from which on a text has no variants, and a number is none.
-LONGEST = 10_000
+# Characters from which on a number is none.
 LONGEST_NUMBER = 15
 # A bracketed group without another one in it, and the comma after it.
 _GROUP = re.compile(r"[\[({][^\[\](){}\n]*[\])}],?[ \t]*")

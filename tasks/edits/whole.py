@@ -9,6 +9,9 @@ from tasks.edits.applying import apply_edits
 from tasks.edits.blocks import EditError, read_edits
 from tasks.markdown import blocks_of
 
+# Characters from which on a body is neither varied nor repaired without a model.
+LONGEST = 10_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:

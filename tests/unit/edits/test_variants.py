@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.edits import variants_of
-from tasks.edits.variants import LONGEST
+from tasks.edits.whole import LONGEST
 
 
 def numbers(text: str) -> list[str]:
