@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice, zip_longest
+from itertools import zip_longest
 from typing import assert_never
 
 from tasks.edits import EditError, edited, repairs_of, variants_of
@@ -225,14 +225,18 @@ def _repeats(parent: Candidate) -> bool:
 
 
 def _variants(job: Job, iteration: OpenIteration) -> Sequence[Candidate]:
-    """The next variants of the candidates that the move varies, by turns, of those whose text the job has not had; in
+    """The next variants of the candidates that the move varies, by turns, each of a text that the job has not had; in
     the slots after those of the changes."""
     move = iteration.move
     if not isinstance(move, Mutate):
         return ()
     had = {candidate.text for earlier in job.history for candidate in earlier.candidates}
     by_turns = zip_longest(*(_variants_of(job, varied, had) for varied in _found(job, move.varied)))
-    new = (one for turn in by_turns for one in turn if one is not None)
+    found = dict[str, Candidate]()
+    for varied, text in (one for turn in by_turns for one in turn if one is not None):
+        if len(found) == move.variants:
+            break
+        found.setdefault(text, varied)  # two broken answers may become the same
     return [
         Candidate(
             ref=CandidateRef(iteration=iteration.number, slot=len(move.parents) + number),
@@ -242,7 +246,7 @@ def _variants(job: Job, iteration: OpenIteration) -> Sequence[Candidate]:
             revision=varied.revision + 1,
             parent=varied.ref,
         )
-        for number, (varied, text) in enumerate(islice(new, move.variants))
+        for number, (text, varied) in enumerate(found.items())
     ]
 
 

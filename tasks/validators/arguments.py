@@ -37,6 +37,7 @@ NOT_STARTED = frozenset({126, 127})  # the exit codes of a shell and of prlimit
 # The names of the sandbox's own interpreter; all other programs in the sandbox are in these folders.
 _PYTHON = frozenset({"python", "python3"})
 _SHELLS = frozenset({"sh", "bash", "dash"})
+_IS_SCRIPT = re.compile(r"-[a-z]*c")  # -c, or -euc
 _SYSTEM_FOLDERS = ("/usr/", "/bin/", "/sbin/", "/lib/")
 _ALLOWED = 'a list such as ["./verify.sh", "{candidate}"], or one text that is split as a shell does'
 
@@ -148,7 +149,7 @@ def _content(field: str, argument: str, path: str, root: Path) -> str | bytes:
 
 def _script_words(argv: Sequence[str]) -> Sequence[str]:
     """The words of the script of `sh -c`, without the candidate's and those that lead out of the folder."""
-    if len(argv) < 3 or PurePosixPath(argv[0]).name not in _SHELLS or argv[1] != "-c":
+    if len(argv) < 3 or PurePosixPath(argv[0]).name not in _SHELLS or not _IS_SCRIPT.fullmatch(argv[1]):
         return ()
     lexer = shlex.shlex(argv[2], posix=True, punctuation_chars=True)
     lexer.whitespace_split = True

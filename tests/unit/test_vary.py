@@ -210,6 +210,23 @@ def test_variants_of_the_best_and_repairs_of_what_was_refused_come_by_turns() ->
     assert {c.revision for c in found[1::2]} == {2}
 
 
+def test_two_refused_answers_that_are_repaired_alike_are_measured_once() -> None:
+    broken = [
+        one(
+            2,
+            f"def rate():\n    print(values{slot})\n    return 0.7",
+            slot=slot,
+            operator=Operator.MUTATE,
+            root=START.ref,
+        )
+        for slot in range(2)
+    ]
+    job = dataclasses.replace(job_of(checks=(SCORE,)), history=past([START], broken))
+    move = Mutate(parents=(START.ref,), varied=tuple(one.ref for one in broken), variants=9)
+    _, *found = attempt(job, move, Author("changed"))
+    assert [(c.parent, c.text) for c in found] == [(broken[0].ref, "def rate():\n    return 0.7")]
+
+
 def test_variants_that_were_tried_are_no_changes_that_a_model_is_told_of() -> None:
     history = past([START], [variant(2, 1, "def rate():\n    return 77\n", START, 0.5)])
     author = Author("changed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tasks.errors import InvalidInput
-from tasks.types import CheckSpec, SandboxResult
+from tasks.types import CheckSpec, FileSet, SandboxResult
 from tasks.validators.arguments import CANDIDATE_CHARS
 from tasks.validators.command import CommandValidator
 
@@ -52,6 +52,12 @@ def test_a_program_and_the_files_it_names_are_stored(folder, value, argv, files)
     stored, kept = CommandValidator().parse(value, folder)
     assert (stored, list(kept)) == (argv, files)
     assert all(kept[name] == (folder / name).read_text() for name in files)
+
+
+def test_a_script_brings_no_file_that_an_answer_writes(folder):
+    script = ["sh", "-ec", "cc data/words.txt && ./verify.sh"]
+    _, kept = CommandValidator().parse_beside(script, folder, FileSet(patterns=("data/**",)))
+    assert list(kept) == ["verify.sh"]
 
 
 @pytest.mark.parametrize(
